@@ -1,0 +1,100 @@
+"""Phone books: find the number of one name in a book of N entries (arXiv 2402.01032, section 4.2).
+
+One document of three entries, with the number of the queried name as the answer::
+
+    Maria Jones: 8274910365
+    Frank Ortiz: 6120938475        <- the book
+    Helen Brown: 9038471625
+
+    Helen Brown: 9038471625        <- two other entries of the book, as examples
+    Maria Jones: 8274910365
+
+    Frank Ortiz:                   <- the query; the answer is 6120938475
+
+Unlike the code released with the paper, the names of one book are distinct, so that no query has two
+answers.
+"""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from dataset_builders.census_names import full_name
+from dataset_builders.errors import InputError
+
+VERSION = "1.0"
+"""Version of the documents; it changes when the same arguments give other documents."""
+
+MIN_ENTRIES = 3
+"""Two examples and the query are three distinct entries."""
+
+MAX_ENTRIES = 1_000_000
+"""Far above any window, and far below the number of full names there are."""
+
+COLUMNS = ("id", "prompt", "answer", "entries", "query_position")
+
+
+def rows(entries: int, num_docs: int, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """Documents 0 .. ``num_docs`` - 1 of the books of ``entries`` entries.
+
+    Document k depends on ``(seed, entries, k)`` alone: more documents or other sizes change none of
+    it, nor does the process or the order in which they are made.
+
+    Args:
+        entries: entries (lines) of a book, at least 3.
+        num_docs: number of documents, at least 1.
+        seed: any integer; the released benchmark has seed 0.
+
+    Yields:
+        dicts with ``id`` (str), ``prompt`` (str, ends in the queried name and a colon), ``answer``
+        (str, ten digits), ``entries`` (int) and ``query_position`` (int, the index of the queried
+        entry in the book, from 0).
+
+    Raises:
+        InputError: an argument is no integer, or out of range.
+    """
+    for name, value, least in (("entries", entries, MIN_ENTRIES), ("num_docs", num_docs, 1)):
+        if not _is_int(value) or value < least:
+            raise InputError(f"{name} must be an integer of at least {least}, not {value!r}")
+    if entries > MAX_ENTRIES:
+        raise InputError(f"entries must be at most {MAX_ENTRIES}, not {entries}")
+    if not _is_int(seed):
+        raise InputError(f"seed must be an integer, not {seed!r}")
+    return (_row(entries, seed, index) for index in range(num_docs))
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _row(entries: int, seed: int, index: int) -> dict[str, Any]:
+    identity = f"phone_book_{entries}/seed_{seed}/{index}"
+    rng = Random(identity)  # seeded by the SHA-512 of the string: the same in every process
+
+    book: dict[str, str] = {}
+    while len(book) < entries:
+        name = full_name(rng)
+        if name not in book:
+            book[name] = _number(rng)
+
+    chosen: list[int] = []
+    while len(chosen) < 3:
+        position = int(rng.random() * entries)
+        if position not in chosen:
+            chosen.append(position)
+    *examples, query = chosen
+
+    names = list(book)
+    lines = [f"{name}: {number}" for name, number in book.items()]
+    return {
+        "id": identity,
+        "prompt": "\n\n".join(["\n".join(lines), "\n".join(lines[i] for i in examples), f"{names[query]}:"]),
+        "answer": book[names[query]],
+        "entries": entries,
+        "query_position": query,
+    }
+
+
+def _number(rng: Random) -> str:
+    """Ten digits, uniform, the first in 6..9; ``random()`` stays the same in every version of Python."""
+    return str(6_000_000_000 + int(rng.random() * 4_000_000_000))

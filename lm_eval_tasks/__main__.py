@@ -1,0 +1,92 @@
+"""``python -m lm_eval_tasks``: find, register and report the tasks."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dataset_builders import InputError
+from lm_eval_tasks import TASKS_FOLDER
+
+
+def _register(_: argparse.Namespace) -> None:
+    from lm_eval_tasks.register import register
+
+    print(register())
+
+
+def _unregister(_: argparse.Namespace) -> None:
+    from lm_eval_tasks.register import unregister
+
+    print(unregister())
+
+
+def _path(_: argparse.Namespace) -> None:
+    print(TASKS_FOLDER)
+
+
+def _list(_: argparse.Namespace) -> None:
+    from tabulate import tabulate
+
+    from lm_eval_tasks.catalog import entries
+
+    groups = [entry for entry in entries() if entry.members]
+    print(tabulate([(g.name, " ".join(g.members)) for g in groups], ["group", "tasks"]))
+    grouped = {member for group in groups for member in group.members}
+    others = [e.name for e in entries() if not e.members and e.name not in grouped]
+    print(f"\nin no group: {' '.join(others)}")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from lm_eval_tasks.report import by_benchmark, draw, table
+    from lm_eval_tasks.results import read_scores
+
+    benchmarks = by_benchmark(read_scores(arguments.results))
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for name, scores in benchmarks.items():
+            print(f"## {name}\n\n{table(scores)}\n")
+            files = draw(name, scores, arguments.out)
+            print("drawn: " + ", ".join(map(str, files)) + "\n")
+    except OSError as error:
+        raise InputError(f"{arguments.out} cannot be written: {error.strerror}") from None
+
+
+def _agreement(arguments: argparse.Namespace) -> None:
+    from lm_eval_tasks.agreement import agreement_table, agreements
+
+    print(agreement_table(agreements(arguments.results)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, function, text in (
+        ("list", _list, "print the tasks and groups"),
+        ("path", _path, "print the folder for lm_eval --include_path"),
+        ("register", _register, "let lm_eval find the tasks by their bare names"),
+        ("unregister", _unregister, "undo register"),
+        ("report", _report, "table and plot of lm_eval's result files"),
+        ("agreement", _agreement, "compare generated and forced answers, a document each"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(function=function)
+        if function in (_report, _agreement):
+            command.add_argument(
+                "results", nargs="+", type=Path, help="results_*.json, or a folder that holds them"
+            )
+        if function is _report:
+            command.add_argument("--out", required=True, type=Path, help="folder for the plots")
+    return parser
+
+
+def main() -> None:
+    """Run one command; a slip of the user ends with one sentence and status 1."""
+    arguments = _parser().parse_args()
+    try:
+        arguments.function(arguments)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The phone book in lm-eval: ``lm_eval --tasks phone_book``."""

@@ -1,0 +1,128 @@
+"""The class behind every YAML task of this package: one benchmark at one length.
+
+The YAML file says what is asked and how it is scored. This class adds what lm-eval leaves to chance:
+metadata keys are checked, the documents are the benchmark's or the run stops, a prompt that does not
+fit the model's window is reported and counts as wrong.
+"""
+
+import logging
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from datasets import Dataset
+from lm_eval.api.task import ConfigurableTask
+
+from dataset_builders import InputError
+from dataset_builders.checksum import content_sha256
+from lm_eval_tasks import harness
+from lm_eval_tasks.documents import Source
+from lm_eval_tasks.padding import padding_dependence
+from lm_eval_tasks.window import Size, size_of, window_of
+
+log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
+
+_YAML_METADATA = frozenset({"version", "benchmark", "length_of", "config_source"})
+
+
+class RecallTask(ConfigurableTask):
+    """A task of one benchmark at one length.
+
+    Its YAML file says, beside lm-eval's own fields:
+
+    - ``custom_dataset``, ``dataset_name`` and ``dataset_kwargs``: the three parts of a
+      :class:`~lm_eval_tasks.documents.Source`. Each row has a unique ``id``.
+    - ``metadata``: ``version``, ``benchmark`` (a report draws its tasks as one line) and
+      ``length_of`` (the builder's parameter that is the length).
+    - ``process_results``: a pure function of the document and the results that gives scores from 0
+      to 1. A forced task's document has one more key, ``answer_tokens``, and its function may give
+      ``logprob_per_token`` too.
+
+    In the results, ``truncated`` is the share of documents that did not fit the model's window; their
+    scores are 0, and they have no ``logprob_per_token``.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._window: int | None = None
+        self._sizes: dict[str, Size] = {}
+        super().__init__(config={key: value for key, value in config.items() if key != "class"})
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Get the documents, and note in the metadata, hence in the results file, what they are."""
+        source = Source(self.config.custom_dataset, self.config.dataset_name, dataset_kwargs or {})
+        metadata = self.config.metadata
+        model_arguments = harness.model_arguments()
+        asked = {
+            key: value
+            for key, value in metadata.items()
+            if key not in _YAML_METADATA and not (key in model_arguments and model_arguments[key] == value)
+        }
+        try:
+            rows, arguments = source.documents(asked)
+        except InputError as error:
+            raise InputError(f"{self.config.task}: {error}") from None
+        self.dataset = {"test": Dataset.from_list(rows)}
+        metadata.update(
+            arguments,
+            length=arguments[metadata["length_of"]],
+            documents_sha256=content_sha256(rows),
+            repeat_after_me=version("repeat-after-me"),
+        )
+
+    def build_all_requests(self, **options: Any) -> None:
+        """Build the requests, then hold each against the window of the model that will get them."""
+        super().build_all_requests(**options)
+        lm = harness.running_model()
+        try:
+            self._window = window_of(lm)
+            if self._window is not None:
+                self._sizes = {req.doc["id"]: size_of(lm, req) for req in self.instances}
+        except InputError as error:
+            raise InputError(f"{self.config.task}: {error}") from None
+        self._warn_of_truncation()
+        self._warn_of_padding(lm)
+
+    def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, float]:
+        """Scores of one document; those of a document that the model could not see whole are 0."""
+        if self._window is None:
+            return super().process_results(doc, results)
+        size = self._sizes[doc["id"]]
+        truncated = size.needed > self._window
+        scores = super().process_results({**doc, "answer_tokens": size.answer}, results)
+        if truncated:
+            scores = {name: 0.0 for name in scores if name != "logprob_per_token"}
+        return {**scores, "truncated": float(truncated)}
+
+    def _warn_of_truncation(self) -> None:
+        task = self.config.task
+        if self._window is None:
+            log.warning(
+                "%s: this model does not tell its window in tokens, so prompts that it cuts cannot be "
+                "counted, and the results have no 'truncated'.",
+                task,
+            )
+            return
+        cut = sum(size.needed > self._window for size in self._sizes.values())
+        if cut:
+            log.warning(
+                "%s: %d of %d prompts do not fit the model's window of %d tokens with their answers; "
+                "they count as wrong, and 'truncated' says how many; pass max_length= in --model_args "
+                "if the model can read more.",
+                task,
+                cut,
+                len(self._sizes),
+                self._window,
+            )
+
+    def _warn_of_padding(self, lm: Any) -> None:
+        if self.OUTPUT_TYPE != "generate_until" or getattr(lm, "batch_size", 1) == 1:
+            return
+        cause = padding_dependence(lm)
+        if cause:
+            log.warning(
+                "%s: the answers of %s depend on the padding of the batch; pass --batch_size 1, or run "
+                "%s_forced, which pads on the right.",
+                self.config.task,
+                cause,
+                self.config.task,
+            )

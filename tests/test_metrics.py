@@ -1,0 +1,57 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lm_eval_tasks.metrics import char_accuracy, exact_match
+from lm_eval_tasks.phone_book.utils import forced, forced_target, generated
+
+ANSWER = "6123456789"
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answer", "exact", "letters"),
+    [
+        (ANSWER, ANSWER, 1.0, 1.0),
+        ("6123456780", ANSWER, 0.0, 0.9),
+        ("612345678", ANSWER, 0.0, 0.9),
+        (ANSWER + "0", ANSWER, 0.0, 10 / 11),
+        ("x" + ANSWER, ANSWER, 0.0, 0.0),
+        ("", ANSWER, 0.0, 0.0),
+        ("", "", 1.0, 1.0),
+        ("é", "é", 1.0, 1.0),
+    ],
+)
+def test_scores(prediction: str, answer: str, exact: float, letters: float) -> None:
+    assert exact_match(prediction, answer) == exact
+    assert char_accuracy(prediction, answer) == pytest.approx(letters)
+
+
+@given(st.text(), st.text())
+def test_scores_agree_on_what_is_perfect(a: str, b: str) -> None:
+    assert exact_match(a, b) in (0.0, 1.0)
+    assert 0.0 <= char_accuracy(a, b) <= 1.0
+    assert (char_accuracy(a, b) == 1.0) == (exact_match(a, b) == 1.0) == (a == b)
+    assert char_accuracy(a, b) == char_accuracy(b, a)
+
+
+@pytest.mark.parametrize(
+    ("text", "exact"),
+    [
+        (f" {ANSWER}\n", 1.0),
+        (f"{ANSWER}", 1.0),
+        (f"  {ANSWER}\t\nJoe Doe: 7", 1.0),
+        (f"\n{ANSWER}", 0.0),
+        (f" {ANSWER} is the number", 0.0),
+        (f" {ANSWER}.", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_generated_number_ends_at_the_first_newline(text: str, exact: float) -> None:
+    assert generated({"answer": ANSWER}, [text])["exact_match"] == exact
+
+
+def test_forced_scores() -> None:
+    document = {"answer": ANSWER, "answer_tokens": 4}
+    assert forced_target(document) == " 6123456789\n"
+    assert forced(document, [(-2.0, True)]) == {"exact_match": 1.0, "logprob_per_token": -0.5}
+    assert forced({"answer": ANSWER}, [(-2.0, False)]) == {"exact_match": 0.0}

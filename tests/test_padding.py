@@ -1,0 +1,82 @@
+"""Answers must not depend on the batch: measured for real architectures through lm-eval's own model class."""
+
+import logging
+from functools import cache
+from typing import Any
+
+import pytest
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+
+from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.padding import PADDING_DEPENDENT, padding_dependence
+from tests.models import ARCHITECTURES, byte_tokenizer, tiny_model
+
+TASKS = ("phone_book_n", "phone_book_n_forced")
+DOCUMENTS = 16
+
+
+def build(task: str) -> Any:
+    manager = TaskManager(
+        include_path=TASKS_FOLDER,
+        include_defaults=False,
+        metadata={"entries": 3, "num_docs": DOCUMENTS},
+    )
+    built = manager.load([task])["tasks"][task]
+    built.build_all_requests(limit=None, rank=0, world_size=1)
+    return built
+
+
+@cache
+def answers(architecture: str, batch_size: int) -> tuple[list[str], list[tuple[float, bool]]]:
+    lm = HFLM(
+        pretrained=tiny_model(architecture),
+        tokenizer=byte_tokenizer(),
+        batch_size=batch_size,
+        device="cpu",
+    )
+    generated, forced = (build(task).instances for task in TASKS)
+    for request in generated:
+        request.args[1]["max_gen_toks"] = 12
+    return lm.generate_until(generated, True), lm.loglikelihood(forced, True)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_forced_scores_do_not_depend_on_the_batch(architecture: str) -> None:
+    for one, eight in zip(answers(architecture, 1)[1], answers(architecture, 8)[1], strict=True):
+        assert eight[0] == pytest.approx(one[0], rel=1e-4)
+        assert eight[1] == one[1]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_generated_answers_depend_on_the_batch_where_the_list_says_so(architecture: str) -> None:
+    one, eight = answers(architecture, 1)[0], answers(architecture, 8)[0]
+    assert len(set(one)) > 1
+    assert (one != eight) == (architecture in PADDING_DEPENDENT)
+
+
+def test_every_architecture_of_the_list_is_measured() -> None:
+    assert set(ARCHITECTURES) >= PADDING_DEPENDENT
+
+
+@pytest.mark.parametrize(("batch_size", "warned"), [(8, True), (1, False)])
+def test_a_dependence_is_warned_of(batch_size: int, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    from lm_eval import simple_evaluate
+
+    lm = HFLM(pretrained=tiny_model("rwkv"), tokenizer=byte_tokenizer(), batch_size=batch_size, device="cpu")
+    manager = TaskManager(
+        include_path=TASKS_FOLDER, include_defaults=False, metadata={"entries": 3, "num_docs": 2}
+    )
+    with caplog.at_level(logging.WARNING):
+        simple_evaluate(model=lm, tasks=list(TASKS), task_manager=manager)
+    warnings = [r.getMessage() for r in caplog.records if "padding" in r.getMessage()]
+    assert len(warnings) == warned
+    if warned:
+        assert warnings[0].startswith("phone_book_n: the answers of rwkv models")
+        assert "--batch_size 1, or run phone_book_n_forced" in warnings[0]
+
+
+def test_mamba_ssm_models_are_warned_of() -> None:
+    wrapper = type("MambaLMWrapper", (), {"__module__": "lm_eval.models.mamba_lm", "config": None})
+    assert "no attention mask" in (padding_dependence(wrapper()) or "")
+    assert padding_dependence(object()) is None

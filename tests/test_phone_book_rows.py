@@ -1,0 +1,103 @@
+import json
+import random
+import re
+from collections import Counter
+from itertools import islice
+
+import names
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_builders import InputError
+from dataset_builders.census_names import full_name
+from dataset_builders.checksum import content_sha256
+from dataset_builders.phone_book import rows
+from lm_eval_tasks import TASKS_FOLDER
+
+
+def test_names_are_those_of_the_package_names_call_for_call() -> None:
+    random.seed(7)
+    theirs = [names.get_full_name() for _ in range(10_000)]
+    rng = random.Random(7)
+    assert [full_name(rng) for _ in range(10_000)] == theirs
+
+
+@given(entries=st.integers(3, 60), seed=st.integers(-(2**40), 2**40), index=st.integers(0, 5))
+def test_a_document_is_a_book_two_examples_and_a_query(entries: int, seed: int, index: int) -> None:
+    row = next(islice(rows(entries, 6, seed), index, None))
+    book, examples, query = row["prompt"].split("\n\n")
+    lines = book.split("\n")
+    people = [line.split(": ")[0] for line in lines]
+    assert len(lines) == len(set(people)) == entries == row["entries"]
+    assert all(re.fullmatch(r"[A-Z][a-z]+ [A-Z][a-z]+: [6-9][0-9]{9}", line) for line in lines)
+    asked = lines[row["query_position"]]
+    assert f"{query} {row['answer']}" == asked
+    shown = examples.split("\n")
+    assert len({*shown, asked}) == 3
+    assert set(shown) < set(lines)
+
+
+@given(entries=st.integers(3, 12), count=st.integers(1, 8), more=st.integers(0, 8))
+def test_more_documents_change_none(entries: int, count: int, more: int) -> None:
+    few, many = list(rows(entries, count, 3)), list(rows(entries, count + more, 3))
+    assert many[:count] == few
+
+
+def test_sizes_and_seeds_are_independent() -> None:
+    first = {row["prompt"].split(":")[0] for n in range(3, 40) for row in rows(n, 1, 0)}
+    assert len(first) > 30
+    assert next(rows(20, 1, 0))["prompt"] != next(rows(20, 1, 1))["prompt"]
+
+
+def test_the_same_in_another_process_and_order(run) -> None:
+    code = (
+        "import json; from dataset_builders.phone_book import rows;"
+        "made = {n: list(rows(n, 3, 5)) for n in (60, 20)}; print(json.dumps([made[20], made[60]]))"
+    )
+    for hash_seed in ("1", "2"):
+        result = run("-c", code, PYTHONHASHSEED=hash_seed)
+        assert json.loads(result.stdout) == [list(rows(20, 3, 5)), list(rows(60, 3, 5))]
+
+
+def test_queries_and_digits_are_uniform() -> None:
+    documents = list(rows(10, 4000, 1))
+    positions = Counter(row["query_position"] for row in documents)
+    assert all(abs(positions[i] - 400) < 5 * 400**0.5 for i in range(10))
+    leading = Counter(row["answer"][0] for row in documents)
+    assert set(leading) == set("6789")
+    assert all(abs(count - 1000) < 5 * 1000**0.5 for count in leading.values())
+    last = Counter(row["answer"][-1] for row in documents)
+    assert all(abs(last[digit] - 400) < 5 * 400**0.5 for digit in "0123456789")
+
+
+def test_the_released_checksums_are_those_of_the_documents() -> None:
+    release = json.loads((TASKS_FOLDER / "phone_book" / "release.json").read_text())
+    assert len(release["sha256"]) == 10
+    for config, checksum in release["sha256"].items():
+        documents = list(rows(int(config.removeprefix("phone_book_")), 500, 0))
+        assert list(documents[0]) == release["columns"]
+        assert content_sha256(documents) == checksum
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((2, 10, 0), "entries must be an integer of at least 3, not 2"),
+        ((20, 0, 0), "num_docs must be an integer of at least 1, not 0"),
+        ((20.5, 1, 0), "not 20.5"),
+        (("20", 1, 0), "not '20'"),
+        ((True, 1, 0), "not True"),
+        ((20, 1, "x"), "seed must be an integer, not 'x'"),
+        ((10**9, 1, 0), "at most 1000000"),
+    ],
+)
+def test_bad_sizes_are_refused_at_once(arguments, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        rows(*arguments)
+
+
+def test_checksum_knows_order_and_content_not_key_order() -> None:
+    a, b = {"x": 1, "y": "é"}, {"x": 2, "y": ""}
+    assert content_sha256([a, b]) == content_sha256([{"y": "é", "x": 1}, b])
+    assert len({content_sha256(rows) for rows in ([a, b], [b, a], [a], [a, {**b, "x": 3}])}) == 4

@@ -1,0 +1,280 @@
+"""The tasks through lm-eval's own evaluator, asked to models that answer by rule."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
+
+from dataset_builders import InputError
+from dataset_builders.phone_book import rows
+from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.catalog import entries
+from tests.scripted import Scripted, look_up
+
+
+def evaluate(lm: Any, *tasks: str, **metadata: Any) -> dict[str, Any]:
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
+    return simple_evaluate(model=lm, tasks=list(tasks), task_manager=manager, bootstrap_iters=1)
+
+
+def scores(results: dict[str, Any], task: str) -> dict[str, float]:
+    return {
+        key.removesuffix(",none"): value
+        for key, value in results["results"][task].items()
+        if key.endswith(",none")
+    }
+
+
+def wrong_last_digit(prompt: str) -> str:
+    answer = look_up(prompt)
+    return answer[:-2] + str((int(answer[-2]) + 1) % 10) + "\n"
+
+
+def never_stops(prompt: str) -> str:
+    return look_up(prompt).removesuffix("\n") * 5
+
+
+@pytest.mark.parametrize(
+    ("rule", "exact", "letters", "forced"),
+    [
+        (look_up, 1.0, 1.0, 1.0),
+        (wrong_last_digit, 0.0, 0.9, 0.0),
+        (lambda prompt: look_up(prompt).strip() + "\n", 1.0, 1.0, 0.0),
+        (lambda prompt: look_up(prompt) + "More Lines: 1", 1.0, 1.0, 1.0),
+        (lambda prompt: " " + look_up(prompt), 1.0, 1.0, 0.0),
+        (lambda prompt: look_up(prompt).replace("\n", " \n"), 1.0, 1.0, 0.0),
+        (never_stops, 0.0, 10 / 54, 0.0),
+        (lambda prompt: "", 0.0, 0.0, 0.0),
+    ],
+    ids=[
+        "perfect",
+        "last-digit",
+        "no-space",
+        "goes-on",
+        "two-spaces",
+        "trailing-space",
+        "never-stops",
+        "silent",
+    ],
+)
+def test_a_rule_gets_the_score_that_it_should(rule, exact: float, letters: float, forced: float) -> None:
+    results = evaluate(Scripted(rule), "phone_book_20", "phone_book_20_forced", num_docs=7)
+    generated = scores(results, "phone_book_20")
+    assert generated["exact_match"] == exact
+    assert generated["char_accuracy"] == pytest.approx(letters)
+    assert generated["truncated"] == 0.0
+    one_pass = scores(results, "phone_book_20_forced")
+    assert one_pass["exact_match"] == forced
+    assert one_pass["logprob_per_token"] == -1.0
+
+
+def test_standard_errors_and_the_mean_over_sizes() -> None:
+    def up_to_60(prompt: str) -> str:
+        return look_up(prompt) if prompt.count("\n") < 70 else " 1\n"
+
+    results = evaluate(Scripted(up_to_60), "phone_book", num_docs=6)
+    assert scores(results, "phone_book")["exact_match"] == pytest.approx(3 / 6)
+    by_size = [scores(results, f"phone_book_{n}")["exact_match"] for n in (20, 40, 60, 80, 100, 120)]
+    assert by_size == [1, 1, 1, 0, 0, 0]
+    assert "exact_match_stderr" in scores(results, "phone_book_20")
+    assert "char_accuracy_stderr" in scores(results, "phone_book_20")
+
+
+def test_samples_show_prompt_answer_prediction_and_position() -> None:
+    results = evaluate(Scripted(look_up), "phone_book_20", num_docs=3, seed=4)
+    for sample, row in zip(results["samples"]["phone_book_20"], rows(20, 3, 4), strict=True):
+        assert sample["doc"] == row
+        assert sample["arguments"][0][0] == row["prompt"]
+        assert sample["filtered_resps"][0].strip() == sample["target"] == row["answer"]
+
+
+def test_results_say_which_documents_they_are_of() -> None:
+    results = evaluate(Scripted(look_up), "phone_book_n", entries=5, num_docs=2, seed=9)
+    metadata = results["configs"]["phone_book_n"]["metadata"]
+    said = {key: metadata[key] for key in ("benchmark", "length", "entries", "num_docs", "seed", "version")}
+    assert said == {
+        "benchmark": "phone_book",
+        "length": 5,
+        "entries": 5,
+        "num_docs": 2,
+        "seed": 9,
+        "version": 1.0,
+    }
+    assert len(metadata["documents_sha256"]) == 64
+
+
+def test_every_yaml_file_loads() -> None:
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata={"num_docs": 1})
+    files = list(TASKS_FOLDER.glob("**/*.yaml"))
+    assert len(files) == len(entries()) == len(set(manager.all_tasks)) > 20
+    for entry in entries():
+        metadata = {"num_docs": 1} | ({"entries": 4} if entry.name.startswith("phone_book_n") else {})
+        own = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
+        loaded = own.load([entry.name])
+        for name, task in loaded["tasks"].items():
+            document = task.test_docs()[0]
+            assert task.doc_to_text(document).startswith(document["prompt"][:5])
+            assert document["answer"] in task.doc_to_target(document)
+            assert task.config.metadata["length"] > 0
+            assert set(task.aggregation()) >= {"exact_match", "truncated"}, name
+
+
+def test_the_default_is_500_documents_with_the_released_checksum() -> None:
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False)
+    task = manager.load(["phone_book_20_forced"])["tasks"]["phone_book_20_forced"]
+    release = json.loads((TASKS_FOLDER / "phone_book" / "release.json").read_text())
+    assert len(task.test_docs()) == 500
+    assert task.config.metadata["documents_sha256"] == release["sha256"]["phone_book_20"]
+    assert task.doc_to_target(task.test_docs()[0]).endswith("\n")
+
+
+# ---- truncation
+
+
+def test_prompts_that_do_not_fit_are_counted_warned_of_and_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    documents = list(rows(20, 6, 0))
+    lengths = sorted(len(row["prompt"]) for row in documents)
+    window = lengths[3] + 50  # characters are tokens; the four shortest fit with 50 new tokens
+    fit = sum(length + 50 <= window for length in lengths)
+    with caplog.at_level(logging.WARNING):
+        results = evaluate(Scripted(look_up, window), "phone_book_20", "phone_book_20_forced", num_docs=6)
+    generated = scores(results, "phone_book_20")
+    assert 0 < fit < 6
+    assert generated["exact_match"] == generated["char_accuracy"] == fit / 6
+    assert generated["truncated"] == pytest.approx(1 - fit / 6)
+    (warning,) = [r.getMessage() for r in caplog.records if "do not fit" in r.getMessage()]
+    assert f"phone_book_20: {6 - fit} of 6 prompts" in warning
+    assert f"window of {window} tokens" in warning
+    assert "max_length=" in warning
+    # the forced twin needs 12 tokens for the answer, not 50
+    assert scores(results, "phone_book_20_forced")["exact_match"] == 1.0
+
+
+def test_forced_truncation_is_exact_to_the_token() -> None:
+    row = next(rows(20, 1, 0))
+    needed = len(row["prompt"]) + len(f" {row['answer']}\n")
+    for window, truncated in ((needed, 0.0), (needed - 1, 1.0)):
+        results = evaluate(Scripted(look_up, window), "phone_book_20_forced", num_docs=1)
+        got = scores(results, "phone_book_20_forced")
+        assert (got["truncated"], got["exact_match"]) == (truncated, 1.0 - truncated)
+        assert ("logprob_per_token" in got) == (truncated == 0.0)
+
+
+def test_a_model_without_a_window_is_scored_and_said_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        results = evaluate(Scripted(look_up, None), "phone_book_20", num_docs=2)
+    assert scores(results, "phone_book_20")["exact_match"] == 1.0
+    assert "truncated" not in scores(results, "phone_book_20")
+    assert any("does not tell its window" in record.getMessage() for record in caplog.records)
+
+
+def test_a_window_smaller_than_the_answer_is_refused() -> None:
+    with pytest.raises(InputError, match="window of 50 tokens leaves no room .* 50 new tokens"):
+        evaluate(Scripted(look_up, 50), "phone_book_20", num_docs=1)
+
+
+def test_the_cache_of_responses_hides_no_window(tmp_path: Path) -> None:
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata={"num_docs": 2})
+    for _ in range(2):
+        results = simple_evaluate(
+            model=Scripted(look_up, 300),
+            tasks=["phone_book_20"],
+            task_manager=manager,
+            use_cache=str(tmp_path / "cache"),
+        )
+        assert scores(results, "phone_book_20")["truncated"] == 1.0
+
+
+# ---- metadata
+
+
+@pytest.mark.parametrize(
+    ("task", "metadata", "said"),
+    [
+        ("phone_book_20", {"num_doc": 3}, "unknown metadata key 'num_doc'; did you mean 'num_docs'?"),
+        ("phone_book_20", {"colour": 3}, "unknown metadata key 'colour' .known: num_docs, seed, dataset"),
+        ("phone_book_20", {"num_docs": 0}, "num_docs must be an integer of at least 1, not 0"),
+        ("phone_book_20", {"entries": 30}, "'entries' is 20 in this task"),
+        ("phone_book_n", {}, "give 'entries', as in --metadata"),
+        ("phone_book_n", {"entries": 2}, "entries must be an integer of at least 3, not 2"),
+        ("phone_book_n", {"entries": 5, "dataset": "x/y"}, "no release has this task's documents"),
+        ("phone_book_20", {"dataset_revision": "v1"}, "'dataset_revision' needs a 'dataset'"),
+        ("phone_book_20", {"dataset": "x/y", "seed": 1}, "'seed' cannot be given beside 'dataset'"),
+        ("phone_book_20", {"dataset": "nobody/nothing"}, "'nobody/nothing' cannot be read: .*local folder"),
+    ],
+)
+def test_bad_metadata_is_refused_in_a_sentence(task: str, metadata: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=f"^{task}: .*{said}") as refusal:
+        evaluate(Scripted(look_up), task, **metadata)
+    assert "\n" not in str(refusal.value)
+
+
+def test_model_arguments_are_no_metadata() -> None:
+    """lm-eval mixes both; a model's argument must pass, even one that is called as ours is."""
+    from lm_eval.api.registry import register_model
+
+    @register_model("scripted-for-this-test")
+    class Registered(Scripted):
+        def __init__(self, seed: int = 0, colour: str = "", **_: Any) -> None:
+            super().__init__(look_up)
+
+    arguments = {"seed": 1234, "colour": "red"}
+    manager = TaskManager(
+        include_path=TASKS_FOLDER, include_defaults=False, metadata={**arguments, "num_docs": 2}
+    )
+    for model_args in (arguments, "seed=1234,colour=red"):
+        results = simple_evaluate(
+            model="scripted-for-this-test",
+            model_args=model_args,
+            tasks=["phone_book_20"],
+            task_manager=manager,
+        )
+        assert results["configs"]["phone_book_20"]["metadata"]["num_docs"] == 2
+        assert [s["doc"]["id"] for s in results["samples"]["phone_book_20"]] == [
+            "phone_book_20/seed_0/0",
+            "phone_book_20/seed_0/1",
+        ]
+
+
+# ---- released data sets
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    folder = tmp_path / "release"
+    (folder / "phone_book_20").mkdir(parents=True)
+    Dataset.from_list(list(rows(20, 500, 0))).to_parquet(folder / "phone_book_20" / "test-00000.parquet")
+    return folder
+
+
+def test_a_release_in_a_folder_gives_the_same_scores(release: Path) -> None:
+    built = evaluate(Scripted(wrong_last_digit), "phone_book_20", num_docs=20)
+    read = evaluate(Scripted(wrong_last_digit), "phone_book_20", num_docs=20, dataset=str(release))
+    assert scores(built, "phone_book_20") == scores(read, "phone_book_20")
+    assert [s["doc_hash"] for s in built["samples"]["phone_book_20"]] == [
+        s["doc_hash"] for s in read["samples"]["phone_book_20"]
+    ]
+    assert read["configs"]["phone_book_20"]["metadata"]["dataset"] == str(release)
+
+
+def test_a_release_that_is_not_the_benchmark_is_refused(release: Path) -> None:
+    file = release / "phone_book_20" / "test-00000.parquet"
+    with pytest.raises(InputError, match="from 1 to 500, all that the data set has, not 501"):
+        evaluate(Scripted(look_up), "phone_book_20", num_docs=501, dataset=str(release))
+    with pytest.raises(InputError, match=r"holds no file phone_book_40/test\*.parquet"):
+        evaluate(Scripted(look_up), "phone_book_40", dataset=str(release))
+    changed = list(rows(20, 500, 0))
+    changed[250]["answer"] = "6000000000"
+    Dataset.from_list(changed).to_parquet(file)
+    with pytest.raises(InputError, match="does not hold this version's documents"):
+        evaluate(Scripted(look_up), "phone_book_20", dataset=str(release))
+    Dataset.from_list([{"text": "a"}]).to_parquet(file)
+    with pytest.raises(
+        InputError, match="is not a release of this benchmark: .* lacks the columns id, prompt"
+    ):
+        evaluate(Scripted(look_up), "phone_book_20", dataset=str(release))
