@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from lm_eval import simple_evaluate
+from lm_eval.loggers.utils import get_git_commit_hash
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from tabulate import tabulate
@@ -52,6 +53,9 @@ def main() -> None:
     parser.add_argument("--single-docs", type=int, default=8, help="documents asked one at a time")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--device", default="cuda")
+    parser.add_argument(
+        "--revision", default=get_git_commit_hash(), help="of this code, where git cannot tell"
+    )
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
