@@ -18,7 +18,7 @@ from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import harness
 from lm_eval_tasks.documents import Source
 from lm_eval_tasks.padding import padding_dependence
-from lm_eval_tasks.window import Size, size_of, window_of
+from lm_eval_tasks.window import Size, sizes_of, window_of
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
 
@@ -76,7 +76,10 @@ class RecallTask(ConfigurableTask):
         try:
             self._window = window_of(lm)
             if self._window is not None:
-                self._sizes = {req.doc["id"]: size_of(lm, req) for req in self.instances}
+                sizes = sizes_of(lm, self.instances)
+                self._sizes = {
+                    request.doc["id"]: size for request, size in zip(self.instances, sizes, strict=True)
+                }
         except InputError as error:
             raise InputError(f"{self.config.task}: {error}") from None
         self._warn_of_truncation()

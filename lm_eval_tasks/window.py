@@ -1,5 +1,8 @@
-"""Does a request fit the model's window, or will lm-eval cut it on the left?"""
+"""Do requests fit the model's window, or will lm-eval cut them on the left?"""
 
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,21 +23,29 @@ class Size:
 
 
 def window_of(lm: Any) -> int | None:
-    """The model's window in tokens as lm-eval takes it (``max_length``), or None if it has none to tell."""
+    """The model's window in tokens as lm-eval takes it (``max_length``), or None if it tells none."""
     window = getattr(lm, "max_length", None)
     return window if isinstance(window, int) and hasattr(lm, "tok_encode") else None
 
 
-def size_of(lm: Any, request: Any) -> Size:
-    """The size in tokens of an ``lm_eval.api.instance.Instance``, counted as lm-eval's models count it."""
-    if request.request_type == "generate_until":
-        prompt, options = request.args
-        return Size(needed=len(lm.tok_encode(prompt)) + _new_tokens(lm, options), answer=0)
-    prompt, answer = request.args
-    prompt_ids, answer_ids = lm._encode_pair(prompt, answer)
-    # The last token is scored but never read by lm-eval's Hugging Face models.
+def sizes_of(lm: Any, requests: Sequence[Any]) -> list[Size]:
+    """The sizes of ``lm_eval.api.instance.Instance`` objects of one kind, as lm-eval's models count them.
+
+    Raises:
+        InputError: the window leaves no room for a prompt beside the tokens to generate.
+    """
+    prompts = [request.args[0] for request in requests]
+    if requests[0].request_type == "generate_until":
+        new = _new_tokens(lm, requests[0].args[1])
+        return [Size(needed=count + new, answer=0) for count in _token_counts(lm, prompts)]
+    # as lm-eval does, white space at the prompt's end is scored with the answer
+    before = _token_counts(lm, [prompt.rstrip() for prompt in prompts])
+    whole = _token_counts(
+        lm, [prompt + request.args[1] for prompt, request in zip(prompts, requests, strict=True)]
+    )
+    # lm-eval's Hugging Face models score the last token, but need not read it
     unread = 1 if _is_hugging_face(lm) else 0
-    return Size(needed=len(prompt_ids) + len(answer_ids) - unread, answer=len(answer_ids))
+    return [Size(needed=w - unread, answer=w - b) for w, b in zip(whole, before, strict=True)]
 
 
 def _new_tokens(lm: Any, options: dict[str, Any]) -> int:
@@ -51,3 +62,30 @@ def _new_tokens(lm: Any, options: dict[str, Any]) -> int:
 
 def _is_hugging_face(lm: Any) -> bool:
     return any(parent.__module__ == "lm_eval.models.huggingface" for parent in type(lm).__mro__)
+
+
+def _token_counts(lm: Any, texts: list[str]) -> list[int]:
+    """``len(lm.tok_encode(text))`` for each text, on all cores where the tokenizer is a fast one."""
+    tokenizer: Any = getattr(lm, "tokenizer", None)
+    if not getattr(tokenizer, "is_fast", False):
+        return [len(lm.tok_encode(text)) for text in texts]
+    with _parallel_tokenizers():
+        encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
+    counts = [len(ids) for ids in encoded["input_ids"]]
+    special = len(lm.tok_encode(texts[0])) - counts[0]
+    return [count + special for count in counts]
+
+
+@contextmanager
+def _parallel_tokenizers() -> Iterator[None]:
+    """Let tokenizers use all cores, which lm-eval's command line turns off."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -72,14 +72,15 @@ def main() -> None:
         for way, task in (("generated", "phone_book_n"), ("forced", "phone_book_n_forced")):
             for batch_size in arguments.batch_sizes:
                 lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
-                rate = _through_lm_eval(lm, task, entries, arguments.num_docs)
+                try:
+                    rate = _through_lm_eval(lm, task, entries, arguments.num_docs)
+                except torch.OutOfMemoryError:
+                    continue  # no larger batch will fit either, and none is the best one
                 measured[entries][f"{way}, batch {batch_size}"] = rate
 
     print(_table(measured))
     if arguments.out:
-        options = {key: value for key, value in vars(arguments).items() if key != "out"}
-        content = {"examples_per_second": measured, "options": options, "machine": _machine()}
-        arguments.out.write_text(json.dumps(content, indent=2) + "\n")
+        _write(arguments.out, measured, vars(arguments))
 
 
 def _tokenizer(name: str) -> Any:
@@ -126,6 +127,14 @@ def _through_lm_eval(lm: HFLM, task: str, entries: int, num_docs: int) -> float:
         simple_evaluate(model=lm, tasks=[task], task_manager=manager, bootstrap_iters=1)
 
     return num_docs / _seconds(evaluate)
+
+
+def _write(out: Path, measured: dict[int, dict[str, float]], arguments: dict[str, Any]) -> None:
+    options = {key: value for key, value in arguments.items() if key != "out"}
+    content = {"examples_per_second": measured, "options": options, "machine": _machine()}
+    partial = out.with_name(f".{out.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.rename(out)
 
 
 def _table(measured: dict[int, dict[str, float]]) -> str:
