@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", required=True, help="name on the Hub, folder, or tokenizer.json")
     parser.add_argument("--entries", type=int, nargs="+", default=[20, 100])
     parser.add_argument("--num-docs", type=int, default=512)
-    parser.add_argument("--single-docs", type=int, default=8, help="documents asked one at a time")
+    parser.add_argument("--single-docs", type=int, default=16, help="documents asked one at a time")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--device", default="cuda")
     parser.add_argument(
