@@ -49,9 +49,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.benchmarks.speed")
     parser.add_argument("--tokenizer", required=True, help="name on the Hub, folder, or tokenizer.json")
     parser.add_argument("--entries", type=int, nargs="+", default=[20, 100])
-    parser.add_argument("--num-docs", type=int, default=512)
+    parser.add_argument("--num-docs", type=int, default=2048)
     parser.add_argument("--single-docs", type=int, default=16, help="documents asked one at a time")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 128, 256])
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--device", default="cuda")
     parser.add_argument(
         "--revision", default=get_git_commit_hash(), help="of this code, where git cannot tell"
@@ -63,19 +63,20 @@ def main() -> None:
     torch.manual_seed(0)
     model = GPTNeoXForCausalLM(GPTNeoXConfig(**_PYTHIA_410M)).eval().to(arguments.device)
     tokenizer = _tokenizer(arguments.tokenizer)
-    measured = {
-        entries: {"one at a time": _one_at_a_time(model, tokenizer, entries, arguments.single_docs)}
-        for entries in arguments.entries
-    }
+    measured: dict[int, dict[str, float]] = {}
+    for entries in arguments.entries:
+        ask = _one_at_a_time(model, tokenizer, entries)
+        measured[entries] = {"one at a time": _rate(ask, arguments.single_docs, warm_up=2)}
     model = model.bfloat16()
     for entries in arguments.entries:
         for way, task in (("generated", "phone_book_n"), ("forced", "phone_book_n_forced")):
             for batch_size in arguments.batch_sizes:
                 lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+                ask = _through_lm_eval(lm, task, entries)
                 try:
-                    rate = _through_lm_eval(lm, task, entries, arguments.num_docs)
+                    rate = _rate(ask, arguments.num_docs, warm_up=batch_size)
                 except torch.OutOfMemoryError:
-                    continue  # no larger batch will fit either, and none is the best one
+                    continue  # this batch is too large, and another one is the best
                 measured[entries][f"{way}, batch {batch_size}"] = rate
 
     print(_table(measured))
@@ -89,15 +90,14 @@ def _tokenizer(name: str) -> Any:
     return AutoTokenizer.from_pretrained(name)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    """Seconds of a second call, the first one warming up; the device is waited for."""
-    for _ in range(2):
-        _wait()
-        start = time.perf_counter()
-        work()
-        _wait()
-        seconds = time.perf_counter() - start
-    return seconds
+def _rate(ask: Callable[[int], object], num_docs: int, warm_up: int) -> float:
+    """Examples a second of asking ``num_docs`` documents, after ``warm_up``; the device is waited for."""
+    ask(warm_up)
+    _wait()
+    start = time.perf_counter()
+    ask(num_docs)
+    _wait()
+    return num_docs / (time.perf_counter() - start)
 
 
 def _wait() -> None:
@@ -105,28 +105,25 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def _one_at_a_time(model: Any, tokenizer: Any, entries: int, num_docs: int) -> float:
-    prompts = [row["prompt"] for row in rows(entries, num_docs, seed=0)]
-
-    def ask_all() -> None:
-        for prompt in prompts:
-            ids = tokenizer(prompt, return_tensors="pt").to(model.device)
+def _one_at_a_time(model: Any, tokenizer: Any, entries: int) -> Callable[[int], None]:
+    def ask(num_docs: int) -> None:
+        for row in rows(entries, num_docs, seed=0):
+            ids = tokenizer(row["prompt"], return_tensors="pt").to(model.device)
             new = model.generate(
                 **ids, do_sample=False, min_new_tokens=_NEW_TOKENS, max_new_tokens=_NEW_TOKENS, pad_token_id=0
             )
             tokenizer.decode(new[0, ids["input_ids"].shape[1] :])
 
-    return num_docs / _seconds(ask_all)
+    return ask
 
 
-def _through_lm_eval(lm: HFLM, task: str, entries: int, num_docs: int) -> float:
-    documents = {"entries": entries, "num_docs": num_docs}
-
-    def evaluate() -> None:
+def _through_lm_eval(lm: HFLM, task: str, entries: int) -> Callable[[int], None]:
+    def ask(num_docs: int) -> None:
+        documents = {"entries": entries, "num_docs": num_docs}
         manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=documents)
         simple_evaluate(model=lm, tasks=[task], task_manager=manager, bootstrap_iters=1)
 
-    return num_docs / _seconds(evaluate)
+    return ask
 
 
 def _write(out: Path, measured: dict[int, dict[str, float]], arguments: dict[str, Any]) -> None:
