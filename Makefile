@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= results/demo
-LIMIT ?= 50
+LIMIT ?= 32
 
 BIN := $(VENV)/bin
 SMOLLM2_GGUF := SmolLM2-135M-Instruct.Q4_1.gguf

@@ -3,7 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dataset_builders import InputError
@@ -11,6 +11,20 @@ from dataset_builders.checksum import content_sha256
 from lm_eval_tasks.release import Release
 
 Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a builder gives.
+
+    Attributes:
+        rows: the documents.
+        provenance: what the results file should say of where they come from, beside the arguments.
+    """
+
+    rows: Iterable[dict[str, Any]]
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
 
 RELEASE_KEYS = ("dataset", "dataset_revision")
 """Metadata keys of every task: a released data set to read in place of building the documents."""
@@ -21,13 +35,13 @@ class Source:
     """Where one task's documents come from.
 
     Attributes:
-        builder: function of keyword arguments that gives the rows; its parameters are metadata keys.
+        builder: function of keyword arguments, which are the metadata keys that the task knows.
             ``release.json`` beside its module describes the released documents.
         config: the config of a release that has the task's documents; None where no release can.
         fixed: arguments of the builder that the task itself sets.
     """
 
-    builder: Callable[..., Iterable[dict[str, Any]]]
+    builder: Callable[..., Built]
     config: str | None
     fixed: Mapping[str, Any]
 
@@ -78,14 +92,15 @@ class Source:
         for name in self._parameters:
             if name not in arguments:
                 raise InputError(f"give {name!r}, as in --metadata '{{\"{name}\": 37}}'")
-        rows = list(self.builder(**arguments))
+        built = self.builder(**arguments)
+        rows = list(built.rows)
         expected = None if asked or self.config is None else self._release.sha256.get(self.config)
         if expected and content_sha256(rows) != expected:
             raise InputError(
                 "the documents built here are not the benchmark's: their checksum is not the one kept "
                 "with the task; reinstall repeat-after-me and what it depends on"
             )
-        return rows, arguments
+        return rows, {**arguments, **built.provenance}
 
     def _read(self, asked: Mapping[str, Any]) -> tuple[Rows, dict[str, Any]]:
         if self.config is None or self.config not in self._release.sha256:

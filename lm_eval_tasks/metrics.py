@@ -12,3 +12,18 @@ def char_accuracy(prediction: str, answer: str) -> float:
     if longest == 0:
         return 1.0
     return sum(p == a for p, a in zip(prediction, answer, strict=False)) / longest
+
+
+def copied_fraction(prediction: str, answer: str) -> float:
+    """Share of the answer that stands before the first error; 1.0 for an empty answer.
+
+    What follows a whole answer is no error of copying: ``exact_match`` sees it.
+    """
+    if not answer:
+        return 1.0
+    right = 0
+    for p, a in zip(prediction, answer, strict=False):
+        if p != a:
+            break
+        right += 1
+    return right / len(answer)

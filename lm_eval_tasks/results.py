@@ -105,7 +105,7 @@ def _score(
         model=model,
         benchmark=metadata["benchmark"],
         length=metadata["length"],
-        unit=metadata["length_of"],
+        unit=metadata.get("unit", metadata["length_of"]),
         values=values,
         documents=result["sample_len"],
         document_set=metadata["documents_sha256"],

@@ -18,11 +18,11 @@ from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import harness
 from lm_eval_tasks.documents import Source
 from lm_eval_tasks.padding import padding_dependence
-from lm_eval_tasks.window import Size, sizes_of, window_of
+from lm_eval_tasks.window import Size, prompt_lengths, sizes_of, window_of
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
 
-_YAML_METADATA = frozenset({"version", "benchmark", "length_of", "config_source"})
+_YAML_METADATA = frozenset({"version", "benchmark", "length_of", "unit", "new_tokens", "config_source"})
 
 
 class RecallTask(ConfigurableTask):
@@ -33,7 +33,9 @@ class RecallTask(ConfigurableTask):
     - ``custom_dataset``, ``dataset_name`` and ``dataset_kwargs``: the three parts of a
       :class:`~lm_eval_tasks.documents.Source`. Each row has a unique ``id``.
     - ``metadata``: ``version``, ``benchmark`` (a report draws its tasks as one line) and
-      ``length_of`` (the builder's parameter that is the length).
+      ``length_of`` (the builder's parameter that is the length), ``unit`` where that is called by
+      another name in reports, and ``new_tokens: half_prompt`` where an answer may have as many tokens
+      as half of its prompt and 50 more.
     - ``process_results``: a pure function of the document and the results that gives scores from 0
       to 1. A forced task's document has one more key, ``answer_tokens``, and its function may give
       ``logprob_per_token`` too.
@@ -75,6 +77,7 @@ class RecallTask(ConfigurableTask):
         lm = harness.running_model()
         try:
             self._window = window_of(lm)
+            self._make_room(lm)
             if self._window is not None:
                 sizes = sizes_of(lm, self.instances)
                 self._sizes = {
@@ -84,6 +87,18 @@ class RecallTask(ConfigurableTask):
             raise InputError(f"{self.config.task}: {error}") from None
         self._warn_of_truncation()
         self._warn_of_padding(lm)
+
+    def _make_room(self, lm: Any) -> None:
+        """Set the number of new tokens, one for all documents so that lm-eval puts them in one batch."""
+        if self.config.metadata.get("new_tokens") != "half_prompt":
+            return
+        options = [request.args[1] for request in self.instances]
+        if "max_gen_toks" in options[0]:  # by --gen_kwargs
+            return
+        counted = self._window is not None
+        lengths = prompt_lengths(lm, self.instances) if counted else [len(r.args[0]) for r in self.instances]
+        for option in options:
+            option["max_gen_toks"] = max(lengths) // 2 + 50
 
     def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, float]:
         """Scores of one document; those of a document that the model could not see whole are 0."""

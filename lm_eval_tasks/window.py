@@ -28,16 +28,21 @@ def window_of(lm: Any) -> int | None:
     return window if isinstance(window, int) and hasattr(lm, "tok_encode") else None
 
 
+def prompt_lengths(lm: Any, requests: Sequence[Any]) -> list[int]:
+    """Tokens of the prompts alone."""
+    return _token_counts(lm, [request.args[0] for request in requests])
+
+
 def sizes_of(lm: Any, requests: Sequence[Any]) -> list[Size]:
     """The sizes of ``lm_eval.api.instance.Instance`` objects of one kind, as lm-eval's models count them.
 
     Raises:
         InputError: the window leaves no room for a prompt beside the tokens to generate.
     """
-    prompts = [request.args[0] for request in requests]
     if requests[0].request_type == "generate_until":
         new = _new_tokens(lm, requests[0].args[1])
-        return [Size(needed=count + new, answer=0) for count in _token_counts(lm, prompts)]
+        return [Size(needed=count + new, answer=0) for count in prompt_lengths(lm, requests)]
+    prompts = [request.args[0] for request in requests]
     # as lm-eval does, white space at the prompt's end is scored with the answer
     before = _token_counts(lm, [prompt.rstrip() for prompt in prompts])
     whole = _token_counts(

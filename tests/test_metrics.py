@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_tasks.metrics import char_accuracy, exact_match
+from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
 from lm_eval_tasks.phone_book.utils import forced, forced_target, generated
 
 ANSWER = "6123456789"
@@ -55,3 +55,19 @@ def test_forced_scores() -> None:
     assert forced_target(document) == " 6123456789\n"
     assert forced(document, [(-2.0, True)]) == {"exact_match": 1.0, "logprob_per_token": -0.5}
     assert forced({"answer": ANSWER}, [(-2.0, False)]) == {"exact_match": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answer", "share"),
+    [
+        ("abcd", "abcd", 1.0),
+        ("abxd", "abcd", 0.5),
+        ("xbcd", "abcd", 0.0),
+        ("ab", "abcd", 0.5),
+        ("abcdefgh", "abcd", 1.0),
+        ("", "abcd", 0.0),
+        ("x", "", 1.0),
+    ],
+)
+def test_copied_fraction_stops_at_the_first_error(prediction: str, answer: str, share: float) -> None:
+    assert copied_fraction(prediction, answer) == share

@@ -1,15 +1,15 @@
 """What the YAML files of the phone book call."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from dataset_builders.phone_book import rows
-from lm_eval_tasks.metrics import char_accuracy, exact_match
+from lm_eval_tasks.documents import Built
+from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
 
 
-def documents(entries: int, num_docs: int = 500, seed: int = 0) -> Iterator[dict[str, Any]]:
+def documents(entries: int, num_docs: int = 500, seed: int = 0) -> Built:
     """The benchmark's documents of one size; see ``dataset_builders.phone_book.rows``."""
-    return rows(entries, num_docs, seed)
+    return Built(rows(entries, num_docs, seed))
 
 
 def generated(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
@@ -18,6 +18,7 @@ def generated(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     return {
         "exact_match": exact_match(prediction, doc["answer"]),
         "char_accuracy": char_accuracy(prediction, doc["answer"]),
+        "copied_fraction": copied_fraction(prediction, doc["answer"]),
     }
 
 
