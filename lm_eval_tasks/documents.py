@@ -2,13 +2,19 @@
 
 import difflib
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lm_eval.utils import warning_once
+
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
+from lm_eval_tasks.catalog import metadata_keys
 from lm_eval_tasks.release import Release
+
+log = logging.getLogger("lm_eval.repeat_after_me")
 
 Rows = list[dict[str, Any]]
 
@@ -59,17 +65,26 @@ class Source:
         return self._build(asked)
 
     def _check_keys(self, asked: Mapping[str, Any]) -> None:
-        free = [key for key in (*self._parameters, *RELEASE_KEYS) if key not in self.fixed]
+        free = [key for key in self.keys if key not in self.fixed]
         for key in asked:
             if key in self.fixed:
                 raise InputError(
-                    f"{key!r} is {self.fixed[key]!r} in this task and cannot be given; the task whose "
-                    "name ends in _n takes any"
+                    f"{key!r} is {self.fixed[key]!r} in this task and cannot be given; a task whose name "
+                    "ends in _n, where there is one, takes any"
                 )
-            if key not in free:
+            if key not in free and key in metadata_keys():
+                warning_once(
+                    log, f"{key!r} is for other tasks; {self.config or 'this one'} has no use for it"
+                )
+            elif key not in free:
                 near = difflib.get_close_matches(key, free, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise InputError(f"unknown metadata key {key!r}{hint} (known: {', '.join(free)})")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The metadata keys that have a meaning here."""
+        return (*self._parameters, *RELEASE_KEYS)
 
     @property
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
@@ -88,13 +103,14 @@ class Source:
         }
 
     def _build(self, asked: Mapping[str, Any]) -> tuple[Rows, dict[str, Any]]:
-        arguments = {**self._defaults, **self.fixed, **asked}
+        own = {key: value for key, value in asked.items() if key in self._parameters}
+        arguments = {**self._defaults, **self.fixed, **own}
         for name in self._parameters:
             if name not in arguments:
                 raise InputError(f"give {name!r}, as in --metadata '{{\"{name}\": 37}}'")
         built = self.builder(**arguments)
         rows = list(built.rows)
-        expected = None if asked or self.config is None else self._release.sha256.get(self.config)
+        expected = None if own or self.config is None else self._release.sha256.get(self.config)
         if expected and content_sha256(rows) != expected:
             raise InputError(
                 "the documents built here are not the benchmark's: their checksum is not the one kept "
@@ -108,7 +124,7 @@ class Source:
                 "no release has this task's documents; leave 'dataset' out to build them here, or "
                 f"take a task of a released config: {', '.join(self._release.sha256)}"
             )
-        given = [key for key in asked if key not in ("num_docs", *RELEASE_KEYS)]
+        given = [key for key in asked if key in self._parameters and key != "num_docs"]
         if given:
             raise InputError(f"{given[0]!r} cannot be given beside 'dataset': a release is built already")
         rows = self._release.read(str(asked["dataset"]), self.config, asked.get("dataset_revision"))

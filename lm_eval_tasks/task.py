@@ -12,13 +12,14 @@ from typing import Any
 
 from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
+from lm_eval.utils import warning_once
 
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import harness
 from lm_eval_tasks.documents import Source
 from lm_eval_tasks.padding import padding_dependence
-from lm_eval_tasks.window import Size, prompt_lengths, sizes_of, window_of
+from lm_eval_tasks.window import NEW_TOKENS, Size, ask_little, prompt_lengths, sizes_of, window_of
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
 
@@ -53,16 +54,14 @@ class RecallTask(ConfigurableTask):
         """Get the documents, and note in the metadata, hence in the results file, what they are."""
         source = Source(self.config.custom_dataset, self.config.dataset_name, dataset_kwargs or {})
         metadata = self.config.metadata
-        model_arguments = harness.model_arguments()
-        asked = {
-            key: value
-            for key, value in metadata.items()
-            if key not in _YAML_METADATA and not (key in model_arguments and model_arguments[key] == value)
-        }
         try:
-            rows, arguments = source.documents(asked)
+            rows, arguments = source.documents(self._asked(source))
         except InputError as error:
             raise InputError(f"{self.config.task}: {error}") from None
+        if len({row["id"] for row in rows}) < len(rows):
+            raise InputError(
+                f"{self.config.task}: the source repeats an id; give each question one of its own"
+            )
         self.dataset = {"test": Dataset.from_list(rows)}
         metadata.update(
             arguments,
@@ -71,20 +70,33 @@ class RecallTask(ConfigurableTask):
             repeat_after_me=version("repeat-after-me"),
         )
 
+    def _asked(self, source: Source) -> dict[str, Any]:
+        """What ``--metadata`` holds, without the model's arguments, which lm-eval mixes into it."""
+        model_arguments = harness.model_arguments()
+        asked = {k: v for k, v in self.config.metadata.items() if k not in _YAML_METADATA}
+        for key in set(asked) & set(model_arguments):
+            if asked[key] != model_arguments[key]:
+                continue
+            del asked[key]
+            if key in source.keys and key not in source.fixed:
+                warning_once(
+                    log,
+                    f"{key}={model_arguments[key]} is taken as the model's argument; the documents' own "
+                    f"{key!r} is another one, and --metadata sets it where it differs from the model's",
+                )
+        return asked
+
     def build_all_requests(self, **options: Any) -> None:
         """Build the requests, then hold each against the window of the model that will get them."""
         super().build_all_requests(**options)
         lm = harness.running_model()
-        try:
-            self._window = window_of(lm)
-            self._make_room(lm)
-            if self._window is not None:
-                sizes = sizes_of(lm, self.instances)
-                self._sizes = {
-                    request.doc["id"]: size for request, size in zip(self.instances, sizes, strict=True)
-                }
-        except InputError as error:
-            raise InputError(f"{self.config.task}: {error}") from None
+        self._window = window_of(lm)
+        self._make_room(lm)
+        if self._window is not None:
+            for request, size in zip(self.instances, sizes_of(lm, self.instances), strict=True):
+                self._sizes[request.doc["id"]] = size
+                if size.needed > self._window:
+                    ask_little(request)
         self._warn_of_truncation()
         self._warn_of_padding(lm)
 
@@ -93,7 +105,7 @@ class RecallTask(ConfigurableTask):
         if self.config.metadata.get("new_tokens") != "half_prompt":
             return
         options = [request.args[1] for request in self.instances]
-        if "max_gen_toks" in options[0]:  # by --gen_kwargs
+        if NEW_TOKENS & set(options[0]):  # by --gen_kwargs
             return
         counted = self._window is not None
         lengths = prompt_lengths(lm, self.instances) if counted else [len(r.args[0]) for r in self.instances]
@@ -138,9 +150,8 @@ class RecallTask(ConfigurableTask):
         cause = padding_dependence(lm)
         if cause:
             log.warning(
-                "%s: the answers of %s depend on the padding of the batch; pass --batch_size 1, or run "
-                "%s_forced, which pads on the right.",
+                "%s: the answers of %s depend on the padding of the batch; pass --batch_size 1, or run the "
+                "forced tasks, which pad on the right.",
                 self.config.task,
                 cause,
-                self.config.task,
             )

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dataset_builders import InputError
+NEW_TOKENS = frozenset({"max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"})
+"""What ``--gen_kwargs`` may call the number of tokens to generate."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,11 @@ def prompt_lengths(lm: Any, requests: Sequence[Any]) -> list[int]:
 
 
 def sizes_of(lm: Any, requests: Sequence[Any]) -> list[Size]:
-    """The sizes of ``lm_eval.api.instance.Instance`` objects of one kind, as lm-eval's models count them.
-
-    Raises:
-        InputError: the window leaves no room for a prompt beside the tokens to generate.
-    """
+    """The sizes of ``lm_eval.api.instance.Instance`` objects of one kind, as lm-eval's models count them."""
     if requests[0].request_type == "generate_until":
-        new = _new_tokens(lm, requests[0].args[1])
+        from lm_eval.models.utils import normalize_gen_kwargs
+
+        new = normalize_gen_kwargs(requests[0].args[1], lm.max_gen_toks)["max_gen_toks"]
         return [Size(needed=count + new, answer=0) for count in prompt_lengths(lm, requests)]
     prompts = [request.args[0] for request in requests]
     # as lm-eval does, white space at the prompt's end is scored with the answer
@@ -53,16 +52,18 @@ def sizes_of(lm: Any, requests: Sequence[Any]) -> list[Size]:
     return [Size(needed=w - unread, answer=w - b) for w, b in zip(whole, before, strict=True)]
 
 
-def _new_tokens(lm: Any, options: dict[str, Any]) -> int:
-    from lm_eval.models.utils import normalize_gen_kwargs
+def ask_little(request: Any) -> None:
+    """Cut down a request that does not fit, and so cannot count, to what any window holds.
 
-    new_tokens = normalize_gen_kwargs(options, lm.max_gen_toks)["max_gen_toks"]
-    if new_tokens >= lm.max_length:
-        raise InputError(
-            f"the model's window of {lm.max_length} tokens leaves no room for a prompt beside "
-            f"{new_tokens} new tokens; pass max_length= in --model_args if the model can read more"
-        )
-    return new_tokens
+    lm-eval stops the whole run where an answer alone is longer than the window.
+    """
+    if request.request_type == "generate_until":
+        prompt, options = request.args
+        others = {key: value for key, value in options.items() if key not in NEW_TOKENS}
+        request.arguments = (prompt, {**others, "max_gen_toks": 1})
+    else:
+        prompt, answer = request.args
+        request.arguments = (prompt, answer[:4])
 
 
 def _is_hugging_face(lm: Any) -> bool:

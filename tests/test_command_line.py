@@ -11,6 +11,7 @@ import pytest
 from dataset_builders import InputError
 from dataset_builders.phone_book import rows
 from lm_eval_tasks import TASKS_FOLDER, register
+from lm_eval_tasks.catalog import entries
 from tests.conftest import Run
 
 
@@ -89,7 +90,7 @@ def test_register_and_unregister(unregistered: None, run: Run, model_folder: Pat
 
     first = run("-m", "lm_eval_tasks", "register")
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("registered 26 tasks and groups")
+    assert first.stdout.startswith(f"registered {len(entries())} tasks and groups")
     again = run("-m", "lm_eval_tasks", "register")
     assert again.stdout.startswith("already registered")
 

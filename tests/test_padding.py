@@ -73,7 +73,7 @@ def test_a_dependence_is_warned_of(batch_size: int, warned: bool, caplog: pytest
     assert len(warnings) == warned
     if warned:
         assert warnings[0].startswith("phone_book_n: the answers of rwkv models")
-        assert "--batch_size 1, or run phone_book_n_forced" in warnings[0]
+        assert "--batch_size 1, or run the forced tasks" in warnings[0]
 
 
 def test_mamba_ssm_models_are_warned_of() -> None:

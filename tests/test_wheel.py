@@ -11,16 +11,24 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LOAD_ALL = """
-import lm_eval_tasks
 from importlib.metadata import entry_points
+
+import lm_eval_tasks
 from lm_eval.tasks import TaskManager
+from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval_tasks.catalog import entries
+from lm_eval_tasks.release import Release
 
 print(lm_eval_tasks.__file__)
 for entry in entries():
-    metadata = {"num_docs": 1} | ({"entries": 4} if "_n" in entry.name else {})
-    manager = TaskManager(include_path=lm_eval_tasks.TASKS_FOLDER, include_defaults=False, metadata=metadata)
-    print(entry.name, len(manager.load([entry.name])["tasks"]))
+    config = load_yaml(entry.file)
+    if not entry.members:
+        Release.beside(config["custom_dataset"].__code__.co_filename)
+    print(entry.name, config.get("class"))
+manager = TaskManager(
+    include_path=lm_eval_tasks.TASKS_FOLDER, include_defaults=False, metadata={"num_docs": 1}
+)
+print(len(manager.load(["phone_book"])["tasks"]))
 (point,) = entry_points(group="lm_eval.tasks", name="repeat_after_me")
 print(point.load().__name__)
 """
@@ -55,8 +63,9 @@ def test_every_task_loads_from_the_wheel(installed: Path, tmp_path: Path) -> Non
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    where, *loaded, package = result.stdout.splitlines()
+    where, *loaded, sizes, package = result.stdout.splitlines()
     assert Path(where).is_relative_to(installed)
     assert len(loaded) == len(list((ROOT / "lm_eval_tasks").glob("**/*.yaml")))
-    assert "phone_book 6" in loaded
+    assert "phone_book_20 <class 'lm_eval_tasks.task.RecallTask'>" in loaded
+    assert sizes == "6"
     assert package == "lm_eval_tasks"

@@ -1,0 +1,168 @@
+"""Windows of running text to be copied (arXiv 2402.01032, section 4.1).
+
+A prompt is the text twice and its first word, so that a model does not end at once; the answer is the
+rest of the text::
+
+    The cat sat on the mat.
+
+    The cat sat on the mat.
+
+    The                      <- the answer is " cat sat on the mat."
+
+The text is a window of L tokens, in order ``standard``, or with its tokens shuffled, in order ``random``.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+from dataset_builders.errors import InputError
+from dataset_builders.text_source import read_texts
+from dataset_builders.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
+
+VERSION = "1.0"
+DEFAULT_SOURCE = "allenai/c4"
+ORDERS = ("standard", "random")
+
+_JOINED = 10  # documents that a window is cut from, as in the paper's code
+_TRIES = 1000  # windows drawn in vain before a source is given up
+_LONGEST_WORD = 0.5  # of the text: a first word that is longer leaves too little to copy
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A source's documents as token ids.
+
+    Attributes:
+        documents: token ids of each document.
+        provenance: revision and checksums of the source and of the tokenizer.
+    """
+
+    documents: tuple[list[int], ...]
+    provenance: dict[str, str]
+
+
+@lru_cache(maxsize=2)
+def pool(source: str, tokenizer: str) -> Pool:
+    """Read and tokenize a source; cached, since every length cuts its windows from it.
+
+    Raises:
+        InputError: the source or the tokenizer cannot be read, or the tokenizer loses text.
+    """
+    encoder = load_tokenizer(tokenizer)
+    texts = read_texts(source)
+    encoder.check_lossless(texts.documents[0][:1000])
+    return Pool(
+        documents=tuple(encoder.encode_batch(list(texts.documents))),
+        provenance={
+            "source_revision": texts.revision,
+            "source_sha256": texts.sha256,
+            "tokenizer_sha256": encoder.sha256,
+        },
+    )
+
+
+def rows(
+    tokens: int,
+    order: str,
+    num_docs: int,
+    seed: int = 0,
+    source: str = DEFAULT_SOURCE,
+    tokenizer: str = DEFAULT_TOKENIZER,
+) -> Iterator[dict[str, Any]]:
+    """Documents 0 .. ``num_docs`` - 1 of windows of ``tokens`` tokens.
+
+    Document k depends on the source, the tokenizer and ``(tokens, order, seed, k)`` alone. Both orders
+    cut the same windows, as far as these leave something to copy.
+
+    Args:
+        tokens: length of the window, at least 2.
+        order: ``standard`` or ``random``.
+        num_docs: number of documents, at least 1.
+        seed: any integer.
+        source: see ``dataset_builders.text_source.read_texts``.
+        tokenizer: see ``dataset_builders.tokenizer.load_tokenizer``.
+
+    Yields:
+        dicts with ``id``, ``prompt``, ``answer`` (as it follows the prompt: mostly with a leading
+        space), ``tokens`` and ``order``.
+
+    Raises:
+        InputError: an argument is out of range, or the source has too little text.
+    """
+    for name, value, least in (("tokens", tokens, 2), ("num_docs", num_docs, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"{name} must be an integer of at least {least}, not {value!r}")
+    if order not in ORDERS:
+        raise InputError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")
+    documents = pool(source, tokenizer).documents
+    total = sum(map(len, documents))
+    if total < tokens:
+        raise InputError(
+            f"the source {source!r} has {total} tokens, too little text for windows of {tokens}; give more "
+            "text or a smaller length"
+        )
+    return (_row(tokens, order, seed, index, source, tokenizer) for index in range(num_docs))
+
+
+def _row(tokens: int, order: str, seed: int, index: int, source: str, tokenizer: str) -> dict[str, Any]:
+    window = f"c4_copy_{tokens}/seed_{seed}/{index}"
+    rng, shuffle = Random(window), Random(f"{window}/shuffle")
+    decode = load_tokenizer(tokenizer).decode
+    for _ in range(_TRIES):
+        ids = _window(pool(source, tokenizer).documents, tokens, rng)
+        if order == "random":
+            _shuffle(ids, shuffle)
+        text = decode(ids).replace("\n", " ").strip()
+        cue = first_word(text)
+        if cue:
+            return {
+                "id": f"{window}/{order}",
+                "prompt": f"{text}\n\n{text}\n\n{cue}",
+                "answer": text[len(cue) :],
+                "tokens": tokens,
+                "order": order,
+            }
+    raise InputError(
+        f"the source {source!r} has too little text: {_TRIES} windows of {tokens} tokens held nothing to copy"
+    )
+
+
+def first_word(text: str) -> str:
+    """What of a stripped text the prompt shows again; empty where that would leave nothing to copy.
+
+    The first word, up to the first space. Where the text has no space, or that word is more than half
+    of it, the first eighth of its letters, so that scripts without spaces can be asked too.
+    """
+    word = text.split(" ", 1)[0]
+    if len(word) <= _LONGEST_WORD * len(text):
+        return word
+    return text[: -(-len(text) // 8)] if len(text) > 1 else ""
+
+
+def _window(documents: tuple[list[int], ...], tokens: int, rng: Random) -> list[int]:
+    """A window at a uniform position in a few documents, one after the other, drawn without repeats."""
+    chosen: list[list[int]] = []
+    left = list(range(len(documents)))
+    while left and (len(chosen) < _JOINED or sum(map(len, chosen)) < tokens):
+        chosen.append(documents[left.pop(int(rng.random() * len(left)))])
+    ends = list(accumulate(map(len, chosen)))
+    start = int(rng.random() * (ends[-1] - tokens + 1))
+    ids: list[int] = []
+    at = bisect_right(ends, start)
+    offset = start - (ends[at - 1] if at else 0)
+    while len(ids) < tokens:
+        ids += chosen[at][offset : offset + tokens - len(ids)]
+        at, offset = at + 1, 0
+    return ids
+
+
+def _shuffle(ids: list[int], rng: Random) -> None:
+    """Fisher and Yates's shuffle, by ``random()`` alone, which stays the same in every version of Python."""
+    for last in range(len(ids) - 1, 0, -1):
+        other = int(rng.random() * (last + 1))
+        ids[last], ids[other] = ids[other], ids[last]

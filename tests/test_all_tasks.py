@@ -1,0 +1,97 @@
+"""Every task and group of the package, whatever benchmark it is of."""
+
+from typing import Any
+
+import pytest
+from lm_eval import simple_evaluate
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+from transformers import PreTrainedTokenizerFast
+
+from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.catalog import Entry, entries
+from tests.material import neox_tokenizer, prose
+from tests.models import END, tiny_model
+from tests.squad_sample import squad_sample
+
+_LENGTHS = {"entries": 4, "tokens": 20, "length": 12}
+_NEEDS_SQUAD = "squad_v2_retrieval"
+
+
+@pytest.fixture(scope="session")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Metadata that stands in for the Hub."""
+    from datasets import Dataset
+
+    squad = tmp_path_factory.mktemp("squad") / "squad.parquet"
+    Dataset.from_list(squad_sample()).to_parquet(squad)
+    return {"source": str(prose()), "tokenizer": str(neox_tokenizer()), "squad_source": str(squad)}
+
+
+def metadata_for(entry: Entry, offline: dict[str, str]) -> dict[str, Any]:
+    free = entry.name.removesuffix("_forced").endswith("_n")
+    return {**offline, "num_docs": 2, **(_LENGTHS if free else {})}
+
+
+def manager_for(entry: Entry, offline: dict[str, str]) -> TaskManager:
+    return TaskManager(
+        include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata_for(entry, offline)
+    )
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
+def test_every_yaml_file_loads(entry: Entry, offline: dict[str, str]) -> None:
+    manager = manager_for(entry, offline)
+    for name, task in manager.load([entry.name])["tasks"].items():
+        document = task.test_docs()[0]
+        assert task.doc_to_text(document) == document["prompt"]
+        assert task.doc_to_target(document)
+        assert task.config.metadata["length"] > 0
+        assert task.config.metadata["benchmark"].endswith("_forced") == name.endswith("_forced")
+        assert "truncated" in task.aggregation()
+        assert task.config.process_results.__module__.startswith("lm_eval_tasks.")
+
+
+def test_every_file_is_one_name() -> None:
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False)
+    names = [entry.name for entry in entries()]
+    assert sorted(names) == sorted(set(names)) == manager.all_tasks
+    assert len(names) == len(list(TASKS_FOLDER.glob("**/*.yaml")))
+
+
+def test_every_length_of_a_group_is_a_file() -> None:
+    names = {entry.name for entry in entries()}
+    for entry in entries():
+        assert set(entry.members) <= names, entry.name
+
+
+@pytest.fixture(scope="module")
+def tiny() -> HFLM:
+    """A random GPT-NeoX with the real vocabulary and a window of 1,024 tokens."""
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(neox_tokenizer()), eos_token=END)
+    model = tiny_model("gpt_neox", vocab_size=50304, hidden_size=16, intermediate_size=16)
+    return HFLM(pretrained=model, tokenizer=tokenizer, max_length=1024, batch_size=2, device="cpu")
+
+
+@pytest.mark.parametrize("entry", [e for e in entries() if e.members], ids=lambda entry: entry.name)
+def test_every_group_runs_to_its_end(entry: Entry, offline: dict[str, str], tiny: HFLM) -> None:
+    results = simple_evaluate(
+        model=tiny,
+        tasks=[entry.name],
+        task_manager=manager_for(entry, offline),
+        gen_kwargs="max_gen_toks=4",
+        limit=1,
+        bootstrap_iters=1,
+    )
+    leaves = results["configs"]
+    assert leaves
+    for task in leaves:
+        values = {key: value for key, value in results["results"][task].items() if key.endswith(",none")}
+        assert 0.0 <= values["truncated,none"] <= 1.0
+        assert all(
+            0.0 <= value <= 1.0
+            for key, value in values.items()
+            if isinstance(value, float) and not key.startswith("logprob")
+        )
+    for group in results.get("groups", {}):
+        assert "truncated,none" in results["groups"][group]

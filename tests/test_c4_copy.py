@@ -1,0 +1,262 @@
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from dataset_builders import InputError
+from dataset_builders.c4_copy import first_word, rows
+from dataset_builders.text_source import MAX_CHARACTERS, read_texts
+from dataset_builders.tokenizer import load_tokenizer
+from tests.material import neox_tokenizer, prose
+from tests.models import byte_tokenizer
+from tests.scripted import Scripted
+from tests.test_tasks import evaluate, scores
+
+HOSTILE = {
+    "english": "The cat sat on the mat. The cat sat again, and the mat was flat. " * 5,
+    "repeats its first word": "the the the cat the the dog the " * 9,
+    "newlines": "a line\nanother\n\n\nand one more\n" * 12,
+    "newlines and a word here and there": ("\n" * 9 + "word" + "\n" * 5 + "two three\r\n") * 20,
+    "double spaces": "one  two   three    four     five " * 9,
+    "no spaces": "abcdefghijklmnopqrstuvwxyz" * 12,
+    "chinese": "敏捷的棕色狐狸跳过了懒狗。" * 12,
+    "arabic": "الثعلب البني السريع يقفز فوق الكلب الكسول. " * 8,
+    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈👍🏽 family 🎉🎊 party 🤷🏽‍♀️ " * 8,
+    "combining": "e\u0301 a\u0308 n\u0303 o\u0302 café naïve " * 8,
+    "strange white space": "a\u00a0b\u2003c\u2028d\u3000e\rf\tg\x0bh\x0ci " * 8,
+    "colons and digits": "x: 1\n\ny: 2\n\n x: 1\n\n" * 12,
+}
+ORDERS = ("standard", "random")
+
+
+def copy_by_rule(prompt: str) -> str:
+    """The perfect answer, read off the prompt alone."""
+    text, again, cue = prompt.split("\n\n")
+    assert text == again
+    assert text.startswith(cue)
+    return text[len(cue) :] + "\n\n"
+
+
+@pytest.fixture(scope="session")
+def byte_tokens(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tokenizer.json with a token a byte: a window's ends cut most foreign letters."""
+    file = tmp_path_factory.mktemp("bytes") / "tokenizer.json"
+    byte_tokenizer().backend_tokenizer.save(str(file))
+    return str(file)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_perfect_copier_scores_one_on_hostile_texts(kind: str, tmp_path: Path, byte_tokens: str) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(HOSTILE[kind], encoding="utf-8", newline="")
+    for tokenizer in (byte_tokens, str(neox_tokenizer())):
+        for task in ("c4_copy_25", "c4_copy_random_50"):
+            results = evaluate(
+                Scripted(copy_by_rule),
+                task,
+                f"{task}_forced",
+                num_docs=12,
+                source=str(source),
+                tokenizer=tokenizer,
+            )
+            perfect = {"exact_match": 1.0, "char_accuracy": 1.0, "copied_fraction": 1.0, "truncated": 0.0}
+            assert perfect.items() <= scores(results, task).items()
+            assert scores(results, f"{task}_forced")["exact_match"] == 1.0
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=30, max_size=120))
+def test_any_text_can_be_copied_or_is_refused(text: str, tmp_path: Path, byte_tokens: str) -> None:
+    from lm_eval_tasks.c4_copy.utils import generated
+
+    source = tmp_path / "any.txt"
+    source.unlink(missing_ok=True)
+    source = tmp_path / f"{abs(hash(text))}.txt"
+    source.write_text(text, encoding="utf-8", newline="")
+    try:
+        documents = [row for order in ORDERS for row in rows(20, order, 3, 0, str(source), byte_tokens)]
+    except InputError as refusal:
+        assert "too little text" in str(refusal)
+        return
+    for row in documents:
+        assert row["answer"].strip()
+        assert generated(row, [copy_by_rule(row["prompt"])])["exact_match"] == 1.0
+
+
+def test_windows_are_of_the_length_asked_and_the_orders_differ_in_order_alone() -> None:
+    tokenizer = load_tokenizer(str(neox_tokenizer()))
+    arguments = (4, 0, str(prose()), str(neox_tokenizer()))
+    for standard, shuffled in zip(
+        rows(300, "standard", *arguments), rows(300, "random", *arguments), strict=True
+    ):
+        count = len(tokenizer.encode(standard["prompt"].split("\n\n")[0]))
+        assert abs(count - 300) <= 6  # its ends may join other tokens once they are cut
+        letters = [sorted(row["prompt"].split("\n\n")[0].replace(" ", "")) for row in (standard, shuffled)]
+        assert letters[0] == letters[1]
+        assert standard["prompt"] != shuffled["prompt"]
+
+
+def test_a_document_depends_on_its_index_alone() -> None:
+    source, tokenizer = str(prose()), str(neox_tokenizer())
+    for order in ORDERS:
+        few = list(rows(50, order, 3, 1, source, tokenizer))
+        assert list(islice(rows(50, order, 40, 1, source, tokenizer), 3)) == few
+        assert list(rows(50, order, 3, 2, source, tokenizer)) != few
+        assert len({row["prompt"] for row in few}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "cue"),
+    [
+        ("The cat sat", "The"),
+        ("a b", "a"),
+        ("supercalifragilistic x", "sup"),
+        ("abcdefghij", "ab"),
+        ("ab", "a"),
+        ("a", ""),
+        ("", ""),
+    ],
+)
+def test_first_word(text: str, cue: str) -> None:
+    assert first_word(text) == cue
+
+
+def copies_half(prompt: str) -> str:
+    return copy_by_rule(prompt)[: len(copy_by_rule(prompt)) // 2] + "\n\n"
+
+
+@pytest.mark.parametrize(
+    ("rule", "exact"),
+    [
+        (lambda p: copy_by_rule(p).replace(" ", "\n"), 1.0),  # newlines count as spaces
+        (lambda p: " " + copy_by_rule(p), 1.0),
+        (lambda p: copy_by_rule(p) + "The cat", 1.0),
+        (lambda p: copy_by_rule(p).strip() * 2, 0.0),
+        (lambda p: "\n\n" + copy_by_rule(p), 0.0),
+        (copies_half, 0.0),
+    ],
+)
+def test_rules_get_the_scores_that_they_should(
+    rule: Any, exact: float, byte_tokens: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(HOSTILE["english"])
+    results = evaluate(Scripted(rule), "c4_copy_50", num_docs=6, source=str(source), tokenizer=byte_tokens)
+    assert scores(results, "c4_copy_50")["exact_match"] == exact
+    if rule is copies_half:
+        assert 0.35 < scores(results, "c4_copy_50")["copied_fraction"] < 0.65
+
+
+def test_room_for_the_answer_is_half_the_prompt_and_50(byte_tokens: str, tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(HOSTILE["english"])
+    results = evaluate(
+        Scripted(copy_by_rule), "c4_copy_100", num_docs=4, source=str(source), tokenizer=byte_tokens
+    )
+    samples = results["samples"]["c4_copy_100"]
+    longest = max(len(sample["arguments"][0][0]) for sample in samples)
+    assert {sample["arguments"][0][1]["max_gen_toks"] for sample in samples} == {longest // 2 + 50}
+
+
+def test_results_name_source_and_tokenizer(byte_tokens: str, tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(HOSTILE["english"])
+    results = evaluate(
+        Scripted(copy_by_rule), "c4_copy_25", num_docs=2, source=str(source), tokenizer=byte_tokens
+    )
+    metadata = results["configs"]["c4_copy_25"]["metadata"]
+    assert (metadata["source"], metadata["tokenizer"]) == (str(source), byte_tokens)
+    assert metadata["tokenizer_sha256"] == load_tokenizer(byte_tokens).sha256
+    assert metadata["source_sha256"] == read_texts(str(source)).sha256
+
+
+# ---- sources
+
+
+def test_every_kind_of_source_gives_the_same_texts(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    texts = ["first text", "second text\nwith a line", "third"]
+    (tmp_path / "lines.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    Dataset.from_dict({"text": texts}).to_parquet(tmp_path / "table.parquet")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for index, text in enumerate(texts):
+        (folder / f"{index}.txt").write_text(text)
+    (folder / "notes.csv").write_text("not a text")
+    for source in ("lines.jsonl", "table.parquet", "folder"):
+        assert read_texts(str(tmp_path / source)).documents == tuple(texts)
+    (tmp_path / "one.txt").write_text(texts[1])
+    assert read_texts(str(tmp_path / "one.txt")).documents == (texts[1],)
+
+
+def test_a_few_megabytes_are_read_at_most(tmp_path: Path) -> None:
+    lines = (json.dumps({"text": "x" * 100_000}) + "\n" for _ in range(60))
+    (tmp_path / "long.jsonl").write_text("".join(lines))
+    assert sum(map(len, read_texts(str(tmp_path / "long.jsonl")).documents)) == MAX_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("nowhere.txt", None, "does not exist"),
+        ("empty.txt", "", "holds no text"),
+        ("blank.txt", "\n \n" * 200, "too little text: 1000 windows of 25 tokens held nothing to copy"),
+        ("short.txt", "a b c", "has 5 tokens, too little text for windows of 25"),
+        ("other.jsonl", '{"body": "x"}\n', "no column 'text' of strings, but body"),
+        ("broken.jsonl", "{", "cannot be read"),
+        ("broken.parquet", "PAR", "cannot be read"),
+    ],
+)
+def test_bad_sources_are_refused(
+    name: str, content: str | None, said: str, tmp_path: Path, byte_tokens: str
+) -> None:
+    source = tmp_path / name
+    if content is not None:
+        source.write_text(content)
+    with pytest.raises(InputError, match=f"c4_copy_25: .*{said}") as refusal:
+        evaluate(Scripted(copy_by_rule), "c4_copy_25", num_docs=2, source=str(source), tokenizer=byte_tokens)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_hub_out_of_reach_is_named_with_the_way_round(byte_tokens: str) -> None:
+    with pytest.raises(
+        InputError, match=r"'allenai/c4' cannot be read from the Hub .*a local text.*\"source\""
+    ):
+        evaluate(Scripted(copy_by_rule), "c4_copy_25", tokenizer=byte_tokens)
+    with pytest.raises(InputError, match=r"gpt-neox-20b' cannot be had from the Hub .*\"tokenizer\""):
+        evaluate(Scripted(copy_by_rule), "c4_copy_25", source=str(prose()))
+
+
+def test_a_tokenizer_that_loses_text_is_refused(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "the": 1, "cat": 2}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "text.txt").write_text("The cat sat on the mat")
+    with pytest.raises(InputError, match="does not decode what it encoded: 'The cat sat on the m' came back"):
+        list(rows(3, "standard", 1, 0, str(tmp_path / "text.txt"), str(tmp_path)))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    load_tokenizer.cache_clear()
+    with pytest.raises(InputError, match="cannot be read"):
+        load_tokenizer(str(tmp_path))
+    with pytest.raises(InputError, match=r"nowhere.json' does not exist"):
+        load_tokenizer("nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((1, "standard", 1), "tokens must be an integer of at least 2, not 1"),
+        ((25, "sideways", 1), "order must be one of standard, random, not 'sideways'"),
+        ((25, "standard", 0), "num_docs must be an integer of at least 1, not 0"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        rows(*arguments)
