@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from tabulate import tabulate
 
@@ -11,6 +12,7 @@ from dataset_builders import InputError
 from lm_eval_tasks.results import Score, read_scores
 
 _FORCED = "_forced"
+_SHOWN = 80  # letters of a generated answer; the samples that lm-eval logged have the whole
 
 
 @dataclass(frozen=True)
@@ -97,5 +99,5 @@ def agreement_table(found: dict[tuple[str, str, int], Agreement]) -> str:
         rows[-1] += [a.generated_alone, a.forced_alone]
     lines = [tabulate(rows, headers, tablefmt="github", disable_numparse=True), ""]
     for a in found.values():
-        lines += [f"{i}: generated {text!r}" for i, text in a.differing.items()]
+        lines += [f"{i}: generated {shorten(text, _SHOWN)!r}" for i, text in a.differing.items()]
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import harness
 from lm_eval_tasks.documents import Source
 from lm_eval_tasks.padding import padding_dependence
-from lm_eval_tasks.window import NEW_TOKENS, Size, ask_little, prompt_lengths, sizes_of, window_of
+from lm_eval_tasks.window import NEW_TOKENS, Size, ask_little, sizes_of, token_counts, window_of
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
 
@@ -35,8 +35,9 @@ class RecallTask(ConfigurableTask):
       :class:`~lm_eval_tasks.documents.Source`. Each row has a unique ``id``.
     - ``metadata``: ``version``, ``benchmark`` (a report draws its tasks as one line) and
       ``length_of`` (the builder's parameter that is the length), ``unit`` where that is called by
-      another name in reports, and ``new_tokens: half_prompt`` where an answer may have as many tokens
-      as half of its prompt and 50 more.
+      another name in reports, and ``new_tokens`` where their number is none for the YAML file to know:
+      ``half_prompt``, half as many as the longest prompt has and 50 more, or ``answer``, as many as the
+      longest answer has and 10 more.
     - ``process_results``: a pure function of the document and the results that gives scores from 0
       to 1. A forced task's document has one more key, ``answer_tokens``, and its function may give
       ``logprob_per_token`` too.
@@ -102,15 +103,14 @@ class RecallTask(ConfigurableTask):
 
     def _make_room(self, lm: Any) -> None:
         """Set the number of new tokens, one for all documents so that lm-eval puts them in one batch."""
-        if self.config.metadata.get("new_tokens") != "half_prompt":
+        rule = self.config.metadata.get("new_tokens")
+        if rule is None or NEW_TOKENS & set(self.instances[0].args[1]):  # the latter by --gen_kwargs
             return
-        options = [request.args[1] for request in self.instances]
-        if NEW_TOKENS & set(options[0]):  # by --gen_kwargs
-            return
-        counted = self._window is not None
-        lengths = prompt_lengths(lm, self.instances) if counted else [len(r.args[0]) for r in self.instances]
-        for option in options:
-            option["max_gen_toks"] = max(lengths) // 2 + 50
+        texts = [r.args[0] if rule == "half_prompt" else f" {r.doc['answer']}" for r in self.instances]
+        longest = max(token_counts(lm, texts) if self._window is not None else map(len, texts))
+        room = longest // 2 + 50 if rule == "half_prompt" else longest + 10
+        for request in self.instances:
+            request.args[1]["max_gen_toks"] = room
 
     def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, float]:
         """Scores of one document; those of a document that the model could not see whole are 0."""

@@ -29,22 +29,18 @@ def window_of(lm: Any) -> int | None:
     return window if isinstance(window, int) and hasattr(lm, "tok_encode") else None
 
 
-def prompt_lengths(lm: Any, requests: Sequence[Any]) -> list[int]:
-    """Tokens of the prompts alone."""
-    return _token_counts(lm, [request.args[0] for request in requests])
-
-
 def sizes_of(lm: Any, requests: Sequence[Any]) -> list[Size]:
     """The sizes of ``lm_eval.api.instance.Instance`` objects of one kind, as lm-eval's models count them."""
     if requests[0].request_type == "generate_until":
         from lm_eval.models.utils import normalize_gen_kwargs
 
         new = normalize_gen_kwargs(requests[0].args[1], lm.max_gen_toks)["max_gen_toks"]
-        return [Size(needed=count + new, answer=0) for count in prompt_lengths(lm, requests)]
+        counts = token_counts(lm, [request.args[0] for request in requests])
+        return [Size(needed=count + new, answer=0) for count in counts]
     prompts = [request.args[0] for request in requests]
     # as lm-eval does, white space at the prompt's end is scored with the answer
-    before = _token_counts(lm, [prompt.rstrip() for prompt in prompts])
-    whole = _token_counts(
+    before = token_counts(lm, [prompt.rstrip() for prompt in prompts])
+    whole = token_counts(
         lm, [prompt + request.args[1] for prompt, request in zip(prompts, requests, strict=True)]
     )
     # lm-eval's Hugging Face models score the last token, but need not read it
@@ -70,7 +66,7 @@ def _is_hugging_face(lm: Any) -> bool:
     return any(parent.__module__ == "lm_eval.models.huggingface" for parent in type(lm).__mro__)
 
 
-def _token_counts(lm: Any, texts: list[str]) -> list[int]:
+def token_counts(lm: Any, texts: list[str]) -> list[int]:
     """``len(lm.tok_encode(text))`` for each text, on all cores where the tokenizer is a fast one."""
     tokenizer: Any = getattr(lm, "tokenizer", None)
     if not getattr(tokenizer, "is_fast", False):

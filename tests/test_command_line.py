@@ -94,9 +94,11 @@ def test_register_and_unregister(unregistered: None, run: Run, model_folder: Pat
     again = run("-m", "lm_eval_tasks", "register")
     assert again.stdout.startswith("already registered")
 
-    listed = run("-m", "lm_eval", "ls", "tasks")
-    assert "phone_book_1600_forced" in listed.stdout
-    assert "|phone_book " in listed.stdout
+    listed = run("-m", "lm_eval", "ls", "tasks").stdout
+    assert all(re.search(rf"^\|{entry.name} *\|", listed, re.MULTILINE) for entry in entries())
+    names = ",".join(entry.name for entry in entries())
+    validated = run("-m", "lm_eval", "validate", "--tasks", names)
+    assert validated.returncode == 0, validated.stdout
     evaluated = run(*asked)
     assert evaluated.returncode == 0, evaluated.stderr
     assert "exact_match" in evaluated.stdout
