@@ -1,4 +1,4 @@
-"""Windows of running text to be copied (arXiv 2402.01032, section 4.1).
+"""Windows of running text to be copied (arXiv 2402.01032, section 4).
 
 A prompt is the text twice and its first word, so that a model does not end at once; the answer is the
 rest of the text::

@@ -1,4 +1,4 @@
-"""Phone books: find the number of one name in a book of N entries (arXiv 2402.01032, section 4.2).
+"""Phone books: find the number of one name in a book of N entries (arXiv 2402.01032, section 4).
 
 One document of three entries, with the number of the queried name as the answer::
 

@@ -45,8 +45,8 @@ class Definition:
         min_length: fewest letters of a string; lengths are uniform.
         max_length: most letters of a string, at most ``MAX_LENGTH``.
         vocabulary: number of letters a, b, ..., at most 26.
-        n: letters of a key; ``copy`` has none. The default is the released code's, and the least n at
-            which few n-grams of a string of 100 letters stand twice by chance.
+        n: letters of a key; ``copy`` has none. The default is the least n at which
+            few n-grams of a string of 100 letters stand twice by chance.
         k: letters of the answer; None for all there are.
 
     Raises:

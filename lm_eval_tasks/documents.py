@@ -73,9 +73,7 @@ class Source:
                     "ends in _n, where there is one, takes any"
                 )
             if key not in free and key in metadata_keys():
-                warning_once(
-                    log, f"{key!r} is for other tasks; {self.config or 'this one'} has no use for it"
-                )
+                warning_once(log, f"the metadata key {key!r} means nothing to some of the tasks of this run")
             elif key not in free:
                 near = difflib.get_close_matches(key, free, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
