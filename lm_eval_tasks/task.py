@@ -90,6 +90,7 @@ class RecallTask(ConfigurableTask):
     def build_all_requests(self, **options: Any) -> None:
         """Build the requests, then hold each against the window of the model that will get them."""
         super().build_all_requests(**options)
+        self._check_cache(options)
         lm = harness.running_model()
         self._window = window_of(lm)
         self._make_room(lm)
@@ -100,6 +101,20 @@ class RecallTask(ConfigurableTask):
                     ask_little(request)
         self._warn_of_truncation()
         self._warn_of_padding(lm)
+
+    def _check_cache(self, options: Mapping[str, Any]) -> None:
+        """Refuse requests of other documents, which lm-eval's cache gives under the same task's name."""
+        if not options.get("cache_requests"):
+            return
+        documents = self.dataset["test"]
+        prompts = dict(zip(documents["id"], documents["prompt"], strict=True))
+        selected = {key: options[key] for key in ("rank", "limit", "world_size", "samples") if key in options}
+        same = all(prompts.get(r.doc["id"]) == r.doc["prompt"] for r in self.instances)
+        if not same or len(self.instances) != sum(1 for _ in self.doc_iterator(**selected)):
+            raise InputError(
+                f"{self.config.task}: lm-eval's cache holds requests of other documents than were asked for; "
+                "pass --cache_requests refresh"
+            )
 
     def _make_room(self, lm: Any) -> None:
         """Set the number of new tokens, one for all documents so that lm-eval puts them in one batch."""

@@ -178,6 +178,23 @@ def test_the_cache_of_responses_hides_no_window(tmp_path: Path) -> None:
         assert scores(results, "phone_book_20")["truncated"] == 1.0
 
 
+def test_cached_requests_of_other_documents_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lm_eval.caching.cache.PATH", str(tmp_path))
+
+    def cached(**metadata: Any) -> dict[str, Any]:
+        manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
+        lm = Scripted(look_up)
+        return simple_evaluate(model=lm, tasks=["phone_book_20"], task_manager=manager, cache_requests=True)
+
+    for _ in range(2):
+        assert scores(cached(num_docs=3), "phone_book_20")["exact_match"] == 1.0
+    for other in ({"num_docs": 3, "seed": 1}, {"num_docs": 4}):
+        with pytest.raises(InputError, match="phone_book_20: lm-eval's cache .* --cache_requests refresh"):
+            cached(**other)
+
+
 # ---- metadata
 
 
