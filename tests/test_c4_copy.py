@@ -152,6 +152,22 @@ def test_rules_get_the_scores_that_they_should(
         assert 0.35 < scores(results, "c4_copy_50")["copied_fraction"] < 0.65
 
 
+def test_wrong_from_the_tenth_letter_on(byte_tokens: str, tmp_path: Path) -> None:
+    def wrong_from_ten(prompt: str) -> str:
+        answer = copy_by_rule(prompt).strip()
+        return answer[:10] + "#" * (len(answer) - 10) + "\n\n"
+
+    source = tmp_path / "text.txt"
+    source.write_text(HOSTILE["english"])
+    results = evaluate(
+        Scripted(wrong_from_ten), "c4_copy_50", num_docs=6, source=str(source), tokenizer=byte_tokens
+    )
+    share = [10 / len(sample["doc"]["answer"].strip()) for sample in results["samples"]["c4_copy_50"]]
+    for metric in ("char_accuracy", "copied_fraction"):
+        assert scores(results, "c4_copy_50")[metric] == pytest.approx(sum(share) / 6)
+    assert scores(results, "c4_copy_50")["exact_match"] == 0.0
+
+
 def test_room_for_the_answer_is_half_the_prompt_and_50(byte_tokens: str, tmp_path: Path) -> None:
     source = tmp_path / "text.txt"
     source.write_text(HOSTILE["english"])
