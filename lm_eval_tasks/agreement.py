@@ -68,10 +68,15 @@ def _samples(score: Score) -> dict[str, _Sample]:
     file = score.file.with_name(f"samples_{score.task}_{date}.jsonl")
     if not file.exists():
         raise InputError(f"{file} does not exist; run lm_eval with --log_samples")
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return {
-        row["doc"]["id"]: _Sample(row["exact_match"] == 1.0, str(row["filtered_resps"][0])) for row in rows
-    }
+    try:
+        with file.open(encoding="utf-8") as lines:  # lm-eval's lines end in newlines alone
+            rows = [json.loads(line) for line in lines]
+        return {
+            row["doc"]["id"]: _Sample(row["exact_match"] == 1.0, str(row["filtered_resps"][0]))
+            for row in rows
+        }
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise InputError(f"{file} is not a whole file of lm-eval's samples; run lm_eval again") from None
 
 
 def _compare(generated: dict[str, _Sample], forced: dict[str, _Sample], task: str) -> Agreement:

@@ -127,7 +127,7 @@ class Source:
             raise InputError(f"{given[0]!r} cannot be given beside 'dataset': a release is built already")
         rows = self._release.read(str(asked["dataset"]), self.config, asked.get("dataset_revision"))
         num_docs = asked.get("num_docs", len(rows))
-        if not isinstance(num_docs, int) or not 1 <= num_docs <= len(rows):
+        if type(num_docs) is not int or not 1 <= num_docs <= len(rows):
             raise InputError(
                 f"num_docs must be an integer from 1 to {len(rows)}, all that the data set has, "
                 f"not {num_docs!r}"

@@ -75,13 +75,13 @@ def _scores_of(file: Path) -> list[tuple[float, Score]]:
         results: Mapping[str, Any] = content["results"]
         model = _model_name(content)
         date = float(content["date"])
+        scores = [
+            (date, _score(file, task, model, results[task], config["metadata"]))
+            for task, config in configs.items()
+            if "length_of" in (config.get("metadata") or {})
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{file} is not a result file of lm-eval (results_*.json)") from None
-    scores = [
-        (date, _score(file, task, model, results[task], config["metadata"]))
-        for task, config in configs.items()
-        if "length_of" in (config.get("metadata") or {})
-    ]
+        raise InputError(f"{file} is not a whole result file of lm-eval (results_*.json)") from None
     if not scores:
         raise InputError(
             f"{file} holds none of our tasks, but {', '.join(sorted(configs)) or 'nothing'}; "

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dataset_builders import InputError
+from lm_eval_tasks.agreement import agreement_table, agreements
 from lm_eval_tasks.report import by_benchmark, draw, table
 from lm_eval_tasks.results import read_scores
 from tests.conftest import Run
@@ -93,9 +94,13 @@ def test_a_model_in_a_folder_is_called_as_the_folder_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{}", "is not a result file of lm-eval"),
-        ("[1]", "is not a result file of lm-eval"),
-        ("not JSON", "is not a result file of lm-eval"),
+        ("{}", "is not a whole result file of lm-eval"),
+        ("[1]", "is not a whole result file of lm-eval"),
+        (
+            '{"configs": {"a": {"metadata": {"length_of": "n"}}}, "results": {"a": {}}, "model_name": "a", "date": 1}',
+            "is not a whole result file of lm-eval",
+        ),
+        ("not JSON", "is not a whole result file of lm-eval"),
         (
             '{"configs": {"arc": {}}, "results": {"arc": {}}, "model_name": "a", "date": 1}',
             "holds none of our tasks, but arc",
@@ -118,3 +123,39 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
         read_scores([tmp_path / "nowhere.json"])
     with pytest.raises(InputError, match=r"holds no results_\*.json"):
         read_scores([tmp_path])
+
+
+def test_agreement_a_document_and_its_refusals(tmp_path: Path) -> None:
+    file = result_file(tmp_path, "a", {20: 0.5})
+    with pytest.raises(InputError, match="no task stands there beside its forced twin"):
+        agreements([file])
+    content = json.loads(file.read_text())
+    for part in ("configs", "results"):
+        content[part]["phone_book_20_forced"] = json.loads(json.dumps(content[part]["phone_book_20"]))
+    content["configs"]["phone_book_20_forced"]["metadata"]["benchmark"] = "phone_book_forced"
+    file.write_text(json.dumps(content))
+    with pytest.raises(
+        InputError, match=r"samples_phone_book_20_a_1.0.jsonl does not exist; .*--log_samples"
+    ):
+        agreements([file])
+
+    def log(task: str, right: list[float]) -> Path:
+        lines = [
+            {"doc": {"id": str(i)}, "exact_match": r, "filtered_resps": [f" {i}"]}
+            for i, r in enumerate(right)
+        ]
+        samples = tmp_path / f"samples_{task}_a_1.0.jsonl"
+        samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return samples
+
+    generated = log("phone_book_20", [1.0, 1.0, 0.0, 0.0, 1.0])
+    log("phone_book_20_forced", [1.0, 0.0, 1.0, 0.0, 1.0])
+    (found,) = agreements([file]).values()
+    counted = (found.both, found.neither, found.generated_alone, found.forced_alone)
+    assert counted == (2, 1, 1, 1)
+    assert found.differing == {"1": " 1", "2": " 2"}
+    assert "| 0.600 " in agreement_table(agreements([file]))
+
+    generated.write_text(generated.read_text()[:90])
+    with pytest.raises(InputError, match="is not a whole file of lm-eval's samples"):
+        agreements([file])
