@@ -97,7 +97,14 @@ def test_a_model_in_a_folder_is_called_as_the_folder_is(tmp_path: Path) -> None:
         ("{}", "is not a whole result file of lm-eval"),
         ("[1]", "is not a whole result file of lm-eval"),
         (
-            '{"configs": {"a": {"metadata": {"length_of": "n"}}}, "results": {"a": {}}, "model_name": "a", "date": 1}',
+            json.dumps(
+                {
+                    "configs": {"a": {"metadata": {"length_of": "n"}}},
+                    "results": {"a": {}},
+                    "model_name": "a",
+                    "date": 1,
+                }
+            ),
             "is not a whole result file of lm-eval",
         ),
         ("not JSON", "is not a whole result file of lm-eval"),
