@@ -12,6 +12,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+from tests.hub.fixture import hub  # noqa: F401
 from tests.models import byte_tokenizer, tiny_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,11 +1,13 @@
 """The real commands, in processes of their own."""
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import lm_eval
 import pytest
 
 from dataset_builders import InputError
@@ -15,7 +17,7 @@ from lm_eval_tasks.catalog import entries
 from tests.conftest import Run
 
 
-def lm_eval(run: Run, model: Path, *options: str):
+def ask(run: Run, model: Path, *options: str):
     return run(
         "-m", "lm_eval", "--model", "hf", "--model_args", f"pretrained={model}", "--device", "cpu",
         "--include_path", TASKS_FOLDER, *options,
@@ -23,7 +25,7 @@ def lm_eval(run: Run, model: Path, *options: str):
 
 
 def test_a_run_with_a_window_of_512(run: Run, model_folder: Path, tmp_path: Path) -> None:
-    result = lm_eval(
+    result = ask(
         run, model_folder, "--tasks", "phone_book_n,phone_book_n_forced,phone_book_20", "--limit", "4",
         "--batch_size", "4", "--metadata", '{"num_docs": 5, "entries": 4}', "--output_path", "out",
     )  # fmt: skip
@@ -33,7 +35,7 @@ def test_a_run_with_a_window_of_512(run: Run, model_folder: Path, tmp_path: Path
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out").exists()
 
-    result = lm_eval(
+    result = ask(
         run, model_folder, "--tasks", "phone_book_20,phone_book_20_forced", "--limit", "4",
         "--batch_size", "4", "--metadata", '{"num_docs": 5, "seed": 2}', "--output_path", "out",
         "--log_samples",
@@ -62,7 +64,7 @@ def test_a_run_with_a_window_of_512(run: Run, model_folder: Path, tmp_path: Path
     [('{"num_docs": 0}', "at least 1, not 0"), ('{"num_doc": 5}', "unknown metadata key 'num_doc'")],
 )
 def test_a_slip_is_one_sentence(run: Run, model_folder: Path, metadata: str, said: str) -> None:
-    result = lm_eval(run, model_folder, "--tasks", "phone_book", "--metadata", metadata)
+    result = ask(run, model_folder, "--tasks", "phone_book", "--metadata", metadata)
     assert result.returncode == 1
     assert said in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
@@ -72,19 +74,33 @@ def test_a_slip_is_one_sentence(run: Run, model_folder: Path, metadata: str, sai
 
 
 @pytest.fixture
-def unregistered() -> Iterator[None]:
-    """The state before: a registration of the developer's own is put aside."""
-    aside = register.STUBS.with_name(".repeat_after_me.aside")
-    if register.STUBS.exists():
-        register.STUBS.rename(aside)
-    yield
-    shutil.rmtree(register.STUBS, ignore_errors=True)
-    if aside.exists():
-        aside.rename(register.STUBS)
+def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where ``register`` writes in this process: a folder of the test's own."""
+    folder = tmp_path / "tasks" / "repeat_after_me"
+    folder.parent.mkdir()
+    monkeypatch.setattr(register, "STUBS", folder)
+    return folder
 
 
-def test_register_and_unregister(unregistered: None, run: Run, model_folder: Path) -> None:
-    before = sorted(register.STUBS.parent.iterdir())
+@pytest.fixture
+def own_lm_eval(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH that holds an lm-eval of the test's own: no other test sees it change."""
+    installed = Path(lm_eval.__file__).parent
+    shutil.copytree(installed, tmp_path / "own" / "lm_eval", copy_function=_link)
+    return tmp_path / "own"
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def test_register_and_unregister(own_lm_eval: Path, run: Run, model_folder: Path) -> None:
+    run = partial(run, PYTHONPATH=str(own_lm_eval))
+    tasks = own_lm_eval / "lm_eval" / "tasks"
+    before = sorted(tasks.iterdir())
     asked = ("-m", "lm_eval", "--model", "hf", "--model_args", f"pretrained={model_folder}",
              "--tasks", "phone_book_20", "--limit", "2", "--device", "cpu")  # fmt: skip
 
@@ -105,14 +121,14 @@ def test_register_and_unregister(unregistered: None, run: Run, model_folder: Pat
 
     gone = run("-m", "lm_eval_tasks", "unregister")
     assert gone.returncode == 0
-    assert sorted(register.STUBS.parent.iterdir()) == before
+    assert sorted(tasks.iterdir()) == before
     assert run("-m", "lm_eval_tasks", "unregister").stdout.startswith("nothing to do")
     refused = run(*asked)
     assert refused.returncode != 0
     assert "phone_book_20" in refused.stderr + refused.stdout
 
 
-def test_register_refuses_a_name_that_is_taken(unregistered: None, tmp_path, monkeypatch) -> None:
+def test_register_refuses_a_name_that_is_taken(stubs: Path, tmp_path, monkeypatch) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("task: phone_book_20\n")
     from lm_eval.tasks import TaskManager
@@ -122,32 +138,32 @@ def test_register_refuses_a_name_that_is_taken(unregistered: None, tmp_path, mon
     )
     with pytest.raises(InputError, match=f"has a task 'phone_book_20' already, in {other}"):
         register.register()
-    assert not register.STUBS.exists()
+    assert not stubs.exists()
 
 
-def test_register_leaves_an_lm_eval_alone_that_finds_plugins(unregistered: None, monkeypatch) -> None:
+def test_register_leaves_an_lm_eval_alone_that_finds_plugins(stubs: Path, monkeypatch) -> None:
     from lm_eval.tasks import TaskManager
 
     monkeypatch.setattr(
         register, "TaskManager", lambda: TaskManager(include_path=TASKS_FOLDER, include_defaults=False)
     )
     assert register.register().startswith("nothing to do")
-    assert not register.STUBS.exists()
+    assert not stubs.exists()
 
 
-def test_register_where_nothing_can_be_written(unregistered: None, monkeypatch) -> None:
+def test_register_where_nothing_can_be_written(stubs: Path, monkeypatch) -> None:
     monkeypatch.setattr(register, "STUBS", Path("/proc/repeat_after_me"))
     with pytest.raises(InputError, match="/proc cannot be written .*--include_path"):
         register.register()
 
 
-def test_a_folder_of_somebody_else_is_left(unregistered: None) -> None:
-    register.STUBS.mkdir()
-    (register.STUBS / "mine.yaml").write_text("task: mine\n")
+def test_a_folder_of_somebody_else_is_left(stubs: Path) -> None:
+    stubs.mkdir()
+    (stubs / "mine.yaml").write_text("task: mine\n")
     for command in (register.register, register.unregister):
         with pytest.raises(InputError, match=r"mine.yaml was not written by `register`"):
             command()
-    assert (register.STUBS / "mine.yaml").exists()
+    assert (stubs / "mine.yaml").exists()
 
 
 def test_path_and_list(run: Run) -> None:

@@ -1,0 +1,243 @@
+"""What goes wrong with the Hugging Face Hub, in one sentence each."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from dataset_builders.errors import InputError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+LOG_IN = "set HF_TOKEN or run `hf auth login`"
+OTHER_TOKEN = "set HF_TOKEN to another token or run `hf auth login --force`"
+RUN_AGAIN = "run the command again in some minutes"
+
+# Their errors are told apart by name: huggingface_hub has changed its HTTP library twice.
+_TRANSPORTS = {"aiohttp", "httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"}
+
+
+@contextmanager
+def hub_errors(doing: str) -> Iterator[None]:
+    """Turn what the Hub, the way to it and the disk refuse into one sentence.
+
+    The sentence says what was being done, what went wrong and what would do. It never holds a token or a
+    header. Exceptions of other kinds pass through as they are: they are bugs, and want their traceback.
+
+    Args:
+        doing: what is done inside, as it follows "cannot", e.g. ``read the data set 'org/name'``.
+
+    Raises: InputError: the Hub, the network or the disk refused.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        found = _sentence(error)
+        if found is None:
+            raise
+        raise InputError(_without_secrets(f"cannot {doing}: {found}", error)) from None
+
+
+def check_repo_id(name: str) -> None:
+    """Accept ``ORG/NAME`` as the Hub does.
+
+    Raises: InputError: the name cannot be a repository's.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    asked = f"{name!r} cannot be a repository on the Hub; give ORG/NAME"
+    if name.startswith(("http://", "https://", "hf://", "datasets/", "models/")):
+        raise InputError(f"{asked} alone, without an address or a type before it")
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise InputError(
+            f"{asked}, each of letters, digits, '-', '_' and '.', without '--' or '..', without '-' or '.' "
+            "at an end, and 96 characters at most"
+        ) from None
+    if "/" not in name:
+        raise InputError(f"{asked}, with the user or organization that it belongs to")
+
+
+def other_type(api: "HfApi", name: str, repo_type: str) -> str | None:
+    """The type under which ``name`` exists on the Hub where it is not ``repo_type``, e.g. ``model``.
+
+    Errors of the Hub and the network pass through; see ``hub_errors``.
+    """
+    for candidate in ("dataset", "model", "space"):
+        if candidate != repo_type and api.repo_exists(name, repo_type=candidate):
+            return candidate
+    return None
+
+
+def _sentence(error: BaseException) -> str | None:
+    """What went wrong and what would do; None for what is neither the Hub, the network nor the disk."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if _is_wrapper(error, names):
+        inner = error.__cause__ or error.__context__
+        found = _sentence(inner) if inner is not None else None
+        if found is not None or "DatasetGenerationError" in names or _is_cache_miss(error):
+            return found
+    response = getattr(error, "response", None)
+    if isinstance(getattr(response, "status_code", None), int):
+        return _answered(error, names, response)
+    if "OfflineModeIsEnabled" in names:
+        return "the Hub is switched off by HF_HUB_OFFLINE; unset it"
+    if "LocalTokenNotFoundError" in names:
+        return f"there is no token; {LOG_IN}"
+    if "HFValidationError" in names:
+        return f"{_words(str(error))}; give the repository as ORG/NAME"
+    no_json = type(error).__name__ == "JSONDecodeError" and any(_rose_in(error, name) for name in _TRANSPORTS)
+    if "FileMetadataError" in names or no_json:
+        return f"what answered is not the Hub; check HF_ENDPOINT and the proxy, or {RUN_AGAIN}"
+    if "LocalEntryNotFoundError" in names:
+        return "it is not in the cache, and the Hub could not be asked; check the network and HF_HUB_OFFLINE"
+    if "DatasetNotFoundError" in names:
+        remedy = "" if "gated" in str(error) else "check the name, or, where it is private, "
+        return f"{_words(str(error))}; {remedy}{LOG_IN}"
+    if "DatasetsError" in names or _is_slip(error):
+        return _words(str(error))
+    if "ArrowException" in names and _rose_in(error, "datasets.packaged_modules"):
+        return f"one of its files is damaged ({_words(str(error))})"
+    if isinstance(error, UnicodeEncodeError) and str(error.object).startswith("Bearer "):
+        return f"the token holds characters that no token has; {LOG_IN}"
+    transport = any(cls.__module__.split(".")[0] in _TRANSPORTS for cls in type(error).__mro__)
+    if transport or (isinstance(error, (ConnectionError, TimeoutError)) and error.errno != errno.EPIPE):
+        return _unanswered(error, names)
+    if isinstance(error, OSError):
+        about = ": ".join(str(part) for part in (error.strerror, error.filename) if part)
+        return about or _words(str(error)) or type(error).__name__
+    return None
+
+
+def _is_wrapper(error: BaseException, names: set[str]) -> bool:
+    """Whether a library put this exception around the one that tells what happened."""
+    if names & {"DatasetsError", "LocalEntryNotFoundError"}:
+        return True
+    starts: dict[type, tuple[str, ...]] = {
+        RuntimeError: ("Error while uploading ",),
+        ValueError: ("Force download failed", "Cannot pass 'force_download"),
+        ConnectionError: ("Couldn't ",),
+        FileNotFoundError: ("Couldn't ", "Dataset "),
+    }
+    return str(error).startswith(starts.get(type(error), ("\0",)))
+
+
+def _is_cache_miss(error: BaseException) -> bool:
+    """Whether datasets looked in its cache after the Hub had failed; the Hub's failure is what counts."""
+    return type(error) is FileNotFoundError and " is not cached in " in str(error)
+
+
+def _is_slip(error: BaseException) -> bool:
+    """Whether it is a slip in a card or in the name of a config or split, for which there is no exception."""
+    starts = ("Invalid metadata in README.md", "BuilderConfig ", "Unknown split ")
+    return type(error) is ValueError and str(error).startswith(starts)
+
+
+def _rose_in(error: BaseException, package: str) -> bool:
+    """Whether a module of this package was at work when the exception rose."""
+    step = error.__traceback__
+    while step is not None:
+        if f"{step.tb_frame.f_globals.get('__name__', '')}.".startswith(f"{package}."):
+            return True
+        step = step.tb_next
+    return False
+
+
+def _answered(error: BaseException, names: set[str], response: Any) -> str:
+    """The sentence for an answer of the Hub that is no success."""
+    status, url = response.status_code, str(getattr(response, "url", ""))
+    said = _words(getattr(error, "server_message", str(error)) or "it gives no reason")
+    with_token = "authorization" in _request_headers(error)
+    if "GatedRepoError" in names:
+        return f"the {_repository(url)} is gated; ask for access on its page, and {LOG_IN}"
+    if "DisabledRepoError" in names:
+        return f"the {_repository(url)} has been disabled"
+    if status == 401 and with_token:
+        return f"the Hub does not accept the token; {OTHER_TOKEN}"
+    if "RevisionNotFoundError" in names:
+        return f"the {_repository(url)} has no branch, tag or commit {_part(url, 'revision')}"
+    if "EntryNotFoundError" in names:
+        return f"the {_repository(url)} has no file {_part(url, 'file')} ({said})"
+    if "RepositoryNotFoundError" in names:
+        remedy = "and that the token may see it" if with_token else f"or, where it is private, {LOG_IN}"
+        return f"there is no {_repository(url)} to be seen; check the name, {remedy}"
+    sentences = {
+        401: f"the Hub asks for a token; {LOG_IN}",
+        403: f"the token has no right to do this ({said}); use one that may write there",
+        409: f"it exists already ({said})",
+        412: "someone else has changed the repository in the meantime; run the command again",
+        429: f"the Hub takes no more requests from you for now; {RUN_AGAIN}",
+    }
+    if status >= 500:
+        return f"the Hub is out of order (status {status}); {RUN_AGAIN}"
+    return sentences.get(status, f"the Hub refused it with status {status} ({said})")
+
+
+def _unanswered(error: BaseException, names: set[str]) -> str:
+    """The sentence for a request without a whole answer."""
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    with suppress(RuntimeError, AttributeError):  # httpx raises where the request is not known
+        endpoint = re.sub(r"^(\w+://[^/]*).*", r"\1", str(error.request.url))  # type: ignore[attr-defined]
+    if names & {"TimeoutException", "Timeout", "TimeoutError"}:
+        return f"{endpoint} does not answer in time; {RUN_AGAIN}"
+    if names & {"UnsupportedProtocol", "InvalidURL", "InvalidSchema", "MissingSchema"}:
+        return "the Hub's address is none that can be asked; correct or unset HF_ENDPOINT"
+    if names & {"InvalidHeader", "LocalProtocolError"}:
+        return f"the token holds characters that no token has; {LOG_IN}"
+    if "ProxyError" in names:
+        return "the proxy does not answer; check HTTPS_PROXY and NO_PROXY"
+    if names & {"ConnectError", "ConnectionRefusedError"} or {"ConnectionError", "RequestException"} <= names:
+        return f"{endpoint} cannot be reached; check the network, the proxy and HF_ENDPOINT"
+    return f"the connection to {endpoint} was cut; run the command again"
+
+
+def _repository(url: str) -> str:
+    """``data set 'org/name'`` from the address of a request."""
+    found = re.search(
+        r"://[^/]+/(?:api/)?(?:(datasets|models|spaces)/)?([^/?]+/[^/?]+?)(?:\.git)?(?:[/?]|$)", url
+    )
+    if found is None:
+        return "repository"
+    kind = {"datasets": "data set", "spaces": "space"}.get(found[1] or "", "model")
+    return f"{kind} {unquote(found[2])!r}"
+
+
+def _part(url: str, kind: str) -> str:
+    """The revision or file that an address names."""
+    calls = r"/(?:branch|commits?|paths-info|preupload|raw|resolve|revision|tag|tree)/"
+    found = re.search(calls + r"(?P<revision>[^/?]+)(?:/(?P<file>[^?]+))?", url)
+    return repr(unquote(found[kind])) if found and found[kind] else "of that name"
+
+
+def _words(text: str) -> str:
+    """A library's or the Hub's own words on one line, short."""
+    return " ".join(text.split())[:400].rstrip(".")
+
+
+def _request_headers(error: BaseException) -> Any:
+    with suppress(RuntimeError, AttributeError):
+        return error.response.request.headers  # type: ignore[attr-defined]
+    return {}
+
+
+def _without_secrets(text: str, error: BaseException) -> str:
+    """The text without tokens, and without the passwords and queries (signatures) of addresses."""
+    secrets = {os.environ.get(name, "") for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+    step: BaseException | None = error
+    while step is not None:
+        secrets.add(_request_headers(step).get("authorization", "").removeprefix("Bearer "))
+        step = step.__cause__ or step.__context__
+    for secret in secrets:
+        if len(secret.strip()) > 5:
+            text = text.replace(secret.strip(), "***")
+    text = re.sub(r"(\w+://)[^/@\s]*@", r"\1", text)
+    text = re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]*", r"\1", text)
+    return re.sub(r"\bhf_[A-Za-z0-9]{8,}", "***", text)

@@ -1,0 +1,49 @@
+"""The pytest fixture ``hub``: a fresh loopback Hub, and this process allowed to talk to it."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.hub.server import LoopbackHub, start
+
+GOOD, OTHER = "hf_good", "hf_other"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """A Hub where the token ``hf_good`` may write ``org`` and the token ``hf_other`` may write ``other``.
+
+    In this process huggingface_hub is online, keeps its cache and its token in ``tmp_path``, and waits
+    20 ms at most between attempts. ``datasets`` reads its endpoint at import: give it a subprocess.
+    """
+    from huggingface_hub import close_session, constants, file_download
+    from huggingface_hub.utils import _http
+
+    served = start(tmp_path / "hub", {GOOD: "org", OTHER: "other"})
+    home = tmp_path / "hub" / "in_process"
+    for name, value in {
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_DISABLE_TELEMETRY": True,
+        "HF_HUB_ETAG_TIMEOUT": 1,
+        "HF_HUB_DOWNLOAD_TIMEOUT": 1,
+        "HF_HUB_CACHE": str(home / "cache"),
+        "HF_TOKEN_PATH": str(home / "token"),
+        "ENDPOINT": served.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": served.url + "/{repo_id}/resolve/{revision}/{filename}",
+    }.items():
+        monkeypatch.setattr(constants, name, value)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    quick = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.02)), time=time.time)
+    for module in (_http, file_download):
+        monkeypatch.setattr(module, "time", quick)
+    if any(key.lower().endswith("_proxy") for key in os.environ):
+        close_session()  # the client that all tests share may have been made before NO_PROXY was set
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    yield served
+    served.close()
