@@ -1,0 +1,334 @@
+"""Verifying a built folder: what is the same, what is found out, and what is said of it."""
+
+# ruff: noqa: F811 - pytest finds the fixture by its name
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from dataset_builders import InputError, benchmark
+from dataset_builders.__main__ import main
+from dataset_builders.benchmark import Config
+from dataset_builders.build import build
+from dataset_builders.documents import Material
+from dataset_builders.manifest import FILE, Lengths, parquet_path, read_manifest
+from dataset_builders.push import Target, push
+from dataset_builders.verify import SAME, verify
+from tests.hub.fixture import GOOD, hub  # noqa: F401
+from tests.hub.server import LoopbackHub
+from tests.material import neox_tokenizer
+from tests.squad_sample import squad_sample
+
+CONFIGS = [
+    *benchmark.phone_book([3], 4),
+    *benchmark.c4_copy([5], ["random"], 4),
+    *benchmark.squad_v2_retrieval(["50_100"]),
+    *benchmark.strings(["suffix_ngram"], [12], 4),
+]
+PHONE_BOOK = parquet_path(Path(), "phone_book_3")
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Material]:
+    """A folder with a small config of each task, and what it was made from."""
+    folder = tmp_path_factory.mktemp("verify")
+    (folder / "texts.txt").write_text(
+        " ".join(f"The {n} ships of Orsby sailed in {1500 + n}." for n in range(99))
+    )
+    (folder / "squad.json").write_text(json.dumps(squad_sample()))
+    material = Material(str(folder / "texts.txt"), str(folder / "squad.json"), str(neox_tokenizer()))
+    build(CONFIGS, folder / "data", material)
+    return folder / "data", material
+
+
+@pytest.fixture
+def copied(original: tuple[Path, Material], tmp_path: Path) -> tuple[Path, Material]:
+    """The same, to be damaged."""
+    shutil.copytree(original[0], tmp_path / "data")
+    return tmp_path / "data", original[1]
+
+
+def states(folder: Path, material: Material) -> dict[str, str]:
+    return {outcome.config: outcome.state for outcome in verify(folder, material)}
+
+
+def wrong(folder: Path, material: Material) -> dict[str, str]:
+    return {config: state for config, state in states(folder, material).items() if state != SAME}
+
+
+def edit_manifest(folder: Path, edit: Callable[[Any], object]) -> None:
+    content = json.loads((folder / FILE).read_bytes())
+    edit(content)
+    (folder / FILE).write_text(json.dumps(content))
+
+
+def test_what_was_built_is_the_same(original: tuple[Path, Material]) -> None:
+    assert states(*original) == {config.name: SAME for config in CONFIGS}
+
+
+def test_the_command_prints_a_line_a_config(
+    copied: tuple[Path, Material], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, material = copied
+    command = [
+        "verify",
+        str(folder),
+        "--source",
+        str(material.source),
+        "--tokenizer",
+        str(material.tokenizer),
+    ]
+    main([*command, "--squad-source", str(material.squad_source)])
+    entries = read_manifest(folder).configs
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [
+        [name, str(entry.rows), "rows", entry.content_sha256[:12], "same"] for name, entry in entries.items()
+    ]
+    (folder / PHONE_BOOK).unlink()
+    shutil.copy(folder / "c4_copy_random_5" / PHONE_BOOK.name, folder / "string_suffix_ngram_12")
+    with pytest.raises(SystemExit, match=r"^error: not the same: phone_book_3, string_suffix_ngram_12$"):
+        main([*command, "--squad-source", str(material.squad_source)])
+    out = capsys.readouterr().out
+    assert "is missing" in out and "has other columns than id, prompt, answer, length" in out
+
+
+# ---- files
+
+
+def test_another_compression_and_other_row_groups_are_the_same(copied: tuple[Path, Material]) -> None:
+    folder, material = copied
+    for path in folder.glob("*/*.parquet"):
+        pq.write_table(pq.read_table(path), path, compression="snappy", row_group_size=3)
+    assert wrong(folder, material) == {}
+
+
+def test_a_changed_row_is_found(copied: tuple[Path, Material]) -> None:
+    folder, material = copied
+    table = pq.read_table(folder / PHONE_BOOK)
+    rows = table.to_pylist()
+    rows[2]["answer"] = str(int(rows[2]["answer"]) ^ 1)
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), folder / PHONE_BOOK)
+    assert "rows are not those" in wrong(folder, material)["phone_book_3"]
+    with pytest.raises(InputError, match="is not what manifest.json says: its checksum differs"):
+        build(CONFIGS, folder, material)
+
+
+def test_a_file_and_a_manifest_that_agree_on_other_rows_are_found(copied: tuple[Path, Material]) -> None:
+    folder, material = copied
+    build(benchmark.phone_book([3], 4, seed=1), folder.parent / "other", material)
+    shutil.copy(folder.parent / "other" / PHONE_BOOK, folder / PHONE_BOOK)
+    manifest = read_manifest(folder)
+    other = read_manifest(folder.parent / "other").configs["phone_book_3"]
+    manifest.with_entry(replace(other, arguments=manifest.configs["phone_book_3"].arguments)).write(folder)
+    assert wrong(folder, material) == {"phone_book_3": "made again, the documents differ"}
+    edit_manifest(folder, lambda content: content["configs"]["phone_book_3"].update(documents_version="0.9"))
+    assert "of version 0.9, and the installed builder makes 1.0" in wrong(folder, material)["phone_book_3"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rows": 5}, {"prompt_characters": Lengths(1, 2, 3)}, {"prompt_tokens": Lengths(1, 2, 3)}],
+    ids=str,
+)
+def test_wrong_sizes_are_found(copied: tuple[Path, Material], change: dict[str, Any]) -> None:
+    folder, material = copied
+    manifest = read_manifest(folder)
+    entry = manifest.configs["phone_book_3"]
+    manifest.with_entry(replace(entry, **change)).write(folder)
+    assert list(wrong(folder, material)) == ["phone_book_3"]
+
+
+def test_a_file_that_is_not_in_the_manifest_is_named(copied: tuple[Path, Material]) -> None:
+    folder, material = copied
+    edit_manifest(folder, lambda content: content["configs"].pop("phone_book_3"))
+    assert wrong(folder, material) == {str(PHONE_BOOK): "manifest.json does not list it"}
+
+
+def test_any_cut_of_a_file_is_found(copied: tuple[Path, Material]) -> None:
+    folder, material = copied
+    whole = (folder / PHONE_BOOK).read_bytes()
+    for length in [0, 3, 4, 100, *range(len(whole) - 12, len(whole))]:
+        (folder / PHONE_BOOK).write_bytes(whole[:length])
+        (state,) = wrong(folder, material).values()
+        assert "is damaged: " in state and "\n" not in state
+
+
+def test_any_changed_byte_is_found_or_changes_no_row(copied: tuple[Path, Material]) -> None:
+    folder, material = copied
+    edit_manifest(folder, lambda content: [content["configs"].pop(c.name) for c in CONFIGS[1:]])
+    whole = (folder / PHONE_BOOK).read_bytes()
+    rows, found, rng = pq.read_table(folder / PHONE_BOOK).to_pylist(), 0, Random(0)
+    for _ in range(150):
+        at, value = rng.randrange(len(whole)), rng.randrange(1, 256)
+        (folder / PHONE_BOOK).write_bytes(whole[:at] + bytes([whole[at] ^ value]) + whole[at + 1 :])
+        state = states(folder, material)["phone_book_3"]
+        found += state != SAME
+        assert "\n" not in state
+        if state == SAME:
+            assert pq.read_table(folder / PHONE_BOOK).to_pylist() == rows
+    assert found > 50
+
+
+# ---- manifests
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "manifest.json cannot be read: Expecting value"),
+        (b'{"format": 1, "buil', "manifest.json cannot be read: Unterminated string"),
+        (b"\xff\xfe\x00", "manifest.json cannot be read: "),
+        (b"[" * 100_000, "manifest.json cannot be read: "),
+        (b"[]", "manifest.json is no manifest of repeat-after-me"),
+        (b'{"builder": "another"}', "manifest.json is no manifest of repeat-after-me"),
+        (b'{"builder": "repeat-after-me", "format": 2}', "has the format 2, and this version .* reads 1"),
+        (b'{"builder": "repeat-after-me", "format": 1}', "manifest.json is damaged: .*configs"),
+        (b'{"builder": "repeat-after-me", "format": 1, "version": "1", "configs": {}}', "lists no config"),
+    ],
+)
+def test_a_damaged_manifest_is_one_sentence(tmp_path: Path, content: bytes, named: str) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(InputError, match=named) as told:
+        verify(tmp_path, Material())
+    assert "\n" not in str(told.value)
+
+
+def test_a_name_that_leads_elsewhere_is_refused(copied: tuple[Path, Material]) -> None:
+    folder, material = copied
+
+    def rename(content: Any) -> None:
+        content["configs"]["../data/phone_book_3"] = content["configs"].pop("phone_book_3")
+
+    edit_manifest(folder, rename)
+    with pytest.raises(InputError, match="'../data/phone_book_3' has the arguments of 'phone_book_3'"):
+        verify(folder, material)
+
+
+def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_any_value_of_a_manifest_that_is_replaced_or_lost_is_found(
+    original: tuple[Path, Material], tmp_path: Path, config: Config
+) -> None:
+    folder, material = original
+    (tmp_path / config.name).symlink_to(folder / config.name)
+    manifest = json.loads((folder / FILE).read_bytes())
+    manifest["configs"] = {config.name: manifest["configs"][config.name]}
+    whole = json.dumps(manifest)
+    values: list[Any] = [..., None, True, 10**12, "../../x", {}]
+    harmless = {"version", "name", "on_hub", "revision"}  # said for people, or beside a checksum
+    for path in list(leaves(manifest))[1:]:
+        for value in values:
+            content = json.loads(whole)
+            parent = content
+            for key in path[:-1]:
+                parent = parent[key]
+            if parent[path[-1]] is value:
+                continue
+            if value is ...:
+                del parent[path[-1]]
+            else:
+                parent[path[-1]] = value
+            (tmp_path / FILE).write_text(json.dumps(content))
+            try:
+                found = bool(wrong(tmp_path, material))
+            except InputError as error:
+                found = "\n" not in str(error)
+            assert found or path[-1] in harmless, (path, value)
+
+
+# ---- sources
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        (
+            "source",
+            "'c4_copy_random_5' was built from the local 'texts.txt'; give it, as in --source texts.txt",
+        ),
+        ("squad_source", "from the local 'squad.json'; give it, as in --squad-source squad.json"),
+        ("tokenizer", "from the local '20B_tokenizer.json'; give it, as in --tokenizer 20B_tokenizer.json"),
+    ],
+)
+def test_a_local_source_must_be_given_again(original: tuple[Path, Material], lost: str, named: str) -> None:
+    folder, material = original
+    with pytest.raises(InputError, match=named):
+        verify(folder, replace(material, **{lost: None}))
+
+
+def test_another_source_or_tokenizer_is_refused(original: tuple[Path, Material], tmp_path: Path) -> None:
+    folder, material = original
+    assert material.tokenizer
+    texts = tmp_path / "other.txt"
+    texts.write_text("The cat sat on the mat. " * 50)
+    with pytest.raises(
+        InputError, match=r"from 'texts.txt' with the checksum \w{12}, and that of 'other.txt' is"
+    ):
+        verify(folder, replace(material, source=str(texts)))
+    squad = tmp_path / "other.json"
+    squad.write_text(json.dumps(squad_sample(seed=1)))
+    with pytest.raises(InputError, match="of 'other.json' is .*; give the same --squad-source"):
+        verify(folder, replace(material, squad_source=str(squad)))
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text(Path(material.tokenizer).read_text() + "\n")
+    with pytest.raises(InputError, match="give the same --tokenizer"):
+        verify(folder, replace(material, tokenizer=str(tokenizer)))
+
+
+def test_the_same_questions_in_another_file_format_are_the_same(
+    original: tuple[Path, Material], tmp_path: Path
+) -> None:
+    folder, material = original
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in squad_sample()))
+    assert wrong(folder, replace(material, squad_source=str(lines))) == {}
+
+
+def test_what_no_source_is_needed_for_is_verified_without(tmp_path: Path) -> None:
+    material = Material(tokenizer=str(neox_tokenizer()))
+    build([*CONFIGS[:1], *CONFIGS[3:]], tmp_path, material)
+    assert wrong(tmp_path, Material()) == {}
+
+
+# ---- the Hub
+
+
+def test_a_data_set_on_the_hub_is_verified(
+    hub: LoopbackHub, original: tuple[Path, Material], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strings = benchmark.strings(["copy", "prefix_ngram"], [12], 4)
+    build(strings[:1], tmp_path / "data", Material())
+    push(tmp_path / "data", Target("org/strings", tag="v1"), hub.api(GOOD), print)
+    build(strings[1:], tmp_path / "data", Material())
+    push(tmp_path / "data", Target("org/strings"), hub.api(GOOD), print)
+    for revision, configs in (
+        ("v1", ["string_copy_12"]),
+        ("main", ["string_copy_12", "string_prefix_ngram_12"]),
+    ):
+        capsys.readouterr()
+        main(["verify", "org/strings", "--revision", revision])
+        lines = capsys.readouterr().out.splitlines()
+        assert [(line.split()[0], line.split()[-1]) for line in lines] == [(name, SAME) for name in configs]
+    with pytest.raises(SystemExit, match="^error: cannot read the data set 'org/string': "):
+        main(["verify", "org/string"])
+
+
+@pytest.mark.parametrize("name", ["nowhere", "a/b/c", "../x/y", "org/na me"])
+def test_neither_a_folder_nor_a_name_on_the_hub_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=f"there is no folder '{name}'; give one, or ORG/NAME on the Hub"):
+        main(["verify", name])
+    with pytest.raises(SystemExit, match="is a folder, which has no revision 'v1'"):
+        main(["verify", str(tmp_path), "--revision", "v1"])
