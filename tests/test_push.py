@@ -1,0 +1,355 @@
+"""Pushing a release to a loopback Hub: what is there afterwards, and what is refused before anything is."""
+
+# ruff: noqa: F811 - pytest finds the fixture by its name
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import CommitOperationAdd, DatasetCard
+
+from dataset_builders import InputError, benchmark, push
+from dataset_builders.build import build
+from dataset_builders.card import END
+from dataset_builders.documents import Material
+from dataset_builders.manifest import FILE, parquet_path
+from dataset_builders.push import Target
+from dataset_builders.release_folder import read_release
+from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
+from tests.hub.server import LoopbackHub
+from tests.push_fault_table import build_releases
+
+NAME = "org/benchmark"
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return build_releases(tmp_path_factory.mktemp("releases"))
+
+
+@pytest.fixture
+def old(releases, tmp_path) -> Path:
+    return shutil.copytree(releases[0], tmp_path / "old")
+
+
+@pytest.fixture
+def new(releases, tmp_path) -> Path:
+    return shutil.copytree(releases[1], tmp_path / "new")
+
+
+def pushed(hub: LoopbackHub, folder: Path, token: str | None = GOOD, **target) -> list[str]:
+    said: list[str] = []
+    push.push(folder, Target(**{"name": NAME, **target}), hub.api(token), said.append)
+    return said
+
+
+def refused(hub: LoopbackHub, folder: Path, match: str, token: str | None = GOOD, **target) -> str:
+    """Push, see it refused with nothing changed on the Hub, and give the sentence."""
+    before = snapshot(hub)
+    with pytest.raises(InputError, match=match) as error:
+        pushed(hub, folder, token, **target)
+    assert snapshot(hub) == before
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def snapshot(hub: LoopbackHub) -> dict[str, str]:
+    try:
+        return dict(hub.repository(NAME).refs)
+    except KeyError:
+        return {}
+
+
+def commit(hub: LoopbackHub, **files: bytes) -> None:
+    operations = [CommitOperationAdd(path.replace("__", "."), content) for path, content in files.items()]
+    hub.api(GOOD).create_commit(NAME, operations, commit_message="by hand", repo_type="dataset")
+
+
+def writes(hub: LoopbackHub) -> list[str]:
+    return [f"{method} {path}" for method, path, _ in hub.log if method not in ("GET", "HEAD")]
+
+
+def test_a_release_is_one_commit_of_every_file(hub, old):
+    said = pushed(hub, old, tag="v1.0")
+    repository = hub.repository(NAME)
+    files = repository.files("v1.0")
+    assert set(files) == {
+        ".gitattributes",
+        "README.md",
+        "eval.yaml",
+        "manifest.json",
+        "phone_book_20/test-00000-of-00001.parquet",
+        "string_copy_10/test-00000-of-00001.parquet",
+    }
+    for path in (FILE, *(parquet_path(Path(), c).as_posix() for c in ("phone_book_20", "string_copy_10"))):
+        assert files[path] == (old / path).read_bytes()
+    assert [c["config_name"] for c in DatasetCard(files["README.md"].decode()).data["configs"]] == [
+        "phone_book_20",
+        "string_copy_10",
+    ]
+    assert NAME in files["README.md"].decode()
+    assert len(yaml.safe_load(files["eval.yaml"])["tasks"]) == 2
+    assert len(list(repository.history(repository.resolve("main")))) == 2
+    sha = repository.refs["refs/tags/v1.0"]
+    assert sha == repository.refs["refs/heads/main"]
+    assert said == [
+        f"created the repository {hub.url}/datasets/{NAME}",
+        f"committed 5 files new or changed, 0 deleted: {hub.url}/datasets/{NAME}/commit/{sha}",
+        f"tagged it v1.0: {hub.url}/datasets/{NAME}/tree/v1.0",
+    ]
+
+
+@pytest.mark.parametrize("tag", [None, "v1.0"])
+def test_the_same_again_changes_nothing(hub, old, tag):
+    pushed(hub, old, tag=tag)
+    before = snapshot(hub)
+    hub.log.clear()
+    (said,) = pushed(hub, old, tag=tag)
+    assert said.startswith("nothing to") and f"{hub.url}/datasets/{NAME}" in said
+    assert before["refs/heads/main"] in said
+    assert not writes(hub) and snapshot(hub) == before
+
+
+def test_a_release_replaces_the_one_before_and_nothing_else(hub, old, new):
+    pushed(hub, old, tag="v1.0")
+    theirs = {"notes.txt": b"mine", "string_copy_10/notes.txt": b"mine", "other/test-0.parquet": b"PAR1"}
+    operations = [CommitOperationAdd(path, content) for path, content in theirs.items()]
+    hub.api(GOOD).create_commit(NAME, operations, commit_message="by hand", repo_type="dataset")
+    hub.log.clear()
+    said = pushed(hub, new, tag="v2.0")
+    assert "5 files new or changed, 1 deleted" in said[0]
+    files = hub.repository(NAME).files()
+    assert {path: files[path] for path in theirs} == theirs
+    assert "string_copy_10/test-00000-of-00001.parquet" not in files
+    assert (
+        files["phone_book_20/test-00000-of-00001.parquet"] == parquet_path(new, "phone_book_20").read_bytes()
+    )
+    assert "string_copy_10" not in files["README.md"].decode()
+    assert sum("/commit/" in write for write in writes(hub)) == 1
+
+
+def test_a_file_that_is_there_is_not_uploaded_again(hub, old):
+    pushed(hub, old)
+    hub.log.clear()
+    build(benchmark.phone_book([30], num_docs=4), old, Material())
+    assert "4 files new or changed, 0 deleted" in pushed(hub, old)[0]
+    assert sum(write.startswith("PUT") for write in writes(hub)) == 1
+
+
+def test_what_people_wrote_into_the_card_is_kept(hub, old, new):
+    pushed(hub, old)
+    text = hub.repository(NAME).files()["README.md"].decode()
+    commit(hub, README__md=text.replace("---\n", "---\ndoi: 10.1/x\n", 1).encode() + b"\nMy own words.\n")
+    pushed(hub, new)
+    text = hub.repository(NAME).files()["README.md"].decode()
+    assert DatasetCard(text).data["doi"] == "10.1/x"
+    assert text.endswith("\nMy own words.\n") and "phone_book_30" in text
+
+
+def test_a_tag_on_another_release_is_refused_and_on_the_same_one_is_enough(hub, old, new):
+    pushed(hub, old, tag="v1.0")
+    message = refused(hub, new, "holds another release", tag="v1.0")
+    assert "v1.0" in message and "another tag" in message
+    pushed(hub, new, tag="v2.0")
+    before = snapshot(hub)
+    assert pushed(hub, old, tag="v1.0")[0].startswith("nothing to do: the tag v1.0")
+    assert snapshot(hub) == before
+
+
+def test_a_card_that_was_edited_after_the_tag_does_not_make_it_another_release(hub, old):
+    pushed(hub, old, tag="v1.0")
+    commit(hub, README__md=hub.repository(NAME).files()["README.md"] + b"\nMine.\n")
+    before = snapshot(hub)
+    assert pushed(hub, old, tag="v1.0")[0].startswith("nothing to do")
+    assert snapshot(hub) == before
+
+
+def test_a_tag_that_is_missing_is_added_without_a_commit(hub, old):
+    pushed(hub, old)
+    before = snapshot(hub)
+    assert len(pushed(hub, old, tag="v1.0")) == 2
+    assert snapshot(hub) == {**before, "refs/tags/v1.0": before["refs/heads/main"]}
+
+
+def test_a_private_repository(hub, old):
+    assert "(private)" in pushed(hub, old, private=True)[0]
+    assert hub.repository(NAME).private
+    assert pushed(hub, old)[0].startswith("nothing to commit")
+    assert hub.repository(NAME).private
+
+
+def test_private_does_not_pretend_on_a_public_repository(hub, old, new):
+    pushed(hub, old)
+    refused(hub, new, "is public", private=True)
+
+
+def test_a_branch_is_made_and_main_stays(hub, old, new):
+    pushed(hub, old, tag="v1.0")
+    main = snapshot(hub)["refs/heads/main"]
+    said = pushed(hub, new, revision="dev", tag="v2.0")
+    assert said[0] == "made the branch dev, from main"
+    after = snapshot(hub)
+    assert after["refs/heads/main"] == main
+    assert after["refs/heads/dev"] == after["refs/tags/v2.0"] != main
+    assert pushed(hub, new, revision="dev")[0].startswith("nothing to commit")
+    refused(hub, new, "is a tag", revision="v1.0")
+
+
+def test_a_pull_request_is_opened_once(hub, old, new):
+    pushed(hub, old)
+    main = snapshot(hub)["refs/heads/main"]
+    (said,) = pushed(hub, new, create_pr=True)
+    assert f"{hub.url}/datasets/{NAME}/discussions/1" in said
+    after = snapshot(hub)
+    assert after["refs/heads/main"] == main
+    assert "phone_book_30/test-00000-of-00001.parquet" in hub.repository(NAME).files("refs/pr/1")
+    (said,) = pushed(hub, new, create_pr=True)
+    assert said.startswith("nothing to do: the pull request") and snapshot(hub) == after
+    hub.api(GOOD).merge_pull_request(NAME, 1, repo_type="dataset")
+    assert pushed(hub, new)[0].startswith("nothing to commit")
+
+
+def test_others_may_open_a_pull_request(hub, old, new):
+    pushed(hub, old)
+    refused(hub, new, "no right", token=OTHER)
+    pushed(hub, new, token=OTHER, create_pr=True)
+    assert "refs/pr/1" in snapshot(hub)
+
+
+@pytest.mark.parametrize(
+    ("target", "match"),
+    [
+        ({"create_pr": True, "tag": "v1.0"}, "cannot be tagged before it is merged"),
+        ({"create_pr": True}, "no data set"),
+        ({"name": "benchmark"}, "ORG/NAME"),
+        ({"name": "org/a/b"}, "ORG/NAME"),
+        ({"name": "org/-a"}, "ORG/NAME"),
+        ({"tag": "v 1"}, "cannot be a tag"),
+        ({"tag": "v1..0"}, "cannot be a tag"),
+        ({"tag": ""}, "cannot be a tag"),
+        ({"revision": "a b"}, "name of a branch"),
+        ({"revision": "0" * 40}, "name of a branch"),
+        ({"revision": "../x"}, "name of a branch"),
+        ({"token": None}, "no token"),
+        ({"token": "hf_wrong"}, "does not accept the token"),
+        ({"token": OTHER}, "no right"),
+    ],
+)
+def test_slips_are_one_sentence(hub, old, target, match):
+    refused(hub, old, match, **target)
+    assert not any(path.startswith(("/lfs", "/datasets")) for _, path, _ in hub.log)
+
+
+def test_no_branch_to_open_a_pull_request_on(hub, old, new):
+    pushed(hub, old)
+    refused(hub, new, "no branch 'dev'", create_pr=True, revision="dev")
+
+
+def _missing_file(folder: Path) -> None:
+    parquet_path(folder, "phone_book_20").unlink()
+
+
+def _cut_file(folder: Path) -> None:
+    path = parquet_path(folder, "phone_book_20")
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def _other_rows(folder: Path) -> None:
+    kept = json.loads((folder / FILE).read_text())
+    kept["configs"]["phone_book_20"]["content_sha256"] = "0" * 64
+    (folder / FILE).write_text(json.dumps(kept))
+
+
+def _other_number(folder: Path) -> None:
+    kept = json.loads((folder / FILE).read_text())
+    kept["configs"]["phone_book_20"]["rows"] += 1
+    (folder / FILE).write_text(json.dumps(kept))
+
+
+def _files_swapped(folder: Path) -> None:
+    shutil.copy(parquet_path(folder, "string_copy_10"), parquet_path(folder, "phone_book_20"))
+
+
+def _unlisted(folder: Path) -> None:
+    shutil.copytree(folder / "phone_book_20", folder / "phone_book_40")
+
+
+@pytest.mark.parametrize(
+    ("damage", "match"),
+    [
+        (shutil.rmtree, "holds no manifest.json"),
+        (lambda folder: (folder / FILE).unlink(), "holds no manifest.json"),
+        (lambda folder: (folder / FILE).write_text("{"), "cannot be read"),
+        (lambda folder: (folder / FILE).write_text('{"a": 1}'), "no manifest of"),
+        (_missing_file, "is missing"),
+        (_cut_file, "is damaged"),
+        (_other_rows, "its rows differ"),
+        (_other_number, "its rows differ"),
+        (_files_swapped, "other columns"),
+        (_unlisted, "is not in manifest.json"),
+    ],
+)
+def test_a_folder_that_is_not_what_its_manifest_says_is_not_pushed(hub, old, damage, match):
+    damage(old)
+    refused(hub, old, match)
+    assert not hub.log
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"manifest__json": b'{"builder": "other"}'},
+        {"manifest__json": b"not JSON"},
+        {"eval__yaml": b"name: theirs\n"},
+        {"phone_book_20/test-00000-of-00001__parquet": b"PAR1"},
+        {"README__md": f"---\na: b\n---\n{END}\n".encode()},
+    ],
+)
+def test_files_of_others_are_not_overwritten(hub, old, theirs):
+    hub.api(GOOD).create_repo(NAME, repo_type="dataset")
+    commit(hub, **theirs)
+    refused(hub, old, "delete|restore")
+
+
+def test_a_repository_with_files_that_are_not_in_the_way(hub, old):
+    hub.api(GOOD).create_repo(NAME, repo_type="dataset")
+    commit(hub, README__md=b"# Soon\n", data__csv=b"a\n1\n")
+    pushed(hub, old, tag="v1.0")
+    files = hub.repository(NAME).files()
+    assert files["data.csv"] == b"a\n1\n" and files["README.md"].endswith(b"\n# Soon\n")
+
+
+def test_somebody_else_commits_meanwhile(hub, old, new):
+    pushed(hub, old)
+    api = hub.api(GOOD)
+    create_commit = api.create_commit
+
+    def after_another(*arguments, **options):
+        commit(hub, notes__txt=b"theirs")
+        return create_commit(*arguments, **options)
+
+    api.create_commit = after_another
+    with pytest.raises(InputError, match="someone else has changed"):
+        push.push(new, Target(NAME), api, print)
+    files = hub.repository(NAME).files()
+    assert files["notes.txt"] == b"theirs" and "phone_book_30/test-00000-of-00001.parquet" not in files
+    pushed(hub, new)
+    files = hub.repository(NAME).files()
+    assert files["notes.txt"] == b"theirs" and "phone_book_30/test-00000-of-00001.parquet" in files
+
+
+def test_a_hub_that_is_silent_is_given_up(hub, old, monkeypatch):
+    monkeypatch.setattr(push, "PATIENCE", 0.3)
+    hub.hold = 5.0
+    hub.fail("timeout", match=("POST", "/commit/"))
+    with pytest.raises(InputError, match="does not answer in time"):
+        pushed(hub, old)
+    pushed(hub, old)
+
+
+def test_what_was_pushed_is_a_whole_folder_again(hub, new, tmp_path):
+    pushed(hub, new)
+    folder = Path(hub.api(GOOD).snapshot_download(NAME, repo_type="dataset", local_dir=tmp_path / "again"))
+    assert read_release(folder).manifest == read_release(new).manifest
