@@ -1,11 +1,15 @@
-"""``python -m lm_eval_tasks``: find, register and report the tasks."""
+"""``python -m lm_eval_tasks``: find, register, report and submit the tasks."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from dataset_builders import InputError
-from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks import TASKS_FOLDER, leaderboard_command, submit_command
+
+_SIGPIPE = 128 + 13
+"""Exit status of a program that ends as its output is no longer read."""
 
 
 def _register(_: argparse.Namespace) -> None:
@@ -47,6 +51,8 @@ def _report(arguments: argparse.Namespace) -> None:
             print(f"## {name}\n\n{table(scores)}\n")
             files = draw(name, scores, arguments.out)
             print("drawn: " + ", ".join(map(str, files)) + "\n")
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise InputError(f"{arguments.out} cannot be written: {error.strerror}") from None
 
@@ -67,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         ("unregister", _unregister, "undo register"),
         ("report", _report, "table and plot of lm_eval's result files"),
         ("agreement", _agreement, "compare generated and forced answers, a document each"),
+        ("leaderboard", leaderboard_command.run, "one page of several models' results: table and curves"),
+        ("submit", submit_command.run, "put results into a model's repository on the Hub, for leaderboards"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(function=function)
@@ -76,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
             )
         if function is _report:
             command.add_argument("--out", required=True, type=Path, help="folder for the plots")
+        if function is leaderboard_command.run:
+            leaderboard_command.add_arguments(command)
+        if function is submit_command.run:
+            submit_command.add_arguments(command)
     return parser
 
 
@@ -84,8 +96,13 @@ def main() -> None:
     arguments = _parser().parse_args()
     try:
         arguments.function(arguments)
+        sys.stdout.flush()
     except InputError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        # the reader, such as `head`, has had enough; Python would complain again as it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_SIGPIPE)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,387 @@
+"""The leaderboard's page: what stands in it, what is said of it, and what a hostile result file can do."""
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_builders import InputError
+from lm_eval_tasks import __main__ as command_line
+from lm_eval_tasks.leaderboard import GENERATOR, Page, page, render
+from lm_eval_tasks.leaderboard_chart import BOTTOM, LEFT, RIGHT, TOP, chart, style
+from lm_eval_tasks.results import Score, read_scores
+from lm_eval_tasks.submission import kept_checksums, of_the_benchmark
+
+BENCHMARK = {"phone_book": "entries", "c4_copy": "tokens"}
+
+
+def result_file(folder: Path, model: str, exact: dict[str, Any], **given: Any) -> Path:
+    """A result file as lm-eval writes it, cut down to what the page reads; ``exact``: task -> exact match."""
+    configs, results, sizes = {}, {}, {}
+    for task, accuracy in exact.items():
+        benchmark, _, length = task.removesuffix("_forced").rpartition("_")
+        own = kept_checksums().get(task) or "c0ffee"
+        configs[task] = {
+            "metadata": {
+                "benchmark": benchmark + ("_forced" if task.endswith("_forced") else ""),
+                "length_of": BENCHMARK[benchmark],
+                "length": int(length),
+                "documents_sha256": given.get("documents", own),
+                "repeat_after_me": "0.1.0",
+            }
+        }
+        results[task] = {
+            "sample_len": given.get("asked", 500),
+            "exact_match,none": accuracy,
+            "exact_match_stderr,none": given.get("error", 0.03),
+            "truncated,none": given.get("truncated", 0.0),
+        }
+        sizes[task] = {"original": 500, "effective": given.get("asked", 500)}
+    content = {
+        "configs": configs,
+        "results": results,
+        "n-samples": sizes,
+        "model_name": model,
+        "date": given.get("date", 1.7e9),
+        "lm_eval_version": "0.4.13",
+        "config": {"model": "hf", "model_args": {"revision": "step10"}, **given.get("config", {})},
+        "chat_template": given.get("chat_template"),
+    }
+    file = folder / f"results_{len(list(folder.iterdir()))}.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def page_of(folder: Path) -> Page:
+    return page(*of_the_benchmark(read_scores([folder])))
+
+
+def cells(content: Page) -> dict[str, list[str]]:
+    return {row.model: [cell.text for cell in row.cells] for row in content.rows}
+
+
+# ---- the table
+
+
+def test_lengths_in_order_and_a_mean_where_all_of_them_are(tmp_path: Path) -> None:
+    result_file(tmp_path, "org/a", {"phone_book_100": 0.25, "phone_book_20": 0.75, "c4_copy_25": 0.5})
+    result_file(tmp_path, "org/b", {"phone_book_20": 1.0, "c4_copy_25": 0.625})
+    content = page_of(tmp_path)
+    assert [group.benchmark for group in content.groups] == ["c4_copy", "phone_book"]
+    assert [[c.label for c in group.columns] for group in content.groups] == [
+        ["25 tokens"],
+        ["mean", "20 entries", "100 entries"],
+    ]
+    error = sqrt(2 * 0.03**2) / 2
+    assert list(cells(content).items()) == [
+        ("org/b", ["0.625 ± 0.030", "no score", "1.000 ± 0.030", "no score"]),
+        ("org/a", ["0.500 ± 0.030", f"0.500 ± {error:.3f}", "0.750 ± 0.030", "0.250 ± 0.030"]),
+    ]
+
+
+def test_models_without_a_first_score_come_last(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 1.0})
+    result_file(tmp_path, "b", {"c4_copy_25": 0.0})
+    assert [row.model for row in page_of(tmp_path).rows] == ["b", "a"]
+
+
+@pytest.mark.parametrize("bad", ["N/A", None, 1.5, -0.1, float("nan"), True])
+def test_what_is_no_score_is_neither_shown_nor_drawn(tmp_path: Path, bad: Any) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": bad})
+    content = page_of(tmp_path)
+    assert cells(content) == {"a": ["no score"]}
+    assert content.rows[0].cells[0].marks == ("no score",)
+    assert content.charts == ()
+    assert b">nan<" not in render(content, "t").lower()
+
+
+def test_a_score_without_an_error_has_none(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5, "phone_book_40": 0.5}, error="N/A")
+    content = page_of(tmp_path)
+    assert cells(content) == {"a": ["0.500"] * 3}
+    assert {point.low for line in content.charts[0].lines for point in line.points} == {None}
+
+
+# ---- what is said
+
+
+def test_a_whole_run_of_the_benchmark_needs_no_notes(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5})
+    content = page_of(tmp_path)
+    assert content.notes == ()
+    assert content.rows[0].cells[0].marks == ()
+
+
+def test_limits_truncation_and_settings_are_said(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5, "phone_book_40": 0.5}, asked=32, truncated=0.25)
+    result_file(tmp_path, "b", {"phone_book_20": 0.5}, chat_template="x", config={"gen_kwargs": {"t": 1}})
+    content = page_of(tmp_path)
+    said = "\n".join(content.notes)
+    assert "LIMITED: some scores of a are of a part of the documents" in said
+    assert "Truncated documents did not fit" in said
+    assert "b was asked with a chat template." in said
+    assert "b did not generate as the benchmark asks" in said
+    (row,) = (row for row in content.rows if row.model == "a")
+    assert [cell.marks for cell in row.cells] == [
+        ("limited", "truncated"), *[("32 of 500 docs", "25% truncated")] * 2
+    ]  # fmt: skip
+    assert "32 of 500 documents" in row.cells[1].title
+
+
+def test_other_documents_are_said_of_those_who_had_them(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5, "c4_copy_25": 0.5})
+    result_file(tmp_path, "b", {"phone_book_20": 0.5, "c4_copy_25": 0.5}, documents="beef" * 16)
+    content = page_of(tmp_path)
+    marks = {row.model: [cell.marks for cell in row.cells] for row in content.rows}
+    assert marks["a"] == [("other docs",), ()], "nobody knows which documents of c4_copy are the benchmark's"
+    assert marks["b"] == [("other docs",), ("other docs",)]
+    different = [note for note in content.notes if "different documents" in note]
+    assert [note.split(":")[0] for note in different] == ["c4_copy_25", "phone_book_20"]
+    assert "98eb98b62e20: a; beefbeefbeef: b" in different[1]
+    assert any("keeps no checksum" in note and "c4_copy_25" in note for note in content.notes)
+
+
+def test_documents_that_are_not_the_benchmarks_are_said(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5}, documents="beef" * 16)
+    assert "phone_book_20: the documents are not the benchmark's own" in page_of(tmp_path).notes[0]
+
+
+def test_runs_with_other_settings_are_told_apart(tmp_path: Path) -> None:
+    result_file(tmp_path, "org/a", {"phone_book_20": 0.5}, date=1.7e9)
+    result_file(
+        tmp_path, "org/a", {"phone_book_40": 0.5}, date=1.8e9, config={"model_args": "revision=step20"}
+    )
+    content = page_of(tmp_path)
+    assert "org/a's scores are of runs with different settings or revisions" in content.notes[0]
+    (row,) = content.rows
+    assert [source.date[:4] for source in row.sources] == ["2023", "2027"]
+    assert ["step10" in source.how for source in row.sources] == [True, False]
+    assert row.about == "lm-eval 0.4.13; 2023-11-14 to 2027-01-15"
+
+
+def test_forced_twins_are_left_out_and_named(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5, "phone_book_20_forced": 0.75})
+    content = page_of(tmp_path)
+    assert cells(content) == {"a": ["0.500 ± 0.030"]}
+    assert content.notes[0].startswith("Left out") and "phone_book_20_forced" in content.notes[0]
+
+
+# ---- the curves
+
+
+def scores_of(folder: Path) -> list[Score]:
+    return of_the_benchmark(read_scores([folder]))[0]
+
+
+def test_points_stand_where_the_scores_say(tmp_path: Path) -> None:
+    exact = {"phone_book_20": 1.0, "phone_book_40": 0.5, "phone_book_60": 0.0}
+    result_file(tmp_path, "a", exact, error=0.125)
+    drawn = chart("phone_book", scores_of(tmp_path), {"a": style(0)})
+    (line,) = drawn.lines
+    first, middle, last = line.points
+    assert (first.y, middle.y, last.y) == (TOP, (TOP + BOTTOM) / 2, BOTTOM)
+    assert middle.x == pytest.approx((first.x + last.x) / 2) == pytest.approx((LEFT + RIGHT) / 2)
+    assert middle.low is not None and middle.high is not None
+    assert middle.low - middle.high == pytest.approx((BOTTOM - TOP) / 4)
+    assert (first.high, last.low) == (TOP, BOTTOM), "error bars end where the scale does"
+    assert [tick.label for tick in drawn.x_ticks] == ["20", "40", "60"]
+
+
+def test_far_lengths_are_drawn_by_their_logarithm(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {f"phone_book_{n}": 0.5 for n in (20, 100, 120, 200, 1600)})
+    ticks = chart("phone_book", scores_of(tmp_path), {"a": style(0)}).x_ticks
+    at = {tick.label: tick.at for tick in ticks}
+    assert at["200"] - at["20"] > at["1600"] - at["200"] > 0
+    assert [tick.label for tick in ticks] == ["20", "100", "", "200", "1600"], "labels do not run together"
+
+
+def test_truncated_points_are_hollow(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5}, truncated=0.5)
+    result_file(tmp_path, "b", {"phone_book_20": 0.5})
+    (drawn,) = page_of(tmp_path).charts
+    assert [[p.hollow for p in line.points] for line in drawn.lines] == [[True], [False]]
+    assert drawn.lines[0].points[0].x != drawn.lines[1].points[0].x, "equal scores do not hide each other"
+    assert render(page_of(tmp_path), "t").count(b'class="marker hollow"') == 1
+
+
+def test_styles_differ_by_colour_and_marker() -> None:
+    pairs = {(style(n).colour, style(n).marker) for n in range(42)}
+    assert len(pairs) == 42
+    assert all(style(n).marker.endswith("z") for n in range(42)), "an open path cannot be hollow"
+
+
+# ---- the file
+
+
+class Elements(HTMLParser):
+    """Every element and its attributes, and all text outside of style and script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_data(self, data: str) -> None:
+        if self.inside not in ("style", "script"):
+            self.text += data
+
+
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}"
+
+
+def test_names_are_text_wherever_they_stand(tmp_path: Path) -> None:
+    plain, hostile = tmp_path / "plain", tmp_path / "hostile"
+    for folder, name in ((plain, "a"), (hostile, HOSTILE)):
+        folder.mkdir()
+        file = result_file(folder, name, {"phone_book_20": 0.5, "phone_book_40": 0.5}, truncated=0.5)
+        content = json.loads(file.read_text())
+        content["lm_eval_version"] = content["config"]["batch_size"] = name
+        for config in content["configs"].values():
+            config["metadata"] |= {"unit": name, "repeat_after_me": name, "documents_sha256": name}
+        file.write_text(json.dumps(content))
+    ours = Elements(render(page_of(plain), "a").decode())
+    theirs = Elements(render(page_of(hostile), HOSTILE).decode())
+    assert [tag for tag, _ in theirs.found] == [tag for tag, _ in ours.found]
+    assert [list(attributes) for _, attributes in theirs.found] == [list(a) for _, a in ours.found]
+    assert theirs.text.count(HOSTILE) >= ours.text.count("\na\n") and HOSTILE in theirs.text
+    assert "49" not in theirs.text
+
+
+def test_half_a_character_is_no_traceback(tmp_path: Path) -> None:
+    result_file(tmp_path, "org/\ud800", {"phone_book_20": 0.5})
+    assert "org/?" in render(page_of(tmp_path), "t").decode()
+
+
+def test_nothing_of_the_machine_or_its_keys_gets_out(tmp_path: Path) -> None:
+    arguments = {"pretrained": f"{tmp_path}/private/model", "api_key": "hf_secret"}
+    result_file(
+        tmp_path, f"{tmp_path}/private/model", {"phone_book_20": 0.5}, config={"model_args": arguments}
+    )
+    text = render(page_of(tmp_path), "t").decode()
+    assert str(tmp_path) not in text and "private" not in text and "hf_secret" not in text
+    assert "other arguments: api_key" in text
+
+
+def test_every_score_leads_to_what_it_is_from(tmp_path: Path) -> None:
+    result_file(tmp_path, "org/a", {"phone_book_20": 0.5, "phone_book_40": 0.5})
+    result_file(tmp_path, "b", {"phone_book_20": 0.5, "c4_copy_25": 0.5})
+    found = Elements(render(page_of(tmp_path), "t").decode()).found
+    ids = [attributes["id"] for _, attributes in found if "id" in attributes]
+    links = [attributes["href"] for tag, attributes in found if tag == "a"]
+    assert len(ids) == len(set(ids))
+    assert len(links) == 2 + 4 and {str(link).removeprefix("#") for link in links} < set(ids)
+    text = Elements(render(page_of(tmp_path), "t").decode()).text
+    for said in ("revision step10", "lm-eval 0.4.13", "2023-11-14T22:13:20Z", "500 of 500", "98eb98b62e20"):
+        assert said in text
+
+
+def leaderboard(monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> None:
+    monkeypatch.setattr("sys.argv", ["lm_eval_tasks", "leaderboard", *map(str, arguments)])
+    command_line.main()
+
+
+def test_the_command_writes_one_file_and_may_replace_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5, "phone_book_20_forced": 0.75})
+    out = tmp_path / "new" / "site"
+    leaderboard(monkeypatch, tmp_path, "--out", out, "--title", "Ours & theirs")
+    printed = capsys.readouterr()
+    assert printed.out == f"written: {out / 'index.html'}\n"
+    assert printed.err == "note: left out: phone_book_20_forced\n"
+    first = (out / "index.html").read_bytes()
+    assert b"<title>Ours &amp; theirs</title>" in first and GENERATOR.encode() in first
+    leaderboard(monkeypatch, tmp_path, "--out", out, "--title", "Ours & theirs")
+    assert (out / "index.html").read_bytes() == first
+    leaderboard(monkeypatch, tmp_path, "--out", out)
+    assert (out / "index.html").read_bytes() != first
+    assert [file.name for file in out.iterdir()] == ["index.html"]
+
+
+def test_another_page_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5})
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(SystemExit, match=r"^error: .*index.html was not written by this command .*--out"):
+        leaderboard(monkeypatch, tmp_path, "--out", tmp_path)
+    assert (tmp_path / "index.html").read_text() == "mine"
+    (tmp_path / "folder" / "index.html").mkdir(parents=True)
+    with pytest.raises(SystemExit, match=r"^error: .*index.html cannot be replaced: Is a directory"):
+        leaderboard(monkeypatch, tmp_path, "--out", tmp_path / "folder")
+    with pytest.raises(SystemExit, match=r"^error: .*index.html cannot be"):
+        leaderboard(monkeypatch, tmp_path, "--out", tmp_path / "index.html")
+    assert capsys.readouterr().out == ""
+
+
+def test_results_that_no_leaderboard_has_are_refused(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20_forced": 0.75})
+    with pytest.raises(InputError, match="no task of the leaderboard, but phone_book_20_forced"):
+        page_of(tmp_path)
+
+
+# ---- the colours
+
+_TO_LMS = {  # Machado et al. 2009, severity 1: linear RGB as it is seen
+    "normal": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.1523, 1.0526, -0.2049), (0.1145, 0.7863, 0.0992), (-0.0039, -0.0481, 1.0520)),
+    "deuteranopia": ((0.3673, 0.8606, -0.2280), (0.2801, 0.6727, 0.0472), (-0.0118, 0.0430, 0.9688)),
+}
+
+
+def _linear(colour: str) -> list[float]:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+
+
+def _lab(rgb: list[float]) -> tuple[float, float, float]:
+    r, g, b = (min(1.0, max(0.0, part)) for part in rgb)
+    x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089
+    fx, fy, fz = (v ** (1 / 3) if v > 0.008856 else 7.787 * v + 16 / 116 for v in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+def _luminance(colour: str) -> float:
+    r, g, b = _linear(colour)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("sight", _TO_LMS)
+def test_lines_are_told_apart_by_their_colours(tmp_path: Path, theme: str, sight: str) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5})
+    text = render(page_of(tmp_path), "t").decode()
+    rule = re.search(rf'data-theme="{theme}"\] {{(.*?)}}', text, re.DOTALL)
+    assert rule is not None
+    colours = dict(re.findall(r"--(\w+): (#\w{6})", rule[1]))
+    lines = [colours[f"c{n}"] for n in range(6)]
+    seen = [_lab([sum(m * p for m, p in zip(row, _linear(c), strict=True)) for row in _TO_LMS[sight]])
+            for c in lines]  # fmt: skip
+    apart = min(sum((p - q) ** 2 for p, q in zip(a, b, strict=True)) ** 0.5
+                for i, a in enumerate(seen) for b in seen[:i])  # fmt: skip
+    assert apart > 15, "a difference of 2 is just seen"
+    paper = _luminance(colours["paper"])
+    for colour in lines:
+        low, high = sorted((paper, _luminance(colour)))
+        assert (high + 0.05) / (low + 0.05) >= 3, colour
+
+
+def test_the_page_does_not_change_what_it_is_given(tmp_path: Path) -> None:
+    result_file(tmp_path, "a", {"phone_book_20": 0.5})
+    scores = scores_of(tmp_path)
+    before = copy.deepcopy(scores)
+    page(scores)
+    assert scores == before
