@@ -1,0 +1,117 @@
+"""``python -m synthetic_training``: train a model on a synthetic task, evaluate it, plot runs."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from dataset_builders import InputError
+from synthetic_training.config import TrainConfig, as_json, checked, read_run, read_settings
+from synthetic_training.evaluate import EvaluateConfig
+
+INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C ended, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a slip of the user ends with one sentence and status 1."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        base = _base_settings(arguments)
+        tyro.extras.subcommand_cli_from_dict(
+            {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot},
+            prog="python -m synthetic_training",
+            description=__doc__,
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    except InputError as error:
+        # of several processes, all of which find the same, one says so
+        sys.exit(f"error: {error}" if os.environ.get("RANK", "0") == "0" else 1)
+    except KeyboardInterrupt:
+        print("interrupted; train --resume goes on with a run from its last checkpoint", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _base_settings(arguments: Sequence[str]) -> TrainConfig:
+    """What the command line of ``train`` overrides: the run's own settings, or a file's, or the defaults."""
+    if list(arguments[:1]) != ["train"]:
+        return TrainConfig()
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    try:
+        known, _ = parser.parse_known_args(arguments[1:])
+    except argparse.ArgumentError:  # tyro says it better
+        return TrainConfig()
+    settings = as_json(read_run(known.out)) if known.resume and known.out else {}
+    if known.config:
+        settings |= read_settings(known.config)
+    return checked(settings, str(known.config or "the settings"))
+
+
+def _train_command(base: TrainConfig) -> Callable[..., None]:
+    def train(
+        out: Path,
+        settings: TrainConfig = base,
+        config: Path | None = None,  # noqa: ARG001  it is in ``base``
+        resume: bool = False,
+    ) -> None:
+        """Train a model from scratch on a synthetic task.
+
+        Args:
+            out: The run's folder, new or empty.
+            settings: What the run is.
+            config: YAML or JSON file of settings; those of the command line go before it.
+            resume: Go on with the run in the folder, with the settings that it has.
+        """
+        _no_bars_of_transformers()
+        sizes = {**base.model_args, **settings.model_args}
+        checked_settings = checked(as_json(replace(settings, model_args=sizes)))
+
+        from synthetic_training.train import train as run
+
+        model = run(checked_settings, out, resume=resume)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"trained: {model}")
+
+    return train
+
+
+def _evaluate(settings: EvaluateConfig) -> None:
+    """Measure the accuracy of a trained model on strings of each length."""
+    from synthetic_training.evaluate import evaluate, table
+
+    _no_bars_of_transformers()
+    content = evaluate(settings)
+    print(table(content["results"]))
+    if settings.out:
+        print(f"\nwritten: {settings.out}")
+
+
+def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
+    """Draw accuracy against training examples, and against length.
+
+    Args:
+        runs: Folders of runs, and files of evaluate.
+        out: Folder for the plots.
+    """
+    from synthetic_training.plot import plot
+
+    print("drawn: " + ", ".join(map(str, plot(runs, out))))
+
+
+def _no_bars_of_transformers() -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Benchmarks of this package, each with its own command."""

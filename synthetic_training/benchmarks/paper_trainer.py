@@ -1,0 +1,159 @@
+"""A stand-in for the trainer released with the paper (arXiv 2402.01032), to hold our speed against.
+
+That code is not part of this project. The stand-in does what it does, in the ways that cost time: float32
+throughout, eager modules, attention as two products with an explicit mask that is built anew at each
+forward, examples sampled one by one in Python, and ``.item()`` on the loss at each step. Architectures are
+the stock ones of transformers, ``torch.nn.LSTM``, and the model of the ``mamba_ssm`` package.
+"""
+
+import random
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from dataset_builders import InputError
+
+WIDTH, LAYERS, HEADS, MASKED_HEADS, STATE = 1024, 12, 16, 8, 32
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_SYMBOLS = {symbol: index for index, symbol in enumerate(_LETTERS + "$|.*")}
+_MIN_LENGTH, _MAX_LENGTH = 5, 20
+
+Logits = Callable[[Tensor], Tensor]
+Build = Callable[[str], tuple[nn.Module, Logits]]
+
+
+class PaperTrainer:
+    """Trains one of the paper's models on copy as its trainer would; ``step()`` is one update.
+
+    Args:
+        name: ``T_rope``, ``T_nope``, ``T_alibi``, ``T_hard_alibi``, ``lstm`` or ``mamba``.
+        batch_size: contexts a step.
+        context: tokens a context.
+
+    Raises:
+        InputError: ``mamba`` where the package ``mamba_ssm`` is missing.
+    """
+
+    def __init__(self, name: str, batch_size: int, context: int, device: str) -> None:
+        self.batch_size, self.context, self.device = batch_size, context, device
+        module, self._logits = _BUILD[name](device)
+        self._optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, weight_decay=0.1)
+        self._parameters = list(module.parameters())
+        self._random = random.Random(0)
+
+    def step(self) -> float:
+        """One update; the loss."""
+        rows = [_context(self._random, self.context) for _ in range(self.batch_size)]
+        ids = torch.tensor([ids for ids, _ in rows]).to(self.device)
+        trained = torch.tensor([mask for _, mask in rows]).to(self.device)
+        logits = self._logits(ids)
+        losses = nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")
+        mask = trained[:, 1:]
+        loss = (losses * mask).sum() / mask.sum()
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self._optimizer.step()
+        return loss.item()
+
+
+def _context(rng: random.Random, context: int) -> tuple[list[int], list[float]]:
+    """Ids of one packed context, and 1.0 where a token is an answer's or the full stop after it."""
+    text, mask = "", []
+    while len(text) < context:
+        string = "".join(rng.choice(_LETTERS) for _ in range(rng.randint(_MIN_LENGTH, _MAX_LENGTH)))
+        text += f"${string}|{string}."
+        whole = len(text) <= context
+        mask += [0.0] * (len(string) + 2) + [float(whole)] * (len(string) + 1)
+    return [_SYMBOLS[symbol] for symbol in text[:context]], mask[:context]
+
+
+def _transformer(
+    bias: Callable[[Tensor], Tensor] | None, rotary: float
+) -> Callable[[str], tuple[nn.Module, Logits]]:
+    def build(device: str) -> tuple[nn.Module, Logits]:
+        from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+        config = GPTNeoXConfig(
+            vocab_size=len(_SYMBOLS),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            rotary_pct=rotary,
+        )
+        config._attn_implementation = "eager"
+        model = GPTNeoXForCausalLM(config).to(device)
+        if bias is None:
+            return model, lambda ids: model(ids, use_cache=False).logits
+        return model, lambda ids: model(ids, attention_mask=bias(ids), use_cache=False).logits
+
+    return build
+
+
+def _no_bias(ids: Tensor) -> Tensor:
+    """(batch, 1, length, length): minus infinity above the diagonal."""
+    length = ids.shape[1]
+    full = torch.full((length, length), torch.finfo(torch.float32).min, device=ids.device)
+    return torch.triu(full, 1).expand(len(ids), 1, length, length)
+
+
+def _alibi(ids: Tensor) -> Tensor:
+    """(batch, heads, length, length): the slope of a head times the distance, and the causal mask."""
+    length = ids.shape[1]
+    slopes = torch.tensor([2 ** (-8 * (head + 1) / HEADS) for head in range(HEADS)], device=ids.device)
+    place = torch.arange(length, device=ids.device)
+    bias = -slopes[:, None, None] * (place[:, None] - place)
+    return bias.repeat(len(ids), 1, 1, 1) + _no_bias(ids)
+
+
+def _hard_alibi(ids: Tensor) -> Tensor:
+    """(batch, heads, length, length), filled on the CPU, a head and a row at a time."""
+    length = ids.shape[1]
+    least = torch.finfo(torch.float32).min
+    bias = torch.zeros(HEADS, length, length)
+    for head in range(HEADS):
+        for row in range(length):
+            bias[head, row, row + 1 :] = least
+            if head < MASKED_HEADS:
+                bias[head, row, : max(0, row - head)] = least
+    return bias.repeat(len(ids), 1, 1, 1).to(ids.device)
+
+
+def _lstm(device: str) -> tuple[nn.Module, Logits]:
+    embedding = nn.Embedding(len(_SYMBOLS), WIDTH)
+    lstm = nn.LSTM(WIDTH, WIDTH, LAYERS, batch_first=True)
+    head = nn.Linear(WIDTH, len(_SYMBOLS))
+    module = nn.ModuleList([embedding, lstm, head]).to(device)
+    return module, lambda ids: head(lstm(embedding(ids))[0])
+
+
+def _mamba(device: str) -> tuple[nn.Module, Logits]:
+    try:
+        from mamba_ssm.models.config_mamba import MambaConfig
+        from mamba_ssm.models.mixer_seq_simple import MambaLMHeadModel
+    except ImportError:
+        raise InputError(
+            "the paper's Mamba needs the package mamba_ssm: pip install 'repeat-after-me[cuda]', or leave "
+            "mamba out of --models"
+        ) from None
+    config = MambaConfig(
+        d_model=WIDTH,
+        n_layer=LAYERS,
+        vocab_size=len(_SYMBOLS),
+        ssm_cfg={"d_state": STATE},
+        pad_vocab_size_multiple=1,
+    )
+    model = MambaLMHeadModel(config, device=device, dtype=torch.float32)
+    return model, lambda ids: model(ids).logits
+
+
+_BUILD: dict[str, Build] = {
+    "T_rope": _transformer(None, 0.25),
+    "T_nope": _transformer(_no_bias, 0.0),
+    "T_alibi": _transformer(_alibi, 0.0),
+    "T_hard_alibi": _transformer(_hard_alibi, 0.0),
+    "lstm": _lstm,
+    "mamba": _mamba,
+}

@@ -1,0 +1,21 @@
+"""Where a command computes."""
+
+from typing import Literal
+
+import torch
+
+from dataset_builders import InputError
+
+
+def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
+    """``cpu`` or ``cuda``: what was asked for, where ``auto`` is the GPU if there is one.
+
+    Raises:
+        InputError: there is no GPU where one was asked for.
+    """
+    gpu = torch.cuda.is_available()
+    if name == "cuda" and not gpu:
+        raise InputError("there is no GPU that PyTorch can use; pass --device cpu")
+    if name == "auto":
+        return "cuda" if gpu else "cpu"
+    return name

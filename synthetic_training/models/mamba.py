@@ -1,0 +1,83 @@
+"""A faster scan for transformers' Mamba; weights, checkpoints and generation stay as they are."""
+
+import importlib.util
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from transformers.models.mamba.modeling_mamba import MambaMixer
+
+from synthetic_training.models import mamba_scan
+
+_HAS_TRITON = importlib.util.find_spec("triton") is not None
+if _HAS_TRITON:
+    from synthetic_training.models import mamba_scan_triton
+
+
+def use_fast_scan(model: nn.Module) -> int:
+    """Let every Mamba layer of a model use the project's scan where it sees whole sequences.
+
+    With a cache the layers do what transformers does, so that generation is unchanged. Only the layers' class
+    changes: names, shapes and files of the weights do not.
+
+    Returns:
+        The number of such layers, 0 for a model that is no Mamba.
+    """
+    layers = [layer for layer in model.modules() if type(layer) is MambaMixer]
+    for layer in layers:
+        layer.__class__ = FastMambaMixer
+    return len(layers)
+
+
+class FastMambaMixer(MambaMixer):
+    """Transformers' layer, whose whole sequences stay (batch, length, channels) throughout."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        cache_params: Any = None,
+        attention_mask: Tensor | None = None,
+        **arguments: Any,
+    ) -> Tensor:
+        """(batch, length, width) to the same; ``attention_mask`` of (batch, length) zeroes padding."""
+        if cache_params is not None or arguments:
+            return super().forward(hidden_states, cache_params, attention_mask, **arguments)
+        x, z = self.in_proj(_masked(hidden_states, attention_mask)).chunk(2, dim=-1)
+        x = _masked(self.act(_causal_conv(x, self.conv1d)).to(x.dtype), attention_mask)
+        dt, b, c = self.x_proj(x).split(
+            [self.time_step_rank, self.ssm_state_size, self.ssm_state_size], dim=-1
+        )
+        dt = F.linear(dt, self.dt_proj.weight)
+        decay = -torch.exp(self.A_log.float())
+        y = _scan(x, dt, decay, b, c, self.D.float(), z, self.dt_proj.bias.float())
+        return self.out_proj(y)
+
+
+def _scan(x: Tensor, dt: Tensor, decay: Tensor, *others: Tensor) -> Tensor:
+    states = decay.shape[1]
+    if (
+        x.is_cuda
+        and mamba_scan_triton is not None
+        and x.dtype != torch.float64
+        and states & (states - 1) == 0
+    ):
+        return mamba_scan_triton.selective_scan(x, dt, decay, *others)
+    return mamba_scan.selective_scan(x, dt, decay, *others)
+
+
+def _masked(hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    if attention_mask is None:
+        return hidden_states
+    return (hidden_states * attention_mask[:, :, None]).to(hidden_states.dtype)
+
+
+def _causal_conv(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """Each channel's convolution with its own few weights, as shifted products: a compiler fuses them."""
+    weight = conv.weight.to(torch.promote_types(x.dtype, torch.float32))
+    taps, length = weight.shape[-1], x.shape[1]
+    padded = F.pad(x, (0, 0, taps - 1, 0))
+    y = padded[:, :length] * weight[:, 0, 0]
+    for k in range(1, taps):
+        y = y + padded[:, k : k + length] * weight[:, 0, k]
+    return y if conv.bias is None else y + conv.bias

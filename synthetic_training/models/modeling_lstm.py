@@ -1,0 +1,148 @@
+"""A stacked LSTM as a language model: embedding, LSTM, linear head (arXiv 2402.01032, section 3).
+
+This one file travels with a saved model, so it imports nothing but torch and transformers.
+
+Shapes: B batch, L tokens, W width, N layers.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+
+class LstmConfig(PreTrainedConfig):
+    """Sizes of the model: the width of embedding and layers, and the number of layers."""
+
+    model_type = "lstm_lm"
+
+    vocab_size: int = 30
+    hidden_size: int = 1024
+    num_hidden_layers: int = 4
+    use_cache: bool = True
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    pad_token_id: int | None = None
+    tie_word_embeddings: bool = False
+
+
+class LstmState:
+    """What the LSTM remembers of the tokens so far: hidden and cell values, (N, B, W) each."""
+
+    is_compileable = False
+
+    def __init__(self, hidden: Tensor, cell: Tensor, length: int) -> None:
+        self.hidden, self.cell, self.length = hidden, cell, length
+
+    def get_seq_length(self, _layer: int = 0) -> int:
+        """Tokens so far, padding included."""
+        return self.length
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Take the rows of these indices, for beam search."""
+        self.hidden = self.hidden.index_select(1, beam_idx)
+        self.cell = self.cell.index_select(1, beam_idx)
+
+
+class LstmForCausalLM(PreTrainedModel, GenerationMixin):
+    """Embedding, ``num_hidden_layers`` layers of LSTM, linear head without bias.
+
+    Embeddings start as N(0, 1); input weights are Xavier uniform, recurrent ones orthogonal for each gate,
+    biases 0 but for the forget gate's, which start at 1 (Jozefowicz et al. 2015); the head is
+    N(0, 1 / W).
+    """
+
+    config_class = LstmConfig
+    base_model_prefix = "model"
+    _is_stateful = True
+
+    def __init__(self, config: LstmConfig) -> None:
+        super().__init__(config)
+        width = config.hidden_size
+        self.embed = nn.Embedding(config.vocab_size, width)
+        self.lstm = nn.LSTM(width, width, config.num_hidden_layers, batch_first=True)
+        self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        elif isinstance(module, nn.LSTM):
+            for name, parameter in module.named_parameters():
+                if name.startswith("weight_ih"):
+                    nn.init.xavier_uniform_(parameter)
+                elif name.startswith("weight_hh"):
+                    for gate in parameter.data.chunk(4):
+                        nn.init.orthogonal_(gate)
+                else:
+                    nn.init.zeros_(parameter)
+                    if name.startswith("bias_ih"):
+                        nn.init.ones_(parameter.data.chunk(4)[1])
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The embedding of tokens."""
+        return self.embed
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        past_key_values: LstmState | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Logits of the next token, (B, L, V), and the state after the last token.
+
+        ``input_ids`` are (B, L); ``attention_mask`` is 0 on padding at either end of a row, which changes
+        nothing else. Both are of the new tokens, or the mask of all so far.
+        """
+        embedded = self.embed(input_ids)
+        past = None if past_key_values is None else (past_key_values.hidden, past_key_values.cell)
+        length = input_ids.shape[1]
+        if attention_mask is not None:
+            attention_mask = attention_mask[:, -length:]
+        if attention_mask is None or attention_mask.all():
+            states, (hidden, cell) = self.lstm(embedded, past)
+        else:
+            states, (hidden, cell) = self._skip_padding(embedded, attention_mask, past)
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(states[:, kept])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
+        state = None
+        if self.config.use_cache if use_cache is None else use_cache:
+            seen = 0 if past_key_values is None else past_key_values.length
+            state = LstmState(hidden, cell, seen + length)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=state)
+
+    def _skip_padding(
+        self, embedded: Tensor, mask: Tensor, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run each row's real tokens alone, moved to the row's beginning and back."""
+        length = mask.shape[1]
+        position = torch.arange(length, device=mask.device)
+        start = mask.long().argmax(dim=1, keepdim=True)
+        lengths = mask.sum(dim=1).clamp(min=1).long()
+        forth = (position + start) % length
+        back = (position - start) % length
+        moved = embedded.gather(1, forth[..., None].expand_as(embedded))
+        packed = pack_padded_sequence(moved, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        output, last = self.lstm(packed, past)
+        states, _ = pad_packed_sequence(output, batch_first=True, total_length=length)
+        return states.gather(1, back[..., None].expand_as(states)), last
+
+
+LstmConfig.register_for_auto_class()
+LstmForCausalLM.register_for_auto_class("AutoModelForCausalLM")

@@ -1,0 +1,58 @@
+"""What a result file says of where it was made."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("repeat-after-me", "torch", "transformers", "triton", "mamba-ssm", "causal-conv1d")
+
+
+def provenance(git_revision: str | None = None) -> dict[str, Any]:
+    """Versions of this package and of those that compute, the machine, and this code's revision.
+
+    Args:
+        git_revision: of this code, where git cannot tell, as in a copy without its history.
+    """
+    return {
+        "git_revision": git_revision or _git_revision(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "machine": _machine(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+
+
+def _git_revision() -> str | None:
+    """The commit that is checked out here, with a mark where files were changed since; None without git."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(  # noqa: S603
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        tracked = subprocess.run(  # noqa: S603
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name],  # noqa: S607
+            capture_output=True,
+            check=False,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip() if tracked.returncode == 0 else None

@@ -1,0 +1,256 @@
+"""Accuracy of a saved model: scores of known answers, the same as lm-eval's, and plots of them."""
+
+import json
+import shutil
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from dataset_builders import InputError, string_documents
+from dataset_builders.strings import Definition
+from lm_eval_tasks import TASKS_FOLDER
+from synthetic_training.__main__ import main
+from synthetic_training.accuracy import document_rows, fresh_rows, length_score, right_answers
+from synthetic_training.evaluate import EvaluateConfig, evaluate
+from synthetic_training.plot import plot, read_points
+from synthetic_training.registry import build_model
+from synthetic_training.sampling import Rows
+from synthetic_training.train import train
+from synthetic_training.vocabulary import END, decode, encode
+from tests.conftest import Run
+from tests.tiny_run import tiny
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on strings of 1 to 5 of three letters that learned to copy some of them."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    train(tiny(steps=400, lr=5e-3, eval_every=100, save_every=200), out)
+    return out
+
+
+def score(answers: list[str], right: list[str]) -> dict[str, float]:
+    """``length_score`` of answers, full stop and all, to prompts of copy."""
+    rows = document_rows([(f"${text}|", text) for text in right], CPU)
+    longest = max(map(len, right)) + 1
+    given = torch.tensor([encode(text.ljust(longest, "*")) for text in answers])
+    result = length_score(build_model("lstm", hidden_size=2), 3, iter([rows]), lambda _model, _rows: given)
+    return {"string": result.string_accuracy, "letter": result.letter_accuracy, "exact": result.exact_match}
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "string", "letter", "exact"),
+    [
+        ("abc.", "abc", 1, 1, 1),
+        ("abd.", "abc", 0, 2 / 3, 0),
+        ("abca", "abc", 1, 1, 0),
+        ("abc", "abc", 1, 1, 0),
+        ("ab.", "abc", 0, 2 / 3, 0),
+        ("....", "abc", 0, 0, 0),
+        ("bc.", "abc", 0, 0, 0),
+    ],
+)
+def test_scores_of_an_answer(answer: str, right: str, string: float, letter: float, exact: float) -> None:
+    # the second example is right, and longer: what stands beside an answer's end does not count
+    scores = score([answer, "abcab."], [right, "abcab"])
+    assert scores == pytest.approx(
+        {"string": (string + 1) / 2, "letter": (letter + 1) / 2, "exact": (exact + 1) / 2}
+    )
+
+
+def test_standard_errors_are_those_of_the_sample() -> None:
+    rows = document_rows([("$ab|", "ab")] * 4, CPU)
+    given = torch.tensor([encode(text) for text in ("ab.", "ab.", "ab.", "ac.")])
+    result = length_score(build_model("lstm", hidden_size=2), 2, iter([rows]), lambda _model, _rows: given)
+    strings, letters = torch.tensor([1.0, 1, 1, 0]), torch.tensor([1.0, 1, 1, 0.5])
+    assert result.string_accuracy_stderr == pytest.approx(float(strings.std() / 2))
+    assert result.letter_accuracy_stderr == pytest.approx(float(letters.std() / 2))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    task=st.sampled_from(["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"]),
+    length=st.integers(4, 12),
+    k=st.none() | st.integers(1, 2),
+    seed=st.integers(0, 99),
+)
+def test_rows_of_documents_are_those_of_the_sampler(task: str, length: int, k: int | None, seed: int) -> None:
+    if task == "duplicate_ngram":
+        k = None
+    (rows,) = fresh_rows(Definition(task, length, length, 26, 2, k), range(3), 3, seed, CPU)
+    texts = [decode(ids[mask == 1]) for ids, mask in zip(rows.input_ids, rows.attention_mask, strict=True)]
+    cuts = rows.prompt_length.tolist()
+    documents = [(text[:cut], text[cut:].removesuffix(END)) for text, cut in zip(texts, cuts, strict=True)]
+    again, width = document_rows(documents, CPU), max(map(len, texts))
+    for name in ("input_ids", "attention_mask", "targets", "answer_letters"):
+        assert torch.equal(getattr(again, name), getattr(rows, name)[:, :width])
+    assert torch.equal(again.prompt_length, rows.prompt_length)
+    assert torch.equal(again.answer_length, rows.answer_length)
+    answers = [decode(ids).rstrip("*") for ids in right_answers(again)]
+    assert answers == [answer + END for _, answer in documents]
+
+
+def test_fresh_rows_do_not_depend_on_the_batch() -> None:
+    definition = Definition("copy", 7, 7)
+
+    def tokens(batch: int) -> Tensor:
+        return torch.cat([rows.input_ids for rows in fresh_rows(definition, range(2, 12), batch, 0, CPU)])
+
+    assert torch.equal(tokens(3), tokens(10))
+
+
+def test_forced_and_generated_answers_agree_on_whole_strings(trained: Path) -> None:
+    results = {}
+    for generate in (False, True):
+        config = EvaluateConfig(trained, lengths=(1, 2, 3), generate=generate, num_examples=300)
+        results[generate] = evaluate(config)["results"]
+    accuracies = [result["string_accuracy"] for result in results[False]]
+    assert 0 < accuracies[1] < 1
+    assert accuracies == [result["string_accuracy"] for result in results[True]]
+    assert results[False][2]["letter_accuracy"] != results[True][2]["letter_accuracy"]
+    for key in ("exact_match", "exact_match_stderr"):
+        assert [r[key] for r in results[False]] == [r[key] for r in results[True]]
+
+
+def test_the_batch_changes_no_result(trained: Path) -> None:
+    for generate in (False, True):
+        config = EvaluateConfig(trained, lengths=(2,), generate=generate, num_examples=40)
+        results = [evaluate(replace(config, batch_size=size)) for size in (1, 7, 40)]
+        assert results[0]["results"] == results[1]["results"] == results[2]["results"]
+
+
+def test_lm_eval_agrees_on_the_same_documents(trained: Path, run: Run, tmp_path: Path) -> None:
+    documents = {"spelling": "symbols", "num_docs": 100, "vocabulary": 3}
+    names = ("string_copy_n", "string_copy_n_forced")
+    model = f"pretrained={trained / 'model'},trust_remote_code=True,dtype=float32"
+    options = {
+        "--model": "hf",
+        "--model_args": model,
+        "--include_path": TASKS_FOLDER,
+        "--tasks": ",".join(names),
+        "--metadata": json.dumps({**documents, "length": 2}),
+        "--device": "cpu",
+        "--batch_size": 16,
+        "--output_path": tmp_path / "results",
+    }
+    done = run("-m", "lm_eval", *chain(*options.items()))
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "results").rglob("results_*.json")
+    theirs = json.loads(file.read_text())["results"]
+    for name, generate in zip(names, (True, False), strict=True):
+        config = EvaluateConfig(
+            trained, lengths=(2,), num_examples=100, documents="benchmark", generate=generate
+        )
+        (ours,) = evaluate(config)["results"]
+        assert 0 < ours["exact_match"] < 1
+        assert ours["exact_match"] == theirs[name]["exact_match,none"]
+
+
+def test_benchmark_documents_are_the_benchmarks(trained: Path, tmp_path: Path) -> None:
+    rows: list[Rows] = []
+
+    def keep(model: Any, batch: Rows) -> Tensor:
+        rows.append(batch)
+        return right_answers(batch)
+
+    documents = list(string_documents.rows("suffix_ngram", 9, 5, 0, "symbols", n=2))
+    batch = document_rows([(one["prompt"], one["answer"]) for one in documents], CPU)
+    assert length_score(build_model("lstm", hidden_size=2), 9, iter([batch]), keep).exact_match == 1
+    assert [decode(ids).rstrip("*") for ids in rows[0].input_ids] == [
+        one["prompt"] + one["answer"] + END for one in documents
+    ]
+
+
+def test_evaluate_prints_a_table_and_writes_a_file_once(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "result.json"
+    command = ["evaluate", str(trained), "--lengths", "2", "5", "--num-examples", "20", "--out", str(out)]
+    main(command)
+    shown = capsys.readouterr().out
+    assert "string accuracy" in shown and shown.count("±") == 6
+    content = json.loads(out.read_text())
+    assert content["config"]["vocabulary"] == 3 and content["training"]["max_length"] == 5
+    assert [result["length"] for result in content["results"]] == [2, 5]
+    assert "torch" in content["versions"] and "git_revision" in content
+    written = out.read_bytes()
+    with pytest.raises(SystemExit, match="exists; results are not overwritten"):
+        main(command)
+    assert out.read_bytes() == written
+
+
+def test_a_checkpoint_can_be_evaluated_too(trained: Path) -> None:
+    config = EvaluateConfig(trained / "checkpoints" / "step_200", lengths=(2,), num_examples=10)
+    assert evaluate(config)["results"][0]["asked"] == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"lengths": ()}, "there is no length to evaluate"),
+        ({"lengths": (0,)}, "min_length must be an integer of at least 1, not 0"),
+        ({"num_examples": 1}, "num_examples must be an integer of at least 2, not 1"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, not 0"),
+        ({"task": "prefix_ngram", "lengths": (3,)}, "needs strings of at least 4 letters, not 3"),
+        ({"checkpoint": Path("none")}, "none is no folder"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(trained: Path, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        evaluate(EvaluateConfig(**{"checkpoint": trained, **changes}))
+
+
+def test_folders_without_a_model_are_refused(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no model: it has neither"):
+        evaluate(EvaluateConfig(tmp_path))
+    damaged = shutil.copytree(trained / "model", tmp_path / "damaged")
+    data = (damaged / "model.safetensors").read_bytes()
+    (damaged / "model.safetensors").write_bytes(data[:100])
+    with pytest.raises(InputError, match="holds no model that can be loaded") as error:
+        evaluate(EvaluateConfig(damaged))
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_of_other_tokens_is_refused(model_folder: Path) -> None:
+    with pytest.raises(InputError, match="reads 257 tokens, not the 30 symbols"):
+        evaluate(EvaluateConfig(model_folder))
+
+
+def test_plots_show_what_the_files_hold(trained: Path, tmp_path: Path) -> None:
+    result = tmp_path / "long.json"
+    evaluate(EvaluateConfig(trained, lengths=(3, 9), num_examples=10, out=result))
+    points = read_points(trained, "run")
+    assert [(p.length, p.last) for p in points] == [(2, False), (5, False)] * 3 + [(2, True), (5, True)]
+    seen = [p.examples or 0 for p in points[::2]]
+    assert 0 < seen[0] < seen[1] < seen[2] < seen[3]
+    assert [p.length for p in read_points(result, "long")] == [3, 9]
+    files = plot([trained, result], tmp_path / "plots")
+    assert {file.name for file in files} == {
+        f"accuracy_by_{x}.{kind}" for x in ("length", "examples") for kind in ("png", "svg")
+    }
+    texts = (tmp_path / "plots" / "accuracy_by_length.svg").read_text()
+    assert all(file.stat().st_size > 1000 for file in files) and "<svg" in texts
+    again = plot([trained, result], tmp_path / "again")
+    assert [file.read_bytes() for file in files] == [file.read_bytes() for file in again]
+
+
+def test_what_cannot_be_plotted_is_refused(trained: Path, tmp_path: Path) -> None:
+    for text in ("[1]", '{"results": [{}]}', '{"results": 3}'):
+        (tmp_path / "other.json").write_text(text)
+        with pytest.raises(InputError, match="is neither a folder of a run nor a file of evaluate"):
+            plot([tmp_path / "other.json"], tmp_path / "plots")
+    with pytest.raises(InputError, match="cannot be read"):
+        plot([tmp_path], tmp_path / "plots")
+    (tmp_path / "metrics.jsonl").write_text("")
+    with pytest.raises(InputError, match="has no evaluation to plot yet"):
+        plot([tmp_path], tmp_path / "plots")
+    assert not (tmp_path / "plots").exists()

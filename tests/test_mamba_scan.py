@@ -1,0 +1,168 @@
+"""The scan of Mamba in plain torch, and transformers' Mamba with it, against the definition and stock."""
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from synthetic_training.models.mamba import FastMambaMixer, use_fast_scan
+from synthetic_training.models.mamba_scan import (
+    scan_floor,
+    selective_scan,
+    selective_scan_reference,
+)
+
+
+def scan_inputs(batch: int, length: int, channels: int, states: int, dtype: torch.dtype) -> list[Tensor]:
+    """x, dt, a, b, c, skip, z, bias."""
+    draw = torch.Generator().manual_seed(length)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw, dtype=torch.float64)
+
+    sequence = (batch, length, channels)
+    rates = -torch.exp(normal(channels, states))
+    b, c = normal(batch, length, states), normal(batch, length, states)
+    skip, bias = normal(channels), normal(channels) - 2
+    inputs = [normal(*sequence), normal(*sequence), rates, b, c, skip, normal(*sequence), bias]
+    return [v.to(dtype).requires_grad_() for v in inputs]
+
+
+def test_one_state_by_hand() -> None:
+    """a = 0 keeps the state: y_t is the sum so far of delta x, with delta = log 2 and a gate of silu(0.5)."""
+    x = torch.tensor([1.0, 2.0, 4.0]).reshape(1, 3, 1)
+    zeros, ones = torch.zeros(1, 3, 1), torch.ones(1, 3, 1)
+    flat = torch.zeros(1)
+    y = selective_scan(x, zeros, torch.zeros(1, 1), ones, ones, flat, 0.5 * ones, flat)
+    gate = 0.5 / (1 + 2.718281828 ** (-0.5))
+    expected = torch.tensor([1.0, 3.0, 7.0]) * 0.693147181 * gate
+    torch.testing.assert_close(y.flatten(), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3, 4), (2, 7, 3, 4), (1, 8, 5, 16), (3, 9, 2, 1), (2, 35, 6, 3)])
+def test_equals_the_definition(shape: tuple[int, int, int, int]) -> None:
+    """Output and all gradients, at lengths before, at and past a chunk's end."""
+    inputs = scan_inputs(*shape, torch.float64)
+    expected = selective_scan_reference(*inputs)
+    weights = torch.randn(expected.shape, dtype=torch.float64)
+    got = selective_scan(*inputs)
+    torch.testing.assert_close(got, expected)
+    gradients = torch.autograd.grad(expected, inputs, weights)
+    for got_one, one in zip(torch.autograd.grad(got, inputs, weights), gradients, strict=True):
+        torch.testing.assert_close(got_one, one)
+
+
+def test_keeps_the_type_of_x() -> None:
+    inputs = scan_inputs(1, 5, 4, 2, torch.float32)
+    half = [v.bfloat16() if v.dim() == 3 else v for v in inputs]
+    got = selective_scan(*half)
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), selective_scan(*[v.float() for v in half]), rtol=2e-2, atol=2e-2)
+
+
+def test_time_is_linear_in_the_length() -> None:
+    """Processor time a token, forward and backward: at 4 times the length far from 4 times the time."""
+
+    def per_token(length: int) -> float:
+        inputs = scan_inputs(2, length, 64, 16, torch.float32)
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            selective_scan(*inputs).sum().backward()
+            times.append(time.process_time() - start)
+        return min(times) / length
+
+    per_token(100)
+    assert per_token(880) < 2 * per_token(220)
+
+
+def test_floor_of_the_paper_size() -> None:
+    floor = scan_floor(batch=64, length=220, channels=2048, states=32, itemsize=2)
+    assert floor.exponentials == 3 * 64 * 220 * 2048 * 32
+    assert floor.bytes == 2 * 64 * 220 * (11 * 2048 + 6 * 32)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Any, Any]:
+    """Stock Mamba and a copy with the fast scan, the same weights."""
+    return make_pair()
+
+
+def make_pair(**arguments: object) -> tuple[Any, Any]:
+    torch.manual_seed(1)
+    sizes = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "state_size": 4, "pad_token_id": 0}
+    stock = transformers.MambaForCausalLM(transformers.MambaConfig(**sizes, **arguments))
+    for name, parameter in stock.named_parameters():
+        if name.endswith("conv1d.bias"):
+            torch.nn.init.normal_(parameter)  # zero at first, which would hide what padding turns into
+    fast = copy.deepcopy(stock)
+    assert use_fast_scan(fast) == 2
+    return stock, fast
+
+
+def left_padded(rows: int, length: int) -> dict[str, Tensor]:
+    """Row r begins with r padded positions, of which the last position is never one."""
+    ids = torch.randint(1, 30, (rows, length), generator=torch.Generator().manual_seed(length))
+    padding = torch.arange(length) < torch.arange(rows)[:, None].clamp(max=length - 1)
+    return {"input_ids": ids.masked_fill(padding, 0), "attention_mask": (~padding).long()}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"use_bias": True, "use_conv_bias": False, "conv_kernel": 3}])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 13), (3, 16)])
+def test_layers_equal_stock(arguments: dict[str, object], shape: tuple[int, int]) -> None:
+    """Logits and the gradient of every parameter, with left padding."""
+    stock, fast = make_pair(**arguments)
+    inputs = left_padded(*shape)
+    expected = stock(**inputs, use_cache=False).logits
+    got = fast(**inputs, use_cache=False).logits
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+    weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0))
+    (expected * weights).sum().backward()
+    (got * weights).sum().backward()
+    for (name, one), other in zip(stock.named_parameters(), fast.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, one.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_padding_changes_nothing_behind_it(pair: tuple[Any, Any]) -> None:
+    _, fast = pair
+    inputs = left_padded(4, 9)
+    with torch.no_grad():
+        padded = fast(**inputs, use_cache=False).logits
+        alone = fast(input_ids=inputs["input_ids"][3:, 3:], use_cache=False).logits
+    torch.testing.assert_close(padded[3:, 3:], alone)
+
+
+def test_generation_with_a_cache_equals_a_full_forward(
+    pair: tuple[Any, Any],
+) -> None:
+    stock, fast = (model.eval() for model in pair)
+    inputs = left_padded(3, 6)
+    given = fast.generate(**inputs, max_new_tokens=8, do_sample=False)
+    assert torch.equal(given, stock.generate(**inputs, max_new_tokens=8, do_sample=False))
+    mask = torch.nn.functional.pad(inputs["attention_mask"], (0, 8), value=1)
+    with torch.no_grad():
+        full = fast(input_ids=given, attention_mask=mask, use_cache=False).logits
+    assert torch.equal(full[:, 5:-1].argmax(-1), given[:, 6:])
+
+
+def test_files_stay_stock(pair: tuple[Any, Any], tmp_path: Path) -> None:
+    stock, fast = pair
+    stock.save_pretrained(tmp_path / "stock")
+    fast.save_pretrained(tmp_path / "fast")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "stock" / name).read_bytes() == (tmp_path / "fast" / name).read_bytes()
+    assert not any(isinstance(m, FastMambaMixer) for m in load(tmp_path / "fast").modules())
+
+
+def load(folder: Path) -> torch.nn.Module:
+    return transformers.AutoModelForCausalLM.from_pretrained(folder)
+
+
+def test_a_model_without_such_layers_is_left_alone() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    assert use_fast_scan(model) == 0

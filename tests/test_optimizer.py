@@ -1,0 +1,111 @@
+"""The optimizer against PyTorch's AdamW and clip_grad_norm_."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from synthetic_training.config import OptimizerConfig
+from synthetic_training.optimizer import ClippedAdamW
+
+
+class Tied(nn.Module):
+    """Two linear layers, and an embedding whose weight is a third one's too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(7, 16)
+        self.inner = nn.Sequential(nn.Linear(16, 24), nn.GELU(), nn.LayerNorm(24), nn.Linear(24, 16))
+        self.head = nn.Linear(16, 7, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.inner(self.embed(ids)))
+
+
+def summed_loss(model: nn.Module, copies: dict[str, Tensor], step: int, bf16: bool) -> Tensor:
+    ids = torch.randint(7, (5, 9), generator=torch.Generator().manual_seed(step))
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = functional_call(model, copies, (ids,)).float()
+    return nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
+
+
+def train(model: nn.Module, optimizer: ClippedAdamW, steps: range, bf16: bool) -> None:
+    for step in steps:
+        optimizer.zero_grad()
+        optimizer.learning_rate.fill_(1e-2 / (1 + step))
+        summed_loss(model, optimizer.copies, step, bf16).backward()
+        assert optimizer.step(torch.tensor(32.0))
+
+
+def plain(model: nn.Module, steps: int, clip: float, bf16: bool) -> None:
+    adamw = torch.optim.AdamW(model.parameters(), weight_decay=0.1)
+    for step in range(steps):
+        adamw.param_groups[0]["lr"] = 1e-2 / (1 + step)
+        adamw.zero_grad()
+        (summed_loss(model, {}, step, bf16) / 32).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+        adamw.step()
+
+
+@pytest.fixture(autouse=True)
+def eager():
+    """What is compiled on a GPU runs as it is."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+@pytest.mark.parametrize("clip", [0.05, 1e3])
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("copies", [False, True])
+def test_it_is_adamw_with_clipping(clip: float, bf16: bool, copies: bool) -> None:
+    if copies and not bf16:
+        pytest.skip("copies in bfloat16 are for models that run in bfloat16")
+    torch.manual_seed(0)
+    model = Tied()
+    expected = copy.deepcopy(model)
+    plain(expected, 3, clip, bf16)
+    optimizer = ClippedAdamW(model, OptimizerConfig(weight_decay=0.1, clip=clip), copies=copies)
+    assert set(optimizer.copies) == ({"inner.0.weight", "inner.3.weight"} if copies else set())
+    train(model, optimizer, range(3), bf16)
+    for (name, found), wanted in zip(model.named_parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-4, msg=name)  # steps of 1e-2
+    for name, found in optimizer.copies.items():
+        assert torch.equal(found, dict(model.named_parameters())[name].bfloat16())
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_state_goes_on_to_the_bit(copies: bool) -> None:
+    torch.manual_seed(0)
+    whole = Tied()
+    halves = copy.deepcopy(whole)
+    settings = OptimizerConfig(weight_decay=0.1, clip=1.0)
+    train(whole, ClippedAdamW(whole, settings, copies=copies), range(6), True)
+
+    first = ClippedAdamW(halves, settings, copies=copies)
+    train(halves, first, range(3), True)
+    kept = {name: value.clone() for name, value in first.state_dict().items()}
+    second = ClippedAdamW(halves, settings, copies=copies)
+    second.load_state_dict(kept)
+    train(halves, second, range(3, 6), True)
+    for found, wanted in zip(halves.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_gradient_that_is_not_finite_changes_nothing(copies: bool) -> None:
+    torch.manual_seed(0)
+    model = Tied()
+    optimizer = ClippedAdamW(model, OptimizerConfig(weight_decay=0.1, clip=1.0), copies=copies)
+    train(model, optimizer, range(2), True)
+    before = copy.deepcopy(model.state_dict())
+    state = {name: value.clone() for name, value in optimizer.state_dict().items()}
+    optimizer.zero_grad()
+    (summed_loss(model, optimizer.copies, 2, True) * torch.inf).backward()
+    assert not optimizer.step(torch.tensor(32.0))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    for name, value in optimizer.state_dict().items():
+        assert torch.equal(value, state[name]), name

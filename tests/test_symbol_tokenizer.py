@@ -1,0 +1,72 @@
+"""The 30 symbols as token ids, by hand and by the tokenizer that is saved beside a model."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from dataset_builders import InputError
+from synthetic_training.vocabulary import (
+    END_ID,
+    PAD_ID,
+    SYMBOLS,
+    VOCAB_SIZE,
+    decode,
+    encode,
+    symbol_tokenizer,
+)
+
+TEXTS = st.text(alphabet=SYMBOLS, max_size=40)
+
+
+def test_the_worked_example() -> None:
+    assert encode("$ab|ab.*") == [26, 0, 1, 27, 0, 1, 28, 29]
+    assert decode([26, 0, 1, 27, 0, 1, 28, 29]) == "$ab|ab.*"
+    assert encode("abcdefghijklmnopqrstuvwxyz") == list(range(26))
+
+
+@given(TEXTS)
+def test_every_text_comes_back(text: str) -> None:
+    assert decode(encode(text)) == text
+
+
+@pytest.mark.parametrize(("text", "named"), [("a b", "' '"), ("aB", "'B'"), ("é", "'é'"), ("a\n", r"'\\n'")])
+def test_other_characters_are_refused(text: str, named: str) -> None:
+    with pytest.raises(InputError, match=f"^{named} is none of the 30 symbols"):
+        encode(text)
+
+
+@pytest.mark.parametrize("number", [-1, 30, 1000])
+def test_other_numbers_are_refused(number: int) -> None:
+    with pytest.raises(InputError, match=f"token ids are 0 to 29, not {number}"):
+        decode([0, number])
+
+
+@given(TEXTS)
+def test_the_tokenizer_is_the_same_map(text: str) -> None:
+    tokenizer = symbol_tokenizer(64)
+    ids = tokenizer(text)["input_ids"]
+    assert ids == encode(text)
+    assert tokenizer.decode(ids) == text
+
+
+def test_the_tokenizer_is_saved_with_its_length_and_ends(tmp_path: Path) -> None:
+    symbol_tokenizer(512).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer("$qwerty|")["input_ids"] == encode("$qwerty|")
+    assert len(tokenizer) == tokenizer.vocab_size == VOCAB_SIZE
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (None, END_ID, PAD_ID)
+    assert tokenizer.model_max_length == 512
+
+
+def test_a_batch_is_padded_on_the_left() -> None:
+    batch = symbol_tokenizer(64)(["$a|", "$abc|"], padding=True)
+    assert [decode(row) for row in batch["input_ids"]] == ["**$a|", "$abc|"]
+    assert batch["attention_mask"] == [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
+
+
+def test_a_letter_of_no_symbol_is_an_error_of_the_tokenizer() -> None:
+    with pytest.raises(Exception, match="WordLevel"):
+        symbol_tokenizer(64)("$A|")

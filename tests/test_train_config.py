@@ -1,0 +1,154 @@
+"""Where a run's settings come from, and what they may be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_builders import InputError
+from synthetic_training.__main__ import main
+from synthetic_training.arguments import parse_value
+from synthetic_training.config import TrainConfig, as_json, check_run, checked, differing, read_settings
+from tests.conftest import Run
+from tests.tiny_run import SETTINGS, tiny
+
+
+def test_defaults_are_the_released_trainers() -> None:
+    config = TrainConfig()
+    assert (config.task, config.min_length, config.max_length, config.vocabulary) == ("copy", 5, 20, 26)
+    assert (config.context, config.batch_size, config.schedule) == (220, 8, "linear")
+    assert (config.lr, config.warmup, config.weight_decay, config.clip) == (1e-5, 100, 0.1, 1.0)
+
+
+def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump({**SETTINGS, "steps": 7, "lr": "2e-3", "eval_lengths": [2]}))
+    out = tmp_path / "run"
+    main(
+        ["train", "--config", str(file), "--lr", "5e-3", "--model-args", "hidden_size=16", "--out", str(out)]
+    )
+    config = json.loads((out / "run.json").read_text())["config"]
+    assert (config["steps"], config["lr"], config["clip"]) == (7, 5e-3, 1.0)
+    assert config["model_args"] == {**SETTINGS["model_args"], "hidden_size": 16}
+    assert config["precision"] == "fp32"
+
+
+def test_a_file_may_be_json_or_yaml(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "lr": 1e-3,
+        "model_args": {"layer_norm_eps": 1e-6, "tie_word_embeddings": False},
+    }
+    (tmp_path / "a.json").write_text(json.dumps(settings))
+    text = "lr: 1e-3\nmodel_args: {layer_norm_eps: 1e-6, tie_word_embeddings: false}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    one, other = (checked(read_settings(tmp_path / name)) for name in ("a.json", "a.yaml"))
+    assert one == other == TrainConfig(lr=1e-3, model_args=settings["model_args"])
+
+
+@given(st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False))
+def test_values_of_model_arguments_keep_their_kind(value: float) -> None:
+    parsed = parse_value(str(value))
+    assert parsed == value and type(parsed) is type(value)
+
+
+@pytest.mark.parametrize("text", ["gelu", "", "null", "[1]", '"a"', "1.2.3"])
+def test_other_model_arguments_are_text(text: str) -> None:
+    assert parse_value(text) == text
+
+
+def test_learning_rate_rises_then_falls_to_zero() -> None:
+    config = tiny(steps=10, warmup=4, lr=1.0)
+    rates = [config.learning_rate(step) for step in range(10)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    constant = tiny(steps=10, warmup=4, lr=1.0, schedule="constant")
+    assert [constant.learning_rate(step) for step in range(10)] == [0.25, 0.5, 0.75, *[1] * 7]
+
+
+def test_settings_survive_json() -> None:
+    config = tiny(stop_at=0.5, k=2, min_length=2)
+    assert checked(json.loads(json.dumps(as_json(config)))) == config
+
+
+def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
+    assert differing(tiny(), tiny(log_every=7, save_every=9, tracker="wandb")) == []
+    assert differing(tiny(), tiny(lr=7.0, steps=31, log_every=9)) == ["steps", "lr"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"stpes": 3}, "there is no setting 'stpes'; did you mean 'steps'"),
+        ({"steps": "many"}, "steps = 'many'"),
+        ({"steps": 0}, "steps = 0: it should be greater than or equal to 1"),
+        ({"lr": -1}, "lr = -1"),
+        ({"lr": float("nan")}, "lr = nan"),
+        ({"lr": float("inf")}, "lr = inf"),
+        ({"task": "duplicate_ngram"}, "task = 'duplicate_ngram'"),
+        ({"eval_lengths": [0]}, "eval_lengths"),
+        ({"eval_lengths": 5}, "eval_lengths"),
+        ({"model_args": {"hidden_size": [1]}}, "model_args"),
+        ({"stop_at": 1.5}, "stop_at = 1.5"),
+        ({"seed": -1}, "seed = -1"),
+    ],
+)
+def test_settings_that_are_none_are_refused(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InputError) as error:
+        checked(settings)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"max_length": 20}, "a context of 32 tokens is too short"),
+        ({"task": "prefix_ngram", "min_length": 3}, "needs strings of at least 4 letters"),
+        ({"min_length": 2, "k": 2, "eval_lengths": [2, 1]}, "needs strings of at least 2 letters, not 1"),
+        ({"min_length": 9}, "max_length must be an integer of at least 9"),
+        ({"accumulate": 3}, "make it a multiple of 3"),
+        ({"warmup": 30}, "does not end within 30 steps"),
+        ({"vocabulary": 27}, "vocabulary must be at most 26"),
+    ],
+)
+def test_runs_that_cannot_be_are_refused(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        check_run(tiny(**settings))
+
+
+def test_rows_must_be_shared_by_the_processes() -> None:
+    check_run(tiny(), processes=2)
+    with pytest.raises(InputError, match="3 processes in 1 parts each; make it a multiple of 3"):
+        check_run(tiny(), processes=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("- 1\n", "must hold settings"), ("a: [1\n", "is not YAML"), ("", "must hold settings")],
+)
+def test_files_that_hold_no_settings_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        read_settings(file)
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        read_settings(tmp_path / "none.yaml")
+
+
+def test_an_unknown_flag_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["train", "--stpes", "3", "--out", "run"])
+    assert error.value.code == 2
+    shown = capsys.readouterr().err
+    assert "--stpes" in shown and "--steps" in shown
+
+
+def test_a_slip_is_one_sentence_and_no_traceback(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("stpes: 3\n")
+    done = run("-m", "synthetic_training", "train", "--config", "run.yaml", "--out", "run")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == "error: run.yaml: there is no setting 'stpes'; did you mean 'steps'?\n"
+    assert not (tmp_path / "run").exists()

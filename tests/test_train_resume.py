@@ -1,0 +1,178 @@
+"""A run that is killed at any moment and gone on with ends with the bits of one that was left alone."""
+
+import json
+import logging
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dataset_builders import InputError
+from synthetic_training.__main__ import main
+from synthetic_training.checkpoint import Checkpoints
+from synthetic_training.train import train
+from tests.tiny_run import metrics_without_times, start_training, tiny, weights
+
+Whole = tuple[bytes, list[dict[str, object]]]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Weights and metrics of the run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    process = start_training(tiny(), out)
+    process.join(120)
+    return weights(out), metrics_without_times(out)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was killed after its checkpoints at steps 8 and 12."""
+    out = tmp_path_factory.mktemp("killed") / "run"
+    kill_when(out, lambda: (out / "checkpoints" / "step_12").exists())
+    for late in (out / "checkpoints").glob("*step_*"):
+        if late.name not in ("step_8", "step_12"):
+            shutil.rmtree(late)
+    return out
+
+
+@pytest.fixture
+def half(tmp_path: Path, killed: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(killed, tmp_path / "half")
+
+
+def kill_when(out: Path, moment: Callable[[], bool], resume: bool = False) -> None:
+    """Train until the moment, then SIGKILL."""
+    process = start_training(tiny(), out, resume)
+    while process.is_alive() and not moment():
+        time.sleep(0.0005)
+    process.kill()
+    process.join(60)
+
+
+def finish(out: Path, whole: Whole, resume: bool = True) -> None:
+    process = start_training(tiny(), out, resume)
+    process.join(120)
+    assert process.exitcode == 0
+    assert weights(out) == whole[0]
+    assert metrics_without_times(out) == whole[1]
+    assert not [left.name for left in (out / "checkpoints").iterdir() if left.name.startswith(".")]
+
+
+def killed_again_and_again(out: Path, whole: Whole, kills: int, seed: int) -> None:
+    """Kill at random moments, each later in the run than the one before, then finish."""
+    rng = random.Random(seed)
+    size = sum(len(json.dumps(line)) for line in whole[1])
+    metrics = out / "metrics.jsonl"
+    for share in sorted(rng.random() for _ in range(kills)):
+        kill_when(out, WrittenBeyond(metrics, share * size), resume=(out / "run.json").exists())
+    finish(out, whole, resume=(out / "run.json").exists())
+
+
+class WrittenBeyond:
+    """Whether a file has so many bytes."""
+
+    def __init__(self, file: Path, size: float) -> None:
+        self._file, self._size = file, size
+
+    def __call__(self) -> bool:
+        return self._file.exists() and self._file.stat().st_size >= self._size
+
+
+def test_killed_at_two_random_moments(tmp_path: Path, whole: Whole) -> None:
+    killed_again_and_again(tmp_path / "run", whole, kills=2, seed=time.time_ns())
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments(tmp_path: Path, whole: Whole) -> None:
+    for i in range(10):
+        killed_again_and_again(tmp_path / f"run_{i}", whole, kills=2, seed=i)
+
+
+def test_killed_while_a_checkpoint_is_written(tmp_path: Path, whole: Whole) -> None:
+    out = tmp_path / "run"
+    partial = out / "checkpoints" / ".step_12.partial"
+    for _ in range(10):
+        shutil.rmtree(out, ignore_errors=True)
+        kill_when(out, lambda: (partial / "model.safetensors").exists())
+        if partial.exists():
+            break
+    assert partial.exists() and not (out / "checkpoints" / "step_12").exists()
+    finish(out, whole)
+
+
+def test_killed_while_the_model_is_written(half: Path, whole: Whole) -> None:
+    (half / ".model.partial").mkdir()
+    (half / ".model.partial" / "config.json").write_text("{")
+    finish(half, whole)
+    assert not (half / ".model.partial").exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "trainer.json"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
+def test_a_damaged_checkpoint_is_told_and_passed_over(
+    half: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: str
+) -> None:
+    file = half / "checkpoints" / "step_12" / name
+    data = bytearray(file.read_bytes())
+    if damage == "cut":
+        file.write_bytes(data[:-9])
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 64
+        file.write_bytes(data)
+    else:
+        file.unlink()
+    with caplog.at_level(logging.WARNING):
+        found = Checkpoints(half).newest()
+    assert found is not None and found[0].name == "step_8" and found[1].step == 8
+    assert "step_12" in caplog.text and "going back" in caplog.text
+
+
+def test_a_run_goes_on_from_before_a_damaged_checkpoint(half: Path, whole: Whole) -> None:
+    (half / "checkpoints" / "step_12" / "optimizer.safetensors").write_bytes(b"")
+    finish(half, whole)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(half: Path) -> None:
+    for folder in (half / "checkpoints").iterdir():
+        (folder / "config.json").unlink()
+    with pytest.raises(InputError, match="all checkpoints in .* are damaged"):
+        train(tiny(), half, resume=True)
+
+
+def test_another_configuration_is_refused_with_what_differs(half: Path) -> None:
+    with pytest.raises(InputError, match="has other settings: steps, lr; resume it with its own") as error:
+        train(tiny(steps=40, lr=1.0, log_every=1), half, resume=True)
+    assert "\n" not in str(error.value)
+    with pytest.raises(SystemExit, match="has other settings: steps;"):
+        main(["train", "--out", str(half), "--resume", "--steps", "31"])
+
+
+def test_a_run_is_not_begun_over_another(half: Path) -> None:
+    before = (half / "metrics.jsonl").read_bytes()
+    with pytest.raises(
+        InputError, match="holds a run; pass --resume to go on with it, or train into another"
+    ):
+        train(tiny(), half)
+    assert (half / "metrics.jsonl").read_bytes() == before
+
+
+def test_the_command_line_needs_no_settings_to_resume(half: Path, whole: Whole) -> None:
+    main(["train", "--out", str(half), "--resume", "--log-every", "3"])
+    main(["train", "--out", str(half), "--resume"])  # finished: nothing is left to do
+    assert metrics_without_times(half) == whole[1]
+
+
+def test_resuming_where_no_run_is_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no run in .* to go on with: it has no run.json"):
+        train(tiny(), tmp_path, resume=True)
+    (tmp_path / "run.json").write_text(json.dumps({"config": {"stpes": 3}}))
+    with pytest.raises(InputError, match="there is no setting 'stpes'"):
+        train(tiny(), tmp_path, resume=True)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged: it is not JSON"):
+        train(tiny(), tmp_path, resume=True)

@@ -1,0 +1,69 @@
+"""A training run of a second, in this process or in one that can be killed."""
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+from synthetic_training.config import TrainConfig, checked
+from synthetic_training.run_log import read_metrics
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_masked_heads": 2}
+
+SETTINGS: dict[str, Any] = {
+    "model": "T_hard_alibi",
+    "model_args": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_masked_heads": 2,
+    },
+    "min_length": 1,
+    "max_length": 5,
+    "vocabulary": 3,
+    "context": 32,
+    "batch_size": 4,
+    "steps": 30,
+    "warmup": 5,
+    "lr": 1e-3,
+    "eval_every": 10,
+    "eval_lengths": [2, 5],
+    "eval_examples": 16,
+    "save_every": 4,
+    "log_every": 3,
+    "device": "cpu",
+    "deterministic": True,
+}
+
+_TIMES = {"seconds", "tokens_per_second"}
+
+
+def tiny(**changes: Any) -> TrainConfig:
+    return checked({**SETTINGS, **changes})
+
+
+def metrics_without_times(run: Path) -> list[dict[str, Any]]:
+    lines = read_metrics(run / "metrics.jsonl")
+    return [{key: value for key, value in line.items() if key not in _TIMES} for line in lines]
+
+
+def weights(run: Path) -> bytes:
+    return (run / "model" / "model.safetensors").read_bytes()
+
+
+def train_here(config: TrainConfig, out: Path, resume: bool) -> None:
+    """What a process of its own does."""
+    import torch
+
+    from synthetic_training.train import train
+
+    torch.set_num_threads(1)
+    train(config, out, resume=resume)
+
+
+def start_training(config: TrainConfig, out: Path, resume: bool = False) -> Any:
+    """Train in another process, which is there in a moment: its imports were done before."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["synthetic_training.train", "tests.tiny_run"])
+    process = context.Process(target=train_here, args=(config, out, resume))
+    process.start()
+    return process
