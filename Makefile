@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= results/demo
 LIMIT ?= 32
+WORKERS ?= 2
 
 BIN := $(VENV)/bin
 SMOLLM2_GGUF := SmolLM2-135M-Instruct.Q4_1.gguf
@@ -26,7 +27,7 @@ demo: $(VENV)/demo-installed
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
 
 test: $(VENV)/dev-installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 check: $(VENV)/dev-installed
 	$(BIN)/ruff check

@@ -131,7 +131,8 @@ class ClippedAdamW:
             self.copies[name].data.copy_(weight)
 
     def _moment_state(self, name: str) -> dict[str, Tensor]:
-        return {"step": self._steps, **self._moments[name]}
+        # a file of tensors holds none of them twice
+        return {"step": self._steps.clone(), **self._moments[name]}
 
 
 def _update(

@@ -56,7 +56,8 @@ def symbol_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
     """The same map as a tokenizer of transformers, to be saved beside a model.
 
     It adds no tokens of its own and pads on the left. ``.`` ends a text, ``*`` pads. A character that is
-    none of the symbols is an error of the tokenizers library.
+    none of the symbols becomes ``*`` too: lm-eval tokenizes the line ends at which answers stop, and the
+    spaces before them.
 
     Args:
         max_length: tokens of the longest text that the model is asked about, kept as
@@ -66,13 +67,14 @@ def symbol_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel(_IDS))
+    tokenizer = Tokenizer(models.WordLevel(_IDS, unk_token=PAD))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END,
         pad_token=PAD,
+        unk_token=PAD,
         padding_side="left",
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,

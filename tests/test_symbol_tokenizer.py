@@ -67,6 +67,5 @@ def test_a_batch_is_padded_on_the_left() -> None:
     assert batch["attention_mask"] == [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
 
 
-def test_a_letter_of_no_symbol_is_an_error_of_the_tokenizer() -> None:
-    with pytest.raises(Exception, match="WordLevel"):
-        symbol_tokenizer(64)("$A|")
+def test_what_is_no_symbol_is_padding() -> None:
+    assert symbol_tokenizer(64)("$A| \n")["input_ids"] == [*encode("$*|"), PAD_ID, PAD_ID]
