@@ -8,6 +8,8 @@ from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
+from dataset_builders.hub import hub_errors
+from dataset_builders.manifest import FILE, Manifest, read_manifest
 
 log = logging.getLogger("lm_eval.repeat_after_me")
 
@@ -51,9 +53,7 @@ class Release:
         rows = table.select_columns(list(self.columns)).to_list()
         found, expected = content_sha256(rows), self.sha256[config]
         if expected is None:
-            log.warning(
-                "%s: this version keeps no checksum of the config %r to hold it against", where, config
-            )
+            _check_by_manifest(found, config, where, _manifest(dataset, revision))
         elif found != expected:
             raise InputError(
                 f"{where} does not hold this version's documents: the checksum of its config "
@@ -61,6 +61,35 @@ class Release:
                 "version installed, or leave 'dataset' out to build the documents here"
             )
         return rows
+
+
+def _check_by_manifest(found: str, config: str, where: str, manifest: Manifest | None) -> None:
+    """Hold rows, of which this version keeps no checksum, against what the data set says of itself."""
+    if manifest is None or config not in manifest.configs:
+        log.warning("%s: there is no checksum to hold its config %r against", where, config)
+    elif manifest.configs[config].content_sha256 != found:
+        raise InputError(
+            f"{where} is damaged: the rows of its config {config!r} are not those of its own {FILE}; use "
+            "another revision of it"
+        )
+
+
+def _manifest(dataset: str, revision: str | None) -> Manifest | None:
+    """What a data set says of itself; None where it does not."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    folder = Path(dataset).expanduser()
+    if folder.is_dir():
+        return read_manifest(folder) if (folder / FILE).exists() else None
+    try:
+        with hub_errors(f"read {FILE} of the data set {dataset!r}"):
+            file = hf_hub_download(dataset, FILE, repo_type="dataset", revision=revision)
+    except InputError as error:
+        if isinstance(error.__context__, EntryNotFoundError):
+            return None
+        raise
+    return read_manifest(Path(file).parent)
 
 
 def _load(dataset: str, config: str, revision: str | None, where: str) -> Any:

@@ -136,14 +136,24 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "model").exists()
 
 
-@pytest.mark.parametrize("name", ["mamba", "lstm", "hf:llama"])
+HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 32}
+OTHERS: dict[str, dict[str, Any]] = {
+    "mamba": {},
+    "lstm": {},
+    "hf:llama": HEADS,
+    "hf:mamba2": {"num_heads": 4, "head_dim": 8, "n_groups": 1, "state_size": 8, "chunk_size": 8},
+    "hf:rwkv": {"num_hidden_layers": 2, "attention_hidden_size": 16, "intermediate_size": 32},
+    "hf:recurrent_gemma": {**HEADS, "num_hidden_layers": 3, "lru_width": 16, "attention_window_size": 8},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_other_architectures_train_by_the_same_command(tmp_path: Path, name: str) -> None:
-    sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1}
-    if name == "hf:llama":
-        sizes |= {"num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 32}
-    config = tiny(model=name, model_args=sizes, steps=6, save_every=3)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, **OTHERS[name]}
+    config = tiny(model=name, model_args=sizes, steps=20, save_every=10, eval_every=20, lr=1e-2)
     train(config, tmp_path / "run")
-    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 6
+    losses = [line["loss"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if "loss" in line]
+    assert losses[-1] < losses[0] - 0.3
 
 
 def test_isolated_examples_train_another_model(tmp_path: Path) -> None:

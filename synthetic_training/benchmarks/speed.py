@@ -39,10 +39,10 @@ _OVERRIDES: dict[str, dict[str, Any]] = {
     "lstm": {"num_hidden_layers": LAYERS},
 }
 _KINDS = (
-    ("recurrence", ("selective_scan", "scan_", "rnn", "lstm", "elemwise")),
+    ("recurrence", ("selective_scan", "forward_kernel", "backward_kernel", "rnn", "lstm", "elemwise")),
     ("attention", ("flash", "fmha", "attention", "sdpa", "flex")),
     ("matrix products", ("gemm", "nvjet", "cutlass", "cublas", "xmma", "splitk")),
-    ("optimizer", ("multi_tensor", "adam", "lpnorm")),
+    ("optimizer", ("multi_tensor", "adam", "lpnorm", "div_lerp")),
 )
 
 
