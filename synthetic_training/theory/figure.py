@@ -1,0 +1,161 @@
+"""Measured accuracy by length over what the theory says, and state by length over what a string holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset_builders import InputError
+from synthetic_training.plot import Point, read_points
+from synthetic_training.run_log import read_json
+from synthetic_training.theory.bounds import half_error_length, log2_accuracy_bound, repeated_ngram_share
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_STRINGS = 1000
+"""Random strings of each length, for the construction's line."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a file of ``evaluate`` says of a model.
+
+    Attributes:
+        name: of the file, without its ending.
+        points: string accuracy, by length.
+        letters: D of its strings.
+        bits: of the model's state after a string of each of these lengths, and its two marks; empty where
+            the checkpoint is no longer there.
+    """
+
+    name: str
+    points: list[Point]
+    letters: int
+    bits: dict[int, int]
+
+
+def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
+    """Draw ``theory.png`` and ``theory.svg``.
+
+    Args:
+        sources: JSON files that ``python -m synthetic_training evaluate --out`` wrote, of the copy task.
+        out: folder for the plots.
+        n: of the construction whose guarantee is drawn.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: a file is none of those, they have several alphabets, or the folder cannot be written.
+    """
+    measured = [_read(source) for source in sources]
+    alphabets = {one.letters for one in measured}
+    if len(alphabets) != 1:
+        raise InputError(f"the files must have one alphabet; these have {sorted(alphabets)} letters")
+    figure = _figure(measured, alphabets.pop(), n)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return [_save(figure, out / f"theory.{kind}") for kind in ("png", "svg")]
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}") from None
+
+
+def _read(source: Path) -> Measured:
+    if source.is_dir():
+        raise InputError(f"{source} is a folder; name a file that evaluate wrote")
+    points = read_points(source, source.stem)
+    config = read_json(source).get("config", {})
+    letters = config.get("vocabulary")
+    if config.get("task") != "copy" or not isinstance(letters, int):
+        raise InputError(f"{source} is not an evaluation of the copy task")
+    lengths = sorted({point.length for point in points})
+    return Measured(source.stem, points, letters, _state(Path(str(config.get("checkpoint"))), lengths))
+
+
+def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
+    """Bits of the state by length; empty where there is no checkpoint."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    import synthetic_training.models  # noqa: F401  makes the project's own model types known
+    from synthetic_training.evaluate import model_folder
+    from synthetic_training.theory.state import state_bits
+
+    try:
+        folder = model_folder(checkpoint)
+    except InputError:
+        return {}
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
+    return {length: state_bits(model, length + 2) for length in lengths}
+
+
+def _figure(measured: Sequence[Measured], letters: int, n: int) -> Figure:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "repeat-after-me"  # the same points give the same file
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _accuracy(left, measured, letters, n)
+    _states(right, measured, letters)
+    for axes in (left, right):
+        axes.set_xscale("log")
+        axes.set_xlabel("length L (letters)")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    return figure
+
+
+def _accuracy(axes: Axes, measured: Sequence[Measured], letters: int, n: int) -> None:
+    for color, one in enumerate(measured):
+        line = sorted(one.points, key=lambda point: point.length)
+        x, y = [p.length for p in line], [p.accuracy for p in line]
+        axes.errorbar(
+            x, y, yerr=[p.stderr for p in line], marker="o", capsize=3, color=f"C{color}", label=one.name
+        )
+        if _constant(one.bits):
+            bits = next(iter(one.bits.values()))
+            axes.plot(*_most(bits, letters), "--", color=f"C{color}", label=f"most that {bits:,} bits allow")
+    lengths = [x for x in sorted({p.length for one in measured for p in one.points}) if x >= 2 * n]
+    if lengths:
+        least = [1 - repeated_ngram_share(letters, n, x, _STRINGS).mean for x in lengths]
+        axes.plot(lengths, least, ":", color="black", label=f"guaranteed by the construction, n = {n}")
+    axes.set_ylabel("string accuracy")
+    axes.set_ylim(-0.03, 1.03)
+
+
+def _most(bits: int, letters: int) -> tuple[list[int], list[float]]:
+    """Lengths around where Theorem 2.7's bound falls, and its bound on the accuracy at them."""
+    falls = half_error_length(bits, letters)
+    # one letter less halves it at least; far below it is 1, and far above 0
+    lengths = sorted({1, *range(max(1, falls - 12), falls + 13), 2 * falls})
+    return lengths, [2 ** max(-1000.0, log2_accuracy_bound(bits, letters, x)) for x in lengths]
+
+
+def _states(axes: Axes, measured: Sequence[Measured], letters: int) -> None:
+    lengths = sorted({p.length for one in measured for p in one.points})
+    for color, one in enumerate(measured):
+        if one.bits:
+            axes.plot([*one.bits], [*one.bits.values()], "o-", color=f"C{color}", label=one.name)
+    needed = [x * math.log2(letters) for x in lengths]
+    axes.plot(lengths, needed, "--", color="black", label="the string: L log2 D")
+    axes.set_yscale("log")
+    axes.set_ylabel("bits of state after the string")
+
+
+def _constant(bits: dict[int, int]) -> bool:
+    """Whether the state was of one size at several lengths: then the bound goes on to others."""
+    return len(bits) > 1 and len(set(bits.values())) == 1
+
+
+def _save(figure: Any, file: Path) -> Path:
+    partial = file.with_name(f".{file.name}.partial")
+    kind = file.suffix.removeprefix(".")
+    figure.savefig(partial, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+    return partial.replace(file)

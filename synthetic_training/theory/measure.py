@@ -1,0 +1,217 @@
+"""The construction on random strings: how often it errs, beside how often an n-gram stands twice.
+
+One pass over the right answer's letters gives the token after each. An answer that is right in all places
+is then the one that greedy generation gives, and the first place that is wrong is the same in both.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from synthetic_training.theory.bounds import Share, repeated_ngram_bound
+from synthetic_training.theory.construction import construct
+from synthetic_training.theory.unrepeated import unrepeated_strings
+from synthetic_training.vocabulary import BAR_ID, END_ID, START_ID
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+ALPHABETS, NS = (2, 4, 26), (2, 3, 4, 5, 6)
+LONGEST = 2000
+_UNREPEATED = 10
+_BATCH_TOKENS = {"cpu": 2**14, "cuda": 2**18}
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What became of a batch of B strings.
+
+    Attributes:
+        right: (B,) bool, whether every letter was copied.
+        ended: (B,) bool, whether the full stop followed too.
+        first_wrong: (B,) int64, the place in the string of the first wrong letter; L where there is none.
+        repeated: (B,) bool, whether some n-gram stands twice in the string.
+        explained: (B,) bool, whether the first wrong letter follows an n-gram that stands twice.
+    """
+
+    right: Tensor
+    ended: Tensor
+    first_wrong: Tensor
+    repeated: Tensor
+    explained: Tensor
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table; shares of strings have standard errors beside them.
+
+    Attributes:
+        letters, n, length: D, n and L.
+        beyond: whether L > D^n.
+        strings: number of uniform strings.
+        error: share of them of which a letter was copied wrongly.
+        repeated: share of them in which some n-gram stands twice.
+        bound: L^2 D^-n.
+        without_full_stop: share of them after which no full stop came.
+        wrong_without_repeat: how many were copied wrongly though no n-gram stands twice.
+        wrong_elsewhere: how many have their first wrong letter not after an n-gram that stands twice.
+        unrepeated: number of further strings, which are made so that no n-gram stands twice.
+        unrepeated_wrong: how many of these were copied wrongly, the full stop included.
+        seconds: taken.
+    """
+
+    letters: int
+    n: int
+    length: int
+    beyond: bool
+    strings: int
+    error: float
+    error_stderr: float
+    repeated: float
+    repeated_stderr: float
+    bound: float
+    without_full_stop: float
+    wrong_without_repeat: int
+    wrong_elsewhere: int
+    unrepeated: int
+    unrepeated_wrong: int
+    seconds: float
+
+
+def sizes(longest: int = LONGEST) -> Iterator[tuple[int, int, int]]:
+    """D, n and L of the table: 2n, D^(n/2), D^n and beyond, up to the longest, without doubles."""
+    for letters in ALPHABETS:
+        for n in NS:
+            asked = (2 * n, round(letters ** (n / 2)), letters**n, 2 * letters**n)
+            yield from (
+                (letters, n, length) for length in sorted({min(max(a, 2 * n), longest) for a in asked})
+            )
+
+
+def measure(
+    asked: Sequence[tuple[int, int, int]],
+    strings: int,
+    device: torch.device | str,
+    seed: int = 0,
+    most_pairs: int | None = None,
+) -> list[Line]:
+    """Copy random strings with the construction of each size.
+
+    Args:
+        asked: D, n and L of each line.
+        strings: for each line.
+        device: where to compute.
+        seed: of the strings.
+        most_pairs: at a size, strings are left out beyond so many pairs of tokens that see each other,
+            but for the first 100; None for no limit.
+    """
+    lines = []
+    for letters, n, length in asked:
+        pairs = (2 * length + 3) ** 2
+        count = strings if most_pairs is None else min(strings, max(100, most_pairs // pairs))
+        lines.append(_line(letters, n, length, count, device, seed))
+        log.info("D = %d, n = %d, L = %d: %.1f s", letters, n, length, lines[-1].seconds)
+    return lines
+
+
+def copy(model: PreTrainedModel, strings: Tensor, n: int) -> Copies:
+    """Let a model copy strings, (B, L) int64, in one pass over the right answers."""
+    import torch
+
+    length = strings.shape[1]
+    start, bar, end = (strings.new_full((len(strings), 1), i) for i in (START_ID, BAR_ID, END_ID))
+    with torch.no_grad():
+        tokens = torch.cat([start, strings, bar, strings], dim=1)
+        answers = model(input_ids=tokens, use_cache=False, logits_to_keep=length + 1).logits.argmax(-1)
+    equal = answers == torch.cat([strings, end], dim=1)
+    wrong = ~equal[:, :length]
+    first = torch.where(wrong.any(1), wrong.int().argmax(1), length)
+    again = stands_again(strings, n)
+    # the n-gram before place p begins at p - n; a place that has none before it is not explained
+    begins = (first - n).clamp(min=0, max=again.shape[1] - 1)
+    explained = again.gather(1, begins[:, None])[:, 0] & (first >= n)
+    return Copies(~wrong.any(1), equal[:, length], first, again.any(1), explained)
+
+
+def stands_again(strings: Tensor, n: int) -> Tensor:
+    """(B, L - n + 1) bool: whether the n-gram that begins at a place of a string begins elsewhere too."""
+    import torch
+
+    grams = strings.unfold(1, n, 1)
+    # n-grams of 26 letters do not fit in 64 bits from n = 14 on: renumber them after every letter
+    numbers = grams[..., 0]
+    for i in range(1, n):
+        pairs = numbers * 26 + grams[..., i]
+        numbers = torch.unique(pairs, return_inverse=True)[1]
+    ordered, order = numbers.sort(dim=1)
+    same = ordered[:, 1:] == ordered[:, :-1]
+    again = torch.zeros_like(numbers, dtype=torch.bool)
+    again[:, 1:] = same
+    again[:, :-1] |= same
+    return torch.empty_like(again).scatter_(1, order, again)
+
+
+def _line(letters: int, n: int, length: int, strings: int, device: torch.device | str, seed: int) -> Line:
+    import torch
+
+    from dataset_builders.strings import Definition
+    from synthetic_training.sampling import evaluation_rows
+
+    begun = time.perf_counter()
+    model = construct(letters, n, max(length, 2 * n)).to(device)
+    # without padding, attention needs no mask tensor
+    model.set_attn_implementation("hard_alibi_split")
+    definition = Definition("copy", length, length, letters)
+    batch = max(1, _BATCH_TOKENS[torch.device(device).type] // (2 * length + 3))
+    sums = torch.zeros(5, dtype=torch.int64, device=device)
+    for first in range(0, strings, batch):
+        rows = evaluation_rows(definition, min(batch, strings - first), seed, device, first=first)
+        done = copy(model, rows.input_ids[:, 1 : length + 1], n)
+        wrong = ~done.right
+        each = (wrong, done.repeated, ~done.ended, wrong & ~done.repeated, wrong & ~done.explained)
+        sums += torch.stack([one.sum() for one in each])
+    errors, repeats, unended, without_repeat, elsewhere = sums.tolist()
+    unrepeated = _unrepeated(letters, n, length, seed)
+    unrepeated_wrong = 0
+    for string in unrepeated:
+        done = copy(model, torch.tensor([string], device=device), n)
+        unrepeated_wrong += int(not (done.right & done.ended).item())
+    error, repeated = Share.of(errors, strings), Share.of(repeats, strings)
+    return Line(
+        letters,
+        n,
+        length,
+        length > letters**n,
+        strings,
+        error.mean,
+        error.stderr,
+        repeated.mean,
+        repeated.stderr,
+        float(repeated_ngram_bound(letters, n, length)),
+        unended / strings,
+        without_repeat,
+        elsewhere,
+        len(unrepeated),
+        unrepeated_wrong,
+        round(time.perf_counter() - begun, 2),
+    )
+
+
+def _unrepeated(letters: int, n: int, length: int, seed: int) -> list[list[int]]:
+    """A few, where there are any that can be found."""
+    if length > letters**n:
+        return []
+    return unrepeated_strings(letters, n, length, _UNREPEATED, seed)
+
+
+def as_dicts(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Lines as a JSON file has them."""
+    return [asdict(line) for line in lines]

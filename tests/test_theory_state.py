@@ -1,0 +1,148 @@
+"""State is counted as it is held: by hand for known sizes, and on tensors of several kinds of container."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from dataset_builders import InputError
+from synthetic_training.registry import build_model
+from synthetic_training.theory.__main__ import main
+from synthetic_training.theory.figure import _most, _read, draw
+from synthetic_training.theory.state import bits_of, state_bits, state_of
+
+WIDTH, LAYERS = 32, 2
+SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS}
+HEADS = {**SIZES, "num_attention_heads": 4}
+GROUPED = {**HEADS, "num_key_value_heads": 2, "intermediate_size": 64}
+MAMBA2 = {"num_heads": 8, "head_dim": 8, "n_groups": 1, "state_size": 16, "chunk_size": 8}
+JAMBA = {
+    "num_hidden_layers": 4,
+    "attn_layer_period": 2,
+    "attn_layer_offset": 1,
+    "num_experts": 2,
+    "mamba_d_state": 8,
+}
+FALCON = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_ssm": 64, "mamba_d_state": 8}
+
+KEYS_AND_VALUES = 2 * LAYERS * WIDTH
+
+
+def attention(length: int) -> int:
+    return KEYS_AND_VALUES * length
+
+
+NUMBERS: list[tuple[str, dict[str, Any], Any]] = [
+    ("T_rope", HEADS, attention),
+    ("T_nope", HEADS, attention),
+    ("T_hard_alibi", {**HEADS, "num_masked_heads": 3}, attention),
+    ("hf:llama", GROUPED, lambda length: attention(length) // 2),
+    ("hf:mistral", {**GROUPED, "sliding_window": 8}, lambda length: attention(min(length, 7)) // 2),
+    # inner width 2 W; transformers holds 4 inputs of the convolution
+    ("mamba", {**SIZES, "state_size": 5}, lambda _: LAYERS * 2 * WIDTH * (5 + 4)),
+    # the convolution also runs over the two projections of the state's size
+    ("hf:mamba2", {**SIZES, **MAMBA2}, lambda _: LAYERS * (64 * 16 + (64 + 2 * 16) * 4)),
+    ("lstm", SIZES, lambda _: LAYERS * 2 * WIDTH),
+    # attention and Mamba-2 side by side in each layer
+    (
+        "hf:falcon_h1",
+        {**GROUPED, **FALCON},
+        lambda length: attention(length) // 2 + LAYERS * (64 * 8 + (64 + 2 * 8) * 4),
+    ),
+    # two layers of Mamba, two of attention with two keys for four heads; a mixture of experts
+    ("hf:jamba", {**GROUPED, **JAMBA}, lambda length: attention(length) // 2 + 2 * 64 * (8 + 4)),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "numbers"), NUMBERS, ids=[name for name, *_ in NUMBERS])
+def test_the_bits_are_those_counted_by_hand(name: str, arguments: dict[str, Any], numbers: Any) -> None:
+    model = build_model(name, **arguments).eval()
+    for length in (5, 12):
+        assert state_bits(model, length) == 32 * numbers(length)
+        with torch.no_grad():
+            held = state_of(model(torch.zeros(1, length, dtype=torch.int64), use_cache=True))
+        assert bits_of(held) == 32 * numbers(length)
+
+
+def test_half_the_bits_in_half_the_precision() -> None:
+    model = build_model("T_nope", **HEADS)
+    assert state_bits(model, 6, torch.bfloat16) == 16 * attention(6)
+    assert model.dtype == torch.float32
+
+
+def test_mamba_keeps_its_recurrent_state_in_float32() -> None:
+    model = build_model("mamba", **SIZES, state_size=5)
+    assert state_bits(model, 6, torch.bfloat16) == LAYERS * 2 * WIDTH * (5 * 32 + 4 * 16)
+
+
+def test_a_model_of_the_papers_size_takes_no_memory() -> None:
+    with torch.device("meta"):
+        model = build_model("T_rope")
+    assert state_bits(model, 1000, torch.bfloat16) == 12 * 2 * 1024 * 1000 * 16
+
+
+def test_a_tensor_that_is_held_twice_counts_once_and_counters_not_at_all() -> None:
+    x = torch.zeros(3, 5)
+    layer = SimpleNamespace(first=x, again={"x": x}, more=[(torch.zeros(2, dtype=torch.float64),)])
+    state = SimpleNamespace(layers=[layer], position=torch.tensor(7), name="cache", nothing=None)
+    layer.parent = state
+    assert bits_of(state) == 15 * 32 + 2 * 64
+
+
+def test_a_model_without_a_state_is_refused() -> None:
+    with pytest.raises(InputError, match="returns no state by any of the names past_key_values"):
+        state_of(SimpleNamespace(logits=torch.zeros(1)))
+    with pytest.raises(InputError, match="the state, a list, holds no numbers"):
+        bits_of([torch.tensor(3)])
+    with pytest.raises(InputError, match="length must be an integer of at least 1, not 0"):
+        state_bits(build_model("lstm", **SIZES), 0)
+
+
+def evaluation(folder: Path, name: str, model: Any, **changed: Any) -> Path:
+    """A checkpoint, and a file as ``evaluate`` writes it."""
+    model.save_pretrained(folder / name)
+    results = [
+        {"length": length, "string_accuracy": 0.5, "string_accuracy_stderr": 0.1} for length in (10, 20, 50)
+    ]
+    config = {"task": "copy", "vocabulary": 4, "checkpoint": str(folder / name), **changed}
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps({"kind": "evaluation", "config": config, "results": results}))
+    return file
+
+
+def test_the_figure_has_each_model_and_its_bound(tmp_path: Path) -> None:
+    lstm = evaluation(tmp_path, "small_lstm", build_model("lstm", hidden_size=1, num_hidden_layers=1))
+    rope = evaluation(tmp_path, "rope", build_model("T_rope", **HEADS))
+    main(["figure", str(lstm), str(rope), "--n", "3", "--out", str(tmp_path / "figures")])
+    assert (tmp_path / "figures" / "theory.png").read_bytes().startswith(b"\x89PNG")
+    one, other = (_read(file) for file in (lstm, rope))
+    assert one.bits == dict.fromkeys((10, 20, 50), 2 * 32)
+    assert other.bits == {length: 32 * attention(length + 2) for length in (10, 20, 50)}
+    # 64 bits hold 32 of four letters; one letter more leaves a quarter
+    assert dict(zip(*_most(64, 4), strict=True))[32] == 1
+    assert dict(zip(*_most(64, 4), strict=True))[33] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"task": "suffix_ngram"}, "is not an evaluation of the copy task"),
+        ({"vocabulary": 5}, r"must have one alphabet; these have \[4, 5\] letters"),
+    ],
+)
+def test_other_results_are_not_drawn(tmp_path: Path, changed: dict[str, Any], sentence: str) -> None:
+    model = build_model("lstm", hidden_size=2, num_hidden_layers=1)
+    files = [evaluation(tmp_path, "one", model), evaluation(tmp_path, "two", model, **changed)]
+    with pytest.raises(SystemExit, match=sentence):
+        main(["figure", *map(str, files), "--out", str(tmp_path / "figures")])
+    assert not (tmp_path / "figures").exists()
+
+
+def test_points_are_drawn_where_the_checkpoint_is_gone(tmp_path: Path) -> None:
+    model = build_model("lstm", hidden_size=2, num_hidden_layers=1)
+    file = evaluation(tmp_path, "one", model, checkpoint=str(tmp_path / "gone"))
+    assert _read(file).bits == {}
+    assert len(draw([file], tmp_path / "figures", 3)) == 2
