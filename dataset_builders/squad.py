@@ -160,7 +160,8 @@ def _checked(table: Iterable[Any], source: str) -> Iterator[Mapping[str, Any]]:
         if missing:
             raise InputError(
                 f"{source!r} is not in SQuAD v2's schema: its row {number} lacks {', '.join(missing)}; the "
-                f"columns {', '.join(_TEXTS)} must be strings, and answers.text a list of strings"
+                f"columns {', '.join(_TEXTS)} must be strings of valid Unicode, and answers.text a list "
+                "of such strings"
             )
         yield row
 
@@ -168,14 +169,22 @@ def _checked(table: Iterable[Any], source: str) -> Iterator[Mapping[str, Any]]:
 def _missing(row: Any) -> list[str]:
     if not isinstance(row, Mapping):
         return [*_TEXTS, "answers"]
-    missing = [column for column in _TEXTS if not isinstance(row.get(column), str)]
+    missing = [column for column in _TEXTS if not _is_text(row.get(column))]
     answers = row.get("answers")
     if not isinstance(answers, Mapping):
         return [*missing, "answers"]
     texts = answers.get("text")
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, list) or not all(map(_is_text, texts)):
         return [*missing, "answers.text"]
     return missing
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string that UTF-8 can hold: a lone surrogate in JSON makes one that it cannot."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _read(source: str) -> list[Any]:
@@ -252,8 +261,8 @@ def _hub() -> list[Any]:
     except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
         raise InputError(
             f"{DEFAULT_SOURCE!r} (split {SPLIT}, revision {REVISION[:7]}) cannot be had from the Hub: "
-            f"{_reason(error)}; give a local {_FORMATS} file in its schema, as in "
-            '--metadata \'{"squad_source": "FILE"}\''
+            f"{_reason(error)}; give a local {_FORMATS} file in its schema, by "
+            '--squad-source or, in lm-eval, --metadata \'{"squad_source": "FILE"}\''
         ) from None
 
 

@@ -124,7 +124,8 @@ def _hub(name: str) -> tuple[list[str], str]:
     except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
         raise InputError(
             f"the data set {name!r} cannot be read from the Hub ({_reason(error)}); give a local text, "
-            'JSON-lines or Parquet file or a folder of texts, as in --metadata \'{"source": "FILE"}\''
+            "JSON-lines or Parquet file or a folder of texts, by --source or, in lm-eval, --metadata "
+            '\'{"source": "FILE"}\''
         ) from None
 
 

@@ -86,5 +86,5 @@ def _file(name: str) -> Path:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"the tokenizer {name!r} cannot be had from the Hub ({reason}); give a tokenizer.json or a "
-            'folder that holds one, as in --metadata \'{"tokenizer": "tokenizer.json"}\''
+            'folder that holds one, by --tokenizer or, in lm-eval, --metadata \'{"tokenizer": "FILE"}\''
         ) from None

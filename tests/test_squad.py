@@ -469,6 +469,8 @@ def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(
         ({"answers": ["1788"]}, "row 2 lacks answers;"),
         ({"answers": {"answer_start": []}}, "row 2 lacks answers.text;"),
         ({"answers": {"text": [1788]}}, "row 2 lacks answers.text;"),
+        ({"answers": {"text": ["\ud800"]}}, "row 2 lacks answers.text;"),
+        ({"context": "a lone \udfff"}, "row 2 lacks context;"),
     ],
 )
 def test_missing_columns_are_named(tmp_path: Path, words: str, changed: dict[str, Any], said: str) -> None:
@@ -498,7 +500,8 @@ def test_an_empty_bucket_says_what_there_is(tmp_path: Path, words: str) -> None:
 def test_a_hub_out_of_reach(words: str) -> None:
     said = (
         "'rajpurkar/squad_v2' .split validation, revision 3ffb306. cannot be had from the Hub: .*; give a "
-        'local .parquet, .jsonl or .json file in its schema, as in --metadata \'{"squad_source": "FILE"}\''
+        "local .parquet, .jsonl or .json file in its schema, by --squad-source or, in lm-eval, --metadata "
+        '\'{"squad_source": "FILE"}\''
     )
     refuse(TASKS[0], said, tokenizer=words)
 
