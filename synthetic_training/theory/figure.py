@@ -100,7 +100,7 @@ def _figure(measured: Sequence[Measured], letters: int, n: int) -> Figure:
     from matplotlib.figure import Figure
 
     mpl.rcParams["svg.hashsalt"] = "repeat-after-me"  # the same points give the same file
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     _accuracy(left, measured, letters, n)
     _states(right, measured, letters)
@@ -108,7 +108,7 @@ def _figure(measured: Sequence[Measured], letters: int, n: int) -> Figure:
         axes.set_xscale("log")
         axes.set_xlabel("length L (letters)")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return figure
 
 
