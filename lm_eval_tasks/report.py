@@ -7,10 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from dataset_builders import InputError
-from lm_eval_tasks.results import Score
-
-_MAIN_METRICS = ("exact_match", "f1")
-"""What is drawn: the first of these that a benchmark has."""
+from lm_eval_tasks.results import MAIN_METRICS, Score
 
 
 def by_benchmark(scores: Sequence[Score]) -> dict[str, list[Score]]:
@@ -70,9 +67,9 @@ def draw(benchmark: str, scores: Sequence[Score], folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-    metric = next((m for m in _MAIN_METRICS if m in scores[0].values), None)
+    metric = scores[0].main_metric
     if metric is None:
-        raise InputError(f"{benchmark} has none of the metrics {', '.join(_MAIN_METRICS)} to draw")
+        raise InputError(f"{benchmark} has none of the metrics {', '.join(MAIN_METRICS)} to draw")
 
     mpl.rcParams["svg.hashsalt"] = "repeat-after-me"  # the same scores give the same file
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")

@@ -58,7 +58,7 @@ def plot(sources: Sequence[Path], out: Path) -> list[Path]:
         figures["accuracy_by_examples"] = _by_examples(trained)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return [_save(f, out / f"{name}.{kind}") for name, f in figures.items() for kind in ("png", "svg")]
+        return [save(f, out / f"{name}.{kind}") for name, f in figures.items() for kind in ("png", "svg")]
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
 
@@ -151,7 +151,8 @@ def _scale(axes: "Axes", values: Sequence[int]) -> None:
         axes.set_xscale("log")
 
 
-def _save(figure: "Figure", file: Path) -> Path:
+def save(figure: "Figure", file: Path) -> Path:
+    """Write a figure at once, in the format of the file's ending; the same figure gives the same SVG."""
     partial = file.with_name(f".{file.name}.partial")
     kind = file.suffix.removeprefix(".")
     figure.savefig(partial, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)

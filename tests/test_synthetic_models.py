@@ -14,6 +14,7 @@ from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from dataset_builders import InputError
+from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.registry import MODELS, build_model
 from synthetic_training.vocabulary import END_ID, PAD_ID, START_ID, decode, encode, symbol_tokenizer
 
@@ -281,6 +282,20 @@ def test_a_stock_model_makes_no_mask_where_nothing_is_masked(name: str, compiled
         assert [bool(number) for number in seen] == [False] * 2 + [True] * 4
     finally:
         AttentionInterface.register("causal_sdpa", causal)
+
+
+def test_models_are_built_with_their_fastest_way() -> None:
+    """Its answers are those of the slow one, so nothing else would miss it."""
+    chosen = {name: tiny(name).config._attn_implementation for name in TRANSFORMERS}
+    assert chosen == {
+        "T_rope": "causal_sdpa",
+        "T_nope": "causal_sdpa",
+        "T_alibi": "alibi_fold",
+        "T_hard_alibi": "hard_alibi_split",
+    }
+    for name in ("mamba", "hf:mamba"):
+        model = build_model(name, hidden_size=32, num_hidden_layers=2, state_size=4)
+        assert sum(type(module) is FastMambaMixer for module in model.modules()) == 2
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -31,6 +31,7 @@ from synthetic_training.benchmarks.paper_trainer import LAYERS, STATE, PaperTrai
 from synthetic_training.config import OptimizerConfig
 from synthetic_training.provenance import provenance
 from synthetic_training.registry import MODELS, build_model
+from synthetic_training.run_log import write_json
 from synthetic_training.sampling import PackedBatches
 from synthetic_training.step import TrainingStep
 
@@ -39,8 +40,9 @@ _OVERRIDES: dict[str, dict[str, Any]] = {
     "lstm": {"num_hidden_layers": LAYERS},
 }
 _KINDS = (
-    ("recurrence", ("selective_scan", "forward_kernel", "backward_kernel", "rnn", "lstm", "elemwise")),
-    ("attention", ("flash", "fmha", "attention", "sdpa", "flex")),
+    ("recurrence", ("selective_scan", "gate_backward", "rnn", "lstm", "elemwise")),
+    ("attention", ("flash", "fmha", "attention", "sdpa", "_forward_kernel", "_query_kernel", "_key_kernel")),
+    ("recurrence", ("forward_kernel", "backward_kernel")),
     ("matrix products", ("gemm", "nvjet", "cutlass", "cublas", "xmma", "splitk")),
     ("optimizer", ("multi_tensor", "adam", "lpnorm", "div_lerp")),
 )
@@ -219,9 +221,7 @@ def _write(
         "options": {key: value for key, value in options.items() if key not in ("out", "revision")},
         **provenance(options["revision"]),
     }
-    partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(out)
+    write_json(out, content)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dataset_builders import InputError
-from synthetic_training.plot import Point, read_points
+from synthetic_training.plot import Point, read_points, save
 from synthetic_training.run_log import read_json
 from synthetic_training.theory.bounds import half_error_length, log2_accuracy_bound, repeated_ngram_share
 
@@ -60,7 +60,7 @@ def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
     figure = _figure(measured, alphabets.pop(), n)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return [_save(figure, out / f"theory.{kind}") for kind in ("png", "svg")]
+        return [save(figure, out / f"theory.{kind}") for kind in ("png", "svg")]
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
 
@@ -152,10 +152,3 @@ def _states(axes: Axes, measured: Sequence[Measured], letters: int) -> None:
 def _constant(bits: dict[int, int]) -> bool:
     """Whether the state was of one size at several lengths: then the bound goes on to others."""
     return len(bits) > 1 and len(set(bits.values())) == 1
-
-
-def _save(figure: Any, file: Path) -> Path:
-    partial = file.with_name(f".{file.name}.partial")
-    kind = file.suffix.removeprefix(".")
-    figure.savefig(partial, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
-    return partial.replace(file)
