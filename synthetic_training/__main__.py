@@ -1,12 +1,13 @@
-"""``python -m synthetic_training``: train a model on a synthetic task, evaluate it, plot runs."""
+"""``python -m synthetic_training``: train and evaluate models on synthetic tasks, reproduce figures."""
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         base = _base_settings(arguments)
         tyro.extras.subcommand_cli_from_dict(
-            {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot},
+            {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
             prog="python -m synthetic_training",
             description=__doc__,
             args=arguments,
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # of several processes, all of which find the same, one says so
         sys.exit(f"error: {error}" if os.environ.get("RANK", "0") == "0" else 1)
     except KeyboardInterrupt:
-        print("interrupted; train --resume goes on with a run from its last checkpoint", file=sys.stderr)
+        print("interrupted; with --resume, runs go on from their last checkpoint", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
@@ -105,6 +106,34 @@ def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) ->
     from synthetic_training.plot import plot
 
     print("drawn: " + ", ".join(map(str, plot(runs, out))))
+
+
+def _reproduce(
+    figure: Annotated[str, tyro.conf.Positional],
+    scale: Literal["small", "paper"] = "small",
+    seeds: tuple[int, ...] = (),
+    models: tuple[str, ...] = (),
+    out: Path = Path("reproduced"),
+    resume: bool = False,
+    revision: str | None = None,
+) -> None:
+    """Do the runs of a figure of the paper, and draw it.
+
+    Args:
+        figure: efficiency, length_generalization, ngram_lookup, duplicates, learning_rates, or a YAML file.
+        scale: small for a CPU, paper for its sizes.
+        seeds: In place of those of the figure's file.
+        models: Labels of the runs that are wanted; none for all.
+        out: Folder for the runs of all figures, and for the results.
+        resume: Go on with what is in the folder; what is done is only drawn again.
+        revision: Of this code, where git cannot tell.
+    """
+    from synthetic_training.figures.reproduce import reproduce
+
+    # the runs under way are ended as for Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    made = reproduce(figure, scale, seeds=seeds, models=models, out=out, resume=resume, revision=revision)
+    print("made: " + ", ".join(map(str, made)))
 
 
 def _no_bars_of_transformers() -> None:

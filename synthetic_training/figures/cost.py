@@ -1,0 +1,165 @@
+"""What the runs of figures took on GPUs, and what their tokens would take the paper's trainer.
+
+    python -m synthetic_training.figures.cost reproduced/*.jsonl
+
+The paper's trainer is the stand-in that ``benchmarks/speed.py`` measured beside ours, at 64 rows of 220
+tokens on one H200. Where a model has other sizes than the one measured, such as Mamba with 24 layers for 12,
+its tokens a second are taken to fall as the number of parameters grows; beyond a factor of 4 that is no
+estimate, and none is made.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from dataset_builders import InputError
+from synthetic_training.figures.results import read_results
+from synthetic_training.run_log import Line, read_json
+
+SPEED = Path(__file__).parents[1] / "benchmarks" / "results" / "speed_h200.json"
+_ROWS = 64
+"""Rows of a step at which the paper's trainer is compared."""
+_COMPARABLE = 4.0
+"""Largest ratio of parameters over which a speed is scaled."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The paper's trainer on one model.
+
+    Attributes:
+        tokens_per_s: of training.
+        parameters: of the model that was measured.
+    """
+
+    tokens_per_s: float
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """All runs of a model of one size.
+
+    Attributes:
+        model: as in ``TrainConfig``.
+        parameters: of the model.
+        runs: their number.
+        tokens: trained on by all of them.
+        gpu_hours: of all of them.
+        paper_hours: for as many tokens with the paper's trainer; None where that is not known.
+        scaled: parameters over those of the model that was measured; 1 for the same model.
+    """
+
+    model: str
+    parameters: int
+    runs: int
+    tokens: int
+    gpu_hours: float
+    paper_hours: float | None
+    scaled: float | None
+
+
+def baselines(speed: Mapping[str, Any]) -> dict[str, Baseline]:
+    """The paper's trainer by model, from the content of a file that ``benchmarks/speed.py`` wrote."""
+    parts = speed.get("runs", [speed])
+    return {
+        one["model"]: Baseline(one["paper_tokens_per_s"], one["parameters"])
+        for part in parts
+        for one in part["measured"]
+        if one["batch_size"] == _ROWS and "paper_tokens_per_s" in one and "parameters" in one
+    }
+
+
+def costs(lines: Iterable[Line], known: Mapping[str, Baseline]) -> list[Cost]:
+    """Of all runs on a GPU; one that several figures share counts once.
+
+    Args:
+        lines: of results.
+        known: the paper's trainer by model.
+    """
+    runs = {line["run"]: line for line in lines if line["config"]["device"] == "cuda"}
+    groups: dict[tuple[str, int], list[Line]] = {}
+    for line in runs.values():
+        groups.setdefault((line["config"]["model"], line["parameters"]), []).append(line)
+    return [_cost(*key, own, known.get(key[0])) for key, own in sorted(groups.items())]
+
+
+def _cost(model: str, parameters: int, lines: Sequence[Line], baseline: Baseline | None) -> Cost:
+    tokens = sum(line["tokens"] for line in lines)
+    hours = sum(line["seconds"] for line in lines) / 3600
+    scaled = parameters / baseline.parameters if baseline else None
+    paper = None
+    if baseline and scaled and 1 / _COMPARABLE <= scaled <= _COMPARABLE:
+        paper = tokens * scaled / baseline.tokens_per_s / 3600
+    return Cost(model, parameters, len(lines), tokens, hours, paper, scaled)
+
+
+def table(found: Sequence[Cost]) -> str:
+    """The costs as Markdown, those without a comparison apart."""
+    if not found:
+        return "None of these runs was on a GPU."
+    compared = [one for one in found if one.paper_hours is not None]
+    apart = [one for one in found if one.paper_hours is None]
+    parts = []
+    if compared:
+        headers = [*_HEADERS, "the paper's trainer, GPU hours", "ratio"]
+        rows = [[*_row(one), *_against(one.gpu_hours, one.paper_hours or 0)] for one in compared]
+        ours, theirs = sum(o.gpu_hours for o in compared), sum(o.paper_hours or 0 for o in compared)
+        total = ["all", "", str(sum(o.runs for o in compared)), f"{sum(o.tokens for o in compared):,}"]
+        rows.append([*total, f"{ours:.3f}", *_against(ours, theirs)])
+        parts.append(_markdown(rows, headers))
+        parts.append(
+            "The paper's trainer: the tokens over the tokens a second of its stand-in on an H200, at 64 rows "
+            "of 220 tokens. Hours are of training with its evaluations."
+        )
+        parts += [
+            f"{one.model}: tokens a second scaled by parameters, {one.scaled:.2f} times those measured."
+            for one in compared
+            if one.scaled != 1
+        ]
+    if apart:
+        parts += [
+            "Without a measurement of the paper's trainer:",
+            _markdown([_row(o) for o in apart], _HEADERS),
+        ]
+    return "\n\n".join(parts)
+
+
+_HEADERS = ["model", "parameters", "runs", "tokens", "GPU hours"]
+
+
+def _row(one: Cost) -> list[str]:
+    return [one.model, f"{one.parameters:,}", str(one.runs), f"{one.tokens:,}", f"{one.gpu_hours:.3f}"]
+
+
+def _against(ours: float, theirs: float) -> list[str]:
+    return [f"{theirs:.3f}", f"{theirs / ours:.1f}x"]
+
+
+def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table of the files that are named."""
+    parser = argparse.ArgumentParser(prog="python -m synthetic_training.figures.cost")
+    parser.add_argument("files", type=Path, nargs="+", help="results of reproduce, FIGURE_SCALE.jsonl")
+    parser.add_argument("--speed", type=Path, default=SPEED, help="what benchmarks.speed measured")
+    options = parser.parse_args(arguments)
+    missing = [str(file) for file in options.files if not file.is_file()]
+    try:
+        if missing:
+            raise InputError(f"{', '.join(missing)}: no such file; name files that reproduce wrote")
+        lines = [line for file in options.files for line in read_results(file)]
+        print(table(costs(lines, baselines(read_json(options.speed)))))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

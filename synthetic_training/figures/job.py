@@ -1,0 +1,104 @@
+"""One run of a figure, in a process of its own: train, test, write its line of results.
+
+    python -m synthetic_training.figures.job '{"config": {...}, "folder": "...", "tests": [...], ...}'
+
+It ends when the process that started it does, however that came about: its standard input is then closed.
+"""
+
+import json
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from filelock import FileLock
+
+from synthetic_training.run_log import METRICS, RUN, Line, read_json, read_metrics, write_json
+
+SCORES = (
+    "string_accuracy",
+    "string_accuracy_stderr",
+    "letter_accuracy",
+    "letter_accuracy_stderr",
+    "exact_match",
+)
+
+
+def main() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    job = json.loads(sys.argv[1])
+    folder = Path(job["folder"])
+    # another figure may want the same run at the same time
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        _train(job["config"], folder)
+    tests = [score for test in job["tests"] for score in _test(folder, test, job["config"]["device"])]
+    line = {**trained(folder), "tests": tests}
+    line["git_revision"] = line["git_revision"] or job["revision"]
+    write_json(Path(job["line"]), line)
+
+
+def trained(folder: Path) -> Line:
+    """What a finished run leaves to say of its training.
+
+    Raises:
+        InputError: a file is not there or damaged.
+    """
+    run, metrics = read_json(folder / RUN), read_metrics(folder / METRICS)
+    lines = [line for line in metrics if line["kind"] == "train"]
+    tokens_per_step = run["config"]["batch_size"] * run["config"]["context"]
+    curve = [
+        {
+            "step": line["step"],
+            "examples": line["examples"],
+            "tokens": line["step"] * tokens_per_step,
+            **{key: line[key] for key in ("length", *SCORES[:3])},
+        }
+        for line in metrics
+        if line["kind"] == "eval"
+    ]
+    # the first line's time has compiling in it
+    speeds = [line["tokens_per_second"] for line in lines[1:] or lines]
+    return {
+        **{key: run[key] for key in ("config", "parameters", "git_revision", "versions", "machine")},
+        "seconds": metrics[-1]["seconds"],
+        "tokens": lines[-1]["tokens"],
+        "tokens_per_second": median(speeds),
+        "curve": curve,
+        "final_loss": lines[-1]["loss"],
+    }
+
+
+def _train(settings: dict[str, Any], folder: Path) -> None:
+    from transformers.utils import logging
+
+    from synthetic_training.config import checked
+    from synthetic_training.train import train
+
+    logging.disable_progress_bar()
+    # a run that was killed at its very start has left this alone
+    (folder / f".{RUN}.partial").unlink(missing_ok=True)
+    train(checked(settings), folder, resume=(folder / RUN).exists())
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _test(folder: Path, test: dict[str, Any], device: str) -> list[Line]:
+    from synthetic_training.evaluate import EvaluateConfig, evaluate
+
+    lengths = tuple(test["lengths"])
+    found = evaluate(EvaluateConfig(folder, **{**test, "lengths": lengths}, device=device))  # type: ignore[arg-type]
+    asked = {"task": test["task"], "n": found["config"]["n"]}
+    return [
+        {**asked, **{key: score[key] for key in ("length", "asked", *SCORES)}} for score in found["results"]
+    ]
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Subprocesses, one at each place that there is: a GPU, or a core where there is none."""
+
+import os
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PATIENCE = 10.0
+"""Seconds that a process has to end before it is killed."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command, and the file for all that it prints."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+
+
+def places(gpu: bool) -> list[dict[str, str]]:
+    """The environment variables that give a process its own GPU, or its own core.
+
+    Args:
+        gpu: whether to use GPUs, where there are any.
+    """
+    import torch
+
+    if gpu and torch.cuda.is_available():
+        allowed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        names = allowed.split(",") if allowed else [str(i) for i in range(torch.cuda.device_count())]
+        return [{"CUDA_VISIBLE_DEVICES": name} for name in names[: torch.cuda.device_count()]]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [{"OMP_NUM_THREADS": "1"}] * cores
+
+
+def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], ended: Callable[[Job, int], None]) -> None:
+    """Do all jobs, in their order, as many at once as there are places; none outlives this call.
+
+    Args:
+        jobs: what to do.
+        at: the variables of each place, over this process's own.
+        ended: is told of each job that ends, and its exit status.
+    """
+    waiting, free = deque(jobs), deque(at)
+    running: dict[subprocess.Popen[bytes], tuple[Job, Mapping[str, str]]] = {}
+    try:
+        while waiting or running:
+            while waiting and free:
+                job, place = waiting.popleft(), free.popleft()
+                running[_start(job, place)] = job, place
+            time.sleep(0.05)
+            for process in [one for one in running if one.poll() is not None]:
+                job, place = running.pop(process)
+                _close(process)
+                free.append(place)
+                ended(job, process.returncode)
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            _close(process)
+
+
+def _start(job: Job, place: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    # bars that nobody watches are written once a minute
+    environment = {**os.environ, "TQDM_MININTERVAL": "60", **place}
+    with job.log.open("ab") as log:
+        return subprocess.Popen(  # noqa: S603
+            job.command,
+            stdin=subprocess.PIPE,  # never written to: its end tells the job that this process is gone
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin is not None  # noqa: S101  it is a pipe
+    process.stdin.close()
+
+
+def last_line(log: Path) -> str:
+    """The last line that is not empty; bars overwrite theirs."""
+    text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
+    return next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "it printed nothing")

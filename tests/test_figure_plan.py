@@ -1,0 +1,116 @@
+"""What the shipped figures are, which runs a figure has, and what is refused."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from dataset_builders import InputError
+from synthetic_training.config import FREE, TrainConfig
+from synthetic_training.figures.figure_file import figure_path, read_figure, shipped
+from synthetic_training.figures.plan import Run, plan
+from synthetic_training.figures.reproduce import reproduce
+from synthetic_training.registry import build_model
+from tests.tiny_figure import a_figure, runs_of
+from tests.tiny_run import SETTINGS
+
+
+@pytest.mark.parametrize(
+    "name", ["efficiency", "length_generalization", "ngram_lookup", "duplicates", "learning_rates"]
+)
+@pytest.mark.parametrize("scale", ["small", "paper"])
+def test_the_shipped_figures_can_be_run(name: str, scale: Literal["small", "paper"]) -> None:
+    figure = read_figure(shipped()[name])
+    size = figure.scales[scale]
+    runs = plan(size, name)
+    assert len(runs) == len({run.key for run in runs}) == len({run.name for run in runs})
+    labels = {run.label: run.config for run in runs}
+    assert {"T_hard_alibi", "mamba"} <= set(labels)
+    assert bool(size.tests) == (figure.x == "length") and bool(size.sweep) == (figure.x == "lr")
+    if scale == "small":
+        for config in labels.values():
+            parameters = sum(p.numel() for p in build_model(config.model, **config.model_args).parameters())
+            assert 1e5 < parameters < 1e6
+
+
+def test_duplicates_shares_its_runs_with_length_generalization() -> None:
+    for scale in ("small", "paper"):
+        one, other = (
+            {run.name for run in plan(read_figure(shipped()[name]).scales[scale], name)}
+            for name in ("duplicates", "length_generalization")
+        )
+        assert one < other
+
+
+def test_runs_are_in_the_order_of_the_file_and_named_after_what_they_train(tmp_path: Path) -> None:
+    panels = {"few": {"vocabulary": 2}, "many": {"vocabulary": 20, "model_args": {"num_hidden_layers": 3}}}
+    file = a_figure(tmp_path / "f.yaml", seeds=[0, 1], panels=panels, sweep={"lr": ["1e-3", 0.01]})
+    runs = runs_of(file)
+    assert [(r.seed, r.panel, r.label, r.config.lr) for r in runs] == [
+        (seed, panel, label, lr)
+        for seed in (0, 1)
+        for panel in panels
+        for label in ("T_hard_alibi", "lstm")
+        for lr in (1e-3, 1e-2)
+    ]
+    assert all(r.config.seed == r.seed and r.sweep == {"lr": r.config.lr} for r in runs)
+    assert [r.config.model_args["num_hidden_layers"] for r in runs[2:5]] == [
+        1,
+        1,
+        2,
+    ]  # a run goes before its panel
+    assert runs[6].config.model_args == {"num_hidden_layers": 3, "hidden_size": 16}
+    assert len({run.name for run in runs}) == len(runs)
+    assert [r.name for r in runs_of(file, models=["lstm"], seeds=[1])] == [
+        r.name for r in runs if r.label == "lstm" and r.seed == 1
+    ]
+    free = a_figure(tmp_path / "free.yaml", settings={**SETTINGS, "log_every": 1, "save_every": 9})
+    plain = a_figure(tmp_path / "plain.yaml", settings=SETTINGS)
+    assert {"log_every", "save_every"} <= FREE
+    assert [r.name for r in runs_of(free)] == [r.name for r in runs_of(plain)]
+
+
+def test_a_setting_at_its_default_does_not_change_the_name() -> None:
+    run = Run("a", None, 0, {}, TrainConfig())
+    assert run.name == "a-44136fa355"  # of {}
+    assert Run("a", "panel", 0, {"lr": 1}, TrainConfig(seed=0, log_every=7)).name == run.name
+    assert Run("a", None, 1, {}, TrainConfig(seed=1)).name != run.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"seedz": [0]}, "there is no setting 'seedz'; did you mean 'seeds'?"),
+        ({"seeds": [-1]}, "seeds.0 = -1: it should be greater than or equal to 0"),
+        ({"runs": {}}, "runs"),
+        ({"runs": {"a b": {}}}, "the run 'a b' needs a name of letters"),
+        ({"runs": {"a": {"lrr": 1}}}, "run a: there is no setting 'lrr'; did you mean 'lr'?"),
+        ({"runs": {"a": {"seed": 1}}}, "run a has a seed; name all under seeds"),
+        ({"runs": {"a": {"context": 9}}}, "run a: "),
+        (
+            {"runs": {"a": {}}, "panels": {"x": {}, "y": {}}},
+            "(a, y, seed 3) is the same run as (a, x, seed 3)",
+        ),
+        ({"tests": [{"task": "copy"}]}, "test 1 lacks lengths"),
+        ({"tests": [{"task": "cpy", "lengths": [2]}]}, "test 1: task = 'cpy'"),
+        ({"tests": [{"task": "copy", "lengths": [2], "m": 3}]}, "there is no setting 'm'"),
+        ({"runs": ["T_ropee"]}, "scale small has no model 'T_ropee'; did you mean 'T_rope'?"),
+        ({"runs": 1}, "runs = 1"),
+    ],
+)
+def test_slips_in_a_figure_are_named(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    file = a_figure(tmp_path / "f.yaml", **changes)
+    with pytest.raises(InputError) as caught:
+        reproduce(str(file), out=tmp_path / "out")
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
+    file = a_figure(tmp_path / "f.yaml")
+    with pytest.raises(InputError, match=r"'efficency' is none; did you mean 'efficiency'\?"):
+        figure_path("efficency")
+    with pytest.raises(InputError, match=r"'lstn' is none; did you mean 'lstm'\?"):
+        runs_of(file, models=["lstn"])
+    with pytest.raises(InputError, match=r"has no scale 'paper' but small"):
+        reproduce(str(file), "paper", out=tmp_path / "out")

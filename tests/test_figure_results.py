@@ -1,0 +1,235 @@
+"""What is made of lines of results: curves, bands, tables, plots and costs, against numbers made by hand."""
+
+import json
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_builders import InputError
+from synthetic_training.figures.cost import SPEED, Baseline, baselines, costs, table
+from synthetic_training.figures.cost import main as cost_main
+from synthetic_training.figures.draw import draw
+from synthetic_training.figures.figure_file import Figure, Scale
+from synthetic_training.figures.results import append_result, read_results
+from synthetic_training.figures.summary import (
+    Band,
+    best_rate,
+    by_key,
+    by_length,
+    by_rate,
+    examples_until,
+    final_loss,
+    grouped,
+    hours,
+    label_of,
+    mean_curve,
+    panels_of,
+)
+from synthetic_training.figures.tables import report
+from synthetic_training.run_log import read_json
+
+Line = dict[str, Any]
+
+
+def a_line(
+    label: str = "mamba", seed: int = 0, accuracies: tuple[float, ...] = (0.5,), **changes: Any
+) -> Line:
+    """A run that was evaluated at lengths 2 and 5 every 10 steps of 100 + ``seed`` examples."""
+    curve = [
+        {"step": 10 * i, "examples": i * (1000 + 10 * seed), "tokens": 7 * i, "length": length,
+         "string_accuracy": value if length == 5 else 0.123, "string_accuracy_stderr": 0.1,
+         "letter_accuracy": 1.0}
+        for i, value in enumerate(accuracies, 1)
+        for length in (2, 5)
+    ]  # fmt: skip
+    config = {"model": label, "lr": 1e-3, "max_length": 5, "device": "cpu"}
+    head: Line = {"figure": "f", "scale": "small", "label": label, "panel": None, "seed": seed, "sweep": {}}
+    numbers = {"parameters": 1000, "machine": "x86_64", "seconds": 1800.0, "tokens": 7, "final_loss": 0.25}
+    rest = {"run": f"{label}-{seed}", "config": config, "curve": curve, "tests": []}
+    return {**head, **numbers, **rest, **changes}
+
+
+def a_test(length: int, accuracy: float, task: str = "copy", n: int = 3) -> Line:
+    return {"task": task, "n": n, "length": length, "asked": 10, "string_accuracy": accuracy}
+
+
+def rated(lr: float, loss: float | None, seed: int = 0) -> Line:
+    line = a_line(seed=seed, sweep={"lr": lr}, final_loss=loss)
+    return {**line, "config": {**line["config"], "lr": lr}, "run": f"{lr}-{seed}"}
+
+
+def a_figure(x: Any, **scale: Any) -> Figure:
+    return Figure("Title", x, "What it found.", {"small": Scale({"mamba": {}}, **scale)})
+
+
+def plain(bands: list[Band]) -> list[tuple[float, ...]]:
+    return [tuple(round(number, 9) for number in astuple(band)) for band in bands]
+
+
+def test_a_run_that_stopped_early_stays_at_its_last_value() -> None:
+    long, short = a_line(seed=0, accuracies=(0.1, 0.2, 0.6, 0.8)), a_line(seed=2, accuracies=(0.3, 1.0))
+    assert plain(mean_curve([long, short])) == [
+        (1010, 0.2, 0.1, 0.3),
+        (2020, 0.6, 0.2, 1.0),
+        (3000, 0.8, 0.6, 1.0),
+        (4000, 0.9, 0.8, 1.0),
+    ]
+    assert [band.mean for band in mean_curve([short])] == [0.3, 1.0]
+
+
+def test_the_examples_that_an_accuracy_took() -> None:
+    line = a_line(accuracies=(0.1, 0.5, 0.4, 0.99))
+    assert [examples_until(line, accuracy) for accuracy in (0.1, 0.5, 0.99, 1.0)] == [1000, 2000, 4000, None]
+
+
+def test_lines_are_in_the_order_of_models_sweeps_and_seeds() -> None:
+    lines = [
+        a_line("other"), a_line("lstm"), a_line("T_rope", 10), a_line("T_rope", 9),
+        *(a_line("mamba", sweep={"lr": lr}) for lr in (1e-2, 3e-4)),
+    ]  # fmt: skip
+    groups = grouped(lines, label_of)
+    assert list(groups) == ["T_rope", "mamba, lr = 0.0003", "mamba, lr = 0.01", "lstm", "other"]
+    assert [line["seed"] for line in groups["T_rope"]] == [9, 10]
+    lines = [a_line(panel=panel) for panel in ("c", "b", "a", "b")]
+    assert panels_of(lines, ["b", "a", "none"]) == ["b", "a", "c"]
+    assert panels_of([a_line()], []) == [None]
+
+
+def test_bands_over_lengths_and_rates() -> None:
+    one = a_line(tests=[a_test(4, 0.5), a_test(8, 0.1), a_test(4, 0.0, "duplicate_ngram")])
+    other = a_line(seed=1, tests=[a_test(4, 1.0)])
+    assert by_length([one, other], "copy") == [Band(4, 0.75, 0.5, 1.0), Band(8, 0.1, 0.1, 0.1)]
+    assert by_length([one, other], "duplicate_ngram, n = 3") == [Band(4, 0.0, 0.0, 0.0)]
+    twice = [[a_test(4, accuracy, "duplicate_ngram", n) for n in (2, 1)] for accuracy in (0.25, 0.75)]
+    lines = [a_line(seed=seed, tests=[a_test(4, 1.0), *tests]) for seed, tests in enumerate(twice)]
+    assert by_key(lines) == [Band(1, 0.5, 0.25, 0.75), Band(2, 0.5, 0.25, 0.75)]
+    lines = [rated(1e-2, 0.5), rated(1e-3, 0.1), rated(1e-3, 0.3, 1), rated(1e-1, None)]
+    bands = by_rate(lines, final_loss)
+    assert plain(bands) == [(1e-3, 0.2, 0.1, 0.3), (1e-2, 0.5, 0.5, 0.5)]
+    assert best_rate(bands).x == 1e-3
+
+
+def test_a_run_that_stands_there_twice_took_its_time_once() -> None:
+    lines = [a_line(), a_line(), a_line(seed=1), a_line(seed=2, machine="NVIDIA H200", seconds=7200)]
+    assert hours(lines) == {"x86_64": (1.0, 2), "NVIDIA H200": (2.0, 1)}
+
+
+def rows_of(text: str) -> list[list[str]]:
+    return [
+        [c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
+    ]
+
+
+def test_the_table_of_training_examples() -> None:
+    lines = [
+        a_line("lstm", accuracies=(0.0, 0.1)),
+        a_line("mamba", 0, (0.5, 0.99)),
+        a_line("mamba", 1, (0.2, 0.6)),
+        a_line("T_rope", 0, (1.0,)),
+        a_line("T_rope", 2, (0.6, 1.0)),
+    ]
+    text = report(a_figure("examples"), lines)
+    header, _, *rows = rows_of(text)
+    assert header == [
+        "model", "parameters", "lr", "seeds", "examples until 0.5", "examples until 0.99",
+        "accuracy at the end",
+    ]  # fmt: skip
+    assert rows == [
+        ["T_rope", "1,000", "0.001", "2", "1,010 ± 14", "1,520 ± 735", "1.000 ± 0.000"],
+        ["mamba", "1,000", "0.001", "2", "1,510 ± 721", "2,000 (1 of 2: not within 2,020)", "0.795 ± 0.276"],
+        ["lstm", "1,000", "0.001", "1", "not within 2,000", "not within 2,000", "0.100"],
+    ]
+    assert "2.5 CPU hours of training (5 runs, x86_64)." in text
+    assert "String accuracy at length 5;" in text and "The paper: What it found." in text
+
+
+def test_the_table_of_lengths_has_a_row_of_each_test() -> None:
+    tests = [a_test(4, 0.5), a_test(8, 0.1), a_test(4, 0.25, "duplicate_ngram", 2)]
+    lines = [a_line(tests=tests), a_line(seed=1, tests=[a_test(4, 1.0)])]
+    header, _, *rows = rows_of(report(a_figure("length"), lines))
+    assert header[4:] == ["test", "4", "8"]
+    assert [row[4:] for row in rows] == [
+        ["copy", "0.750 ± 0.354", "0.100"],
+        ["duplicate_ngram, n = 2", "0.250", ""],
+    ]
+
+
+def test_the_tables_of_learning_rates_and_panels() -> None:
+    lines = [rated(1e-2, 0.5), rated(1e-3, 0.1), {**rated(1e-3, 0.3), "label": "lstm"}]
+    text = report(a_figure("lr"), lines)
+    assert rows_of(text) == [
+        ["model", "0.001", "0.01", "lowest at"], *rows_of(text)[1:2],
+        ["mamba", "0.1000", "0.5000", "0.001"], ["lstm", "0.3000", "", "0.001"],
+        ["model", "0.001", "0.01"], *rows_of(text)[5:6],
+        ["mamba", "0.500", "0.500"], ["lstm", "0.500", ""],
+    ]  # fmt: skip
+    panels = [a_line(panel="b"), a_line(panel="a", seed=1)]
+    text = report(a_figure("examples", panels={"b": {}, "a": {}}), panels)
+    assert text.index("## b") < text.index("## a") and len(rows_of(text)) == 6
+
+
+@pytest.mark.parametrize("x", ["examples", "length", "lr"])
+def test_the_same_results_in_any_order_give_the_same_plot(tmp_path: Path, x: str) -> None:
+    tests = [a_test(4, 0.5), a_test(8, 0.1), a_test(4, 0.25, "duplicate_ngram", 2)]
+    lines = [
+        {**rated(lr, lr * 10, seed), "label": label, "panel": panel, "tests": tests}
+        for lr in (1e-2, 1e-3)
+        for seed in (0, 1)
+        for label in ("mamba", "T_rope", "something")
+        for panel in ("a", "b")
+    ]
+    files = [tmp_path / "one.svg", tmp_path / "other.svg"]
+    draw(a_figure(x, panels={"b": {}, "a": {}}), lines, files[:1])
+    draw(a_figure(x, panels={"b": {}, "a": {}}), lines[::-1], files[1:])
+    assert files[0].read_bytes() == files[1].read_bytes()
+    draw(a_figure(x), lines[:1], [tmp_path / "single.png"])
+    assert (tmp_path / "single.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_are_kept_as_they_are_and_others_refused(tmp_path: Path) -> None:
+    file = tmp_path / "f_small.jsonl"
+    lines = [a_line(seed=seed) for seed in range(3)]
+    assert read_results(file) == []
+    for line in lines:
+        append_result(file, line)
+    assert read_results(file) == lines and [f.name for f in tmp_path.iterdir()] == [file.name]
+    file.write_text('{"kind": "train", "step": 1}\n')
+    with pytest.raises(InputError, match="no result of a figure's run"):
+        append_result(file, lines[0])
+    assert file.read_text() == '{"kind": "train", "step": 1}\n'
+
+
+def test_costs_beside_the_papers_trainer() -> None:
+    def on_gpu(label: str, parameters: int, seed: int = 0) -> Line:
+        line = a_line(label, seed, parameters=parameters, tokens=3_600_000)
+        return {**line, "config": {**line["config"], "device": "cuda"}}
+
+    known = {"mamba": Baseline(1000.0, 100), "T_rope": Baseline(500.0, 100)}
+    lines = [on_gpu("T_rope", 100), on_gpu("T_rope", 100, 1), on_gpu("T_rope", 100), a_line("T_rope", 5)]
+    lines += [on_gpu("mamba", 200), on_gpu("lstm", 100), on_gpu("T_rope", 10, 7)]
+    found = {(c.model, c.parameters): c for c in costs(lines, known)}
+    assert {key: (c.runs, c.gpu_hours, c.paper_hours) for key, c in found.items()} == {
+        ("T_rope", 100): (2, 1.0, pytest.approx(4.0)),
+        ("mamba", 200): (1, 0.5, pytest.approx(2.0)),
+        ("T_rope", 10): (1, 0.5, None),
+        ("lstm", 100): (1, 0.5, None),
+    }
+    text = table(list(found.values()))
+    assert ["all", "", "3", "10,800,000", "1.500", "6.000", "4.0x"] in rows_of(text)
+    assert "mamba: tokens a second scaled by parameters, 2.00 times those measured." in text
+    assert "T_rope: tokens" not in text
+    assert table([]) == "None of these runs was on a GPU."
+
+
+def test_the_measured_baselines_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = baselines(read_json(SPEED))
+    assert set(known) == {"T_rope", "T_nope", "T_alibi", "T_hard_alibi", "mamba", "lstm"}
+    assert known["mamba"].parameters == 81_218_560
+    file = tmp_path / "f.jsonl"
+    file.write_text(json.dumps(a_line()) + "\n")
+    cost_main([str(file)])
+    assert capsys.readouterr().out == "None of these runs was on a GPU.\n"
+    with pytest.raises(SystemExit, match="error: .*none.jsonl: no such file"):
+        cost_main([str(file), str(tmp_path / "none.jsonl")])

@@ -1,0 +1,176 @@
+"""``reproduce``: how a figure's runs are done, what they leave, and what ends them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from dataset_builders import InputError
+from synthetic_training.__main__ import main
+from synthetic_training.figures.reproduce import reproduce
+from synthetic_training.figures.workers import Job, last_line, run_jobs
+from synthetic_training.run_log import read_metrics
+from tests.tiny_figure import LSTM, a_figure, runs_of
+from tests.tiny_run import SETTINGS
+
+
+def terminate_when(moment: Callable[[], bool]) -> None:
+    """SIGTERM to this process, which a command of ours that is at work takes for Ctrl-C."""
+    end = time.monotonic() + 120
+    while not moment() and time.monotonic() < end:
+        time.sleep(0.01)
+    if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_figure_killed_resumed_shared_and_drawn_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    settings = {
+        **SETTINGS,
+        "model_args": {},
+        "steps": 400,
+        "save_every": 20,
+        "log_every": 20,
+        "eval_every": 200,
+    }
+    sizes = {"num_attention_heads": 4, "max_position_embeddings": 8}
+    # a window of 8 tokens is too short for the rows, which shows once the model is there
+    bad = {"model": "T_rope", "model_args": {"hidden_size": 32, "num_hidden_layers": 1, **sizes}}
+    file = a_figure(tmp_path / "one.yaml", settings=settings, runs={"lstm": LSTM, "bad": bad})
+    run = runs_of(file)[0]
+    folder = out / "runs" / run.name
+
+    before = signal.getsignal(signal.SIGTERM)
+    killer = threading.Thread(target=terminate_when, args=(lambda: any(folder.glob("checkpoints/step_*")),))
+    killer.start()
+    with pytest.raises(SystemExit) as ended:
+        main(["reproduce", str(file), "--models", "lstm", "--out", str(out)])
+    killer.join()
+    signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 130 and "--resume" in capsys.readouterr().err
+    written = (folder / "metrics.jsonl").stat().st_size
+    assert not (folder / "model").exists() and not (out / "one_small.jsonl").exists()
+
+    with pytest.raises(InputError, match=r"holds a run that is not finished; pass --resume"):
+        reproduce(str(file), out=out)
+    with pytest.raises(SystemExit) as ended:
+        main(["reproduce", str(file), "--out", str(out), "--resume", "--revision", "abc"])
+    signal.signal(signal.SIGTERM, before)
+    assert str(ended.value).startswith("error: the run (bad, seed 3) failed: T_rope has a window of 8 tokens")
+    assert "lstm, seed 3: string accuracy 0." in capsys.readouterr().out
+    assert (folder / "metrics.jsonl").stat().st_size > written > 0
+    steps = [line["step"] for line in read_metrics(folder / "metrics.jsonl") if line["kind"] == "train"]
+    assert steps == list(range(20, 401, 20))
+    assert (folder / "model").is_dir() and not (folder / "checkpoints").exists()
+
+    (line,) = read_metrics(out / "one_small.jsonl")
+    assert {k: line[k] for k in ("figure", "scale", "label", "panel", "seed", "sweep", "run")} == {
+        "figure": "one", "scale": "small", "label": "lstm", "panel": None, "seed": 3, "sweep": {},
+        "run": run.name,
+    }  # fmt: skip
+    assert line["config"]["lr"] == 1e-3 and line["config"]["device"] == "cpu" and line["config"]["seed"] == 3
+    assert (
+        line["parameters"] > 1000 and line["git_revision"] and line["versions"]["torch"] and line["machine"]
+    )
+    assert line["tokens"] == 400 * 4 * 32 and line["tokens_per_second"] > 0 < line["seconds"]
+    assert [(p["step"], p["length"], p["tokens"]) for p in line["curve"]] == [
+        (step, length, step * 128) for step in (200, 400) for length in (2, 5)
+    ]
+    assert all(0 <= p["string_accuracy"] <= p["letter_accuracy"] <= 1 for p in line["curve"])
+    assert 0 < line["final_loss"] < 3
+    assert [(t["task"], t["length"], t["asked"]) for t in line["tests"]] == [("copy", 2, 20), ("copy", 7, 20)]
+
+    with pytest.raises(InputError, match=r"one_small.jsonl holds results; pass --resume"):
+        reproduce(str(file), out=out, models=["lstm"])
+    was = {f.name: (f.read_bytes(), f.stat().st_mtime_ns) for f in out.glob("one_small.*")}
+    assert set(was) == {"one_small.jsonl", "one_small.png", "one_small.svg", "one_small.md"}
+    made = reproduce(str(file), out=out, models=["lstm"], resume=True)
+    assert {f.name for f in made} == set(was)
+    assert {f.name: f.read_bytes() for f in made} == {name: text for name, (text, _) in was.items()}
+    assert (out / "one_small.jsonl").stat().st_mtime_ns == was["one_small.jsonl"][1]
+
+    trained = {f: f.stat().st_mtime_ns for f in folder.glob("**/*")}
+    tests = [{"task": "duplicate_ngram", "n": 2, "lengths": [6], "num_examples": 10}]
+    other = a_figure(tmp_path / "other.yaml", settings=settings, runs={"lstm": LSTM}, tests=tests)
+    reproduce(str(other), out=out)
+    assert {f: f.stat().st_mtime_ns for f in folder.glob("**/*")} == trained
+    (shared,) = read_metrics(out / "other_small.jsonl")
+    assert shared["curve"] == line["curve"] and shared["run"] == line["run"]
+    assert [(t["task"], t["n"], t["length"]) for t in shared["tests"]] == [("duplicate_ngram", 2, 6)]
+
+    changed = a_figure(
+        tmp_path / "other.yaml", settings={**settings, "lr": 0.5}, runs={"lstm": LSTM}, tests=tests
+    )
+    with pytest.raises(
+        InputError, match=r"has \(lstm, seed 3\) with other settings \(lr\); name another --out"
+    ):
+        reproduce(str(changed), out=out, resume=True)
+    retested = a_figure(
+        tmp_path / "other.yaml", settings=settings, runs={"lstm": LSTM}, tests=[{**tests[0], "n": 3}]
+    )
+    with pytest.raises(InputError, match=r"with other tests"):
+        reproduce(str(retested), out=out, resume=True)
+
+
+def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Path) -> None:
+    code = "import os, sys, time; print(os.environ['PLACE']); time.sleep(.2); sys.exit(int(sys.argv[1]))"
+    jobs = [Job(str(i), [sys.executable, "-c", code, str(i % 2)], tmp_path / f"{i}.log") for i in range(4)]
+    ended: dict[str, int] = {}
+    run_jobs(jobs, [{"PLACE": "a"}, {"PLACE": "b"}], lambda job, status: ended.update({job.name: status}))
+    assert ended == {"0": 0, "1": 1, "2": 0, "3": 1}
+    assert sorted(last_line(job.log) for job in jobs) == ["a", "a", "b", "b"]
+
+    def fail(job: Job, status: int) -> None:
+        raise KeyboardInterrupt
+
+    sleeper = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    log = tmp_path / "sleeper.log"
+    quick = [
+        sys.executable,
+        "-c",
+        "import pathlib, sys\nwhile not pathlib.Path(sys.argv[1]).stat().st_size: 0",
+        str(log),
+    ]
+    both = [Job("sleeper", [sys.executable, "-c", sleeper], log), Job("quick", quick, tmp_path / "quick.log")]
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(both, [{}, {}], fail)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(last_line(log)), 0)
+
+
+def test_the_last_line_of_a_log_is_not_a_bar_that_was_drawn_over(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("first\n 10%|#\r 20%|##\rthe end\n\n")
+    assert last_line(log) == "the end"
+    log.write_text("")
+    assert last_line(log) == "it printed nothing"
+
+
+def test_a_job_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    spec: dict[str, Any] = {
+        "folder": str(tmp_path / "run"),
+        "config": {},
+        "tests": [],
+        "line": "",
+        "revision": None,
+    }
+    command = [sys.executable, "-m", "synthetic_training.figures.job", json.dumps(spec)]
+    with FileLock(tmp_path / ".run.lock"), subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+            process.communicate(timeout=20)
+            assert process.returncode == 1 and not (tmp_path / "run").exists()
+        finally:
+            process.kill()
