@@ -75,7 +75,7 @@ def _row(entries: int, seed: int, index: int) -> dict[str, Any]:
     while len(book) < entries:
         name = full_name(rng)
         if name not in book:
-            book[name] = _number(rng)
+            book[name] = number(rng)
 
     chosen: list[int] = []
     while len(chosen) < 3:
@@ -85,7 +85,7 @@ def _row(entries: int, seed: int, index: int) -> dict[str, Any]:
     *examples, query = chosen
 
     names = list(book)
-    lines = [f"{name}: {number}" for name, number in book.items()]
+    lines = [f"{name}: {digits}" for name, digits in book.items()]
     return {
         "id": identity,
         "prompt": "\n\n".join(["\n".join(lines), "\n".join(lines[i] for i in examples), f"{names[query]}:"]),
@@ -95,6 +95,6 @@ def _row(entries: int, seed: int, index: int) -> dict[str, Any]:
     }
 
 
-def _number(rng: Random) -> str:
+def number(rng: Random) -> str:
     """Ten digits, uniform, the first in 6..9; ``random()`` stays the same in every version of Python."""
     return str(6_000_000_000 + int(rng.random() * 4_000_000_000))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.random import BitGenerator
 
 from dataset_builders.errors import InputError
 from dataset_builders.strings import Definition, check_integer, sample
@@ -75,7 +76,9 @@ def rows(
 
 
 @dataclass(frozen=True)
-class _Example:
+class Example:
+    """A string, the key that is asked about (empty for ``copy``) and the answer, all as letters."""
+
     string: str
     key: str
     answer: str
@@ -90,43 +93,52 @@ def _rows(definition: Definition, num_docs: int, seed: int, spelling: str) -> It
         yield {
             "id": f"string_{definition.name}_{definition.min_length}/seed_{seed}/{index}",
             "prompt": _prompt(definition.name, spelling, query, shown),
-            "answer": _spell(query.answer, spelling),
+            "answer": spell(query.answer, spelling),
             "length": len(query.string),
             "key": query.key,
             "spelling": spelling,
         }
 
 
-def _block(d: Definition, seed: int, block: int) -> list[_Example]:
+def _block(d: Definition, seed: int, block: int) -> list[Example]:
     """For each document of the block, its query and then the examples shown with it."""
     identity = (
         f"string_{d.name}_{d.min_length}/vocabulary_{d.vocabulary}/n_{d.n}/k_{d.k}/seed_{seed}/block_{block}"
     )
     digest = hashlib.sha256(identity.encode()).digest()
-    bits = np.random.Philox(key=int.from_bytes(digest[:16], "big"))
-    drawn = sample(d, _BLOCK * (1 + _SHOTS), bits)
+    return draw(d, _BLOCK * (1 + _SHOTS), np.random.Philox(key=int.from_bytes(digest[:16], "big")))
+
+
+def draw(d: Definition, count: int, bits: BitGenerator) -> list[Example]:
+    """So many examples of a task.
+
+    Raises:
+        InputError: strings with a place for the key are too rare to be found.
+    """
+    drawn = sample(d, count, bits)
     examples = []
     for i, letters in enumerate(drawn.letters):
         string = (letters[: drawn.lengths[i]] + ord("a")).astype(np.uint8).tobytes().decode("ascii")
         key_at = drawn.key_at[i]
         key = string[key_at : key_at + d.n] if key_at >= 0 else ""
-        examples.append(_Example(string, key, string[drawn.answer_at[i] : drawn.answer_end[i]]))
+        examples.append(Example(string, key, string[drawn.answer_at[i] : drawn.answer_end[i]]))
     return examples
 
 
-def _prompt(task: str, spelling: str, query: _Example, shown: Sequence[_Example]) -> str:
+def _prompt(task: str, spelling: str, query: Example, shown: Sequence[Example]) -> str:
     if spelling == "symbols":
-        question = "$" + "|".join(_fields(task, query))
-        return question if task == "suffix_ngram" else question + "|"
-    lines = [f"{_question(task, spelling, one)} {_spell(one.answer, spelling)}" for one in shown]
-    return "\n".join([*lines, _question(task, spelling, query)])
+        asked = "$" + "|".join(_fields(task, query))
+        return asked if task == "suffix_ngram" else asked + "|"
+    lines = [f"{question(task, spelling, one)} {spell(one.answer, spelling)}" for one in shown]
+    return "\n".join([*lines, question(task, spelling, query)])
 
 
-def _question(task: str, spelling: str, example: _Example) -> str:
-    return " | ".join(_spell(field, spelling) for field in _fields(task, example)) + " ->"
+def question(task: str, spelling: str, example: Example) -> str:
+    """A line of a document up to its arrow, in spelling ``plain`` or ``spaced``."""
+    return " | ".join(spell(field, spelling) for field in _fields(task, example)) + " ->"
 
 
-def _fields(task: str, example: _Example) -> list[str]:
+def _fields(task: str, example: Example) -> list[str]:
     if task == "prefix_ngram":
         return [example.key, example.string]
     if task == "suffix_ngram":
@@ -134,5 +146,6 @@ def _fields(task: str, example: _Example) -> list[str]:
     return [example.string]
 
 
-def _spell(letters: str, spelling: str) -> str:
+def spell(letters: str, spelling: str) -> str:
+    """The letters, with a space between each two where they are ``spaced``."""
     return " ".join(letters) if spelling == "spaced" else letters

@@ -98,20 +98,33 @@ def document_rows(documents: Sequence[tuple[str, str]], device: torch.device) ->
     Raises:
         InputError: a character that is none of the symbols.
     """
-    prompts = [len(prompt) for prompt, _ in documents]
-    ids = [torch.tensor(encode(f"{prompt}{answer}{END}")) for prompt, answer in documents]
-    tokens = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=PAD_ID).to(device)
-    prompt_length = torch.tensor(prompts, device=device)
-    answer_length = (tokens != PAD_ID).sum(1) - prompt_length - 1
+    ids = [(encode(prompt), encode(answer + END)) for prompt, answer in documents]
+    return answer_rows(ids, PAD_ID, device)
+
+
+def answer_rows(documents: Sequence[tuple[list[int], list[int]]], pad: int, device: torch.device) -> Rows:
+    """Rows of prompts and their answers as token ids; the last token of an answer ends it.
+
+    Args:
+        documents: at least one.
+        pad: what follows the shorter ones.
+        device: where the rows are made.
+    """
+    ids = [torch.tensor([*prompt, *answer]) for prompt, answer in documents]
+    tokens = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad).to(device)
+    prompt_length = torch.tensor([len(prompt) for prompt, _ in documents], device=device)
+    answer_length = torch.tensor([len(answer) - 1 for _, answer in documents], device=device)
     place = torch.arange(tokens.shape[1], device=device)
     after = place - prompt_length[:, None]
-    targets = targets_of(tokens, (after >= 0) & (after <= answer_length[:, None]))
+    asked = (after >= 0) & (after <= answer_length[:, None])
+    targets = targets_of(tokens, asked)
+    last = after + 1 == answer_length[:, None]
     none = torch.full_like(prompt_length, -1)
     return Rows(
         input_ids=tokens,
-        attention_mask=(tokens != PAD_ID).long(),
+        attention_mask=(after <= answer_length[:, None]).long(),
         targets=targets,
-        answer_letters=(targets >= 0) & (targets != END_ID),
+        answer_letters=(targets >= 0) & ~last,
         prompt_length=prompt_length,
         answer_length=answer_length,
         key_at=none,

@@ -20,11 +20,10 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
 from synthetic_training.run_log import RUN, read_json, write_json
-from synthetic_training.vocabulary import symbol_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +31,6 @@ KEPT = 2
 """Checkpoints of a run that are kept."""
 
 _OPTIMIZER, _TRAINER = "optimizer.safetensors", "trainer.json"
-_UNLIMITED = 2048
-"""The window that is noted for models whose configuration has none, as lm-eval takes it."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,18 @@ class Checkpoints:
     def __init__(self, run: Path) -> None:
         self._run, self._folder = run, run / "checkpoints"
 
-    def save(self, model: PreTrainedModel, optimizer: dict[str, Tensor], progress: Progress) -> Path:
+    def save(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        optimizer: dict[str, Tensor],
+        progress: Progress,
+    ) -> Path:
         """Write a checkpoint, then remove those beyond the last ``KEPT``."""
         self.clean()
         final = self._folder / f"step_{progress.step}"
         partial = _beside(final)
-        write_model(partial, model, self._run / RUN)
+        write_model(partial, model, tokenizer, self._run / RUN)
         save_file({key: value.contiguous() for key, value in optimizer.items()}, partial / _OPTIMIZER)
         files = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
         write_json(partial / _TRAINER, {**asdict(progress), "sha256": files})
@@ -105,20 +108,20 @@ class Checkpoints:
         return sorted(folders, key=lambda f: int(f.name.removeprefix("step_")))
 
 
-def write_model(folder: Path, model: PreTrainedModel, run: Path) -> None:
+def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, run: Path) -> None:
     """Fill a new folder with the model, its tokenizer and the run's settings."""
     folder.mkdir(parents=True)
     model.save_pretrained(folder)
-    symbol_tokenizer(window(model) or _UNLIMITED).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     shutil.copyfile(run, folder / RUN)
 
 
-def save_model(folder: Path, model: PreTrainedModel, run: Path) -> None:
+def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, run: Path) -> None:
     """As ``write_model``, so that the folder never is there in part."""
     partial = _beside(folder)
     if partial.exists():
         shutil.rmtree(partial)
-    write_model(partial, model, run)
+    write_model(partial, model, tokenizer, run)
     partial.rename(folder)
 
 

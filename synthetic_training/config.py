@@ -20,7 +20,7 @@ from synthetic_training.arguments import Value, key_values, parse_value
 from synthetic_training.run_log import RUN, read_json
 
 Count = Annotated[int, Ge(1)]
-Task = Literal["copy", "prefix_ngram", "suffix_ngram"]
+Task = Literal["copy", "prefix_ngram", "suffix_ngram", "documents"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class TrainConfig:
     """What differs from the architecture's own sizes, such as hidden_size=128."""
 
     task: Task = "copy"
-    """What is trained on."""
+    """What is trained on: strings of one task, or documents of bytes."""
     min_length: Count = 5
     """Fewest letters of a string; lengths are uniform."""
     max_length: Count = 20
@@ -60,6 +60,12 @@ class TrainConfig:
     """Letters of the key of an n-gram task."""
     k: Count | None = None
     """Letters of the answer; None for all there are."""
+    mix: Annotated[dict[str, float], key_values] = field(default_factory=dict)
+    """Weights of the kinds of documents, about their shares of the tokens; none for all alike."""
+    pool_rows: Count = 16_384
+    """Rows of documents, which are made before training; each epoch takes them in another order."""
+    rest: Annotated[float, Ge(0), Le(1)] = 0.05
+    """Share of a document's tokens that is predicted beside what is asked."""
     isolate_examples: bool = False
     """Whether an example sees nothing of those before it in its row."""
 
@@ -96,7 +102,7 @@ class TrainConfig:
     eval_every: Count = 1000
     """Steps between evaluations; the last step is always evaluated."""
     eval_lengths: tuple[Count, ...] = ()
-    """Lengths to evaluate; none for max_length alone."""
+    """Lengths to evaluate; none for max_length alone. Of documents, entries of phone books; none for 20."""
     eval_examples: Annotated[int, Ge(2)] = 128
     """Examples of each length."""
     stop_at: Annotated[float, Gt(0), Le(1)] | None = None
@@ -173,10 +179,9 @@ def check_run(config: TrainConfig, processes: int = 1) -> None:
     Raises:
         InputError: a length or the context cannot hold an example, or the rows cannot be shared out.
     """
-    from synthetic_training.sampling import check_context
+    from synthetic_training.material import material_of
 
-    check_context(config.definition, config.context)
-    _ = config.evaluated
+    material_of(config)
     parts = processes * config.accumulate
     if config.batch_size % parts:
         raise InputError(

@@ -73,6 +73,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     check_integer("batch_size", config.batch_size, 1)
     folder = model_folder(config.checkpoint)
     trained = _trained_as(folder)
+    if trained and trained.get("task") == "documents":
+        raise InputError(f"the model in {folder} was trained on documents of bytes; {_ask_lm_eval(folder)}")
     definitions = _definitions(config, trained)
 
     from synthetic_training.accuracy import forced_answers, generated_answers, length_score
@@ -145,9 +147,13 @@ def load_model(folder: Path) -> "PreTrainedModel":
     if model.config.vocab_size != VOCAB_SIZE:
         raise InputError(
             f"the model in {folder} reads {model.config.vocab_size} tokens, not the {VOCAB_SIZE} symbols of "
-            "these tasks"
+            f"these tasks; {_ask_lm_eval(folder)}"
         )
     return model
+
+
+def _ask_lm_eval(folder: Path) -> str:
+    return f"ask it through lm-eval, as in lm_eval --model hf --model_args pretrained={folder}"
 
 
 def _trained_as(folder: Path) -> dict[str, Any] | None:

@@ -12,11 +12,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from dataset_builders import InputError
-from synthetic_training.accuracy import Share, evaluate_lengths
-from synthetic_training.checkpoint import Checkpoints, Progress, load_optimizer, save_model
+from synthetic_training.accuracy import Share
+from synthetic_training.checkpoint import Checkpoints, Progress, load_optimizer, save_model, window
 from synthetic_training.config import TrainConfig
+from synthetic_training.material import Material
 from synthetic_training.run_log import METRICS, RUN, MetricsLog, forget_after
-from synthetic_training.sampling import PackedBatches
 from synthetic_training.step import TrainingStep
 
 MODEL = "model"
@@ -30,6 +30,7 @@ class TrainingRun:
         config: the settings, with the device and precision resolved.
         out: the run's folder, which holds ``run.json``.
         accelerator: this process and the others.
+        material: what is trained on.
         model: untrained.
         resume: whether to take up the weights and all else from the newest checkpoint, if there is one.
     """
@@ -39,11 +40,12 @@ class TrainingRun:
         config: TrainConfig,
         out: Path,
         accelerator: Accelerator,
+        material: Material,
         model: PreTrainedModel,
         *,
         resume: bool,
     ) -> None:
-        self._config, self._out, self._accelerator = config, out, accelerator
+        self._config, self._out, self._accelerator, self._material = config, out, accelerator, material
         self._device = torch.device("cpu") if config.device == "cpu" else accelerator.device
         self._checkpoints = Checkpoints(out)
         self._newest: Path | None = None
@@ -54,15 +56,13 @@ class TrainingRun:
             saved = type(model).from_pretrained(self._newest, dtype=torch.float32)
             model.load_state_dict(saved.state_dict())
         self._model = model.to(self._device).train()
+        self._tokenizer = material.tokenizer(window(model))
         processes = accelerator.num_processes
         self._rows = config.batch_size // processes
-        batches = PackedBatches(
-            config.definition, config.context, config.batch_size, config.seed, self._device
-        )
         reduce = _sum_over_processes if processes > 1 else None
         self._step = TrainingStep(
             self._model,
-            batches,
+            material.batches(self._device, progress=accelerator.is_main_process),
             config.optimizer,
             precision=config.precision,
             compile=config.compile,
@@ -100,7 +100,7 @@ class TrainingRun:
                 self._log.close()
         self._accelerator.end_training()
         if main:
-            save_model(self._out / MODEL, self._model, self._out / RUN)
+            save_model(self._out / MODEL, self._model, self._tokenizer, self._out / RUN)
         self._accelerator.wait_for_everyone()
         return self._out / MODEL
 
@@ -152,11 +152,8 @@ class TrainingRun:
     def _evaluate(self) -> bool:
         """Write a line for each length; whether the last one is good enough to end the run."""
         config, progress = self._config, self._progress
-        scores = evaluate_lengths(
+        scores = self._material.evaluate(
             self._model,
-            config.evaluated,
-            config.eval_examples,
-            seed=config.seed,
             batch_tokens=self._rows * config.context,
             bf16=config.precision == "bf16",
             share=self._share,
@@ -172,7 +169,8 @@ class TrainingRun:
     def _save(self) -> None:
         if self._accelerator.is_main_process:
             progress = replace(self._progress, seconds=self._seconds())
-            self._newest = self._checkpoints.save(self._model, self._step.state_dict(), progress)
+            state = self._step.state_dict()
+            self._newest = self._checkpoints.save(self._model, self._tokenizer, state, progress)
         self._accelerator.wait_for_everyone()
 
     def _seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""Every model by its name, untrained: ids of the 30 symbols in, logits out.
+"""Every model by its name, untrained: token ids in, logits out.
 
 The six of arXiv 2402.01032, section 3, have the paper's sizes unless told otherwise; ``hf:TYPE`` is any
 causal language model of transformers by its ``model_type``, such as ``hf:mamba2`` or ``hf:llama``.
@@ -18,12 +18,13 @@ from synthetic_training.vocabulary import END_ID, PAD_ID, START_ID, VOCAB_SIZE
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-_SYMBOLS = {
+SYMBOL_TOKENS: Mapping[str, int] = {
     "vocab_size": VOCAB_SIZE,
     "bos_token_id": START_ID,
     "eos_token_id": END_ID,
     "pad_token_id": PAD_ID,
 }
+"""The 30 symbols of the string tasks, as arguments of a model's configuration."""
 
 _WIDTH, _LAYERS, _HEADS = 1024, 12, 16
 
@@ -46,6 +47,7 @@ class Spec:
         model_type: the ``model_type`` of the configuration, known to transformers' Auto classes.
         arguments: arguments of the configuration, besides the vocabulary; the paper's sizes.
         extra: arguments that the configuration takes but does not list.
+        initialise: draws the initial weights anew where transformers' are not its authors'.
         hasten: gives a model the fastest way through calls without padding and cache, such as training's;
             other calls, and what is saved, are as before.
     """
@@ -53,6 +55,7 @@ class Spec:
     model_type: str
     arguments: Mapping[str, Any]
     extra: Mapping[str, Any] = field(default_factory=dict)
+    initialise: Callable[[Any], object] = lambda _: None
     hasten: Callable[[Any], object] = lambda _: None
 
 
@@ -66,6 +69,12 @@ def _by(implementation: str) -> Callable[[Any], object]:
     return lambda model: model.set_attn_implementation(implementation)
 
 
+def _as_released(model: Any) -> None:
+    from synthetic_training.models.mamba import initialise_as_released
+
+    initialise_as_released(model)
+
+
 def _fast_scan(model: Any) -> None:
     from synthetic_training.models.mamba import use_fast_scan
 
@@ -73,14 +82,17 @@ def _fast_scan(model: Any) -> None:
 
 
 MODELS: dict[str, Spec] = {
-    "T_rope": Spec("gpt_neox", _TRANSFORMER, {"rotary_pct": 0.25}, _causal),
-    "T_nope": Spec("gpt_neox", _TRANSFORMER, {"rotary_pct": 0.0}, _causal),
+    "T_rope": Spec("gpt_neox", _TRANSFORMER, {"rotary_pct": 0.25}, hasten=_causal),
+    "T_nope": Spec("gpt_neox", _TRANSFORMER, {"rotary_pct": 0.0}, hasten=_causal),
     "T_alibi": Spec("gpt_neox_alibi", _TRANSFORMER, hasten=_by("alibi_fold")),
     "T_hard_alibi": Spec(
         "gpt_neox_hard_alibi", {**_TRANSFORMER, "num_masked_heads": 8}, hasten=_by("hard_alibi_split")
     ),
     "mamba": Spec(
-        "mamba", {"hidden_size": _WIDTH, "num_hidden_layers": 24, "state_size": 32}, hasten=_fast_scan
+        "mamba",
+        {"hidden_size": _WIDTH, "num_hidden_layers": 24, "state_size": 32},
+        initialise=_as_released,
+        hasten=_fast_scan,
     ),
     "lstm": Spec("lstm_lm", {"hidden_size": _WIDTH, "num_hidden_layers": 4}),
 }
@@ -88,11 +100,12 @@ MODELS: dict[str, Spec] = {
 _COUNTS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "state_size")
 
 
-def build_model(name: str, **overrides: Any) -> PreTrainedModel:
-    """An untrained model in float32, initialised as its architecture's code does; seed torch before.
+def build_model(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **overrides: Any) -> PreTrainedModel:
+    """An untrained model in float32, with transformers' initial weights or its authors'; seed torch before.
 
     Args:
         name: a key of ``MODELS``, or ``hf:TYPE``.
+        tokens: ``vocab_size`` and the ids of special tokens.
         overrides: arguments of the model's configuration, such as ``hidden_size=128``, and
             ``attn_implementation``. If not given, ``intermediate_size`` of attention models is 4 times
             ``hidden_size``, and ``num_key_value_heads`` equals ``num_attention_heads``.
@@ -109,7 +122,7 @@ def build_model(name: str, **overrides: Any) -> PreTrainedModel:
     spec = _spec(name)
     known = _arguments_of(AutoConfig.for_model(spec.model_type)) | set(spec.extra)
     _refuse_unknown(name, overrides, known)
-    given = {**spec.arguments, **spec.extra, **_SYMBOLS, **overrides}
+    given = {**spec.arguments, **spec.extra, **tokens, **overrides}
     arguments = {key: value for key, value in given.items() if key in known}
     _check_sizes(name, arguments)
     _refuse_unknown_activation(arguments)
@@ -133,6 +146,7 @@ def build_model(name: str, **overrides: Any) -> PreTrainedModel:
         ValueError,
     ) as error:
         raise InputError(f"{name} cannot be built with these arguments: {_one_line(error)}") from error
+    spec.initialise(model)
     if "attn_implementation" not in overrides:
         spec.hasten(model)
     return model
@@ -150,7 +164,7 @@ def _spec(name: str) -> Spec:
                 f"transformers has no causal language model of the type {model_type!r}"
                 + _nearest(model_type, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "hf:")
             )
-        return Spec(model_type, _ANY_ARCHITECTURE, hasten=_fast_scan)
+        return Spec(model_type, _ANY_ARCHITECTURE, initialise=_as_released, hasten=_fast_scan)
     raise InputError(
         f"the models are {', '.join(MODELS)} and hf:TYPE; {name!r} is unknown{_nearest(name, MODELS)}"
     )

@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from synthetic_training.config import OptimizerConfig
 from synthetic_training.graphs import Replayed
+from synthetic_training.material import Batches
 from synthetic_training.optimizer import ClippedAdamW
-from synthetic_training.sampling import PackedBatches
 from synthetic_training.sampling.packing import IGNORED
 
 Reduce = Callable[[Tensor], None]
@@ -64,7 +64,7 @@ class TrainingStep:
     def __init__(
         self,
         model: PreTrainedModel,
-        batches: PackedBatches,
+        batches: Batches,
         optimizer: OptimizerConfig,
         *,
         precision: str,

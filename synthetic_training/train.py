@@ -22,10 +22,10 @@ from synthetic_training.checkpoint import window
 from synthetic_training.config import TrainConfig, as_json, check_run, checked, differing, read_run
 from synthetic_training.device import resolve_device
 from synthetic_training.loop import MODEL, TrainingRun
+from synthetic_training.material import material_of
 from synthetic_training.provenance import provenance
 from synthetic_training.registry import build_model
 from synthetic_training.run_log import RUN, write_json
-from synthetic_training.sampling.packing import longest_example
 from synthetic_training.vocabulary import encode
 
 PROJECT = "repeat-after-me"
@@ -57,8 +57,9 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     if resume and (out / MODEL).exists():
         return out / MODEL
     torch.manual_seed(config.seed)
-    model = build_model(config.model, **config.model_args)
-    _check_window(config, model)
+    material = material_of(config)
+    model = build_model(config.model, material.tokens, **config.model_args)
+    _check_window(config, material.longest, model)
     if config.isolate_examples:
         _check_isolation(config, model)
     # every process looks at the folder before the first one writes to it
@@ -69,7 +70,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
         write_json(out / RUN, {"config": as_json(config), "parameters": size, **provenance()})
     if config.tracker != "none":
         accelerator.init_trackers(PROJECT, as_json(config), {config.tracker: {"name": out.name}})
-    return TrainingRun(config, out, accelerator, model, resume=resume).finish()
+    return TrainingRun(config, out, accelerator, material, model, resume=resume).finish()
 
 
 def _resolved(config: TrainConfig) -> TrainConfig:
@@ -109,9 +110,8 @@ def _check_folder(config: TrainConfig, out: Path, resume: bool) -> None:
         raise InputError(f"{out} {what} train into another folder")
 
 
-def _check_window(config: TrainConfig, model: PreTrainedModel) -> None:
+def _check_window(config: TrainConfig, longest: int, model: PreTrainedModel) -> None:
     room = window(model)
-    longest = max(config.context, *(longest_example(d) for d in config.evaluated))
     if room is not None and longest > room:
         raise InputError(
             f"{config.model} has a window of {room} tokens, and rows of up to {longest} are asked for; "

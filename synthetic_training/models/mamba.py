@@ -1,18 +1,45 @@
-"""A faster scan for transformers' Mamba; weights, checkpoints and generation stay as they are."""
+"""Mamba's own initial weights, and a faster scan, for transformers' Mamba; checkpoints stay as they are."""
 
 import importlib.util
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.models.mamba.modeling_mamba import MambaMixer
+from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
 from synthetic_training.models import mamba_scan
 
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
 if _HAS_TRITON:
     from synthetic_training.models import mamba_scan_triton
+
+
+@torch.no_grad()
+def initialise_as_released(model: PreTrainedModel) -> int:
+    """Draw the weights of Mamba and Mamba-2 as the code of their authors does, mamba_ssm's ``_init_weights``.
+
+    transformers draws most matrices with a standard deviation of 0.1, whatever their size. With that, the
+    paper's Mamba (24 layers, 1,024 wide) does not leave chance at any learning rate that was tried.
+
+    Returns:
+        The number of such layers, 0 for a model that has none; it is then left as it is.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, MambaMixer | Mamba2Mixer)]
+    for layer in layers:
+        for name in ("in_proj", "conv1d", "x_proj", "out_proj"):
+            if hasattr(layer, name):
+                getattr(layer, name).reset_parameters()
+        layer.out_proj.weight /= math.sqrt(len(layers))
+    if layers:
+        nn.init.normal_(model.get_input_embeddings().weight, std=0.02)
+        head = model.get_output_embeddings()
+        if head.weight is not model.get_input_embeddings().weight:
+            head.reset_parameters()
+    return len(layers)
 
 
 def use_fast_scan(model: nn.Module) -> int:

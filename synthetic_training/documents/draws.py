@@ -1,0 +1,44 @@
+"""What the writers of documents have in common: pieces, and draws by ``random()`` alone.
+
+``Random.random()`` gives the same numbers in every version of Python; other methods may not.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import TypeAlias, TypeVar
+
+Pieces: TypeAlias = list[tuple[str, bool]]
+"""A document in parts, and whether a model is to predict each of them."""
+
+T = TypeVar("T")
+
+
+def below(rng: Random, bound: int) -> int:
+    """A uniform integer of 0 to ``bound`` - 1."""
+    return int(rng.random() * bound)
+
+
+def pick(rng: Random, values: Sequence[T]) -> T:
+    """One of the values, each as likely as the others."""
+    return values[int(rng.random() * len(values))]
+
+
+def log_uniform(rng: Random, least: int, most: int) -> int:
+    """An integer of ``least`` to ``most``; its logarithm is about uniform."""
+    value = least * ((most + 1) / least) ** rng.random()
+    return min(int(value), most)
+
+
+def sample(rng: Random, population: int, count: int) -> list[int]:
+    """``count`` distinct integers of 0 to ``population`` - 1, in random order."""
+    places = list(range(population))
+    for i in range(count):
+        other = i + below(rng, population - i)
+        places[i], places[other] = places[other], places[i]
+    return places[:count]
+
+
+def letters(rng: Random, alphabet: str, count: int) -> str:
+    """A string of independent, uniform letters of an alphabet."""
+    random, size = rng.random, len(alphabet)
+    return "".join([alphabet[int(random() * size)] for _ in range(count)])

@@ -1,0 +1,46 @@
+"""Bytes as tokens: token i is byte i, and token 256 ends a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+END = "<|endoftext|>"
+END_ID = 256
+VOCAB_SIZE = 257
+
+
+def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of transformers, to be saved beside a model; any text comes back from it exactly.
+
+    It adds no tokens of its own and pads on the left, with the token that ends a text.
+
+    Args:
+        max_length: tokens of the longest text that the model is asked about, kept as
+            ``model_max_length``. Recurrent models' configurations carry no length, and lm-eval would
+            take 2,048.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(vocab={**_byte_symbols(), END: END_ID}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=END,
+        eos_token=END,
+        pad_token=END,
+        padding_side="left",
+        model_max_length=max_length,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _byte_symbols() -> dict[str, int]:
+    """The characters by which ``ByteLevel`` writes the bytes, as GPT-2 does: itself where that is visible."""
+    visible = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return {chr(byte): byte for byte in visible} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
