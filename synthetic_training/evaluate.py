@@ -139,6 +139,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM
 
     import synthetic_training.models  # noqa: F401  makes the project's own model types known
+    from synthetic_training.registry import hasten
 
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
@@ -149,6 +150,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
             f"the model in {folder} reads {model.config.vocab_size} tokens, not the {VOCAB_SIZE} symbols of "
             f"these tasks; {_ask_lm_eval(folder)}"
         )
+    hasten(model)
     return model
 
 

@@ -18,7 +18,8 @@ from dataset_builders.strings import Definition
 from lm_eval_tasks import TASKS_FOLDER
 from synthetic_training.__main__ import main
 from synthetic_training.accuracy import document_rows, fresh_rows, length_score, right_answers
-from synthetic_training.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluate import EvaluateConfig, evaluate, load_model
+from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.plot import plot, read_points
 from synthetic_training.registry import build_model
 from synthetic_training.sampling import Rows
@@ -191,6 +192,19 @@ def test_evaluate_prints_a_table_and_writes_a_file_once(
 def test_a_checkpoint_can_be_evaluated_too(trained: Path) -> None:
     config = EvaluateConfig(trained / "checkpoints" / "step_200", lengths=(2,), num_examples=10)
     assert evaluate(config)["results"][0]["asked"] == 10
+
+
+def test_a_loaded_model_has_the_fastest_way_that_a_new_one_has(tmp_path: Path) -> None:
+    build_model("mamba", hidden_size=16, num_hidden_layers=1).save_pretrained(tmp_path / "mamba")
+    assert isinstance(load_model(tmp_path / "mamba").backbone.layers[0].mixer, FastMambaMixer)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_masked_heads": 1}
+    for name in ("T_rope", "T_hard_alibi"):
+        new = build_model(
+            name, **{k: v for k, v in sizes.items() if name == "T_hard_alibi" or "masked" not in k}
+        )
+        new.save_pretrained(tmp_path / name)
+        loaded = load_model(tmp_path / name)
+        assert loaded.config._attn_implementation == new.config._attn_implementation
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.mamba.modeling_mamba import MambaMixer
-from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
 from synthetic_training.models import mamba_scan
 
@@ -20,7 +19,7 @@ if _HAS_TRITON:
 
 @torch.no_grad()
 def initialise_as_released(model: PreTrainedModel) -> int:
-    """Draw the weights of Mamba and Mamba-2 as the code of their authors does, mamba_ssm's ``_init_weights``.
+    """Draw the weights of a Mamba as the code of its authors does, mamba_ssm's ``_init_weights``.
 
     transformers draws most matrices with a standard deviation of 0.1, whatever their size. With that, the
     paper's Mamba (24 layers, 1,024 wide) does not leave chance at any learning rate that was tried.
@@ -28,11 +27,10 @@ def initialise_as_released(model: PreTrainedModel) -> int:
     Returns:
         The number of such layers, 0 for a model that has none; it is then left as it is.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, MambaMixer | Mamba2Mixer)]
+    layers = [layer for layer in model.modules() if isinstance(layer, MambaMixer)]
     for layer in layers:
-        for name in ("in_proj", "conv1d", "x_proj", "out_proj"):
-            if hasattr(layer, name):
-                getattr(layer, name).reset_parameters()
+        for part in (layer.in_proj, layer.conv1d, layer.x_proj, layer.out_proj):
+            part.reset_parameters()
         layer.out_proj.weight /= math.sqrt(len(layers))
     if layers:
         nn.init.normal_(model.get_input_embeddings().weight, std=0.02)
