@@ -1,4 +1,4 @@
-"""Train any architecture from scratch on the synthetic copy tasks (arXiv 2402.01032, section 3).
+"""Train any architecture from scratch on strings to copy and look up in (arXiv 2402.01032, section 3).
 
 Importing this package makes its own model types known to transformers' Auto classes, if transformers and
 torch are installed.
