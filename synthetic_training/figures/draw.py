@@ -31,6 +31,8 @@ _MARKERS = 0.12
 
 _MANY = 12
 """Points from which on not all have a marker."""
+_FEW = 100
+"""How often the lowest number of an axis goes into its highest where it has few powers of ten."""
 _ROOM = 0.11
 """Least distance of two numbers at an axis, as a share of it."""
 
@@ -87,6 +89,7 @@ def _examples(axes: "Axes", lines: Sequence[Line]) -> None:
             # ended early: it would have stayed
             axes.plot([last.x, end], [last.mean] * 2, color=style["color"], lw=0.8, ls=":")
     axes.set_xscale("log")
+    _counts(axes)
     axes.set_xlabel("training examples")
     lengths = sorted({last_length(line) for line in lines})
     axes.set_ylabel(f"string accuracy, length {' / '.join(map(str, lengths))}")
@@ -170,6 +173,16 @@ def _styled(lines: Sequence[Line]) -> list[tuple[Style, list[Line]]]:
         ({**style_of(own[0]["label"], lines), "label": shown(name), "linestyle": dash}, own)
         for dash, (name, own) in zip(dashes, groups.items(), strict=True)
     ]
+
+
+def _counts(axes: "Axes") -> None:
+    """Mark powers of ten of a logarithmic axis, and their double and fivefold where it has few of them."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _FEW * low else (1,)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _ticks(axes: "Axes", values: Sequence[float]) -> None:
