@@ -8,6 +8,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import synthetic_training
 from dataset_builders import phone_book
+from synthetic_training.config import checked, read_settings
+from synthetic_training.figures.results import read_results
 
 FOLDERS = sorted(
     f.parent for f in (Path(synthetic_training.__file__).parent / "checkpoints").glob("*/config.json")
@@ -30,3 +32,15 @@ def test_the_transformer_finds_numbers_in_books_of_the_benchmark() -> None:
     made = model.generate(**asked, max_new_tokens=12, do_sample=False)[:, asked.input_ids.shape[1] :]
     answers = [tokenizer.decode(ids) for ids in made]
     assert sum(a == f" {one['answer']}\n" for a, one in zip(answers, documents, strict=True)) >= 7
+
+
+@pytest.mark.parametrize(("name", "label"), [("transformer", "T_rope"), ("mamba", "mamba")])
+def test_the_pair_is_trained_as_its_sweep_and_at_the_best_rate_of_it(name: str, label: str) -> None:
+    package = Path(synthetic_training.__file__).parent
+    config = checked(read_settings(package / "configs" / f"pair_{name}.yaml"))
+    sweep = read_results(package / "figures" / "results" / "pair_learning_rates_paper.jsonl")
+    tried = [line for line in sweep if line["label"] == label]
+    assert config.lr == min(tried, key=lambda line: line["final_loss"])["config"]["lr"]
+    same = ("model", "model_args", "task", "mix", "rest", "context", "batch_size", "warmup", "weight_decay")
+    for line in tried:
+        assert {key: line["config"][key] for key in same} == {key: getattr(config, key) for key in same}

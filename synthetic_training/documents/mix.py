@@ -15,7 +15,7 @@ from dataset_builders import InputError
 from dataset_builders.strings import check_integer
 from synthetic_training.documents.rows import FIRST, PREDICTED, TOKEN, Mix, make_rows
 from synthetic_training.sampling import Packed
-from synthetic_training.sampling.packing import targets_of
+from synthetic_training.sampling.packing import rows_from, targets_of
 from synthetic_training.sampling.philox import Counter, check_seed
 
 POOL_ROWS = 16_384
@@ -75,15 +75,11 @@ class DocumentBatches:
         Raises:
             InputError: there are no such rows, or no such step.
         """
-        rows = self.rows - first_row if rows is None else rows
-        if first_row < 0 or rows < 1 or first_row + rows > self.rows:
-            raise InputError(
-                f"a batch has rows 0 to {self.rows - 1}; there are no {rows} from row {first_row} on"
-            )
+        numbers = rows_from(self._numbers, first_row, rows)
         if not isinstance(step, Tensor):
             check_integer("step", step, 0, 2**32 - 1)
         steps = self.pool_rows // self.rows
-        place = (step % steps) * self.rows + self._numbers[first_row : first_row + rows]
+        place = (step % steps) * self.rows + numbers
         chosen = self.order(step // steps)[place]
         codes = self._codes[chosen].long()
         tokens, first = codes & TOKEN, (codes & FIRST) > 0

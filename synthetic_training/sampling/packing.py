@@ -97,12 +97,7 @@ class PackedBatches:
         Raises:
             InputError: there are no such rows, or no such step.
         """
-        rows = self.rows - first_row if rows is None else rows
-        if first_row < 0 or rows < 1 or first_row + rows > self.rows:
-            raise InputError(
-                f"a batch has rows 0 to {self.rows - 1}; there are no {rows} from row {first_row} on"
-            )
-        numbers = self._numbers[first_row : first_row + rows]
+        numbers = rows_from(self._numbers, first_row, rows)
         counter = Counter(self.seed, self._purpose, numbers, step, self._blocks)
         drawn = sample_on_device(self.definition, self._examples, self._width, self._tries, counter)
         counts = token_counts(self.definition, drawn)
@@ -112,6 +107,24 @@ class PackedBatches:
         tokens, asked = spell(self.definition, drawn, which, offset)
         whole = ends <= self.context
         return Packed(tokens, targets_of(tokens, asked & whole.gather(1, which)), offset, whole.sum())
+
+
+def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
+    """The numbers of a batch's rows from one on.
+
+    Args:
+        numbers: (R,), of all its rows.
+        first_row: the first of the rows.
+        rows: how many; None for all from the first on.
+
+    Raises:
+        InputError: there are no such rows.
+    """
+    total = len(numbers)
+    rows = total - first_row if rows is None else rows
+    if first_row < 0 or rows < 1 or first_row + rows > total:
+        raise InputError(f"a batch has rows 0 to {total - 1}; there are no {rows} from row {first_row} on")
+    return numbers[first_row : first_row + rows]
 
 
 def check_context(definition: Definition, context: int) -> None:
