@@ -115,6 +115,7 @@ def _reproduce(
     models: tuple[str, ...] = (),
     out: Path = Path("reproduced"),
     resume: bool = False,
+    per_gpu: int = 1,
     revision: str | None = None,
 ) -> None:
     """Do the runs of a figure of the paper, and draw it.
@@ -126,13 +127,23 @@ def _reproduce(
         models: Labels of the runs that are wanted; none for all.
         out: Folder for the runs of all figures, and for the results.
         resume: Go on with what is in the folder; what is done is only drawn again.
+        per_gpu: Runs that share a GPU: one compiles or is tested while another trains.
         revision: Of this code, where git cannot tell.
     """
     from synthetic_training.figures.reproduce import reproduce
 
     # the runs under way are ended as for Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    made = reproduce(figure, scale, seeds=seeds, models=models, out=out, resume=resume, revision=revision)
+    made = reproduce(
+        figure,
+        scale,
+        seeds=seeds,
+        models=models,
+        out=out,
+        resume=resume,
+        per_gpu=per_gpu,
+        revision=revision,
+    )
     print("made: " + ", ".join(map(str, made)))
 
 

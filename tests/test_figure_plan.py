@@ -1,5 +1,6 @@
 """What the shipped figures are, which runs a figure has, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,6 +71,16 @@ def test_runs_are_in_the_order_of_the_file_and_named_after_what_they_train(tmp_p
     assert [r.name for r in runs_of(free)] == [r.name for r in runs_of(plain)]
 
 
+def test_a_model_of_the_list_can_have_settings_of_its_own(tmp_path: Path) -> None:
+    settings = {key: value for key, value in SETTINGS.items() if key not in ("model", "model_args", "lr")}
+    plain = runs_of(a_figure(tmp_path / "p.yaml", settings=settings, runs=["lstm", "T_rope"]))
+    other = runs_of(
+        a_figure(tmp_path / "o.yaml", settings=settings, runs=[{"lstm": {"steps": 77}}, "T_rope"])
+    )
+    assert plain[1] == other[1]
+    assert replace(plain[0].config, steps=77) == other[0].config and plain[0].config.steps != 77
+
+
 def test_a_setting_at_its_default_does_not_change_the_name() -> None:
     run = Run("a", None, 0, {}, TrainConfig())
     assert run.name == "a-44136fa355"  # of {}
@@ -96,6 +107,11 @@ def test_a_setting_at_its_default_does_not_change_the_name() -> None:
         ({"tests": [{"task": "copy", "lengths": [2], "m": 3}]}, "there is no setting 'm'"),
         ({"runs": ["T_ropee"]}, "scale small has no model 'T_ropee'; did you mean 'T_rope'?"),
         ({"runs": 1}, "runs = 1"),
+        ({"runs": [{"T_rope": 3}]}, "T_rope must have settings, not 3"),
+        (
+            {"runs": [{"T_rope": {"stepz": 3}}]},
+            "run T_rope: there is no setting 'stepz'; did you mean 'steps'?",
+        ),
     ],
 )
 def test_slips_in_a_figure_are_named(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
@@ -112,5 +128,7 @@ def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
         figure_path("efficency")
     with pytest.raises(InputError, match=r"'lstn' is none; did you mean 'lstm'\?"):
         runs_of(file, models=["lstn"])
+    with pytest.raises(InputError, match="per_gpu must be an integer of at least 1, not 0"):
+        reproduce(str(file), out=tmp_path / "out", per_gpu=0)
     with pytest.raises(InputError, match=r"has no scale 'paper' but small"):
         reproduce(str(file), "paper", out=tmp_path / "out")

@@ -209,15 +209,18 @@ def test_costs_beside_the_papers_trainer() -> None:
     known = {"mamba": Baseline(1000.0, 100), "T_rope": Baseline(500.0, 100)}
     lines = [on_gpu("T_rope", 100), on_gpu("T_rope", 100, 1), on_gpu("T_rope", 100), a_line("T_rope", 5)]
     lines += [on_gpu("mamba", 200), on_gpu("lstm", 100), on_gpu("T_rope", 10, 7)]
+    # two that shared a GPU took half of it each
+    lines += [{**on_gpu("mamba", 100, seed), "runs_per_gpu": 2} for seed in (1, 2)]
     found = {(c.model, c.parameters): c for c in costs(lines, known)}
     assert {key: (c.runs, c.gpu_hours, c.paper_hours) for key, c in found.items()} == {
         ("T_rope", 100): (2, 1.0, pytest.approx(4.0)),
         ("mamba", 200): (1, 0.5, pytest.approx(2.0)),
+        ("mamba", 100): (2, 0.5, pytest.approx(2.0)),
         ("T_rope", 10): (1, 0.5, None),
         ("lstm", 100): (1, 0.5, None),
     }
     text = table(list(found.values()))
-    assert ["all", "", "3", "10,800,000", "1.500", "6.000", "4.0x"] in rows_of(text)
+    assert ["all", "", "5", "18,000,000", "2.000", "8.000", "4.0x"] in rows_of(text)
     assert "mamba: tokens a second scaled by parameters, 2.00 times those measured." in text
     assert "T_rope: tokens" not in text
     assert table([]) == "None of these runs was on a GPU."

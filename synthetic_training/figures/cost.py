@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from dataset_builders import InputError
 from synthetic_training.figures.results import read_results
+from synthetic_training.figures.summary import hours_of
 from synthetic_training.run_log import Line, read_json
 
 SPEED = Path(__file__).parents[1] / "benchmarks" / "results" / "speed_h200.json"
@@ -91,12 +92,12 @@ def costs(lines: Iterable[Line], known: Mapping[str, Baseline]) -> list[Cost]:
 
 def _cost(model: str, parameters: int, lines: Sequence[Line], baseline: Baseline | None) -> Cost:
     tokens = sum(line["tokens"] for line in lines)
-    hours = sum(line["seconds"] for line in lines) / 3600
+    spent = sum(hours_of(line) for line in lines)
     scaled = parameters / baseline.parameters if baseline else None
     paper = None
     if baseline and scaled and 1 / _COMPARABLE <= scaled <= _COMPARABLE:
         paper = tokens * scaled / baseline.tokens_per_s / 3600
-    return Cost(model, parameters, len(lines), tokens, hours, paper, scaled)
+    return Cost(model, parameters, len(lines), tokens, spent, paper, scaled)
 
 
 def table(found: Sequence[Cost]) -> str:

@@ -13,7 +13,7 @@
           few: {vocabulary: 3}
           many: {vocabulary: 26}
         sweep: {lr: [3e-4, 1e-3]}                    # each run once with each value of each setting
-        runs: [T_rope, mamba]                        # of models.yaml at this scale, or one's own:
+        runs: [T_rope, {mamba: {steps: 9000}}]       # of models.yaml, also with changes; or one's own:
         # runs: {mine: {model: T_rope, lr: 1e-3, model_args: {hidden_size: 128}}}
         tests:                                       # what each trained model is asked
           - {task: copy, lengths: [20, 30, 60], num_examples: 500}
@@ -133,17 +133,23 @@ def read_figure(file: Path) -> Figure:
 
 
 def _with_models(content: Any, scale: str, source: str) -> Any:
-    """A scale's runs by label, where it lists labels of ``SIZED``."""
-    if not isinstance(content, dict) or not isinstance(labels := content.get("runs"), list):
+    """A scale's runs by label, where it lists labels of ``SIZED``, each alone or with what is changed."""
+    if not isinstance(content, dict) or not isinstance(listed := content.get("runs"), list):
         return content
     sized = read_settings(SIZED).get(scale, {})
-    for label in labels:
-        if label not in sized:
-            raise InputError(
-                f"{source}: scale {scale} has no model {label!r}{nearest(str(label), sized)}; give its "
-                "settings"
-            )
-    return {**content, "runs": {label: sized[label] for label in labels}}
+    runs: dict[str, Settings] = {}
+    for one in listed:
+        changes = one if isinstance(one, dict) else {one: {}}
+        for label, changed in changes.items():
+            if label not in sized:
+                raise InputError(
+                    f"{source}: scale {scale} has no model {label!r}{nearest(str(label), sized)}; give its "
+                    "settings"
+                )
+            if not isinstance(changed, dict):
+                raise InputError(f"{source}: {label} must have settings, not {changed!r}")
+            runs[label] = {**sized[label], **changed}
+    return {**content, "runs": runs}
 
 
 def _scale(content: Any, source: str) -> Scale:

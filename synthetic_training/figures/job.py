@@ -35,7 +35,7 @@ def main() -> None:
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         _train(job["config"], folder)
     tests = [score for test in job["tests"] for score in _test(folder, test, job["config"]["device"])]
-    line = {**trained(folder), "tests": tests}
+    line = {**trained(folder), "runs_per_gpu": job["per_gpu"], "tests": tests}
     line["git_revision"] = line["git_revision"] or job["revision"]
     write_json(Path(job["line"]), line)
 

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dataset_builders import InputError
+from dataset_builders.strings import check_integer
 from synthetic_training.config import as_json, nearest
 from synthetic_training.figures.draw import draw
 from synthetic_training.figures.figure_file import Scale, figure_path, read_figure
@@ -37,6 +38,7 @@ def reproduce(
     models: Sequence[str] = (),
     out: Path = Path("reproduced"),
     resume: bool = False,
+    per_gpu: int = 1,
     revision: str | None = None,
 ) -> list[Path]:
     """Do what is left of a figure.
@@ -48,15 +50,18 @@ def reproduce(
         models: labels of the runs that are wanted; none for all.
         out: folder for the runs of all figures and for the results.
         resume: go on with what is in ``out``.
+        per_gpu: runs that share a GPU, at least 1: one compiles or is tested while another trains.
         revision: of this code, where git cannot tell.
 
     Returns:
         The files that were made: results, plots and table.
 
     Raises:
-        InputError: the figure or a part of it is not there or cannot be run; ``out`` has results or
+        InputError: the figure or a part of it is not there or cannot be run; ``per_gpu`` is no such number;
+            ``out`` has results or
             unfinished runs of it, without ``resume``; or a run failed, and the others are done.
     """
+    check_integer("per_gpu", per_gpu, 1)
     file = figure_path(figure)
     content = read_figure(file)
     if scale not in content.scales:
@@ -86,7 +91,8 @@ def reproduce(
 
     with _only_one(where):
         left = [run for run in runs if run.key not in finished]
-        failures = _work(left, size, where, revision, show) if left else []
+        workers = _Workers(per_gpu, revision)
+        failures = _work(left, size, where, workers, show) if left else []
         made = show()
     if failures:
         raise InputError("; ".join(failures) + (f"; the others are in {where.results}" if made else ""))
@@ -113,6 +119,19 @@ class _Files:
         return self.out / f"{self.figure}_{self.scale}.{kind}"
 
 
+@dataclass(frozen=True)
+class _Workers:
+    """How runs are done.
+
+    Attributes:
+        per_gpu: runs that share a GPU.
+        revision: of this code, where git cannot tell.
+    """
+
+    per_gpu: int
+    revision: str | None
+
+
 def _refuse_begun(lines: Sequence[Line], runs: Sequence[Run], where: _Files) -> None:
     from synthetic_training.loop import MODEL
 
@@ -135,7 +154,7 @@ def _only_one(where: _Files) -> Iterator[None]:
 
 
 def _work(
-    runs: Sequence[Run], scale: Scale, where: _Files, revision: str | None, show: Callable[[], object]
+    runs: Sequence[Run], scale: Scale, where: _Files, workers: _Workers, show: Callable[[], object]
 ) -> list[str]:
     """Do the runs, add a line of results for each; a sentence of each that failed."""
     by_name = {run.name: run for run in runs}
@@ -159,20 +178,21 @@ def _work(
 
     gpu = any(run.config.device != "cpu" for run in runs)
     try:
-        run_jobs([_job(run, scale, where, revision) for run in runs], places(gpu), ended)
+        jobs = [_job(run, scale, where, workers) for run in runs]
+        run_jobs(jobs, places(gpu, workers.per_gpu), ended)
     finally:
         bar.close()
     return failures
 
 
-def _job(run: Run, scale: Scale, where: _Files, revision: str | None) -> Job:
+def _job(run: Run, scale: Scale, where: _Files, workers: _Workers) -> Job:
     folder = where.runs / run.name
     job = Job(run.name, [], folder.with_name(f"{run.name}.log"))
     content = {
         "config": as_json(run.config),
         "folder": str(folder),
         "tests": [asdict(test) for test in scale.tests],
-        "revision": revision,
+        **asdict(workers),
         "line": str(_result(job, where)),
     }
     command = [sys.executable, "-m", "synthetic_training.figures.job", json.dumps(content)]

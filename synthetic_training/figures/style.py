@@ -13,18 +13,20 @@ _STYLES = {
     "T_nope": ("#56B4E9", "s"),
     "T_alibi": ("#009E73", "^"),
     "T_hard_alibi": ("#332288", "D"),
+    "T_hard_alibi_isolated": ("#AA4499", "d"),
     "mamba": ("#D55E00", "v"),
     "lstm": ("#666666", "X"),
     "mamba2": ("#E69F00", "P"),
     "griffin": ("#CC79A7", "<"),
     "minimax": ("#882255", ">"),
 }
-_OTHERS = (("#999933", "h"), ("#AA4499", "p"), ("#44AA99", "d"))
+_OTHERS = (("#999933", "h"), ("#117733", "p"), ("#44AA99", "*"))
 _NAMES = {
     "T_rope": "Transformer: RoPE",
     "T_nope": "Transformer: NoPE",
     "T_alibi": "Transformer: ALiBi",
     "T_hard_alibi": "Transformer: Hard-ALiBi",
+    "T_hard_alibi_isolated": "Hard-ALiBi, examples apart",
     "mamba": "Mamba",
     "lstm": "LSTM",
     "mamba2": "Mamba-2",

@@ -11,7 +11,18 @@ from synthetic_training.run_log import Line
 
 Group = TypeVar("Group", bound=Hashable)
 
-ORDER = ("T_rope", "T_nope", "T_alibi", "T_hard_alibi", "mamba", "lstm", "mamba2", "griffin", "minimax")
+ORDER = (
+    "T_rope",
+    "T_nope",
+    "T_alibi",
+    "T_hard_alibi",
+    "T_hard_alibi_isolated",
+    "mamba",
+    "lstm",
+    "mamba2",
+    "griffin",
+    "minimax",
+)
 """In which models are shown; others follow by name."""
 
 
@@ -151,9 +162,15 @@ def best_rate(bands: Sequence[Band]) -> Band:
     return min(bands, key=lambda one: one.mean)
 
 
+def hours_of(line: Line) -> float:
+    """What a run took, and its part alone where runs shared a GPU."""
+    seconds: float = line["seconds"]
+    return seconds / line.get("runs_per_gpu", 1) / 3600
+
+
 def hours(lines: Iterable[Line]) -> dict[str, tuple[float, int]]:
     """Hours of training and number of runs on each machine; a run that stands there twice counts once."""
     took: dict[str, dict[str, float]] = {}
     for line in lines:
-        took.setdefault(line["machine"], {})[line["run"]] = line["seconds"] / 3600
+        took.setdefault(line["machine"], {})[line["run"]] = hours_of(line)
     return {machine: (sum(runs.values()), len(runs)) for machine, runs in took.items()}

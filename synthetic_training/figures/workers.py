@@ -21,18 +21,20 @@ class Job:
     log: Path
 
 
-def places(gpu: bool) -> list[dict[str, str]]:
+def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
     """The environment variables that give a process its own GPU, or its own core.
 
     Args:
         gpu: whether to use GPUs, where there are any.
+        per_gpu: processes that share a GPU, at least 1.
     """
     import torch
 
     if gpu and torch.cuda.is_available():
         allowed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         names = allowed.split(",") if allowed else [str(i) for i in range(torch.cuda.device_count())]
-        return [{"CUDA_VISIBLE_DEVICES": name} for name in names[: torch.cuda.device_count()]]
+        there = names[: torch.cuda.device_count()]
+        return [{"CUDA_VISIBLE_DEVICES": name} for name in there] * per_gpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return [{"OMP_NUM_THREADS": "1"}] * cores
 
