@@ -29,30 +29,7 @@ from synthetic_training.figures.summary import (
 )
 from synthetic_training.figures.tables import report
 from synthetic_training.run_log import read_json
-
-Line = dict[str, Any]
-
-
-def a_line(
-    label: str = "mamba", seed: int = 0, accuracies: tuple[float, ...] = (0.5,), **changes: Any
-) -> Line:
-    """A run that was evaluated at lengths 2 and 5 every 10 steps of 100 + ``seed`` examples."""
-    curve = [
-        {"step": 10 * i, "examples": i * (1000 + 10 * seed), "tokens": 7 * i, "length": length,
-         "string_accuracy": value if length == 5 else 0.123, "string_accuracy_stderr": 0.1,
-         "letter_accuracy": 1.0}
-        for i, value in enumerate(accuracies, 1)
-        for length in (2, 5)
-    ]  # fmt: skip
-    config = {"model": label, "lr": 1e-3, "max_length": 5, "device": "cpu"}
-    head: Line = {"figure": "f", "scale": "small", "label": label, "panel": None, "seed": seed, "sweep": {}}
-    numbers = {"parameters": 1000, "machine": "x86_64", "seconds": 1800.0, "tokens": 7, "final_loss": 0.25}
-    rest = {"run": f"{label}-{seed}", "config": config, "curve": curve, "tests": []}
-    return {**head, **numbers, **rest, **changes}
-
-
-def a_test(length: int, accuracy: float, task: str = "copy", n: int = 3) -> Line:
-    return {"task": task, "n": n, "length": length, "asked": 10, "string_accuracy": accuracy}
+from tests.figure_lines import Line, a_line, a_test, rows_of
 
 
 def rated(lr: float, loss: float | None, seed: int = 0) -> Line:
@@ -114,12 +91,6 @@ def test_bands_over_lengths_and_rates() -> None:
 def test_a_run_that_stands_there_twice_took_its_time_once() -> None:
     lines = [a_line(), a_line(), a_line(seed=1), a_line(seed=2, machine="NVIDIA H200", seconds=7200)]
     assert hours(lines) == {"x86_64": (1.0, 2), "NVIDIA H200": (2.0, 1)}
-
-
-def rows_of(text: str) -> list[list[str]]:
-    return [
-        [c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
-    ]
 
 
 def test_the_table_of_training_examples() -> None:

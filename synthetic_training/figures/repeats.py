@@ -1,0 +1,117 @@
+"""How much of a model's errors on long strings its errors at repeated n-grams account for.
+
+    python -m synthetic_training.figures.repeats length_generalization_paper.jsonl duplicates_paper.jsonl \\
+      --model T_hard_alibi
+
+A model that copies by looking n-grams up errs where one stands twice (arXiv 2402.01032, section 3.3, and the
+construction of Theorem 2.3). The figure ``duplicates`` measures how often, for n letters that stand twice. A
+uniform string of L of D letters has by chance about C(L - n + 1, 2) D^-n (1 - 1/D)^2 pairs of places at which
+the same n letters stand, and not the same n + 1. If each misleads the model as often as the one in
+``duplicates`` does, independently of the others, the string is right with probability
+exp(-sum of pairs times share of errors).
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean
+
+from dataset_builders import InputError
+from synthetic_training.figures.results import read_results
+from synthetic_training.run_log import Line
+
+LEAST = (4, 3, 2)
+"""Letters of the shortest repeats that are counted, a column of the table each."""
+
+
+def expected_repeats(length: int, n: int, letters: int) -> float:
+    """Expected pairs of places of a uniform string at which n letters, and no more, are the same."""
+    return math.comb(max(0, length - n + 1), 2) * letters**-n * (1 - 1 / letters) ** 2
+
+
+def errors_at_repeats(lines: Sequence[Line]) -> dict[int, float]:
+    """Share of strings that n letters standing twice make wrong, by n, seeds taken together.
+
+    Of the strings that are right without them; values of n between measured ones are interpolated.
+
+    Raises:
+        InputError: the lines have no such tests, or none without a repeat.
+    """
+    tests = [test for line in lines for test in line["tests"]]
+    plain = [t["string_accuracy"] for t in tests if t["task"] == "copy"]
+    tried = sorted({t["n"] for t in tests if t["task"] == "duplicate_ngram"})
+    if not tried or not plain or not mean(plain):
+        raise InputError("these results hold no strings with an n-gram twice, or no right ones without")
+    right = {
+        n: mean(t["string_accuracy"] for t in tests if t["task"] == "duplicate_ngram" and t["n"] == n)
+        for n in tried
+    }
+    found = {n: max(0.0, 1 - accuracy / mean(plain)) for n, accuracy in right.items()}
+    for low, high in pairwise(tried):
+        for n in range(low + 1, high):
+            found[n] = found[low] + (found[high] - found[low]) * (n - low) / (high - low)
+    return dict(sorted(found.items()))
+
+
+def accuracy_with_repeats(length: int, errors: Mapping[int, float], letters: int, least: int) -> float:
+    """Probability that no repeat of ``least`` letters or more makes a string of this length wrong."""
+    return math.exp(-sum(expected_repeats(length, n, letters) * e for n, e in errors.items() if n >= least))
+
+
+def table(lengths: Sequence[Line], duplicates: Sequence[Line], model: str) -> str:
+    """Accuracy by length as it was found, and as repeats alone would have it, as Markdown.
+
+    Raises:
+        InputError: one of the files has nothing of this model.
+    """
+    from tabulate import tabulate
+
+    mine = [[line for line in lines if line["label"] == model] for lines in (lengths, duplicates)]
+    for lines, given in zip(mine, (lengths, duplicates), strict=True):
+        if not lines:
+            known = ", ".join(sorted({line["label"] for line in given})) or "no model"
+            raise InputError(f"there are no results of {model!r} but of {known}")
+    errors = errors_at_repeats(mine[1])
+    letters = mine[0][0]["config"]["vocabulary"]
+    found: dict[int, list[float]] = {}
+    for test in (test for line in mine[0] for test in line["tests"] if test["task"] == "copy"):
+        found.setdefault(test["length"], []).append(test["string_accuracy"])
+    if not found:
+        raise InputError(f"the first file holds no accuracy of {model} by length")
+    rows = [
+        [
+            length,
+            f"{mean(values):.3f}",
+            *(f"{accuracy_with_repeats(length, errors, letters, least):.3f}" for least in LEAST),
+        ]
+        for length, values in sorted(found.items())
+    ]
+    headers = ["length", "found", *(f"repeats of {least} letters and more" for least in LEAST)]
+    shares = ", ".join(f"{share:.3f} for {n}" for n, share in errors.items())
+    return (
+        tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+        + f"\n\nShare of strings that a repeat makes wrong, by its letters: {shares}."
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table of a model."""
+    parser = argparse.ArgumentParser(prog="python -m synthetic_training.figures.repeats")
+    parser.add_argument("lengths", type=Path, help="results of length_generalization")
+    parser.add_argument("duplicates", type=Path, help="results of duplicates")
+    parser.add_argument("--model", default="T_hard_alibi", help="a label of both (T_hard_alibi)")
+    options = parser.parse_args(arguments)
+    try:
+        for file in (options.lengths, options.duplicates):
+            if not file.is_file():
+                raise InputError(f"{file}: no such file; name one that reproduce wrote")
+        print(table(read_results(options.lengths), read_results(options.duplicates), options.model))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

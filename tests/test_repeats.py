@@ -1,0 +1,90 @@
+"""Repeats of uniform strings against counting them, and what they make of measured errors."""
+
+import json
+import math
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from dataset_builders import InputError
+from synthetic_training.figures.repeats import (
+    accuracy_with_repeats,
+    errors_at_repeats,
+    expected_repeats,
+    main,
+    table,
+)
+from tests.figure_lines import Line, a_line, a_test, rows_of
+
+
+def repeats(string: str, n: int) -> int:
+    """Pairs of places at which the same n letters stand, and not the same n + 1."""
+    found = 0
+    for i in range(len(string)):
+        for j in range(i + 1, len(string) - n + 1):
+            same = string[i : i + n] == string[j : j + n]
+            before = i > 0 and string[i - 1] == string[j - 1]
+            after = j + n < len(string) and string[i + n] == string[j + n]
+            found += same and not before and not after
+    return found
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_expected_repeats_are_those_of_random_strings(n: int) -> None:
+    rng, letters, length = Random(n), "abcdef", 150
+    counts = [repeats("".join(rng.choice(letters) for _ in range(length)), n) for _ in range(60)]
+    mean = sum(counts) / len(counts)
+    error = (sum((c - mean) ** 2 for c in counts) / len(counts) / (len(counts) - 1)) ** 0.5
+    expected = expected_repeats(length, n, len(letters))
+    # the ends of a string, which the formula takes for its middle, have 2% of the places
+    assert abs(mean - expected) < 4 * error + 0.02 * expected
+    assert expected_repeats(n, n, 6) == 0
+
+
+def duplicates(accuracies: dict[int, float], plain: float = 0.9, seed: int = 0) -> Line:
+    tests = [a_test(50, plain), *(a_test(50, a, "duplicate_ngram", n) for n, a in accuracies.items())]
+    return {**a_line("T_hard_alibi", seed), "tests": tests}
+
+
+def test_errors_are_those_beyond_plain_copying_and_interpolated() -> None:
+    lines = [duplicates({1: 0.95, 3: 0.81, 5: 0.45}), duplicates({1: 0.95, 3: 0.63, 5: 0.45}, seed=1)]
+    errors = errors_at_repeats(lines)
+    assert errors == pytest.approx({1: 0.0, 2: 0.1, 3: 0.2, 4: 0.35, 5: 0.5})
+    for bad in ([a_line("T_hard_alibi")], [duplicates({1: 0.5}, plain=0.0)]):
+        with pytest.raises(InputError, match="no strings with an n-gram twice, or no right ones without"):
+            errors_at_repeats(bad)
+
+
+def test_accuracy_is_that_of_independent_repeats() -> None:
+    errors = {2: 0.1, 3: 0.5}
+    both = accuracy_with_repeats(100, errors, 26, 2)
+    assert both == pytest.approx(
+        math.exp(-0.1 * expected_repeats(100, 2, 26) - 0.5 * expected_repeats(100, 3, 26))
+    )
+    assert both < accuracy_with_repeats(100, errors, 26, 3) < accuracy_with_repeats(100, errors, 26, 4) == 1
+    assert accuracy_with_repeats(200, errors, 26, 2) < both
+
+
+def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lengths = {
+        **a_line("T_hard_alibi"),
+        "config": {**a_line()["config"], "vocabulary": 26},
+        "tests": [a_test(300, 0.5), a_test(20, 0.5)],
+    }
+    lines = [duplicates({3: 0.45})]
+    expected = f"{math.exp(-0.5 * expected_repeats(300, 3, 26)):.3f}"
+    found = rows_of(table([lengths], lines, "T_hard_alibi"))
+    assert ["300", "0.500", "1.000", expected, expected] in found
+    files = []
+    for name, line in (("lengths", lengths), ("duplicates", lines[0])):
+        files.append(tmp_path / f"{name}.jsonl")
+        files[-1].write_text(json.dumps(line) + "\n")
+    main([str(file) for file in files])
+    assert (
+        "Share of strings that a repeat makes wrong, by its letters: 0.500 for 3." in capsys.readouterr().out
+    )
+    with pytest.raises(SystemExit, match=r"error: there are no results of 'lstm' but of T_hard_alibi"):
+        main([*map(str, files), "--model", "lstm"])
+    with pytest.raises(SystemExit, match=r"error: .*none: no such file; name one that reproduce wrote"):
+        main([str(files[0]), str(tmp_path / "none")])
