@@ -128,7 +128,7 @@ def _reproduce(
         out: Folder for the runs of all figures, and for the results.
         resume: Go on with what is in the folder; what is done is only drawn again.
         per_gpu: Runs that share a GPU: one compiles or is tested while another trains.
-        revision: Of this code, where git cannot tell.
+        revision: Of this code, in place of what git says, as for a copy without its history.
     """
     from synthetic_training.figures.reproduce import reproduce
 

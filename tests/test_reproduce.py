@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from filelock import FileLock
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
 from synthetic_training.figures.reproduce import reproduce
-from synthetic_training.figures.workers import Job, last_line, run_jobs
+from synthetic_training.figures.workers import Job, last_line, places, run_jobs
 from synthetic_training.run_log import read_metrics
 from tests.tiny_figure import LSTM, a_figure, runs_of
 from tests.tiny_run import SETTINGS
@@ -75,6 +76,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     assert (folder / "model").is_dir() and not (folder / "checkpoints").exists()
 
     (line,) = read_metrics(out / "one_small.jsonl")
+    assert line["git_revision"] == "abc" and line["runs_per_gpu"] == 1
     assert {k: line[k] for k in ("figure", "scale", "label", "panel", "seed", "sweep", "run")} == {
         "figure": "one", "scale": "small", "label": "lstm", "panel": None, "seed": 3, "sweep": {},
         "run": run.name,
@@ -121,6 +123,17 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     )
     with pytest.raises(InputError, match=r"with other tests"):
         reproduce(str(retested), out=out, resume=True)
+
+
+def test_each_gpu_is_a_place_or_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in places(True)] == ["0", "1"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in places(True, 2)] == ["0", "1", "0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in places(True)] == ["5", "3"]
+    assert all("CUDA_VISIBLE_DEVICES" not in place for place in places(False, 2))
 
 
 def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def draw(figure: Figure, lines: Sequence[Line], files: Sequence[Path]) -> None:
     by_n = figure.x == "length" and _one_length(lines)
     facets = _facets(figure, lines, list(scale.panels) if scale else [])
     with mpl.rc_context(LOOK):
-        width = 4.6 if len(facets) == 1 else 1.6 + 2.4 * len(facets)
+        each = 3.0 if figure.x == "lr" else 2.4
+        width = 4.6 if len(facets) == 1 else 1.6 + each * len(facets)
         canvas = Canvas(figsize=(width, 3.0), layout="constrained")
         row = canvas.subplots(1, len(facets), sharey=True, squeeze=False)[0]
         for axes, (title, part) in zip(row, facets, strict=True):
@@ -145,8 +146,8 @@ def _rates(axes: "Axes", lines: Sequence[Line]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     _ticks(axes, sorted({line["config"]["lr"] for line in lines}))
-    axes.set_xlabel("learning rate (ringed: lowest loss)")
-    axes.set_ylabel("training loss at the end")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("training loss at the end (ringed: lowest)")
 
 
 _X: dict[str, Callable[["Axes", Sequence[Line]], None]] = {
@@ -196,4 +197,11 @@ def _ticks(axes: "Axes", values: Sequence[float]) -> None:
             shown.append(value)
     axes.xaxis.set_major_locator(FixedLocator(list(values)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{v:g}" if v in shown else "" for v in values]))
+    numbers = [_number(v) if v in shown else "" for v in values]
+    axes.xaxis.set_major_formatter(FixedFormatter(numbers))
+
+
+def _number(value: float) -> str:
+    """A rate as short as it can be: 0.0005 is 5e-4."""
+    digits, exponent = f"{value:e}".split("e")
+    return f"{value:g}" if value >= 1 else min(f"{value:g}", f"{float(digits):g}e{int(exponent)}", key=len)

@@ -36,7 +36,7 @@ def main() -> None:
         _train(job["config"], folder)
     tests = [score for test in job["tests"] for score in _test(folder, test, job["config"]["device"])]
     line = {**trained(folder), "runs_per_gpu": job["per_gpu"], "tests": tests}
-    line["git_revision"] = line["git_revision"] or job["revision"]
+    line["git_revision"] = job["revision"] or line["git_revision"]
     write_json(Path(job["line"]), line)
 
 

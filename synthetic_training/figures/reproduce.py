@@ -51,7 +51,7 @@ def reproduce(
         out: folder for the runs of all figures and for the results.
         resume: go on with what is in ``out``.
         per_gpu: runs that share a GPU, at least 1: one compiles or is tested while another trains.
-        revision: of this code, where git cannot tell.
+        revision: of this code, in place of what git says, as in a copy without its history.
 
     Returns:
         The files that were made: results, plots and table.
@@ -125,7 +125,7 @@ class _Workers:
 
     Attributes:
         per_gpu: runs that share a GPU.
-        revision: of this code, where git cannot tell.
+        revision: of this code, in place of what git says, as in a copy without its history.
     """
 
     per_gpu: int
