@@ -8,12 +8,16 @@ import pytest
 
 from dataset_builders import InputError
 from synthetic_training.config import FREE, TrainConfig
-from synthetic_training.figures.figure_file import figure_path, read_figure, shipped
-from synthetic_training.figures.plan import Run, plan
+from synthetic_training.figures.figure_file import SHIPPED, figure_path, read_figure, shipped
+from synthetic_training.figures.plan import Run, key_of, plan
 from synthetic_training.figures.reproduce import reproduce
+from synthetic_training.figures.results import done, read_results
 from synthetic_training.registry import build_model
 from tests.tiny_figure import a_figure, runs_of
 from tests.tiny_run import SETTINGS
+
+RESULTS = SHIPPED.parent / "results"
+COMMITTED = [f for f in sorted(RESULTS.glob("*.jsonl")) if f.stem.rsplit("_", 1)[0] in shipped()]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,16 @@ def test_duplicates_shares_its_runs_with_length_generalization() -> None:
             for name in ("duplicates", "length_generalization")
         )
         assert one < other
+
+
+@pytest.mark.parametrize("file", COMMITTED, ids=lambda file: file.stem)
+def test_committed_results_are_of_the_settings_that_ship(file: Path) -> None:
+    name, scale = file.stem.rsplit("_", 1)
+    size = read_figure(shipped()[name]).scales[scale]  # type: ignore[index]
+    lines = read_results(file)
+    runs = plan(size, name, seeds=sorted({line["seed"] for line in lines}))
+    assert {run.key for run in runs} >= {key_of(line) for line in lines}
+    assert len(done(lines, runs, size.tests, file)) == len(lines)
 
 
 def test_runs_are_in_the_order_of_the_file_and_named_after_what_they_train(tmp_path: Path) -> None:
