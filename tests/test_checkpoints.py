@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -22,8 +23,12 @@ FOLDERS = sorted(
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_shipped_model_is_stock_and_small(folder: Path) -> None:
     assert (folder / "model.safetensors").stat().st_size <= 6_000_000
-    assert {f.suffix for f in folder.iterdir()} <= {".json", ".jsonl", ".safetensors"}
+    assert {f.suffix for f in folder.iterdir()} <= {".json", ".jsonl", ".md", ".safetensors"}
     assert "auto_map" not in (folder / "config.json").read_text()
+    card = ModelCard.load(folder / "README.md")
+    assert (card.data.license, card.data.library_name) == ("apache-2.0", "transformers")
+    for part in ("## Data", "## Training", "## Scores", "## What it is not for"):
+        assert part in card.text
 
 
 @torch.no_grad()

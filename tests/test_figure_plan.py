@@ -93,6 +93,9 @@ def test_a_model_of_the_list_can_have_settings_of_its_own(tmp_path: Path) -> Non
     )
     assert plain[1] == other[1]
     assert replace(plain[0].config, steps=77) == other[0].config and plain[0].config.steps != 77
+    wider = {"lstm": {"model_args": {"hidden_size": 64}}}
+    (run,) = runs_of(a_figure(tmp_path / "w.yaml", settings=settings, runs=[wider]))
+    assert run.config.model_args == {**plain[0].config.model_args, "hidden_size": 64}
 
 
 def test_a_setting_at_its_default_does_not_change_the_name() -> None:
@@ -121,6 +124,8 @@ def test_a_setting_at_its_default_does_not_change_the_name() -> None:
         ({"tests": [{"task": "copy", "lengths": [2], "m": 3}]}, "there is no setting 'm'"),
         ({"runs": ["T_ropee"]}, "scale small has no model 'T_ropee'; did you mean 'T_rope'?"),
         ({"runs": 1}, "runs = 1"),
+        ({"runs": [["lstm"]]}, "scale small has no model"),
+        ({"runs": ["lstm", {"lstm": {"steps": 3}}]}, "scale small lists lstm twice"),
         ({"runs": [{"T_rope": 3}]}, "T_rope must have settings, not 3"),
         (
             {"runs": [{"T_rope": {"stepz": 3}}]},

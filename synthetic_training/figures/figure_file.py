@@ -139,7 +139,7 @@ def _with_models(content: Any, scale: str, source: str) -> Any:
     sized = read_settings(SIZED).get(scale, {})
     runs: dict[str, Settings] = {}
     for one in listed:
-        changes = one if isinstance(one, dict) else {one: {}}
+        changes = one if isinstance(one, dict) else {str(one): {}}
         for label, changed in changes.items():
             if label not in sized:
                 raise InputError(
@@ -148,7 +148,11 @@ def _with_models(content: Any, scale: str, source: str) -> Any:
                 )
             if not isinstance(changed, dict):
                 raise InputError(f"{source}: {label} must have settings, not {changed!r}")
+            if label in runs:
+                raise InputError(f"{source}: scale {scale} lists {label} twice; give one a name of its own")
             runs[label] = {**sized[label], **changed}
+            if isinstance(sizes := changed.get("model_args"), dict):
+                runs[label]["model_args"] = {**sized[label].get("model_args", {}), **sizes}
     return {**content, "runs": runs}
 
 
