@@ -73,6 +73,9 @@ def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
         "tests": [a_test(300, 0.5), a_test(20, 0.5)],
     }
     lines = [duplicates({3: 0.45})]
+    assert "Repeats in a string of 300 letters, by theirs: 2.33 of 3." in table(
+        [lengths], lines, "T_hard_alibi"
+    )
     expected = f"{math.exp(-0.5 * expected_repeats(300, 3, 26)):.3f}"
     found = rows_of(table([lengths], lines, "T_hard_alibi"))
     assert ["300", "0.500", "1.000", expected, expected] in found

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
+from synthetic_training.figures import reproduce as reproduce_module
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.workers import Job, last_line, places, run_jobs
 from synthetic_training.run_log import read_metrics
@@ -76,7 +77,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     assert (folder / "model").is_dir() and not (folder / "checkpoints").exists()
 
     (line,) = read_metrics(out / "one_small.jsonl")
-    assert line["git_revision"] == "abc" and line["runs_per_gpu"] == 1
+    assert line["git_revision"] == "abc" and "runs_per_gpu" not in line
     assert {k: line[k] for k in ("figure", "scale", "label", "panel", "seed", "sweep", "run")} == {
         "figure": "one", "scale": "small", "label": "lstm", "panel": None, "seed": 3, "sweep": {},
         "run": run.name,
@@ -134,6 +135,20 @@ def test_each_gpu_is_a_place_or_several(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
     assert [place["CUDA_VISIBLE_DEVICES"] for place in places(True)] == ["5", "3"]
     assert all("CUDA_VISIBLE_DEVICES" not in place for place in places(False, 2))
+
+
+def test_runs_that_share_a_gpu_get_places_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def run_none(jobs: list[Job], at: object, ended: object) -> None:
+        asked.extend([at, *(json.loads(job.command[-1])["per_gpu"] for job in jobs)])
+
+    monkeypatch.setattr(reproduce_module, "run_jobs", run_none)
+    monkeypatch.setattr(reproduce_module, "places", lambda gpu, per_gpu: (gpu, per_gpu))
+    settings = {**SETTINGS, "device": "auto"}
+    file = a_figure(tmp_path / "one.yaml", settings=settings, runs={"lstm": LSTM})
+    reproduce(str(file), out=tmp_path / "out", per_gpu=3)
+    assert asked == [(True, 3), 3]
 
 
 def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ def main() -> None:
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         _train(job["config"], folder)
     tests = [score for test in job["tests"] for score in _test(folder, test, job["config"]["device"])]
-    line = {**trained(folder), "runs_per_gpu": job["per_gpu"], "tests": tests}
+    line = {**trained(folder), "tests": tests}
+    if line["config"]["device"] != "cpu":
+        line["runs_per_gpu"] = job["per_gpu"]
     line["git_revision"] = job["revision"] or line["git_revision"]
     write_json(Path(job["line"]), line)
 

@@ -91,9 +91,13 @@ def table(lengths: Sequence[Line], duplicates: Sequence[Line], model: str) -> st
     ]
     headers = ["length", "found", *(f"repeats of {least} letters and more" for least in LEAST)]
     shares = ", ".join(f"{share:.3f} for {n}" for n, share in errors.items())
-    return (
-        tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-        + f"\n\nShare of strings that a repeat makes wrong, by its letters: {shares}."
+    counts = ", ".join(f"{expected_repeats(max(found), n, letters):,.3g} of {n}" for n in errors)
+    return "\n\n".join(
+        [
+            tabulate(rows, headers, tablefmt="github", disable_numparse=True),
+            f"Share of strings that a repeat makes wrong, by its letters: {shares}.",
+            f"Repeats in a string of {max(found)} letters, by theirs: {counts}.",
+        ]
     )
 
 
