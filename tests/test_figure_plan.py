@@ -13,7 +13,7 @@ from synthetic_training.figures.plan import Run, key_of, plan
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.results import done, read_results
 from synthetic_training.registry import build_model
-from tests.tiny_figure import a_figure, runs_of
+from tests.tiny_figure import LSTM, SMALL, a_figure, runs_of
 from tests.tiny_run import SETTINGS
 
 RESULTS = SHIPPED.parent / "results"
@@ -110,6 +110,20 @@ def test_a_model_of_the_list_can_have_settings_of_its_own(tmp_path: Path) -> Non
     assert run.config.model_args == {**plain[0].config.model_args, "hidden_size": 64}
 
 
+def test_a_size_of_the_model_can_be_swept(tmp_path: Path) -> None:
+    name = "model_args.hidden_size"
+    file = a_figure(tmp_path / "f.yaml", x=name, sweep={name: [16, 32], "lr": [1e-3]}, runs={"lstm": LSTM})
+    runs = runs_of(file)
+    assert [r.sweep for r in runs] == [{name: 16, "lr": 1e-3}, {name: 32, "lr": 1e-3}]
+    assert [r.config.model_args for r in runs] == [
+        {"num_hidden_layers": 1, "hidden_size": size} for size in (16, 32)
+    ]
+    assert str(runs[0]) == "lstm, seed 3, model_args.hidden_size 16, lr 0.001"
+    # the same run, written without a sweep
+    plain = a_figure(tmp_path / "p.yaml", settings={**SMALL, "lr": 1e-3}, runs={"lstm": LSTM})
+    assert runs_of(plain)[0].name == runs[0].name
+
+
 def test_a_setting_at_its_default_does_not_change_the_name() -> None:
     run = Run("a", None, 0, {}, TrainConfig())
     assert run.name == "a-44136fa355"  # of {}
@@ -151,6 +165,16 @@ def test_slips_in_a_figure_are_named(tmp_path: Path, changes: dict[str, Any], se
         reproduce(str(file), out=tmp_path / "out")
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_axis_must_be_there_to_draw(tmp_path: Path) -> None:
+    file = a_figure(tmp_path / "f.yaml", x="lrr", sweep={"lr": [1e-3]})
+    with pytest.raises(InputError, match=r"x = 'lrr' is none of examples, length, lr; each scale must sweep"):
+        read_figure(file)
+    with pytest.raises(InputError, match=r"x = 'lr' is none of examples, length;"):
+        read_figure(a_figure(file, x="lr"))
+    with pytest.raises(InputError, match=r"there is no setting 'model_arg.hidden_size'"):
+        runs_of(a_figure(file, sweep={"model_arg.hidden_size": [16]}))
 
 
 def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:

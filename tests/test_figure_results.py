@@ -15,15 +15,15 @@ from synthetic_training.figures.figure_file import Figure, Scale
 from synthetic_training.figures.results import append_result, read_results
 from synthetic_training.figures.summary import (
     Band,
-    best_rate,
     by_key,
     by_length,
-    by_rate,
+    by_swept,
     examples_until,
     final_loss,
     grouped,
     hours,
     label_of,
+    lowest,
     mean_curve,
     panels_of,
 )
@@ -83,9 +83,9 @@ def test_bands_over_lengths_and_rates() -> None:
     lines = [a_line(seed=seed, tests=[a_test(4, 1.0), *tests]) for seed, tests in enumerate(twice)]
     assert by_key(lines) == [Band(1, 0.5, 0.25, 0.75), Band(2, 0.5, 0.25, 0.75)]
     lines = [rated(1e-2, 0.5), rated(1e-3, 0.1), rated(1e-3, 0.3, 1), rated(1e-1, None)]
-    bands = by_rate(lines, final_loss)
+    bands = by_swept(lines, "lr", final_loss)
     assert plain(bands) == [(1e-3, 0.2, 0.1, 0.3), (1e-2, 0.5, 0.5, 0.5)]
-    assert best_rate(bands).x == 1e-3
+    assert lowest(bands).x == 1e-3
 
 
 def test_a_run_that_stands_there_twice_took_its_time_once() -> None:
@@ -136,6 +136,13 @@ def test_the_tables_of_learning_rates_and_panels() -> None:
         ["model", "0.001", "0.01"], *rows_of(text)[5:6],
         ["mamba", "0.500", "0.500"], ["lstm", "0.500", ""],
     ]  # fmt: skip
+    wide = [
+        {**a_line("mamba", final_loss=loss), "sweep": {"model_args.std": std}}
+        for std, loss in ((2, 0.5), (1, 0.7))
+    ]
+    text = report(a_figure("model_args.std"), wide)
+    assert rows_of(text)[::2][:2] == [["model", "1", "2", "lowest at"], ["mamba", "0.7000", "0.5000", "2"]]
+    assert "Training loss at the end, by std:" in text
     panels = [a_line(panel="b"), a_line(panel="a", seed=1)]
     text = report(a_figure("examples", panels={"b": {}, "a": {}}), panels)
     assert text.index("## b") < text.index("## a") and len(rows_of(text)) == 6

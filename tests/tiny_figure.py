@@ -11,18 +11,20 @@ from tests.tiny_run import SETTINGS
 
 HARD, LSTM = {"model_args": SETTINGS["model_args"]}, {"model": "lstm", "model_args": {"hidden_size": 16}}
 
+SMALL = {**SETTINGS, "model_args": {"num_hidden_layers": 1}}
 
-def a_figure(file: Path, **changes: Any) -> Path:
-    """A figure of two runs of a second."""
+
+def a_figure(file: Path, x: str = "examples", **changes: Any) -> Path:
+    """A figure of two runs of a second; ``changes`` are of its scale."""
     small = {
         "seeds": [3],
-        "settings": {**SETTINGS, "model_args": {"num_hidden_layers": 1}},
+        "settings": SMALL,
         "runs": {"T_hard_alibi": HARD, "lstm": LSTM},
         "tests": [{"task": "copy", "lengths": [2, 7], "num_examples": 20}],
     }
     content = {
         "title": "Tiny",
-        "x": "examples",
+        "x": x,
         "paper": "Nothing.",
         "scales": {"small": {**small, **changes}},
     }

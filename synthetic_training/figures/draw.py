@@ -4,19 +4,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthetic_training.figures.figure_file import Figure
-from synthetic_training.figures.style import DASHES, LOOK, Style, shown, spoken, style_of, styles_of_tests
+from synthetic_training.figures.figure_file import MEASURED, Figure
+from synthetic_training.figures.style import (
+    DASHES,
+    LOOK,
+    Style,
+    setting,
+    shown,
+    spoken,
+    style_of,
+    styles_of_tests,
+)
 from synthetic_training.figures.summary import (
     Band,
-    best_rate,
     by_key,
     by_length,
-    by_rate,
+    by_swept,
     by_test,
     final_loss,
     grouped,
     label_of,
     last_length,
+    lowest,
     mean_curve,
     panels_of,
 )
@@ -46,13 +55,18 @@ def draw(figure: Figure, lines: Sequence[Line], files: Sequence[Path]) -> None:
     by_n = figure.x == "length" and _one_length(lines)
     facets = _facets(figure, lines, list(scale.panels) if scale else [])
     with mpl.rc_context(LOOK):
-        each = 3.0 if figure.x == "lr" else 2.4
+        each = 2.4 if figure.x in MEASURED else 3.0
         width = 4.6 if len(facets) == 1 else 1.6 + each * len(facets)
         canvas = Canvas(figsize=(width, 3.0), layout="constrained")
         row = canvas.subplots(1, len(facets), sharey=True, squeeze=False)[0]
         for axes, (title, part) in zip(row, facets, strict=True):
             axes.grid(True)
-            (_keys if by_n else _X[figure.x])(axes, part)
+            if by_n:
+                _keys(axes, part)
+            elif figure.x in _X:
+                _X[figure.x](axes, part)
+            else:
+                _swept(axes, part, figure.x)
             axes.set_title(title if len(facets) > 1 else figure.title)
             if axes is not row[0]:
                 axes.set_ylabel("")
@@ -135,25 +149,24 @@ def _keys(axes: "Axes", lines: Sequence[Line]) -> None:
     axes.set_ylim(-0.03, 1.03)
 
 
-def _rates(axes: "Axes", lines: Sequence[Line]) -> None:
+def _swept(axes: "Axes", lines: Sequence[Line], name: str) -> None:
     for label, own in grouped(lines, lambda line: line["label"]).items():
-        style, bands = style_of(label, lines), by_rate(own, final_loss)
+        style, bands = style_of(label, lines), by_swept(own, name, final_loss)
         if not bands:
             continue
         _line(axes, bands, style)
-        best = best_rate(bands)
+        best = lowest(bands)
         axes.plot(best.x, best.mean, "o", ms=10, mfc="none", mec=style["color"], mew=1.2)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _ticks(axes, sorted({line["config"]["lr"] for line in lines}))
-    axes.set_xlabel("learning rate")
+    _ticks(axes, sorted({line["sweep"][name] for line in lines}))
+    axes.set_xlabel(setting(name))
     axes.set_ylabel("training loss at the end (ringed: lowest)")
 
 
 _X: dict[str, Callable[["Axes", Sequence[Line]], None]] = {
     "examples": _examples,
     "length": _lengths,
-    "lr": _rates,
 }
 
 

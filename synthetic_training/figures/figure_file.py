@@ -3,7 +3,7 @@
 ::
 
     title: Training efficiency
-    x: examples                # what the horizontal axis is: examples, length or lr
+    x: examples                # what the horizontal axis is: examples, length, or a setting that is swept
     paper: What the paper found.
     scales:
       small:
@@ -12,7 +12,7 @@
         panels:                                      # each run once in each, with these settings
           few: {vocabulary: 3}
           many: {vocabulary: 26}
-        sweep: {lr: [3e-4, 1e-3]}                    # each run once with each value of each setting
+        sweep: {lr: [3e-4, 1e-3]}                    # each run once with each value; of model_args.NAME too
         runs: [T_rope, {mamba: {steps: 9000}}]       # of models.yaml, also with changes; or one's own:
         # runs: {mine: {model: T_rope, lr: 1e-3, model_args: {hidden_size: 128}}}
         tests:                                       # what each trained model is asked
@@ -39,6 +39,9 @@ SIZED = Path(__file__).parent / "models.yaml"
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 Settings = dict[str, Any]
 Kind = TypeVar("Kind")
+
+MEASURED = ("examples", "length")
+"""Horizontal axes that are no setting."""
 
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -84,13 +87,14 @@ class Figure:
 
     Attributes:
         title: a few words.
-        x: what the horizontal axis is: training examples, length of the strings asked, or learning rate.
+        x: what the horizontal axis is: ``examples`` trained on, ``length`` of the strings asked, or a setting
+            that every scale sweeps, such as ``lr``.
         paper: what the paper found.
         scales: ``small`` for a CPU, ``paper`` for its sizes.
     """
 
     title: str
-    x: Literal["examples", "length", "lr"]
+    x: str
     paper: str
     scales: Annotated[dict[Literal["small", "paper"], Scale], MinLen(1)]
 
@@ -129,7 +133,18 @@ def read_figure(file: Path) -> Figure:
             name: _scale(_with_models(scale, name, str(file)), f"{file}: scale {name}")
             for name, scale in scales.items()
         }
-    return _checked(Figure, content, str(file))
+    figure = _checked(Figure, content, str(file))
+    swept = [name for name in next(iter(figure.scales.values())).sweep if _swept_by_all(figure, name)]
+    if figure.x not in (known := [*MEASURED, *swept]):
+        raise InputError(
+            f"{file}: x = {figure.x!r} is none of {', '.join(known)}; each scale must sweep a setting to "
+            "have it there"
+        )
+    return figure
+
+
+def _swept_by_all(figure: Figure, name: str) -> bool:
+    return all(name in scale.sweep for scale in figure.scales.values())
 
 
 def _with_models(content: Any, scale: str, source: str) -> Any:

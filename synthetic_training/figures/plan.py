@@ -16,6 +16,9 @@ Key = tuple[str, str | None, int, str]
 """What a run of one figure is told from the others by: label, panel, seed and sweep values."""
 
 
+_SIZE = "model_args."
+
+
 @dataclass(frozen=True)
 class Run:
     """A training run.
@@ -88,7 +91,7 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
     grid = [dict(zip(scale.sweep, values, strict=True)) for values in itertools.product(*_values(scale))]
     runs: dict[str, Run] = {}
     for seed, panel, label, sweep in itertools.product(seeds or scale.seeds, panels, labels, grid):
-        parts = (scale.settings, panels[panel], scale.runs[label], sweep)
+        parts = (scale.settings, panels[panel], scale.runs[label], _nested(sweep))
         run = _run(label, panel, seed, sweep, parts, source)
         if run.name in runs:
             raise InputError(f"{source}: ({run}) is the same run as ({runs[run.name]})")
@@ -117,7 +120,17 @@ def _run(
         check_run(config)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    return Run(label, panel, seed, {name: getattr(config, name) for name in sweep}, config)
+    return Run(label, panel, seed, {name: _value(config, name) for name in sweep}, config)
+
+
+def _nested(sweep: Settings) -> Settings:
+    """Settings of a sweep's values, of which those of the model have ``model_args.`` before their names."""
+    sizes = {name.removeprefix(_SIZE): v for name, v in sweep.items() if name.startswith(_SIZE)}
+    return {name: v for name, v in sweep.items() if not name.startswith(_SIZE)} | {"model_args": sizes}
+
+
+def _value(config: TrainConfig, name: str) -> Any:
+    return config.model_args[name.removeprefix(_SIZE)] if name.startswith(_SIZE) else getattr(config, name)
 
 
 def _sizes(part: Settings) -> Settings:

@@ -82,6 +82,11 @@ def shown(name: str) -> str:
     return _NAMES.get(label, label) + comma + rest
 
 
+def setting(name: str) -> str:
+    """A setting that is swept, in words."""
+    return "learning rate" if name == "lr" else name.removeprefix("model_args.").replace("_", " ")
+
+
 def spoken(name: str) -> str:
     """A task's name in words."""
     return name.replace("_", " ").replace("ngram", "n-gram")

@@ -140,12 +140,12 @@ def by_key(lines: Sequence[Line]) -> list[Band]:
     return [band(n, [score["string_accuracy"] for score in scores if score["n"] == n]) for n in keys]
 
 
-def by_rate(lines: Sequence[Line], value: Callable[[Line], float]) -> list[Band]:
-    """A number of each run against its learning rate, over seeds; runs without the number left out."""
-    rates = sorted({line["config"]["lr"] for line in lines})
-    found = [(rate, [value(line) for line in lines if line["config"]["lr"] == rate]) for rate in rates]
-    kept = [(rate, [v for v in values if not isnan(v)]) for rate, values in found]
-    return [band(rate, values) for rate, values in kept if values]
+def by_swept(lines: Sequence[Line], name: str, value: Callable[[Line], float]) -> list[Band]:
+    """A number of each run against a setting that was swept, over seeds; runs without the number left out."""
+    places = sorted({line["sweep"][name] for line in lines})
+    found = [(x, [value(line) for line in lines if line["sweep"][name] == x]) for x in places]
+    kept = [(x, [v for v in values if not isnan(v)]) for x, values in found]
+    return [band(x, values) for x, values in kept if values]
 
 
 def final_loss(line: Line) -> float:
@@ -157,8 +157,8 @@ def final_accuracy(line: Line) -> float:
     return float(line["curve"][-1]["string_accuracy"])
 
 
-def best_rate(bands: Sequence[Band]) -> Band:
-    """The learning rate of the lowest mean loss."""
+def lowest(bands: Sequence[Band]) -> Band:
+    """Where the mean is lowest."""
     return min(bands, key=lambda one: one.mean)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from tabulate import tabulate
 
 from synthetic_training.figures.figure_file import Figure
+from synthetic_training.figures.style import setting
 from synthetic_training.figures.summary import (
-    best_rate,
-    by_rate,
+    by_swept,
     by_test,
     examples_until,
     final_accuracy,
@@ -16,6 +16,7 @@ from synthetic_training.figures.summary import (
     hours,
     label_of,
     last_length,
+    lowest,
     panels_of,
     spread,
 )
@@ -33,7 +34,8 @@ def report(figure: Figure, lines: Sequence[Line]) -> str:
     for panel in panels_of(lines, list(known.panels) if known else []):
         if panel:
             parts.append(f"## {panel}")
-        parts += _TABLES[figure.x]([line for line in lines if line["panel"] == panel])
+        own = [line for line in lines if line["panel"] == panel]
+        parts += _TABLES[figure.x](own) if figure.x in _TABLES else _swept(own, figure.x)
     return "\n\n".join([*parts, _took(lines), f"The paper: {figure.paper}"]) + "\n"
 
 
@@ -73,20 +75,20 @@ def _lengths(lines: Sequence[Line]) -> list[str]:
     return [_markdown(rows, headers), measured]
 
 
-def _rates(lines: Sequence[Line]) -> list[str]:
-    rates = sorted({line["config"]["lr"] for line in lines})
+def _swept(lines: Sequence[Line], name: str) -> list[str]:
+    values = sorted({line["sweep"][name] for line in lines})
     losses, accuracies = [], []
     for label, own in grouped(lines, lambda line: line["label"]).items():
-        bands = by_rate(own, final_loss)
-        best = f"{best_rate(bands).x:g}" if bands else ""
-        each = [[line for line in own if line["config"]["lr"] == rate] for rate in rates]
+        bands = by_swept(own, name, final_loss)
+        best = f"{lowest(bands).x:g}" if bands else ""
+        each = [[line for line in own if line["sweep"][name] == value] for value in values]
         losses.append([label, *(_mean((final_loss(line) for line in at), ".4f") for at in each), best])
         accuracies.append([label, *(_mean(final_accuracy(line) for line in at) for at in each)])
-    headers = [f"{rate:g}" for rate in rates]
+    headers = [f"{value:g}" for value in values]
     return [
-        "Training loss at the end, by learning rate:",
+        f"Training loss at the end, by {setting(name)}:",
         _markdown(losses, ["model", *headers, "lowest at"]),
-        "String accuracy at the end, by learning rate:",
+        f"String accuracy at the end, by {setting(name)}:",
         _markdown(accuracies, ["model", *headers]),
     ]
 
@@ -94,7 +96,6 @@ def _rates(lines: Sequence[Line]) -> list[str]:
 _TABLES: dict[str, Callable[[Sequence[Line]], list[str]]] = {
     "examples": _examples,
     "length": _lengths,
-    "lr": _rates,
 }
 
 
