@@ -121,7 +121,8 @@ def _reproduce(
     """Do the runs of a figure of the paper, and draw it.
 
     Args:
-        figure: efficiency, length_generalization, ngram_lookup, duplicates, learning_rates, or a YAML file.
+        figure: efficiency, length_generalization, ngram_lookup, duplicates, a sweep (learning_rates,
+            mamba_weights), or a YAML file.
         scale: small for a CPU, paper for its sizes.
         seeds: In place of those of the figure's file.
         models: Labels of the runs that are wanted; none for all.
