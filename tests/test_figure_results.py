@@ -69,6 +69,11 @@ def test_lines_are_in_the_order_of_models_sweeps_and_seeds() -> None:
     groups = grouped(lines, label_of)
     assert list(groups) == ["T_rope", "mamba, lr = 0.0003", "mamba, lr = 0.01", "lstm", "other"]
     assert [line["seed"] for line in groups["T_rope"]] == [9, 10]
+    assert list(grouped([a_line("width_128"), a_line("width_64"), a_line("2")], label_of)) == [
+        "2",
+        "width_64",
+        "width_128",
+    ]
     lines = [a_line(panel=panel) for panel in ("c", "b", "a", "b")]
     assert panels_of(lines, ["b", "a", "none"]) == ["b", "a", "c"]
     assert panels_of([a_line()], []) == [None]

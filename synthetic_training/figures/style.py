@@ -20,7 +20,7 @@ _STYLES = {
     "griffin": ("#CC79A7", "<"),
     "minimax": ("#882255", ">"),
 }
-_OTHERS = (("#999933", "h"), ("#117733", "p"), ("#44AA99", "*"))
+_OTHERS = (("#999933", "h"), ("#117733", "p"), ("#44AA99", "*"), ("#DDAA33", "H"))
 _NAMES = {
     "T_rope": "Transformer: RoPE",
     "T_nope": "Transformer: NoPE",

@@ -1,5 +1,6 @@
 """What lines of results say, seeds taken together: numbers alone, for plots and tables."""
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
@@ -57,7 +58,9 @@ def _place(line: Line) -> tuple[Any, ...]:
     known = line["label"] in ORDER
     rank = ORDER.index(line["label"]) if known else len(ORDER)
     values = [(isinstance(value, str), value) for value in line["sweep"].values()]
-    return rank, line["label"], values, line["seed"]
+    # width_64 before width_128
+    label = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", line["label"])]
+    return rank, label, values, line["seed"]
 
 
 def label_of(line: Line) -> str:
