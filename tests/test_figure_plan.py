@@ -173,6 +173,9 @@ def test_an_axis_must_be_there_to_draw(tmp_path: Path) -> None:
         read_figure(file)
     with pytest.raises(InputError, match=r"x = 'lr' is none of examples, length;"):
         read_figure(a_figure(file, x="lr"))
+    for name, value in (("task", "copy"), ("weight_decay", 0.0), ("compile", True)):
+        with pytest.raises(InputError, match=f"{name} = {value!r} has no place on the axis; give numbers"):
+            read_figure(a_figure(file, x=name, sweep={name: [value]}))
     with pytest.raises(InputError, match=r"there is no setting 'model_arg.hidden_size'"):
         runs_of(a_figure(file, sweep={"model_arg.hidden_size": [16]}))
 

@@ -132,7 +132,7 @@ def test_the_table_of_lengths_has_a_row_of_each_test() -> None:
     ]
 
 
-def test_the_tables_of_learning_rates_and_panels() -> None:
+def test_the_tables_of_learning_rates_and_panels(tmp_path: Path) -> None:
     lines = [rated(1e-2, 0.5), rated(1e-3, 0.1), {**rated(1e-3, 0.3), "label": "lstm"}]
     text = report(a_figure("lr"), lines)
     assert rows_of(text) == [
@@ -145,6 +145,8 @@ def test_the_tables_of_learning_rates_and_panels() -> None:
         {**a_line("mamba", final_loss=loss), "sweep": {"model_args.std": std}}
         for std, loss in ((2, 0.5), (1, 0.7))
     ]
+    wide.append(rated(1e-3, 0.1))  # of an earlier file, which swept something else
+    draw(a_figure("model_args.std"), wide, [tmp_path / "wide.svg"])
     text = report(a_figure("model_args.std"), wide)
     assert rows_of(text)[::2][:2] == [["model", "1", "2", "lowest at"], ["mamba", "0.7000", "0.5000", "2"]]
     assert "Training loss at the end, by std:" in text

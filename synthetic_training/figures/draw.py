@@ -28,6 +28,7 @@ from synthetic_training.figures.summary import (
     lowest,
     mean_curve,
     panels_of,
+    swept_values,
 )
 from synthetic_training.plot import save
 from synthetic_training.run_log import Line
@@ -159,7 +160,7 @@ def _swept(axes: "Axes", lines: Sequence[Line], name: str) -> None:
         axes.plot(best.x, best.mean, "o", ms=10, mfc="none", mec=style["color"], mew=1.2)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _ticks(axes, sorted({line["sweep"][name] for line in lines}))
+    _ticks(axes, swept_values(lines, name))
     axes.set_xlabel(setting(name))
     axes.set_ylabel("training loss at the end (ringed: lowest)")
 

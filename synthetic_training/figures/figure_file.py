@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from annotated_types import Ge, Le, MinLen
 
 from dataset_builders import InputError
+from synthetic_training.arguments import parse_value
 from synthetic_training.config import Count, nearest, read_settings
 
 SHIPPED = Path(__file__).parent / "configs"
@@ -140,6 +141,13 @@ def read_figure(file: Path) -> Figure:
             f"{file}: x = {figure.x!r} is none of {', '.join(known)}; each scale must sweep a setting to "
             "have it there"
         )
+    for scale in figure.scales.values():
+        for value in scale.sweep.get(figure.x, ()):
+            number = parse_value(value) if isinstance(value, str) else value
+            if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:
+                raise InputError(
+                    f"{file}: {figure.x} = {value!r} has no place on the axis; give numbers above 0"
+                )
     return figure
 
 

@@ -15,8 +15,8 @@ from synthetic_training.figures.figure_file import Scale, Settings
 Key = tuple[str, str | None, int, str]
 """What a run of one figure is told from the others by: label, panel, seed and sweep values."""
 
-
 _SIZE = "model_args."
+"""Stands before what is swept of the model's own arguments."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
     grid = [dict(zip(scale.sweep, values, strict=True)) for values in itertools.product(*_values(scale))]
     runs: dict[str, Run] = {}
     for seed, panel, label, sweep in itertools.product(seeds or scale.seeds, panels, labels, grid):
-        parts = (scale.settings, panels[panel], scale.runs[label], _nested(sweep))
+        parts = (scale.settings, panels[panel], scale.runs[label], *_parts(sweep))
         run = _run(label, panel, seed, sweep, parts, source)
         if run.name in runs:
             raise InputError(f"{source}: ({run}) is the same run as ({runs[run.name]})")
@@ -123,10 +123,10 @@ def _run(
     return Run(label, panel, seed, {name: _value(config, name) for name in sweep}, config)
 
 
-def _nested(sweep: Settings) -> Settings:
-    """Settings of a sweep's values, of which those of the model have ``model_args.`` before their names."""
+def _parts(sweep: Settings) -> tuple[Settings, Settings]:
+    """A sweep's values as settings: those of the run, and those of its model."""
     sizes = {name.removeprefix(_SIZE): v for name, v in sweep.items() if name.startswith(_SIZE)}
-    return {name: v for name, v in sweep.items() if not name.startswith(_SIZE)} | {"model_args": sizes}
+    return {name: v for name, v in sweep.items() if not name.startswith(_SIZE)}, {"model_args": sizes}
 
 
 def _value(config: TrainConfig, name: str) -> Any:

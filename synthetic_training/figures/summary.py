@@ -143,10 +143,15 @@ def by_key(lines: Sequence[Line]) -> list[Band]:
     return [band(n, [score["string_accuracy"] for score in scores if score["n"] == n]) for n in keys]
 
 
+def swept_values(lines: Iterable[Line], name: str) -> list[float]:
+    """The values of a setting that was swept; lines of an earlier file may not have it."""
+    return sorted({line["sweep"][name] for line in lines if name in line["sweep"]})
+
+
 def by_swept(lines: Sequence[Line], name: str, value: Callable[[Line], float]) -> list[Band]:
     """A number of each run against a setting that was swept, over seeds; runs without the number left out."""
-    places = sorted({line["sweep"][name] for line in lines})
-    found = [(x, [value(line) for line in lines if line["sweep"][name] == x]) for x in places]
+    places = swept_values(lines, name)
+    found = [(x, [value(line) for line in lines if line["sweep"].get(name) == x]) for x in places]
     kept = [(x, [v for v in values if not isnan(v)]) for x, values in found]
     return [band(x, values) for x, values in kept if values]
 

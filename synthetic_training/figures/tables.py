@@ -19,6 +19,7 @@ from synthetic_training.figures.summary import (
     lowest,
     panels_of,
     spread,
+    swept_values,
 )
 from synthetic_training.run_log import Line
 
@@ -76,12 +77,12 @@ def _lengths(lines: Sequence[Line]) -> list[str]:
 
 
 def _swept(lines: Sequence[Line], name: str) -> list[str]:
-    values = sorted({line["sweep"][name] for line in lines})
+    values = swept_values(lines, name)
     losses, accuracies = [], []
     for label, own in grouped(lines, lambda line: line["label"]).items():
         bands = by_swept(own, name, final_loss)
         best = f"{lowest(bands).x:g}" if bands else ""
-        each = [[line for line in own if line["sweep"][name] == value] for value in values]
+        each = [[line for line in own if line["sweep"].get(name) == value] for value in values]
         losses.append([label, *(_mean((final_loss(line) for line in at), ".4f") for at in each), best])
         accuracies.append([label, *(_mean(final_accuracy(line) for line in at) for at in each)])
     headers = [f"{value:g}" for value in values]
