@@ -169,8 +169,14 @@ def checked(settings: Mapping[str, Any], source: str = "the settings") -> TrainC
     except ValidationError as error:
         first = error.errors()[0]
         name = first["loc"][0]
-        reason = first["msg"].removeprefix("Input ")
-        raise InputError(f"{source}: {name} = {settings[str(name)]!r}: it {reason}") from None
+        raise InputError(f"{source}: {name} = {settings[str(name)]!r}: {reason(first['msg'])}") from None
+
+
+def reason(message: str) -> str:
+    """What pydantic says of a value, as the end of a sentence."""
+    if message.startswith("Input "):
+        return "it " + message.removeprefix("Input ")
+    return message[0].lower() + message[1:]
 
 
 def check_run(config: TrainConfig, processes: int = 1) -> None:

@@ -38,6 +38,13 @@ def test_the_shipped_figures_can_be_run(name: str, scale: Literal["small", "pape
             assert 1e5 < parameters < 1e6
 
 
+@pytest.mark.parametrize("name", shipped())
+def test_every_scale_of_every_shipped_figure_has_runs(name: str) -> None:
+    for scale in read_figure(shipped()[name]).scales.values():
+        for run in plan(scale, name):
+            assert run.config.steps > run.config.warmup
+
+
 def test_duplicates_shares_its_runs_with_length_generalization() -> None:
     for scale in ("small", "paper"):
         one, other = (
@@ -137,6 +144,7 @@ def test_a_setting_at_its_default_does_not_change_the_name() -> None:
         ({"seedz": [0]}, "there is no setting 'seedz'; did you mean 'seeds'?"),
         ({"seeds": [-1]}, "seeds.0 = -1: it should be greater than or equal to 0"),
         ({"runs": {}}, "runs"),
+        ({"sweep": {"lr": []}}, "sweep.lr = []: list should have at least 1 item"),
         ({"runs": {"a b": {}}}, "the run 'a b' needs a name of letters"),
         ({"runs": {"a": {"lrr": 1}}}, "run a: there is no setting 'lrr'; did you mean 'lr'?"),
         ({"runs": {"a": {"seed": 1}}}, "run a has a seed; name all under seeds"),

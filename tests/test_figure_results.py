@@ -147,6 +147,8 @@ def test_the_tables_of_learning_rates_and_panels(tmp_path: Path) -> None:
     ]
     wide.append(rated(1e-3, 0.1))  # of an earlier file, which swept something else
     draw(a_figure("model_args.std"), wide, [tmp_path / "wide.svg"])
+    drawn = (tmp_path / "wide.svg").read_text()
+    assert all(f"<!-- {text} -->" in drawn for text in ("std", "1", "2", "Mamba"))
     text = report(a_figure("model_args.std"), wide)
     assert rows_of(text)[::2][:2] == [["model", "1", "2", "lowest at"], ["mamba", "0.7000", "0.5000", "2"]]
     assert "Training loss at the end, by std:" in text

@@ -1,6 +1,7 @@
 """A figure's plot, from its lines of results alone: the mean over seeds, in a band of all of them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ def draw(figure: Figure, lines: Sequence[Line], files: Sequence[Path]) -> None:
 
     scale = figure.scales.get(lines[0]["scale"])
     by_n = figure.x == "length" and _one_length(lines)
+    plot = _keys if by_n else _X.get(figure.x, partial(_swept, name=figure.x))
     facets = _facets(figure, lines, list(scale.panels) if scale else [])
     with mpl.rc_context(LOOK):
         each = 2.4 if figure.x in MEASURED else 3.0
@@ -62,12 +64,7 @@ def draw(figure: Figure, lines: Sequence[Line], files: Sequence[Path]) -> None:
         row = canvas.subplots(1, len(facets), sharey=True, squeeze=False)[0]
         for axes, (title, part) in zip(row, facets, strict=True):
             axes.grid(True)
-            if by_n:
-                _keys(axes, part)
-            elif figure.x in _X:
-                _X[figure.x](axes, part)
-            else:
-                _swept(axes, part, figure.x)
+            plot(axes, part)
             axes.set_title(title if len(facets) > 1 else figure.title)
             if axes is not row[0]:
                 axes.set_ylabel("")

@@ -29,7 +29,7 @@ from annotated_types import Ge, Le, MinLen
 
 from dataset_builders import InputError
 from synthetic_training.arguments import parse_value
-from synthetic_training.config import Count, nearest, read_settings
+from synthetic_training.config import Count, nearest, read_settings, reason
 
 SHIPPED = Path(__file__).parent / "configs"
 """The folder of the paper's figures."""
@@ -211,5 +211,5 @@ def _checked(kind: type[Kind], content: Any, source: str) -> Kind:
         return TypeAdapter(kind).validate_python(dict(content))
     except ValidationError as error:
         first = error.errors()[0]
-        where, reason = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Input ")
-        raise InputError(f"{source}: {where} = {first['input']!r}: it {reason}") from None
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{source}: {where} = {first['input']!r}: {reason(first['msg'])}") from None

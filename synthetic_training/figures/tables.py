@@ -1,6 +1,7 @@
 """A figure's table in Markdown, from its lines of results alone."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from tabulate import tabulate
 
@@ -31,12 +32,12 @@ def report(figure: Figure, lines: Sequence[Line]) -> str:
     """A table of each panel, with what the runs took and what the paper found."""
     scale = lines[0]["scale"]
     known = figure.scales.get(scale)
+    tables = _TABLES.get(figure.x, partial(_swept, name=figure.x))
     parts = [f"# {figure.title} ({scale})"]
     for panel in panels_of(lines, list(known.panels) if known else []):
         if panel:
             parts.append(f"## {panel}")
-        own = [line for line in lines if line["panel"] == panel]
-        parts += _TABLES[figure.x](own) if figure.x in _TABLES else _swept(own, figure.x)
+        parts += tables([line for line in lines if line["panel"] == panel])
     return "\n\n".join([*parts, _took(lines), f"The paper: {figure.paper}"]) + "\n"
 
 
