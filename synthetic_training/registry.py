@@ -91,6 +91,7 @@ MODELS: dict[str, Spec] = {
     "mamba": Spec(
         "mamba",
         {"hidden_size": _WIDTH, "num_hidden_layers": 24, "state_size": 32},
+        {"x_proj_gain": 1.0},
         initialise=_as_released,
         hasten=_fast_scan,
     ),
@@ -150,6 +151,21 @@ def build_model(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **overr
     if "attn_implementation" not in overrides:
         spec.hasten(model)
     return model
+
+
+def draw_embeddings(model: PreTrainedModel, std: float) -> None:
+    """Draw the token embeddings anew, normal with this standard deviation; padding stays at 0.
+
+    Small ones, beside what the layers add, make gradients of deep models explode (arXiv 2312.16903, which has
+    1, and small layers). An output head that is tied to them changes with them: untie it for large ones.
+    """
+    from torch import nn
+
+    embeddings = model.get_input_embeddings()
+    nn.init.normal_(embeddings.weight, std=std)
+    padding = getattr(embeddings, "padding_idx", None)
+    if padding is not None:
+        nn.init.zeros_(embeddings.weight[padding])
 
 
 def hasten(model: PreTrainedModel) -> None:

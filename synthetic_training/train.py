@@ -24,7 +24,7 @@ from synthetic_training.device import resolve_device
 from synthetic_training.loop import MODEL, TrainingRun
 from synthetic_training.material import material_of
 from synthetic_training.provenance import provenance
-from synthetic_training.registry import build_model
+from synthetic_training.registry import build_model, draw_embeddings
 from synthetic_training.run_log import RUN, write_json
 from synthetic_training.vocabulary import encode
 
@@ -59,6 +59,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     torch.manual_seed(config.seed)
     material = material_of(config)
     model = build_model(config.model, material.tokens, **config.model_args)
+    if config.embedding_std is not None:
+        draw_embeddings(model, config.embedding_std)
     _check_window(config, material.longest, model)
     if config.isolate_examples:
         _check_isolation(config, model)

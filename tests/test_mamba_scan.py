@@ -184,6 +184,10 @@ def test_initial_weights_are_those_of_the_authors_code() -> None:
     assert model.get_input_embeddings().weight.std() == pytest.approx(0.02, rel=0.1)
     untied = build_model("mamba", hidden_size=128, num_hidden_layers=1, tie_word_embeddings=False)
     assert untied.get_output_embeddings().weight.abs().max() == pytest.approx(128**-0.5, rel=0.02)
+    gained = build_model("mamba", hidden_size=128, num_hidden_layers=1, x_proj_gain=6.0)
+    mixer = gained.backbone.layers[0].mixer
+    assert mixer.x_proj.weight.abs().max() == pytest.approx(6 * 256**-0.5, rel=0.02)
+    assert mixer.in_proj.weight.abs().max() == pytest.approx(128**-0.5, rel=0.02)
     stock = build_model("hf:mamba", hidden_size=128, num_hidden_layers=layers, state_size=16)
     assert stock.backbone.layers[0].mixer.in_proj.weight.std() == pytest.approx(0.1, rel=0.05)
     assert initialise_as_released(build_model("lstm", hidden_size=8, num_hidden_layers=1)) == 0

@@ -103,6 +103,15 @@ def test_a_run_leaves_metrics_checkpoints_and_a_model(tmp_path: Path) -> None:
     assert model(**tokens).logits.shape == (1, 4, 30)
 
 
+def test_embeddings_begin_as_large_as_asked(tmp_path: Path) -> None:
+    stds = {}
+    for std in (None, 2.0):
+        out = train(tiny(steps=1, warmup=0, lr=1e-9, embedding_std=std), tmp_path / str(std))
+        model = AutoModelForCausalLM.from_pretrained(out)
+        stds[std] = model.get_input_embeddings().weight.std().item()
+    assert stds == {None: pytest.approx(0.02, rel=0.1), 2.0: pytest.approx(2, rel=0.1)}
+
+
 def test_the_last_evaluation_is_that_of_the_saved_model(tmp_path: Path) -> None:
     train(tiny(steps=300, lr=5e-3, eval_examples=200, eval_every=300, save_every=300), tmp_path / "run")
     lines = [line for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if line["kind"] == "eval"]
