@@ -122,7 +122,7 @@ def _reproduce(
 
     Args:
         figure: efficiency, length_generalization, ngram_lookup, duplicates, a sweep (learning_rates,
-            mamba_weights), or a YAML file.
+            mamba_weights, mamba_recall), or a YAML file.
         scale: small for a CPU, paper for its sizes.
         seeds: In place of those of the figure's file.
         models: Labels of the runs that are wanted; none for all.

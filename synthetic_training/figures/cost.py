@@ -118,11 +118,12 @@ def table(found: Sequence[Cost]) -> str:
             "The paper's trainer: the tokens over the tokens a second of its stand-in on an H200, at 64 rows "
             "of 220 tokens. Hours are of training with its evaluations."
         )
-        parts += [
+        scaled = [
             f"{one.model}: tokens a second scaled by parameters, {one.scaled:.2f} times those measured."
             for one in compared
             if one.scaled != 1
         ]
+        parts += dict.fromkeys(scaled)  # sizes that differ in little say the same
     if apart:
         parts += [
             "Without a measurement of the paper's trainer:",
