@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -230,6 +231,9 @@ def _check_sizes(name: str, arguments: Mapping[str, Any]) -> None:
     masked = arguments.get("num_masked_heads", 0)
     if isinstance(masked, bool) or not isinstance(masked, int) or masked < 0:
         raise InputError(f"num_masked_heads of {name} must be an integer of at least 0, not {masked!r}")
+    gain = arguments.get("x_proj_gain", 1.0)
+    if isinstance(gain, bool) or not isinstance(gain, int | float) or not 0 < gain < math.inf:
+        raise InputError(f"x_proj_gain of {name} must be a number above 0, not {gain!r}")
     if heads and masked > heads:
         raise InputError(f"num_masked_heads must be at most num_attention_heads = {heads}, not {masked}")
 
