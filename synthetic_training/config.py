@@ -48,7 +48,7 @@ class TrainConfig:
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """What differs from the architecture's own sizes, such as hidden_size=128."""
     embedding_std: Annotated[float, Gt(0), Lt(math.inf)] | None = None
-    """Standard deviation of the initial token embeddings, and of a head tied to them; None for its own."""
+    """Standard deviation of the initial token embeddings, and of a head tied to them; None for the usual."""
 
     task: Task = "copy"
     """What is trained on: strings of one task, or documents of bytes."""

@@ -73,7 +73,7 @@ def _by(implementation: str) -> Callable[[Any], object]:
 def _as_released(model: Any) -> None:
     from synthetic_training.models.mamba import initialise_as_released
 
-    initialise_as_released(model)
+    initialise_as_released(model, model.config.x_proj_gain)
 
 
 def _fast_scan(model: Any) -> None:

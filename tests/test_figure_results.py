@@ -1,7 +1,7 @@
 """What is made of lines of results: curves, bands, tables, plots and costs, against numbers made by hand."""
 
 import json
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,8 @@ def test_costs_beside_the_papers_trainer() -> None:
     assert ["all", "", "5", "18,000,000", "2.000", "8.000", "4.0x"] in rows_of(text)
     assert "mamba: tokens a second scaled by parameters, 2.00 times those measured." in text
     assert "T_rope: tokens" not in text
+    alike = replace(found["mamba", 200], parameters=201)
+    assert table([*found.values(), alike]).count("mamba: tokens a second scaled") == 1
     assert table([]) == "None of these runs was on a GPU."
 
 

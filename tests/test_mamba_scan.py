@@ -191,3 +191,27 @@ def test_initial_weights_are_those_of_the_authors_code() -> None:
     stock = build_model("hf:mamba", hidden_size=128, num_hidden_layers=layers, state_size=16)
     assert stock.backbone.layers[0].mixer.in_proj.weight.std() == pytest.approx(0.1, rel=0.05)
     assert initialise_as_released(build_model("lstm", hidden_size=8, num_hidden_layers=1)) == 0
+
+
+@pytest.mark.parametrize("width", [128, 512])
+def test_a_gain_lets_more_of_the_output_come_out_of_the_state(width: int) -> None:
+    """Less than a hundredth of the standard deviation at first, and over a tenth with a gain of 8."""
+    assert share_of_the_state(width, 1.0) < 0.01
+    assert share_of_the_state(width, 8.0) > 0.1
+
+
+@torch.no_grad()
+def share_of_the_state(width: int, gain: float) -> float:
+    """Of what a first layer gives to ``out_proj``: without the skip, over the whole."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": width, "num_hidden_layers": 1, "state_size": 16}
+    model = build_model("mamba", **sizes, x_proj_gain=gain)
+    mixer = model.backbone.layers[0].mixer
+    outputs = []
+    mixer.out_proj.register_forward_hook(lambda _, inputs, __: outputs.append(inputs[0]))
+    ids = torch.randint(0, 26, (4, 110))
+    for _ in range(2):
+        model(input_ids=ids, use_cache=False)
+        mixer.D.zero_()
+    whole, state = (output.std().item() for output in outputs)
+    return state / whole

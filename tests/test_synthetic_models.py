@@ -15,7 +15,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from dataset_builders import InputError
 from synthetic_training.models.mamba import FastMambaMixer
-from synthetic_training.registry import MODELS, build_model
+from synthetic_training.registry import MODELS, build_model, draw_embeddings
 from synthetic_training.vocabulary import END_ID, PAD_ID, START_ID, decode, encode, symbol_tokenizer
 
 TINY: dict[str, dict[str, Any]] = {
@@ -384,3 +384,14 @@ def test_saved_models_need_nothing_of_ours_but_trust(tmp_path: Path) -> None:
     answers = [decode(without_padding(model, prompt, 12)[0]) for prompt in asked]
     assert any("." in answer for answer in answers)
     assert answered == [answer.split(".")[0].replace("*", "") for answer in answers]
+
+
+def test_embeddings_drawn_anew_keep_their_padding_and_take_a_tied_head_along() -> None:
+    sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
+    model = build_model("hf:llama", **sizes, tie_word_embeddings=True)
+    draw_embeddings(model, 3.0)
+    weight = model.get_input_embeddings().weight.detach()
+    padding = model.config.pad_token_id
+    assert not weight[padding].any()
+    assert weight[:padding].std() == pytest.approx(3, rel=0.05)
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight

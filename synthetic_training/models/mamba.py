@@ -18,15 +18,17 @@ if _HAS_TRITON:
 
 
 @torch.no_grad()
-def initialise_as_released(model: PreTrainedModel) -> int:
+def initialise_as_released(model: PreTrainedModel, x_proj_gain: float = 1.0) -> int:
     """Draw the weights of a Mamba as the code of its authors does, mamba_ssm's ``_init_weights``.
 
     transformers draws most matrices with a standard deviation of 0.1, whatever their size. With that, the
     paper's Mamba (24 layers, 1,024 wide) does not leave chance at any learning rate that was tried.
 
-    Where the configuration has an ``x_proj_gain``, the weights that make B, C and the step are that much
-    larger. The authors' are so small that at first almost nothing goes through the state: of a layer's output
-    before ``out_proj``, less than a hundredth; the rest is the skip, D x.
+    Args:
+        model: drawn anew.
+        x_proj_gain: factor of the weights that make B, C and the step. The authors' are so small that at
+            first almost nothing goes through the state: of a layer's output before ``out_proj``, less than a
+            hundredth; the rest is the skip, D x.
 
     Returns:
         The number of such layers, 0 for a model that has none; it is then left as it is.
@@ -36,7 +38,7 @@ def initialise_as_released(model: PreTrainedModel) -> int:
         for part in (layer.in_proj, layer.conv1d, layer.x_proj, layer.out_proj):
             part.reset_parameters()
         layer.out_proj.weight /= math.sqrt(len(layers))
-        layer.x_proj.weight *= getattr(model.config, "x_proj_gain", 1.0)
+        layer.x_proj.weight *= x_proj_gain
     if layers:
         nn.init.normal_(model.get_input_embeddings().weight, std=0.02)
         head = model.get_output_embeddings()
