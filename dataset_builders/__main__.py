@@ -4,12 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dataset_builders import InputError, build_command
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.release import build_command
 
 
 def _verify(arguments: argparse.Namespace) -> None:
     from dataset_builders.documents import Material
-    from dataset_builders.verify import SAME, local_folder, verify
+    from dataset_builders.release.verify import SAME, local_folder, verify
 
     material = Material(arguments.source, arguments.squad_source, arguments.tokenizer)
     wrong = []
@@ -45,7 +47,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     text = "push a built data set to the Hub"
     push = commands.add_parser("push", help=text, description=text)
     if command == "push":
-        from dataset_builders.push_command import add_arguments, run
+        from dataset_builders.release.push_command import add_arguments, run
 
         add_arguments(push)
         push.set_defaults(function=run)
@@ -56,12 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; a slip of the user ends with one sentence and status 1."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(words[0] if words else "").parse_args(words)
-    try:
+    with command_errors("interrupted; the same command goes on where it stopped"):
         arguments.function(arguments)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on where it was")
 
 
 if __name__ == "__main__":

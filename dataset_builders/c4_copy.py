@@ -20,9 +20,10 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
+from dataset_builders.checks import check_integer
 from dataset_builders.errors import InputError
-from dataset_builders.text_source import read_texts
-from dataset_builders.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
+from dataset_builders.sources.texts import read_texts
+from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
 
 VERSION = "1.0"
 DEFAULT_SOURCE = "allenai/c4"
@@ -84,8 +85,8 @@ def rows(
         order: ``standard`` or ``random``.
         num_docs: number of documents, at least 1.
         seed: any integer.
-        source: see ``dataset_builders.text_source.read_texts``.
-        tokenizer: see ``dataset_builders.tokenizer.load_tokenizer``.
+        source: see ``dataset_builders.sources.texts.read_texts``.
+        tokenizer: see ``dataset_builders.sources.tokenizer.load_tokenizer``.
 
     Yields:
         dicts with ``id``, ``prompt``, ``answer`` (as it follows the prompt: mostly with a leading
@@ -94,9 +95,8 @@ def rows(
     Raises:
         InputError: an argument is out of range, or the source has too little text.
     """
-    for name, value, least in (("tokens", tokens, 2), ("num_docs", num_docs, 1)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"{name} must be an integer of at least {least}, not {value!r}")
+    check_integer("tokens", tokens, 2)
+    check_integer("num_docs", num_docs, 1)
     if order not in ORDERS:
         raise InputError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")
     documents = pool(source, tokenizer).documents

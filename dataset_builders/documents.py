@@ -6,11 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dataset_builders import c4_copy, phone_book, squad, string_documents
+from dataset_builders import c4_copy, phone_book, string_documents
+from dataset_builders import squad_v2_retrieval as squad
 from dataset_builders.benchmark import Config
 from dataset_builders.checksum import content_sha256
-from dataset_builders.manifest import Origin
-from dataset_builders.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
+from dataset_builders.release.manifest import Origin
+from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
 
 Rows = Iterable[dict[str, Any]]
 

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from dataset_builders.census_names import full_name
-from dataset_builders.errors import InputError
+from dataset_builders.checks import check_integer
+from dataset_builders.sources.census_names import full_name
 
 VERSION = "1.0"
 """Version of the documents; it changes when the same arguments give other documents."""
@@ -53,18 +53,10 @@ def rows(entries: int, num_docs: int, seed: int = 0) -> Iterator[dict[str, Any]]
     Raises:
         InputError: an argument is no integer, or out of range.
     """
-    for name, value, least in (("entries", entries, MIN_ENTRIES), ("num_docs", num_docs, 1)):
-        if not _is_int(value) or value < least:
-            raise InputError(f"{name} must be an integer of at least {least}, not {value!r}")
-    if entries > MAX_ENTRIES:
-        raise InputError(f"entries must be at most {MAX_ENTRIES}, not {entries}")
-    if not _is_int(seed):
-        raise InputError(f"seed must be an integer, not {seed!r}")
+    check_integer("entries", entries, MIN_ENTRIES, MAX_ENTRIES)
+    check_integer("num_docs", num_docs, 1)
+    check_integer("seed", seed)
     return (_row(entries, seed, index) for index in range(num_docs))
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _row(entries: int, seed: int, index: int) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.random import BitGenerator
 
+from dataset_builders.checks import check_integer
 from dataset_builders.errors import InputError
-from dataset_builders.strings import Definition, check_integer, sample
+from dataset_builders.strings import Definition, sample
 
 VERSION = "1.0"
 """Version of the documents; it changes when the same arguments give other documents."""
@@ -67,8 +68,7 @@ def rows(
     """
     check_integer("length", length, 1)
     check_integer("num_docs", num_docs, 1)
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise InputError(f"seed must be an integer, not {seed!r}")
+    check_integer("seed", seed)
     if spelling not in SPELLINGS:
         raise InputError(f"spelling must be one of {', '.join(SPELLINGS)}, not {spelling!r}")
     definition = Definition(task, length, length, vocabulary, n, k)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.random import BitGenerator
 from numpy.typing import NDArray
 
+from dataset_builders.checks import check_integer
 from dataset_builders.errors import InputError
 
 Ints = NDArray[np.int64]
@@ -157,14 +158,6 @@ def uniform(bits: BitGenerator, bounds: int | Ints, shape: tuple[int, ...]) -> I
     """
     upper = bits.random_raw(shape) >> np.uint64(32)
     return ((upper * np.asarray(bounds, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
-
-
-def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Raise an ``InputError`` unless the value is an integer in the range."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} must be an integer of at least {least}, not {value!r}")
-    if most is not None and value > most:
-        raise InputError(f"{name} must be at most {most}, not {value}")
 
 
 def _too_rare(definition: Definition, accepted: int, drawn: int) -> InputError:

@@ -1,15 +1,12 @@
 """``python -m lm_eval_tasks``: find, register, report and submit the tasks."""
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
 from dataset_builders import InputError
-from lm_eval_tasks import TASKS_FOLDER, leaderboard_command, submit_command
-
-_SIGPIPE = 128 + 13
-"""Exit status of a program that ends as its output is no longer read."""
+from dataset_builders.command_line import command_errors
+from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.publish import leaderboard_command, submit_command
 
 
 def _register(_: argparse.Namespace) -> None:
@@ -41,8 +38,8 @@ def _list(_: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from lm_eval_tasks.report import by_benchmark, draw, table
-    from lm_eval_tasks.results import read_scores
+    from lm_eval_tasks.results.reader import read_scores
+    from lm_eval_tasks.results.report import by_benchmark, draw, table
 
     benchmarks = by_benchmark(read_scores(arguments.results))
     try:
@@ -58,7 +55,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _agreement(arguments: argparse.Namespace) -> None:
-    from lm_eval_tasks.agreement import agreement_table, agreements
+    from lm_eval_tasks.results.agreement import agreement_table, agreements
 
     print(agreement_table(agreements(arguments.results)))
 
@@ -94,15 +91,8 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run one command; a slip of the user ends with one sentence and status 1."""
     arguments = _parser().parse_args()
-    try:
+    with command_errors():
         arguments.function(arguments)
-        sys.stdout.flush()
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except BrokenPipeError:
-        # the reader, such as `head`, has had enough; Python would complain again as it flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_SIGPIPE)
 
 
 if __name__ == "__main__":

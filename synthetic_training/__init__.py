@@ -9,4 +9,4 @@ from importlib.util import find_spec
 
 # `python -m synthetic_training` answers --help and slips at once; its commands import the models themselves
 if sys.argv[:1] != ["-m"] and find_spec("torch") and find_spec("transformers"):
-    import synthetic_training.models  # noqa: F401
+    import synthetic_training.models.auto_classes  # noqa: F401

@@ -11,18 +11,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
 from synthetic_training.config import TrainConfig, as_json, checked, read_run, read_settings
-from synthetic_training.evaluate import EvaluateConfig
-
-INTERRUPTED = 130
-"""Exit status of a command that Ctrl-C ended, as shells have it."""
+from synthetic_training.evaluation.evaluate import EvaluateConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a slip of the user ends with one sentence and status 1."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    try:
+    with command_errors("interrupted; with --resume, runs go on from their last checkpoint"):
         base = _base_settings(arguments)
         tyro.extras.subcommand_cli_from_dict(
             {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
@@ -31,12 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )
-    except InputError as error:
-        # of several processes, all of which find the same, one says so
-        sys.exit(f"error: {error}" if os.environ.get("RANK", "0") == "0" else 1)
-    except KeyboardInterrupt:
-        print("interrupted; with --resume, runs go on from their last checkpoint", file=sys.stderr)
-        sys.exit(INTERRUPTED)
 
 
 def _base_settings(arguments: Sequence[str]) -> TrainConfig:
@@ -76,7 +67,7 @@ def _train_command(base: TrainConfig) -> Callable[..., None]:
         sizes = {**base.model_args, **settings.model_args}
         checked_settings = checked(as_json(replace(settings, model_args=sizes)))
 
-        from synthetic_training.train import train as run
+        from synthetic_training.training.run import train as run
 
         model = run(checked_settings, out, resume=resume)
         if os.environ.get("RANK", "0") == "0":
@@ -87,7 +78,7 @@ def _train_command(base: TrainConfig) -> Callable[..., None]:
 
 def _evaluate(settings: EvaluateConfig) -> None:
     """Measure the accuracy of a trained model on strings of each length."""
-    from synthetic_training.evaluate import evaluate, table
+    from synthetic_training.evaluation.evaluate import evaluate, table
 
     _no_bars_of_transformers()
     content = evaluate(settings)
@@ -103,7 +94,7 @@ def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) ->
         runs: Folders of runs, and files of evaluate.
         out: Folder for the plots.
     """
-    from synthetic_training.plot import plot
+    from synthetic_training.evaluation.plot import plot
 
     print("drawn: " + ", ".join(map(str, plot(runs, out))))
 

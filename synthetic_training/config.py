@@ -4,10 +4,9 @@ A setting's default is the trainer's that was released with arXiv 2402.01032; a 
 overrides defaults, and the command line overrides the file.
 """
 
-import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,9 +14,11 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
+from dataset_builders.files import read_json
 from dataset_builders.strings import Definition
 from synthetic_training.arguments import Value, key_values, parse_value
-from synthetic_training.run_log import RUN, read_json
+from synthetic_training.training.run_log import RUN
 
 Count = Annotated[int, Ge(1)]
 Task = Literal["copy", "prefix_ngram", "suffix_ngram", "documents"]
@@ -187,7 +188,7 @@ def check_run(config: TrainConfig, processes: int = 1) -> None:
     Raises:
         InputError: a length or the context cannot hold an example, or the rows cannot be shared out.
     """
-    from synthetic_training.material import material_of
+    from synthetic_training.data.training_data import material_of
 
     material_of(config)
     parts = processes * config.accumulate
@@ -253,14 +254,8 @@ def differing(one: TrainConfig, other: TrainConfig) -> list[str]:
     ]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: which one may have been meant."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def _refuse_unknown(settings: Mapping[str, Any], source: str) -> None:
     known = [f.name for f in fields(TrainConfig)]
     for name in settings:
         if name not in known:
-            raise InputError(f"{source}: there is no setting {name!r}{nearest(str(name), known)}")
+            raise InputError(f"{source}: there is no setting {name!r}{did_you_mean(str(name), known)}")

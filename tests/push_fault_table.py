@@ -59,8 +59,8 @@ class Outcome:
 
 def build_releases(folder: Path) -> tuple[Path, Path]:
     """Two releases of a data set: the second one has a config more, one changed, and one less."""
-    from dataset_builders.build import build
     from dataset_builders.documents import Material
+    from dataset_builders.release.build import build
 
     strings, book = benchmark.strings(["copy"], [10], num_docs=4), benchmark.phone_book
     build([*book([20], num_docs=4), *strings], folder / "old", Material())
@@ -80,7 +80,7 @@ def prepare(hub: "LoopbackHub", step: str, old: Path) -> None:
 
 def release(hub: "LoopbackHub", folder: Path, tag: str) -> list[str]:
     """Push, and give the lines that it said."""
-    from dataset_builders.push import Target, push
+    from dataset_builders.release.push import Target, push
 
     said: list[str] = []
     push(folder, Target(NAME, tag=tag), hub.api(TOKEN), said.append)

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 from dataset_builders import InputError, benchmark
 from dataset_builders.benchmark import Config, default_release
-from dataset_builders.build import LOCK, Result, build
 from dataset_builders.checksum import content_sha256
 from dataset_builders.documents import Material
-from dataset_builders.manifest import parquet_path, read_manifest
-from dataset_builders.parquet_file import parquet_writer, read_rows
-from dataset_builders.schema import FEATURES
-from dataset_builders.tokenizer import load_tokenizer
-from dataset_builders.verify import SAME, verify
+from dataset_builders.release.build import LOCK, Result, build
+from dataset_builders.release.manifest import parquet_path, read_manifest
+from dataset_builders.release.parquet_file import parquet_writer, read_rows
+from dataset_builders.release.schema import FEATURES
+from dataset_builders.release.verify import SAME, verify
+from dataset_builders.sources.tokenizer import load_tokenizer
 from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.release import Release
+from lm_eval_tasks.released import Release
 from tests.conftest import Run
 from tests.material import neox_tokenizer, prose
 from tests.squad_sample import squad_sample

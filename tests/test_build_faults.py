@@ -12,12 +12,12 @@ from random import Random
 import pytest
 
 from dataset_builders import InputError, benchmark
-from dataset_builders.build import LOCK, build
 from dataset_builders.checksum import content_sha256
 from dataset_builders.documents import Material
-from dataset_builders.manifest import FILE, Manifest, parquet_path, read_manifest
-from dataset_builders.parquet_file import read_rows
-from dataset_builders.verify import SAME, verify
+from dataset_builders.release.build import LOCK, build
+from dataset_builders.release.manifest import FILE, Manifest, parquet_path, read_manifest
+from dataset_builders.release.parquet_file import read_rows
+from dataset_builders.release.verify import SAME, verify
 
 CONFIGS = benchmark.phone_book(range(20, 50, 3), 100)
 
@@ -43,7 +43,7 @@ def kill_and_go_on(folder: Path, unhurt: tuple[Manifest, float], rng: Random) ->
     expected, seconds = unhurt
     # one server has the imports done and forks the builders, so that a kill costs no start of Python
     context = get_context("forkserver")
-    context.set_forkserver_preload(["dataset_builders.build"])
+    context.set_forkserver_preload(["dataset_builders.release.build"])
     builder = context.Process(target=build, args=(CONFIGS, folder, Material()))
     builder.start()
     while not (folder / FILE).exists():

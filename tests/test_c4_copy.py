@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from dataset_builders import InputError
 from dataset_builders.c4_copy import first_word, rows
-from dataset_builders.text_source import MAX_CHARACTERS, read_texts
-from dataset_builders.tokenizer import load_tokenizer
+from dataset_builders.sources.texts import MAX_CHARACTERS, read_texts
+from dataset_builders.sources.tokenizer import load_tokenizer
 from tests.material import neox_tokenizer, prose
 from tests.models import byte_tokenizer
 from tests.scripted import Scripted

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from dataset_builders import InputError
 from dataset_builders.benchmark import Config, default_release
-from dataset_builders.card import BEGIN, END, card, lm_eval_groups, merged
-from dataset_builders.eval_yaml import eval_yaml
-from dataset_builders.manifest import Entry, Lengths, Manifest, Origin
-from dataset_builders.schema import FEATURES
+from dataset_builders.release.card import BEGIN, END, card, lm_eval_groups, merged
+from dataset_builders.release.eval_yaml import eval_yaml
+from dataset_builders.release.manifest import Entry, Lengths, Manifest, Origin
+from dataset_builders.release.schema import FEATURES
 
 TASKS = Path(__file__).parents[1] / "lm_eval_tasks"
 C4 = Origin("allenai/c4", True, "1588ec4", "a" * 64)

@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import synthetic_training
 from dataset_builders import phone_book
+from dataset_builders.files import read_json
 from synthetic_training.config import checked, differing, read_settings
 from synthetic_training.figures.results import read_results
-from synthetic_training.run_log import read_json
 
 FOLDERS = sorted(
     f.parent for f in (Path(synthetic_training.__file__).parent / "checkpoints").glob("*/config.json")

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from dataset_builders import InputError
 from dataset_builders.strings import LOOKUPS, TASKS, Definition, sample
-from synthetic_training.sampling import PackedBatches, Rows, evaluation_rows, prompts_left_padded
-from synthetic_training.sampling.examples import Examples, sample_on_device, tries_needed
-from synthetic_training.sampling.philox import Counter
-from synthetic_training.vocabulary import decode
+from synthetic_training.data.strings import PackedBatches, Rows, evaluation_rows, prompts_left_padded
+from synthetic_training.data.strings.examples import Examples, sample_on_device, tries_needed
+from synthetic_training.data.strings.philox import Counter
+from synthetic_training.data.tokens import decode
 from tests.test_strings import (
     chi_square,
     chi_square_bound,

@@ -15,11 +15,11 @@ from transformers import AutoTokenizer
 
 from dataset_builders import InputError, phone_book, string_documents
 from dataset_builders.c4_copy import first_word
-from synthetic_training.documents.kinds import KINDS, document
-from synthetic_training.documents.mix import DocumentBatches
-from synthetic_training.documents.rows import FIRST, PREDICTED, TOKEN, Mix, make_rows, row
-from synthetic_training.documents.tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
-from synthetic_training.sampling import Packed
+from synthetic_training.data.documents.kinds import KINDS, document
+from synthetic_training.data.documents.mix import DocumentBatches
+from synthetic_training.data.documents.rows import FIRST, PREDICTED, TOKEN, Mix, make_rows, row
+from synthetic_training.data.documents.tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
+from synthetic_training.data.strings import Packed
 
 INDICES = st.integers(0, 2**40)
 

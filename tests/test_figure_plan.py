@@ -12,7 +12,7 @@ from synthetic_training.figures.figure_file import SHIPPED, figure_path, read_fi
 from synthetic_training.figures.plan import Run, key_of, plan
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.results import done, read_results
-from synthetic_training.registry import build_model
+from synthetic_training.models.registry import build_model
 from tests.tiny_figure import LSTM, SMALL, a_figure, runs_of
 from tests.tiny_run import SETTINGS
 

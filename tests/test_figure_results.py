@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dataset_builders import InputError
+from dataset_builders.files import read_json
 from synthetic_training.figures.cost import SPEED, Baseline, baselines, costs, table
 from synthetic_training.figures.cost import main as cost_main
 from synthetic_training.figures.draw import draw
@@ -28,7 +29,6 @@ from synthetic_training.figures.summary import (
     panels_of,
 )
 from synthetic_training.figures.tables import report
-from synthetic_training.run_log import read_json
 from tests.figure_lines import Line, a_line, a_test, rows_of
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from dataset_builders import InputError
 from lm_eval_tasks import __main__ as command_line
-from lm_eval_tasks.leaderboard import GENERATOR, Page, page, render
-from lm_eval_tasks.leaderboard_chart import BOTTOM, LEFT, RIGHT, TOP, chart, style
-from lm_eval_tasks.results import Score, read_scores
-from lm_eval_tasks.submission import kept_checksums, of_the_benchmark
+from lm_eval_tasks.publish.leaderboard import GENERATOR, Page, page, render
+from lm_eval_tasks.publish.leaderboard_chart import BOTTOM, LEFT, RIGHT, TOP, chart, style
+from lm_eval_tasks.publish.submission import kept_checksums, of_the_benchmark
+from lm_eval_tasks.results.reader import Score, read_scores
 
 BENCHMARK = {"phone_book": "entries", "c4_copy": "tokens"}
 

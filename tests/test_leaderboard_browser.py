@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lm_eval_tasks.leaderboard import render
+from lm_eval_tasks.publish.leaderboard import render
 from tests.test_leaderboard import page_of, result_file
 
 chromium = shutil.which("chromium")

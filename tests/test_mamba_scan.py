@@ -10,13 +10,13 @@ import torch
 import transformers
 from torch import Tensor
 
-from synthetic_training.models.mamba import FastMambaMixer, initialise_as_released, use_fast_scan
-from synthetic_training.models.mamba_scan import (
+from synthetic_training.models.kernels.mamba_scan import (
     scan_floor,
     selective_scan,
     selective_scan_reference,
 )
-from synthetic_training.registry import build_model
+from synthetic_training.models.mamba import FastMambaMixer, initialise_as_released, use_fast_scan
+from synthetic_training.models.registry import build_model
 
 
 def scan_inputs(batch: int, length: int, channels: int, states: int, dtype: torch.dtype) -> list[Tensor]:

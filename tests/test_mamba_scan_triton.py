@@ -16,7 +16,7 @@ from torch import Tensor
 
 pytest.importorskip("triton", reason="the kernels need triton")
 
-from synthetic_training.models.mamba_scan import selective_scan_reference
+from synthetic_training.models.kernels.mamba_scan import selective_scan_reference
 from tests.test_mamba_scan import scan_inputs
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -76,7 +76,7 @@ if not INTERPRETED:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_equals_the_definition(shape: tuple[int, int, int, int], dtype: torch.dtype) -> None:
     """Output and all gradients; the bound of bfloat16 is a few of its roundings."""
-    from synthetic_training.models.mamba_scan_triton import selective_scan
+    from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 
     inputs = inputs_of(shape, dtype)
     exact = [v.detach().double().requires_grad_() for v in inputs]
@@ -96,7 +96,7 @@ def test_equals_the_definition(shape: tuple[int, int, int, int], dtype: torch.dt
 @on_device
 def test_small_steps_keep_their_digits() -> None:
     """Of dt = -12 the step is 6e-6, where log(1 + exp(dt)) in float32 has two digits left."""
-    from synthetic_training.models.mamba_scan_triton import selective_scan
+    from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 
     x, _, a, b, c, skip, z, bias = inputs_of((1, 3, 8, 2), torch.float32)
     dt = torch.full_like(x, -12.0)
@@ -107,7 +107,7 @@ def test_small_steps_keep_their_digits() -> None:
 
 @on_device
 def test_without_gradients_the_same() -> None:
-    from synthetic_training.models.mamba_scan_triton import selective_scan
+    from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 
     inputs = inputs_of((1, 9, 16, 4), torch.float32)
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_without_gradients_the_same() -> None:
 @on_device
 def test_compiled_whole() -> None:
     """One graph, forward and backward, with the same bits as without compiling."""
-    from synthetic_training.models.mamba_scan_triton import selective_scan
+    from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 
     inputs = inputs_of((1, 2, 16, 2), torch.float32)
     plain = selective_scan(*inputs)
@@ -133,7 +133,7 @@ def test_compiled_whole() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_replayed_as_a_cuda_graph() -> None:
-    from synthetic_training.models.mamba_scan_triton import selective_scan
+    from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 
     inputs = inputs_of((2, 50, 128, 16), torch.bfloat16)
     expected = [v.clone() for v in torch.autograd.grad(selective_scan(*inputs).sum(), inputs)]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from synthetic_training.config import OptimizerConfig
-from synthetic_training.optimizer import ClippedAdamW
+from synthetic_training.training.optimizer import ClippedAdamW
 
 
 class Tied(nn.Module):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from dataset_builders import InputError
 from dataset_builders.strings import LOOKUPS, Definition
-from synthetic_training.sampling import Packed, PackedBatches
-from synthetic_training.vocabulary import decode, encode
+from synthetic_training.data.strings import Packed, PackedBatches
+from synthetic_training.data.tokens import decode, encode
 from tests.test_strings import places_of, solve
 
 TRAINED = ("copy", *LOOKUPS)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
-from synthetic_training.sampling.philox import Counter, philox, uniform
+from synthetic_training.data.strings.philox import Counter, philox, uniform
 
 WORD = st.integers(0, 2**32 - 1)
 

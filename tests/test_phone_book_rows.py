@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
-from dataset_builders.census_names import full_name
 from dataset_builders.checksum import content_sha256
 from dataset_builders.phone_book import rows
+from dataset_builders.sources.census_names import full_name
 from lm_eval_tasks import TASKS_FOLDER
 
 

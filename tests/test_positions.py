@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from synthetic_training.registry import build_model
+from synthetic_training.models.registry import build_model
 
 Offset = Callable[[int, int], float | None]
 """What is added to the score of a head (from 0) at a distance; None where it does not see that far."""

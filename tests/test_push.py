@@ -10,13 +10,14 @@ import pytest
 import yaml
 from huggingface_hub import CommitOperationAdd, DatasetCard
 
-from dataset_builders import InputError, benchmark, push
-from dataset_builders.build import build
-from dataset_builders.card import END
+from dataset_builders import InputError, benchmark
 from dataset_builders.documents import Material
-from dataset_builders.manifest import FILE, parquet_path
-from dataset_builders.push import Target
-from dataset_builders.release_folder import read_release
+from dataset_builders.release import push
+from dataset_builders.release.build import build
+from dataset_builders.release.card import END
+from dataset_builders.release.folder import read_release
+from dataset_builders.release.manifest import FILE, parquet_path
+from dataset_builders.release.push import Target
 from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
 from tests.hub.server import LoopbackHub
 from tests.push_fault_table import build_releases

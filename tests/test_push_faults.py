@@ -146,9 +146,9 @@ main(["push", folder, name, "--tag", "v1.0"])
 main(["verify", name, "--revision", "v1.0"])
 
 from datasets import get_dataset_config_names, load_dataset
-from dataset_builders.schema import FEATURES
-from dataset_builders.parquet_file import read_rows
-from dataset_builders.manifest import parquet_path, read_manifest
+from dataset_builders.release.schema import FEATURES
+from dataset_builders.release.parquet_file import read_rows
+from dataset_builders.release.manifest import parquet_path, read_manifest
 from pathlib import Path
 
 manifest = read_manifest(Path(folder))

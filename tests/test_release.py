@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from dataset_builders import InputError, benchmark
-from dataset_builders.build import build
 from dataset_builders.documents import Material
-from dataset_builders.manifest import FILE
+from dataset_builders.release.build import build
+from dataset_builders.release.manifest import FILE
 from lm_eval_tasks.c4_copy import utils
-from lm_eval_tasks.release import Release
+from lm_eval_tasks.released import Release
 from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
 from tests.material import neox_tokenizer
@@ -66,7 +66,7 @@ def test_a_folder_without_a_manifest_is_warned_of(
 
 
 def test_the_manifest_of_a_data_set_on_the_hub(hub: LoopbackHub, released: Path) -> None:
-    from lm_eval_tasks.release import _manifest
+    from lm_eval_tasks.released import _manifest
 
     api = hub.api(GOOD)
     api.create_repo("org/whole", repo_type="dataset")

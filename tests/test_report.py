@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from dataset_builders import InputError
-from lm_eval_tasks.agreement import agreement_table, agreements
-from lm_eval_tasks.report import by_benchmark, draw, table
-from lm_eval_tasks.results import read_scores
+from lm_eval_tasks.results.agreement import agreement_table, agreements
+from lm_eval_tasks.results.reader import read_scores
+from lm_eval_tasks.results.report import by_benchmark, draw, table
 from tests.conftest import Run
 
 

@@ -20,7 +20,7 @@ from synthetic_training.__main__ import main
 from synthetic_training.figures import reproduce as reproduce_module
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.workers import Job, last_line, places, run_jobs
-from synthetic_training.run_log import read_metrics
+from synthetic_training.training.run_log import read_metrics
 from tests.tiny_figure import LSTM, a_figure, runs_of
 from tests.tiny_run import SETTINGS
 

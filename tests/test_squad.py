@@ -18,7 +18,7 @@ from lm_eval.tasks import TaskManager
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from dataset_builders import InputError
-from dataset_builders.squad import COLUMNS, DEFAULT_SOURCE, REVISION, rows
+from dataset_builders.squad_v2_retrieval import COLUMNS, DEFAULT_SOURCE, REVISION, rows
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.metrics import squad_exact_match, squad_f1, squad_normalize
 from lm_eval_tasks.squad_v2_retrieval.utils import generated

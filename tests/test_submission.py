@@ -14,8 +14,7 @@ from dataset_builders import InputError
 from dataset_builders.benchmark import default_release
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import entries as catalog_entries
-from lm_eval_tasks.results import read_scores
-from lm_eval_tasks.submission import (
+from lm_eval_tasks.publish.submission import (
     PACKAGE_VERSIONS,
     TASK_VERSIONS,
     check,
@@ -23,7 +22,8 @@ from lm_eval_tasks.submission import (
     kept_checksums,
     of_the_benchmark,
 )
-from lm_eval_tasks.submit import to_yaml
+from lm_eval_tasks.publish.submit import to_yaml
+from lm_eval_tasks.results.reader import read_scores
 from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
 from tests.real_results import MODEL, as_task, real_results, written
 

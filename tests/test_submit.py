@@ -13,16 +13,16 @@ from huggingface_hub import CommitOperationAdd, EvalResultEntry, HfApi
 
 from dataset_builders import InputError
 from dataset_builders.benchmark import default_release
-from dataset_builders.build import build
 from dataset_builders.documents import Material
-from dataset_builders.manifest import CUT_FROM_TEXTS, Entry, Lengths, Manifest, Origin
-from dataset_builders.push import Target, push
+from dataset_builders.release.build import build
+from dataset_builders.release.manifest import CUT_FROM_TEXTS, Entry, Lengths, Manifest, Origin
+from dataset_builders.release.push import Target, push
 from lm_eval_tasks.__main__ import main
-from lm_eval_tasks.submission import (
+from lm_eval_tasks.publish.submission import (
     kept_checksums,
 )
-from lm_eval_tasks.submit import FILE, merged, to_yaml
-from lm_eval_tasks.submit import submit as put
+from lm_eval_tasks.publish.submit import FILE, merged, to_yaml
+from lm_eval_tasks.publish.submit import submit as put
 from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
 from tests.hub.server import LoopbackHub
 from tests.real_results import MODEL, as_task, real_results, written

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from dataset_builders import InputError
-from synthetic_training.vocabulary import (
+from synthetic_training.data.tokens import (
     END_ID,
     PAD_ID,
     SYMBOLS,

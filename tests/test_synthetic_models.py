@@ -14,9 +14,9 @@ from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from dataset_builders import InputError
+from synthetic_training.data.tokens import END_ID, PAD_ID, START_ID, decode, encode, symbol_tokenizer
 from synthetic_training.models.mamba import FastMambaMixer
-from synthetic_training.registry import MODELS, build_model, draw_embeddings
-from synthetic_training.vocabulary import END_ID, PAD_ID, START_ID, decode, encode, symbol_tokenizer
+from synthetic_training.models.registry import MODELS, build_model, draw_embeddings
 
 TINY: dict[str, dict[str, Any]] = {
     "T_rope": {"num_attention_heads": 4},
@@ -111,11 +111,11 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "overrides", "sentence"),
     [
-        ("T_ropee", {}, r"'T_ropee' is unknown; did you mean T_rope\?"),
-        ("MAMBA", {}, r"'MAMBA' is unknown; did you mean mamba\?"),
+        ("T_ropee", {}, r"'T_ropee' is unknown; did you mean 'T_rope'\?"),
+        ("MAMBA", {}, r"'MAMBA' is unknown; did you mean 'mamba'\?"),
         ("?", {}, r"the models are T_rope, .*, lstm and hf:TYPE; '\?' is unknown$"),
-        ("hf:lama", {}, r"no causal language model of the type 'lama'; did you mean hf:llama\?"),
-        ("T_rope", {"hiden_size": 8}, r"T_rope has no argument 'hiden_size'; did you mean hidden_size\?"),
+        ("hf:lama", {}, r"no causal language model of the type 'lama'; did you mean 'hf:llama'\?"),
+        ("T_rope", {"hiden_size": 8}, r"T_rope has no argument 'hiden_size'; did you mean 'hidden_size'\?"),
         ("lstm", {"num_attention_heads": 8}, "lstm has no argument 'num_attention_heads'"),
         ("T_nope", {"hidden_size": 65}, "divisible by num_attention_heads: 65 is not by 16"),
         ("mamba", {"hidden_size": 0}, "hidden_size of mamba must be an integer of at least 1, not 0"),
@@ -126,7 +126,7 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
         ("mamba", {"x_proj_gain": "much"}, "must be a number above 0, not 'much'"),
         ("hf:mamba", {"x_proj_gain": 2.0}, "hf:mamba has no argument 'x_proj_gain'"),
         ("T_alibi", {"attn_implementation": "flash"}, "T_alibi cannot be built .* must be one of alibi_sdpa"),
-        ("T_rope", {"hidden_act": "geluu"}, r"no activation 'geluu'; did you mean gelu\?"),
+        ("T_rope", {"hidden_act": "geluu"}, r"no activation 'geluu'; did you mean 'gelu'\?"),
         ("hf:mamba2", {"hidden_size": 1000}, "hf:mamba2 cannot be built with these arguments: "),
     ],
 )

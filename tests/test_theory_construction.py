@@ -12,15 +12,15 @@ from torch import Tensor
 from dataset_builders import InputError
 from dataset_builders.strings import Definition
 from lm_eval_tasks import TASKS_FOLDER
-from synthetic_training.accuracy import forced_answers, generated_answers, right_answers
-from synthetic_training.evaluate import EvaluateConfig, evaluate
-from synthetic_training.sampling import evaluation_rows
+from synthetic_training.data.strings import evaluation_rows
+from synthetic_training.data.tokens import BAR_ID, START_ID, decode, encode
+from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, right_answers
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.construction import construct
 from synthetic_training.theory.design import Design
 from synthetic_training.theory.measure import copy, measure, sizes, stands_again
 from synthetic_training.theory.unrepeated import unrepeated_strings
-from synthetic_training.vocabulary import BAR_ID, START_ID, decode, encode
 from tests.conftest import Run
 
 SIZES = [(letters, n) for letters in (2, 4, 26) for n in (2, 3, 4, 5, 6)]

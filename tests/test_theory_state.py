@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dataset_builders import InputError
-from synthetic_training.registry import build_model
+from synthetic_training.models.registry import build_model
 from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.figure import _most, _read, draw
 from synthetic_training.theory.state import bits_of, state_bits, state_of

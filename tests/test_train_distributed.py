@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from synthetic_training.run_log import read_metrics
-from synthetic_training.train import train
+from synthetic_training.training.run import train
+from synthetic_training.training.run_log import read_metrics
 from tests.conftest import Run
 from tests.tiny_run import SETTINGS, tiny
 

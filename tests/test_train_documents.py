@@ -15,15 +15,15 @@ from torch.nn.functional import one_hot
 
 from dataset_builders import InputError, phone_book
 from synthetic_training.__main__ import main
-from synthetic_training.accuracy import Share
 from synthetic_training.config import TrainConfig, check_run, checked, read_settings
-from synthetic_training.documents.material import DocumentMaterial
-from synthetic_training.documents.mix import DocumentBatches
-from synthetic_training.evaluate import EvaluateConfig, evaluate
-from synthetic_training.plot import read_points
-from synthetic_training.registry import build_model
-from synthetic_training.run_log import read_metrics
-from synthetic_training.train import train
+from synthetic_training.data.documents.material import DocumentMaterial
+from synthetic_training.data.documents.mix import DocumentBatches
+from synthetic_training.evaluation.accuracy import Share
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.plot import read_points
+from synthetic_training.models.registry import build_model
+from synthetic_training.training.run import train
+from synthetic_training.training.run_log import read_metrics
 from tests.conftest import Run
 from tests.tiny_run import metrics_without_times, weights
 

@@ -12,8 +12,8 @@ import pytest
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
-from synthetic_training.checkpoint import Checkpoints
-from synthetic_training.train import train
+from synthetic_training.training.checkpoint import Checkpoints
+from synthetic_training.training.run import train
 from tests.tiny_run import metrics_without_times, start_training, tiny, weights
 
 Whole = tuple[bytes, list[dict[str, object]]]

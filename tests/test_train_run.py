@@ -11,12 +11,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dataset_builders import InputError
 from synthetic_training.config import OptimizerConfig
-from synthetic_training.evaluate import EvaluateConfig, evaluate
-from synthetic_training.registry import build_model
-from synthetic_training.run_log import MetricsLog, forget_after, read_metrics
-from synthetic_training.sampling import PackedBatches
-from synthetic_training.step import TrainingStep
-from synthetic_training.train import train
+from synthetic_training.data.strings import PackedBatches
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.models.registry import build_model
+from synthetic_training.training.run import train
+from synthetic_training.training.run_log import MetricsLog, forget_after, read_metrics
+from synthetic_training.training.step import TrainingStep
 from tests.tiny_run import SETTINGS, metrics_without_times, tiny, weights
 
 OPTIMIZER = OptimizerConfig(weight_decay=0.1, clip=0.5)
@@ -174,8 +174,8 @@ def test_isolated_examples_train_another_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"model": "T_hard_alibe"}, "did you mean T_hard_alibi"),
-        ({"model_args": {"hiden_size": 8}}, "did you mean hidden_size"),
+        ({"model": "T_hard_alibe"}, "did you mean 'T_hard_alibi"),
+        ({"model_args": {"hiden_size": 8}}, "did you mean 'hidden_size"),
         ({"model_args": {"max_position_embeddings": 16}}, "pass --model-args max_position_embeddings=32"),
         ({"model": "lstm", "model_args": {"hidden_size": 16}, "isolate_examples": True}, "leave --isolate"),
         ({"model": "mamba", "model_args": {"hidden_size": 16}, "isolate_examples": True}, "leave --isolate"),

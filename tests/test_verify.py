@@ -16,11 +16,11 @@ import pytest
 from dataset_builders import InputError, benchmark
 from dataset_builders.__main__ import main
 from dataset_builders.benchmark import Config
-from dataset_builders.build import build
 from dataset_builders.documents import Material
-from dataset_builders.manifest import FILE, Lengths, parquet_path, read_manifest
-from dataset_builders.push import Target, push
-from dataset_builders.verify import SAME, verify
+from dataset_builders.release.build import build
+from dataset_builders.release.manifest import FILE, Lengths, parquet_path, read_manifest
+from dataset_builders.release.push import Target, push
+from dataset_builders.release.verify import SAME, verify
 from tests.hub.fixture import GOOD, hub  # noqa: F401
 from tests.hub.server import LoopbackHub
 from tests.material import neox_tokenizer

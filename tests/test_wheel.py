@@ -17,7 +17,7 @@ import lm_eval_tasks
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval_tasks.catalog import entries
-from lm_eval_tasks.release import Release
+from lm_eval_tasks.released import Release
 
 print(lm_eval_tasks.__file__)
 for entry in entries():
@@ -66,6 +66,6 @@ def test_every_task_loads_from_the_wheel(installed: Path, tmp_path: Path) -> Non
     where, *loaded, sizes, package = result.stdout.splitlines()
     assert Path(where).is_relative_to(installed)
     assert len(loaded) == len(list((ROOT / "lm_eval_tasks").glob("**/*.yaml")))
-    assert "phone_book_20 <class 'lm_eval_tasks.task.RecallTask'>" in loaded
+    assert "phone_book_20 <class 'lm_eval_tasks.recall_task.RecallTask'>" in loaded
     assert sizes == "6"
     assert package == "lm_eval_tasks"

@@ -7,7 +7,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from tokenizers.processors import TemplateProcessing
 
-from lm_eval_tasks.window import Size, sizes_of, window_of
+from lm_eval_tasks.context_window import Size, sizes_of, window_of
 from tests.models import END, byte_tokenizer, tiny_model
 
 PROMPTS = ["Ada Doe:", "a longer prompt, é 😀:", "ends in white space \n", "x"]

@@ -70,7 +70,7 @@ def fused(
 
 def assert_by_definition(inputs: tuple[Tensor, Tensor, Tensor], scaling: float) -> None:
     """Output and gradients; the bound of bfloat16 is two of its roundings."""
-    from synthetic_training.models.window_attention import window_attention
+    from synthetic_training.models.kernels.window_attention import window_attention
 
     exact = [v.detach().double().cpu().requires_grad_() for v in inputs]
     expected = by_loops(exact[0], exact[1], exact[2], scaling)
@@ -116,7 +116,7 @@ def test_queries_and_keys_of_another_type() -> None:
 @on_device
 def test_any_strides() -> None:
     """Of the inputs, and of a gradient that is one number expanded."""
-    from synthetic_training.models.window_attention import window_attention
+    from synthetic_training.models.kernels.window_attention import window_attention
 
     plain = [v.detach().contiguous().requires_grad_() for v in fused(2, 3, 9, 16)]
     orders = ((3, 0, 2, 1), (2, 3, 1, 0), (0, 3, 1, 2))
@@ -135,8 +135,8 @@ def test_any_strides() -> None:
 
 @on_device
 def test_equals_plain_torch() -> None:
+    from synthetic_training.models.kernels.window_attention import window_attention
     from synthetic_training.models.modeling_alibi import _attend_to_last
-    from synthetic_training.models.window_attention import window_attention
 
     inputs = fused(2, 5, 12, 16)
     torch.testing.assert_close(window_attention(*inputs, 0.25), _attend_to_last(*inputs, 0.25, 0.0))
@@ -145,7 +145,7 @@ def test_equals_plain_torch() -> None:
 @on_device
 def test_is_a_well_formed_operation() -> None:
     """Its schema, its shapes without data, and its gradients under tracing."""
-    import synthetic_training.models.window_attention  # noqa: F401  makes the operation known
+    import synthetic_training.models.kernels.window_attention  # noqa: F401  makes the operation known
 
     operation = torch.ops.repeat_after_me.window_attention.default
     torch.library.opcheck(operation, (*fused(1, 2, 5, 8), 0.5))
@@ -154,7 +154,7 @@ def test_is_a_well_formed_operation() -> None:
 @on_device
 def test_compiled_whole() -> None:
     """One graph, forward and backward, with the same bits as without compiling."""
-    from synthetic_training.models.window_attention import window_attention
+    from synthetic_training.models.kernels.window_attention import window_attention
 
     inputs = fused(1, 3, 7, 8)
     plain = window_attention(*inputs, 0.5)
@@ -169,7 +169,7 @@ def test_compiled_whole() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_replayed_as_a_cuda_graph() -> None:
-    from synthetic_training.models.window_attention import window_attention
+    from synthetic_training.models.kernels.window_attention import window_attention
 
     inputs = fused(2, 8, 50, 64, torch.bfloat16)
     expected = [v.clone() for v in torch.autograd.grad(window_attention(*inputs, 0.125).sum(), inputs)]
@@ -187,8 +187,8 @@ def test_replayed_as_a_cuda_graph() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_layer_uses_it() -> None:
     """``hard_alibi_split`` by the kernels gives what masks give, compiled in one graph and with gradients."""
-    from synthetic_training.models import HardAlibiForCausalLM
-    from synthetic_training.registry import build_model
+    from synthetic_training.models.auto_classes import HardAlibiForCausalLM
+    from synthetic_training.models.registry import build_model
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 6, "num_masked_heads": 4}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from synthetic_training.config import TrainConfig, checked
-from synthetic_training.run_log import read_metrics
+from synthetic_training.training.run_log import read_metrics
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_masked_heads": 2}
 
@@ -54,7 +54,7 @@ def train_here(config: TrainConfig, out: Path, resume: bool) -> None:
     """What a process of its own does."""
     import torch
 
-    from synthetic_training.train import train
+    from synthetic_training.training.run import train
 
     torch.set_num_threads(1)
     train(config, out, resume=resume)
@@ -63,7 +63,7 @@ def train_here(config: TrainConfig, out: Path, resume: bool) -> None:
 def start_training(config: TrainConfig, out: Path, resume: bool = False) -> Any:
     """Train in another process, which is there in a moment: its imports were done before."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["synthetic_training.train", "tests.tiny_run"])
+    context.set_forkserver_preload(["synthetic_training.training.run", "tests.tiny_run"])
     process = context.Process(target=train_here, args=(config, out, resume))
     process.start()
     return process

@@ -3,9 +3,9 @@
 from typing import Any
 
 from dataset_builders.c4_copy import DEFAULT_SOURCE, pool, rows
-from dataset_builders.tokenizer import DEFAULT_TOKENIZER
-from lm_eval_tasks.documents import Built
+from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER
 from lm_eval_tasks.scoring import answer_scores
+from lm_eval_tasks.task_documents import Built
 
 
 def documents(

@@ -3,8 +3,8 @@
 from typing import Any
 
 from dataset_builders.phone_book import rows
-from lm_eval_tasks.documents import Built
 from lm_eval_tasks.scoring import answer_scores
+from lm_eval_tasks.task_documents import Built
 
 
 def documents(entries: int, num_docs: int = 500, seed: int = 0) -> Built:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from dataset_builders.squad import DEFAULT_SOURCE, rows
-from dataset_builders.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
-from lm_eval_tasks.documents import Built
+from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
+from dataset_builders.squad_v2_retrieval import DEFAULT_SOURCE, rows
 from lm_eval_tasks.metrics import squad_exact_match, squad_f1
+from lm_eval_tasks.task_documents import Built
 
 _END_OF_TEXT = "<|endoftext|>"
 
@@ -16,7 +16,7 @@ def documents(
     squad_source: str = DEFAULT_SOURCE,
     tokenizer: str = DEFAULT_TOKENIZER,
 ) -> Built:
-    """The benchmark's documents of one range of lengths; see ``dataset_builders.squad.rows``."""
+    """The benchmark's documents of one range of lengths; see ``dataset_builders.squad_v2_retrieval.rows``."""
     built = rows(min_tokens, max_tokens, squad_source, tokenizer)
     return Built(built, {"tokenizer_sha256": load_tokenizer(tokenizer).sha256})
 

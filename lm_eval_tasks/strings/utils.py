@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from dataset_builders.string_documents import rows
-from lm_eval_tasks.documents import Built
 from lm_eval_tasks.scoring import answer_scores
+from lm_eval_tasks.task_documents import Built
 
 DEFAULT_SPELLING = "spaced"
 

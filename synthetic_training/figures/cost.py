@@ -18,11 +18,13 @@ from typing import Any
 from tabulate import tabulate
 
 from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import read_json
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import hours_of
-from synthetic_training.run_log import Line, read_json
+from synthetic_training.training.run_log import Line
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "results" / "speed_h200.json"
+SPEED = Path(__file__).parents[1] / "speed" / "results" / "speed_h200.json"
 _ROWS = 64
 """Rows of a step at which the paper's trainer is compared."""
 _COMPARABLE = 4.0
@@ -164,4 +166,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command_errors():
+        main()

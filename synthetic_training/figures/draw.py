@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthetic_training.evaluation.plot import save
 from synthetic_training.figures.figure_file import MEASURED, Figure
 from synthetic_training.figures.style import (
     DASHES,
@@ -31,8 +32,7 @@ from synthetic_training.figures.summary import (
     panels_of,
     swept_values,
 )
-from synthetic_training.plot import save
-from synthetic_training.run_log import Line
+from synthetic_training.training.run_log import Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

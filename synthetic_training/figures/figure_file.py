@@ -28,8 +28,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from annotated_types import Ge, Le, MinLen
 
 from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
 from synthetic_training.arguments import parse_value
-from synthetic_training.config import Count, nearest, read_settings, reason
+from synthetic_training.config import Count, read_settings, reason
 
 SHIPPED = Path(__file__).parent / "configs"
 """The folder of the paper's figures."""
@@ -117,7 +118,7 @@ def figure_path(name: str) -> Path:
     if name.endswith((".yaml", ".yml", ".json")):
         return Path(name)
     raise InputError(
-        f"the figures are {', '.join(known)}, or a YAML file; {name!r} is none{nearest(name, known)}"
+        f"the figures are {', '.join(known)}, or a YAML file; {name!r} is none{did_you_mean(name, known)}"
     )
 
 
@@ -166,8 +167,8 @@ def _with_models(content: Any, scale: str, source: str) -> Any:
         for label, changed in changes.items():
             if label not in sized:
                 raise InputError(
-                    f"{source}: scale {scale} has no model {label!r}{nearest(str(label), sized)}; give its "
-                    "settings"
+                    f"{source}: scale {scale} has no model {label!r}{did_you_mean(str(label), sized)}; "
+                    "give its settings"
                 )
             if not isinstance(changed, dict):
                 raise InputError(f"{source}: {label} must have settings, not {changed!r}")
@@ -203,7 +204,7 @@ def _checked(kind: type[Kind], content: Any, source: str) -> Kind:
         raise InputError(f"{source} must hold settings, among {', '.join(known)}, not {content!r}")
     for name in content:
         if name not in known:
-            raise InputError(f"{source}: there is no setting {name!r}{nearest(str(name), known)}")
+            raise InputError(f"{source}: there is no setting {name!r}{did_you_mean(str(name), known)}")
     for name, one in known.items():
         if name not in content and one.default is MISSING and one.default_factory is MISSING:
             raise InputError(f"{source} lacks {name}")

@@ -16,7 +16,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from synthetic_training.run_log import METRICS, RUN, Line, read_json, read_metrics, write_json
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import read_json, write_json
+from synthetic_training.training.run_log import METRICS, RUN, Line, read_metrics
 
 SCORES = (
     "string_accuracy",
@@ -77,7 +79,7 @@ def _train(settings: dict[str, Any], folder: Path) -> None:
     from transformers.utils import logging
 
     from synthetic_training.config import checked
-    from synthetic_training.train import train
+    from synthetic_training.training.run import train
 
     logging.disable_progress_bar()
     # a run that was killed at its very start has left this alone
@@ -87,7 +89,7 @@ def _train(settings: dict[str, Any], folder: Path) -> None:
 
 
 def _test(folder: Path, test: dict[str, Any], device: str) -> list[Line]:
-    from synthetic_training.evaluate import EvaluateConfig, evaluate
+    from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 
     lengths = tuple(test["lengths"])
     found = evaluate(EvaluateConfig(folder, **{**test, "lengths": lengths}, device=device))  # type: ignore[arg-type]
@@ -103,4 +105,5 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command_errors():
+        main()

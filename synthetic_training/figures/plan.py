@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
 from synthetic_training.arguments import parse_value
-from synthetic_training.config import FREE, TrainConfig, as_json, check_run, checked, nearest
+from synthetic_training.config import FREE, TrainConfig, as_json, check_run, checked
 from synthetic_training.figures.figure_file import Scale, Settings
 
 Key = tuple[str, str | None, int, str]
@@ -83,7 +84,9 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
     for label in models:
         if label not in scale.runs:
             known = ", ".join(scale.runs)
-            raise InputError(f"{source} has the runs {known}; {label!r} is none{nearest(label, scale.runs)}")
+            raise InputError(
+                f"{source} has the runs {known}; {label!r} is none{did_you_mean(label, scale.runs)}"
+            )
     labels = [label for label in scale.runs if label in models or not models]
     panels: dict[str | None, Settings] = {None: {}}
     if scale.panels:

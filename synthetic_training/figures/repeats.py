@@ -20,8 +20,9 @@ from pathlib import Path
 from statistics import mean
 
 from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
 from synthetic_training.figures.results import read_results
-from synthetic_training.run_log import Line
+from synthetic_training.training.run_log import Line
 
 LEAST = (4, 3, 2)
 """Letters of the shortest repeats that are counted, a column of the table each."""
@@ -118,4 +119,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command_errors():
+        main()

@@ -19,15 +19,16 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dataset_builders import InputError
-from dataset_builders.strings import check_integer
-from synthetic_training.config import as_json, nearest
+from dataset_builders.checks import check_integer, did_you_mean
+from dataset_builders.files import read_json, write_text
+from synthetic_training.config import as_json
 from synthetic_training.figures.draw import draw
 from synthetic_training.figures.figure_file import Scale, figure_path, read_figure
 from synthetic_training.figures.plan import Run, plan
 from synthetic_training.figures.results import append_result, done, read_results
 from synthetic_training.figures.tables import report
 from synthetic_training.figures.workers import Job, last_line, places, run_jobs
-from synthetic_training.run_log import Line, read_json, write_whole
+from synthetic_training.training.run_log import Line
 
 
 def reproduce(
@@ -66,7 +67,7 @@ def reproduce(
     content = read_figure(file)
     if scale not in content.scales:
         known = [str(name) for name in content.scales]
-        raise InputError(f"{file} has no scale {scale!r} but {', '.join(known)}{nearest(scale, known)}")
+        raise InputError(f"{file} has no scale {scale!r} but {', '.join(known)}{did_you_mean(scale, known)}")
     size = content.scales[scale]
     runs = plan(size, str(file), models, seeds)
     where = _Files(out, file.stem, scale)
@@ -86,7 +87,7 @@ def reproduce(
         drawn = [where.of_kind(kind) for kind in ("png", "svg")]
         draw(content, found, drawn)
         table = where.of_kind("md")
-        write_whole(table, report(content, found))
+        write_text(table, report(content, found))
         return [where.results, *drawn, table]
 
     with _only_one(where):
@@ -133,7 +134,7 @@ class _Workers:
 
 
 def _refuse_begun(lines: Sequence[Line], runs: Sequence[Run], where: _Files) -> None:
-    from synthetic_training.loop import MODEL
+    from synthetic_training.training.loop import MODEL
 
     if lines:
         raise InputError(f"{where.results} holds results; pass --resume to go on, or name another --out")

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dataset_builders import InputError
+from dataset_builders.files import write_text
 from synthetic_training.config import FREE, TrainConfig, as_json
 from synthetic_training.figures.figure_file import Test
 from synthetic_training.figures.plan import Key, Run, key_of
-from synthetic_training.run_log import Line, read_metrics, write_whole
+from synthetic_training.training.run_log import Line, read_metrics
 
 _NEEDED = ("figure", "scale", "label", "panel", "seed", "sweep", "run", "config", "curve", "tests", "seconds")
 
@@ -28,7 +29,7 @@ def read_results(file: Path) -> list[Line]:
 
 def append_result(file: Path, line: Line) -> None:
     """Add a line; the file is there as before or with it, never in part."""
-    write_whole(file, "".join(json.dumps(one) + "\n" for one in [*read_results(file), line]))
+    write_text(file, "".join(json.dumps(one) + "\n" for one in [*read_results(file), line]))
 
 
 def done(lines: Iterable[Line], runs: Sequence[Run], tests: Sequence[Test], file: Path) -> set[Key]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from synthetic_training.figures.summary import ORDER
-from synthetic_training.run_log import Line
+from synthetic_training.training.run_log import Line
 
 Style = dict[str, Any]
 

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from typing import Any, TypeVar
 
 from synthetic_training.figures.plan import short
-from synthetic_training.run_log import Line
+from synthetic_training.training.run_log import Line
 
 Group = TypeVar("Group", bound=Hashable)
 

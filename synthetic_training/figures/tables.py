@@ -22,7 +22,7 @@ from synthetic_training.figures.summary import (
     spread,
     swept_values,
 )
-from synthetic_training.run_log import Line
+from synthetic_training.training.run_log import Line
 
 _REACHED = (0.5, 0.99)
 """String accuracies whose numbers of examples are shown."""

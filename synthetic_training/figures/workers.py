@@ -94,4 +94,5 @@ def _close(process: "subprocess.Popen[bytes]") -> None:
 def last_line(log: Path) -> str:
     """The last line that is not empty; bars overwrite theirs."""
     text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
-    return next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "it printed nothing")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else "it printed nothing"

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
-from synthetic_training.models import mamba_scan
+from synthetic_training.models.kernels import mamba_scan
 
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
 if _HAS_TRITON:
-    from synthetic_training.models import mamba_scan_triton
+    from synthetic_training.models.kernels import mamba_scan_triton
 
 
 @torch.no_grad()

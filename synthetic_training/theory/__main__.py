@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
 
 _RESULTS = Path(__file__).parent / "results"
 _CPU_PAIRS = 2 * 10**9
@@ -61,12 +62,12 @@ def _construction(settings: argparse.Namespace) -> None:
 
 
 def _table(settings: argparse.Namespace) -> None:
-    from dataset_builders.strings import check_integer
-    from synthetic_training.device import resolve_device
+    from dataset_builders.checks import check_integer
+    from dataset_builders.files import write_json, write_text
     from synthetic_training.provenance import provenance
-    from synthetic_training.run_log import write_json, write_whole
     from synthetic_training.theory.measure import as_dicts, measure, sizes
     from synthetic_training.theory.tables import as_table, dimensions_table
+    from synthetic_training.training.device import resolve_device
 
     check_integer("strings", settings.strings, 1)
     check_integer("longest", settings.longest, 12)
@@ -86,7 +87,7 @@ def _table(settings: argparse.Namespace) -> None:
         settings.out.mkdir(parents=True, exist_ok=True)
         content = {"kind": "construction", "config": {**asked, "device": device}, "results": lines}
         write_json(files[0], {**content, **provenance()})
-        write_whole(files[1], text)
+        write_text(files[1], text)
     except OSError as error:
         raise InputError(f"{settings.out} cannot be written: {error.strerror}") from None
     print(text)
@@ -94,7 +95,7 @@ def _table(settings: argparse.Namespace) -> None:
 
 
 def _figure(settings: argparse.Namespace) -> None:
-    from dataset_builders.strings import check_integer
+    from dataset_builders.checks import check_integer
     from synthetic_training.theory.figure import draw
 
     check_integer("n", settings.n, 1)
@@ -102,4 +103,5 @@ def _figure(settings: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command_errors():
+        main()

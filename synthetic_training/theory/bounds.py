@@ -18,7 +18,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 
 from dataset_builders import InputError
-from dataset_builders.strings import check_integer
+from dataset_builders.checks import check_integer
 from synthetic_training.theory.design import Design
 
 _BATCH_LETTERS = 2**20

@@ -25,15 +25,15 @@ Weights and biases of the perceptrons are 0.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_builders import InputError
-from dataset_builders.strings import MAX_LENGTH, check_integer
+from dataset_builders.checks import check_integer
+from dataset_builders.strings import MAX_LENGTH
+from synthetic_training.data.tokens import BAR_ID, END_ID, START_ID, VOCAB_SIZE, symbol_tokenizer
 from synthetic_training.theory.design import CONSTANT, ROUNDOFF, Design
-from synthetic_training.vocabulary import BAR_ID, END_ID, START_ID, VOCAB_SIZE, symbol_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -92,7 +92,7 @@ def construct(letters: int, n: int, length: int = 1000) -> PreTrainedModel:
     """
     import torch
 
-    from synthetic_training.registry import build_model
+    from synthetic_training.models.registry import build_model
 
     design = Design(letters, n)
     check_integer("length", length, 2 * n, MAX_LENGTH)
@@ -118,24 +118,18 @@ def save(folder: Path, letters: int, n: int, length: int = 1000) -> dict[str, An
     Raises:
         InputError: the folder is there already or cannot be written, or a value is out of range.
     """
-    from synthetic_training.run_log import RUN, write_json
+    from dataset_builders.files import atomic_folder, write_json
+    from synthetic_training.training.run_log import RUN
 
     if folder.exists():
         raise InputError(f"{folder} is there already; name a new folder")
     model = construct(letters, n, length)
     described = description(Design(letters, n), length)
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True)
-        model.save_pretrained(partial)
-        symbol_tokenizer(model.config.max_position_embeddings).save_pretrained(partial)
+    with atomic_folder(folder) as new:
+        model.save_pretrained(new)
+        symbol_tokenizer(model.config.max_position_embeddings).save_pretrained(new)
         settings = {"task": "copy", "vocabulary": letters, "n": n, "k": None}
-        write_json(partial / RUN, {"kind": "construction", "config": settings, **described})
-        partial.rename(folder)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}") from None
+        write_json(new / RUN, {"kind": "construction", "config": settings, **described})
     return described
 
 

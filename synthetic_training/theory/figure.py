@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_builders import InputError
-from synthetic_training.plot import Point, read_points, save
-from synthetic_training.run_log import read_json
+from dataset_builders.files import read_json
+from synthetic_training.evaluation.plot import Point, read_points, save
 from synthetic_training.theory.bounds import half_error_length, log2_accuracy_bound, repeated_ngram_share
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    import synthetic_training.models  # noqa: F401  makes the project's own model types known
-    from synthetic_training.evaluate import model_folder
+    import synthetic_training.models.auto_classes  # noqa: F401  makes the project's own model types known
+    from synthetic_training.evaluation.evaluate import model_folder
     from synthetic_training.theory.state import state_bits
 
     try:

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from synthetic_training.data.tokens import BAR_ID, END_ID, START_ID
 from synthetic_training.theory.bounds import Share, repeated_ngram_bound
 from synthetic_training.theory.construction import construct
 from synthetic_training.theory.unrepeated import unrepeated_strings
-from synthetic_training.vocabulary import BAR_ID, END_ID, START_ID
 
 if TYPE_CHECKING:
     import torch
@@ -163,7 +163,7 @@ def _line(letters: int, n: int, length: int, strings: int, device: torch.device 
     import torch
 
     from dataset_builders.strings import Definition
-    from synthetic_training.sampling import evaluation_rows
+    from synthetic_training.data.strings import evaluation_rows
 
     begun = time.perf_counter()
     model = construct(letters, n, max(length, 2 * n)).to(device)

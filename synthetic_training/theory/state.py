@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dataset_builders import InputError
-from dataset_builders.strings import check_integer
+from dataset_builders.checks import check_integer, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = 
     except (NotImplementedError, RuntimeError) as error:
         if model.device.type == "meta" or dtype not in (None, model.dtype):
             raise InputError(
-                f"{model.config.model_type} cannot run without numbers: {str(error).splitlines()[0]}"
+                f"{model.config.model_type} cannot run without numbers: {first_line(error)}"
             ) from error
     # mixtures of experts look at their numbers to choose
     return _count(model, length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataset_builders import InputError
-from dataset_builders.strings import check_integer
+from dataset_builders.checks import check_integer
 
 if TYPE_CHECKING:
     from numpy.random import Generator

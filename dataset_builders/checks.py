@@ -1,0 +1,42 @@
+"""Checks of values that users give, and the ends of the sentences that refuse them."""
+
+import difflib
+from collections.abc import Iterable
+
+from dataset_builders.errors import InputError
+
+
+def is_integer(value: object) -> bool:
+    """Whether the value is an ``int`` and not a ``bool``."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_integer(name: str, value: object, least: int | None = None, most: int | None = None) -> None:
+    """Check that a value is an integer in a range.
+
+    Raises:
+        InputError: it is not; the message names the value and the range.
+    """
+    at_least = "" if least is None else f" of at least {least}"
+    if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
+        raise InputError(f"{name} must be an integer{at_least}, not {value!r}")
+    if most is not None and value > most:
+        raise InputError(f"{name} must be at most {most}, not {value}")
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """The end of a sentence about an unknown name: ``"; did you mean 'copy'?"``, or nothing.
+
+    Args:
+        word: what the user wrote.
+        known: names that would be right; case is ignored.
+        prefix: written before the suggested name.
+    """
+    by_lower = {name.lower(): name for name in sorted(known)}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {prefix + by_lower[close[0]]!r}?" if close else ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type's name where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,41 @@
+"""What every command of the project does with errors: one sentence, and an exit status."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dataset_builders.errors import InputError
+
+INTERRUPTED = 128 + 2
+"""Exit status after Ctrl-C, as shells have it."""
+
+BROKEN_PIPE = 128 + 13
+"""Exit status of a program whose output is no longer read, as by ``head``."""
+
+
+@contextmanager
+def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
+    """Turn invalid input, Ctrl-C and a closed output into a sentence and an exit status.
+
+    Invalid input exits with status 1 and ``error: ...`` on standard error. Of several processes of one
+    distributed run, only the first prints.
+
+    Args:
+        interrupted: what to say after Ctrl-C.
+
+    Raises:
+        SystemExit: the command did not succeed.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except InputError as error:
+        sys.exit(f"error: {error}" if os.environ.get("RANK", "0") == "0" else 1)
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Python flushes again as it exits, and would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)

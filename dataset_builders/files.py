@@ -1,0 +1,106 @@
+"""Files and folders that are there whole or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dataset_builders.checks import first_line
+from dataset_builders.errors import InputError
+
+_PARTIAL = ".partial"
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a binary file for writing that appears under its name only when it is complete and on disk.
+
+    Until then it is called ``.NAME.partial``. Only one process at a time may write a path.
+
+    Raises:
+        InputError: the disk is full or the file cannot be written; nothing of it is left.
+    """
+    partial = partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Fill a new folder that appears under its name only when it is complete.
+
+    Yields:
+        an empty folder to write to.
+
+    Raises:
+        InputError: the folder cannot be written; nothing of it is left.
+    """
+    partial = partial_path(folder)
+    try:
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True)
+        yield partial
+        partial.rename(folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}") from None
+    finally:
+        if partial.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file atomically, indented by two spaces.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: the file cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: it is not JSON ({first_line(error)})") from None
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file or folder is written before it gets its name."""
+    return path.with_name(f".{path.name}{_PARTIAL}")
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what killed processes left in a folder and its subfolders."""
+    for pattern in (f".*{_PARTIAL}", f"*/.*{_PARTIAL}"):
+        for partial in folder.glob(pattern):
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,57 @@
+"""How every plot of the project looks, and how it is saved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset_builders.files import atomic_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "repeat-after-me",  # the same data gives the same file
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "text.parse_math": False,  # a $ in a model's name is a $
+}
+"""matplotlib settings of all plots."""
+
+
+@contextmanager
+def plot_style() -> Iterator[None]:
+    """Draw and save with ``STYLE``; the caller's own settings come back afterwards."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def save_plot(figure: "Figure", folder: Path, name: str) -> list[Path]:
+    """Save ``NAME.png`` and ``NAME.svg`` atomically; the same figure gives the same SVG.
+
+    Call it within :func:`plot_style`.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    for path in paths:
+        kind = path.suffix.removeprefix(".")
+        with atomic_file(path) as file:
+            figure.savefig(file, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+    return paths

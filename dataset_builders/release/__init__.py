@@ -1,0 +1,1 @@
+"""Build the data sets into a folder, verify them, and push them to the Hub."""

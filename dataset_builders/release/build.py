@@ -1,0 +1,197 @@
+"""Build configs into a folder: ``{config}/test-00000-of-00001.parquet`` each, and ``manifest.json``.
+
+A build that is stopped, whatever stops it, loses the config that it was at; the next one goes on there.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from dataset_builders.benchmark import Config
+from dataset_builders.checksum import content_sha256
+from dataset_builders.documents import Documents, Material, documents
+from dataset_builders.errors import InputError
+from dataset_builders.files import remove_partial_files
+from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
+from dataset_builders.release.parquet_file import parquet_writer, read_rows
+from dataset_builders.release.prompt_lengths import PromptLengths
+from dataset_builders.release.schema import FEATURES
+from dataset_builders.sources.tokenizer import load_tokenizer
+
+LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one config.
+
+    Attributes:
+        entry: what the manifest now says of it.
+        state: ``built``; ``kept``, where it was there; ``kept, tokens counted``, where these were added.
+    """
+
+    entry: Entry
+    state: str
+
+
+def build(configs: Sequence[Config], folder: Path, material: Material) -> list[Result]:
+    """Add configs to a folder; those that are there, with the same arguments, are kept.
+
+    All arguments and sources are checked before the first row is made.
+
+    Args:
+        configs: what to build.
+        folder: a new or empty folder, or one that this function filled.
+        material: where texts and the tokenizer come from.
+
+    Raises:
+        InputError: a config cannot be built, or the folder holds it with other arguments or damaged, or
+            holds something else; the disk is full; or another build is at work there.
+    """
+    planned = [(config, _planned(config, material)) for config in {c.name: c for c in configs}.values()]
+    with _own(folder) as manifest:
+        for config, made in planned:
+            if config.name in manifest.configs:
+                _check_same(config, made, manifest.configs[config.name], folder)
+        results = []
+        total = sum(int(config.arguments.get("num_docs", 0)) for config in configs) or None
+        with tqdm(total=total, unit=" documents", disable=None, leave=False) as bar:
+            for config, made in planned:
+                bar.set_description(config.name)
+                result = _build_or_keep(config, made, manifest, folder, bar)
+                results.append(result)
+                if manifest.configs.get(config.name) != result.entry:
+                    manifest = manifest.with_entry(result.entry)
+                    manifest.write(folder)
+        return results
+
+
+def _planned(config: Config, material: Material) -> Documents:
+    try:
+        return documents(config, material)
+    except InputError as error:
+        raise InputError(f"{config.name}: {error}") from None
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[Manifest]:
+    """Let no other build work in the folder, remove what killed ones left, and read the manifest."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder")
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"another build is at work in {folder}; wait for it, or take another folder"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror or error}") from None
+    try:
+        remove_partial_files(folder)
+        if not (folder / FILE).exists():
+            if any(child.name != LOCK for child in folder.iterdir()):
+                raise InputError(
+                    f"{folder} is not empty and holds no {FILE}, so nothing is built there; give a new folder"
+                )
+            Manifest().write(folder)
+        yield read_manifest(folder)
+    finally:
+        lock.release()
+
+
+def _check_same(config: Config, made: Documents, entry: Entry, folder: Path) -> None:
+    asked: dict[str, Any] = {**config.arguments, "documents version": made.version}
+    there: dict[str, Any] = {**entry.arguments, "documents version": entry.documents_version}
+    for what, new, old in (
+        ("source", made.source, entry.source),
+        ("tokenizer", made.tokenizer, entry.tokenizer),
+    ):
+        if new is not None and old is not None:
+            asked[what] = f"{new.name} ({new.sha256[:12]})"
+            there[what] = f"{old.name} ({old.sha256[:12]})"
+            if new.sha256 == old.sha256:
+                asked[what] = there[what]  # a file's name may change
+    for what in {**there, **asked}:
+        if asked.get(what) != there.get(what):
+            raise InputError(
+                f"{folder} holds the config {config.name!r} already, with another {what}: {there.get(what)} "
+                f"there, {asked.get(what)} here; give another folder"
+            )
+
+
+def _build_or_keep(config: Config, made: Documents, manifest: Manifest, folder: Path, bar: Any) -> Result:
+    path = parquet_path(folder, config.name)
+    entry = manifest.configs.get(config.name)
+    if entry is None or not path.exists():
+        return Result(_build(config, made, path, bar), "built")
+    counting = made.tokenizer_name is not None and entry.prompt_tokens is None
+    lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if counting and made.tokenizer_name else None)
+    if content_sha256(_measured(read_rows(path, config.task), lengths, bar)) != entry.content_sha256:
+        raise InputError(
+            f"{path} is not what {FILE} says: its checksum differs; delete it, and it is built again"
+        )
+    if counting:
+        counted = replace(entry, tokenizer=made.tokenizer, prompt_tokens=lengths.tokens)
+        return Result(counted, "kept, tokens counted")
+    return Result(entry, "kept")
+
+
+def _build(config: Config, made: Documents, path: Path, bar: Any) -> Entry:
+    lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if made.tokenizer_name else None)
+    with parquet_writer(path, config.task) as add:
+
+        def written() -> Iterator[dict[str, Any]]:
+            for row in _measured(made.rows, lengths, bar):
+                add(row)
+                yield row
+
+        checksum = content_sha256(written())
+    return Entry(
+        task=config.task,
+        documents_version=made.version,
+        arguments=dict(config.arguments),
+        source=made.source,
+        tokenizer=made.tokenizer,
+        columns=tuple(FEATURES[config.task]),
+        rows=len(lengths),
+        content_sha256=checksum,
+        prompt_characters=lengths.characters,
+        prompt_tokens=lengths.tokens,
+    )
+
+
+def _measured(rows: Any, lengths: PromptLengths, bar: Any) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        lengths.add(row["prompt"])
+        bar.update()
+        yield row
+
+
+def results_table(results: Sequence[Result]) -> str:
+    """Configs with their rows, lengths of prompts, and the beginning of their checksums."""
+    from tabulate import tabulate
+
+    return tabulate(
+        [
+            [
+                result.entry.config.name,
+                result.entry.rows,
+                result.entry.prompt_characters.median,
+                result.entry.prompt_tokens.median if result.entry.prompt_tokens else "",
+                result.entry.prompt_tokens.max if result.entry.prompt_tokens else "",
+                result.entry.content_sha256[:12],
+                result.state,
+            ]
+            for result in results
+        ],
+        ["config", "rows", "median characters", "median tokens", "most tokens", "sha256", ""],
+        disable_numparse=True,
+        colalign=("left", "right", "right", "right", "right", "left", "left"),
+    )

@@ -1,0 +1,196 @@
+"""The data set's card: metadata that the Hub and ``datasets`` read, and what people read."""
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from dataset_builders.benchmark import Config, default_release
+from dataset_builders.errors import InputError
+from dataset_builders.release.card_parts import licenses, parts, sizes_table, source_datasets, tokenizers
+from dataset_builders.release.manifest import Entry, Manifest, parquet_path
+
+BEGIN = "<!-- repeat-after-me: from here to the end mark, the next release replaces everything -->"
+END = "<!-- repeat-after-me: end -->"
+
+PRETTY_NAME = "Repeat After Me: copying and look-up benchmarks"
+
+_TAGS = ("benchmark", "copying", "recall", "lm-evaluation-harness", "state-space-models")
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard:
+    """The card of a release.
+
+    Args:
+        manifest: what the release holds; it has at least one config.
+        infos: ``datasets.DatasetInfo`` of each of its configs, with features, splits and sizes.
+        name: ``ORG/NAME`` on the Hub.
+    """
+    configs, found = manifest.configs, parts(manifest)
+    families = [part.family for part in found]
+    foreign = [config for config, entry in configs.items() if not _is_released(config, entry)]
+    data = DatasetCardData(
+        language=None if families == ["strings"] else ["en"],
+        license=_one_or_all(licenses(found)),
+        size_categories=[_size_category(sum(entry.rows for entry in configs.values()))],
+        source_datasets=source_datasets(found) or None,
+        task_categories=["text-generation"]
+        + (["question-answering"] if "squad_v2_retrieval" in families else []),
+        pretty_name=PRETTY_NAME,
+        tags=list(_TAGS),
+    )
+    _add_configs(data, list(configs), infos)
+    template = (files("dataset_builders.release") / "card_template.md").read_text(encoding="utf-8")
+    return DatasetCard.from_template(
+        data,
+        template_str=template,
+        begin=BEGIN,
+        end=END,
+        version=manifest.version,
+        repo_id=name,
+        default_config=next(iter(configs)),
+        tasks=_tasks(set(configs) - set(foreign)) or list(configs)[:1],
+        foreign=foreign,
+        families=families,
+        parts=found,
+        tokenizers=tokenizers(configs.values()),
+        sizes=sizes_table(configs),
+    )
+
+
+def merged(new: DatasetCard, existing: str | None, replaced: Iterable[str]) -> str:
+    """The card to upload: the new one, and what people added to the one that is there.
+
+    Of the metadata, keys that the new card does not set, further tags, and configs that are not ours are
+    kept. Of the text, what stands outside our two marks is kept; a text without marks follows ours.
+
+    Args:
+        new: as ``card`` makes it.
+        existing: content of the repository's README.md, None where there is none.
+        replaced: configs of the previous release, which the new one replaces or drops.
+
+    Raises:
+        InputError: the existing card's metadata cannot be read, or its marks are damaged.
+    """
+    if existing is None:
+        return _written(new)
+    old = _parsed(re.sub("\r\n?", "\n", existing.removeprefix("\ufeff")))
+    ours = {config["config_name"] for config in new.data["configs"]} | set(replaced)
+    result = DatasetCard(_written(new))
+    kept = old.data.to_dict()
+    for key in ("configs", "dataset_info"):
+        others = [c for c in _listed(kept.pop(key, None)) if c.get("config_name", "default") not in ours]
+        if others:
+            result.data[key] = [*_listed(result.data[key]), *others]
+            if any(config.get("default") for config in others):
+                for config in _listed(result.data[key])[: -len(others)]:
+                    config.pop("default", None)
+    result.data["tags"] = list(dict.fromkeys([*result.data["tags"], *_listed(kept.pop("tags", None))]))
+    for key, value in kept.items():
+        if result.data.get(key) is None:
+            result.data[key] = value
+    result.text = _merged_text(result.text, old.text)
+    return _written(result)
+
+
+def _written(made: DatasetCard) -> str:
+    return f"{made.content.rstrip()}\n"
+
+
+def _parsed(existing: str) -> DatasetCard:
+    try:
+        if not existing.startswith("---\n"):
+            existing = f"---\n{{}}\n---\n{existing}"
+        old = DatasetCard(existing, ignore_metadata_errors=True)
+        for key in ("configs", "dataset_info"):
+            if not all(isinstance(config, dict) for config in _listed(old.data.get(key))):
+                raise ValueError(f"{key} is no list of mappings")
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"the metadata of the repository's README.md cannot be read ({reason}); mend it there"
+        ) from None
+    return old
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _merged_text(ours: str, theirs: str) -> str:
+    if BEGIN not in theirs and END not in theirs:
+        return f"{ours.rstrip()}\n\n{theirs.strip()}".rstrip() + "\n"
+    found = re.findall(f"{re.escape(BEGIN)}.*?{re.escape(END)}", theirs, re.DOTALL)
+    if len(found) != 1 or theirs.count(BEGIN) != 1 or theirs.count(END) != 1:
+        raise InputError(
+            f"the repository's README.md does not hold the marks {BEGIN!r} and {END!r} once each, in this "
+            "order; restore or remove them there"
+        )
+    return theirs.replace(found[0], ours.strip())
+
+
+def _add_configs(data: DatasetCardData, order: list[str], infos: Mapping[str, Any]) -> None:
+    """``configs`` and ``dataset_info``, as ``datasets`` itself writes them, but in the release's order."""
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+
+    MetadataConfigs(
+        {
+            name: {"data_files": [{"split": "test", "path": parquet_path(Path(), name).as_posix()}]}
+            | ({"default": True} if name == order[0] else {})
+            for name in order
+        }
+    ).to_dataset_card_data(data)
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    for key in ("configs", "dataset_info"):
+        if isinstance(data[key], list):
+            data[key].sort(key=lambda config: order.index(config["config_name"]))
+
+
+def _one_or_all(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values
+
+
+def _size_category(rows: int) -> str:
+    return next((name for limit, name in _SIZES if rows < limit), "1M<n<10M")
+
+
+def _is_released(name: str, entry: Entry) -> bool:
+    """Whether the documents are the benchmark's own, as far as their arguments and sources say."""
+    own: Config | None = default_release().get(name)
+    from_files = entry.source is not None and not entry.source.on_hub
+    return own is not None and dict(own.arguments) == dict(entry.arguments) and not from_files
+
+
+def lm_eval_groups() -> dict[str, list[str]]:
+    """Groups of lm-eval's tasks that configs of the released data set answer, with these."""
+    groups: dict[str, list[str]] = {}
+    for name, config in default_release().items():
+        groups.setdefault(_group(config), []).append(name)
+    return groups
+
+
+def _group(config: Config) -> str:
+    a = config.arguments
+    match config.task:
+        case "phone_book":
+            return "phone_book" if a["entries"] <= 120 else "phone_book_long"
+        case "c4_copy":
+            order = "" if a["order"] == "standard" else f"_{a['order']}"
+            return f"c4_copy{order}" if a["tokens"] <= 500 else f"c4_copy{order}_long"
+        case "strings":
+            return f"string_{a['task']}"
+        case task:
+            return task
+
+
+def _tasks(configs: set[str]) -> list[str]:
+    """Groups of lm-eval's tasks that these configs answer whole."""
+    return [group for group, members in lm_eval_groups().items() if configs.issuperset(members)]

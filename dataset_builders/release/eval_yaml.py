@@ -1,0 +1,25 @@
+"""``eval.yaml``: what the Hub reads of a data set that is a benchmark."""
+
+import yaml
+
+from dataset_builders.release.card import PRETTY_NAME
+from dataset_builders.release.manifest import Manifest
+
+FILE = "eval.yaml"
+
+FRAMEWORK = "lm-evaluation-harness"
+"""The Hub's list of frameworks did not hold it in August 2026; see the README of this package."""
+
+
+def eval_yaml(manifest: Manifest) -> str:
+    """The file's text: one task for each config, by its name."""
+    content = {
+        "name": PRETTY_NAME,
+        "description": (
+            "How well a sequence model copies and looks up, by length; documents of the benchmarks of "
+            "arXiv 2402.01032, asked and scored by lm-evaluation-harness with repeat-after-me."
+        ),
+        "evaluation_framework": FRAMEWORK,
+        "tasks": [{"id": name, "config": name, "split": "test"} for name in manifest.configs],
+    }
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,196 @@
+"""``manifest.json``: what each config of a built data set is, where it comes from, and its checksum.
+
+The file is a published interface. It is JSON, an object with the fields
+
+========== ===================================================================================
+format     version of this layout, ``FORMAT``
+builder    ``repeat-after-me``
+version    version of the builder that wrote the file last
+configs    object: name of a config, which is the name of its folder -> an object as below
+========== ===================================================================================
+
+and for each config
+
+================== ===========================================================================
+task               ``phone_book``, ``c4_copy``, ``squad_v2_retrieval`` or ``strings``
+documents_version  version of the task's documents; the same arguments and version give the
+                   same documents
+arguments          object: keyword arguments of the task's builder, seed and num_docs among them
+source             null, or what the documents were cut from, as an origin (below); its checksum
+                   is over the texts that were read, whatever file format they were in
+tokenizer          null, or what ``prompt_tokens`` was counted with, as an origin; documents of
+                   c4_copy and squad_v2_retrieval depend on it; its checksum is its tokenizer.json's
+columns            array: names of the columns, in their order
+rows               number of rows
+content_sha256     checksum of the rows, see ``dataset_builders.checksum``; compression and other
+                   choices of the Parquet writer do not change it
+prompt_characters  object: ``min``, ``median`` (the lower one) and ``max`` length of the prompts
+prompt_tokens      the same in tokens; null where no tokenizer was given
+================== ===========================================================================
+
+An origin is an object of ``name`` (of the repository on the Hub, or of the file or folder, without the
+folders that it lay in), ``on_hub``, ``revision`` (the commit on the Hub; null where none is known) and
+``sha256``. A config is whole if this file lists it: a file that it does not list is left from a build
+that was stopped.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dataset_builders.benchmark import Config
+from dataset_builders.checks import first_line
+from dataset_builders.errors import InputError
+from dataset_builders.files import atomic_file
+
+FORMAT = 1
+BUILDER = "repeat-after-me"
+FILE = "manifest.json"
+
+CUT_FROM_TEXTS = ("c4_copy", "squad_v2_retrieval")
+"""Tasks whose documents depend on a source and a tokenizer; those of others, on their arguments alone."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A source of texts, or a tokenizer; see the module's docstring."""
+
+    name: str
+    on_hub: bool
+    revision: str | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Least, lower median and greatest of some lengths."""
+
+    min: int
+    median: int
+    max: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the manifest says of one config; see the module's docstring."""
+
+    task: str
+    documents_version: str
+    arguments: Mapping[str, Any]
+    source: Origin | None
+    tokenizer: Origin | None
+    columns: tuple[str, ...]
+    rows: int
+    content_sha256: str
+    prompt_characters: Lengths
+    prompt_tokens: Lengths | None
+
+    @property
+    def config(self) -> Config:
+        return Config(self.task, self.arguments)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a data set's folder holds.
+
+    Attributes:
+        configs: by name.
+        version: of the builder that wrote it.
+    """
+
+    configs: dict[str, Entry] = field(default_factory=dict)
+    version: str = field(default_factory=lambda: version(BUILDER))
+
+    def with_entry(self, entry: Entry) -> "Manifest":
+        """The same with one config added or replaced, by this version of the builder."""
+        return Manifest({**self.configs, entry.config.name: entry})
+
+    def write(self, folder: Path) -> None:
+        """Replace the manifest of a folder in one step.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        configs = {name: asdict(entry) for name, entry in self.configs.items()}
+        content = {"format": FORMAT, "builder": BUILDER, "version": self.version, "configs": configs}
+        with atomic_file(folder / FILE) as file:
+            file.write((json.dumps(content, indent=2) + "\n").encode())
+
+
+def parquet_path(folder: Path, config: str) -> Path:
+    """Where a config's rows are, in a data set's folder."""
+    return folder / config / "test-00000-of-00001.parquet"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a built data set.
+
+    Raises:
+        InputError: there is none, it is damaged, or it is of another format.
+    """
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{folder} is no data set built by {BUILDER}: it holds no {FILE}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: {first_line(error)}") from None
+    if not isinstance(content, dict) or content.get("builder") != BUILDER:
+        raise InputError(f"{path} is no manifest of {BUILDER}")
+    if content.get("format") != FORMAT or content["format"] is True:  # which equals 1
+        raise InputError(
+            f"{path} has the format {content.get('format')!r}, and this version of {BUILDER} reads {FORMAT}"
+        )
+    try:
+        configs = {name: _entry(name, of) for name, of in dict(content["configs"]).items()}
+        return Manifest(configs, _typed(content, "version", str))
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} is damaged: {type(error).__name__} {error}") from None
+
+
+def _entry(name: str, kept: dict[str, Any]) -> Entry:
+    entry = Entry(
+        task=_typed(kept, "task", str),
+        documents_version=_typed(kept, "documents_version", str),
+        arguments=_typed(kept, "arguments", dict),
+        source=_origin(kept["source"]),
+        tokenizer=_origin(kept["tokenizer"]),
+        columns=tuple(map(str, _typed(kept, "columns", list))),
+        rows=_typed(kept, "rows", int),
+        content_sha256=_typed(kept, "content_sha256", str),
+        prompt_characters=_lengths(kept["prompt_characters"]),
+        prompt_tokens=None if kept["prompt_tokens"] is None else _lengths(kept["prompt_tokens"]),
+    )
+    if entry.config.name != name:  # a name that is a path elsewhere is refused here, too
+        raise InputError(f"the config {name!r} has the arguments of {entry.config.name!r}")
+    if (entry.source is None) == (entry.task in CUT_FROM_TEXTS):
+        raise InputError(f"the config {name!r} must have a source if it is of {' or '.join(CUT_FROM_TEXTS)}")
+    if (entry.tokenizer is None) != (entry.prompt_tokens is None):
+        raise InputError(f"the config {name!r} has one of tokenizer and prompt_tokens, and not the other")
+    return entry
+
+
+def _origin(kept: dict[str, Any] | None) -> Origin | None:
+    if kept is None:
+        return None
+    revision = None if kept["revision"] is None else _typed(kept, "revision", str)
+    return Origin(
+        _typed(kept, "name", str), _typed(kept, "on_hub", bool), revision, _typed(kept, "sha256", str)
+    )
+
+
+def _lengths(kept: dict[str, Any]) -> Lengths:
+    return Lengths(*(_typed(kept, key, int) for key in ("min", "median", "max")))
+
+
+def _typed(kept: dict[str, Any], key: str, kind: type) -> Any:
+    value = kept[key]
+    if type(value) is not kind:
+        raise InputError(f"{key!r} must be of the type {kind.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,71 @@
+"""A config's rows as one Parquet file, written and read a few at a time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow.parquet import ParquetFile, ParquetWriter
+
+from dataset_builders.checks import first_line
+from dataset_builders.errors import InputError
+from dataset_builders.files import atomic_file
+from dataset_builders.release.schema import arrow_schema
+
+Row = dict[str, Any]
+
+_GROUP_CHARACTERS = 8_000_000  # of prompts in a row group: what is held in memory while writing
+_READ_ROWS = 50
+
+
+@contextmanager
+def parquet_writer(path: Path, task: str) -> Iterator[Callable[[Row], None]]:
+    """A function that adds a row of a task; the file appears, whole, when the context ends.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    schema = arrow_schema(task)
+    group: list[Row] = []
+    characters = 0
+
+    with atomic_file(path) as file, ParquetWriter(file, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            nonlocal characters
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            group.clear()
+            characters = 0
+
+        def add(row: Row) -> None:
+            nonlocal characters
+            group.append(row)
+            characters += len(row["prompt"])
+            if characters >= _GROUP_CHARACTERS:
+                flush()
+
+        yield add
+        if group:
+            flush()
+
+
+def read_rows(path: Path, task: str) -> Iterator[Row]:
+    """The rows of a file, in their order.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or it has other columns than the task.
+    """
+    wanted = arrow_schema(task)
+    try:
+        with ParquetFile(path) as file:
+            if not file.schema_arrow.equals(wanted):
+                raise InputError(f"{path} has other columns than {', '.join(wanted.names)}")
+            for batch in file.iter_batches(batch_size=_READ_ROWS):
+                yield from batch.to_pylist()
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged: {first_line(error)}") from None

@@ -1,0 +1,163 @@
+"""Verify a built data set: its files against its manifest, and against the same documents made again."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dataset_builders.checksum import content_sha256
+from dataset_builders.documents import Documents, Material, documents
+from dataset_builders.errors import InputError
+from dataset_builders.release.manifest import (
+    CUT_FROM_TEXTS,
+    FILE,
+    Entry,
+    Manifest,
+    Origin,
+    parquet_path,
+    read_manifest,
+)
+from dataset_builders.release.parquet_file import Row, read_rows
+from dataset_builders.release.prompt_lengths import PromptLengths
+from dataset_builders.release.schema import FEATURES
+from dataset_builders.sources.tokenizer import load_tokenizer
+
+SAME = "same"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one config: ``state`` is ``SAME``, or says what is wrong with it."""
+
+    config: str
+    rows: int
+    sha256: str
+    state: str
+
+
+@contextmanager
+def local_folder(dataset: str, revision: str | None) -> Iterator[Path]:
+    """A folder with a data set's files: the one named, or a copy of ``ORG/NAME``'s on the Hub.
+
+    Raises:
+        InputError: there is neither.
+    """
+    folder = Path(dataset).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise InputError(f"{dataset} is a folder, which has no revision {revision!r}")
+        yield folder
+    elif not re.fullmatch(r"[\w.-]+/[\w.-]+", dataset):
+        raise InputError(f"there is no folder {dataset!r}; give one, or ORG/NAME on the Hub")
+    else:
+        from huggingface_hub import snapshot_download
+
+        from dataset_builders.release.hub import check_repo_id, hub_errors
+
+        check_repo_id(dataset)
+        with TemporaryDirectory() as temporary:
+            with hub_errors(f"read the data set {dataset!r}"):
+                snapshot_download(
+                    dataset,
+                    repo_type="dataset",
+                    revision=revision,
+                    local_dir=temporary,
+                    allow_patterns=[FILE, "*.parquet"],
+                )
+            yield Path(temporary)
+
+
+def verify(folder: Path, material: Material) -> Iterator[Outcome]:
+    """An outcome for each config that the manifest lists, and for each file that it does not.
+
+    Args:
+        folder: the data set.
+        material: local sources and tokenizers that it was built from; those on the Hub are known.
+
+    Raises:
+        InputError: the manifest cannot be read or lists nothing; a local source was not given, or is
+            not the one that the data set was built from.
+    """
+    manifest = read_manifest(folder)
+    if not manifest.configs:
+        raise InputError(f"{folder / FILE} lists no config: nothing was built there to the end")
+    made_again = {name: _documents(entry, material) for name, entry in manifest.configs.items()}
+    return _outcomes(folder, manifest, made_again)
+
+
+def _outcomes(folder: Path, manifest: Manifest, made_again: dict[str, Documents]) -> Iterator[Outcome]:
+    for name, entry in manifest.configs.items():
+        state = _state(parquet_path(folder, name), entry, made_again[name])
+        yield Outcome(name, entry.rows, entry.content_sha256, state)
+    known = {parquet_path(folder, name) for name in manifest.configs}
+    for path in sorted(set(folder.glob("*/*.parquet")) - known):
+        yield Outcome(str(path.relative_to(folder)), 0, "", f"{FILE} does not list it")
+
+
+def _documents(entry: Entry, material: Material) -> Documents:
+    squad = entry.task == "squad_v2_retrieval"
+    flag, given = ("squad-source", material.squad_source) if squad else ("source", material.source)
+    source = _given(entry, entry.source, flag, given)
+    tokenizer = (
+        _given(entry, entry.tokenizer, "tokenizer", material.tokenizer)
+        if entry.task in CUT_FROM_TEXTS
+        else material.tokenizer
+    )
+    found = documents(
+        entry.config,
+        Material(source=source, squad_source=source, tokenizer=tokenizer if entry.tokenizer else None),
+    )
+    _check(entry, "tokenizer", found.tokenizer, entry.tokenizer)
+    _check(entry, flag, found.source, entry.source)
+    return found
+
+
+def _given(entry: Entry, origin: Origin | None, flag: str, given: str | None) -> str | None:
+    if origin is None or given is not None:
+        return given
+    if not origin.on_hub:
+        raise InputError(
+            f"the config {entry.config.name!r} was built from the local {origin.name!r}; give it, as in "
+            f"--{flag} {origin.name}"
+        )
+    return origin.name
+
+
+def _check(entry: Entry, flag: str, found: Origin | None, kept: Origin | None) -> None:
+    if found is not None and kept is not None and found.sha256 != kept.sha256:
+        raise InputError(
+            f"the config {entry.config.name!r} was built from {kept.name!r} with the checksum "
+            f"{kept.sha256[:12]}, and that of {found.name!r} is {found.sha256[:12]}; give the same --{flag}"
+        )
+
+
+def _state(path: Path, entry: Entry, made: Documents) -> str:
+    if entry.columns != tuple(FEATURES[entry.task]):
+        return f"other columns than {', '.join(FEATURES[entry.task])}"
+    if entry.documents_version != made.version:
+        return (
+            f"documents of version {entry.documents_version}, and the installed builder makes {made.version}"
+        )
+    lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if made.tokenizer_name else None)
+    try:
+        if content_sha256(_measured(read_rows(path, entry.task), lengths)) != entry.content_sha256:
+            return "the file's rows are not those that the manifest has the checksum of"
+    except InputError as error:
+        return str(error)
+    if entry.rows != len(lengths) or entry.prompt_characters != lengths.characters:
+        return "the file's rows are not as many or as long as the manifest says"
+    if made.tokenizer_name and entry.prompt_tokens != lengths.tokens:
+        return "the file's prompts have not as many tokens as the manifest says"
+    # a damaged manifest may ask for any number of documents: no more are made than there ought to be
+    if content_sha256(islice(made.rows, entry.rows + 1)) != entry.content_sha256:
+        return "made again, the documents differ"
+    return SAME
+
+
+def _measured(rows: Iterator[Row], lengths: PromptLengths) -> Iterator[Row]:
+    for row in rows:
+        lengths.add(row["prompt"])
+        yield row

@@ -1,0 +1,1 @@
+"""What documents are made from: running text, tokenizers and names."""

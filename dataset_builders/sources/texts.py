@@ -1,0 +1,130 @@
+"""Running text from a data set on the Hub, a file or a folder: its first few megabytes, as documents."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_builders.checks import first_line
+from dataset_builders.errors import InputError
+
+MAX_CHARACTERS = 4_000_000
+"""What is read at most of any source: enough for the benchmark, and a few MB of a Hub's time."""
+
+_PINNED = {"allenai/c4": ("en", "1588ec454efa1a09f29cd18ddd04fe05fc8653a2")}
+"""Config and revision of the data sets that the benchmark itself reads."""
+
+_FORMATS = {".jsonl": "json", ".json": "json", ".gz": "json", ".parquet": "parquet"}
+_TEXTS = (".txt", ".md", ".text")
+_COLUMN = "text"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Documents of a source.
+
+    Attributes:
+        documents: texts that are not empty, in the source's order.
+        revision: the Hub's revision; empty for files.
+    """
+
+    documents: tuple[str, ...]
+    revision: str
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the documents."""
+        digest = hashlib.sha256()
+        for document in self.documents:
+            digest.update(document.encode("utf-8", "surrogatepass") + b"\0")
+        return digest.hexdigest()
+
+
+def read_texts(source: str) -> Texts:
+    """The first ``MAX_CHARACTERS`` of a source, the last document whole.
+
+    Args:
+        source: a text file (one document), JSON lines or Parquet with a column ``text`` (a document a
+            row), a folder of text files (a document a file, sorted by name), or ``ORG/NAME`` on the
+            Hub (split ``train``, streamed, the benchmark's own at a pinned revision).
+
+    Raises:
+        InputError: the source does not exist, cannot be read, or holds no text.
+    """
+    path = Path(source).expanduser()
+    revision = ""
+    if path.is_dir():
+        documents = _first(file.read_text(encoding="utf-8") for file in _text_files(path))
+    elif path.is_file():
+        documents = _first(_file(path))
+    elif path.suffix or path.is_absolute() or source.count("/") != 1:
+        raise InputError(
+            f"the source {source!r} does not exist; give a file, a folder or ORG/NAME on the Hub"
+        )
+    else:
+        documents, revision = _hub(source)
+    if not documents:
+        raise InputError(f"the source {source!r} holds no text")
+    return Texts(tuple(documents), revision)
+
+
+def _first(texts: Iterable[str]) -> list[str]:
+    documents: list[str] = []
+    characters = 0
+    for text in texts:
+        if text:
+            documents.append(text)
+            characters += len(text)
+        if characters >= MAX_CHARACTERS:
+            break
+    return documents
+
+
+def _text_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in _TEXTS)
+
+
+def _file(path: Path) -> Iterator[str]:
+    if path.suffix not in _FORMATS:
+        try:
+            yield path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the source {str(path)!r} cannot be read as UTF-8 text: {error}") from None
+        return
+    from datasets import load_dataset
+
+    try:
+        table = load_dataset(_FORMATS[path.suffix], data_files=str(path), split="train", streaming=True)
+        yield from _column(table, str(path))
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  the readers of datasets raise what they like
+        raise InputError(f"the source {str(path)!r} cannot be read: {first_line(error)}") from None
+
+
+def _column(table: Iterable[dict[str, str]], source: str) -> Iterator[str]:
+    for row in table:
+        if not isinstance(row.get(_COLUMN), str):
+            raise InputError(
+                f"the source {source!r} has no column {_COLUMN!r} of strings, but {', '.join(row)}"
+            )
+        yield row[_COLUMN]
+
+
+def _hub(name: str) -> tuple[list[str], str]:
+    from datasets import load_dataset
+    from huggingface_hub import HfApi
+
+    config, revision = _PINNED.get(name, (None, None))
+    try:
+        revision = revision or HfApi().dataset_info(name).sha
+        table = load_dataset(name, config, split="train", streaming=True, revision=revision)
+        return _first(_column(table, name)), revision or ""
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
+        raise InputError(
+            f"the data set {name!r} cannot be read from the Hub ({first_line(error)}); give a local text, "
+            "JSON-lines or Parquet file or a folder of texts, by --source or, in lm-eval, --metadata "
+            '\'{"source": "FILE"}\''
+        ) from None

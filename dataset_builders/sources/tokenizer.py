@@ -1,0 +1,91 @@
+"""Tokenizers that are part of a data set's identity: text to token ids and back, and a checksum."""
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from dataset_builders.checks import first_line
+from dataset_builders.errors import InputError
+
+DEFAULT_TOKENIZER = "EleutherAI/gpt-neox-20b"
+"""The tokenizer of the Pile's models, which the paper measures lengths with."""
+
+
+@dataclass(frozen=True)
+class TextTokenizer:
+    """A tokenizer without special tokens around a text.
+
+    Attributes:
+        name: the name on the Hub, folder or file that it was loaded from.
+        sha256: checksum of its ``tokenizer.json``.
+    """
+
+    name: str
+    sha256: str
+    _tokenizer: Tokenizer = field(repr=False, compare=False)
+
+    def encode(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+        return [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def decode(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=False)
+
+    def check_lossless(self, text: str) -> None:
+        """Refuse a tokenizer that does not give back what it encoded, Unicode's NFC form aside.
+
+        Raises:
+            InputError: it lost or changed something.
+        """
+        found, wanted = (unicodedata.normalize("NFC", t) for t in (self.decode(self.encode(text)), text))
+        if found != wanted:
+            at = next((i for i, (f, w) in enumerate(zip(found, wanted, strict=False)) if f != w), 0)
+            raise InputError(
+                f"the tokenizer {self.name!r} does not decode what it encoded: {wanted[at : at + 20]!r} came "
+                f"back as {found[at : at + 20]!r}; take a byte-level one, such as {DEFAULT_TOKENIZER}"
+            )
+
+
+@lru_cache(maxsize=4)
+def load_tokenizer(name: str) -> TextTokenizer:
+    """The tokenizer of a ``tokenizer.json``, of a folder that holds one, or of a repository on the Hub.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    content = _file(name).read_bytes()
+    try:
+        tokenizer = Tokenizer.from_str(content.decode())
+    except Exception as error:  # noqa: BLE001  tokenizers raises nothing narrower
+        raise InputError(f"the tokenizer {name!r} cannot be read: {error}") from None
+    return TextTokenizer(name, hashlib.sha256(content).hexdigest(), tokenizer)
+
+
+def _file(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        path = path / "tokenizer.json"
+    if path.exists():
+        return path
+    if path.suffix == ".json" or path.is_absolute() or name.count("/") > 1:
+        raise InputError(
+            f"the tokenizer {name!r} does not exist; give a tokenizer.json, a folder that holds one, or a "
+            "name on the Hub"
+        )
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(hf_hub_download(name, "tokenizer.json"))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise InputError(
+            f"the tokenizer {name!r} cannot be had from the Hub ({first_line(error)}); give a "
+            "tokenizer.json or a folder that holds one, by --tokenizer or, in lm-eval, "
+            '--metadata \'{"tokenizer": "FILE"}\''
+        ) from None

@@ -1,0 +1,1 @@
+"""Publish results: a leaderboard page, and scores in a model's repository on the Hub."""

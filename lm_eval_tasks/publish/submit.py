@@ -1,0 +1,225 @@
+"""Put entries into a model's repository on the Hub, as a pull request or a commit."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import (
+    CommitOperationAdd,
+    EvalResultEntry,
+    HfApi,
+    ModelInfo,
+    eval_result_entries_to_yaml,
+    get_session,
+)
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from dataset_builders import InputError
+from dataset_builders.benchmark import default_release
+from dataset_builders.release.hub import hub_errors, other_type
+from dataset_builders.release.manifest import FILE as MANIFEST
+from dataset_builders.release.manifest import Entry, Manifest, read_manifest
+from lm_eval_tasks.results.reader import Score
+
+FILE = ".eval_results/repeat-after-me.yaml"
+"""Where the entries stand in the model's repository."""
+
+_PATIENCE = 120.0
+"""Seconds of silence after which a request is given up; huggingface_hub itself would wait for ever."""
+
+_TITLE = "Results of repeat-after-me"
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves dates as they are written, so that entries of others come out as they went in."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  a table of PyYAML's, which it never changes in place
+        letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def client() -> HfApi:
+    """A client of the Hub that does not wait for ever."""
+    get_session().timeout = _PATIENCE
+    return HfApi()
+
+
+def to_yaml(entries: Sequence[EvalResultEntry]) -> str:
+    """The text of a ``.eval_results`` file."""
+    return _dump(eval_result_entries_to_yaml(list(entries)))
+
+
+def _dump(items: list[dict[str, Any]]) -> str:
+    return yaml.safe_dump(items, sort_keys=False, allow_unicode=True, width=110)
+
+
+def merged(existing: str, entries: Sequence[EvalResultEntry]) -> str | None:
+    """A ``.eval_results`` file with the entries put in, or None where it holds them already.
+
+    An entry of the same data set and task is replaced where it stands; the others are kept.
+
+    Raises:
+        InputError: the file is no list of entries.
+    """
+    kept = _parsed(existing)
+    new = {_key(item): item for item in eval_result_entries_to_yaml(list(entries))}
+    items, placed = [], set()
+    for item in kept:
+        key = _key(item)
+        if key in placed:  # the same task stands there twice
+            continue
+        if key in new:
+            placed.add(key)
+        items.append(new.get(key, item))
+    items += [item for key, item in new.items() if key not in placed]
+    return None if items == kept else _dump(items)
+
+
+def _parsed(text: str) -> list[Any]:
+    try:
+        items = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
+    except (yaml.YAMLError, RecursionError):
+        items = False
+    if items is None:
+        return []
+    if not isinstance(items, list):
+        raise InputError(f"the model's {FILE} is no list of entries; repair or remove it first")
+    return items
+
+
+def _key(item: Any) -> tuple[Any, Any] | None:
+    """What an entry is of; None where that cannot be told."""
+    dataset = item.get("dataset") if isinstance(item, Mapping) else None
+    if not isinstance(dataset, Mapping):
+        return None
+    return str(dataset.get("id")), str(dataset.get("task_id"))
+
+
+def check_dataset(api: HfApi, dataset: str, revision: str | None, scores: Sequence[Score]) -> str:
+    """Hold the scores against the manifest of the released data set; return the commit that it is of.
+
+    Args:
+        dataset: ``ORG/NAME`` on the Hub.
+        revision: branch, tag or commit; None for the main branch.
+
+    Raises:
+        InputError: it cannot be read, is no data set of this benchmark, or has other documents.
+    """
+    with hub_errors(f"read the data set {dataset} at {revision or 'main'}"):
+        commit = str(api.dataset_info(dataset, revision=revision).sha)
+        text = _read(api, dataset, MANIFEST, commit, repo_type="dataset")
+    if text is None:
+        raise InputError(
+            f"{dataset} has no {MANIFEST}, so it is no data set of this benchmark; give one that was built "
+            "and pushed by repeat-after-me"
+        )
+    manifest = _manifest(text, dataset)
+    for score in scores:
+        problem = _difference(score, manifest.configs.get(score.task))
+        if problem is not None:
+            raise InputError(f"{score.task}: {problem} (held against {dataset} at {commit[:12]})")
+    return commit
+
+
+def _difference(score: Score, entry: Entry | None) -> str | None:
+    """Why a score is not of a config of the data set, and what would do; None where it is."""
+    if entry is None:
+        return "the data set has no config of that name; choose others with --tasks, or another --dataset"
+    benchmark = default_release()[score.task].arguments
+    others = {key: entry.arguments.get(key) for key in benchmark}
+    said = ", ".join(f"{key} {value!r}" for key, value in others.items() if value != benchmark[key])
+    if said:
+        return (
+            f"the data set's config is not the benchmark's, having {said}; choose others with --tasks, or "
+            "another --dataset"
+        )
+    if entry.content_sha256 != score.document_set:
+        return (
+            f"the documents are not the data set's, whose checksum is {entry.content_sha256[:12]} where the "
+            f"results say {str(score.document_set)[:12]}; run lm_eval again with the data set as 'dataset' "
+            "in --metadata, or give another --dataset-revision"
+        )
+    return None
+
+
+def _manifest(text: str, dataset: str) -> Manifest:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / MANIFEST).write_text(text, encoding="utf-8")
+        try:
+            return read_manifest(Path(folder))
+        except InputError as error:
+            raise InputError(str(error).replace(folder, dataset)) from None
+
+
+def submit(api: HfApi, model: str, entries: Sequence[EvalResultEntry], *, create_pr: bool) -> str:
+    """Put entries into the model's repository; say what was done.
+
+    Entries of other tasks that stand there are kept. Where the repository, or a pull request that this
+    function opened before, holds the same already, nothing is done.
+
+    Args:
+        model: ``ORG/NAME`` on the Hub.
+        create_pr: open a pull request, else commit to the main branch.
+
+    Raises:
+        InputError: there is no such model, it may not be written, or the Hub does not answer.
+    """
+    doing = "submit to" if create_pr else "commit (without --no-create-pr a pull request would do) to"
+    with hub_errors(f"{doing} {model}"):
+        commit = str(_model(api, model).sha)
+        text = merged(_read(api, model, FILE, commit) or "", entries)
+        if text is None:
+            return f"nothing to do: {model} has these entries in {FILE}"
+        title = f"{_TITLE}: {_and_others([entry.task_id for entry in entries])}"
+        if create_pr and (url := _open_already(api, model, title, text)):
+            return f"nothing to do: {url} is open and has these entries"
+        done = api.create_commit(
+            model,
+            [CommitOperationAdd(FILE, text.encode())],
+            commit_message=title,
+            commit_description=_description(entries),
+            create_pr=create_pr,
+            parent_commit=commit,
+        )
+    return f"opened {done.pr_url}" if create_pr else f"committed {done.commit_url}"
+
+
+def _model(api: HfApi, model: str) -> ModelInfo:
+    try:
+        return api.model_info(model)
+    except RepositoryNotFoundError:
+        found = other_type(api, model, "model")
+        if found is None:
+            raise
+        raise InputError(f"{model} is a {found}; --model takes the model that the results are of") from None
+
+
+def _read(api: HfApi, repo: str, file: str, revision: str, repo_type: str = "model") -> str | None:
+    """The text of a repository's file, None where there is none."""
+    if not api.file_exists(repo, file, repo_type=repo_type, revision=revision):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = api.hf_hub_download(repo, file, repo_type=repo_type, revision=revision, local_dir=folder)
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+
+
+def _open_already(api: HfApi, model: str, title: str, text: str) -> str | None:
+    """Address of an open pull request with this title and this file."""
+    for pull in api.get_repo_discussions(model, discussion_type="pull_request", discussion_status="open"):
+        if pull.title == title and _read(api, model, FILE, f"refs/pr/{pull.num}") == text:
+            return pull.url
+    return None
+
+
+def _and_others(names: Sequence[str]) -> str:
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{', '.join(names[:2])} and {len(names) - 2} others"
+
+
+def _description(entries: Sequence[EvalResultEntry]) -> str:
+    lines = [f"- {entry.task_id}: {entry.value:.4f} ({entry.notes})" for entry in entries]
+    return "Made by `python -m lm_eval_tasks submit` from results of lm-eval.\n\n" + "\n".join(lines)

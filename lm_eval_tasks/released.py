@@ -1,0 +1,116 @@
+"""The benchmark's released documents: which they are, and reading them from the Hub or a folder."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
+from dataset_builders.checksum import content_sha256
+from dataset_builders.release.hub import hub_errors
+from dataset_builders.release.manifest import FILE, Manifest, read_manifest
+
+log = logging.getLogger("lm_eval.repeat_after_me")
+
+
+@dataclass(frozen=True)
+class Release:
+    """What ``release.json`` beside a task's YAML files says of the benchmark's documents.
+
+    Attributes:
+        columns: the columns of every config.
+        sha256: ``content_sha256`` of each config's rows; None where this version does not know it.
+    """
+
+    columns: tuple[str, ...]
+    sha256: dict[str, str | None]
+
+    @classmethod
+    def beside(cls, module_file: str) -> "Release":
+        kept = json.loads(Path(module_file).with_name("release.json").read_text())
+        return cls(columns=tuple(kept["columns"]), sha256=kept["sha256"])
+
+    def read(self, dataset: str, config: str, revision: str | None) -> list[dict[str, Any]]:
+        """All rows of one config of a released data set.
+
+        Args:
+            dataset: ``ORG/NAME`` on the Hub, or a folder that holds ``CONFIG/test*.parquet``.
+            config: name of the config, e.g. ``phone_book_20``.
+            revision: branch, tag or commit on the Hub.
+
+        Raises:
+            InputError: it cannot be read, has other columns, or its content is not the benchmark's.
+        """
+        where = f"the data set {dataset!r}"
+        table = _load(dataset, config, revision, where)
+        missing = [column for column in self.columns if column not in table.column_names]
+        if missing:
+            raise InputError(
+                f"{where} is not a release of this benchmark: its config {config!r} lacks the columns "
+                f"{', '.join(missing)}"
+            )
+        rows = table.select_columns(list(self.columns)).to_list()
+        found, expected = content_sha256(rows), self.sha256[config]
+        if expected is None:
+            _check_by_manifest(found, config, where, _manifest(dataset, revision))
+        elif found != expected:
+            raise InputError(
+                f"{where} does not hold this version's documents: the checksum of its config "
+                f"{config!r} is {found[:12]} where {expected[:12]} was expected; use a release of the "
+                "version installed, or leave 'dataset' out to build the documents here"
+            )
+        return rows
+
+
+def _check_by_manifest(found: str, config: str, where: str, manifest: Manifest | None) -> None:
+    """Hold rows, of which this version keeps no checksum, against what the data set says of itself."""
+    if manifest is None or config not in manifest.configs:
+        log.warning("%s: there is no checksum to hold its config %r against", where, config)
+    elif manifest.configs[config].content_sha256 != found:
+        raise InputError(
+            f"{where} is damaged: the rows of its config {config!r} are not those of its own {FILE}; use "
+            "another revision of it"
+        )
+
+
+def _manifest(dataset: str, revision: str | None) -> Manifest | None:
+    """What a data set says of itself; None where it does not."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    folder = Path(dataset).expanduser()
+    if folder.is_dir():
+        return read_manifest(folder) if (folder / FILE).exists() else None
+    try:
+        with hub_errors(f"read {FILE} of the data set {dataset!r}"):
+            file = hf_hub_download(dataset, FILE, repo_type="dataset", revision=revision)
+    except InputError as error:
+        if isinstance(error.__context__, EntryNotFoundError):
+            return None
+        raise
+    return read_manifest(Path(file).parent)
+
+
+def _load(dataset: str, config: str, revision: str | None, where: str) -> Any:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError
+
+    folder = Path(dataset).expanduser()
+    if folder.is_dir():
+        files = sorted(str(file) for file in (folder / config).glob("test*.parquet"))
+        if not files:
+            raise InputError(f"{where} holds no file {config}/test*.parquet")
+        return load_dataset("parquet", data_files={"test": files}, split="test")
+    try:
+        return load_dataset(dataset, config, split="test", revision=revision)
+    except DatasetNotFoundError:
+        raise InputError(
+            f"{where} is neither a folder here nor a data set on the Hub that you may read"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{where} cannot be read: {first_line(error)}; give a local folder as 'dataset', or leave it "
+            "out to build the documents here"
+        ) from None

@@ -1,0 +1,1 @@
+"""Read lm-eval's result files, and report on them."""

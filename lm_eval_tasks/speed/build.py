@@ -1,0 +1,49 @@
+"""Time of building the documents of each default task, 500 for each length.
+
+    python -m lm_eval_tasks.speed.build --metadata '{"source": "FOLDER", "tokenizer": "tokenizer.json",
+      "squad_source": "squad.jsonl"}'
+
+Tasks of one benchmark share a source; the first of them reads and tokenizes it.
+"""
+
+import argparse
+import json
+import logging
+import time
+from collections import defaultdict
+
+from lm_eval.tasks import TaskManager
+from tabulate import tabulate
+
+from dataset_builders.command_line import command_errors
+from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.catalog import entries
+
+
+def main() -> None:
+    """Build every task that needs no argument, and print the times by benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.build")
+    parser.add_argument("--metadata", type=json.loads, default={}, help="as for lm_eval")
+    metadata = parser.parse_args().metadata
+    logging.disable(logging.WARNING)
+
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
+    seconds: dict[str, dict[str, float]] = defaultdict(dict)
+    for entry in entries():
+        if entry.members or entry.name.removesuffix("_forced").endswith("_n"):
+            continue
+        start = time.perf_counter()
+        (task,) = manager.load([entry.name])["tasks"].values()
+        seconds[task.config.metadata["benchmark"]][entry.name] = time.perf_counter() - start
+
+    lines = []
+    for benchmark, tasks in sorted(seconds.items()):
+        slowest = max(tasks, key=lambda name: tasks[name])
+        lines.append([benchmark, len(tasks), f"{sum(tasks.values()):.2f}", slowest, f"{tasks[slowest]:.2f}"])
+    headers = ["benchmark", "tasks", "seconds", "slowest", "seconds"]
+    print(tabulate(lines, headers, tablefmt="github", disable_numparse=True))
+
+
+if __name__ == "__main__":
+    with command_errors():
+        main()

@@ -1,0 +1,155 @@
+"""Examples a second: the tasks through lm-eval, beside one prompt at a time as the paper's code asks.
+
+    python -m lm_eval_tasks.speed.evaluation --tokenizer EleutherAI/pythia-410m --out speed.json
+
+The model has the shape of Pythia-410M and random weights, which never end an answer: every generated
+answer has all of its 50 tokens, the worst case. Three ways, in one process and one run:
+
+- ``one at a time``: float32, batch 1, 50 new tokens without a stop, as the code released with the
+  paper does;
+- ``generated``: ``phone_book_n`` through ``lm_eval.simple_evaluate`` in bfloat16, the best of the
+  batch sizes given; documents, tokenization, generation and scoring are all in the time;
+- ``forced``: ``phone_book_n_forced``, the same way.
+"""
+
+import argparse
+import logging
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval import simple_evaluate
+from lm_eval.loggers.utils import get_git_commit_hash
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+from tabulate import tabulate
+from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
+
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_json
+from dataset_builders.phone_book import rows
+from lm_eval_tasks import TASKS_FOLDER
+
+_PYTHIA_410M = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "max_position_embeddings": 2048,
+    "vocab_size": 50304,
+}
+_NEW_TOKENS = 50
+
+
+def main() -> None:
+    """Measure, print a table, and write the numbers with what they are of."""
+    parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.evaluation")
+    parser.add_argument("--tokenizer", required=True, help="name on the Hub, folder, or tokenizer.json")
+    parser.add_argument("--entries", type=int, nargs="+", default=[20, 100])
+    parser.add_argument("--num-docs", type=int, default=2048)
+    parser.add_argument("--single-docs", type=int, default=16, help="documents asked one at a time")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument(
+        "--revision", default=get_git_commit_hash(), help="of this code, where git cannot tell"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file for the numbers")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+
+    torch.manual_seed(0)
+    model = GPTNeoXForCausalLM(GPTNeoXConfig(**_PYTHIA_410M)).eval().to(arguments.device)
+    tokenizer = _tokenizer(arguments.tokenizer)
+    measured: dict[int, dict[str, float]] = {}
+    for entries in arguments.entries:
+        ask = _one_at_a_time(model, tokenizer, entries)
+        measured[entries] = {"one at a time": _rate(ask, arguments.single_docs, warm_up=2)}
+    model = model.bfloat16()
+    for entries in arguments.entries:
+        for way, task in (("generated", "phone_book_n"), ("forced", "phone_book_n_forced")):
+            for batch_size in arguments.batch_sizes:
+                lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+                ask = _through_lm_eval(lm, task, entries)
+                try:
+                    rate = _rate(ask, arguments.num_docs, warm_up=batch_size)
+                except torch.OutOfMemoryError:
+                    continue  # this batch is too large, and another one is the best
+                measured[entries][f"{way}, batch {batch_size}"] = rate
+
+    print(_table(measured))
+    if arguments.out:
+        _write(arguments.out, measured, vars(arguments))
+
+
+def _tokenizer(name: str) -> Any:
+    if name.endswith(".json"):
+        return PreTrainedTokenizerFast(tokenizer_file=name, eos_token="<|endoftext|>")
+    return AutoTokenizer.from_pretrained(name)
+
+
+def _rate(ask: Callable[[int], object], num_docs: int, warm_up: int) -> float:
+    """Examples a second of asking ``num_docs`` documents, after ``warm_up``; the device is waited for."""
+    ask(warm_up)
+    _wait()
+    start = time.perf_counter()
+    ask(num_docs)
+    _wait()
+    return num_docs / (time.perf_counter() - start)
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _one_at_a_time(model: Any, tokenizer: Any, entries: int) -> Callable[[int], None]:
+    def ask(num_docs: int) -> None:
+        for row in rows(entries, num_docs, seed=0):
+            ids = tokenizer(row["prompt"], return_tensors="pt").to(model.device)
+            new = model.generate(
+                **ids, do_sample=False, min_new_tokens=_NEW_TOKENS, max_new_tokens=_NEW_TOKENS, pad_token_id=0
+            )
+            tokenizer.decode(new[0, ids["input_ids"].shape[1] :])
+
+    return ask
+
+
+def _through_lm_eval(lm: HFLM, task: str, entries: int) -> Callable[[int], None]:
+    def ask(num_docs: int) -> None:
+        documents = {"entries": entries, "num_docs": num_docs}
+        manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=documents)
+        simple_evaluate(model=lm, tasks=[task], task_manager=manager, bootstrap_iters=1)
+
+    return ask
+
+
+def _write(out: Path, measured: dict[int, dict[str, float]], arguments: dict[str, Any]) -> None:
+    options = {key: value for key, value in arguments.items() if key != "out"}
+    content = {"examples_per_second": measured, "options": options, "machine": _machine()}
+    write_json(out, content)
+
+
+def _table(measured: dict[int, dict[str, float]]) -> str:
+    lines = []
+    for entries, rates in measured.items():
+        single = rates["one at a time"]
+        for way in ("one at a time", "generated", "forced"):
+            name = max((n for n in rates if n.startswith(way)), key=lambda n: rates[n])
+            lines.append([entries, name, f"{rates[name]:.2f}", f"{rates[name] / single:.0f}x"])
+    headers = ["entries", "way (best batch)", "examples/s", "ratio"]
+    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+
+
+def _machine() -> dict[str, str]:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    versions = {name: version(name) for name in ("lm_eval", "torch", "transformers")}
+    return {"device": device, "python": platform.python_version(), **versions}
+
+
+if __name__ == "__main__":
+    with command_errors():
+        main()

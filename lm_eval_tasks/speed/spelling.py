@@ -1,0 +1,42 @@
+"""How a tokenizer cuts the strings of ``string_copy`` in each spelling for pretrained models.
+
+python -m lm_eval_tasks.speed.spelling TOKENIZER [TOKENIZER ...]
+"""
+
+import argparse
+
+from tabulate import tabulate
+
+from dataset_builders.command_line import command_errors
+from dataset_builders.sources.tokenizer import TextTokenizer, load_tokenizer
+from dataset_builders.string_documents import rows
+
+
+def main() -> None:
+    """Print tokens a letter, and how often a string is cut alike where it is asked and answered."""
+    parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.spelling")
+    parser.add_argument("tokenizers", nargs="+", help="names on the Hub, folders or tokenizer.json files")
+    parser.add_argument("--length", type=int, default=20)
+    parser.add_argument("--num-docs", type=int, default=200)
+    arguments = parser.parse_args()
+
+    lines = []
+    for name in arguments.tokenizers:
+        tokenizer = load_tokenizer(name)
+        for spelling in ("plain", "spaced"):
+            asked = [row["answer"] for row in rows("copy", arguments.length, arguments.num_docs, 0, spelling)]
+            tokens = sum(len(tokenizer.encode(f" {answer}")) for answer in asked)
+            alike = sum(_pieces(tokenizer, f" {answer}") == _pieces(tokenizer, answer) for answer in asked)
+            letters = f"{tokens / arguments.length / arguments.num_docs:.2f}"
+            lines.append([name, spelling, letters, f"{alike} of {len(asked)}"])
+    headers = ["tokenizer", "spelling", "tokens a letter", "cut alike"]
+    print(tabulate(lines, headers, tablefmt="github", disable_numparse=True))
+
+
+def _pieces(tokenizer: TextTokenizer, text: str) -> list[str]:
+    return [tokenizer.decode([token]).strip() for token in tokenizer.encode(text)]
+
+
+if __name__ == "__main__":
+    with command_errors():
+        main()

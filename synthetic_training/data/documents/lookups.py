@@ -1,0 +1,76 @@
+"""Lists of keys and values in many forms, whose values are asked after the list.
+
+What is asked stands between braces::
+
+    zk4 -> 81
+    prel -> 07
+    9f -> 55
+
+    prel ->{ 07
+    }zk4 ->{ 81
+    }
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from synthetic_training.data.documents.copies import random_alphabet
+from synthetic_training.data.documents.draws import Pieces, below, letters, pick, sample
+from synthetic_training.data.documents.prose import words
+
+_SEPARATORS = (":", ":", " =", " ->", "=", ",", " |", "\t", " is", " =>")
+_BETWEEN = ("\n", "\n", "\n", "; ", ", ")
+_LONGEST, _MOST_ASKED = 16, 48
+_ENTRY = 2 * _LONGEST + 6
+"""Bytes of an entry of the longest key and value, and what stands around them."""
+
+LEAST = 5 * _ENTRY
+
+
+def lookup(rng: Random, size: int) -> Pieces:
+    """A list, and the values of some of its keys, which are distinct.
+
+    Args:
+        rng: a generator of the document's own.
+        size: bytes that the document may have, at least ``LEAST``.
+    """
+    separator, between = pick(rng, _SEPARATORS), pick(rng, _BETWEEN)
+    space = "" if separator in ("=", "\t") else " "
+    key_of, value_of = _strings(rng), _strings(rng)
+    room = size - 2
+    asked = 1 + below(rng, max(1, min(_MOST_ASKED, room // 2 // _ENTRY)))
+    room -= asked * _ENTRY
+
+    entries: dict[str, str] = {}
+    vain = 0
+    while (room >= _ENTRY or len(entries) < asked) and vain < 50:
+        key = key_of()
+        if key in entries:
+            vain += 1
+            continue
+        entries[key] = value_of()
+        room -= len((key + separator + space + entries[key] + between).encode())
+
+    keys = list(entries)
+    queried = [keys[i] for i in sample(rng, len(keys), min(asked, len(keys)))]
+    listed = between.join(f"{key}{separator}{space}{value}" for key, value in entries.items())
+    pieces = [(f"{listed}\n\n", False)]
+    for key in queried:
+        pieces += [(f"{key}{separator}", False), (f"{space}{entries[key]}\n", True)]
+    return pieces
+
+
+def _strings(rng: Random) -> Callable[[], str]:
+    """Draws keys, or values, of one kind, of at most ``_LONGEST`` bytes."""
+    least = 2 + below(rng, 4)
+    most = least + below(rng, _LONGEST - least + 1)
+    if rng.random() < 0.4:
+        lexicon = [word[:8] for word in words(rng, 30)]
+        ascii_words = [word for word in lexicon if word.isascii() and word]
+        return lambda: " ".join(pick(rng, ascii_words) for _ in range(1 + (most > 8)))[:_LONGEST].strip()
+    alphabet = random_alphabet(rng)
+    for mark in " =:;,|>\t-":  # what separates must not stand within
+        alphabet = alphabet.replace(mark, "")
+    if len(alphabet) < 3:
+        alphabet = "0123456789"
+    return lambda: letters(rng, alphabet, least + below(rng, most - least + 1))

@@ -1,0 +1,58 @@
+"""Phone books in the form of ``dataset_builders.phone_book``, with the numbers of the examples asked too.
+
+What is asked stands between braces; in a benchmark's document there are two examples, and so in more than
+40% of these. The others have more, which teaches more a token::
+
+    Maria Jones: 8274910365
+    Frank Ortiz: 6120938475
+    Helen Brown: 9038471625
+
+    Helen Brown:{ 9038471625
+    }Maria Jones:{ 8274910365
+    }
+    Frank Ortiz:{ 6120938475
+    }
+"""
+
+from random import Random
+
+from dataset_builders.phone_book import MIN_ENTRIES, number
+from dataset_builders.sources.census_names import full_name
+from synthetic_training.data.documents.draws import Pieces, below, sample
+
+_LINE = len("Christopher Hollingsworth: 6000000000\n")
+"""Bytes of the longest line there is."""
+
+_EXAMPLES = 2
+_MOST_EXAMPLES = 48
+
+LEAST = (MIN_ENTRIES + _EXAMPLES + 1) * _LINE + 2
+"""Bytes that a book of three entries may need."""
+
+
+def phone_book(rng: Random, size: int) -> Pieces:
+    """A book of as many entries as fit, and the numbers of at least three names.
+
+    Args:
+        rng: a generator of the document's own.
+        size: bytes that the document may have, at least ``LEAST``.
+    """
+    examples = _EXAMPLES
+    if rng.random() < 0.6:
+        most = max(_EXAMPLES, min(_MOST_EXAMPLES, size // 3 // _LINE))
+        examples += below(rng, most - _EXAMPLES + 1)
+    room = size - 2 - (examples + 1) * _LINE
+
+    book: dict[str, str] = {}
+    while room >= _LINE or len(book) < MIN_ENTRIES:
+        name = full_name(rng)
+        if name not in book:
+            book[name] = number(rng)
+            room -= len(name) + 13
+
+    names = list(book)
+    asked = [names[i] for i in sample(rng, len(names), examples + 1)]
+    pieces = [("".join(f"{name}: {digits}\n" for name, digits in book.items()) + "\n", False)]
+    for name in asked[:-1]:
+        pieces += [(f"{name}:", False), (f" {book[name]}\n", True)]
+    return [*pieces, (f"\n{asked[-1]}:", False), (f" {book[asked[-1]]}\n", True)]

@@ -1,0 +1,51 @@
+"""The string tasks as ``dataset_builders.string_documents`` spells them for pretrained models.
+
+What is asked stands between braces; in a benchmark's document there are two lines before the last one, and
+so in half of these::
+
+    asdfgh ->{ asdfgh
+    }zxcvbn ->{ zxcvbn
+    }qwerty ->{ qwerty
+    }
+"""
+
+from random import Random
+
+from numpy.random import Philox
+
+from dataset_builders.string_documents import draw, question, spell
+from dataset_builders.strings import Definition
+from synthetic_training.data.documents.draws import Pieces, log_uniform, pick
+
+_TASKS = ("copy", "copy", "prefix_ngram", "suffix_ngram")
+_SHORTEST, _LINES = 5, 3
+_OTHERS = 3 + 3 + len(" |  -> \n")
+"""Bytes of a line beside its string and its answer, at most: the key, spaced, and the marks."""
+
+_MARGIN = _OTHERS + 4
+LEAST = _LINES * (4 * _SHORTEST + _MARGIN)
+"""Bytes of three lines of the shortest strings, spaced."""
+
+
+def strings(rng: Random, size: int) -> Pieces:
+    """Lines of one task, with strings of one length.
+
+    Args:
+        rng: a generator of the document's own.
+        size: bytes that the document may have, at least ``LEAST``.
+    """
+    task = pick(rng, _TASKS)
+    spelling = pick(rng, ("plain", "spaced"))
+    wide = 4 if spelling == "spaced" else 2  # bytes a letter, in the string and in its answer
+    longest = (size // _LINES - _MARGIN) // wide
+    length = longest if rng.random() < 0.5 else log_uniform(rng, _SHORTEST, longest)
+    lines = max(_LINES, size // (wide * length + _MARGIN)) if length < longest else _LINES
+    # the bits are the document's own, whatever else numpy draws
+    bits = Philox(key=int(rng.random() * 2**53))
+    pieces: Pieces = []
+    for example in draw(Definition(task, length, length), lines, bits):
+        pieces += [
+            (question(task, spelling, example), False),
+            (f" {spell(example.answer, spelling)}\n", True),
+        ]
+    return pieces

@@ -1,0 +1,99 @@
+"""Random numbers without a state: Philox 4x32-10, as tensor operations (Salmon et al., SC 2011).
+
+Four 32-bit words, the counter, and two more, the key, give four random words::
+
+    counter   (block, purpose, row, step)     which words of the run these are
+    key       (seed's low half, high half)    which run
+
+So words of any row and step are made without those before them, are the same on every device, and do not
+depend on how a batch is shared between processes. Nothing here waits for the device: all of it may be
+compiled, and captured in a CUDA graph.
+
+32-bit words stand in int64 tensors, since PyTorch has few operations on unsigned integers. The product of
+two words wraps around in int64, and its upper and lower 32 bits are right all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from dataset_builders.checks import check_integer
+
+Word: TypeAlias = Tensor | int
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+
+
+def philox(counter: tuple[Tensor, Word, Tensor, Word], key: tuple[int, int]) -> tuple[Tensor, ...]:
+    """The four random words of a counter and a key.
+
+    Args:
+        counter: four words of 0 to 2^32 - 1; tensors are int64 and broadcast.
+        key: two words of 0 to 2^32 - 1.
+
+    Returns:
+        four int64 tensors of the broadcast shape, words of 0 to 2^32 - 1.
+    """
+    c0, c1, c2, c3 = counter
+    for i in range(_ROUNDS):
+        k0, k1 = ((word + i * step) & _MASK for word, step in zip(key, _KEY_STEPS, strict=True))
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        # c1 and c3 stay whole products: a round later their upper bits are masked away
+        c0, c1, c2, c3 = ((p1 >> 32) ^ c1 ^ k0) & _MASK, p1, ((p0 >> 32) ^ c3 ^ k1) & _MASK, p0
+    return c0, p1 & _MASK, c2, p0 & _MASK
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Where in a run's random words a batch begins.
+
+    Attributes:
+        seed: of the run, 0 to 2^64 - 1.
+        purpose: 0 to 2^32 - 1; words of two purposes are different ones.
+        rows: (R,) int64, each row's number in the whole batch, 0 to 2^32 - 1.
+        step: of the run, 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
+        blocks: 0, 1, 2, ..., int64, at least a quarter as many as words are asked for; None to make it
+            where it is needed. The compiler would take numbers that it makes itself for indices of 32
+            bits, and refuse to multiply them by a word: what is compiled is given them.
+
+    Raises:
+        InputError: a seed or step out of range.
+    """
+
+    seed: int
+    purpose: int
+    rows: Tensor
+    step: Word
+    blocks: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if not isinstance(self.step, Tensor):
+            check_integer("step", self.step, 0, _MASK)
+
+    def words(self, count: int) -> Tensor:
+        """(R, ``count``) int64: the first random words of each row, 0 to 2^32 - 1."""
+        blocks = torch.arange(-(-count // 4), device=self.rows.device) if self.blocks is None else self.blocks
+        key = (self.seed & _MASK, self.seed >> 32)
+        lanes = philox((blocks[: -(-count // 4)], self.purpose, self.rows[:, None], self.step), key)
+        return torch.stack(lanes, dim=-1).flatten(1)[:, :count]
+
+
+def check_seed(seed: object) -> None:
+    """Raise an ``InputError`` unless the seed is an integer of 0 to 2^64 - 1."""
+    check_integer("seed", seed, 0, 2**64 - 1)
+
+
+def uniform(words: Tensor, bound: Word) -> Tensor:
+    """Integers of 0 to ``bound`` - 1 from random words; the bound is at most 2^31.
+
+    The word is multiplied by the bound and shifted: each probability is within 2^-32 of uniform.
+    """
+    return (words * bound) >> 32

@@ -1,0 +1,1 @@
+"""Accuracy by length of trained models, as tables, files and plots."""

@@ -1,0 +1,221 @@
+"""``evaluate``: the accuracy of a saved model by length, as a table and as a file."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from dataset_builders import InputError, string_documents
+from dataset_builders.checks import check_integer, first_line
+from dataset_builders.files import read_json, write_json
+from dataset_builders.strings import Definition
+from synthetic_training.data.tokens import VOCAB_SIZE
+from synthetic_training.training.run_log import RUN
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from synthetic_training.data.strings import Rows
+
+log = logging.getLogger(__name__)
+
+_MEANS = ("string_accuracy", "letter_accuracy", "exact_match")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Measure the accuracy of a trained model on strings of each length."""
+
+    checkpoint: Annotated[Path, tyro.conf.Positional]
+    """The folder of a run, of one of its checkpoints, or of any model over the same symbols."""
+    task: Literal["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"] | None = None
+    """What is asked; as the model was trained where not given, and so for vocabulary, n and k."""
+    lengths: tuple[int, ...] = (10, 20, 50, 100)
+    """Letters of the strings."""
+    num_examples: int = 500
+    """Examples of each length."""
+    documents: Literal["fresh", "benchmark"] = "fresh"
+    """benchmark: the documents of lm-eval's string tasks, whose spelling is symbols."""
+    generate: bool = False
+    """Generate the answers greedily; otherwise, one pass over the right ones."""
+    batch_size: int = 64
+    """Examples that are read at once."""
+    vocabulary: int | None = None
+    """Number of letters."""
+    n: int | None = None
+    """Letters of the key."""
+    k: int | None = None
+    """Letters of the answer."""
+    seed: int = 0
+    """Of the examples."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU where there is one."""
+    out: Path | None = None
+    """A new JSON file for the result."""
+
+
+def evaluate(config: EvaluateConfig) -> dict[str, Any]:
+    """Measure; write the result where one was asked for, and return it.
+
+    Returns:
+        ``config``; ``training``, the settings that the model was trained with, or None; ``results``, a
+        ``LengthScore`` as a dict for each length; and what ``provenance`` says.
+
+    Raises:
+        InputError: the checkpoint is none, a value is out of range, or the file is there already.
+    """
+    if config.out is not None:
+        _make_room(config.out)
+    check_integer("num_examples", config.num_examples, 2)
+    check_integer("batch_size", config.batch_size, 1)
+    folder = model_folder(config.checkpoint)
+    trained = _trained_as(folder)
+    if trained and trained.get("task") == "documents":
+        raise InputError(f"the model in {folder} was trained on documents of bytes; {_ask_lm_eval(folder)}")
+    definitions = _definitions(config, trained)
+
+    from synthetic_training.data.strings.packing import longest_example
+    from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
+    from synthetic_training.provenance import provenance
+    from synthetic_training.training.checkpoint import window
+    from synthetic_training.training.device import resolve_device
+
+    model = load_model(folder).to(resolve_device(config.device)).eval()
+    answer = generated_answers if config.generate else forced_answers
+    results, room = [], window(model)
+    for definition in definitions:
+        length = definition.max_length
+        if room is not None and room < longest_example(definition):
+            log.warning("strings of %d letters go beyond the model's window of %d tokens", length, room)
+        results.append(length_score(model, length, _batches(config, definition, model.device), answer))
+    content = {
+        "kind": "evaluation",
+        "config": _settings(config, definitions[0]),
+        "training": trained,
+        "results": [asdict(result) for result in results],
+        **provenance(),
+    }
+    if config.out is not None:
+        write_json(config.out, content)
+    return content
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> str:
+    """``evaluate``'s results as a Markdown table: a mean ± its standard error."""
+    from tabulate import tabulate
+
+    headers = ["length", "examples", *(mean.replace("_", " ") for mean in _MEANS)]
+    lines = [
+        [r["length"], r["asked"], *(f"{r[m]:.3f} ± {r[f'{m}_stderr']:.3f}" for m in _MEANS)] for r in results
+    ]
+    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+
+
+def model_folder(folder: Path) -> Path:
+    """Where the model of a run, or of a checkpoint, is.
+
+    Raises:
+        InputError: there is none.
+    """
+    for candidate in (folder, folder / "model"):
+        if (candidate / "config.json").is_file():
+            return candidate
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name that of a run or of a checkpoint")
+    raise InputError(f"{folder} holds no model: it has neither config.json nor model/config.json")
+
+
+def load_model(folder: Path) -> "PreTrainedModel":
+    """A saved model, in float32.
+
+    Raises:
+        InputError: it cannot be loaded, or reads other symbols.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    import synthetic_training.models.auto_classes  # noqa: F401  makes the project's own model types known
+    from synthetic_training.models.registry import hasten
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder} holds no model that can be loaded: {first_line(error)}") from None
+    if model.config.vocab_size != VOCAB_SIZE:
+        raise InputError(
+            f"the model in {folder} reads {model.config.vocab_size} tokens, not the {VOCAB_SIZE} symbols of "
+            f"these tasks; {_ask_lm_eval(folder)}"
+        )
+    hasten(model)
+    return model
+
+
+def _ask_lm_eval(folder: Path) -> str:
+    return f"ask it through lm-eval, as in lm_eval --model hf --model_args pretrained={folder}"
+
+
+def _trained_as(folder: Path) -> dict[str, Any] | None:
+    """The settings that the model was trained with, where they are there."""
+    file = folder / RUN
+    if not file.is_file():
+        return None
+    content = read_json(file)
+    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+        raise InputError(f"{file} is damaged: it holds no settings")
+    settings: dict[str, Any] = content["config"]
+    return settings
+
+
+def _definitions(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[Definition]:
+    default = {"task": "copy", "vocabulary": 26, "n": 3, "k": None}
+    known = {**default, **{key: trained[key] for key in default if trained and key in trained}}
+    asked = {key: value for key in default if (value := getattr(config, key)) is not None}
+    if asked.get("task", known["task"]) != known["task"]:
+        known["k"] = None
+    task, vocabulary, n, k = ({**known, **asked}[key] for key in default)
+    if not config.lengths:
+        raise InputError("there is no length to evaluate; pass --lengths, such as --lengths 10 20")
+    return [Definition(task, length, length, vocabulary, n, k) for length in config.lengths]
+
+
+def _settings(config: EvaluateConfig, definition: Definition) -> dict[str, Any]:
+    """The configuration as JSON can hold it, with what was taken from the training run."""
+    settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": definition.name}
+    settings |= {key: getattr(definition, key) for key in ("vocabulary", "n", "k")}
+    del settings["out"]
+    return settings
+
+
+def _batches(config: EvaluateConfig, definition: Definition, device: "torch.device") -> "Iterator[Rows]":
+    from synthetic_training.evaluation.accuracy import document_rows, fresh_rows
+
+    if config.documents == "fresh":
+        yield from fresh_rows(definition, range(config.num_examples), config.batch_size, config.seed, device)
+        return
+    documents = string_documents.rows(
+        definition.name,
+        definition.max_length,
+        config.num_examples,
+        config.seed,
+        "symbols",
+        vocabulary=definition.vocabulary,
+        n=definition.n,
+        k=definition.k,
+    )
+    while batch := list(islice(documents, config.batch_size)):
+        yield document_rows([(one["prompt"], one["answer"]) for one in batch], device)
+
+
+def _make_room(file: Path) -> None:
+    if file.exists():
+        raise InputError(f"{file} exists; results are not overwritten, so name another file")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{file.parent} cannot be written: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""Fast kernels for training, each held against a plain reference in the tests."""

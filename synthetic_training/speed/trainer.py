@@ -1,0 +1,230 @@
+"""Tokens a second of training, ours beside a stand-in for the paper's trainer, in one run.
+
+    python -m synthetic_training.speed.trainer --out speed.json
+
+Every model has the sizes of the paper's trainer (width 1024, 12 layers; context 220). For each of ours the
+report says what the floor is and where the time goes:
+
+- ``floor_ms``: the larger of the arithmetic over the rate of a large bfloat16 matrix product, measured
+  here, and the least traffic of weights, gradients and optimizer over the rate of a large copy, plus the
+  latter's optimizer part, which cannot overlap;
+- ``mfu``: floating-point operations of the model (6 a parameter and token, and those of attention) over
+  the time and that measured rate;
+- ``kernels_ms``: time in kernels by kind, of one profiled step; ``idle`` is what no kernel ran in.
+"""
+
+import argparse
+import gc
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from tabulate import tabulate
+
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_json
+from dataset_builders.strings import Definition
+from synthetic_training.config import OptimizerConfig
+from synthetic_training.data.strings import PackedBatches
+from synthetic_training.models.registry import MODELS, build_model
+from synthetic_training.provenance import provenance
+from synthetic_training.speed.paper_trainer import LAYERS, STATE, PaperTrainer
+from synthetic_training.training.step import TrainingStep
+
+_OVERRIDES: dict[str, dict[str, Any]] = {
+    "mamba": {"num_hidden_layers": LAYERS, "state_size": STATE},
+    "lstm": {"num_hidden_layers": LAYERS},
+}
+_KINDS = (
+    ("recurrence", ("selective_scan", "gate_backward", "rnn", "lstm", "elemwise")),
+    ("attention", ("flash", "fmha", "attention", "sdpa", "_forward_kernel", "_query_kernel", "_key_kernel")),
+    ("recurrence", ("forward_kernel", "backward_kernel")),
+    ("matrix products", ("gemm", "nvjet", "cutlass", "cublas", "xmma", "splitk")),
+    ("optimizer", ("multi_tensor", "adam", "lpnorm", "div_lerp")),
+)
+
+
+def main() -> None:
+    """Measure, print a table, and write the numbers with what they are of."""
+    parser = argparse.ArgumentParser(prog="python -m synthetic_training.speed.trainer")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 64])
+    parser.add_argument("--context", type=int, default=220)
+    parser.add_argument("--no-baseline", action="store_true", help="measure ours alone")
+    parser.add_argument("--revision", help="of this code, where git cannot tell")
+    parser.add_argument("--out", type=Path, help="JSON file for the numbers")
+    arguments = parser.parse_args()
+
+    rates = {"matrix_product_tflops": _matrix_rate(), "copy_tb_per_s": _copy_rate()}
+    measured: list[dict[str, Any]] = []
+    for name in arguments.models:
+        for batch_size in arguments.batch_sizes:
+            one = {"model": name, "batch_size": batch_size}
+            for part in (_paper, _ours) if not arguments.no_baseline else (_ours,):
+                try:
+                    one |= part(name, batch_size, arguments.context, rates)
+                except (Exception, SystemExit) as error:  # noqa: BLE001  the other measurements go on
+                    one |= {f"{part.__name__.strip('_')}_failed": f"{type(error).__name__}: {error}"[:500]}
+                gc.collect()
+                torch.cuda.empty_cache()
+            if "paper_tokens_per_s" in one and "tokens_per_s" in one:
+                one["ratio"] = one["tokens_per_s"] / one["paper_tokens_per_s"]
+            measured.append(one)
+            print(json.dumps(one), flush=True)
+            if arguments.out:
+                _write(arguments.out, measured, rates, vars(arguments))
+    print(table(measured))
+
+
+def table(measured: list[dict[str, Any]]) -> str:
+    """The measurements as a Markdown table."""
+    lines = [
+        [
+            one["model"],
+            one["batch_size"],
+            *(
+                f"{one[key] * scale:.{digits}f}{end}" if key in one else "failed"
+                for key, scale, digits, end in (
+                    ("paper_tokens_per_s", 1e-3, 1, "k"),
+                    ("tokens_per_s", 1e-3, 1, "k"),
+                    ("ratio", 1, 1, "x"),
+                    ("mfu", 1, 2, ""),
+                    ("step_ms", 1, 2, ""),
+                    ("floor_ms", 1, 2, ""),
+                    ("memory_gb", 1, 1, ""),
+                )
+            ),
+        ]
+        for one in measured
+    ]
+    headers = ["model", "batch", "paper's way, tokens/s", "ours, tokens/s", "ratio", "MFU", "step, ms",
+               "floor, ms", "memory, GB"]  # fmt: skip
+    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+
+
+def _paper(name: str, batch_size: int, context: int, _rates: dict[str, float]) -> dict[str, Any]:
+    trainer = PaperTrainer(name, batch_size, context, "cuda")
+    seconds = _seconds(trainer.step, warm_up=3, rounds=3, steps=4)
+    return {"paper_tokens_per_s": batch_size * context / seconds}
+
+
+def _ours(name: str, batch_size: int, context: int, rates: dict[str, float]) -> dict[str, Any]:
+    torch.manual_seed(0)
+    torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    model = build_model(name, **_OVERRIDES.get(name, {})).to("cuda")
+    batches = PackedBatches(Definition("copy", 5, 20), context, batch_size, seed=0, device="cuda")
+    step = TrainingStep(
+        model,
+        batches,
+        OptimizerConfig(weight_decay=0.1, clip=1.0),
+        precision="bf16",
+        compile=True,
+        rows=batch_size,
+    )
+    number = iter(range(1_000_000))
+
+    def run() -> None:
+        step.run(next(number), 1e-5)
+
+    for _ in range(5):
+        run()
+    torch.cuda.synchronize()
+    ready = time.perf_counter() - start
+    seconds = _seconds(run, warm_up=10, rounds=5, steps=20)
+    floor = _floor(model, batch_size, context, rates)
+    result = {
+        "tokens_per_s": batch_size * context / seconds,
+        "step_ms": 1e3 * seconds,
+        "mfu": floor["flops"] / seconds / rates["matrix_product_tflops"] / 1e12,
+        "memory_gb": torch.cuda.max_memory_allocated() / 1e9,
+        "seconds_to_the_first_steps": ready,
+        **floor,
+        "loss": step.read().loss,
+    }
+    return result | {"kernels_ms": _kernels(run, seconds)}
+
+
+def _seconds(run: Callable[[], object], warm_up: int, rounds: int, steps: int) -> float:
+    """Seconds a step: the median over rounds, the device waited for at the end of each."""
+    for _ in range(warm_up):
+        run()
+    times = []
+    for _ in range(rounds):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(steps):
+            run()
+        torch.cuda.synchronize()
+        times.append((time.perf_counter() - start) / steps)
+    return median(times)
+
+
+def _floor(model: Any, batch_size: int, context: int, rates: dict[str, float]) -> dict[str, float]:
+    """Operations and bytes that a step needs at least, and the time they take at the measured rates."""
+    parameters = sum(p.numel() for p in model.parameters())
+    embedding = model.get_input_embeddings().weight.numel()
+    tokens = batch_size * context
+    flops = 6.0 * (parameters - embedding) * tokens
+    if hasattr(model.config, "num_attention_heads"):
+        # two products forward and four backward, over the lower half of (context, context)
+        flops += 6.0 * model.config.num_hidden_layers * tokens * context * model.config.hidden_size
+    # forward and backward read the bfloat16 weights, which are made of the float32 ones, and write gradients
+    weights = parameters * (4 + 2 + 2 + 2 + 4)
+    # the norm reads gradients; AdamW reads them, and reads and writes weights and two moments
+    optimizer = parameters * (4 + 4 + 2 * 12)
+    arithmetic_s = flops / (rates["matrix_product_tflops"] * 1e12)
+    bytes_per_s = rates["copy_tb_per_s"] * 1e12
+    floor_s = max(arithmetic_s, weights / bytes_per_s) + optimizer / bytes_per_s
+    return {"parameters": parameters, "flops": flops, "floor_ms": 1e3 * floor_s}
+
+
+def _kernels(run: Callable[[], None], seconds: float) -> dict[str, float]:
+    """Milliseconds of one step in each kind of kernel."""
+    steps = 3
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in range(steps):
+            run()
+        torch.cuda.synchronize()
+    kinds: dict[str, float] = defaultdict(float)
+    for event in profile.key_averages():
+        name = event.key.lower()
+        kind = next((kind for kind, marks in _KINDS if any(mark in name for mark in marks)), "others")
+        kinds[kind] += event.self_device_time_total / 1e3 / steps
+    kinds["idle"] = max(0.0, 1e3 * seconds - sum(kinds.values()))
+    return dict(kinds)
+
+
+def _matrix_rate(size: int = 8192) -> float:
+    """TFLOP/s of a large bfloat16 matrix product of random numbers."""
+    a, b = torch.randn(2, size, size, device="cuda", dtype=torch.bfloat16)
+    return 2 * size**3 / _seconds(lambda: a @ b, warm_up=5, rounds=5, steps=10) / 1e12
+
+
+def _copy_rate(size: int = 2**31) -> float:
+    """TB/s of a large copy, bytes read and written."""
+    source = torch.randint(255, (size,), dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    return 2 * size / _seconds(lambda: target.copy_(source), warm_up=2, rounds=5, steps=5) / 1e12
+
+
+def _write(
+    out: Path, measured: list[dict[str, Any]], rates: dict[str, float], options: dict[str, Any]
+) -> None:
+    content = {
+        "measured": measured,
+        "rates": rates,
+        "options": {key: value for key, value in options.items() if key not in ("out", "revision")},
+        **provenance(options["revision"]),
+    }
+    write_json(out, content)
+
+
+if __name__ == "__main__":
+    with command_errors():
+        main()
