@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from dataset_builders.extras import require
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` takes."""
@@ -24,6 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: see ``push.push``.
     """
+    require("publish")
     from huggingface_hub import HfApi
 
     from dataset_builders.release.push import Target, push

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_builders import InputError
+from dataset_builders.extras import require
 
 if TYPE_CHECKING:
     from lm_eval_tasks.results.reader import Score
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: the results are not the benchmark's, or the Hub refuses.
     """
+    require("publish")
     from dataset_builders.release.hub import check_repo_id
     from lm_eval_tasks.publish import submission, submit
     from lm_eval_tasks.results.reader import read_scores
