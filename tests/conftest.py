@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,12 @@ def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(TaskManager, "__init__", index_ours_alone)
     monkeypatch.chdir(tmp_path)
     return run_module
+
+
+@pytest.fixture
+def lm_eval_command(run_here: Run) -> Run:
+    """Run ``lm_eval ...`` in this process."""
+    return partial(run_here, "lm_eval")
 
 
 @pytest.fixture
