@@ -47,6 +47,7 @@ class RecallTask(ConfigurableTask):
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
+        harness.print_input_errors_as_sentences()
         self._window: int | None = None
         self._sizes: dict[str, Size] = {}
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
@@ -75,7 +76,7 @@ class RecallTask(ConfigurableTask):
 
     def _asked(self, source: TaskDocuments) -> dict[str, Any]:
         """What ``--metadata`` holds, without the model's arguments, which lm-eval mixes into it."""
-        model_arguments = harness.model_arguments()
+        model_arguments = harness.model_arguments() or {}
         asked = {k: v for k, v in self.config.metadata.items() if k not in _YAML_METADATA}
         for key in set(asked) & set(model_arguments):
             if asked[key] != model_arguments[key]:
