@@ -8,12 +8,11 @@ once, and each task's results say its ``length``, as those of any other task do.
 
 from collections.abc import Mapping
 from copy import deepcopy
-from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.registry import resolve
+from lm_eval_tasks.lm_eval_run import print_input_errors_as_sentences
 from lm_eval_tasks.recall_task import RecallTask
 
 
@@ -27,10 +26,11 @@ class AnyLength:
         A :class:`RecallTask`, or for several lengths a list of them.
 
     Raises:
-        InputError: the lengths cannot be read, or this lm-eval takes one task for one name only.
+        InputError: the lengths cannot be read.
     """
 
     def __new__(cls, config: Mapping[str, Any]) -> Any:
+        print_input_errors_as_sentences()
         benchmark = resolve(config["dataset_path"])
         lengths = benchmark.lengths
         given = config["metadata"].get(lengths.parameter)
@@ -40,11 +40,6 @@ class AnyLength:
             wanted = lengths.parse(given)
         except InputError as error:
             raise InputError(f"{config['task']}: {error}") from None
-        if find_spec("lm_eval.tasks._factory") is None:
-            raise InputError(
-                f"{config['task']}: lm-eval {version('lm-eval')} takes one length at a time; give one, or "
-                "install lm-eval 0.4.13 or later"
-            )
         fixed = config.get("dataset_kwargs") or {}
         forced = "_forced" if config["task"].endswith("_forced") else ""
         tasks = []

@@ -22,6 +22,7 @@ from tests.scripted import Scripted, look_up
 
 MODEL = "scripted-for-lm-eval-run"
 COMMAND = ("--model", MODEL, "--include_path", TASKS_FOLDER, "--tasks", "phone_book_20")
+ANY_LENGTH = (*COMMAND[:-1], "phone_book_n")
 
 
 @lm_eval.api.registry.register_model(MODEL)
@@ -148,6 +149,13 @@ def test_the_command_ends_with_one_sentence(
     *_, last = result.stderr.splitlines()
     assert last.startswith("error: phone_book_20: ")
     assert message in last
+    assert "Traceback" not in result.stderr
+
+
+def test_lengths_that_cannot_be_read_end_with_one_sentence(lm_eval_command: Run) -> None:
+    result = lm_eval_command(*ANY_LENGTH, "--metadata", '{"entries": "twenty"}')
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: phone_book_n: ")
     assert "Traceback" not in result.stderr
 
 
