@@ -1,31 +1,62 @@
-"""Lengths as a user types them: a number, or a range that includes its end, as in the code of arXiv
-2402.01032."""
+"""Lists and ranges of integers as users type them: ``20 40``, ``20,40`` and ``20:120:20``."""
 
 import re
+from collections.abc import Iterable, Iterator
 
+from dataset_builders.checks import is_integer
 from dataset_builders.errors import InputError
 
-_RANGE = re.compile(r"(\d+)(?::(\d+)(?::(\d+))?)?", re.ASCII)
+MAX_VALUES = 10_000
+"""A range that holds more is a slip, and would take long to say so later."""
 
-MAX_COUNT = 10_000
-"""Lengths that one range may stand for."""
+_RANGE = re.compile(r"(-?\d{1,18})(?::(-?\d{1,18})(?::(\d{1,18}))?)?", re.ASCII)
 
 
-def parse_lengths(text: str) -> tuple[int, ...]:
-    """The lengths that a text stands for: ``20``, ``20:24`` or ``20:120:20``, with the last one included.
+def parse_integers(name: str, given: object) -> tuple[int, ...]:
+    """The integers that a user gave, each once, in the order given.
+
+    Args:
+        name: what the values are called in messages.
+        given: an integer, or a string, or a list of these. A string holds integers and ranges with
+            commas or spaces between them; ``first:last:step`` is a range that includes ``last`` where a
+            step ends there, and ``first:last`` has the step 1.
 
     Raises:
-        InputError: the text is neither a number nor a range, or the range is empty or too long.
+        InputError: something else was given, a range is empty, or there are none or too many values.
     """
-    found = _RANGE.fullmatch(text.strip())
+    found = dict.fromkeys(_values(name, given if isinstance(given, list | tuple) else [given]))
     if not found:
-        raise InputError(f"{text!r} is not a length; write a number, or a range such as 20:120:20")
-    first, last, step = (int(part) if part else None for part in found.groups())
-    assert first is not None  # noqa: S101  the pattern has it
-    last = first if last is None else last
-    lengths = range(first, last + 1, 1 if step is None else step) if step != 0 else range(0)
-    if not lengths:
-        raise InputError(f"the range {text!r} is empty; write FIRST:LAST:STEP, such as 20:120:20")
-    if len(lengths) > MAX_COUNT:
-        raise InputError(f"the range {text!r} has {len(lengths)} lengths; the most are {MAX_COUNT}")
-    return tuple(lengths)
+        raise InputError(f"{name} must hold at least one integer")
+    return tuple(found)
+
+
+def _values(name: str, items: Iterable[object]) -> Iterator[int]:
+    count = 0
+    for item in items:
+        parts = re.split(r"[\s,]+", item.strip()) if isinstance(item, str) else [item]
+        for part in parts:
+            values = _range(name, part) if isinstance(part, str) else _integer(name, part)
+            count += len(values)
+            if count > MAX_VALUES:
+                raise InputError(f"{name} must hold at most {MAX_VALUES} integers")
+            yield from values
+
+
+def _integer(name: str, value: object) -> range:
+    if not isinstance(value, int) or not is_integer(value):
+        raise InputError(
+            f"{name} must be an integer, a range such as 20:120:20 or a list of these, not {value!r}"
+        )
+    return range(value, value + 1)
+
+
+def _range(name: str, text: str) -> range:
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise InputError(f"{name} must be integers or ranges such as 20:120:20, not {text!r}")
+    first = int(match[1])
+    last = first if match[2] is None else int(match[2])
+    step = 1 if match[3] is None else int(match[3])
+    if step == 0 or last < first:
+        raise InputError(f"{name}: the range {text!r} is empty; write FIRST:LAST:STEP, as in 20:120:20")
+    return range(first, last + 1, step)

@@ -4,7 +4,7 @@ import json
 
 from tyro.constructors import PrimitiveConstructorSpec
 
-from dataset_builders.ranges import parse_lengths
+from dataset_builders.ranges import parse_integers
 
 Value = int | float | bool | str
 
@@ -29,7 +29,7 @@ def _parse_pairs(pairs: list[str]) -> dict[str, Value]:
 
 
 def _parse_lengths(texts: list[str]) -> tuple[int, ...]:
-    return tuple(length for text in texts for length in parse_lengths(text))
+    return parse_integers("lengths", texts) if texts else ()
 
 
 key_values = PrimitiveConstructorSpec[dict[str, Value]](

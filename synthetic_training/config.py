@@ -99,8 +99,8 @@ class TrainConfig(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device to train on; auto uses a GPU if there is one."""
     precision: Literal["auto", "bf16", "tf32", "fp32"] = "auto"
-    """Precision of the forward and backward pass; weights stay in fp32. auto: bf16 on a GPU, fp32 on a
-    CPU."""
+    """Precision of the forward and backward pass; weights are always fp32. tf32: fp32 with TF32 matrix
+    products, on a GPU. auto: bf16 on a GPU, fp32 on a CPU."""
     compile: bool = False
     """Compile the model, which takes a while at the start and makes each step faster."""
     deterministic: bool = False

@@ -1,12 +1,10 @@
-"""The parts of a training run that are small: compiled layers, precision, memory, and imports."""
+"""The parts of a training run that are small: compiled layers, precision and memory."""
 
-import ast
 from pathlib import Path
 
 import pytest
 import torch
 
-import synthetic_training
 from dataset_builders import InputError
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.compilation import CompiledLayers
@@ -64,38 +62,3 @@ def test_sizes_that_no_machine_holds_are_refused_before_memory_is_taken(tmp_path
         tiny(context_length=2**40)
     assert not (tmp_path / "run").exists()
     check_memory(8, 220, 30, torch.device("cpu"))
-
-
-def imports(file: Path) -> set[str]:
-    """The modules of the trainer that one of its files imports, in functions and for types too."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
-        elif isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-    return {name for name in found if name.startswith("synthetic_training.")}
-
-
-def test_no_module_of_the_trainer_imports_itself_by_way_of_others() -> None:
-    root = Path(synthetic_training.__file__).parent
-    files = {
-        ".".join(file.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__"): file
-        for file in root.rglob("*.py")
-    }
-    graph = {name: imports(file) & set(files) - {name, "synthetic_training"} for name, file in files.items()}
-    # an __init__ that gathers what is in its folder is no circle with it
-    for name, file in files.items():
-        if file.name == "__init__.py":
-            graph[name] = {one for one in graph[name] if not one.startswith(f"{name}.")}
-    done: set[str] = set()
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, " -> ".join((*path[path.index(name) :], name))
-        if name not in done:
-            for one in sorted(graph[name]):
-                visit(one, (*path, name))
-            done.add(name)
-
-    for name in graph:
-        visit(name, ())
