@@ -27,7 +27,12 @@ from synthetic_training.training.interruption import Interrupted
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; invalid input ends with one sentence and exit status 1."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    with command_errors(), _interruption(), _one_voice():
+    with command_errors(), _interruption():
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            # before anything is checked, so that no process ends before the first one has reported
+            from synthetic_training.training.processes import connect
+
+            connect()
         base = _base_settings(arguments)
         tyro.extras.subcommand_cli_from_dict(
             {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
@@ -48,18 +53,6 @@ def _interruption() -> Iterator[None]:
         if _is_main():
             print(stop, file=sys.stderr)
         sys.exit(stop.status)
-
-
-@contextmanager
-def _one_voice() -> Iterator[None]:
-    """Of several processes, only the first reports invalid input, whichever noticed it."""
-    if os.environ.get("WORLD_SIZE", "1") == "1":
-        yield
-        return
-    from synthetic_training.training.processes import connect
-
-    connect()
-    yield
 
 
 def _is_main() -> bool:

@@ -41,7 +41,7 @@ key_values = PrimitiveConstructorSpec[dict[str, Value]](
 )
 """How tyro reads a dict of ``Value``."""
 
-lengths = PrimitiveConstructorSpec[tuple[int, ...]](
+length_ranges = PrimitiveConstructorSpec[tuple[int, ...]](
     nargs="*",
     metavar="LENGTH|FIRST:LAST:STEP ...",
     instance_from_str=_parse_lengths,

@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.strings import Definition
-from synthetic_training.arguments import Value, key_values, lengths
+from synthetic_training.arguments import Value, key_values, length_ranges
 from synthetic_training.settings import Settings
 
 Count = Annotated[int, Ge(1), Le(2**31)]
@@ -108,7 +108,7 @@ class TrainConfig(Settings):
 
     eval_every: Count = 1000
     """Number of steps between evaluations; the last step is always evaluated."""
-    eval_lengths: Annotated[tuple[Count, ...], lengths] = ()
+    eval_lengths: Annotated[tuple[Count, ...], length_ranges] = ()
     """Lengths to evaluate, as numbers or ranges such as 20:120:20 (default: max_length). For documents,
     numbers of phone book entries (default: 20)."""
     eval_examples: Annotated[int, Ge(2), Le(2**31)] = 128

@@ -158,6 +158,14 @@ def test_the_tables_of_learning_rates_and_panels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("x", ["examples", "length", "lr"])
+def test_axes_have_plain_numbers(tmp_path: Path, x: str) -> None:
+    """matplotlib's labels of logarithmic axes are formulas, and plots of this project show text as it is."""
+    lines = [{**rated(lr, lr * 10), "tests": [a_test(4, 0.5), a_test(8, 0.1)]} for lr in (1e-2, 1e-3)]
+    _, svg = draw(a_figure(x), lines, tmp_path, "plot")
+    assert "mathdefault" not in svg.read_text() and "$" not in svg.read_text()
+
+
+@pytest.mark.parametrize("x", ["examples", "length", "lr"])
 def test_the_same_results_in_any_order_give_the_same_plot(tmp_path: Path, x: str) -> None:
     tests = [a_test(4, 0.5), a_test(8, 0.1), a_test(4, 0.25, "duplicate_ngram", 2)]
     lines = [

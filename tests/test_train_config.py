@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tyro
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from synthetic_training.__main__ import main
 from synthetic_training.arguments import parse_value
 from synthetic_training.config import TrainConfig, differing
 from synthetic_training.data.training_data import training_data
+from synthetic_training.evaluation.evaluate import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
 from synthetic_training.training.schedule import LearningRateSchedule
 from tests.conftest import Run
@@ -136,6 +138,35 @@ def test_files_that_hold_no_settings_are_refused(tmp_path: Path, text: str, sent
         read_settings(file)
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_settings(tmp_path / "none.yaml")
+
+
+def test_lengths_are_numbers_and_ranges_with_their_end() -> None:
+    given = ["run", "--lengths", "20:60:20", "5", "7:8"]
+    assert tyro.cli(EvaluateConfig, args=given).lengths == (20, 40, 60, 5, 7, 8)
+    assert tyro.cli(EvaluateConfig, args=["run"]).lengths == (10, 20, 50, 100)
+
+
+def test_an_invalid_value_on_the_command_line_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["train", "--steps", "0", "--out", str(tmp_path / "run")])
+    assert error.value.code == "error: steps = 0: it should be greater than or equal to 1"
+    with pytest.raises(SystemExit) as error:
+        main(["train", "--task", "copies", "--out", str(tmp_path / "run")])
+    expected = "error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram, documents; did"
+    assert str(error.value.code).startswith(expected)
+
+
+def test_every_setting_has_a_help_text_that_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for text in (
+        "Peak learning rate, reached after warm-up.",
+        "Weight decay of AdamW, applied to all parameters.",
+        "Length of the answer in letters (default: everything after the key).",
+        "Fraction of non-answer tokens that also contribute to the loss (documents only).",
+    ):
+        assert text in shown
 
 
 def test_an_unknown_flag_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

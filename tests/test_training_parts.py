@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.func import functional_call
 
 from dataset_builders import InputError
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.compilation import CompiledLayers
 from synthetic_training.training.memory import check_memory
+from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 from synthetic_training.training.precision import float32_precision, resolve_precision
 from synthetic_training.training.run import train
 from tests.tiny_run import SIZES, tiny
@@ -35,6 +37,30 @@ def test_layers_are_compiled_within_the_block_alone() -> None:
     assert all("forward" not in vars(module) for module in model.modules())
 
 
+def test_compiled_layers_read_the_copies_of_their_weights() -> None:
+    """As a compiled step of several processes does on a GPU."""
+    torch.manual_seed(0)
+    model = build_model("T_hard_alibi", **{**SIZES, "num_hidden_layers": 3})
+    optimizer = ClippedAdamW(model, OptimizerConfig(0.1, 1.0), copies=True)
+    ids = torch.arange(20)[None]
+
+    def gradients() -> list[torch.Tensor]:
+        optimizer.zero_grad()
+        arguments = {"input_ids": ids, "use_cache": False}
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = functional_call(model, optimizer.copies, (), arguments).logits
+        logits.float().square().sum().backward()
+        return [gradient.float() for gradient in optimizer.gradients()]
+
+    plain = gradients()
+    torch.compiler.reset()
+    with CompiledLayers(model, backend="aot_eager"):
+        compiled = gradients()
+    assert len(optimizer.copies) == 3 * 4 + 1
+    for found, expected in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(found, expected, rtol=2**-6, atol=float(expected.abs().max()) * 2**-6)
+
+
 def test_tf32_is_for_gpus() -> None:
     with pytest.raises(InputError, match="tf32 needs an NVIDIA GPU; on a CPU, pass --precision fp32"):
         resolve_precision("tf32", "cpu")
@@ -58,6 +84,9 @@ def test_sizes_that_no_machine_holds_are_refused_before_memory_is_taken(tmp_path
     with pytest.raises(InputError, match=r"at least [\d,]+ GiB of memory, .* reduce batch_size") as error:
         train(tiny(batch_size=2**30, context_length=2**20), tmp_path / "run")
     assert "\n" not in str(error.value)
+    pool = {"task": "documents", "context_length": 2**20, "batch_size": 1, "pool_rows": 2**30}
+    with pytest.raises(InputError, match=r"a pool of pool_rows = 1073741824 rows needs .*; reduce pool"):
+        train(tiny(**pool, eval_lengths=()), tmp_path / "run")
     with pytest.raises(InputError, match="context_length = 1099511627776: it should be less than"):
         tiny(context_length=2**40)
     assert not (tmp_path / "run").exists()

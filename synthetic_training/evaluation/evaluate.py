@@ -13,7 +13,7 @@ from dataset_builders import InputError, string_documents
 from dataset_builders.checks import check_integer, first_line
 from dataset_builders.files import read_json, write_json
 from dataset_builders.strings import Definition
-from synthetic_training.arguments import lengths
+from synthetic_training.arguments import length_ranges
 from synthetic_training.data.tokens import VOCAB_SIZE
 from synthetic_training.training.run_folder import RUN
 
@@ -36,7 +36,7 @@ class EvaluateConfig:
     """The folder of a run, of one of its checkpoints, or of any model over the same symbols."""
     task: Literal["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"] | None = None
     """What is asked; as the model was trained where not given, and so for vocabulary, n and k."""
-    lengths: Annotated[tuple[int, ...], lengths] = (10, 20, 50, 100)
+    lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
     """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20."""
     num_examples: int = 500
     """Examples of each length."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_builders import InputError
 from dataset_builders.files import read_json
-from dataset_builders.plotting import plot_style, save_plot
+from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.training.run_log import METRICS, read_metrics
 
 if TYPE_CHECKING:
@@ -144,4 +144,4 @@ def _draw_curve(axes: "Axes", x: Sequence[int], points: Iterable[Point], label: 
 
 def _set_scale(axes: "Axes", values: Sequence[int]) -> None:
     if values and max(values) > 8 * min(values):
-        axes.set_xscale("log")
+        log_scale(axes, "x")

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset_builders.plotting import plot_style, save_plot
+from dataset_builders.plotting import log_scale, plot_style, save_plot, short_number
 from synthetic_training.figures.figure_file import MEASURED, Figure
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.style import (
@@ -106,7 +106,7 @@ def _examples(axes: "Axes", results: Sequence[Result]) -> None:
         if last.x < end:
             # the run stopped early: it would have stayed there
             axes.plot([last.x, end], [last.mean] * 2, color=style["color"], lw=0.8, ls=":")
-    axes.set_xscale("log")
+    log_scale(axes, "x")
     _counts(axes)
     axes.set_xlabel("training examples")
     lengths = sorted({last_length(result) for result in results})
@@ -124,7 +124,7 @@ def _lengths(axes: "Axes", results: Sequence[Result]) -> None:
             _draw_curve(axes, by_length(own, tests[0]), style)
     longest = max(result["config"]["max_length"] for result in results)
     axes.axvline(longest, color="black", lw=0.9, ls=":", label="longest in training")
-    axes.set_xscale("log", base=2)
+    log_scale(axes, "x", base=2)
     _ticks(axes, sorted({score["length"] for result in results for score in result["tests"]}))
     axes.set_xlabel("length of the string")
     axes.set_ylabel("string accuracy")
@@ -160,8 +160,8 @@ def _swept(axes: "Axes", results: Sequence[Result], name: str) -> None:
         _draw_curve(axes, bands, style)
         best = lowest(bands)
         axes.plot(best.x, best.mean, "o", ms=10, mfc="none", mec=style["color"], mew=1.2)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    log_scale(axes, "x")
+    log_scale(axes, "y")
     _ticks(axes, swept_values(results, name))
     axes.set_xlabel(setting_title(name))
     axes.set_ylabel("final training loss (ringed: lowest)")
@@ -213,11 +213,5 @@ def _ticks(axes: "Axes", values: Sequence[float]) -> None:
             shown.append(value)
     axes.xaxis.set_major_locator(FixedLocator(list(values)))
     axes.xaxis.set_minor_locator(NullLocator())
-    numbers = [_number(v) if v in shown else "" for v in values]
+    numbers = [short_number(v) if v in shown else "" for v in values]
     axes.xaxis.set_major_formatter(FixedFormatter(numbers))
-
-
-def _number(value: float) -> str:
-    """A rate as short as it can be: 0.0005 is 5e-4."""
-    digits, exponent = f"{value:e}".split("e")
-    return f"{value:g}" if value >= 1 else min(f"{value:g}", f"{float(digits):g}e{int(exponent)}", key=len)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dataset_builders import InputError
 from dataset_builders.files import read_json
-from dataset_builders.plotting import plot_style, save_plot
+from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.evaluation.plot import Point, read_points
 from synthetic_training.theory.bounds import half_error_length, log2_accuracy_bound, repeated_ngram_proportion
 
@@ -101,7 +101,7 @@ def _figure(measured: Sequence[Measured], letters: int, n: int) -> Figure:
     _accuracy(left, measured, letters, n)
     _states(right, measured, letters)
     for axes in (left, right):
-        axes.set_xscale("log")
+        log_scale(axes, "x")
         axes.set_xlabel("length L (letters)")
         axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return figure
@@ -142,7 +142,7 @@ def _states(axes: Axes, measured: Sequence[Measured], letters: int) -> None:
             axes.plot([*one.bits], [*one.bits.values()], "o-", color=f"C{color}", label=one.name)
     needed = [x * math.log2(letters) for x in lengths]
     axes.plot(lengths, needed, "--", color="black", label="the string: L log2 D")
-    axes.set_yscale("log")
+    log_scale(axes, "y")
     axes.set_ylabel("bits of state after the string")
 
 

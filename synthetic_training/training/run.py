@@ -9,7 +9,8 @@ from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.files import write_json
-from synthetic_training.config import TrainConfig
+from synthetic_training.config import DOCUMENTS, TrainConfig
+from synthetic_training.data.documents.rows import TOKEN_BYTES
 from synthetic_training.data.tokens import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.models.registry import build_model, draw_embeddings
@@ -17,7 +18,7 @@ from synthetic_training.provenance import provenance
 from synthetic_training.training.checkpoint import window
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
-from synthetic_training.training.memory import check_memory
+from synthetic_training.training.memory import check_bytes, check_memory
 from synthetic_training.training.precision import float32_precision, resolve_precision
 from synthetic_training.training.processes import Processes, connect
 from synthetic_training.training.run_folder import MODEL, RUN, check_folder, locked
@@ -88,6 +89,9 @@ def _model(
             f"{config.accumulation_steps} passes each; make it a multiple of {passes}"
         )
     check_memory(config.batch_size // passes, config.context_length, data.tokens["vocab_size"], device)
+    if config.task == DOCUMENTS:
+        size = TOKEN_BYTES * config.pool_rows * config.context_length
+        check_bytes(size, device, f"a pool of pool_rows = {config.pool_rows} rows", "reduce pool_rows")
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)

@@ -14,10 +14,17 @@ Record = dict[str, Any]
 
 
 class MetricsLog:
-    """Appends records to a file; each is there as soon as it is written."""
+    """Appends records to a file; each is there as soon as it is written.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
 
     def __init__(self, file: Path) -> None:
-        self._stream = file.open("a", encoding="utf-8", newline="\n")
+        try:
+            self._stream = file.open("a", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise InputError(f"{file} cannot be written: {error.strerror}") from None
 
     def write(self, record: Record) -> None:
         """Append a record.

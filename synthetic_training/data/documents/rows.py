@@ -34,6 +34,9 @@ PREDICTED = 1 << 9
 FIRST = 1 << 10
 """Set where the token is a document's first."""
 
+TOKEN_BYTES = 2
+"""Memory of a stored token."""
+
 _CHUNK = 128
 _FEWEST_FOR_PROCESSES = 4 * _CHUNK
 
