@@ -13,8 +13,9 @@ from dataset_builders import InputError, string_documents
 from dataset_builders.checks import check_integer, first_line
 from dataset_builders.files import read_json, write_json
 from dataset_builders.strings import Definition
+from synthetic_training.arguments import length_ranges
 from synthetic_training.data.tokens import VOCAB_SIZE
-from synthetic_training.training.run_log import RUN
+from synthetic_training.training.run_folder import RUN
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +36,8 @@ class EvaluateConfig:
     """The folder of a run, of one of its checkpoints, or of any model over the same symbols."""
     task: Literal["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"] | None = None
     """What is asked; as the model was trained where not given, and so for vocabulary, n and k."""
-    lengths: tuple[int, ...] = (10, 20, 50, 100)
-    """Letters of the strings."""
+    lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
+    """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20."""
     num_examples: int = 500
     """Examples of each length."""
     documents: Literal["fresh", "benchmark"] = "fresh"
@@ -134,7 +135,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
     """A saved model, in float32.
 
     Raises:
-        InputError: it cannot be loaded, or reads other symbols.
+        InputError: it cannot be loaded, its weights are incomplete or not finite, or it reads other symbols.
     """
     import torch
     from safetensors import SafetensorError
@@ -142,11 +143,15 @@ def load_model(folder: Path) -> "PreTrainedModel":
 
     import synthetic_training.models.auto_classes  # noqa: F401  makes the project's own model types known
     from synthetic_training.models.registry import hasten
+    from synthetic_training.training.checkpoint import check_weights
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder} holds no model that can be loaded: {first_line(error)}") from None
+    check_weights(model, report, folder)
     if model.config.vocab_size != VOCAB_SIZE:
         raise InputError(
             f"the model in {folder} reads {model.config.vocab_size} tokens, not the {VOCAB_SIZE} symbols of "
