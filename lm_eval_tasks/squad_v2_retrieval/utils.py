@@ -27,4 +27,5 @@ def generated(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     return {
         "em": squad_exact_match(prediction, doc["answers"]),
         "f1": squad_f1(prediction, doc["answers"]),
+        "unanswered": float(not prediction.strip()),
     }
