@@ -12,7 +12,6 @@ from importlib.metadata import version
 from typing import Any
 
 from datasets import Dataset
-from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
 from dataset_builders import InputError
@@ -21,15 +20,10 @@ from lm_eval_tasks import lm_eval_run as harness
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
 from lm_eval_tasks.model_view import ModelView
-from lm_eval_tasks.task_documents import Source
+from lm_eval_tasks.task_documents import TaskDocuments
 from lm_eval_tasks.task_metadata import asked_of_the_documents
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
-
-_DIAGNOSTICS = {
-    "generate_until": ("truncated", "unknown_tokens", "unanswered"),
-    "loglikelihood": ("truncated", "unknown_tokens", "misaligned"),
-}
 
 
 class RecallTask(ConfigurableTask):
@@ -37,8 +31,8 @@ class RecallTask(ConfigurableTask):
 
     Its YAML file says, beside lm-eval's own fields:
 
-    - ``custom_dataset``, ``dataset_name`` and ``dataset_kwargs``: the three parts of a
-      :class:`~lm_eval_tasks.task_documents.Source`. Each row has a unique ``id``.
+    - ``dataset_path`` (the benchmark), ``dataset_name`` and ``dataset_kwargs``: the three parts of
+      :class:`~lm_eval_tasks.task_documents.TaskDocuments`. Each row has a unique ``id``.
     - ``metadata``: ``version``, ``benchmark`` (a report draws its tasks as one line) and
       ``length_of`` (the builder's parameter that is the length), ``unit`` where that is called by
       another name in reports, and ``new_tokens`` where their number is none for the YAML file to know:
@@ -57,19 +51,22 @@ class RecallTask(ConfigurableTask):
     - ``misaligned`` (forced): the scored tokens are not those of the answer alone.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> None:
         harness.print_input_errors_as_sentences()
-        self._given_metadata = dict(config.get("metadata") or {})
+        self._asked = asked
         self._own_room = (config.get("generation_kwargs") or {}).get("max_gen_toks")
         self._view: ModelView | None = None
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
 
-    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+    def download(self, *_: Any, **__: Any) -> None:
         """Get the documents, and note in the metadata, hence in the results file, what they are."""
-        source = Source(self.config.custom_dataset, self.config.dataset_name, dataset_kwargs or {})
+        if getattr(self, "dataset", None) is not None:
+            return  # lm-eval's acceptance tests of tasks call this again
+        source = TaskDocuments.of(self.config)
         metadata = self.config.metadata
         try:
-            rows, arguments = source.documents(asked_of_the_documents(self._given_metadata))
+            asked = asked_of_the_documents(metadata) if self._asked is None else self._asked
+            rows, arguments = source.documents(asked)
         except InputError as error:
             raise self._refusal(error) from None
         if len({row["id"] for row in rows}) < len(rows):
@@ -79,7 +76,7 @@ class RecallTask(ConfigurableTask):
             metadata.pop(key, None)  # an argument of the model's, which lm-eval mixes into the metadata
         metadata.update(
             arguments,
-            length=arguments[metadata["length_of"]],
+            length=arguments[source.benchmark.lengths.parameter],
             documents_sha256=content_sha256(rows),
             repeat_after_me=version("repeat-after-me"),
         )
@@ -116,14 +113,6 @@ class RecallTask(ConfigurableTask):
         """Scores of one document; those of a document that the model could not see whole are 0."""
         score = super().process_results
         return score(doc, results) if self._view is None else self._view.scores(doc, results, score)
-
-    def aggregation(self) -> dict[str, Any]:
-        """The aggregation of each metric, of those that this class adds as well."""
-        return {**dict.fromkeys(_DIAGNOSTICS[self.OUTPUT_TYPE], mean), **super().aggregation()}
-
-    def higher_is_better(self) -> dict[str, bool]:
-        """The direction of each metric, of those that this class adds as well."""
-        return {**dict.fromkeys(_DIAGNOSTICS[self.OUTPUT_TYPE], False), **super().higher_is_better()}
 
     def _warn(self, sentence: str) -> None:
         log.warning("%s: %s", self.config.task, sentence)

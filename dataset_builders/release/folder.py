@@ -7,12 +7,13 @@ from pathlib import Path
 from datasets import DatasetInfo, SplitDict, SplitInfo
 from pyarrow.parquet import ParquetFile
 
+from dataset_builders.benchmark import Row
 from dataset_builders.checksum import content_sha256
 from dataset_builders.errors import InputError
 from dataset_builders.release import card, eval_yaml
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
-from dataset_builders.release.parquet_file import Row, read_rows
-from dataset_builders.release.schema import FEATURES
+from dataset_builders.release.parquet_file import read_rows
+from dataset_builders.release.schema import features
 
 CARD = "README.md"
 
@@ -78,7 +79,7 @@ def _check(path: Path, entry: Entry) -> None:
 
     def counted() -> Iterator[Row]:
         nonlocal rows
-        for row in read_rows(path, entry.task):
+        for row in read_rows(path, entry.benchmark):
             rows += 1
             yield row
 
@@ -90,7 +91,7 @@ def _info(path: Path, entry: Entry) -> DatasetInfo:
     with ParquetFile(path) as file:
         size = file.read().nbytes
     return DatasetInfo(
-        features=FEATURES[entry.task],
+        features=features(entry.benchmark),
         splits=SplitDict({"test": SplitInfo("test", num_bytes=size, num_examples=entry.rows)}),
         download_size=path.stat().st_size,
         dataset_size=size,
