@@ -16,14 +16,13 @@ import inspect
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from importlib.metadata import requires, version
+from importlib.metadata import version
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from packaging.requirements import Requirement
-
 from dataset_builders import InputError
 from dataset_builders.command_line import error_message
+from dataset_builders.extras import supported_versions
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -186,12 +185,7 @@ def _dictionary(value: object) -> Mapping[str, Any]:
 
 
 def _refuse_this_lm_eval(sought: str) -> NoReturn:
-    supported = next(
-        requirement.specifier
-        for requirement in map(Requirement, requires("repeat-after-me") or ())
-        if requirement.name == "lm-eval"
-    )
     raise InputError(
         f"lm-eval {version('lm-eval')} does not hold the arguments of {sought} where these tasks look for "
-        f"them; install a supported version: pip install 'lm-eval{supported}'"
+        f"them; install a supported version: pip install 'lm-eval{supported_versions('lm-eval')}'"
     )

@@ -12,6 +12,11 @@ from typing import Annotated, Literal
 import tyro
 
 from dataset_builders.command_line import command_errors
+from dataset_builders.extras import require
+
+with command_errors():
+    require("train")  # before anything below imports it
+
 from synthetic_training.config import TrainConfig, as_json, checked, read_run, read_settings
 from synthetic_training.evaluation.evaluate import EvaluateConfig
 

@@ -95,8 +95,9 @@ class TrainConfig:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: the GPU where there is one."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Of the forward and backward pass; weights are fp32. auto: bf16 on a GPU, fp32 on a CPU."""
+    precision: Literal["auto", "bf16", "tf32", "fp32"] = "auto"
+    """Precision of the forward and backward pass; weights are always fp32. tf32: fp32 with TF32 matrix
+    products, on a GPU. auto: bf16 on a GPU, fp32 on a CPU."""
     compile: bool = False
     """Whether to compile the model, which takes minutes and then saves time at each step."""
     deterministic: bool = False

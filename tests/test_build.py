@@ -113,6 +113,23 @@ def test_load_dataset_gives_the_declared_features_and_the_same_rows(built: Path,
     assert written.row_group(0).column(0).compression == "ZSTD"
 
 
+@pytest.mark.parametrize("config", one_of_each(), ids=lambda config: config.name)
+def test_load_dataset_knows_the_configs_of_a_built_folder(built: Path, config: Config) -> None:
+    table = load_dataset(str(built), config.name, split="test")
+    assert table.features == features(config.benchmark)
+    assert content_sha256(table) == read_manifest(built).configs[config.name].content_sha256
+
+
+def test_what_people_write_into_a_folders_card_is_kept(tmp_path: Path) -> None:
+    build(find("phone_book").configs([20], num_docs=2), tmp_path, {})
+    card = tmp_path / "README.md"
+    card.write_text(card.read_text() + "\nA remark of mine.\n")
+    build(find("phone_book").configs([40], num_docs=2), tmp_path, {})
+    text = card.read_text()
+    assert text.count("A remark of mine.") == 1
+    assert text.count("config_name: phone_book_20") == text.count("config_name: phone_book_40") == 2
+
+
 _HOSTILE = st.text() | st.sampled_from(
     ["", "\x00", "\ufeffa", "e\u0301", "\u2028", "\U0010ffff", "\r\n\n", "ﬁ"]
 )
@@ -187,7 +204,7 @@ def test_without_a_tokenizer_nothing_is_counted_until_one_is_given(
     assert counted.entry.prompt_tokens and counted.entry.prompt_tokens.min > 200
     assert read_manifest(tmp_path).configs["phone_book_20"] == counted.entry
     changed = {name for name, content in files(tmp_path).items() if before[name] != content}
-    assert changed == {"manifest.json"}
+    assert changed == {"manifest.json", "README.md"}
     assert build(configs, tmp_path, {})[0] == Result(counted.entry, "kept")
 
 
@@ -201,7 +218,8 @@ def test_building_again_adds_and_keeps(tmp_path: Path, sources: dict[str, str]) 
     assert states(results) == {"phone_book_40": "kept", "phone_book_60": "built"}
     assert list(read_manifest(tmp_path).configs) == ["phone_book_20", "phone_book_40", "phone_book_60"]
     after = files(tmp_path)
-    assert all(after[name] == content for name, content in before.items() if name != "manifest.json")
+    lists = {"manifest.json", "README.md", "eval.yaml"}
+    assert all(after[name] == content for name, content in before.items() if name not in lists)
 
 
 def test_a_second_build_gives_the_same_bytes(built: Path, tmp_path: Path, sources: dict[str, str]) -> None:

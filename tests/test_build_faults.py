@@ -58,7 +58,12 @@ def kill_and_go_on(folder: Path, unhurt: tuple[Manifest, float], rng: Random) ->
     assert read_manifest(folder) == expected
     assert all(outcome.state == SAME for outcome in verify(folder, {}))
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert found - {LOCK} == {FILE, *(str(parquet_path(Path(), config.name)) for config in CONFIGS)}
+    assert found - {LOCK} == {
+        FILE,
+        "README.md",
+        "eval.yaml",
+        *(str(parquet_path(Path(), config.name)) for config in CONFIGS),
+    }
     return finished
 
 

@@ -53,11 +53,9 @@ def manager(**metadata: Any) -> TaskManager:
     return TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
 
 
-def test_the_command_tells_metadata_from_model_arguments(
-    learnt: dict[str, Any], lm_eval_command: Run
-) -> None:
-    result = lm_eval_command(
-        *COMMAND, "--model_args", "seed=1,colour=red", "--metadata", '{"num_docs": 2, "seed": 1}'
+def test_the_command_tells_metadata_from_model_arguments(learnt: dict[str, Any], run_here: Run) -> None:
+    result = run_here(
+        "lm_eval", *COMMAND, "--model_args", "seed=1,colour=red", "--metadata", '{"num_docs": 2, "seed": 1}'
     )
     assert result.returncode == 0, result.stderr
     assert learnt["metadata"] == {"num_docs": 2, "seed": 1}
@@ -66,15 +64,15 @@ def test_the_command_tells_metadata_from_model_arguments(
 
 
 @pytest.mark.parametrize(
-    ("typed", "metadata"), [((), {"num_docs": 3}), (("--metadata", "num_docs=2"), {"num_docs": 2})]
+    ("typed", "metadata"), [((), {"num_docs": 3}), (("--metadata", '{"num_docs": 2}'), {"num_docs": 2})]
 )
 def test_metadata_in_a_config_file(
-    learnt: dict[str, Any], lm_eval_command: Run, tmp_path: Path, typed: tuple[str, ...], metadata: dict
+    learnt: dict[str, Any], run_here: Run, tmp_path: Path, typed: tuple[str, ...], metadata: dict
 ) -> None:
     (tmp_path / "run.yaml").write_text(
         json.dumps({"model": MODEL, "model_args": {"seed": 1}, "metadata": {"num_docs": 3}})
     )
-    result = lm_eval_command("--config", "run.yaml", *COMMAND, *typed)
+    result = run_here("lm_eval", "--config", "run.yaml", *COMMAND, *typed)
     assert result.returncode == 0, result.stderr
     assert learnt["metadata"] == metadata
 
@@ -140,10 +138,8 @@ INVALID = pytest.mark.parametrize(
 
 
 @INVALID
-def test_the_command_ends_with_one_sentence(
-    lm_eval_command: Run, metadata: dict[str, Any], message: str
-) -> None:
-    result = lm_eval_command(*COMMAND, "--metadata", json.dumps(metadata))
+def test_the_command_ends_with_one_sentence(run_here: Run, metadata: dict[str, Any], message: str) -> None:
+    result = run_here("lm_eval", *COMMAND, "--metadata", json.dumps(metadata))
     assert result.returncode == 1
     *_, last = result.stderr.splitlines()
     assert last.startswith("error: phone_book_20: ")
@@ -152,13 +148,13 @@ def test_the_command_ends_with_one_sentence(
 
 
 def test_other_exceptions_of_the_command_keep_their_traceback(
-    lm_eval_command: Run, monkeypatch: pytest.MonkeyPatch
+    run_here: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise ValueError("a programming error")
 
     monkeypatch.setattr(RecallTask, "process_results", fail)
-    result = lm_eval_command(*COMMAND, "--metadata", "num_docs=2")
+    result = run_here("lm_eval", *COMMAND, "--metadata", '{"num_docs": 2}')
     assert result.returncode == 1
     assert "Traceback" in result.stderr
     assert result.stderr.splitlines()[-1] == "ValueError: a programming error"

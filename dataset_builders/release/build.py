@@ -1,4 +1,4 @@
-"""Build configs into a folder: ``{config}/test-00000-of-00001.parquet`` each, and ``manifest.json``.
+"""Build configs into a folder: ``{config}/test-00000-of-00001.parquet`` each, ``manifest.json`` and the card.
 
 A build that is stopped, whatever stops it, loses the config that it was at; the next one goes on there.
 """
@@ -17,6 +17,7 @@ from dataset_builders.checksum import content_sha256
 from dataset_builders.documents import Documents, documents
 from dataset_builders.errors import InputError
 from dataset_builders.files import remove_partial_files
+from dataset_builders.release.folder import write_card
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
 from dataset_builders.release.parquet_file import parquet_writer, read_rows
 from dataset_builders.release.prompt_lengths import PromptLengths
@@ -67,6 +68,7 @@ def build(configs: Sequence[Config], folder: Path, sources: Mapping[str, str | N
                 if manifest.configs.get(config.name) != result.entry:
                     manifest = manifest.with_entry(result.entry)
                     manifest.write(folder)
+        write_card(folder, manifest)
         return results
 
 

@@ -10,6 +10,7 @@ import yaml
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from dataset_builders.errors import InputError
+from dataset_builders.registry import own_benchmarks
 from dataset_builders.release.card_parts import licenses, sections, sizes_table, source_datasets, tokenizers
 from dataset_builders.release.manifest import Entry, Manifest, parquet_path
 
@@ -31,6 +32,7 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
         name: ``ORG/NAME`` on the Hub.
     """
     configs, found = manifest.configs, sections(manifest)
+    of_the_paper = any(entry.benchmark.name in own_benchmarks() for entry in configs.values())
     foreign = [config for config, entry in configs.items() if not _is_released(config, entry)]
     data = DatasetCardData(
         language=sorted({s.card.language for s in found if s.card.language}) or None,
@@ -38,7 +40,7 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
         size_categories=[_size_category(sum(entry.rows for entry in configs.values()))],
         source_datasets=source_datasets(found) or None,
         task_categories=list(dict.fromkeys(c for s in found for c in s.card.task_categories)),
-        pretty_name=PRETTY_NAME,
+        pretty_name=PRETTY_NAME if of_the_paper else "; ".join(s.card.heading for s in found),
         tags=list(_TAGS),
     )
     _add_configs(data, list(configs), infos)
@@ -50,6 +52,7 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
         end=END,
         version=manifest.version,
         repo_id=name,
+        of_the_paper=of_the_paper,
         default_config=next(iter(configs)),
         tasks=_tasks(manifest, set(configs) - set(foreign)) or list(configs)[:1],
         foreign=foreign,

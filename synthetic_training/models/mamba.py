@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -62,8 +62,18 @@ def use_fast_scan(model: nn.Module) -> int:
     return len(layers)
 
 
+Operation = Literal["convolution", "projections", "scan"]
+
+
 class FastMambaMixer(MambaMixer):
-    """Transformers' layer, whose whole sequences stay (batch, length, channels) throughout."""
+    """Transformers' layer, whose whole sequences stay (batch, length, channels) throughout.
+
+    Attributes:
+        float32_operations: operations that compute in float32 where autocast would have them in bfloat16:
+            the ``convolution``, the ``projections`` to B, C and the step, and the ``scan``.
+    """
+
+    float32_operations: frozenset[Operation] = frozenset()
 
     def forward(
         self,
@@ -76,14 +86,26 @@ class FastMambaMixer(MambaMixer):
         if cache_params is not None or arguments:
             return super().forward(hidden_states, cache_params, attention_mask, **arguments)
         x, z = self.in_proj(_masked(hidden_states, attention_mask)).chunk(2, dim=-1)
-        x = _masked(self.act(_causal_conv(x, self.conv1d)).to(x.dtype), attention_mask)
-        dt, b, c = self.x_proj(x).split(
-            [self.time_step_rank, self.ssm_state_size, self.ssm_state_size], dim=-1
-        )
-        dt = F.linear(dt, self.dt_proj.weight)
+        activated = self.act(_causal_conv(x, self.conv1d))
+        if "convolution" not in self.float32_operations:
+            activated = activated.to(x.dtype)
+        x = _masked(activated, attention_mask)
+        dt, b, c = self._projections(x)
         decay = -torch.exp(self.A_log.float())
+        if "scan" in self.float32_operations:
+            x, dt, b, c, z = (v.float() for v in (x, dt, b, c, z))
         y = _scan(x, dt, decay, b, c, self.D.float(), z, self.dt_proj.bias.float())
         return self.out_proj(y)
+
+    def _projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The step before its bias, (batch, length, channels), and B and C, (batch, length, states)."""
+        sizes = [self.time_step_rank, self.ssm_state_size, self.ssm_state_size]
+        if "projections" not in self.float32_operations:
+            dt, b, c = self.x_proj(x).split(sizes, dim=-1)
+            return F.linear(dt, self.dt_proj.weight), b, c
+        with torch.autocast(x.device.type, enabled=False):
+            dt, b, c = F.linear(x.float(), self.x_proj.weight.float()).split(sizes, dim=-1)
+            return F.linear(dt, self.dt_proj.weight.float()), b, c
 
 
 def _scan(x: Tensor, dt: Tensor, decay: Tensor, *others: Tensor) -> Tensor:

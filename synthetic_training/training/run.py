@@ -54,6 +54,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
+    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     _check_folder(config, out, resume)
     if resume and (out / MODEL).exists():
         return out / MODEL
@@ -82,6 +83,8 @@ def _resolved(config: TrainConfig) -> TrainConfig:
     precision = config.precision
     if precision == "auto":
         precision = "bf16" if device == "cuda" else "fp32"
+    if precision == "tf32" and device == "cpu":
+        raise InputError("precision tf32 needs a GPU; pass --precision fp32 on a CPU")
     return replace(config, device=device, precision=precision)
 
 
