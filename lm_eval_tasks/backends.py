@@ -41,10 +41,10 @@ def check_generation(lm: Any, prompt: object) -> None:
         return
     if is_chat(lm) and isinstance(prompt, str):
         raise InputError("a chat endpoint takes messages; pass --apply_chat_template")
-    if not is_chat(lm) and type(prompt).__name__ == "JsonChatStr":
+    if not is_chat(lm) and not isinstance(prompt, str):
         raise InputError(
             "a completions endpoint takes text; leave out --apply_chat_template, pass tokenizer= in "
-            "--model_args so that lm-eval can apply its template, or use --model local-chat-completions"
+            "--model_args so that lm-eval applies its template, or use --model local-chat-completions"
         )
 
 

@@ -34,5 +34,8 @@ def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
 def _without_ending(request: Instance) -> str | None:
     """The target without what follows the answer in it; None if nothing does."""
     target: str = request.args[1]
-    found, _, ending = target.rpartition(request.doc["answer"])
-    return target.removesuffix(ending) if ending and not found.strip() else None
+    answer = request.doc.get("answer")
+    if not answer:
+        return None
+    before, found, ending = target.rpartition(answer)
+    return target.removesuffix(ending) if found and ending and not before.strip() else None

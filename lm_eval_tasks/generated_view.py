@@ -71,7 +71,7 @@ class GeneratedView(ModelView):
                 "the model was stopped before it had ended its reasoning, so it gave no answer; 'unanswered' "
                 f"says in how many documents: {reasoning_advice(self._lm)}."
             )
-        scores = score(doc, ["" if answer is None else answer])
+        scores = {"unanswered": float(not (answer or "").strip())} | score(doc, [answer or ""])
         if self._truncates(doc):
             scores = dict.fromkeys(scores, 0.0)
         return {**scores, **self._shares(doc)}

@@ -38,8 +38,8 @@ class RecallTask(ConfigurableTask):
       another name in reports, and ``new_tokens`` where their number is none for the YAML file to know:
       see :func:`~lm_eval_tasks.answer_room.answer_room`.
     - ``process_results``: a pure function of the document and the results that gives scores from 0
-      to 1, and ``unanswered`` where the answer is generated. A forced task's document has one more
-      key, ``answer_tokens``, and its function may give ``logprob_per_token`` too.
+      to 1. A forced task's document has one more key, ``answer_tokens``, a number for each result, and
+      its function may give ``logprob_per_token`` too.
 
     The results also hold shares of documents, of which smaller is better. A share is left out where it
     cannot be known.
@@ -49,6 +49,13 @@ class RecallTask(ConfigurableTask):
     - ``unknown_tokens``: the model's tokenizer does not know some of its characters.
     - ``unanswered`` (generated): the answer is empty, or cut off within the model's reasoning.
     - ``misaligned`` (forced): the scored tokens are not those of the answer alone.
+
+    Args:
+        config: the YAML file's content, with lm-eval's additions.
+        asked: what the user asked of the documents; None to find it in the run.
+
+    Raises:
+        InputError: the documents cannot be had, or are not the benchmark's.
     """
 
     def __init__(self, config: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> None:

@@ -59,7 +59,9 @@ def unknown_warning(found: Sequence[Unknown]) -> str | None:
 
 
 def _texts(document: Mapping[str, Any]) -> list[str]:
-    return [document["prompt"], *(document["answers"] if "answers" in document else [document["answer"]])]
+    """The prompt and, under either of their names, the answers."""
+    answers = document.get("answers", [document[key] for key in ("answer",) if key in document])
+    return [document["prompt"], *answers]
 
 
 def _dropped_characters(tokenizer: Any, alphabet: set[str]) -> list[str]:

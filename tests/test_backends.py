@@ -175,6 +175,7 @@ def served(
     tasks: tuple[str, ...],
     metadata: dict[str, Any],
     model: str = "m",
+    **options: Any,
 ) -> Samples:
     arguments, chat, _ = SERVED[backend]
     name = "local-chat-completions" if chat else "local-completions"
