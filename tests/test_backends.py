@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from datasets import Dataset
 from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from transformers import AutoModelForCausalLM
 
 from dataset_builders import InputError
 from lm_eval_tasks import TASKS_FOLDER
@@ -69,13 +71,18 @@ def hf(metadata: dict[str, Any]) -> Callable[[str, str], list[dict[str, Any]]]:
 
 
 def evaluated(
-    model: Any, model_args: Any, tasks: tuple[str, ...], metadata: dict[str, Any], **options: Any
+    model: Any,
+    model_args: Any,
+    tasks: tuple[str, ...],
+    metadata: dict[str, Any],
+    device: str = "cpu",
+    **options: Any,
 ) -> Samples:
     results = simple_evaluate(
         model=model,
         model_args=model_args,
         tasks=list(tasks),
-        device="cpu",
+        device=device,
         limit=3,
         task_manager=TaskManager(include_path=TASKS_FOLDER, include_defaults=False),
         metadata=metadata,
@@ -130,6 +137,34 @@ def mamba_ssm(request: pytest.FixtureRequest, metadata: dict[str, Any]) -> Sampl
 @pytest.mark.parametrize("task", [*GENERATED, *FORCED])
 def test_mamba_ssm(task: str, mamba_ssm: Samples, hf: Any) -> None:
     check_same(mamba_ssm[task], hf(MAMBA, task), set())
+
+
+@pytest.mark.gpu
+def test_the_package_mamba_ssm_itself(hf: Any, metadata: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("mamba_ssm")
+    model = AutoModelForCausalLM.from_pretrained(MAMBA, dtype=torch.float32)
+    config = model.config
+    sizes = {"d_state": config.state_size, "d_conv": config.conv_kernel, "expand": config.expand}
+    settings = {
+        "d_model": config.hidden_size,
+        "n_layer": config.num_hidden_layers,
+        "vocab_size": config.vocab_size,
+        "ssm_cfg": {**sizes, "dt_rank": config.time_step_rank},
+        "pad_vocab_size_multiple": 1,
+        "tie_embeddings": config.tie_word_embeddings,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    weights = {
+        k.replace("backbone.embeddings", "backbone.embedding"): v for k, v in model.state_dict().items()
+    }
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    arguments = {"pretrained": str(tmp_path), "tokenizer": MAMBA, "dtype": "float32", "max_length": 4096}
+    found = evaluated("mamba_ssm", arguments, (*GENERATED, *FORCED), metadata, device="cuda")
+    for task in (*GENERATED, *FORCED):
+        for sample, other in zip(found[task], hf(MAMBA, task), strict=True):
+            assert sample["metrics"] == other["metrics"]
+            for metric in sample["metrics"]:
+                assert sample[metric] == pytest.approx(other[metric], rel=1e-2), (task, metric)
 
 
 @pytest.mark.slow
