@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
+from tyro.conf import arg
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
@@ -45,9 +46,13 @@ class TrainConfig:
     """
 
     model: str = "T_rope"
-    """Architecture: a name of the paper, or hf:TYPE for any causal language model of transformers."""
+    """Architecture: a name of the paper, hf:TYPE, module.path:ClassName, or a folder with a config.json."""
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """What differs from the architecture's own sizes, such as hidden_size=128."""
+    imports: Annotated[tuple[str, ...], arg(name="import")] = ()
+    """Packages to import first, which register model types for hf:TYPE, such as fla."""
+    trust_remote_code: bool = False
+    """Run the Python code that the model's folder carries."""
     embedding_std: Annotated[float, Gt(0), Lt(math.inf)] | None = None
     """Standard deviation of the initial token embeddings, and of a head tied to them; None for the usual."""
 
@@ -150,7 +155,7 @@ class TrainConfig:
         return self.lr * (self.steps - step) / max(1, self.steps - self.warmup)
 
 
-FREE = frozenset({"tracker", "log_every", "save_every"})
+FREE = frozenset({"tracker", "log_every", "save_every", "trust_remote_code"})
 """Settings that change nothing of what is learned or when a run ends; they may change when it is resumed."""
 
 

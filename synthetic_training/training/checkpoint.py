@@ -24,6 +24,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
 from dataset_builders.files import atomic_folder, partial_path, read_json, write_json
+from synthetic_training.models.saved import save_with_code
 from synthetic_training.training.run_log import RUN
 
 log = logging.getLogger(__name__)
@@ -111,8 +112,8 @@ class Checkpoints:
 
 
 def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, run: Path) -> None:
-    """Fill an empty folder with the model, its tokenizer and the run's settings."""
-    model.save_pretrained(folder)
+    """Fill an empty folder with the model, the code that it needs, its tokenizer and the run's settings."""
+    save_with_code(model, folder)
     tokenizer.save_pretrained(folder)
     shutil.copyfile(run, folder / RUN)
 
@@ -130,8 +131,8 @@ def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
 
 def window(model: PreTrainedModel) -> int | None:
     """Tokens that a model was made for; None where its configuration does not say."""
-    length = getattr(model.config, "max_position_embeddings", None)
-    return length if isinstance(length, int) and length > 0 else None
+    lengths = (getattr(model.config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
+    return next((length for length in lengths if isinstance(length, int) and length > 0), None)
 
 
 def _check(folder: Path) -> Progress:

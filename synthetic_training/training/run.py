@@ -22,7 +22,9 @@ from dataset_builders.files import write_json
 from synthetic_training.config import TrainConfig, as_json, check_run, checked, differing, read_run
 from synthetic_training.data.tokens import encode
 from synthetic_training.data.training_data import material_of
-from synthetic_training.models.registry import build_model, draw_embeddings
+from synthetic_training.models.embeddings import draw_embeddings
+from synthetic_training.models.registry import build_model, is_own_code
+from synthetic_training.models.user_code import check_causal, import_packages
 from synthetic_training.provenance import provenance
 from synthetic_training.training.checkpoint import window
 from synthetic_training.training.device import resolve_device
@@ -59,12 +61,17 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
         return out / MODEL
     torch.manual_seed(config.seed)
     material = material_of(config)
-    model = build_model(config.model, material.tokens, **config.model_args)
+    import_packages(config.imports)
+    model = build_model(
+        config.model, material.tokens, trust_remote_code=config.trust_remote_code, **config.model_args
+    )
     if config.embedding_std is not None:
         draw_embeddings(model, config.embedding_std)
     _check_window(config, material.longest, model)
     if config.isolate_examples:
         _check_isolation(config, model)
+    if is_own_code(config.model):
+        check_causal(config.model, model.to(accelerator.device))
     # every process looks at the folder before the first one writes to it
     accelerator.wait_for_everyone()
     if accelerator.is_main_process and not resume:
