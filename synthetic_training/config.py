@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator
+from tyro.conf import arg
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
@@ -47,9 +48,13 @@ class TrainConfig(Settings):
     """
 
     model: str = "T_rope"
-    """Architecture: a name from the paper, or hf:TYPE for any causal language model in transformers."""
+    """Architecture: a name from the paper, hf:TYPE, module.path:ClassName, or a folder with a config.json."""
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
+    imports: Annotated[tuple[str, ...], arg(name="import")] = ()
+    """Packages to import first, which register model types for hf:TYPE, such as fla."""
+    trust_remote_code: bool = False
+    """Run the Python code that the model's folder carries."""
     embedding_std: Annotated[float, Gt(0), Lt(math.inf)] | None = None
     """Standard deviation of the initial token embeddings and of a tied output layer (default: the model's
     own)."""
@@ -155,7 +160,7 @@ class TrainConfig(Settings):
             )
 
 
-CHANGEABLE = frozenset({"tracker", "log_every", "save_every"})
+CHANGEABLE = frozenset({"tracker", "log_every", "save_every", "trust_remote_code"})
 """Settings that may change when a run is resumed: they affect neither what is learned nor when it ends."""
 
 

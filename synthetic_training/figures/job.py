@@ -95,7 +95,9 @@ def _test(folder: Path, test: dict[str, Any], device: str) -> list[Result]:
     from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 
     lengths = tuple(test["lengths"])
-    found = evaluate(EvaluateConfig(folder, **{**test, "lengths": lengths}, device=device))  # type: ignore[arg-type]
+    asked_of = {**test, "lengths": lengths, "device": device}
+    # the code in the folder is that of the model which this very run trained
+    found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=True))
     asked = {"task": test["task"], "n": found["config"]["n"]}
     return [
         {**asked, **{key: score[key] for key in ("length", "asked", *SCORES)}} for score in found["results"]

@@ -78,10 +78,9 @@ def _read(source: Path) -> Measured:
 def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
     """Bits of the state by length; empty if there is no checkpoint."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    import synthetic_training.models.auto_classes  # noqa: F401  makes the project's own model types known
     from synthetic_training.evaluation.evaluate import model_folder
+    from synthetic_training.models.registry import build_model
     from synthetic_training.theory.state import state_bits
 
     try:
@@ -89,7 +88,7 @@ def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
     except InputError:
         return {}
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
+        model = build_model(str(folder), {})
     return {length: state_bits(model, length + 2) for length in lengths}
 
 

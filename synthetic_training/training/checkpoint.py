@@ -15,10 +15,8 @@ recognised by its checksums: the one before it is used, with a warning.
 import hashlib
 import logging
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -29,6 +27,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.files import atomic_folder, partial_path, read_json, write_json
+from synthetic_training.models.saved import save_with_code
+from synthetic_training.models.weights import check_weights
 from synthetic_training.training.run_folder import RUN
 
 log = logging.getLogger(__name__)
@@ -123,8 +123,8 @@ class Checkpoints:
 
 
 def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, run: Path) -> None:
-    """Fill an empty folder with the model, its tokenizer and the run's settings."""
-    model.save_pretrained(folder)
+    """Fill an empty folder with the model, the code that it needs, its tokenizer and the run's settings."""
+    save_with_code(model, folder)
     tokenizer.save_pretrained(folder)
     shutil.copyfile(run, folder / RUN)
 
@@ -151,31 +151,6 @@ def load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
     model.load_state_dict(saved.state_dict())
 
 
-def check_weights(model: PreTrainedModel, report: Mapping[str, Any], folder: Path) -> None:
-    """Check that a model was loaded completely, and that all of its weights are finite.
-
-    Args:
-        model: as ``from_pretrained`` returned it.
-        report: what ``from_pretrained(..., output_loading_info=True)`` returned with it.
-        folder: from which it was loaded, for the error message.
-
-    Raises:
-        InputError: weights are missing, unexpected or of another shape, or one is not finite.
-    """
-    for kind, what in (
-        ("missing_keys", "lacks the weights"),
-        ("unexpected_keys", "has weights that the model does not use:"),
-        ("mismatched_keys", "has weights of another shape:"),
-    ):
-        names = sorted(str(key if isinstance(key, str) else key[0]) for key in report.get(kind, ()))
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise InputError(f"{folder} {what} {', '.join(names[:3])}{more}; it cannot be used")
-    for name, weight in model.named_parameters():
-        if not bool(weight.isfinite().all()):
-            raise InputError(f"{folder} cannot be used: its weight {name} has values that are not finite")
-
-
 def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
     """The optimizer state that was given to ``Checkpoints.save``, on the CPU."""
     return load_file(checkpoint / _OPTIMIZER)
@@ -183,8 +158,8 @@ def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
 
 def window(model: PreTrainedModel) -> int | None:
     """A model's context window in tokens; None if its configuration has none."""
-    length = getattr(model.config, "max_position_embeddings", None)
-    return length if isinstance(length, int) and length > 0 else None
+    lengths = (getattr(model.config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
+    return next((length for length in lengths if isinstance(length, int) and length > 0), None)
 
 
 def _check(folder: Path) -> Progress:

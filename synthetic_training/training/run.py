@@ -13,7 +13,9 @@ from synthetic_training.config import DOCUMENTS, TrainConfig
 from synthetic_training.data.documents.rows import TOKEN_BYTES
 from synthetic_training.data.tokens import encode
 from synthetic_training.data.training_data import TrainingData, training_data
-from synthetic_training.models.registry import build_model, draw_embeddings
+from synthetic_training.models.embeddings import draw_embeddings
+from synthetic_training.models.registry import build_model, is_own_code
+from synthetic_training.models.user_code import check_causal, import_packages
 from synthetic_training.provenance import provenance
 from synthetic_training.training.checkpoint import window
 from synthetic_training.training.device import resolve_device
@@ -96,7 +98,10 @@ def _model(
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
     torch.manual_seed(config.seed)
-    model = build_model(config.model, data.tokens, **config.model_args)
+    import_packages(config.imports)
+    model = build_model(
+        config.model, data.tokens, trust_remote_code=config.trust_remote_code, **config.model_args
+    )
     if config.embedding_std is not None:
         draw_embeddings(model, config.embedding_std)
     room, longest = window(model), data.longest_row
@@ -107,7 +112,10 @@ def _model(
         )
     if config.isolate_examples:
         _check_isolation(config, model)
-    return model.to(device)
+    model = model.to(device)
+    if is_own_code(config.model):
+        check_causal(config.model, model)
+    return model
 
 
 @torch.no_grad()
