@@ -6,12 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dataset_builders import c4_copy, phone_book, string_documents
+from dataset_builders import c4_copy, phone_book
 from dataset_builders import squad_v2_retrieval as squad
 from dataset_builders.benchmark import Config
 from dataset_builders.checksum import content_sha256
 from dataset_builders.release.manifest import Origin
 from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
+from dataset_builders.string_tasks import documents as string_documents
+from dataset_builders.string_tasks import string_task_class
 
 Rows = Iterable[dict[str, Any]]
 
@@ -19,7 +21,6 @@ VERSIONS = {
     "phone_book": phone_book.VERSION,
     "c4_copy": c4_copy.VERSION,
     "squad_v2_retrieval": squad.VERSION,
-    "strings": string_documents.VERSION,
 }
 
 
@@ -82,7 +83,13 @@ def documents(config: Config, material: Material) -> Documents:
             rows = squad.rows(**arguments, source=given, tokenizer=tokenizer)
             source = _squad_origin(given, tokenizer)
     origin = None if tokenizer is None else _tokenizer_origin(tokenizer)
-    return Documents(rows, VERSIONS[config.task], source, origin, tokenizer)
+    return Documents(rows, _version(config), source, origin, tokenizer)
+
+
+def _version(config: Config) -> str:
+    if config.task == "strings":
+        return string_task_class(config.arguments["task"]).version
+    return VERSIONS[config.task]
 
 
 def _texts_origin(source: str, tokenizer: str) -> Origin:

@@ -16,12 +16,11 @@ from annotated_types import Ge, Gt, Le, Lt
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.files import read_json
-from dataset_builders.strings import Definition
+from dataset_builders.string_tasks import StringTask, string_task, string_task_class, task_settings
 from synthetic_training.arguments import Value, key_values, parse_value
 from synthetic_training.training.run_log import RUN
 
 Count = Annotated[int, Ge(1)]
-Task = Literal["copy", "prefix_ngram", "suffix_ngram", "documents"]
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,20 @@ class TrainConfig:
     embedding_std: Annotated[float, Gt(0), Lt(math.inf)] | None = None
     """Standard deviation of the initial token embeddings, and of a head tied to them; None for the usual."""
 
-    task: Task = "copy"
-    """What is trained on: strings of one task, or documents of bytes."""
+    task: str = "copy"
+    """What is trained on: a string task, such as copy or prefix_ngram, or documents (of bytes)."""
     min_length: Count = 5
     """Fewest letters of a string; lengths are uniform."""
     max_length: Count = 20
     """Most letters of a string."""
     vocabulary: Count = 26
-    """Number of letters."""
+    """Number of different letters. More than 26 are written as numbers."""
     n: Count = 3
-    """Letters of the key of an n-gram task."""
+    """Length of the n-gram in letters; only for tasks that have one."""
     k: Count | None = None
-    """Letters of the answer; None for all there are."""
+    """Length of the answer in letters (default: all there are)."""
+    task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
+    """Other settings of the string task, such as name=2."""
     mix: Annotated[dict[str, float], key_values] = field(default_factory=dict)
     """Weights of the kinds of documents, about their shares of the tokens; none for all alike."""
     pool_rows: Count = 16_384
@@ -119,27 +120,29 @@ class TrainConfig:
     """Where metrics go, beside metrics.jsonl."""
 
     @property
-    def definition(self) -> Definition:
+    def string_task(self) -> StringTask:
         """The task at the training lengths.
 
         Raises:
-            InputError: the lengths cannot hold the key and the answer.
+            InputError: there is no such task, it has no such setting, or the lengths are too short for it.
         """
-        return Definition(self.task, self.min_length, self.max_length, self.vocabulary, self.n, self.k)
+        has_ngram = "n" in task_settings(string_task_class(self.task))
+        settings = {"n": self.n if has_ngram else None, "k": self.k, **self.task_args}
+        return string_task(self.task, self.min_length, self.max_length, self.vocabulary, settings)
 
     @property
     def optimizer(self) -> OptimizerConfig:
         return OptimizerConfig(self.weight_decay, self.clip)
 
     @property
-    def evaluated(self) -> list[Definition]:
+    def evaluated(self) -> list[StringTask]:
         """The task at each length that is evaluated.
 
         Raises:
-            InputError: a length cannot hold the key and the answer.
+            InputError: a length is too short for the task.
         """
         lengths = self.eval_lengths or (self.max_length,)
-        return [replace(self.definition, min_length=length, max_length=length) for length in lengths]
+        return [replace(self.string_task, min_length=length, max_length=length) for length in lengths]
 
     def learning_rate(self, step: int) -> float:
         """Of step 0, 1, ..., ``steps`` - 1; none of them is 0."""

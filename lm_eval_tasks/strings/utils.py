@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from dataset_builders.string_documents import rows
+from dataset_builders.string_tasks.documents import rows
 from lm_eval_tasks.scoring import answer_scores
 from lm_eval_tasks.task_documents import Built
 
@@ -18,8 +18,8 @@ def copy(
     vocabulary: int = 26,
     k: int | None = None,
 ) -> Built:
-    """Documents of ``string_copy``; see ``dataset_builders.string_documents.rows``."""
-    return Built(rows("copy", length, num_docs, seed, spelling, vocabulary=vocabulary, k=k))
+    """Documents of ``string_copy``; see ``dataset_builders.string_tasks.documents.rows``."""
+    return Built(rows("copy", length, num_docs, seed, spelling, vocabulary=vocabulary, settings={"k": k}))
 
 
 def prefix_ngram(
@@ -32,7 +32,11 @@ def prefix_ngram(
     k: int | None = None,
 ) -> Built:
     """Documents of ``string_prefix_ngram``."""
-    return Built(rows("prefix_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, n=n, k=k))
+    return Built(
+        rows(
+            "prefix_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, settings={"n": n, "k": k}
+        )
+    )
 
 
 def suffix_ngram(
@@ -45,7 +49,11 @@ def suffix_ngram(
     k: int | None = None,
 ) -> Built:
     """Documents of ``string_suffix_ngram``."""
-    return Built(rows("suffix_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, n=n, k=k))
+    return Built(
+        rows(
+            "suffix_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, settings={"n": n, "k": k}
+        )
+    )
 
 
 def duplicate_ngram(
@@ -57,7 +65,9 @@ def duplicate_ngram(
     n: int = 3,
 ) -> Built:
     """Documents of ``string_duplicate_ngram``."""
-    return Built(rows("duplicate_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, n=n))
+    return Built(
+        rows("duplicate_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, settings={"n": n})
+    )
 
 
 def generated(doc: dict[str, Any], results: list[str]) -> dict[str, float]:

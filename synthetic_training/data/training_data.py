@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from dataset_builders.string_tasks.sampling import longest_example
 from synthetic_training.data.strings import Packed, PackedBatches, check_context
-from synthetic_training.data.strings.packing import longest_example
-from synthetic_training.data.tokens import symbol_tokenizer
+from synthetic_training.data.tokens import model_tokens, symbol_tokenizer
 from synthetic_training.evaluation.accuracy import LengthScore, Share, evaluate_lengths
-from synthetic_training.models.registry import SYMBOL_TOKENS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -85,23 +84,23 @@ class StringMaterial:
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        check_context(config.definition, config.context)
+        check_context(config.string_task, config.context)
         self._config, self._evaluated = config, config.evaluated
 
     @property
     def tokens(self) -> Mapping[str, int]:
-        return SYMBOL_TOKENS
+        return model_tokens(self._config.string_task.symbols)
 
     @property
     def longest(self) -> int:
         return max(self._config.context, *(longest_example(d) for d in self._evaluated))
 
     def tokenizer(self, window: int | None) -> PreTrainedTokenizerFast:
-        return symbol_tokenizer(window or _UNLIMITED)
+        return symbol_tokenizer(window or _UNLIMITED, self._config.string_task.symbols)
 
     def batches(self, device: torch.device, *, progress: bool) -> Batches:  # noqa: ARG002
         config = self._config
-        return PackedBatches(config.definition, config.context, config.batch_size, config.seed, device)
+        return PackedBatches(config.string_task, config.context, config.batch_size, config.seed, device)
 
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, share: Share

@@ -14,17 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean, is_integer
-from synthetic_training.data.tokens import END_ID, PAD_ID, START_ID, VOCAB_SIZE
+from synthetic_training.data.tokens import USUAL, model_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-SYMBOL_TOKENS: Mapping[str, int] = {
-    "vocab_size": VOCAB_SIZE,
-    "bos_token_id": START_ID,
-    "eos_token_id": END_ID,
-    "pad_token_id": PAD_ID,
-}
+SYMBOL_TOKENS: Mapping[str, int] = model_tokens(USUAL)
 """The 30 symbols of the string tasks, as arguments of a model's configuration."""
 
 _WIDTH, _LAYERS, _HEADS = 1024, 12, 16

@@ -89,8 +89,8 @@ class DocumentBatches:
 
     def order(self, epoch: int | Tensor) -> Tensor:
         """(pool_rows,) int64: the numbers of the pool's rows in the order of an epoch, from 0."""
-        counter = Counter(self.seed, _PURPOSE, self._first_row, epoch, self._blocks)
-        return counter.words(self.pool_rows)[0].argsort(stable=True)
+        words = Counter(self.seed, _PURPOSE, self._first_row, epoch).words(self._blocks)[0]
+        return words[: self.pool_rows].argsort(stable=True)
 
 
 def check_pool(pool_rows: int, rows: int) -> None:
