@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from random import Random
-from typing import Any
 
+from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row, Variants
 from dataset_builders.checks import check_integer
 from dataset_builders.errors import InputError
+from dataset_builders.lengths import Lengths
+from dataset_builders.sources.origin import Origin, TextSource, public_name
 from dataset_builders.sources.texts import read_texts
 from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
 
-VERSION = "1.0"
 DEFAULT_SOURCE = "allenai/c4"
 ORDERS = ("standard", "random")
 
@@ -69,22 +70,22 @@ def pool(source: str, tokenizer: str) -> Pool:
 
 def rows(
     tokens: int,
-    order: str,
-    num_docs: int,
+    order: str = "standard",
+    num_docs: int = 500,
     seed: int = 0,
     source: str = DEFAULT_SOURCE,
     tokenizer: str = DEFAULT_TOKENIZER,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """Documents 0 .. ``num_docs`` - 1 of windows of ``tokens`` tokens.
 
     Document k depends on the source, the tokenizer and ``(tokens, order, seed, k)`` alone. Both orders
     cut the same windows, as far as these leave something to copy.
 
     Args:
-        tokens: length of the window, at least 2.
-        order: ``standard`` or ``random``.
-        num_docs: number of documents, at least 1.
-        seed: any integer.
+        tokens: tokens of a text, at least 2.
+        order: order of its tokens, ``standard`` or ``random``.
+        num_docs: documents per length and order, at least 1.
+        seed: any integer; the released benchmark has seed 0.
         source: see ``dataset_builders.sources.texts.read_texts``.
         tokenizer: see ``dataset_builders.sources.tokenizer.load_tokenizer``.
 
@@ -109,7 +110,7 @@ def rows(
     return (_row(tokens, order, seed, index, source, tokenizer) for index in range(num_docs))
 
 
-def _row(tokens: int, order: str, seed: int, index: int, source: str, tokenizer: str) -> dict[str, Any]:
+def _row(tokens: int, order: str, seed: int, index: int, source: str, tokenizer: str) -> Row:
     window = f"c4_copy_{tokens}/seed_{seed}/{index}"
     rng, shuffle = Random(window), Random(f"{window}/shuffle")
     decode = load_tokenizer(tokenizer).decode
@@ -166,3 +167,63 @@ def _shuffle(ids: list[int], rng: Random) -> None:
     for last in range(len(ids) - 1, 0, -1):
         other = int(rng.random() * (last + 1))
         ids[last], ids[other] = ids[other], ids[last]
+
+
+def _origin(source: str, tokenizer: str) -> Origin:
+    kept = pool(source, tokenizer).provenance
+    revision = kept["source_revision"] or None
+    return Origin(
+        public_name(source, revision is not None), revision is not None, revision, kept["source_sha256"]
+    )
+
+
+BENCHMARK = Benchmark(
+    name="c4_copy",
+    title="Running text to copy, in order or with its tokens shuffled.",
+    version="1.0",
+    builder=rows,
+    columns={
+        "id": Column("string", "name of the document: config, seed, index, order"),
+        "prompt": Column("string", "the text, the text again, its first word; empty lines between"),
+        "answer": Column("string", "the rest of the text, as it follows the prompt"),
+        "tokens": Column("integer", "L"),
+        "order": Column("string", "`standard` or `random`"),
+    },
+    lengths=Lengths("tokens", "tokens", standard=(25, 50, 100, 200, 300, 500), long=(1000, 2000, 4000)),
+    variants=Variants("order", ORDERS),
+    source=TextSource("source", help="texts: a file, a folder or ORG/NAME on the Hub", origin=_origin),
+    license="odc-by",
+    card=Card(
+        heading="c4_copy: running text again, in order or shuffled",
+        text="""\
+A text of L tokens twice, then its first word; the model is to go on with the text. In the configs
+`c4_copy_random_L` the text's tokens are shuffled. Score: the generated answer up to the first empty
+line, newlines as spaces, stripped, is the rest of the text.""",
+        made="""\
+windows of L tokens at uniform positions in ten documents, one after the other; newlines are spaces.""",
+        license="""\
+C4 is released by the Allen Institute for AI under [ODC-BY
+1.0](https://opendatacommons.org/licenses/by/1-0/); by using it you are also bound by [Common Crawl's
+terms of use](https://commoncrawl.org/terms-of-use) for the texts in it. It was crawled from the web, and
+may hold personal or offensive text.""",
+        differences="""\
+a few million characters of a pinned revision are read, where there a tenth of C4's train split is;
+documents are tokenized one by one; a window in which nothing is left to copy is drawn again, and where
+the first word is more than half of the text, the prompt ends in the text's first eighth.""",
+        citation="""\
+@article{raffel2020exploring,
+  title   = {Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer},
+  author  = {Raffel, Colin and Shazeer, Noam and Roberts, Adam and Lee, Katherine and Narang, Sharan and
+             Matena, Michael and Zhou, Yanqi and Li, Wei and Liu, Peter J.},
+  journal = {Journal of Machine Learning Research},
+  year    = {2020}
+}""",
+    ),
+    evaluation=Evaluation(
+        stop=("\n\n",),
+        new_tokens="half_prompt",
+        score="lm_eval_tasks.answers.running_text",
+        metrics=("exact_match", "char_accuracy", "copied_fraction"),
+        forced_target="answer",
+    ),
+)

@@ -17,13 +17,11 @@ answers.
 
 from collections.abc import Iterator
 from random import Random
-from typing import Any
 
+from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
 from dataset_builders.checks import check_integer
+from dataset_builders.lengths import Lengths
 from dataset_builders.sources.census_names import full_name
-
-VERSION = "1.0"
-"""Version of the documents; it changes when the same arguments give other documents."""
 
 MIN_ENTRIES = 3
 """Two examples and the query are three distinct entries."""
@@ -31,10 +29,8 @@ MIN_ENTRIES = 3
 MAX_ENTRIES = 1_000_000
 """Far above any window, and far below the number of full names there are."""
 
-COLUMNS = ("id", "prompt", "answer", "entries", "query_position")
 
-
-def rows(entries: int, num_docs: int, seed: int = 0) -> Iterator[dict[str, Any]]:
+def rows(entries: int, num_docs: int = 500, seed: int = 0) -> Iterator[Row]:
     """Documents 0 .. ``num_docs`` - 1 of the books of ``entries`` entries.
 
     Document k depends on ``(seed, entries, k)`` alone: more documents or other sizes change none of
@@ -42,7 +38,7 @@ def rows(entries: int, num_docs: int, seed: int = 0) -> Iterator[dict[str, Any]]
 
     Args:
         entries: entries (lines) of a book, at least 3.
-        num_docs: number of documents, at least 1.
+        num_docs: documents per size, at least 1.
         seed: any integer; the released benchmark has seed 0.
 
     Yields:
@@ -59,7 +55,7 @@ def rows(entries: int, num_docs: int, seed: int = 0) -> Iterator[dict[str, Any]]
     return (_row(entries, seed, index) for index in range(num_docs))
 
 
-def _row(entries: int, seed: int, index: int) -> dict[str, Any]:
+def _row(entries: int, seed: int, index: int) -> Row:
     identity = f"phone_book_{entries}/seed_{seed}/{index}"
     rng = Random(identity)  # seeded by the SHA-512 of the string: the same in every process
 
@@ -90,3 +86,44 @@ def _row(entries: int, seed: int, index: int) -> dict[str, Any]:
 def number(rng: Random) -> str:
     """Ten digits, uniform, the first in 6..9; ``random()`` stays the same in every version of Python."""
     return str(6_000_000_000 + int(rng.random() * 4_000_000_000))
+
+
+BENCHMARK = Benchmark(
+    name="phone_book",
+    title="Phone books: the number of a name in a book.",
+    version="1.0",
+    builder=rows,
+    columns={
+        "id": Column("string", "name of the document: config, seed, index"),
+        "prompt": Column("string", "the book, the examples, the queried name and a colon"),
+        "answer": Column("string", "ten digits; a space stands between prompt and answer"),
+        "entries": Column("integer", "N"),
+        "query_position": Column("integer", "index of the queried entry in the book, from 0"),
+    },
+    lengths=Lengths("entries", "entries", standard=(20, 40, 60, 80, 100, 120), long=(200, 400, 800, 1600)),
+    license="apache-2.0",
+    card=Card(
+        heading="phone_book: the number of a name in a book",
+        text="""\
+A phone book of N entries (`First Last: dddddddddd`), two of them again as examples, and a name to look
+up. The names of a book are distinct; the two examples and the query are three distinct entries, drawn
+uniformly. Score: the generated answer up to the first newline, stripped, is the number.""",
+        made="""\
+by a seeded generator. Names have the distribution of the 1990 US census, as the package
+[names](https://pypi.org/project/names/) holds it: first name by gender and cumulative frequency, last
+name by cumulative frequency. Numbers are random; that one is somebody's is chance.""",
+        license="""\
+The documents are this project's own, under Apache-2.0. The census's lists of names are a work of the US
+government, in the public domain.""",
+        differences="""\
+the names of one book are distinct, so that no query has two answers; a fixed set of documents is
+released, where there three batches of 32 are drawn anew.""",
+    ),
+    evaluation=Evaluation(
+        stop=("\n",),
+        new_tokens=50,
+        score="lm_eval_tasks.answers.first_line",
+        metrics=("exact_match", "char_accuracy", "copied_fraction"),
+        forced_target="lm_eval_tasks.answers.forced_line",
+    ),
+)

@@ -13,28 +13,19 @@ One document, its paragraph cut short here::
 Documents are grouped by the tokens of the paragraph, since the claim is how scores fall with its length.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from dataset_builders.checks import check_integer, first_line, is_integer
+from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
+from dataset_builders.checks import check_integer, is_integer
+from dataset_builders.checksum import content_sha256
 from dataset_builders.errors import InputError
+from dataset_builders.lengths import Lengths
+from dataset_builders.sources.origin import Origin, TextSource, public_name
+from dataset_builders.sources.squad import DEFAULT_SOURCE, REVISION, read_squad
 from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
-
-VERSION = "1.0"
-"""Version of the documents; it changes when the same arguments give other documents."""
-
-DEFAULT_SOURCE = "rajpurkar/squad_v2"
-REVISION = "3ffb306f725f7d2ce8394bc1873b24868140c412"
-SPLIT = "validation"
-
-COLUMNS = ("id", "prompt", "answers", "title", "paragraph_tokens")
-
-_FORMATS = ".parquet, .jsonl or .json"
-_TEXTS = ("id", "title", "context", "question")
 
 
 @dataclass(frozen=True)
@@ -59,17 +50,15 @@ class Paragraph:
 def rows(
     min_tokens: int,
     max_tokens: int | None,
-    source: str = DEFAULT_SOURCE,
+    squad_source: str = DEFAULT_SOURCE,
     tokenizer: str = DEFAULT_TOKENIZER,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """All documents whose paragraph has ``min_tokens`` <= tokens < ``max_tokens``, in the source's order.
 
     Args:
         min_tokens: at least 0.
         max_tokens: greater than ``min_tokens``; None for no upper limit.
-        source: ``rajpurkar/squad_v2`` on the Hub (split ``validation``, at a pinned revision), or a file
-            with its columns ``id``, ``title``, ``context``, ``question`` and ``answers`` (texts under
-            ``text``): Parquet, JSON lines, or the JSON that SQuAD itself is published in.
+        squad_source: what :func:`dataset_builders.sources.squad.read_squad` takes.
         tokenizer: what :func:`dataset_builders.sources.tokenizer.load_tokenizer` takes.
 
     Returns:
@@ -80,12 +69,12 @@ def rows(
         InputError: an argument is out of range, the source or the tokenizer cannot be read, or no
             paragraph has that many tokens.
     """
-    _check(min_tokens, max_tokens, source, tokenizer)
-    found = paragraphs(source, tokenizer)
+    _check(min_tokens, max_tokens, squad_source, tokenizer)
+    found = paragraphs(squad_source, tokenizer)
     inside = [p for p in found if min_tokens <= p.tokens and (max_tokens is None or p.tokens < max_tokens)]
     if not inside:
-        raise InputError(_nothing(min_tokens, max_tokens, source, [p.tokens for p in found]))
-    config = f"squad_v2_retrieval_{min_tokens}_{'plus' if max_tokens is None else max_tokens}"
+        raise InputError(_nothing(min_tokens, max_tokens, squad_source, [p.tokens for p in found]))
+    config = BENCHMARK.config_name({"min_tokens": min_tokens, "max_tokens": max_tokens})
     return [
         {
             "id": f"{config}/{paragraph.question_id}",
@@ -126,7 +115,7 @@ def paragraphs(source: str, tokenizer: str) -> tuple[Paragraph, ...]:
         InputError: the source or the tokenizer cannot be read.
     """
     asked: dict[str, list[Mapping[str, Any]]] = {}
-    for row in _checked(_read(source), source):
+    for row in read_squad(source):
         answerable = asked.setdefault(row["context"], [])
         if row["answers"]["text"]:
             answerable.append(row)
@@ -150,113 +139,121 @@ def _prompt(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     return f"{first['context']}\n\n{example}\n\nQuestion: {second['question']}\nAnswer:"
 
 
-def _checked(table: Iterable[Any], source: str) -> Iterator[Mapping[str, Any]]:
-    for number, row in enumerate(table, 1):
-        missing = _missing(row)
-        if missing:
-            raise InputError(
-                f"{source!r} is not in SQuAD v2's schema: its row {number} lacks {', '.join(missing)}; the "
-                f"columns {', '.join(_TEXTS)} must be strings of valid Unicode, and answers.text a list "
-                "of such strings"
-            )
-        yield row
+@lru_cache(maxsize=2)
+def _origin(source: str, tokenizer: str) -> Origin:
+    on_hub = source == DEFAULT_SOURCE
+    checksum = content_sha256(
+        {"id": p.question_id, "title": p.title, "prompt": p.prompt, "answers": p.answers}
+        for p in paragraphs(source, tokenizer)
+    )
+    return Origin(public_name(source, on_hub), on_hub, REVISION if on_hub else None, checksum)
 
 
-def _missing(row: Any) -> list[str]:
-    if not isinstance(row, Mapping):
-        return [*_TEXTS, "answers"]
-    missing = [column for column in _TEXTS if not _is_text(row.get(column))]
-    answers = row.get("answers")
-    if not isinstance(answers, Mapping):
-        return [*missing, "answers"]
-    texts = answers.get("text")
-    if not isinstance(texts, list) or not all(map(_is_text, texts)):
-        return [*missing, "answers.text"]
-    return missing
+class _TokenRanges(Lengths):
+    """Ranges of a paragraph's length, the last token left out: ``50_100``, or ``400_plus``."""
 
+    @property
+    def option(self) -> str:
+        return "paragraph_tokens"
 
-def _is_text(value: object) -> bool:
-    """Whether it is a string that UTF-8 can hold: a lone surrogate in JSON makes one that it cannot."""
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
+    @property
+    def any_length(self) -> bool:
         return False
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return ("min_tokens", "max_tokens")
 
-def _read(source: str) -> list[Any]:
-    if source == DEFAULT_SOURCE:
-        return _hub()
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise InputError(
-            f"the file {source!r} does not exist; give a {_FORMATS} file in SQuAD v2's schema, or leave "
-            f"'squad_source' out to read {DEFAULT_SOURCE} from the Hub"
-        )
-    if path.suffix not in (".parquet", ".jsonl", ".json"):
-        raise InputError(f"{source!r} cannot be read by its ending; give a {_FORMATS} file")
-    try:
-        return _parquet(path) if path.suffix == ".parquet" else _json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{source!r} cannot be read: {first_line(error)}; give a whole {_FORMATS} file"
-        ) from None
+    def parse(self, given: object) -> tuple[str, ...]:
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list | tuple):
+            raise InputError(f"{self.option} must be ranges such as 50_100, not {given!r}")
+        for text in texts:
+            self.arguments(text)
+        return tuple(dict.fromkeys(texts))
 
+    def arguments(self, length: Any) -> dict[str, Any]:
+        least, _, most = str(length).partition("_")
+        if not (_is_number(least) and (most == "plus" or _is_number(most))):
+            raise InputError(f"a range of paragraph lengths is written as 50_100 or 400_plus, not {length!r}")
+        return {"min_tokens": int(least), "max_tokens": None if most == "plus" else int(most)}
 
-def _parquet(path: Path) -> list[Any]:
-    from pyarrow.parquet import ParquetFile
-
-    with ParquetFile(path) as file:
-        return file.read().to_pylist()
+    def label(self, arguments: Mapping[str, Any]) -> str:
+        most = arguments["max_tokens"]
+        return f"{arguments['min_tokens']}_{'plus' if most is None else most}"
 
 
-def _json(text: str) -> list[Any]:
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError:
-        return _json_lines(text)
-    if isinstance(whole, dict) and "data" in whole:
-        return _flat(whole["data"])
-    return whole if isinstance(whole, list) else [whole]
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
-def _json_lines(text: str) -> list[Any]:
-    found = []
-    for number, line in enumerate(text.split("\n"), 1):  # splitlines would cut strings that hold U+2028
-        if line.strip():
-            try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ValueError(f"line {number} is not JSON ({error.msg})") from None
-    return found
-
-
-def _flat(articles: Any) -> list[Any]:
-    """SQuAD's own articles > paragraphs > questions as rows."""
-    try:
-        return [
-            {
-                "id": question["id"],
-                "title": article["title"],
-                "context": paragraph["context"],
-                "question": question["question"],
-                "answers": {"text": [answer["text"] for answer in question["answers"]]},
-            }
-            for article in articles
-            for paragraph in article["paragraphs"]
-            for question in paragraph["qas"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"its 'data' is not laid out as SQuAD's ({error})") from None
-
-
-def _hub() -> list[Any]:
-    from datasets import load_dataset
-
-    try:
-        return load_dataset(DEFAULT_SOURCE, split=SPLIT, revision=REVISION).to_list()
-    except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
-        raise InputError(
-            f"{DEFAULT_SOURCE!r} (split {SPLIT}, revision {REVISION[:7]}) cannot be had from the Hub: "
-            f"{first_line(error)}; give a local {_FORMATS} file in its schema, by "
-            '--squad-source or, in lm-eval, --metadata \'{"squad_source": "FILE"}\''
-        ) from None
+BENCHMARK = Benchmark(
+    name="squad_v2_retrieval",
+    aliases=("squad_v2",),
+    title="Questions on paragraphs of SQuAD v2, by the length of the paragraph.",
+    version="1.0",
+    builder=rows,
+    columns={
+        "id": Column("string", "config and SQuAD's id of the second question"),
+        "prompt": Column(
+            "string",
+            "the paragraph, the first question and its first gold answer, the second question, `Answer:`",
+        ),
+        "answers": Column("strings", "gold answers to the second question, each once"),
+        "title": Column("string", "the article that the paragraph is from"),
+        "paragraph_tokens": Column("integer", "length of the paragraph alone"),
+    },
+    lengths=_TokenRanges(
+        "min_tokens",
+        "tokens",
+        standard=(
+            "50_100",
+            "100_150",
+            "150_200",
+            "200_250",
+            "250_300",
+            "300_350",
+            "350_400",
+            "400_plus",
+        ),
+    ),
+    source=TextSource(
+        "squad_source",
+        help="a file in SQuAD v2's schema",
+        origin=_origin,
+    ),
+    license="cc-by-sa-4.0",
+    card=Card(
+        heading="squad_v2_retrieval: a question on a paragraph, by its length",
+        text="""\
+A paragraph, one question on it with its answer, and a second question. Configs are ranges of the
+paragraph's length in tokens. Scores: exact match and F1 over words, each the best over the gold answers,
+after normalisation.""",
+        made="""\
+every paragraph with two answerable questions, in the source's order; the first two are taken.""",
+        license="""\
+SQuAD v2 (Rajpurkar, Jia, Liang) is released under [CC BY-SA
+4.0](https://creativecommons.org/licenses/by-sa/4.0/), its paragraphs are from Wikipedia. Changes:
+questions are put into prompts as above; nothing else was changed. These configs are under CC BY-SA 4.0
+too.""",
+        differences="""\
+prompts end in `Answer:` without a space, which would split wrongly under byte-pair encoding; all
+paragraphs of a length are there, where there are 15 to 30.""",
+        citation="""\
+@inproceedings{rajpurkar2018know,
+  title     = {Know What You Don't Know: Unanswerable Questions for SQuAD},
+  author    = {Rajpurkar, Pranav and Jia, Robin and Liang, Percy},
+  booktitle = {Proceedings of the 56th Annual Meeting of the Association for Computational Linguistics},
+  year      = {2018}
+}""",
+        task_categories=("text-generation", "question-answering"),
+    ),
+    evaluation=Evaluation(
+        target="answers",
+        stop=("\n\n",),
+        new_tokens=200,
+        score="lm_eval_tasks.answers.paragraph_answer",
+        metrics=("em", "f1"),
+        forced_target=None,
+    ),
+)

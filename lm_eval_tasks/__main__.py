@@ -1,31 +1,63 @@
-"""``python -m lm_eval_tasks``: find, register, report and submit the tasks."""
+"""``python -m lm_eval_tasks``: find, generate and register the tasks, report and submit their results."""
 
-import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from dataset_builders import InputError
+from dataset_builders.benchmark import Benchmark
 from dataset_builders.command_line import command_errors
+from dataset_builders.registry import IMPORT_OPTION, find, own_benchmarks, take_imports
 from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.publish import leaderboard_command, submit_command
+from lm_eval_tasks.publish.leaderboard_command import leaderboard
+from lm_eval_tasks.publish.submit_command import submit
+
+Results = Annotated[tuple[Path, ...], tyro.conf.Positional]
 
 
-def _register(_: argparse.Namespace) -> None:
-    from lm_eval_tasks.register import register
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command; invalid input ends with one sentence and status 1."""
+    with command_errors():
+        words, imported = take_imports(sys.argv[1:] if argv is None else argv)
+        if imported and words[:1] != ["generate"]:
+            raise InputError(f"{IMPORT_OPTION} is an option of generate alone")
 
-    print(register())
+        def generate(out: Path | None = None, benchmarks: tuple[str, ...] = (), check: bool = False) -> None:
+            """Write the YAML files of benchmarks, which lm-eval reads.
+
+            With --import MODULE, those of the module's benchmarks.
+
+            Args:
+                out: Folder to write to, for lm_eval --include_path (default: this package, for its own
+                    benchmarks).
+                benchmarks: Names of the benchmarks (default: those imported, or else this package's own).
+                check: Write nothing, and fail if this package's files are not what would be written.
+            """
+            _generate(out, benchmarks, check, imported)
+
+        tyro.extras.subcommand_cli_from_dict(
+            {
+                "list": _list,
+                "path": _path,
+                "generate": generate,
+                "register": _register,
+                "unregister": _unregister,
+                "report": _report,
+                "agreement": _agreement,
+                "leaderboard": leaderboard,
+                "submit": submit,
+            },
+            prog="python -m lm_eval_tasks",
+            description=__doc__,
+            args=words,
+        )
 
 
-def _unregister(_: argparse.Namespace) -> None:
-    from lm_eval_tasks.register import unregister
-
-    print(unregister())
-
-
-def _path(_: argparse.Namespace) -> None:
-    print(TASKS_FOLDER)
-
-
-def _list(_: argparse.Namespace) -> None:
+def _list() -> None:
+    """Print the tasks and groups."""
     from tabulate import tabulate
 
     from lm_eval_tasks.catalog import entries
@@ -37,62 +69,74 @@ def _list(_: argparse.Namespace) -> None:
     print(f"\nin no group: {' '.join(others)}")
 
 
-def _report(arguments: argparse.Namespace) -> None:
+def _path() -> None:
+    """Print the folder for lm_eval --include_path."""
+    print(TASKS_FOLDER)
+
+
+def _generate(out: Path | None, names: Sequence[str], check: bool, imported: Sequence[Benchmark]) -> None:
+    from lm_eval_tasks import generate
+
+    if check:
+        if out or names or imported:
+            raise InputError("--check is of this package's own files; leave out the other options")
+        generate.check()
+        print(f"up to date: {TASKS_FOLDER}")
+        return
+    chosen = [find(name) for name in names] or list(imported) or list(own_benchmarks().values())
+    others = [benchmark.name for benchmark in chosen if benchmark.name not in own_benchmarks()]
+    if out is None and others:
+        raise InputError(f"{others[0]} is not this package's own; give --out a folder for its files")
+    changed = generate.generate(chosen, TASKS_FOLDER if out is None else out)
+    print(f"{len(changed)} files changed in {TASKS_FOLDER if out is None else out}")
+
+
+def _register() -> None:
+    """Let lm_eval find the tasks by their bare names."""
+    from lm_eval_tasks.register import register
+
+    print(register())
+
+
+def _unregister() -> None:
+    """Undo register."""
+    from lm_eval_tasks.register import unregister
+
+    print(unregister())
+
+
+def _report(results: Results, out: Path) -> None:
+    """Table and plot of lm_eval's result files.
+
+    Args:
+        results: results_*.json, or folders that hold them.
+        out: Folder for the plots.
+    """
     from lm_eval_tasks.results.reader import read_scores
     from lm_eval_tasks.results.report import by_benchmark, draw, table
 
-    benchmarks = by_benchmark(read_scores(arguments.results))
+    benchmarks = by_benchmark(read_scores(results))
     try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         for name, scores in benchmarks.items():
             print(f"## {name}\n\n{table(scores)}\n")
-            files = draw(name, scores, arguments.out)
+            files = draw(name, scores, out)
             print("drawn: " + ", ".join(map(str, files)) + "\n")
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InputError(f"{arguments.out} cannot be written: {error.strerror}") from None
+        raise InputError(f"{out} cannot be written: {error.strerror}") from None
 
 
-def _agreement(arguments: argparse.Namespace) -> None:
+def _agreement(results: Results) -> None:
+    """Compare generated and forced answers, document by document.
+
+    Args:
+        results: results_*.json, or folders that hold them.
+    """
     from lm_eval_tasks.results.agreement import agreement_table, agreements
 
-    print(agreement_table(agreements(arguments.results)))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, function, text in (
-        ("list", _list, "print the tasks and groups"),
-        ("path", _path, "print the folder for lm_eval --include_path"),
-        ("register", _register, "let lm_eval find the tasks by their bare names"),
-        ("unregister", _unregister, "undo register"),
-        ("report", _report, "table and plot of lm_eval's result files"),
-        ("agreement", _agreement, "compare generated and forced answers, a document each"),
-        ("leaderboard", leaderboard_command.run, "one page of several models' results: table and curves"),
-        ("submit", submit_command.run, "put results into a model's repository on the Hub, for leaderboards"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(function=function)
-        if function in (_report, _agreement):
-            command.add_argument(
-                "results", nargs="+", type=Path, help="results_*.json, or a folder that holds them"
-            )
-        if function is _report:
-            command.add_argument("--out", required=True, type=Path, help="folder for the plots")
-        if function is leaderboard_command.run:
-            leaderboard_command.add_arguments(command)
-        if function is submit_command.run:
-            submit_command.add_arguments(command)
-    return parser
-
-
-def main() -> None:
-    """Run one command; a slip of the user ends with one sentence and status 1."""
-    arguments = _parser().parse_args()
-    with command_errors():
-        arguments.function(arguments)
+    print(agreement_table(agreements(results)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """Which tasks and groups this package holds."""
 
-import inspect
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from lm_eval.tasks._yaml_loader import load_yaml
@@ -29,10 +27,3 @@ def entries() -> list[Entry]:
         else:
             found.append(Entry(config["task"], file, ()))
     return found
-
-
-@cache
-def metadata_keys() -> frozenset[str]:
-    """The metadata keys that any task of the package knows."""
-    tasks = (load_yaml(entry.file) for entry in entries() if not entry.members)
-    return frozenset(key for task in tasks for key in inspect.signature(task["custom_dataset"]).parameters)

@@ -19,7 +19,7 @@ from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import lm_eval_run as harness
 from lm_eval_tasks.context_window import NEW_TOKENS, Size, ask_little, sizes_of, token_counts, window_of
 from lm_eval_tasks.padding import padding_dependence
-from lm_eval_tasks.task_documents import Source
+from lm_eval_tasks.task_documents import TaskDocuments
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
 
@@ -31,8 +31,8 @@ class RecallTask(ConfigurableTask):
 
     Its YAML file says, beside lm-eval's own fields:
 
-    - ``custom_dataset``, ``dataset_name`` and ``dataset_kwargs``: the three parts of a
-      :class:`~lm_eval_tasks.task_documents.Source`. Each row has a unique ``id``.
+    - ``dataset_path`` (the benchmark), ``dataset_name`` and ``dataset_kwargs``: the three parts of
+      :class:`~lm_eval_tasks.task_documents.TaskDocuments`. Each row has a unique ``id``.
     - ``metadata``: ``version``, ``benchmark`` (a report draws its tasks as one line) and
       ``length_of`` (the builder's parameter that is the length), ``unit`` where that is called by
       another name in reports, and ``new_tokens`` where their number is none for the YAML file to know:
@@ -51,9 +51,11 @@ class RecallTask(ConfigurableTask):
         self._sizes: dict[str, Size] = {}
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
 
-    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+    def download(self, *_: Any, **__: Any) -> None:
         """Get the documents, and note in the metadata, hence in the results file, what they are."""
-        source = Source(self.config.custom_dataset, self.config.dataset_name, dataset_kwargs or {})
+        if getattr(self, "dataset", None) is not None:
+            return  # lm-eval's acceptance tests of tasks call this again
+        source = TaskDocuments.of(self.config)
         metadata = self.config.metadata
         try:
             rows, arguments = source.documents(self._asked(source))
@@ -66,12 +68,12 @@ class RecallTask(ConfigurableTask):
         self.dataset = {"test": Dataset.from_list(rows)}
         metadata.update(
             arguments,
-            length=arguments[metadata["length_of"]],
+            length=arguments[source.benchmark.lengths.parameter],
             documents_sha256=content_sha256(rows),
             repeat_after_me=version("repeat-after-me"),
         )
 
-    def _asked(self, source: Source) -> dict[str, Any]:
+    def _asked(self, source: TaskDocuments) -> dict[str, Any]:
         """What ``--metadata`` holds, without the model's arguments, which lm-eval mixes into it."""
         model_arguments = harness.model_arguments()
         asked = {k: v for k, v in self.config.metadata.items() if k not in _YAML_METADATA}

@@ -1,12 +1,11 @@
-"""The benchmark's released documents: which they are, and reading them from the Hub or a folder."""
+"""Reading a benchmark's released documents from the Hub or a folder."""
 
-import json
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataset_builders import InputError
+from dataset_builders.benchmark import Benchmark, Row
 from dataset_builders.checks import first_line
 from dataset_builders.checksum import content_sha256
 from dataset_builders.release.hub import hub_errors
@@ -15,53 +14,41 @@ from dataset_builders.release.manifest import FILE, Manifest, read_manifest
 log = logging.getLogger("lm_eval.repeat_after_me")
 
 
-@dataclass(frozen=True)
-class Release:
-    """What ``release.json`` beside a task's YAML files says of the benchmark's documents.
+def read_config(
+    benchmark: Benchmark, dataset: str, config: str, revision: str | None, expected: str | None
+) -> list[Row]:
+    """All rows of one config of a released data set.
 
-    Attributes:
-        columns: the columns of every config.
-        sha256: ``content_sha256`` of each config's rows; None where this version does not know it.
+    Args:
+        benchmark: whose columns they have.
+        dataset: ``ORG/NAME`` on the Hub, or a folder that holds ``CONFIG/test*.parquet``.
+        config: name of the config, e.g. ``phone_book_20``.
+        revision: branch, tag or commit on the Hub.
+        expected: checksum of the rows; None where this version does not know it.
+
+    Raises:
+        InputError: it cannot be read, has other columns, or its content is not the benchmark's.
     """
-
-    columns: tuple[str, ...]
-    sha256: dict[str, str | None]
-
-    @classmethod
-    def beside(cls, module_file: str) -> "Release":
-        kept = json.loads(Path(module_file).with_name("release.json").read_text())
-        return cls(columns=tuple(kept["columns"]), sha256=kept["sha256"])
-
-    def read(self, dataset: str, config: str, revision: str | None) -> list[dict[str, Any]]:
-        """All rows of one config of a released data set.
-
-        Args:
-            dataset: ``ORG/NAME`` on the Hub, or a folder that holds ``CONFIG/test*.parquet``.
-            config: name of the config, e.g. ``phone_book_20``.
-            revision: branch, tag or commit on the Hub.
-
-        Raises:
-            InputError: it cannot be read, has other columns, or its content is not the benchmark's.
-        """
-        where = f"the data set {dataset!r}"
-        table = _load(dataset, config, revision, where)
-        missing = [column for column in self.columns if column not in table.column_names]
-        if missing:
-            raise InputError(
-                f"{where} is not a release of this benchmark: its config {config!r} lacks the columns "
-                f"{', '.join(missing)}"
-            )
-        rows = table.select_columns(list(self.columns)).to_list()
-        found, expected = content_sha256(rows), self.sha256[config]
-        if expected is None:
-            _check_by_manifest(found, config, where, _manifest(dataset, revision))
-        elif found != expected:
-            raise InputError(
-                f"{where} does not hold this version's documents: the checksum of its config "
-                f"{config!r} is {found[:12]} where {expected[:12]} was expected; use a release of the "
-                "version installed, or leave 'dataset' out to build the documents here"
-            )
-        return rows
+    where = f"the data set {dataset!r}"
+    table = _load(dataset, config, revision, where)
+    columns = list(benchmark.columns)
+    missing = [column for column in columns if column not in table.column_names]
+    if missing:
+        raise InputError(
+            f"{where} is not a release of this benchmark: its config {config!r} lacks the columns "
+            f"{', '.join(missing)}"
+        )
+    rows: list[Row] = table.select_columns(columns).to_list()
+    found = content_sha256(rows)
+    if expected is None:
+        _check_by_manifest(found, config, where, _manifest(dataset, revision))
+    elif found != expected:
+        raise InputError(
+            f"{where} does not hold this version's documents: the checksum of its config "
+            f"{config!r} is {found[:12]} where {expected[:12]} was expected; use a release of the "
+            "version installed, or leave 'dataset' out to build the documents here"
+        )
+    return rows
 
 
 def _check_by_manifest(found: str, config: str, where: str, manifest: Manifest | None) -> None:

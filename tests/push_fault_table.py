@@ -16,7 +16,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from dataset_builders import InputError, benchmark
+from dataset_builders import InputError
+from dataset_builders.registry import find
 
 if TYPE_CHECKING:
     from tests.hub.server import LoopbackHub
@@ -59,12 +60,11 @@ class Outcome:
 
 def build_releases(folder: Path) -> tuple[Path, Path]:
     """Two releases of a data set: the second one has a config more, one changed, and one less."""
-    from dataset_builders.documents import Material
     from dataset_builders.release.build import build
 
-    strings, book = benchmark.strings(["copy"], [10], num_docs=4), benchmark.phone_book
-    build([*book([20], num_docs=4), *strings], folder / "old", Material())
-    build([*book([20], num_docs=5), *book([30], num_docs=4)], folder / "new", Material())
+    strings, book = find("string_copy").configs([10], num_docs=4), find("phone_book").configs
+    build([*book([20], num_docs=4), *strings], folder / "old", {})
+    build([*book([20], num_docs=5), *book([30], num_docs=4)], folder / "new", {})
     return folder / "old", folder / "new"
 
 

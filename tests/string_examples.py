@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dataset_builders.string_tasks import Copy, DuplicateNgram, PrefixNgram, Reverse, StringTask, SuffixNgram
 from dataset_builders.string_tasks.sampling import sample
-from synthetic_training.data.strings.device_sampling import EVALUATE, DeviceSampler
+from dataset_builders.string_tasks.sequences import sequences
+from synthetic_training.data.strings.device_sampling import EVALUATE, DeviceSampler, xp
 
 LOOKUPS: tuple[type[StringTask], ...] = (PrefixNgram, SuffixNgram)
 TASKS: tuple[type[StringTask], ...] = (Copy, Reverse, *LOOKUPS, DuplicateNgram)
@@ -38,7 +39,9 @@ def drawn_by_numpy(task: StringTask, count: int, seed: int = 0) -> Drawn:
 def drawn_on_device(task: StringTask, count: int, seed: int = 0) -> Drawn:
     per_row = 3
     sampler = DeviceSampler(task, per_row, EVALUATE, seed, "cpu")
-    return _as_text(task, sampler.sample(torch.arange(-(-count // per_row)), 0))[:count]
+    examples = sampler.sample(torch.arange(-(-count // per_row)), 0)
+    assert examples.valid is None or examples.valid.all()
+    return _as_text(task, sequences(task, examples, xp))[:count]
 
 
 DRAWS = {"numpy": drawn_by_numpy, "device": drawn_on_device}

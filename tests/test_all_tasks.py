@@ -8,14 +8,15 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import PreTrainedTokenizerFast
 
+from dataset_builders.registry import benchmarks
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import Entry, entries
 from tests.material import neox_tokenizer, prose
 from tests.models import END, tiny_model
 from tests.squad_sample import squad_sample
 
-_LENGTHS = {"entries": 4, "tokens": 20, "length": 12}
-_NEEDS_SQUAD = "squad_v2_retrieval"
+_ANY_LENGTH = 20
+"""A length that every task of any length has documents of."""
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +30,9 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def metadata_for(entry: Entry, offline: dict[str, str]) -> dict[str, Any]:
-    free = entry.name.removesuffix("_forced").endswith("_n")
-    return {**offline, "num_docs": 2, **(_LENGTHS if free else {})}
+    any_length = entry.name.removesuffix("_forced").endswith("_n")
+    lengths = {b.lengths.parameter: _ANY_LENGTH for b in benchmarks().values() if b.lengths.any_length}
+    return {**offline, "num_docs": 2, **(lengths if any_length else {})}
 
 
 def manager_for(entry: Entry, offline: dict[str, str]) -> TaskManager:
@@ -49,7 +51,24 @@ def test_every_yaml_file_loads(entry: Entry, offline: dict[str, str]) -> None:
         assert task.config.metadata["length"] > 0
         assert task.config.metadata["benchmark"].endswith("_forced") == name.endswith("_forced")
         assert "truncated" in task.aggregation()
-        assert task.config.process_results.__module__.startswith("lm_eval_tasks.")
+        acceptance_tests(task)
+
+
+def acceptance_tests(task: Any) -> None:
+    """What lm-eval's own tests of tasks (TestBaseTasks) ask of a task that is already loaded."""
+    before = task.test_docs()[:2]
+    task.download()
+    task.download(task.config.dataset_kwargs)
+    assert task.dataset is not None and task.test_docs()[:2] == before
+    assert not task.has_training_docs() and not task.has_validation_docs() and task.has_test_docs()
+    assert task.should_decontaminate() in (True, False)
+    documents = list(task.test_docs())[:2]
+    for document in documents:
+        text = task.doc_to_text(document)
+        assert isinstance(text, str) and not text[-1].isspace()
+        assert task.construct_requests(doc=document, ctx=text)
+    task.build_all_requests(rank=0, limit=2, world_size=1)
+    assert len(task.instances) == len(documents)
 
 
 def test_every_file_is_one_name() -> None:

@@ -11,15 +11,15 @@ from random import Random
 
 import pytest
 
-from dataset_builders import InputError, benchmark
+from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
-from dataset_builders.documents import Material
+from dataset_builders.registry import find
 from dataset_builders.release.build import LOCK, build
 from dataset_builders.release.manifest import FILE, Manifest, parquet_path, read_manifest
 from dataset_builders.release.parquet_file import read_rows
 from dataset_builders.release.verify import SAME, verify
 
-CONFIGS = benchmark.phone_book(range(20, 50, 3), 100)
+CONFIGS = find("phone_book").configs(range(20, 50, 3), num_docs=100)
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +27,14 @@ def unhurt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, float]:
     """What the build gives when nothing happens, and the seconds it takes."""
     folder = tmp_path_factory.mktemp("unhurt")
     start = time.perf_counter()
-    build(CONFIGS, folder, Material())
+    build(CONFIGS, folder, {})
     return read_manifest(folder), time.perf_counter() - start
 
 
 def check_what_is_listed_is_whole(folder: Path) -> int:
     configs = read_manifest(folder).configs
     for name, entry in configs.items():
-        assert content_sha256(read_rows(parquet_path(folder, name), entry.task)) == entry.content_sha256
+        assert content_sha256(read_rows(parquet_path(folder, name), entry.benchmark)) == entry.content_sha256
     return len(configs)
 
 
@@ -44,7 +44,7 @@ def kill_and_go_on(folder: Path, unhurt: tuple[Manifest, float], rng: Random) ->
     # one server has the imports done and forks the builders, so that a kill costs no start of Python
     context = get_context("forkserver")
     context.set_forkserver_preload(["dataset_builders.release.build"])
-    builder = context.Process(target=build, args=(CONFIGS, folder, Material()))
+    builder = context.Process(target=build, args=(CONFIGS, folder, {}))
     builder.start()
     while not (folder / FILE).exists():
         assert builder.is_alive(), "the builder ended before it began"
@@ -53,12 +53,17 @@ def kill_and_go_on(folder: Path, unhurt: tuple[Manifest, float], rng: Random) ->
     builder.kill()
     builder.join()
     finished = check_what_is_listed_is_whole(folder)
-    results = build(CONFIGS, folder, Material())
+    results = build(CONFIGS, folder, {})
     assert [result.state for result in results] == ["kept"] * finished + ["built"] * (len(CONFIGS) - finished)
     assert read_manifest(folder) == expected
-    assert all(outcome.state == SAME for outcome in verify(folder, Material()))
+    assert all(outcome.state == SAME for outcome in verify(folder, {}))
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert found - {LOCK} == {FILE, *(str(parquet_path(Path(), config.name)) for config in CONFIGS)}
+    assert found - {LOCK} == {
+        FILE,
+        "README.md",
+        "eval.yaml",
+        *(str(parquet_path(Path(), config.name)) for config in CONFIGS),
+    }
     return finished
 
 
@@ -76,7 +81,7 @@ def test_a_build_killed_at_any_moment_goes_on(tmp_path: Path, unhurt: tuple[Mani
 def test_what_a_killed_build_leaves_is_removed_and_made_again(
     tmp_path: Path, unhurt: tuple[Manifest, float]
 ) -> None:
-    build(CONFIGS[:1], tmp_path, Material())
+    build(CONFIGS[:1], tmp_path, {})
     names = [config.name for config in CONFIGS[1:3]]
     half, whole, not_asked = (parquet_path(tmp_path, name) for name in [*names, "phone_book_999"])
     for path in (half, whole, not_asked):
@@ -85,7 +90,7 @@ def test_what_a_killed_build_leaves_is_removed_and_made_again(
         (path.parent / f".{path.name}.partial").write_bytes(b"PAR1 and no more")
     whole.write_bytes(b"renamed, and not yet in the manifest")
     (tmp_path / f".{FILE}.partial").write_text('{"format"')
-    states = [result.state for result in build(CONFIGS, tmp_path, Material())]
+    states = [result.state for result in build(CONFIGS, tmp_path, {})]
     assert states == ["kept"] + ["built"] * (len(CONFIGS) - 1)
     assert read_manifest(tmp_path) == unhurt[0]
     assert check_what_is_listed_is_whole(tmp_path) == len(CONFIGS)
@@ -93,10 +98,10 @@ def test_what_a_killed_build_leaves_is_removed_and_made_again(
 
 
 def test_a_file_that_was_deleted_is_made_again(tmp_path: Path) -> None:
-    build(CONFIGS[:2], tmp_path, Material())
+    build(CONFIGS[:2], tmp_path, {})
     before = read_manifest(tmp_path)
     parquet_path(tmp_path, CONFIGS[0].name).unlink()
-    assert [result.state for result in build(CONFIGS[:2], tmp_path, Material())] == ["built", "kept"]
+    assert [result.state for result in build(CONFIGS[:2], tmp_path, {})] == ["built", "kept"]
     assert read_manifest(tmp_path) == before
 
 
@@ -118,9 +123,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(small_disk: Path) -> None:
     folder = small_disk / "data"
-    small, large = benchmark.phone_book([20, 200], 200)
+    small, large = find("phone_book").configs([20, 200], num_docs=200)
     with pytest.raises(InputError, match=r"phone_book_200/test.* cannot be written: No space left on device"):
-        build([small, large], folder, Material())
+        build([small, large], folder, {})
     assert check_what_is_listed_is_whole(folder) == 1
     assert not [path for path in folder.rglob("*") if "200" in path.name and path.is_file()]
     assert not list(folder.rglob("*.partial"))
@@ -128,10 +133,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(small_disk: Path) -
     rest = os.statvfs(small_disk)
     (small_disk / "filler").write_bytes(b"x" * (rest.f_bavail * rest.f_frsize))
     with pytest.raises(InputError, match="cannot be written: No space left on device"):
-        build(benchmark.phone_book([3], 1), folder, Material())
+        build(find("phone_book").configs([3], num_docs=1), folder, {})
     assert check_what_is_listed_is_whole(folder) == 1
 
     (small_disk / "filler").unlink()
     subprocess.run([str(shutil.which("mount")), "-o", "remount,size=10m", str(small_disk)], check=True)
-    assert [result.state for result in build([small, large], folder, Material())] == ["kept", "built"]
-    assert all(outcome.state == SAME for outcome in verify(folder, Material()))
+    assert [result.state for result in build([small, large], folder, {})] == ["kept", "built"]
+    assert all(outcome.state == SAME for outcome in verify(folder, {}))

@@ -72,7 +72,7 @@ def test_a_perfect_copier_scores_one_on_hostile_texts(kind: str, tmp_path: Path,
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=30, max_size=120))
 def test_any_text_can_be_copied_or_is_refused(text: str, tmp_path: Path, byte_tokens: str) -> None:
-    from lm_eval_tasks.c4_copy.utils import generated
+    from lm_eval_tasks.answers import running_text as generated
 
     source = tmp_path / f"{abs(hash(text))}.txt"  # sources are cached by their name
     source.write_text(text, encoding="utf-8", newline="")

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
-from dataset_builders.benchmark import Config, default_release
-from dataset_builders.release.card import BEGIN, END, card, lm_eval_groups, merged
+from dataset_builders.benchmark import Config
+from dataset_builders.registry import default_release, find, own_benchmarks
+from dataset_builders.release.card import BEGIN, END, card, merged
 from dataset_builders.release.eval_yaml import eval_yaml
-from dataset_builders.release.manifest import Entry, Lengths, Manifest, Origin
-from dataset_builders.release.schema import FEATURES
+from dataset_builders.release.manifest import Entry, LengthSummary, Manifest
+from dataset_builders.release.schema import features
+from dataset_builders.sources.origin import Origin
 
 TASKS = Path(__file__).parents[1] / "lm_eval_tasks"
 C4 = Origin("allenai/c4", True, "1588ec4", "a" * 64)
@@ -30,16 +32,16 @@ RELEASE = default_release()
 
 def entry(config: Config, source: Origin | None = None, rows: int = 500) -> Entry:
     return Entry(
-        task=config.task,
+        benchmark=config.benchmark,
         documents_version="1.0",
         arguments=config.arguments,
-        source=source or SOURCES.get(config.task),
+        source=source or SOURCES.get(config.benchmark.name),
         tokenizer=NEOX,
-        columns=tuple(FEATURES[config.task]),
+        columns=tuple(config.benchmark.columns),
         rows=rows,
         content_sha256="e" * 64,
-        prompt_characters=Lengths(1, 2, 3),
-        prompt_tokens=Lengths(4, 5, 6),
+        prompt_characters=LengthSummary(1, 2, 3),
+        prompt_tokens=LengthSummary(4, 5, 6),
     )
 
 
@@ -51,7 +53,7 @@ def manifest(*names: str, source: Origin | None = None, rows: int = 500) -> Mani
 def made(of: Manifest) -> DatasetCard:
     infos = {
         name: DatasetInfo(
-            features=FEATURES[kept.task],
+            features=features(kept.benchmark),
             splits=SplitDict({"test": SplitInfo("test", num_bytes=10, num_examples=kept.rows)}),
             download_size=5,
             dataset_size=10,
@@ -73,7 +75,7 @@ def test_datasets_reads_back_what_was_declared():
     assert list(configs) == list(infos) == list(RELEASE)
     assert configs.get_default_config_name() == "phone_book_20"
     for name, kept in of.configs.items():
-        assert infos[name].features == FEATURES[kept.task]
+        assert infos[name].features == features(kept.benchmark)
         assert infos[name].splits["test"].num_examples == kept.rows
         assert configs[name]["data_files"] == [
             {"split": "test", "path": f"{name}/test-00000-of-00001.parquet"}
@@ -119,10 +121,11 @@ def test_source_data_sets():
 def test_every_part_says_what_its_columns_and_its_source_are():
     of = manifest()
     text = made(of).text
-    for task, features in FEATURES.items():
-        columns = re.findall(r"^\| `(\w+)` \|", section(text, task), re.MULTILINE)
-        assert columns == list(features), task
-        assert "*Licence.*" in section(text, task)
+    for benchmark in own_benchmarks().values():
+        name = benchmark.card.heading.partition(":")[0]
+        columns = re.findall(r"^\| `(\w+)` \|", section(text, name), re.MULTILINE)
+        assert columns == list(benchmark.columns), name
+        assert "*Licence.*" in section(text, name)
     assert "revision `1588ec4`" in section(text, "c4_copy")
     assert "revision `3ffb306`" in section(text, "squad_v2_retrieval")
     assert "{{" not in text and "{%" not in text
@@ -136,7 +139,7 @@ def test_texts_of_a_file_are_not_given_c4s_licence():
 
 
 def test_documents_that_are_not_the_benchmarks_are_named():
-    other = entry(Config("phone_book", {"entries": 20, "num_docs": 4, "seed": 7}))
+    other = entry(find("phone_book").config(20, num_docs=4, seed=7))
     of = Manifest({"phone_book_20": other, "phone_book_40": entry(RELEASE["phone_book_40"])}, "1")
     assert "documents of phone_book_20 are not" in made(of).text
     assert "are not the benchmark's own" not in made(manifest()).text
@@ -150,10 +153,11 @@ def test_sizes_of_every_config():
 
 
 def test_groups_are_those_of_the_tasks():
-    for group, members in lm_eval_groups().items():
+    groups = {name: of for b in own_benchmarks().values() for name, of in b.groups.items()}
+    for group, members in groups.items():
         (file,) = TASKS.glob(f"*/{group}.yaml")
-        assert yaml.safe_load(file.read_text())["task"] == members
-    assert f"--tasks {','.join(lm_eval_groups())} " in made(manifest()).text
+        assert yaml.safe_load(file.read_text())["task"] == [config.name for config in members]
+    assert f"--tasks {','.join(groups)} " in made(manifest()).text
 
 
 def test_eval_yaml():

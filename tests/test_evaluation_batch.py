@@ -13,8 +13,10 @@ from torch import Tensor
 from dataset_builders import InputError
 from dataset_builders.string_tasks import Copy, DuplicateNgram, StringTask, SuffixNgram
 from synthetic_training.data.strings import EvaluationBatch, PackedBatches, evaluation_batch
-from synthetic_training.data.strings.device_sampling import EVALUATE, DeviceSampler, tries_needed
+from synthetic_training.data.strings.device_sampling import tries_needed
 from synthetic_training.data.tokens import decode
+from synthetic_training.evaluation.accuracy import length_score
+from synthetic_training.models.registry import build_model
 from tests.string_examples import NAMES, TASKS, check_example, few_tasks, setting, solve, valid_places
 
 each = pytest.mark.parametrize("kind", TASKS, ids=NAMES)
@@ -88,19 +90,19 @@ def test_tries_fail_as_seldom_as_documented(task: StringTask, rate: float | None
 
 def test_an_example_without_a_valid_try_is_not_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "synthetic_training.data.strings.device_sampling.tries_needed"
+    task = DuplicateNgram(2, 2, 2, n=1)
     monkeypatch.setattr(module, lambda task: 1)
-    drawn = DeviceSampler(DuplicateNgram(2, 2, 2, n=1), 3, EVALUATE, 0, "cpu").sample(torch.arange(50), 0)
-    kept = drawn.scored.any(1)
-    assert 40 < int(kept.sum()) < 110
-    strings = drawn.tokens[:, 1:3]
-    assert (strings[:, 0] == strings[:, 1]).all()
+    batch = evaluation_batch(task, 150, 0, "cpu")
+    scored = (batch.targets != -100).any(1)
+    assert 40 < int(scored.sum()) < 110
+    model = build_model("lstm", hidden_size=2)
+    score = length_score(model, 2, [batch], lambda _model, batch: batch.targets)
+    assert score.string_accuracy == pytest.approx(float(scored.float().mean()))
+    packed = PackedBatches(task, 70, 8, 0).batch(0)
+    assert packed.examples == 8 * 10
+    assert 8 * 10 * 0.3 < int((packed.targets != -100).sum()) / 3 < 8 * 10 * 0.7
     monkeypatch.setattr(module, lambda task: 30)
-    assert (
-        DeviceSampler(DuplicateNgram(2, 2, 2, n=1), 3, EVALUATE, 0, "cpu")
-        .sample(torch.arange(50), 0)
-        .scored.any(1)
-        .all()
-    )
+    assert (evaluation_batch(task, 150, 0, "cpu").targets != -100).any(1).all()
 
 
 @pytest.mark.parametrize(("shortest", "vocabulary", "n"), [(500, 26, 1), (100, 2, 2), (4, 2, 1)])

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lm_eval_tasks.answers import first_line as generated
+from lm_eval_tasks.answers import forced_line as forced_target
 from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
-from lm_eval_tasks.phone_book.utils import forced_target, generated
 from lm_eval_tasks.scoring import forced
 
 ANSWER = "6123456789"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
-from dataset_builders.phone_book import rows
+from dataset_builders.phone_book import BENCHMARK, rows
+from dataset_builders.release.checksums import known_checksums
 from dataset_builders.sources.census_names import full_name
-from lm_eval_tasks import TASKS_FOLDER
 
 
 def test_names_are_those_of_the_package_names_call_for_call() -> None:
@@ -72,12 +72,10 @@ def test_queries_and_digits_are_uniform() -> None:
 
 
 def test_the_released_checksums_are_those_of_the_documents() -> None:
-    release = json.loads((TASKS_FOLDER / "phone_book" / "release.json").read_text())
-    assert len(release["sha256"]) == 10
-    for config, checksum in release["sha256"].items():
-        documents = list(rows(int(config.removeprefix("phone_book_")), 500, 0))
-        assert list(documents[0]) == release["columns"]
-        assert content_sha256(documents) == checksum
+    for config in BENCHMARK.configs():
+        documents = list(rows(**config.arguments))
+        assert list(documents[0]) == list(BENCHMARK.columns)
+        assert content_sha256(documents) == known_checksums()[config.name]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from huggingface_hub import CommitOperationAdd, DatasetCard
 
-from dataset_builders import InputError, benchmark
-from dataset_builders.documents import Material
+from dataset_builders import InputError
+from dataset_builders.registry import find
 from dataset_builders.release import push
 from dataset_builders.release.build import build
 from dataset_builders.release.card import END
@@ -134,7 +134,7 @@ def test_a_release_replaces_the_one_before_and_nothing_else(hub, old, new):
 def test_a_file_that_is_there_is_not_uploaded_again(hub, old):
     pushed(hub, old)
     hub.log.clear()
-    build(benchmark.phone_book([30], num_docs=4), old, Material())
+    build(find("phone_book").configs([30], num_docs=4), old, {})
     assert "4 files new or changed, 0 deleted" in pushed(hub, old)[0]
     assert sum(write.startswith("PUT") for write in writes(hub)) == 1
 

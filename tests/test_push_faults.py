@@ -140,13 +140,13 @@ from dataset_builders.__main__ import main
 
 folder, name = "release", "org/benchmark"
 main(["build", "phone_book", "--entries", "20", "--num-docs", "4", "--out", folder])
-main(["build", "strings", "--task", "copy", "--lengths", "10", "--num-docs", "4", "--out", folder])
+main(["build", "string_copy", "--length", "10", "--num-docs", "4", "--out", folder])
 main(["push", folder, name, "--tag", "v1.0"])
 main(["push", folder, name, "--tag", "v1.0"])
 main(["verify", name, "--revision", "v1.0"])
 
 from datasets import get_dataset_config_names, load_dataset
-from dataset_builders.release.schema import FEATURES
+from dataset_builders.release.schema import features
 from dataset_builders.release.parquet_file import read_rows
 from dataset_builders.release.manifest import parquet_path, read_manifest
 from pathlib import Path
@@ -154,12 +154,12 @@ from pathlib import Path
 manifest = read_manifest(Path(folder))
 assert get_dataset_config_names(name) == list(manifest.configs) == ["phone_book_20", "string_copy_10"]
 for config, entry in manifest.configs.items():
-    rows = list(read_rows(parquet_path(Path(folder), config), entry.task))
+    rows = list(read_rows(parquet_path(Path(folder), config), entry.benchmark))
     loaded = load_dataset(name, config, split="test", revision="v1.0", verification_mode="all_checks")
-    assert loaded.features == FEATURES[entry.task], loaded.features
+    assert loaded.features == features(entry.benchmark), loaded.features
     assert loaded.to_list() == rows and len(rows) == 4
     streamed = load_dataset(name, config, split="test", streaming=True)
-    assert streamed.features == FEATURES[entry.task], streamed.features
+    assert streamed.features == features(entry.benchmark), streamed.features
     assert list(streamed) == rows
 assert load_dataset(name, split="test").to_list()[0]["id"].startswith("phone_book_20/")
 print("ROUND TRIP")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builders import InputError, benchmark
-from dataset_builders.documents import Material
+from dataset_builders import InputError
+from dataset_builders.registry import find
 from dataset_builders.release.build import build
 from dataset_builders.release.manifest import FILE
-from lm_eval_tasks.c4_copy import utils
-from lm_eval_tasks.released import Release
+from lm_eval_tasks.released import read_config
 from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
 from tests.material import neox_tokenizer
@@ -24,8 +23,8 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("released")
     text = folder / "text.txt"
     text.write_text(" ".join(f"The {i}th boat came home with {7 * i} herring." for i in range(100)))
-    material = Material(str(text), tokenizer=str(neox_tokenizer()))
-    build(benchmark.c4_copy([25], ["standard"], num_docs=3), folder / "out", material)
+    sources = {"source": str(text), "tokenizer": str(neox_tokenizer())}
+    build(find("c4_copy").configs([25], ["standard"], num_docs=3), folder / "out", sources)
     return folder / "out"
 
 
@@ -41,7 +40,7 @@ def altered(released: Path, tmp_path: Path) -> Path:
 
 
 def read(dataset: str | Path) -> list[dict]:
-    return Release.beside(utils.__file__).read(str(dataset), CONFIG, None)
+    return read_config(find("c4_copy"), str(dataset), CONFIG, None, None)
 
 
 def test_rows_that_are_those_of_the_manifest(released: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builders.documents import Material
 from lm_eval_tasks import TASKS_FOLDER
-from tests import material as texts
+from tests import sources as texts
 from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
 from tests.squad_sample import squad_sample
@@ -29,20 +28,26 @@ print(json.dumps(seen))
 
 
 @pytest.fixture
-def material(tmp_path: Path) -> Material:
+def sources(tmp_path: Path) -> dict[str, str]:
     """Prose in the place of C4, our own paragraphs in SQuAD's schema, GPT-NeoX's tokenizer."""
     squad = tmp_path / "squad.jsonl"
     squad.write_text("".join(json.dumps(row) + "\n" for row in squad_sample()))
-    return Material(str(texts.prose()), str(squad), str(texts.neox_tokenizer()))
+    return {
+        "source": str(texts.prose()),
+        "squad_source": str(squad),
+        "tokenizer": str(texts.neox_tokenizer()),
+    }
 
 
-def options(material: Material) -> list[str]:
-    return ["--source", str(material.source), "--squad-source", str(material.squad_source),
-            "--tokenizer", str(material.tokenizer)]  # fmt: skip
+def options(sources: dict[str, str]) -> list[str]:
+    return ["--source", str(sources["source"]), "--squad-source", str(sources["squad_source"]),
+            "--tokenizer", str(sources["tokenizer"])]  # fmt: skip
 
 
 @pytest.mark.slow
-def test_the_whole_release(hub: LoopbackHub, model_folder: Path, material: Material, tmp_path: Path) -> None:
+def test_the_whole_release(
+    hub: LoopbackHub, model_folder: Path, sources: dict[str, str], tmp_path: Path
+) -> None:
     def run(*command: str | Path) -> str:
         done = subprocess.run(
             [sys.executable, *map(str, command)], cwd=tmp_path, env=hub.env(GOOD), capture_output=True,
@@ -53,8 +58,8 @@ def test_the_whole_release(hub: LoopbackHub, model_folder: Path, material: Mater
         return done.stdout
 
     builders = ("-m", "dataset_builders")
-    assert run(*builders, "build", "all", *options(material), "--out", "release").count("  built") == 54
-    verified = run(*builders, "verify", "release", *options(material)).splitlines()
+    assert run(*builders, "build", "all", *options(sources), "--out", "release").count("  built") == 54
+    verified = run(*builders, "verify", "release", *options(sources)).splitlines()
     assert len(verified) == 54 and all(line.endswith("  same") for line in verified)
     assert "tagged it v1.0" in run(*builders, "push", "release", NAME, "--tag", "v1.0")
     assert "nothing to do" in run(*builders, "push", "release", NAME, "--tag", "v1.0")
@@ -66,7 +71,10 @@ def test_the_whole_release(hub: LoopbackHub, model_folder: Path, material: Mater
     }
     assert seen["c4_copy_25"][1] == 500
 
-    asked = {"phone_book_20": {}, "c4_copy_25": {"source": material.source, "tokenizer": material.tokenizer}}
+    asked = {
+        "phone_book_20": {},
+        "c4_copy_25": {"source": sources["source"], "tokenizer": sources["tokenizer"]},
+    }
     for task, built_from in asked.items():
         scores = {}
         for kind, metadata in {

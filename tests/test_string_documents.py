@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
+from dataset_builders.release.checksums import known_checksums
+from dataset_builders.string_benchmarks import BENCHMARKS
 from dataset_builders.string_tasks.documents import COLUMNS, SPELLINGS, rows
-from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.catalog import entries
-from lm_eval_tasks.strings import utils
+from lm_eval_tasks import TASKS_FOLDER, answers
 from tests.conftest import Run
 from tests.string_examples import NAMES, solve
 
@@ -36,8 +36,8 @@ def test_a_document_asks_what_its_prompt_says(
         assert row["id"] == f"string_{task}_{length}/seed_{seed}/{index}"
         assert row["length"] == length
         assert len(row["key"]) == (0 if task in ("copy", "reverse") else 3)
-        assert utils.forced_target(row) == solve(row["prompt"], spelling, task, k)
-        assert row["answer"] == utils.forced_target(row).strip(" \n.")
+        assert answers.forced_letters(row) == solve(row["prompt"], spelling, task, k)
+        assert row["answer"] == answers.forced_letters(row).strip(" \n.")
         shown = examples_in(row["prompt"])
         assert len(shown) == (0 if spelling == "symbols" else 2)
         for question, answer in shown:
@@ -108,15 +108,12 @@ def test_the_same_in_another_process_and_order(run: Run) -> None:
 
 
 def test_the_released_checksums_are_those_of_the_documents() -> None:
-    release = json.loads((TASKS_FOLDER / "strings" / "release.json").read_text())
-    configs = {entry.name for entry in entries() if entry.file.parent.name == "strings" and not entry.members}
-    assert set(release["sha256"]) == {name for name in configs if not name.endswith(("_n", "_forced"))}
-    assert tuple(release["columns"]) == COLUMNS
-    for config, checksum in release["sha256"].items():
-        task, length = config.removeprefix("string_").rsplit("_", 1)
-        documents = list(getattr(utils, task)(int(length)).rows)
-        assert len(documents) == 500
-        assert content_sha256(documents) == checksum
+    for benchmark in BENCHMARKS:
+        assert tuple(benchmark.columns) == COLUMNS
+        for config in benchmark.configs():
+            documents = list(benchmark.builder(**config.arguments))
+            assert len(documents) == 500
+            assert content_sha256(documents) == known_checksums()[config.name]
 
 
 def test_the_documents_in_the_readme_are_the_first_ones() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from dataset_builders import InputError
 from dataset_builders.string_tasks.documents import SPELLINGS, rows
-from lm_eval_tasks.strings import utils
+from lm_eval_tasks import answers
 from tests.scripted import Rule, Scripted
 from tests.string_examples import NAMES, solve
 from tests.test_tasks import evaluate, scores
@@ -73,6 +73,9 @@ def test_a_rule_gets_the_score_that_it_should(
         ("spaced", "a b c", "x y z", 0.0, 0.0, 0.0),
         ("spaced", "a b c", "a b c d", 0.0, 3 / 4, 1.0),
         ("spaced", "a", "?", 0.0, 0.0, 0.0),
+        ("spaced", "305 7", " 305 7", 1.0, 1.0, 1.0),
+        ("spaced", "305 7", "306 7", 0.0, 1 / 2, 0.0),
+        ("symbols", "305 7", "305 17 .", 0.0, 1 / 2, 1 / 2),
         ("plain", "abc", " abc. More", 1.0, 1.0, 1.0),
         ("plain", "abc", "a b c", 0.0, 1 / 5, 1 / 3),
         ("plain", "abc", "abcabc", 0.0, 1 / 2, 1.0),
@@ -83,7 +86,7 @@ def test_a_rule_gets_the_score_that_it_should(
 def test_generated_answers_in_a_table(
     spelling: str, answer: str, prediction: str, exact: float, letters: float, copied: float
 ) -> None:
-    got = utils.generated({"answer": answer, "spelling": spelling}, [prediction])
+    got = answers.letters({"answer": answer, "spelling": spelling}, [prediction])
     assert got == pytest.approx({"exact_match": exact, "char_accuracy": letters, "copied_fraction": copied})
 
 

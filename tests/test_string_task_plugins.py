@@ -1,6 +1,7 @@
 """A string task from another package: registered, drawn, trained on, evaluated, and asked as documents."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
 from transformers import AutoTokenizer
 
 from dataset_builders import InputError
+from dataset_builders import registry as benchmark_registry
 from dataset_builders.string_tasks import (
     Copy,
     StringTask,
@@ -20,26 +24,33 @@ from dataset_builders.string_tasks import (
     string_task_names,
 )
 from dataset_builders.string_tasks.documents import rows
+from lm_eval_tasks.__main__ import main as generate
 from synthetic_training.data.strings import PackedBatches, evaluation_batch
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.evaluation.accuracy import length_score
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.run import train
+from tests.scripted import Scripted
 from tests.string_examples import DRAWS
+from tests.test_tasks import scores
 from tests.tiny_run import tiny
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The task as an installed package would make it known."""
     monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
     monkeypatch.delitem(sys.modules, "tests.associative_recall", raising=False)
     point = EntryPoint("recall", "tests.associative_recall", registry.ENTRY_POINTS)
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-    registry._load_entry_points.cache_clear()
+    monkeypatch.setattr(benchmark_registry, "_imported", {})
+    caches = (registry._load_entry_points, benchmark_registry._installed)
+    for cached in caches:
+        cached.cache_clear()
     yield
-    registry._load_entry_points.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 def recall(pairs: int = 6, **settings: Any) -> StringTask:
@@ -111,6 +122,28 @@ def test_it_is_trained_on_and_evaluated(tmp_path: Path) -> None:
     assert content["results"][0]["asked"] == 8
     with pytest.raises(InputError, match="several answers cannot be generated"):
         evaluate(EvaluateConfig(tmp_path / "run", lengths=(4,), num_examples=8, generate=True))
+
+
+def recalled(prompt: str) -> str:
+    """The perfect answer to the last line of a prompt in the spelling ``spaced``."""
+    pairs, queries = prompt.split("\n")[-1].removesuffix(" ->").split(" | ")
+    symbols = pairs.split(" ")
+    return f" {dict(zip(symbols[::2], symbols[1::2], strict=True))[queries.split(' ')[-1]]}\n"
+
+
+def test_its_benchmark_and_lm_eval_tasks_are_derived_from_it(tmp_path: Path) -> None:
+    generate(["generate", "--import", "tests.associative_recall", "--out", str(tmp_path)])
+    assert (tmp_path / "strings" / "string_associative_recall_8_forced.yaml").is_file()
+    benchmark = benchmark_registry.find("string_associative_recall")
+    assert benchmark.title.startswith("Pairs of a key and its value")
+    assert benchmark.defaults["num_queries"] == 2
+    manager = TaskManager(
+        include_path=str(tmp_path), include_defaults=False, metadata={"num_docs": 5, "vocabulary": 40}
+    )
+    names = ["string_associative_recall_4", "string_associative_recall_4_forced"]
+    for rule, right in ((recalled, 1.0), (lambda prompt: " 1\n", 0.0)):
+        results = simple_evaluate(model=Scripted(rule), tasks=names, task_manager=manager, bootstrap_iters=1)
+        assert [scores(results, name)["exact_match"] for name in names] == [right, right]
 
 
 def test_names_are_those_of_all_tasks() -> None:

@@ -11,7 +11,7 @@ import yaml
 from huggingface_hub import EvalResultEntry, parse_eval_result_entries
 
 from dataset_builders import InputError
-from dataset_builders.benchmark import default_release
+from dataset_builders.registry import default_release
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import entries as catalog_entries
 from lm_eval_tasks.publish.submission import (

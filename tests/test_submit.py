@@ -12,11 +12,11 @@ import yaml
 from huggingface_hub import CommitOperationAdd, EvalResultEntry, HfApi
 
 from dataset_builders import InputError
-from dataset_builders.benchmark import default_release
-from dataset_builders.documents import Material
+from dataset_builders.registry import default_release
 from dataset_builders.release.build import build
-from dataset_builders.release.manifest import CUT_FROM_TEXTS, Entry, Lengths, Manifest, Origin
+from dataset_builders.release.manifest import Entry, LengthSummary, Manifest
 from dataset_builders.release.push import Target, push
+from dataset_builders.sources.origin import Origin
 from lm_eval_tasks.__main__ import main
 from lm_eval_tasks.publish.submission import (
     kept_checksums,
@@ -147,10 +147,12 @@ def push_manifest(
     """Commit a manifest with these documents; returns the commit."""
     manifest, texts = Manifest(), Origin("allenai/c4", True, "abc", "f" * 64)
     for task, sha in checksums.items():
-        config, lengths = default_release()[task], Lengths(1, 2, 3)
-        origin = texts if config.task in CUT_FROM_TEXTS else None
+        config, lengths = default_release()[task], LengthSummary(1, 2, 3)
+        origin = None if config.benchmark.source is None else texts
         built = {**config.arguments, **arguments}
-        made = Entry(config.task, "1.0", built, origin, origin, (), 500, sha, lengths, origin and lengths)
+        made = Entry(
+            config.benchmark, "1.0", built, origin, origin, (), 500, sha, lengths, origin and lengths
+        )
         manifest = manifest.with_entry(made)
     manifest.write(folder)
     operations = [CommitOperationAdd("manifest.json", (folder / "manifest.json").read_bytes())]
@@ -223,7 +225,7 @@ def test_documents_are_held_against_the_manifest(submit, released: LoopbackHub, 
 def test_the_whole_way_from_documents_to_an_entry(submit, released: LoopbackHub, tmp_path: Path) -> None:
     """Built, pushed, asked, submitted: every part is the one that users run."""
     configs = [default_release()[task] for task in ("phone_book_20", "phone_book_40")]
-    build(configs, tmp_path / "built", Material())
+    build(configs, tmp_path / "built", {})
     released.api(GOOD).delete_repo(DATASET, repo_type="dataset")
     push(tmp_path / "built", Target(DATASET, tag="v1.0"), released.api(GOOD), lambda _: None)
     assert submit(real_results(), "--dataset-revision", "v1.0")[0] == 0

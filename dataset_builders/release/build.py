@@ -1,9 +1,9 @@
-"""Build configs into a folder: ``{config}/test-00000-of-00001.parquet`` each, and ``manifest.json``.
+"""Build configs into a folder: ``{config}/test-00000-of-00001.parquet`` each, ``manifest.json`` and the card.
 
 A build that is stopped, whatever stops it, loses the config that it was at; the next one goes on there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,15 +12,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from dataset_builders.benchmark import Config
+from dataset_builders.benchmark import Config, Row
 from dataset_builders.checksum import content_sha256
-from dataset_builders.documents import Documents, Material, documents
+from dataset_builders.documents import Documents, documents
 from dataset_builders.errors import InputError
 from dataset_builders.files import remove_partial_files
+from dataset_builders.release.folder import write_card
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
 from dataset_builders.release.parquet_file import parquet_writer, read_rows
 from dataset_builders.release.prompt_lengths import PromptLengths
-from dataset_builders.release.schema import FEATURES
 from dataset_builders.sources.tokenizer import load_tokenizer
 
 LOCK = ".lock"
@@ -39,7 +39,7 @@ class Result:
     state: str
 
 
-def build(configs: Sequence[Config], folder: Path, material: Material) -> list[Result]:
+def build(configs: Sequence[Config], folder: Path, sources: Mapping[str, str | None]) -> list[Result]:
     """Add configs to a folder; those that are there, with the same arguments, are kept.
 
     All arguments and sources are checked before the first row is made.
@@ -47,13 +47,13 @@ def build(configs: Sequence[Config], folder: Path, material: Material) -> list[R
     Args:
         configs: what to build.
         folder: a new or empty folder, or one that this function filled.
-        material: where texts and the tokenizer come from.
+        sources: what documents are made from; see ``dataset_builders.documents.documents``.
 
     Raises:
         InputError: a config cannot be built, or the folder holds it with other arguments or damaged, or
             holds something else; the disk is full; or another build is at work there.
     """
-    planned = [(config, _planned(config, material)) for config in {c.name: c for c in configs}.values()]
+    planned = [(config, _planned(config, sources)) for config in {c.name: c for c in configs}.values()]
     with _own(folder) as manifest:
         for config, made in planned:
             if config.name in manifest.configs:
@@ -68,12 +68,13 @@ def build(configs: Sequence[Config], folder: Path, material: Material) -> list[R
                 if manifest.configs.get(config.name) != result.entry:
                     manifest = manifest.with_entry(result.entry)
                     manifest.write(folder)
+        write_card(folder, manifest)
         return results
 
 
-def _planned(config: Config, material: Material) -> Documents:
+def _planned(config: Config, sources: Mapping[str, str | None]) -> Documents:
     try:
-        return documents(config, material)
+        return documents(config, sources)
     except InputError as error:
         raise InputError(f"{config.name}: {error}") from None
 
@@ -133,7 +134,7 @@ def _build_or_keep(config: Config, made: Documents, manifest: Manifest, folder: 
         return Result(_build(config, made, path, bar), "built")
     counting = made.tokenizer_name is not None and entry.prompt_tokens is None
     lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if counting and made.tokenizer_name else None)
-    if content_sha256(_measured(read_rows(path, config.task), lengths, bar)) != entry.content_sha256:
+    if content_sha256(_measured(read_rows(path, config.benchmark), lengths, bar)) != entry.content_sha256:
         raise InputError(
             f"{path} is not what {FILE} says: its checksum differs; delete it, and it is built again"
         )
@@ -145,21 +146,21 @@ def _build_or_keep(config: Config, made: Documents, manifest: Manifest, folder: 
 
 def _build(config: Config, made: Documents, path: Path, bar: Any) -> Entry:
     lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if made.tokenizer_name else None)
-    with parquet_writer(path, config.task) as add:
+    with parquet_writer(path, config.benchmark) as add:
 
-        def written() -> Iterator[dict[str, Any]]:
+        def written() -> Iterator[Row]:
             for row in _measured(made.rows, lengths, bar):
                 add(row)
                 yield row
 
         checksum = content_sha256(written())
     return Entry(
-        task=config.task,
+        benchmark=config.benchmark,
         documents_version=made.version,
         arguments=dict(config.arguments),
         source=made.source,
         tokenizer=made.tokenizer,
-        columns=tuple(FEATURES[config.task]),
+        columns=tuple(config.benchmark.columns),
         rows=len(lengths),
         content_sha256=checksum,
         prompt_characters=lengths.characters,
@@ -167,7 +168,7 @@ def _build(config: Config, made: Documents, path: Path, bar: Any) -> Entry:
     )
 
 
-def _measured(rows: Any, lengths: PromptLengths, bar: Any) -> Iterator[dict[str, Any]]:
+def _measured(rows: Iterable[Row], lengths: PromptLengths, bar: Any) -> Iterator[Row]:
     for row in rows:
         lengths.add(row["prompt"])
         bar.update()

@@ -1,157 +1,142 @@
-"""``python -m dataset_builders build``: its options, a command for each task."""
+"""``python -m dataset_builders build``: a command for each benchmark, with the parameters of its builder."""
 
-import argparse
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import field, make_dataclass
 from pathlib import Path
+from typing import Annotated, Any, get_type_hints
 
-from dataset_builders import InputError, benchmark
-from dataset_builders.benchmark import Config
+import tyro
+from docstring_parser import parse
 
+from dataset_builders.benchmark import TOKENIZER, Benchmark, Config
+from dataset_builders.checks import did_you_mean
+from dataset_builders.errors import InputError
+from dataset_builders.registry import IMPORT_OPTION, benchmarks, default_release
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a command for each task, and ``all``, each with its options."""
-    tasks = parser.add_subparsers(required=True, metavar="TASK")
-    for name, add_options, configs_of, text in (
-        ("phone_book", _phone_book_options, _phone_book, "phone books, a config a size"),
-        ("c4_copy", _c4_copy_options, _c4_copy, "copies of running text, a config an order and length"),
-        ("squad_v2_retrieval", _squad_options, _squad, "questions on paragraphs, a config a length"),
-        ("strings", _string_options, _strings, "copies of strings and look-ups, a config a task and length"),
-        ("all", _all_options, _all, "everything in the default release"),
-    ):
-        task = tasks.add_parser(name, help=text, description=text)
-        add_options(task)
-        task.add_argument("--out", type=Path, required=True, help="a new folder, or one to add configs to")
-        task.set_defaults(function=_runner(configs_of))
+PROG = "python -m dataset_builders build"
 
-
-def add_material(
-    parser: argparse.ArgumentParser, *, texts: bool = True, squad: bool = True, tokenizer: str
-) -> None:
-    """Add the options for what documents are made from; ``tokenizer`` says what its absence means."""
-    if texts:
-        parser.add_argument(
-            "--source", help="texts: a file, a folder or ORG/NAME on the Hub; left out, allenai/c4"
-        )
-    if squad:
-        parser.add_argument(
-            "--squad-source", help="a file in SQuAD v2's schema; left out, rajpurkar/squad_v2 on the Hub"
-        )
-    parser.add_argument(
-        "--tokenizer",
-        help=f"a tokenizer.json, a folder that holds one, or a name on the Hub; left out, {tokenizer}",
-    )
-
-
-_NEOX = "EleutherAI/gpt-neox-20b"
+_TOKENIZER_HELP = "a tokenizer.json, a folder that holds one, or a name on the Hub"
 _NOT_COUNTED = "tokens of prompts are not counted"
 
-
-def _runner(configs_of: Callable[[argparse.Namespace], list[Config]]) -> Callable[[argparse.Namespace], None]:
-    def run(arguments: argparse.Namespace) -> None:
-        configs = configs_of(arguments)
-        from dataset_builders.documents import Material
-        from dataset_builders.release.build import build, results_table
-
-        given = vars(arguments)
-        material = Material(given.get("source"), given.get("squad_source"), given["tokenizer"])
-        print(results_table(build(configs, arguments.out, material)))
-
-    return run
+_OUT = ("out", Annotated[Path, tyro.conf.arg(help="a new folder, or one to add configs to")])
 
 
-def _add_draws(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--num-docs", type=int, default=benchmark.NUM_DOCS, help=f"of each config ({benchmark.NUM_DOCS})"
-    )
-    parser.add_argument("--seed", type=int, default=benchmark.SEED, help=f"any integer ({benchmark.SEED})")
+def run(words: list[str]) -> None:
+    """Run one of the commands.
+
+    Raises:
+        InputError: see ``dataset_builders.release.build.build``.
+    """
+    commands: dict[str, Callable[..., Any]] = {name: _command(b) for name, b in benchmarks().items()}
+    commands["all"] = _all_command()
+    tyro.extras.subcommand_cli_from_dict(
+        commands,
+        prog=PROG,
+        description=f"Build configs into a folder. {IMPORT_OPTION} MODULE adds the benchmarks of a module.",
+        args=words,
+    ).run()
 
 
-def _several(values: Sequence[object]) -> str:
-    return " ".join(map(str, values))
+def source_options(
+    found: Mapping[str, Benchmark], tokenizer: str | None = None
+) -> list[tuple[str, Any, Any]]:
+    """Fields of a command's options for what documents are made from.
+
+    Args:
+        found: the benchmarks that the command is about.
+        tokenizer: what a tokenizer's absence means; by default what the benchmarks' builders say.
+    """
+    texts: dict[str, tuple[str, str]] = {}
+    for benchmark in found.values():
+        if benchmark.source is not None:
+            name = benchmark.source.parameter
+            texts[name] = (benchmark.source.help, str(benchmark.parameters[name].default))
+        if tokenizer is None and TOKENIZER in benchmark.source_parameters:
+            tokenizer = str(benchmark.parameters[TOKENIZER].default)
+    texts[TOKENIZER] = (_TOKENIZER_HELP, tokenizer or _NOT_COUNTED)
+    return [_optional(name, text, f"(default: {default})") for name, (text, default) in texts.items()]
 
 
-def _phone_book_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--entries",
-        type=int,
-        nargs="+",
-        default=benchmark.ENTRIES,
-        help=f"entries of a book ({_several(benchmark.ENTRIES)})",
-    )
-    _add_draws(parser)
-    add_material(parser, texts=False, squad=False, tokenizer=_NOT_COUNTED)
+def _optional(name: str, text: str, default: str) -> Any:
+    shown = tyro.conf.arg(help=text, metavar="SOURCE", help_behavior_hint=default)
+    return (name, Annotated[str | None, shown], field(default=None))
 
 
-def _phone_book(arguments: argparse.Namespace) -> list[Config]:
-    return benchmark.phone_book(arguments.entries, arguments.num_docs, arguments.seed)
+def command_class(text: str, options: list[Any], run: Callable[[Any], None]) -> type:
+    """A dataclass that tyro makes from a command line.
+
+    Args:
+        text: what the command does.
+        options: fields, as ``dataclasses.make_dataclass`` takes them.
+        run: carries the command out, with the values of the options as attributes.
+    """
+    made = make_dataclass("Options", options, kw_only=True, namespace={"run": run})
+    made.__doc__ = text
+    return made
 
 
-def _c4_copy_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tokens",
-        type=int,
-        nargs="+",
-        default=benchmark.TOKENS,
-        help=f"tokens of a text ({_several(benchmark.TOKENS)})",
-    )
-    parser.add_argument(
-        "--order",
-        nargs="+",
-        default=benchmark.ORDERS,
-        help=f"order of its tokens ({_several(benchmark.ORDERS)})",
-    )
-    _add_draws(parser)
-    add_material(parser, squad=False, tokenizer=_NEOX)
+def _command(benchmark: Benchmark) -> type:
+    lengths, variants = benchmark.lengths, benchmark.variants
+    own: list[Any] = [_OUT, _lengths_option(benchmark)]
+    if variants is not None:
+        text = f"one or more of {', '.join(variants.values)}"
+        metavar = f"{variants.parameter.upper()} [{variants.parameter.upper()} ...]"
+        values = Annotated[tuple[str, ...], tyro.conf.arg(help=text, metavar=metavar)]
+        own.append((variants.parameter, values, field(default=variants.values)))
+    taken = {*lengths.parameters, *benchmark.source_parameters, *(o[0] for o in own)}
+    plain = [name for name in benchmark.parameters if name not in taken]
+    own += [_plain_option(benchmark, name) for name in plain]
+
+    def run(options: Any) -> None:
+        given = vars(options)
+        chosen = {} if variants is None else {"variants": given[variants.parameter]}
+        wanted = lengths.parse(list(given[lengths.option]))
+        _build(benchmark.configs(wanted, **chosen, **{name: given[name] for name in plain}), given)
+
+    return command_class(benchmark.title, [*own, *source_options({benchmark.name: benchmark})], run)
 
 
-def _c4_copy(arguments: argparse.Namespace) -> list[Config]:
-    return benchmark.c4_copy(arguments.tokens, arguments.order, arguments.num_docs, arguments.seed)
-
-
-def _squad_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--paragraph-tokens",
-        nargs="+",
-        default=benchmark.PARAGRAPH_TOKENS,
-        metavar="RANGE",
-        help=f"tokens of a paragraph, the last one left out ({_several(benchmark.PARAGRAPH_TOKENS)})",
-    )
-    add_material(parser, texts=False, tokenizer=_NEOX)
-
-
-def _squad(arguments: argparse.Namespace) -> list[Config]:
-    return benchmark.squad_v2_retrieval(arguments.paragraph_tokens)
-
-
-def _string_options(parser: argparse.ArgumentParser) -> None:
-    tasks = tuple(benchmark.STRING_LENGTHS)
-    parser.add_argument("--task", nargs="+", default=tasks, help=f"what is asked ({_several(tasks)})")
-    parser.add_argument(
-        "--lengths", type=int, nargs="+", help="letters of a string; left out, those of the release"
-    )
-    parser.add_argument(
-        "--spelling", default=benchmark.SPELLING, help=f"symbols, plain or spaced ({benchmark.SPELLING})"
-    )
-    _add_draws(parser)
-    add_material(parser, texts=False, squad=False, tokenizer=_NOT_COUNTED)
-
-
-def _strings(arguments: argparse.Namespace) -> list[Config]:
-    return benchmark.strings(
-        arguments.task, arguments.lengths, arguments.num_docs, arguments.seed, arguments.spelling
+def _lengths_option(benchmark: Benchmark) -> Any:
+    lengths = benchmark.lengths
+    ranges = ", or ranges such as 20:120:20" if lengths.any_length else ""
+    text = f"lengths in {lengths.unit}{ranges}"
+    default = tuple(map(str, lengths.all))
+    return (
+        lengths.option,
+        Annotated[tuple[str, ...], tyro.conf.arg(help=text, metavar="LENGTH [LENGTH ...]")],
+        field(default=default),
     )
 
 
-def _all_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--configs", nargs="+", metavar="CONFIG", help="of the release, these alone")
-    add_material(parser, tokenizer=_NEOX)
+def _plain_option(benchmark: Benchmark, name: str) -> Any:
+    parameter = benchmark.parameters[name]
+    texts = {p.arg_name: p.description for p in parse(benchmark.builder.__doc__ or "").params}
+    kind: Any = get_type_hints(benchmark.builder)[name]
+    annotation = Annotated[kind, tyro.conf.arg(help=(texts.get(name) or "").rstrip("."))]
+    if parameter.default is parameter.empty:
+        return (name, annotation)
+    return (name, annotation, field(default=parameter.default))
 
 
-def _all(arguments: argparse.Namespace) -> list[Config]:
-    release = benchmark.default_release()
-    for name in arguments.configs or ():
-        if name not in release:
-            near = ", ".join(difflib.get_close_matches(name, release)) or "phone_book_20 and others"
-            raise InputError(f"the release has no config {name!r}, but {near}")
-    return [release[name] for name in arguments.configs or release]
+def _all_command() -> type:
+    release = default_release()
+    used = {config.benchmark.name: config.benchmark for config in release.values()}
+    names = tyro.conf.arg(help="build these alone", metavar="CONFIG [CONFIG ...]", help_behavior_hint="")
+
+    def run(options: Any) -> None:
+        for name in options.configs:
+            if name not in release:
+                raise InputError(f"the release has no config {name!r}{did_you_mean(name, release)}")
+        _build([release[name] for name in options.configs or release], vars(options))
+
+    return command_class(
+        "Everything in the default release.",
+        [_OUT, ("configs", Annotated[tuple[str, ...], names], field(default=())), *source_options(used)],
+        run,
+    )
+
+
+def _build(configs: list[Config], given: Mapping[str, Any]) -> None:
+    from dataset_builders.release.build import build, results_table
+
+    print(results_table(build(configs, given["out"], given)))

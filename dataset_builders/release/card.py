@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from dataset_builders.benchmark import Config, default_release
 from dataset_builders.errors import InputError
-from dataset_builders.release.card_parts import licenses, parts, sizes_table, source_datasets, tokenizers
+from dataset_builders.registry import own_benchmarks
+from dataset_builders.release.card_parts import licenses, sections, sizes_table, source_datasets, tokenizers
 from dataset_builders.release.manifest import Entry, Manifest, parquet_path
 
 BEGIN = "<!-- repeat-after-me: from here to the end mark, the next release replaces everything -->"
@@ -31,17 +31,16 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
         infos: ``datasets.DatasetInfo`` of each of its configs, with features, splits and sizes.
         name: ``ORG/NAME`` on the Hub.
     """
-    configs, found = manifest.configs, parts(manifest)
-    families = [part.family for part in found]
+    configs, found = manifest.configs, sections(manifest)
+    of_the_paper = any(entry.benchmark.name in own_benchmarks() for entry in configs.values())
     foreign = [config for config, entry in configs.items() if not _is_released(config, entry)]
     data = DatasetCardData(
-        language=None if families == ["strings"] else ["en"],
+        language=sorted({s.card.language for s in found if s.card.language}) or None,
         license=_one_or_all(licenses(found)),
         size_categories=[_size_category(sum(entry.rows for entry in configs.values()))],
         source_datasets=source_datasets(found) or None,
-        task_categories=["text-generation"]
-        + (["question-answering"] if "squad_v2_retrieval" in families else []),
-        pretty_name=PRETTY_NAME,
+        task_categories=list(dict.fromkeys(c for s in found for c in s.card.task_categories)),
+        pretty_name=PRETTY_NAME if of_the_paper else "; ".join(s.card.heading for s in found),
         tags=list(_TAGS),
     )
     _add_configs(data, list(configs), infos)
@@ -53,11 +52,12 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
         end=END,
         version=manifest.version,
         repo_id=name,
+        of_the_paper=of_the_paper,
         default_config=next(iter(configs)),
-        tasks=_tasks(set(configs) - set(foreign)) or list(configs)[:1],
+        tasks=_tasks(manifest, set(configs) - set(foreign)) or list(configs)[:1],
         foreign=foreign,
-        families=families,
-        parts=found,
+        sections=found,
+        citations=list(dict.fromkeys(s.card.citation for s in found if s.card.citation)),
         tokenizers=tokenizers(configs.values()),
         sizes=sizes_table(configs),
     )
@@ -164,33 +164,17 @@ def _size_category(rows: int) -> str:
 
 def _is_released(name: str, entry: Entry) -> bool:
     """Whether the documents are the benchmark's own, as far as their arguments and sources say."""
-    own: Config | None = default_release().get(name)
+    own = {config.name: dict(config.arguments) for config in entry.benchmark.configs()}
     from_files = entry.source is not None and not entry.source.on_hub
-    return own is not None and dict(own.arguments) == dict(entry.arguments) and not from_files
+    return own.get(name) == dict(entry.arguments) and not from_files
 
 
-def lm_eval_groups() -> dict[str, list[str]]:
-    """Groups of lm-eval's tasks that configs of the released data set answer, with these."""
-    groups: dict[str, list[str]] = {}
-    for name, config in default_release().items():
-        groups.setdefault(_group(config), []).append(name)
-    return groups
-
-
-def _group(config: Config) -> str:
-    a = config.arguments
-    match config.task:
-        case "phone_book":
-            return "phone_book" if a["entries"] <= 120 else "phone_book_long"
-        case "c4_copy":
-            order = "" if a["order"] == "standard" else f"_{a['order']}"
-            return f"c4_copy{order}" if a["tokens"] <= 500 else f"c4_copy{order}_long"
-        case "strings":
-            return f"string_{a['task']}"
-        case task:
-            return task
-
-
-def _tasks(configs: set[str]) -> list[str]:
+def _tasks(manifest: Manifest, configs: set[str]) -> list[str]:
     """Groups of lm-eval's tasks that these configs answer whole."""
-    return [group for group, members in lm_eval_groups().items() if configs.issuperset(members)]
+    used = {entry.benchmark.name: entry.benchmark for entry in manifest.configs.values()}
+    return [
+        group
+        for benchmark in used.values()
+        for group, members in benchmark.groups.items()
+        if configs.issuperset(config.name for config in members)
+    ]

@@ -3,35 +3,32 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dataset_builders.release.manifest import Entry, Lengths, Manifest, Origin
+from dataset_builders.benchmark import Benchmark, Card, Column
+from dataset_builders.release.manifest import Entry, LengthSummary, Manifest
+from dataset_builders.sources.origin import Origin
 
-_HEADINGS = {
-    "phone_book": "phone_book: the number of a name in a book",
-    "c4_copy": "c4_copy: running text again, in order or shuffled",
-    "squad_v2_retrieval": "squad_v2_retrieval: a question on a paragraph, by its length",
-    "strings": "strings: random letters again, and what followed an n-gram",
-}
-
-_OWN = "apache-2.0"
-_OF_SOURCES = {"allenai/c4": "odc-by", "rajpurkar/squad_v2": "cc-by-sa-4.0"}
 _OTHER = "other"
 
 
 @dataclass(frozen=True)
-class Part:
-    """One benchmark of a release.
+class Section:
+    """The benchmarks of a release that share a section of the card.
 
     Attributes:
-        family: the task, as the manifest names it.
-        origins: what its documents were cut from, each once; empty where arguments alone make them.
+        benchmark: the first of them.
+        origins: what their documents were cut from, each once; empty where arguments alone make them.
     """
 
-    family: str
+    benchmark: Benchmark
     origins: tuple[Origin, ...]
 
     @property
-    def heading(self) -> str:
-        return _HEADINGS[self.family]
+    def card(self) -> Card:
+        return self.benchmark.card
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        return self.benchmark.columns
 
     @property
     def sources(self) -> str:
@@ -39,44 +36,56 @@ class Part:
         return " and ".join(_described(origin) for origin in self.origins)
 
     @property
-    def from_hub(self) -> bool:
-        """Whether a source with a licence known here is among them."""
-        return any(origin.on_hub and origin.name in _OF_SOURCES for origin in self.origins)
+    def from_default(self) -> bool:
+        """Whether documents are of the benchmark's own source, or of none: their licence is known."""
+        return not self.origins or any(self._is_default(origin) for origin in self.origins)
 
     @property
     def from_others(self) -> bool:
-        """Whether a source is among them whose licence is not known here."""
+        """Whether documents are cut from a source whose licence is not known here."""
         return _OTHER in self.licenses
 
     @property
     def licenses(self) -> list[str]:
         """Identifiers of the Hub's list of licences."""
         if not self.origins:
-            return [_OWN]
-        return [_OF_SOURCES.get(o.name, _OTHER) if o.on_hub else _OTHER for o in self.origins]
+            return [self.benchmark.license]
+        return [self.benchmark.license if self._is_default(o) else _OTHER for o in self.origins]
+
+    def _is_default(self, origin: Origin) -> bool:
+        source = self.benchmark.source
+        return (
+            source is not None
+            and origin.on_hub
+            and origin.name == self.benchmark.parameters[source.parameter].default
+        )
 
 
-def parts(manifest: Manifest) -> list[Part]:
-    """The benchmarks that a release holds, in the order of the project's docs."""
-    found = []
-    for task in _HEADINGS:
-        entries = [entry for entry in manifest.configs.values() if entry.task == task]
-        if entries:
-            found.append(Part(task, tuple(dict.fromkeys(e.source for e in entries if e.source is not None))))
-    return found
+def sections(manifest: Manifest) -> list[Section]:
+    """The sections of a release's card, in the order of its configs."""
+    by_card: dict[Card, list[Entry]] = {}
+    for entry in manifest.configs.values():
+        by_card.setdefault(entry.benchmark.card, []).append(entry)
+    return [
+        Section(
+            entries[0].benchmark,
+            tuple(dict.fromkeys(entry.source for entry in entries if entry.source is not None)),
+        )
+        for entries in by_card.values()
+    ]
 
 
-def licenses(found: Iterable[Part]) -> list[str]:
+def licenses(found: Iterable[Section]) -> list[str]:
     """Every licence of a release, once."""
-    return list(dict.fromkeys(name for part in found for name in part.licenses))
+    return list(dict.fromkeys(name for section in found for name in section.licenses))
 
 
-def source_datasets(found: Iterable[Part]) -> list[str]:
+def source_datasets(found: Iterable[Section]) -> list[str]:
     """The card's ``source_datasets``; files have no name that others could look up."""
     named = [
         name
-        for part in found
-        for name in ([o.name for o in part.origins if o.on_hub] if part.origins else ["original"])
+        for section in found
+        for name in ([o.name for o in section.origins if o.on_hub] if section.origins else ["original"])
     ]
     return list(dict.fromkeys(named))
 
@@ -109,5 +118,5 @@ def sizes_table(configs: Mapping[str, Entry]) -> str:
     return "\n".join(lines)
 
 
-def _cell(lengths: Lengths | None) -> str:
+def _cell(lengths: LengthSummary | None) -> str:
     return "not counted" if lengths is None else f"{lengths.min}, {lengths.median}, {lengths.max}"

@@ -7,14 +7,19 @@ from pathlib import Path
 from datasets import DatasetInfo, SplitDict, SplitInfo
 from pyarrow.parquet import ParquetFile
 
+from dataset_builders.benchmark import Row
 from dataset_builders.checksum import content_sha256
 from dataset_builders.errors import InputError
+from dataset_builders.files import write_text
 from dataset_builders.release import card, eval_yaml
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
-from dataset_builders.release.parquet_file import Row, read_rows
-from dataset_builders.release.schema import FEATURES
+from dataset_builders.release.parquet_file import read_rows
+from dataset_builders.release.schema import features
 
 CARD = "README.md"
+
+UNPUSHED = "FOLDER"
+"""What a card calls a data set that has no name on the Hub yet."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,28 @@ def read_release(folder: Path) -> Release:
     return Release(manifest, content, infos)
 
 
+def write_card(folder: Path, manifest: Manifest) -> None:
+    """Write a built folder's card, README.md, and eval.yaml; ``datasets`` then knows the folder's configs.
+
+    What people wrote into a card that is there is kept, as ``card.merged`` has it.
+
+    Raises:
+        InputError: a file cannot be written, or the existing card cannot be merged with.
+    """
+    infos = {name: _info(parquet_path(folder, name), entry) for name, entry in manifest.configs.items()}
+    path = folder / CARD
+    existing = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+    made = card.card(manifest, infos, UNPUSHED)
+    write_text(path, card.merged(made, existing, manifest.configs))
+    write_text(folder / eval_yaml.FILE, eval_yaml.eval_yaml(manifest))
+
+
 def _check(path: Path, entry: Entry) -> None:
     rows = 0
 
     def counted() -> Iterator[Row]:
         nonlocal rows
-        for row in read_rows(path, entry.task):
+        for row in read_rows(path, entry.benchmark):
             rows += 1
             yield row
 
@@ -90,7 +111,7 @@ def _info(path: Path, entry: Entry) -> DatasetInfo:
     with ParquetFile(path) as file:
         size = file.read().nbytes
     return DatasetInfo(
-        features=FEATURES[entry.task],
+        features=features(entry.benchmark),
         splits=SplitDict({"test": SplitInfo("test", num_bytes=size, num_examples=entry.rows)}),
         download_size=path.stat().st_size,
         dataset_size=size,

@@ -12,14 +12,14 @@ configs    object: name of a config, which is the name of its folder -> an objec
 and for each config
 
 ================== ===========================================================================
-task               ``phone_book``, ``c4_copy``, ``squad_v2_retrieval`` or ``strings``
-documents_version  version of the task's documents; the same arguments and version give the
+benchmark          name of the benchmark, e.g. ``phone_book``
+documents_version  version of the benchmark's documents; the same arguments and version give the
                    same documents
-arguments          object: keyword arguments of the task's builder, seed and num_docs among them
+arguments          object: keyword arguments of the benchmark's builder, but for source and tokenizer
 source             null, or what the documents were cut from, as an origin (below); its checksum
                    is over the texts that were read, whatever file format they were in
-tokenizer          null, or what ``prompt_tokens`` was counted with, as an origin; documents of
-                   c4_copy and squad_v2_retrieval depend on it; its checksum is its tokenizer.json's
+tokenizer          null, or what ``prompt_tokens`` was counted with, as an origin; where the builder
+                   takes a tokenizer, the documents depend on it; its checksum is its tokenizer.json's
 columns            array: names of the columns, in their order
 rows               number of rows
 content_sha256     checksum of the rows, see ``dataset_builders.checksum``; compression and other
@@ -35,37 +35,29 @@ that was stopped.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dataset_builders.benchmark import Config
+from dataset_builders.benchmark import TOKENIZER, Benchmark, Config
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
-from dataset_builders.files import atomic_file
+from dataset_builders.files import write_json
+from dataset_builders.registry import find
+from dataset_builders.sources.origin import Origin
 
 FORMAT = 1
 BUILDER = "repeat-after-me"
 FILE = "manifest.json"
 
-CUT_FROM_TEXTS = ("c4_copy", "squad_v2_retrieval")
-"""Tasks whose documents depend on a source and a tokenizer; those of others, on their arguments alone."""
+_CONFIG_NAME = re.compile(r"\w+", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Origin:
-    """A source of texts, or a tokenizer; see the module's docstring."""
-
-    name: str
-    on_hub: bool
-    revision: str | None
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Lengths:
+class LengthSummary:
     """Least, lower median and greatest of some lengths."""
 
     min: int
@@ -77,7 +69,7 @@ class Lengths:
 class Entry:
     """What the manifest says of one config; see the module's docstring."""
 
-    task: str
+    benchmark: Benchmark
     documents_version: str
     arguments: Mapping[str, Any]
     source: Origin | None
@@ -85,12 +77,27 @@ class Entry:
     columns: tuple[str, ...]
     rows: int
     content_sha256: str
-    prompt_characters: Lengths
-    prompt_tokens: Lengths | None
+    prompt_characters: LengthSummary
+    prompt_tokens: LengthSummary | None
 
     @property
     def config(self) -> Config:
-        return Config(self.task, self.arguments)
+        return Config(self.benchmark, self.arguments)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that stands in the file."""
+        return {
+            "benchmark": self.benchmark.name,
+            "documents_version": self.documents_version,
+            "arguments": dict(self.arguments),
+            "source": None if self.source is None else asdict(self.source),
+            "tokenizer": None if self.tokenizer is None else asdict(self.tokenizer),
+            "columns": list(self.columns),
+            "rows": self.rows,
+            "content_sha256": self.content_sha256,
+            "prompt_characters": asdict(self.prompt_characters),
+            "prompt_tokens": None if self.prompt_tokens is None else asdict(self.prompt_tokens),
+        }
 
 
 @dataclass(frozen=True)
@@ -115,10 +122,9 @@ class Manifest:
         Raises:
             InputError: it cannot be written.
         """
-        configs = {name: asdict(entry) for name, entry in self.configs.items()}
+        configs = {name: entry.as_json() for name, entry in self.configs.items()}
         content = {"format": FORMAT, "builder": BUILDER, "version": self.version, "configs": configs}
-        with atomic_file(folder / FILE) as file:
-            file.write((json.dumps(content, indent=2) + "\n").encode())
+        write_json(folder / FILE, content)
 
 
 def parquet_path(folder: Path, config: str) -> Path:
@@ -156,7 +162,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _entry(name: str, kept: dict[str, Any]) -> Entry:
     entry = Entry(
-        task=_typed(kept, "task", str),
+        benchmark=find(_typed(kept, "benchmark", str)),
         documents_version=_typed(kept, "documents_version", str),
         arguments=_typed(kept, "arguments", dict),
         source=_origin(kept["source"]),
@@ -167,10 +173,16 @@ def _entry(name: str, kept: dict[str, Any]) -> Entry:
         prompt_characters=_lengths(kept["prompt_characters"]),
         prompt_tokens=None if kept["prompt_tokens"] is None else _lengths(kept["prompt_tokens"]),
     )
-    if entry.config.name != name:  # a name that is a path elsewhere is refused here, too
+    if entry.config.name != name:
         raise InputError(f"the config {name!r} has the arguments of {entry.config.name!r}")
-    if (entry.source is None) == (entry.task in CUT_FROM_TEXTS):
-        raise InputError(f"the config {name!r} must have a source if it is of {' or '.join(CUT_FROM_TEXTS)}")
+    if not _CONFIG_NAME.fullmatch(name):  # it is a folder's name
+        raise InputError(f"{name!r} cannot be the name of a config")
+    benchmark = entry.benchmark
+    if (entry.source is None) != (benchmark.source is None):
+        kind = "no source" if benchmark.source is None else "a source"
+        raise InputError(f"the config {name!r} must have {kind}, as all of {benchmark.name} have")
+    if entry.tokenizer is None and TOKENIZER in benchmark.source_parameters:
+        raise InputError(f"the config {name!r} must have a tokenizer, as all of {benchmark.name} have")
     if (entry.tokenizer is None) != (entry.prompt_tokens is None):
         raise InputError(f"the config {name!r} has one of tokenizer and prompt_tokens, and not the other")
     return entry
@@ -185,8 +197,8 @@ def _origin(kept: dict[str, Any] | None) -> Origin | None:
     )
 
 
-def _lengths(kept: dict[str, Any]) -> Lengths:
-    return Lengths(*(_typed(kept, key, int) for key in ("min", "median", "max")))
+def _lengths(kept: dict[str, Any]) -> LengthSummary:
+    return LengthSummary(*(_typed(kept, key, int) for key in ("min", "median", "max")))
 
 
 def _typed(kept: dict[str, Any], key: str, kind: type) -> Any:

@@ -3,30 +3,28 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pyarrow.parquet import ParquetFile, ParquetWriter
 
+from dataset_builders.benchmark import Benchmark, Row
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
 from dataset_builders.files import atomic_file
 from dataset_builders.release.schema import arrow_schema
-
-Row = dict[str, Any]
 
 _GROUP_CHARACTERS = 8_000_000  # of prompts in a row group: what is held in memory while writing
 _READ_ROWS = 50
 
 
 @contextmanager
-def parquet_writer(path: Path, task: str) -> Iterator[Callable[[Row], None]]:
-    """A function that adds a row of a task; the file appears, whole, when the context ends.
+def parquet_writer(path: Path, benchmark: Benchmark) -> Iterator[Callable[[Row], None]]:
+    """A function that adds a row of a benchmark; the file appears, whole, when the context ends.
 
     Raises:
         InputError: it cannot be written.
     """
-    schema = arrow_schema(task)
+    schema = arrow_schema(benchmark)
     group: list[Row] = []
     characters = 0
 
@@ -50,13 +48,13 @@ def parquet_writer(path: Path, task: str) -> Iterator[Callable[[Row], None]]:
             flush()
 
 
-def read_rows(path: Path, task: str) -> Iterator[Row]:
+def read_rows(path: Path, benchmark: Benchmark) -> Iterator[Row]:
     """The rows of a file, in their order.
 
     Raises:
-        InputError: there is no such file, it is damaged, or it has other columns than the task.
+        InputError: there is no such file, it is damaged, or it has other columns than the benchmark.
     """
-    wanted = arrow_schema(task)
+    wanted = arrow_schema(benchmark)
     try:
         with ParquetFile(path) as file:
             if not file.schema_arrow.equals(wanted):

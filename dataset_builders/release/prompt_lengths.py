@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from statistics import median_low
 
-from dataset_builders.release.manifest import Lengths
+from dataset_builders.release.manifest import LengthSummary
 from dataset_builders.sources.tokenizer import TextTokenizer
 
 _BATCH_CHARACTERS = 1_000_000  # tokenized together: enough for all cores, little for memory
 
 
 class PromptLengths:
-    """Lengths of prompts that are added one by one; tokens are counted where there is a tokenizer."""
+    """LengthSummary of prompts that are added one by one; tokens are counted where there is a tokenizer."""
 
     def __init__(self, tokenizer: TextTokenizer | None) -> None:
         self._tokenizer = tokenizer
@@ -31,11 +31,11 @@ class PromptLengths:
                 self._count(self._tokenizer)
 
     @property
-    def characters(self) -> Lengths:
+    def characters(self) -> LengthSummary:
         return _lengths(self._characters)
 
     @property
-    def tokens(self) -> Lengths | None:
+    def tokens(self) -> LengthSummary | None:
         if self._tokenizer is None:
             return None
         self._count(self._tokenizer)
@@ -47,5 +47,5 @@ class PromptLengths:
         self._batch_characters = 0
 
 
-def _lengths(values: Sequence[int]) -> Lengths:
-    return Lengths(min(values), median_low(values), max(values))
+def _lengths(values: Sequence[int]) -> LengthSummary:
+    return LengthSummary(min(values), median_low(values), max(values))

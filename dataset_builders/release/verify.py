@@ -1,28 +1,21 @@
 """Verify a built data set: its files against its manifest, and against the same documents made again."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from dataset_builders.benchmark import TOKENIZER, Row
 from dataset_builders.checksum import content_sha256
-from dataset_builders.documents import Documents, Material, documents
+from dataset_builders.documents import Documents, documents
 from dataset_builders.errors import InputError
-from dataset_builders.release.manifest import (
-    CUT_FROM_TEXTS,
-    FILE,
-    Entry,
-    Manifest,
-    Origin,
-    parquet_path,
-    read_manifest,
-)
-from dataset_builders.release.parquet_file import Row, read_rows
+from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
+from dataset_builders.release.parquet_file import read_rows
 from dataset_builders.release.prompt_lengths import PromptLengths
-from dataset_builders.release.schema import FEATURES
+from dataset_builders.sources.origin import Origin, option
 from dataset_builders.sources.tokenizer import load_tokenizer
 
 SAME = "same"
@@ -70,12 +63,13 @@ def local_folder(dataset: str, revision: str | None) -> Iterator[Path]:
             yield Path(temporary)
 
 
-def verify(folder: Path, material: Material) -> Iterator[Outcome]:
+def verify(folder: Path, sources: Mapping[str, str | None]) -> Iterator[Outcome]:
     """An outcome for each config that the manifest lists, and for each file that it does not.
 
     Args:
         folder: the data set.
-        material: local sources and tokenizers that it was built from; those on the Hub are known.
+        sources: local sources and the tokenizer that it was built from, by parameter; those on the Hub
+            are known.
 
     Raises:
         InputError: the manifest cannot be read or lists nothing; a local source was not given, or is
@@ -84,7 +78,7 @@ def verify(folder: Path, material: Material) -> Iterator[Outcome]:
     manifest = read_manifest(folder)
     if not manifest.configs:
         raise InputError(f"{folder / FILE} lists no config: nothing was built there to the end")
-    made_again = {name: _documents(entry, material) for name, entry in manifest.configs.items()}
+    made_again = {name: _documents(entry, sources) for name, entry in manifest.configs.items()}
     return _outcomes(folder, manifest, made_again)
 
 
@@ -97,53 +91,53 @@ def _outcomes(folder: Path, manifest: Manifest, made_again: dict[str, Documents]
         yield Outcome(str(path.relative_to(folder)), 0, "", f"{FILE} does not list it")
 
 
-def _documents(entry: Entry, material: Material) -> Documents:
-    squad = entry.task == "squad_v2_retrieval"
-    flag, given = ("squad-source", material.squad_source) if squad else ("source", material.source)
-    source = _given(entry, entry.source, flag, given)
-    tokenizer = (
-        _given(entry, entry.tokenizer, "tokenizer", material.tokenizer)
-        if entry.task in CUT_FROM_TEXTS
-        else material.tokenizer
-    )
-    found = documents(
-        entry.config,
-        Material(source=source, squad_source=source, tokenizer=tokenizer if entry.tokenizer else None),
-    )
-    _check(entry, "tokenizer", found.tokenizer, entry.tokenizer)
-    _check(entry, flag, found.source, entry.source)
+def _documents(entry: Entry, sources: Mapping[str, str | None]) -> Documents:
+    benchmark = entry.benchmark
+    used = dict(sources)
+    if benchmark.source is not None:
+        name = benchmark.source.parameter
+        used[name] = _given(entry, entry.source, name, sources.get(name))
+    if TOKENIZER in benchmark.source_parameters:
+        used[TOKENIZER] = _given(entry, entry.tokenizer, TOKENIZER, sources.get(TOKENIZER))
+    if entry.tokenizer is None:
+        used[TOKENIZER] = None
+    found = documents(entry.config, used)
+    _check(entry, TOKENIZER, found.tokenizer, entry.tokenizer)
+    if benchmark.source is not None:
+        _check(entry, benchmark.source.parameter, found.source, entry.source)
     return found
 
 
-def _given(entry: Entry, origin: Origin | None, flag: str, given: str | None) -> str | None:
+def _given(entry: Entry, origin: Origin | None, parameter: str, given: str | None) -> str | None:
     if origin is None or given is not None:
         return given
     if not origin.on_hub:
         raise InputError(
             f"the config {entry.config.name!r} was built from the local {origin.name!r}; give it, as in "
-            f"--{flag} {origin.name}"
+            f"{option(parameter)} {origin.name}"
         )
     return origin.name
 
 
-def _check(entry: Entry, flag: str, found: Origin | None, kept: Origin | None) -> None:
+def _check(entry: Entry, parameter: str, found: Origin | None, kept: Origin | None) -> None:
     if found is not None and kept is not None and found.sha256 != kept.sha256:
         raise InputError(
             f"the config {entry.config.name!r} was built from {kept.name!r} with the checksum "
-            f"{kept.sha256[:12]}, and that of {found.name!r} is {found.sha256[:12]}; give the same --{flag}"
+            f"{kept.sha256[:12]}, and that of {found.name!r} is {found.sha256[:12]}; give the same "
+            f"{option(parameter)}"
         )
 
 
 def _state(path: Path, entry: Entry, made: Documents) -> str:
-    if entry.columns != tuple(FEATURES[entry.task]):
-        return f"other columns than {', '.join(FEATURES[entry.task])}"
+    if entry.columns != tuple(entry.benchmark.columns):
+        return f"other columns than {', '.join(entry.benchmark.columns)}"
     if entry.documents_version != made.version:
         return (
             f"documents of version {entry.documents_version}, and the installed builder makes {made.version}"
         )
     lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if made.tokenizer_name else None)
     try:
-        if content_sha256(_measured(read_rows(path, entry.task), lengths)) != entry.content_sha256:
+        if content_sha256(_measured(read_rows(path, entry.benchmark), lengths)) != entry.content_sha256:
             return "the file's rows are not those that the manifest has the checksum of"
     except InputError as error:
         return str(error)

@@ -16,6 +16,8 @@ from dataset_builders.string_tasks.copy import Copy
 from dataset_builders.string_tasks.duplicate_ngram import DuplicateNgram
 from dataset_builders.string_tasks.ngram_lookup import PrefixNgram, SuffixNgram
 from dataset_builders.string_tasks.registry import (
+    is_string_task,
+    own_string_tasks,
     register_string_task,
     string_task,
     string_task_class,
@@ -36,6 +38,8 @@ __all__ = [
     "Reverse",
     "StringTask",
     "SuffixNgram",
+    "is_string_task",
+    "own_string_tasks",
     "register_string_task",
     "string_task",
     "string_task_class",

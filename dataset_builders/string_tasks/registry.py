@@ -45,6 +45,12 @@ def register_string_task(task: Task) -> Task:
     return task
 
 
+def own_string_tasks() -> list[type[StringTask]]:
+    """The classes of this package's own tasks."""
+    package = __name__.rpartition(".")[0]
+    return [task for task in _TASKS.values() if task.__module__.startswith(f"{package}.")]
+
+
 def string_task_names() -> list[str]:
     """Names of all tasks, the project's own first.
 
@@ -96,6 +102,11 @@ def string_task(
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise InputError(f"{name} has no setting {key!r}{did_you_mean(key, known)}; {has}")
     return task(min_length, max_length, vocabulary, **given)
+
+
+def is_string_task(value: object) -> bool:
+    """Whether a value is the class of a registered task."""
+    return isinstance(value, type) and value in _TASKS.values()
 
 
 def task_settings(task: type[StringTask]) -> dict[str, Any]:

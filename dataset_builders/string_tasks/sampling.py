@@ -21,6 +21,10 @@ _LEAST_RATE = 1 / 1000
 """Tasks are refused of which fewer drawn strings than this make an example."""
 
 
+_UNFILLED = 1e-12
+"""Chance at most that a row is not filled, which then ends with padding."""
+
+
 class NumpyRandomIntegers:
     """Random integers for ``count`` examples, from one raw output of a bit generator each.
 
@@ -68,14 +72,25 @@ def sample(task: StringTask, count: int, bits: BitGenerator) -> Sequences:
 
 
 @lru_cache(maxsize=128)
-def shortest_example(task: StringTask) -> int:
-    """Tokens of the shortest of some thousand examples of the least length.
+def examples_to_fill(task: StringTask, tokens: int) -> int:
+    """How many examples one after the other have at least so many tokens, but for one time in 10^12.
+
+    The number of tokens of an example is seen on some thousand of them, the same on every machine.
 
     Raises:
         InputError: valid examples are too rare to be found.
     """
-    shortest = replace(task, max_length=task.min_length)
-    return int(sample(shortest, max(64, 2**16 // task.min_length), Philox(key=0)).counts.min())
+    counts = sample(task, max(256, 2**18 // task.max_length), Philox(key=0)).counts
+    chances = np.bincount(np.minimum(counts, tokens)) / len(counts)
+    chances = np.pad(chances, (0, tokens + 1 - len(chances)))
+    # the chances of each number of tokens of all examples together, those that are enough in the last place
+    together, examples = np.zeros(tokens + 1), 0
+    together[0] = 1.0
+    while together[:-1].sum() > _UNFILLED:
+        sums = np.convolve(together[:-1], chances)
+        together = np.append(sums[:tokens], together[-1] + sums[tokens:].sum())
+        examples += 1
+    return examples
 
 
 def longest_example(task: StringTask) -> int:

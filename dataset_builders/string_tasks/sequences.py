@@ -9,11 +9,10 @@ An example of the copy task, in a batch whose longest has three letters::
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dataset_builders.string_tasks.task import Array, Examples, Part, StringTask, indices
+from dataset_builders.string_tasks.task import Array, Examples, StringTask, indices
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,6 @@ class Sequences:
     key: Array | None
     valid: Array | None
 
-    def map(self, function: Callable[[Array], Array]) -> Sequences:
-        """The same with a function applied to each array."""
-        key, valid = (None if one is None else function(one) for one in (self.key, self.valid))
-        return Sequences(function(self.tokens), function(self.scored), function(self.counts), key, valid)
-
 
 def sequences(task: StringTask, examples: Examples, xp: Any) -> Sequences:
     """Write examples as tokens.
@@ -48,27 +42,56 @@ def sequences(task: StringTask, examples: Examples, xp: Any) -> Sequences:
         examples: from ``task.draw``.
         xp: the array namespace of the examples.
     """
-    symbols, parts = task.symbols, examples.parts
-    first = next(part for part in parts if isinstance(part, Part)).letters
-    width = 2 + sum(part.letters.shape[1] if isinstance(part, Part) else 1 for part in parts)
-    place = indices(xp, width, first)[None, :]
-    end = xp.zeros_like(first[:, :1]) + 1
+    counts = token_counts(examples)
+    example = indices(xp, counts.shape[0], counts)[:, None]
+    place = indices(xp, most_tokens(examples), counts)[None, :]
+    tokens, scored = tokens_at(task, examples, xp, example, place)
+    key = None if examples.key is None else examples.key.letters
+    return Sequences(tokens, scored, counts, key, examples.valid)
+
+
+def most_tokens(examples: Examples) -> int:
+    """The most tokens that an example of the task may have."""
+    return 2 + sum(1 if part == "|" else part.letters.shape[1] for part in examples.parts)
+
+
+def token_counts(examples: Examples) -> Array:
+    """(B,) int64: tokens of each example."""
+    return 2 + sum(1 if part == "|" else part.lengths for part in examples.parts)
+
+
+def tokens_at(
+    task: StringTask, examples: Examples, xp: Any, example: Array, place: Array
+) -> tuple[Array, Array]:
+    """The tokens at some places of some examples, padding beyond an example's end.
+
+    Args:
+        task: what they are examples of.
+        examples: B examples.
+        xp: their array namespace.
+        example: int64, numbers of examples.
+        place: int64, places in these examples, from 0; broadcasts against ``example``.
+
+    Returns:
+        tokens, int64, and whether each is to be predicted, bool, of the broadcast shape.
+    """
+    symbols = task.symbols
+    end = xp.zeros_like(example) + 1
     tokens = xp.where(place == 0, symbols.start_id, symbols.pad_id) + 0 * end
     scored = (place < 0) & (end > 0)
-    for part in parts:
-        if not isinstance(part, Part):
+    for part in examples.parts:
+        if part == "|":
             tokens = xp.where(place == end, symbols.bar_id, tokens)
             end = end + 1
             continue
-        inside = (place >= end) & (place < end + part.lengths[:, None])
+        length = part.lengths[example]
+        inside = (place >= end) & (place < end + length)
         source = (place - end) % part.letters.shape[1]
-        tokens = xp.where(inside, xp.take_along_axis(part.letters, source, axis=1), tokens)
+        tokens = xp.where(inside, part.letters[example, source], tokens)
         if part.scored is True:
             scored = scored | inside
         elif part.scored is not False:
-            marks = xp.take_along_axis(part.scored[None, :] & (end > 0), source, axis=1)
-            scored = scored | (inside & marks)
-        end = end + part.lengths[:, None]
+            scored = scored | (inside & part.scored[source])
+        end = end + length
     tokens = xp.where(place == end, symbols.end_id, tokens)
-    key = None if examples.key is None else examples.key.letters
-    return Sequences(tokens, scored | (place == end), end[:, 0] + 1, key, examples.valid)
+    return tokens, scored | (place == end)

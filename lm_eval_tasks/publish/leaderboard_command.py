@@ -1,27 +1,29 @@
 """``python -m lm_eval_tasks leaderboard``: the results of several models as one page."""
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from dataset_builders import InputError
 
 _HEAD = 4096  # bytes of a page in which its generator tag stands
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments; importing this and calling it is cheap."""
-    parser.add_argument(
-        "results", nargs="+", type=Path, help="results_*.json of all models, or folders that hold them"
-    )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for index.html")
-    parser.add_argument(
-        "--title", default="Copying and look-up by length", help="the page's title (default: %(default)s)"
-    )
+def leaderboard(
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path,
+    title: str = "Copying and look-up by length",
+) -> None:
+    """One page of several models' results: table and curves.
 
+    The page replaces an older one that this command wrote.
 
-def run(arguments: argparse.Namespace) -> None:
-    """Write the page, in place of an older one that this command wrote.
+    Args:
+        results: results_*.json of all models, or folders that hold them.
+        out: Folder for index.html.
+        title: The page's title.
 
     Raises:
         InputError: the results hold nothing to show, or the file is another's or cannot be written.
@@ -31,10 +33,10 @@ def run(arguments: argparse.Namespace) -> None:
     from lm_eval_tasks.publish.submission import of_the_benchmark
     from lm_eval_tasks.results.reader import read_scores
 
-    file = arguments.out / "index.html"
+    file = out / "index.html"
     _check_file(file)
-    scores, others = of_the_benchmark(read_scores(arguments.results))
-    written = render(page(scores, others), arguments.title)
+    scores, others = of_the_benchmark(read_scores(results))
+    written = render(page(scores, others), title)
     with atomic_file(file) as stream:
         stream.write(written)
     if others:

@@ -15,9 +15,8 @@ from typing import Any
 from huggingface_hub import EvalResultEntry
 
 from dataset_builders import InputError
-from dataset_builders.benchmark import default_release
-from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.released import Release
+from dataset_builders.registry import default_release
+from dataset_builders.release.checksums import known_checksums
 from lm_eval_tasks.results.reader import MAIN_METRICS, Run, Score
 
 TASK_VERSIONS = (1.0,)
@@ -38,8 +37,7 @@ _TOLD = (
 
 def kept_checksums() -> dict[str, str | None]:
     """Checksum of each released config's documents; None where this version does not know it."""
-    files = sorted(TASKS_FOLDER.glob("*/release.json"))
-    return {name: sha for file in files for name, sha in Release.beside(str(file)).sha256.items()}
+    return {name: known_checksums().get(name) for name in default_release()}
 
 
 def of_the_benchmark(

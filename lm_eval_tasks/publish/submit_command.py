@@ -1,10 +1,11 @@
 """``python -m lm_eval_tasks submit``: from lm-eval's results to an entry of a leaderboard."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from dataset_builders import InputError
 
@@ -12,82 +13,66 @@ if TYPE_CHECKING:
     from lm_eval_tasks.results.reader import Score
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments; importing this and calling it is cheap."""
-    parser.add_argument(
-        "results", nargs="+", type=Path, help="results_*.json of one model, or a folder that holds them"
-    )
-    parser.add_argument(
-        "--model", required=True, metavar="ORG/NAME", help="the model on the Hub that the results are of"
-    )
-    parser.add_argument(
-        "--dataset", required=True, metavar="ORG/NAME", help="the benchmark's data set on the Hub"
-    )
-    parser.add_argument(
-        "--dataset-revision", metavar="REV", help="its branch, tag or commit (default: its main branch)"
-    )
-    parser.add_argument(
-        "--tasks", metavar="A,B", help="submit these alone (default: all that a leaderboard has)"
-    )
-    parser.add_argument("--source-url", metavar="URL", help="where readers find more, such as the run's log")
-    parser.add_argument(
-        "--create-pr",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="open a pull request (default), or commit to the model's main branch",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print the entries, and ask no Hub")
-    parser.add_argument(
-        "--allow-limited", action="store_true", help="let results of --limit pass; their entries say it"
-    )
-    parser.add_argument(
-        "--every-eval-ever", type=Path, metavar="FILE", help="also write a record of Every Eval Ever's schema"
-    )
-    parser.add_argument(
-        "--organization", metavar="NAME", help="who ran the evaluation, for Every Eval Ever's record"
-    )
+def submit(
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    model: str,
+    dataset: str,
+    dataset_revision: str | None = None,
+    tasks: str | None = None,
+    source_url: str | None = None,
+    create_pr: bool = True,
+    dry_run: bool = False,
+    allow_limited: bool = False,
+    every_eval_ever: Path | None = None,
+    organization: str | None = None,
+) -> None:
+    """Put results into a model's repository on the Hub, for leaderboards.
 
-
-def run(arguments: argparse.Namespace) -> None:
-    """Check the results, then submit or print their entries.
+    Args:
+        results: results_*.json of one model, or folders that hold them.
+        model: ORG/NAME of the model on the Hub that the results are of.
+        dataset: ORG/NAME of the benchmark's data set on the Hub.
+        dataset_revision: Its branch, tag or commit (default: its main branch).
+        tasks: Submit these alone, as in A,B (default: all that a leaderboard has).
+        source_url: Where readers find more, such as the run's log.
+        create_pr: Open a pull request, or commit to the model's main branch.
+        dry_run: Print the entries, and ask no Hub.
+        allow_limited: Let results of --limit pass; their entries say it.
+        every_eval_ever: File to which a record of Every Eval Ever's schema is written too.
+        organization: Who ran the evaluation, for Every Eval Ever's record.
 
     Raises:
         InputError: the results are not the benchmark's, or the Hub refuses.
     """
     from dataset_builders.release.hub import check_repo_id
-    from lm_eval_tasks.publish import submission, submit
+    from lm_eval_tasks.publish import submission
+    from lm_eval_tasks.publish import submit as publishing
     from lm_eval_tasks.results.reader import read_scores
 
-    for name in (arguments.model, arguments.dataset):
+    for name in (model, dataset):
         check_repo_id(name)
-    _check_file(arguments.every_eval_ever)
-    tasks = None if arguments.tasks is None else [name.strip() for name in arguments.tasks.split(",")]
-    scores, others = submission.of_the_benchmark(read_scores(arguments.results), tasks)
-    submission.check(scores, arguments.model, allow_limited=arguments.allow_limited)
+    _check_file(every_eval_ever)
+    chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
+    scores, others = submission.of_the_benchmark(read_scores(results), chosen)
+    submission.check(scores, model, allow_limited=allow_limited)
 
     if others:
         _remark(f"left out, since no leaderboard has them: {', '.join(others)}")
     given = scores[0].run.model
     if not submission.is_on_hub(given):
-        _remark(
-            f"the results are of a local model ({Path(given).name}), taken for {arguments.model} on your word"
-        )
-    revision = arguments.dataset_revision
-    if arguments.dry_run:
-        _remark_unchecked([score.task for score in scores], arguments.dataset)
-        entries = submission.entries(
-            scores, arguments.dataset, revision=revision, source=arguments.source_url
-        )
-        print(submit.to_yaml(entries), end="")
+        _remark(f"the results are of a local model ({Path(given).name}), taken for {model} on your word")
+    revision = dataset_revision
+    if dry_run:
+        _remark_unchecked([score.task for score in scores], dataset)
+        entries = submission.entries(scores, dataset, revision=revision, source=source_url)
+        print(publishing.to_yaml(entries), end="")
     else:
-        api = submit.client()
-        revision = submit.check_dataset(api, arguments.dataset, revision, scores)
-        entries = submission.entries(
-            scores, arguments.dataset, revision=revision, source=arguments.source_url
-        )
-        print(submit.submit(api, arguments.model, entries, create_pr=arguments.create_pr))
-    if arguments.every_eval_ever is not None:
-        _write_record(arguments, scores, revision)
+        api = publishing.client()
+        revision = publishing.check_dataset(api, dataset, revision, scores)
+        entries = submission.entries(scores, dataset, revision=revision, source=source_url)
+        print(publishing.submit(api, model, entries, create_pr=create_pr))
+    if every_eval_ever is not None:
+        _write_record(every_eval_ever, scores, model, dataset, revision, organization)
 
 
 def _remark(text: str) -> None:
@@ -111,7 +96,14 @@ def _check_file(file: Path | None) -> None:
         raise InputError(f"{file} exists and is not overwritten; give --every-eval-ever another name")
 
 
-def _write_record(arguments: argparse.Namespace, scores: Sequence["Score"], revision: str | None) -> None:
+def _write_record(
+    file: Path,
+    scores: Sequence["Score"],
+    model: str,
+    dataset: str,
+    revision: str | None,
+    organization: str | None,
+) -> None:
     import json
     import time
 
@@ -120,13 +112,12 @@ def _write_record(arguments: argparse.Namespace, scores: Sequence["Score"], revi
 
     content = record(
         scores,
-        arguments.model,
-        arguments.dataset,
+        model,
+        dataset,
         retrieved=time.time(),
         revision=revision,
-        organization=arguments.organization,
+        organization=organization,
     )
-    file = arguments.every_eval_ever
     _check_file(file)
     with atomic_file(file) as stream:
         stream.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from dataset_builders.string_tasks import Examples, StringTask
 from dataset_builders.string_tasks.sampling import NumpyRandomIntegers, failures, too_rare
-from dataset_builders.string_tasks.sequences import Sequences, sequences
 from synthetic_training.data.strings.philox import Counter, Word, uniform
 
 TRAIN, EVALUATE = range(2)
@@ -87,10 +86,10 @@ class DeviceSampler:
         size = 1 + self._tries * _blocks_needed(task)
         self._blocks = torch.arange(examples * size, device=device).view(examples, size)
 
-    def sample(self, rows: Tensor, step: Word) -> Sequences:
-        """(R * E, ...): E examples of each row, those of a row one after the other.
+    def sample(self, rows: Tensor, step: Word) -> Examples:
+        """R * E examples, those of a row one after the other; ``valid`` is None, or (R * E,) bool.
 
-        An example of which no try was valid, fewer than one in 10^12, is not scored.
+        Fewer than one example in 10^12 is not valid: none of its tries was.
 
         Args:
             rows: (R,) int64, numbers of rows, 0 to 2^32 - 1.
@@ -104,12 +103,11 @@ class DeviceSampler:
         repeated = lengths[:, None].expand(-1, tries).reshape(-1)
         examples = task.draw(PhiloxRandomIntegers(counter, blocks), repeated)
         if examples.valid is None:
-            return sequences(task, examples, xp)
+            return examples
         valid = examples.valid.view(-1, tries)
         failed = valid.cumsum(1).eq(0).sum(1)
         chosen = torch.arange(len(valid), device=valid.device) * tries + failed.clamp(max=tries - 1)
-        made = sequences(task, _selected(examples, chosen), xp)
-        return replace(made, scored=made.scored & (failed < tries)[:, None])
+        return replace(_selected(examples, chosen), valid=failed < tries)
 
 
 @lru_cache(maxsize=128)

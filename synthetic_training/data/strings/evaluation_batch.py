@@ -18,8 +18,9 @@ from torch import Tensor
 
 from dataset_builders.checks import check_integer
 from dataset_builders.string_tasks import StringTask
+from dataset_builders.string_tasks.sequences import sequences
 from dataset_builders.string_tasks.symbols import END, Symbols
-from synthetic_training.data.strings.device_sampling import EVALUATE, DeviceSampler
+from synthetic_training.data.strings.device_sampling import EVALUATE, DeviceSampler, xp
 from synthetic_training.data.strings.packing import IGNORED, targets_of
 from synthetic_training.data.strings.philox import check_seed
 
@@ -81,11 +82,11 @@ def evaluation_batch(
     check_integer("count", count, 1)
     check_integer("first", first, 0, 2**32 - count)
     check_seed(seed)
-    drawn = DeviceSampler(task, 1, EVALUATE, seed, device).sample(
-        torch.arange(first, first + count, device=device), 0
-    )
-    symbols = task.symbols
-    targets = targets_of(drawn.tokens, drawn.scored)
+    numbers = torch.arange(first, first + count, device=device)
+    examples = DeviceSampler(task, 1, EVALUATE, seed, device).sample(numbers, 0)
+    drawn, symbols = sequences(task, examples, xp), task.symbols
+    scored = drawn.scored if drawn.valid is None else drawn.scored & drawn.valid[:, None]
+    targets = targets_of(drawn.tokens, scored)
     return EvaluationBatch(
         input_ids=drawn.tokens,
         attention_mask=(drawn.tokens != symbols.pad_id).long(),

@@ -21,8 +21,9 @@ from torch.nn.functional import pad
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from dataset_builders.string_tasks import StringTask
-from dataset_builders.string_tasks.sampling import longest_example, shortest_example
-from synthetic_training.data.strings.device_sampling import TRAIN, DeviceSampler
+from dataset_builders.string_tasks.sampling import examples_to_fill, longest_example
+from dataset_builders.string_tasks.sequences import token_counts, tokens_at
+from synthetic_training.data.strings.device_sampling import TRAIN, DeviceSampler, xp
 from synthetic_training.data.strings.philox import check_seed
 
 IGNORED = -100
@@ -68,10 +69,10 @@ class PackedBatches:
         check_seed(seed)
         self.task, self.context, self.rows, self.seed = task, context, rows, seed
         self.device = torch.device(device)
-        # a row is filled by as many of the shortest; where some are shorter still, padding may end a row
-        self._examples = -(-context // shortest_example(task))
+        self._examples = examples_to_fill(task, context)
         self._sampler = DeviceSampler(task, self._examples, TRAIN, seed, self.device)
         self._numbers = torch.arange(rows, device=self.device)
+        self._first_examples = self._numbers * self._examples
 
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
         """Rows ``first_row`` to ``first_row + rows - 1`` of a step's batch.
@@ -89,18 +90,16 @@ class PackedBatches:
         """
         numbers = rows_from(self._numbers, first_row, rows)
         drawn = self._sampler.sample(numbers, step)
-        counts = drawn.counts.view(len(numbers), self._examples)
+        counts = token_counts(drawn).view(len(numbers), self._examples)
         ends = counts.cumsum(1)
         places = torch.arange(self.context, device=self.device).expand(len(numbers), -1).contiguous()
         which = torch.searchsorted(ends, places, right=True).clamp(max=self._examples - 1)
         offset = places - (ends - counts).gather(1, which)
-        width = drawn.tokens.shape[1]
-        source = which * width + offset.clamp(max=width - 1)
-        beyond = places >= ends[:, -1:]
-        tokens = drawn.tokens.view(len(numbers), -1).gather(1, source)
-        tokens = tokens.masked_fill(beyond, self.task.symbols.pad_id)
+        example = which + self._first_examples[: len(numbers), None]
+        tokens, scored = tokens_at(self.task, drawn, xp, example, offset)
         whole = ends <= self.context
-        scored = drawn.scored.view(len(numbers), -1).gather(1, source) & whole.gather(1, which) & ~beyond
+        kept = whole if drawn.valid is None else whole & drawn.valid.view_as(whole)
+        scored = scored & kept.gather(1, which)
         return Packed(tokens, targets_of(tokens, scored), offset, whole.sum())
 
 

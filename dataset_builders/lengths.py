@@ -1,0 +1,68 @@
+"""The lengths that a benchmark measures, and how they are written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_builders.errors import InputError
+from dataset_builders.ranges import parse_integers
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths that are one integer, which one parameter of the builder takes.
+
+    Attributes:
+        parameter: the builder's parameter that is the length, e.g. ``entries``.
+        unit: what is counted, e.g. ``letters``.
+        standard: lengths of the group that is called as the benchmark is.
+        long: lengths of the group whose name ends in ``_long``; empty for no such group.
+
+    Raises:
+        InputError: there are no lengths, or no unit.
+    """
+
+    parameter: str
+    unit: str
+    standard: tuple[Any, ...]
+    long: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.standard or not self.unit or not self.parameter:
+            raise InputError("a benchmark's lengths need a parameter, a unit and at least one length")
+
+    @property
+    def all(self) -> tuple[Any, ...]:
+        """The lengths that the release has."""
+        return (*self.standard, *self.long)
+
+    @property
+    def option(self) -> str:
+        """What the lengths are called on the command line."""
+        return self.parameter
+
+    @property
+    def any_length(self) -> bool:
+        """Whether there are tasks, whose names end in ``_n``, that take any length."""
+        return True
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The builder's parameters that a length sets."""
+        return (self.parameter,)
+
+    def parse(self, given: object) -> tuple[Any, ...]:
+        """The lengths that a user gave: integers, ranges such as ``20:120:20``, or lists of them.
+
+        Raises:
+            InputError: they are written otherwise.
+        """
+        return parse_integers(self.option, given)
+
+    def arguments(self, length: Any) -> dict[str, Any]:
+        """The builder's arguments for a length."""
+        return {self.parameter: length}
+
+    def label(self, arguments: Mapping[str, Any]) -> str:
+        """The part of a config's name that stands for the length; ``arguments`` in reverse."""
+        return str(arguments[self.parameter])

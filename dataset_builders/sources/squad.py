@@ -1,0 +1,138 @@
+"""Questions in SQuAD v2's schema, from the Hub or a file."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dataset_builders.checks import first_line
+from dataset_builders.errors import InputError
+
+DEFAULT_SOURCE = "rajpurkar/squad_v2"
+REVISION = "3ffb306f725f7d2ce8394bc1873b24868140c412"
+SPLIT = "validation"
+
+_FORMATS = ".parquet, .jsonl or .json"
+_TEXTS = ("id", "title", "context", "question")
+
+
+def read_squad(source: str) -> Iterator[Mapping[str, Any]]:
+    """The questions of a source, in its order.
+
+    Args:
+        source: ``rajpurkar/squad_v2`` on the Hub (split ``validation``, at a pinned revision), or a file with
+            its columns ``id``, ``title``, ``context``, ``question`` and ``answers`` (texts under ``text``):
+            Parquet, JSON lines, or the JSON that SQuAD itself is published in.
+
+    Raises:
+        InputError: it cannot be read, or a row is not in that schema.
+    """
+    for number, row in enumerate(_read(source), 1):
+        missing = _missing(row)
+        if missing:
+            raise InputError(
+                f"{source!r} is not in SQuAD v2's schema: its row {number} lacks {', '.join(missing)}; the "
+                f"columns {', '.join(_TEXTS)} must be strings of valid Unicode, and answers.text a list "
+                "of such strings"
+            )
+        yield row
+
+
+def _missing(row: Any) -> list[str]:
+    if not isinstance(row, Mapping):
+        return [*_TEXTS, "answers"]
+    missing = [column for column in _TEXTS if not _is_text(row.get(column))]
+    answers = row.get("answers")
+    if not isinstance(answers, Mapping):
+        return [*missing, "answers"]
+    texts = answers.get("text")
+    if not isinstance(texts, list) or not all(map(_is_text, texts)):
+        return [*missing, "answers.text"]
+    return missing
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string that UTF-8 can hold: a lone surrogate in JSON makes one that it cannot."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def _read(source: str) -> list[Any]:
+    if source == DEFAULT_SOURCE:
+        return _hub()
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise InputError(
+            f"the file {source!r} does not exist; give a {_FORMATS} file in SQuAD v2's schema, or leave "
+            f"'squad_source' out to read {DEFAULT_SOURCE} from the Hub"
+        )
+    if path.suffix not in (".parquet", ".jsonl", ".json"):
+        raise InputError(f"{source!r} cannot be read by its ending; give a {_FORMATS} file")
+    try:
+        return _parquet(path) if path.suffix == ".parquet" else _json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{source!r} cannot be read: {first_line(error)}; give a whole {_FORMATS} file"
+        ) from None
+
+
+def _parquet(path: Path) -> list[Any]:
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        return file.read().to_pylist()
+
+
+def _json(text: str) -> list[Any]:
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError:
+        return _json_lines(text)
+    if isinstance(whole, dict) and "data" in whole:
+        return _flat(whole["data"])
+    return whole if isinstance(whole, list) else [whole]
+
+
+def _json_lines(text: str) -> list[Any]:
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines would cut strings that hold U+2028
+        if line.strip():
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise ValueError(f"line {number} is not JSON ({error.msg})") from None
+    return found
+
+
+def _flat(articles: Any) -> list[Any]:
+    """SQuAD's own articles > paragraphs > questions as rows."""
+    try:
+        return [
+            {
+                "id": question["id"],
+                "title": article["title"],
+                "context": paragraph["context"],
+                "question": question["question"],
+                "answers": {"text": [answer["text"] for answer in question["answers"]]},
+            }
+            for article in articles
+            for paragraph in article["paragraphs"]
+            for question in paragraph["qas"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"its 'data' is not laid out as SQuAD's ({error})") from None
+
+
+def _hub() -> list[Any]:
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(DEFAULT_SOURCE, split=SPLIT, revision=REVISION).to_list()
+    except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
+        raise InputError(
+            f"{DEFAULT_SOURCE!r} (split {SPLIT}, revision {REVISION[:7]}) cannot be had from the Hub: "
+            f"{first_line(error)}; give a local {_FORMATS} file in its schema, by "
+            '--squad-source or, in lm-eval, --metadata \'{"squad_source": "FILE"}\''
+        ) from None

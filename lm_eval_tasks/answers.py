@@ -1,0 +1,70 @@
+"""How a generated answer is read and scored: ``process_results`` functions of the benchmarks.
+
+Each takes a document and lm-eval's results, of which the first is what the model generated, and gives scores
+from 0 to 1. A benchmark names one of them, or one of its own, as ``Evaluation.score``.
+"""
+
+import re
+from typing import Any
+
+from lm_eval_tasks.metrics import squad_exact_match, squad_f1
+from lm_eval_tasks.scoring import answer_scores
+
+_END_OF_TEXT = "<|endoftext|>"
+
+
+def first_line(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """The answer ends at the first newline and is stripped."""
+    return answer_scores(results[0].split("\n", 1)[0].strip(), doc["answer"])
+
+
+def forced_line(doc: dict[str, Any]) -> str:
+    """What a forced task scores: a space, the answer, and the newline that ends it."""
+    return f" {doc['answer']}\n"
+
+
+def running_text(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """The answer ends at the first empty line; newlines count as spaces."""
+    prediction = results[0].split("\n\n", 1)[0].replace("\n", " ").strip()
+    return answer_scores(prediction, doc["answer"].strip())
+
+
+def paragraph_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """Exact match and F1 as SQuAD has them; the answer ends at the first empty line or end-of-text marker."""
+    prediction = results[0].split("\n\n", 1)[0].split(_END_OF_TEXT, 1)[0]
+    return {
+        "em": squad_exact_match(prediction, doc["answers"]),
+        "f1": squad_f1(prediction, doc["answers"]),
+    }
+
+
+def letters(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """The answer ends at the first newline or full stop; each letter counts once, spaces do not.
+
+    Letters of a vocabulary of more than 26 are numbers, with spaces between them in any spelling.
+    """
+    prediction, answer = re.split(r"[\n.]", results[0], maxsplit=1)[0].strip(), doc["answer"]
+    if doc["spelling"] == "spaced" or any(symbol.isdigit() for symbol in answer):
+        others: dict[str, str] = {}
+        prediction, answer = (_one_character_each(text, others) for text in (prediction, answer))
+    return answer_scores(prediction, answer)
+
+
+def _one_character_each(text: str, others: dict[str, str]) -> str:
+    """One character for each letter, so that a spaced answer gets nothing for its spaces.
+
+    What stands between two spaces and is not one character is given a character of its own, kept in
+    ``others``: texts that differ stay different.
+    """
+    if not text:
+        return text
+    private = 0xF0000
+    return "".join(
+        part if len(part) == 1 else others.setdefault(part, chr(private + len(others)))
+        for part in text.split(" ")
+    )
+
+
+def forced_letters(doc: dict[str, Any]) -> str:
+    """What a forced task scores: the answer, spelled as in the prompt, and what ends it."""
+    return f"{doc['answer']}." if doc["spelling"] == "symbols" else f" {doc['answer']}\n"

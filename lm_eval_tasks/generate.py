@@ -1,0 +1,256 @@
+"""``python -m lm_eval_tasks generate``: the YAML files of benchmarks, from their objects.
+
+A family's folder holds, for each benchmark in it, ``_NAME_yaml`` with all that its tasks share,
+``_NAME_forced_yaml`` for its forced twins, a file of a few lines for each task, and one for each group.
+lm-eval reads them; nobody edits them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dataset_builders.benchmark import Benchmark
+from dataset_builders.errors import InputError
+from dataset_builders.files import write_text
+from dataset_builders.registry import benchmarks, own_benchmarks, reference
+from lm_eval_tasks import TASKS_FOLDER
+
+TASK_METRICS = {"truncated": False}
+"""Scores that the task's class adds to those of its benchmark: metric -> whether more is better."""
+
+FORCED_METRICS = ("exact_match", "logprob_per_token")
+"""Scores of the answer in one pass, of every forced task; more is better."""
+
+_HEADER = "# Written by `python -m lm_eval_tasks generate`; edit the benchmark {name!r} instead.\n"
+_HEADER_PATTERN = re.compile(re.escape(_HEADER).replace(r"\{name!r\}", "'(.*)'"))
+
+
+_QUOTED_FUNCTION = re.compile(r"!function '([\w.]+)'")
+"""PyYAML quotes every scalar that has a tag."""
+
+
+class _Function(str):
+    """A dotted name that lm-eval imports."""
+
+
+class _Inline(list[Any]):
+    """A list that is written in one line."""
+
+
+class _Quoted(str):
+    """A string that is written in double quotes."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML as lm-eval's own files are written."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(_Function, lambda dumper, name: dumper.represent_scalar("!function", str(name)))
+_Dumper.add_representer(
+    _Inline, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)
+_Dumper.add_representer(
+    _Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"')
+)
+
+
+def yaml_files(benchmark: Benchmark) -> dict[str, str]:
+    """Text of each of a benchmark's files, by path below the folder of all tasks."""
+    header = _HEADER.format(name=benchmark.name)
+    return {
+        f"{benchmark.family}/{name}": f"{header}{_written(content)}" for name, content in _contents(benchmark)
+    }
+
+
+def _written(content: dict[str, Any]) -> str:
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+    return _QUOTED_FUNCTION.sub(r"!function \1", text)
+
+
+def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
+    """Write the files of benchmarks, and remove files of theirs that they no longer have.
+
+    Args:
+        chosen: benchmarks whose files to write.
+        folder: what lm-eval's ``--include_path`` takes.
+
+    Returns:
+        the files that were written or removed; those that were right already are left.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    wanted = _all_files(chosen)
+    changed = _differing(wanted, folder)
+    for path in changed:
+        if path in wanted:
+            write_text(folder / path, wanted[path])
+        else:
+            (folder / path).unlink()
+    return [folder / path for path in changed]
+
+
+def check(folder: Path = TASKS_FOLDER) -> None:
+    """Hold this package's committed files against its benchmarks.
+
+    Raises:
+        InputError: they differ; the message names the files.
+    """
+    differing = _differing(_all_files(own_benchmarks().values()), folder)
+    if differing:
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise InputError(
+            f"{', '.join(differing[:5])}{more} in {folder} differ from the benchmarks; run "
+            "`python -m lm_eval_tasks generate`"
+        )
+
+
+def _all_files(chosen: Iterable[Benchmark]) -> dict[str, str]:
+    return {path: text for benchmark in chosen for path, text in yaml_files(benchmark).items()}
+
+
+def _differing(wanted: dict[str, str], folder: Path) -> list[str]:
+    """The files that are missing, different, or of the same benchmarks or of none and not wanted."""
+    return sorted(
+        [path for path, text in wanted.items() if _content(folder / path) != text]
+        + [path for path in _stale(wanted, folder) if path not in wanted]
+    )
+
+
+def _content(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def _stale(wanted: dict[str, str], folder: Path) -> Iterator[str]:
+    """The files that this module wrote for a benchmark among those wanted, or for one there is no more."""
+    others = benchmarks().keys() - {_benchmark_of(text) for text in wanted.values()}
+    for family in {path.partition("/")[0] for path in wanted}:
+        for pattern in ("*.yaml", "_*_yaml"):
+            for file in (folder / family).glob(pattern):
+                name = _benchmark_of(_content(file) or "")
+                if name is not None and name not in others:
+                    yield str(file.relative_to(folder))
+
+
+def _benchmark_of(text: str) -> str | None:
+    found = _HEADER_PATTERN.match(text)
+    return found[1] if found else None
+
+
+def _contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The files of a benchmark: name and content."""
+    for forced in (False, True):
+        if forced and b.evaluation.forced_target is None:
+            continue
+        end = "_forced" if forced else ""
+        for series, fixed in b.series.items():
+            template = f"_{series}{end}_yaml"
+            if series != b.name:
+                yield template, {"include": f"_{b.name}{end}_yaml", "metadata": _metadata(b, series, forced)}
+            elif forced:
+                yield template, {"include": f"_{b.name}_yaml", **_forced_template(b)}
+            else:
+                yield template, _generated_template(b)
+            for config in (c for c in b.configs() if b.series_of(c.arguments) == series):
+                task = f"{config.name}{end}"
+                arguments = {name: config.arguments[name] for name in (*b.lengths.parameters, *fixed)}
+                yield (
+                    f"{task}.yaml",
+                    {
+                        "include": template,
+                        "task": task,
+                        "dataset_name": config.name,
+                        "dataset_kwargs": arguments,
+                    },
+                )
+            if b.lengths.any_length:
+                task = f"{series}_n{end}"
+                yield (
+                    f"{task}.yaml",
+                    {
+                        "include": template,
+                        "task": task,
+                        "class": _Function("lm_eval_tasks.any_length.AnyLength"),
+                        **({"dataset_kwargs": dict(fixed)} if fixed else {}),
+                    },
+                )
+        for group, members in _groups(b).items():
+            tasks = [f"{member}{end}" for member in members]
+            yield f"{group}{end}.yaml", _group(b, f"{group}{end}", tasks, forced)
+
+
+def _groups(b: Benchmark) -> dict[str, list[str]]:
+    groups = {group: [config.name for config in configs] for group, configs in b.groups.items()}
+    return groups | dict.fromkeys(b.aliases, groups[b.name])
+
+
+def _metrics(b: Benchmark, forced: bool) -> dict[str, bool]:
+    own = FORCED_METRICS if forced else b.evaluation.metrics
+    return dict.fromkeys(own, True) | TASK_METRICS
+
+
+def _metric_list(b: Benchmark, forced: bool) -> list[dict[str, Any]]:
+    return [
+        {"metric": metric, "aggregation": "mean", "higher_is_better": higher}
+        for metric, higher in _metrics(b, forced).items()
+    ]
+
+
+def _generated_template(b: Benchmark) -> dict[str, Any]:
+    e = b.evaluation
+    new = {"max_gen_toks": e.new_tokens} if isinstance(e.new_tokens, int) else {}
+    until = _Inline(_Quoted(stop) for stop in e.stop)
+    return {
+        "class": _Function("lm_eval_tasks.recall_task.RecallTask"),
+        "dataset_path": reference(b),
+        "test_split": "test",
+        "output_type": "generate_until",
+        "num_fewshot": 0,
+        "doc_to_text": "prompt",  # a column, not a template, which lm-eval compiles anew for each document
+        "doc_to_target": e.target,
+        "generation_kwargs": {"until": until, "do_sample": False, **new},
+        "process_results": _Function(e.score),
+        "metric_list": _metric_list(b, forced=False),
+        "metadata": _metadata(b, b.name, forced=False),
+    }
+
+
+def _forced_template(b: Benchmark) -> dict[str, Any]:
+    target = b.evaluation.forced_target or ""
+    return {
+        "output_type": "loglikelihood",
+        "doc_to_target": target if target in b.columns else _Function(target),
+        "generation_kwargs": None,
+        "process_results": _Function("lm_eval_tasks.scoring.forced"),
+        "metric_list": _metric_list(b, forced=True),
+        "metadata": _metadata(b, b.name, forced=True),
+    }
+
+
+def _metadata(b: Benchmark, series: str, forced: bool) -> dict[str, Any]:
+    new = b.evaluation.new_tokens
+    return {
+        "version": b.evaluation.version,
+        "benchmark": f"{series}_forced" if forced else series,
+        "length_of": b.lengths.parameter,
+        "unit": b.lengths.unit,
+        **({} if forced or isinstance(new, int) else {"new_tokens": new}),
+    }
+
+
+def _group(b: Benchmark, name: str, tasks: list[str], forced: bool) -> dict[str, Any]:
+    return {
+        "group": name,
+        "task": tasks,
+        "aggregate_metric_list": [
+            {"metric": metric, "aggregation": "mean", "weight_by_size": False}
+            for metric in _metrics(b, forced)
+        ],
+        "metadata": {"version": b.evaluation.version},
+    }
