@@ -6,7 +6,9 @@ Another package declares its benchmarks as an entry point, whose value is a modu
     pairs = "my_package.pairs"
 
 A module that is not installed is named by ``--import MODULE``. In either case every
-:class:`~dataset_builders.benchmark.Benchmark` that stands in the module under a name of its own is found.
+:class:`~dataset_builders.benchmark.Benchmark` that stands in the module under a name of its own is found, and
+every string task: its benchmark is derived from it. Entry points of string tasks are those of
+``dataset_builders.string_tasks.registry``.
 """
 
 import importlib
@@ -19,6 +21,9 @@ from typing import Any
 from dataset_builders.benchmark import Benchmark, Config
 from dataset_builders.checks import did_you_mean, first_line
 from dataset_builders.errors import InputError
+from dataset_builders.string_benchmarks import string_benchmark
+from dataset_builders.string_tasks import is_string_task, string_task_class, string_task_names
+from dataset_builders.string_tasks.registry import ENTRY_POINTS as STRING_TASKS
 
 ENTRY_POINTS = "repeat_after_me.benchmarks"
 
@@ -61,6 +66,8 @@ def _installed() -> dict[str, Benchmark]:
     for point in entry_points(group=ENTRY_POINTS):
         where = f"the entry point {point.name!r} of {ENTRY_POINTS} ({point.value})"
         _add(found, _loaded(where, point.load), where)
+    tasks = (string_benchmark(string_task_class(name)) for name in string_task_names())
+    _add(found, tasks, f"an entry point of {STRING_TASKS}")
     return found
 
 
@@ -167,6 +174,8 @@ def _in(value: Any) -> list[Benchmark]:
     for item in values:
         if isinstance(item, Benchmark):
             found.append(item)
+        elif is_string_task(item):
+            found.append(string_benchmark(item))
         elif isinstance(item, tuple | list):
             found += [one for one in item if isinstance(one, Benchmark)]
     return list({id(benchmark): benchmark for benchmark in found}.values())

@@ -1,125 +1,51 @@
-"""The string tasks as benchmarks, one each: what ``dataset_builders.string_documents`` writes down.
+"""The benchmark of a string task: derived from its class, whichever package that is from.
 
-A task's parameters are those of its builder, so ``string_copy`` has no ``n`` and ``string_duplicate_ngram``
-no ``k``.
+The builder's parameters are those that all string tasks have, and the task's own settings. So
+``string_copy`` has no ``n`` and ``string_duplicate_ngram`` no ``k``.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import fields
+from functools import cache
+from typing import Any, get_type_hints
+
+from docstring_parser import parse
 
 from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
 from dataset_builders.lengths import Lengths
-from dataset_builders.string_documents import VERSION, rows
+from dataset_builders.string_tasks import StringTask, own_string_tasks, task_settings
+from dataset_builders.string_tasks.documents import COLUMNS, rows
 
+_COMMON: dict[str, tuple[type, Any, str]] = {
+    "length": (int, inspect.Parameter.empty, "letters of a string."),
+    "num_docs": (int, 500, "documents per length, at least 1."),
+    "seed": (int, 0, "any integer; the released benchmark has seed 0."),
+    "spelling": (str, "spaced", "symbols, plain or spaced."),
+    "vocabulary": (int, 26, "number of different letters; more than 26 are written as numbers."),
+}
+"""Parameters of every builder: type, default and description."""
 
-def _copy(
-    length: int,
-    num_docs: int = 500,
-    seed: int = 0,
-    spelling: str = "spaced",
-    vocabulary: int = 26,
-    k: int | None = None,
-) -> Iterator[Row]:
-    """Documents of ``string_copy``; see ``dataset_builders.string_documents.rows``.
-
-    Args:
-        length: letters of a string.
-        num_docs: documents per length, at least 1.
-        seed: any integer; the released benchmark has seed 0.
-        spelling: symbols, plain or spaced.
-        vocabulary: number of different letters, at most 26.
-        k: length of the answer in letters (default: the whole string).
-    """
-    return rows("copy", length, num_docs, seed, spelling, vocabulary=vocabulary, k=k)
-
-
-def _prefix_ngram(
-    length: int,
-    num_docs: int = 500,
-    seed: int = 0,
-    spelling: str = "spaced",
-    vocabulary: int = 26,
-    n: int = 3,
-    k: int | None = None,
-) -> Iterator[Row]:
-    """Documents of ``string_prefix_ngram``; see ``dataset_builders.string_documents.rows``.
-
-    Args:
-        length: letters of a string.
-        num_docs: documents per length, at least 1.
-        seed: any integer; the released benchmark has seed 0.
-        spelling: symbols, plain or spaced.
-        vocabulary: number of different letters, at most 26.
-        n: letters of a key.
-        k: length of the answer in letters (default: everything after the key).
-    """
-    return rows("prefix_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, n=n, k=k)
-
-
-def _suffix_ngram(
-    length: int,
-    num_docs: int = 500,
-    seed: int = 0,
-    spelling: str = "spaced",
-    vocabulary: int = 26,
-    n: int = 3,
-    k: int | None = None,
-) -> Iterator[Row]:
-    """Documents of ``string_suffix_ngram``; see ``dataset_builders.string_documents.rows``.
-
-    Args:
-        length: letters of a string.
-        num_docs: documents per length, at least 1.
-        seed: any integer; the released benchmark has seed 0.
-        spelling: symbols, plain or spaced.
-        vocabulary: number of different letters, at most 26.
-        n: letters of a key.
-        k: length of the answer in letters (default: everything after the key).
-    """
-    return rows("suffix_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, n=n, k=k)
-
-
-def _duplicate_ngram(
-    length: int,
-    num_docs: int = 500,
-    seed: int = 0,
-    spelling: str = "spaced",
-    vocabulary: int = 26,
-    n: int = 3,
-) -> Iterator[Row]:
-    """Documents of ``string_duplicate_ngram``; see ``dataset_builders.string_documents.rows``.
-
-    Args:
-        length: letters of a string.
-        num_docs: documents per length, at least 1.
-        seed: any integer; the released benchmark has seed 0.
-        spelling: symbols, plain or spaced.
-        vocabulary: number of different letters, at most 26.
-        n: letters of the n-gram that stands twice.
-    """
-    return rows("duplicate_ngram", length, num_docs, seed, spelling, vocabulary=vocabulary, n=n)
-
-
-_COLUMNS = {
-    "id": Column("string", "name of the document: task, length, seed, index"),
-    "prompt": Column(
-        "string", "two worked examples and the string; in the spelling `symbols`, the string alone"
-    ),
-    "answer": Column("string", "the letters asked for, spelled as in the prompt"),
-    "length": Column("integer", "letters of the string"),
-    "key": Column("string", "the n-gram that is looked up; empty for `string_copy`"),
-    "spelling": Column("string", "`spaced` (a space between letters), `plain` or `symbols`"),
+_TEXTS = {
+    "id": "name of the document: task, length, seed, index",
+    "prompt": "two worked examples and the string; in the spelling `symbols`, the string alone",
+    "answer": "the letters asked for, spelled as in the prompt",
+    "key": "the n-gram that is looked up, or that occurs twice; empty for tasks without one",
+    "length": "letters of the string",
+    "spelling": "`spaced` (a space between letters), `plain` or `symbols`",
 }
 
 _CARD = Card(
     heading="strings: random letters again, and what followed an n-gram",
     text="""\
-Random letters to copy, or to look an n-gram up in: what followed it is the answer. Score: the generated
-answer, up to the first newline or full stop and stripped, is the answer, spelled as in the prompt.""",
+Random letters to copy or to reverse, or to look an n-gram up in: what followed it is the answer. Score: the
+generated answer, up to the first newline or full stop and stripped, is the answer, spelled as in the
+prompt.""",
     made="by a seeded generator.",
     license="The documents are this project's own, under Apache-2.0.",
     differences="""\
-the key stands once in its string, so that no query has two answers, and as many letters as are asked
-follow it; a duplicated n-gram does not overlap itself.""",
+the key occurs once in its string, so that no query has two answers; a duplicated n-gram does not overlap
+itself.""",
     language=None,
 )
 
@@ -132,17 +58,16 @@ _EVALUATION = Evaluation(
 )
 
 
-def _benchmark(
-    task: str, title: str, builder: Callable[..., Iterator[Row]], lengths: tuple[int, ...]
-) -> Benchmark:
-    """The benchmark of one task: what tells it from the others, and what all string tasks share."""
+@cache
+def string_benchmark(task: type[StringTask]) -> Benchmark:
+    """The benchmark of a registered string task; the same object for the same task."""
     return Benchmark(
-        name=f"string_{task}",
-        title=title,
-        version=VERSION,
-        builder=builder,
-        columns=_COLUMNS,
-        lengths=Lengths("length", "letters", standard=lengths),
+        name=f"string_{task.name}",
+        title=(parse(task.__doc__ or "").short_description or "").split(": ``")[0].rstrip(".") + ".",
+        version=task.version,
+        builder=_builder(task),
+        columns={name: Column("integer" if name == "length" else "string", _TEXTS[name]) for name in COLUMNS},
+        lengths=Lengths("length", "letters", standard=task.benchmark_lengths),
         license="apache-2.0",
         card=_CARD,
         evaluation=_EVALUATION,
@@ -150,24 +75,55 @@ def _benchmark(
     )
 
 
-BENCHMARKS = (
-    _benchmark("copy", "Strings of random letters to copy.", _copy, (10, 20, 50, 100, 200, 500)),
-    _benchmark(
-        "prefix_ngram",
-        "What follows an n-gram in a string, asked for before the string.",
-        _prefix_ngram,
-        (20, 50, 100, 200),
-    ),
-    _benchmark(
-        "suffix_ngram",
-        "What follows an n-gram in a string, asked for after the string.",
-        _suffix_ngram,
-        (20, 50, 100, 200),
-    ),
-    _benchmark(
-        "duplicate_ngram",
-        "Strings to copy in which one n-gram stands twice.",
-        _duplicate_ngram,
-        (20, 50, 100, 200),
-    ),
-)
+def _builder(task: type[StringTask]) -> Callable[..., Iterator[Row]]:
+    """A function that gives the documents of a task, with the task's settings as parameters."""
+
+    # the signature below names the parameters, and ``rows`` refuses others
+    def build(
+        length: int,
+        num_docs: int = 500,
+        seed: int = 0,
+        spelling: str = "spaced",
+        vocabulary: int = 26,
+        **settings: Any,
+    ) -> Iterator[Row]:
+        return rows(task.name, length, num_docs, seed, spelling, vocabulary=vocabulary, settings=settings)
+
+    hints, texts = get_type_hints(task), _settings_texts(task)
+    vocabulary = next(one.default for one in fields(task) if one.name == "vocabulary")
+    common = _COMMON | {"vocabulary": (int, vocabulary, _COMMON["vocabulary"][2])}
+    parameters = common | {
+        name: (hints[name], default, texts.get(name, f"{name} of the task."))
+        for name, default in task_settings(task).items()
+    }
+    build.__name__ = build.__qualname__ = f"string_{task.name}"
+    build.__annotations__ = {name: kind for name, (kind, _, _) in parameters.items()}
+    build.__doc__ = "\n".join(
+        [
+            f"Documents of ``string_{task.name}``; see ``dataset_builders.string_tasks.documents.rows``.",
+            "",
+            "Args:",
+            *(f"    {name}: {text}" for name, (_, _, text) in parameters.items()),
+        ]
+    )
+    signature = inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+            for name, (kind, default, _) in parameters.items()
+        ]
+    )
+    build.__signature__ = signature  # type: ignore[attr-defined]
+    return build
+
+
+def _settings_texts(task: type[StringTask]) -> dict[str, str]:
+    """What a task's settings are, from the docstrings of its class and of those that it is derived from."""
+    return {
+        param.arg_name: " ".join((param.description or "").split())
+        for base in reversed(task.__mro__)
+        for param in parse(base.__doc__ or "").params
+    }
+
+
+BENCHMARKS = tuple(map(string_benchmark, own_string_tasks()))
+"""Those of this package's string tasks."""

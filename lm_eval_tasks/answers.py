@@ -40,20 +40,30 @@ def paragraph_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float
 
 
 def letters(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """The answer ends at the first newline or full stop; each letter counts once, spaces do not."""
-    prediction = _letters(re.split(r"[\n.]", results[0], maxsplit=1)[0].strip(), doc["spelling"])
-    return answer_scores(prediction, _letters(doc["answer"], doc["spelling"]))
+    """The answer ends at the first newline or full stop; each letter counts once, spaces do not.
 
-
-def _letters(text: str, spelling: str) -> str:
-    """One character a letter, so that a spaced answer gets nothing for its spaces.
-
-    What stands between two spaces and is not one character is a wrong letter: no two texts that differ
-    give the letters of an answer.
+    Letters of a vocabulary of more than 26 are numbers, with spaces between them in any spelling.
     """
-    if spelling != "spaced" or not text:
+    prediction, answer = re.split(r"[\n.]", results[0], maxsplit=1)[0].strip(), doc["answer"]
+    if doc["spelling"] == "spaced" or any(symbol.isdigit() for symbol in answer):
+        others: dict[str, str] = {}
+        prediction, answer = (_one_character_each(text, others) for text in (prediction, answer))
+    return answer_scores(prediction, answer)
+
+
+def _one_character_each(text: str, others: dict[str, str]) -> str:
+    """One character for each letter, so that a spaced answer gets nothing for its spaces.
+
+    What stands between two spaces and is not one character is given a character of its own, kept in
+    ``others``: texts that differ stay different.
+    """
+    if not text:
         return text
-    return "".join(part if len(part) == 1 else "?" for part in text.split(" "))
+    private = 0xF0000
+    return "".join(
+        part if len(part) == 1 else others.setdefault(part, chr(private + len(others)))
+        for part in text.split(" ")
+    )
 
 
 def forced_letters(doc: dict[str, Any]) -> str:

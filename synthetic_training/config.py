@@ -14,7 +14,13 @@ from tyro.conf import arg
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from dataset_builders.strings import Definition
+from dataset_builders.string_tasks import (
+    StringTask,
+    string_task,
+    string_task_class,
+    string_task_names,
+    task_settings,
+)
 from synthetic_training.arguments import Value, key_values, length_ranges
 from synthetic_training.settings import Settings
 
@@ -26,7 +32,7 @@ DOCUMENTS = "documents"
 
 def task_names() -> tuple[str, ...]:
     """What a model can be trained on: the string tasks, and documents."""
-    return ("copy", "prefix_ngram", "suffix_ngram", DOCUMENTS)
+    return (*string_task_names(), DOCUMENTS)
 
 
 def _check_task(name: str) -> str:
@@ -60,17 +66,19 @@ class TrainConfig(Settings):
     own)."""
 
     task: Annotated[str, AfterValidator(_check_task)] = "copy"
-    """Training task: copy, prefix_ngram or suffix_ngram for strings, or documents."""
+    """Training task: a string task, such as copy or prefix_ngram, or documents."""
     min_length: Count = 5
     """Minimum string length in letters; lengths are uniform."""
     max_length: Count = 20
     """Maximum string length in letters."""
     vocabulary: Count = 26
-    """Number of different letters in the strings."""
+    """Number of different letters in the strings. More than 26 are written as numbers."""
     n: Count = 3
-    """Length of the key of an n-gram task in letters."""
+    """Length of the n-gram in letters, for tasks that have one."""
     k: Count | None = None
     """Length of the answer in letters (default: everything after the key)."""
+    task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
+    """Other settings of the string task, such as name=2."""
     mix: Annotated[dict[str, float], key_values] = field(default_factory=dict)
     """Sampling weight of each kind of document, such as phone_book=2 (default: all kinds equally)."""
     pool_rows: Count = 16_384
@@ -129,23 +137,25 @@ class TrainConfig(Settings):
     """Experiment tracker that metrics are sent to, in addition to metrics.jsonl."""
 
     @property
-    def definition(self) -> Definition:
+    def string_task(self) -> StringTask:
         """The string task at the training lengths.
 
         Raises:
-            InputError: the lengths cannot hold the key and the answer.
+            InputError: there is no such task, it has no such setting, or the lengths are too short for it.
         """
-        return Definition(self.task, self.min_length, self.max_length, self.vocabulary, self.n, self.k)
+        has_ngram = "n" in task_settings(string_task_class(self.task))
+        settings = {"n": self.n if has_ngram else None, "k": self.k, **self.task_args}
+        return string_task(self.task, self.min_length, self.max_length, self.vocabulary, settings)
 
     @property
-    def eval_definitions(self) -> list[Definition]:
+    def eval_tasks(self) -> list[StringTask]:
         """The string task at each evaluated length.
 
         Raises:
-            InputError: a length cannot hold the key and the answer.
+            InputError: a length is too short for the task.
         """
         lengths = self.eval_lengths or (self.max_length,)
-        return [replace(self.definition, min_length=length, max_length=length) for length in lengths]
+        return [replace(self.string_task, min_length=length, max_length=length) for length in lengths]
 
     def check(self) -> None:
         if self.batch_size % self.accumulation_steps:

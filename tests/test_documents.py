@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from dataset_builders import InputError, phone_book, string_documents
+from dataset_builders import InputError, phone_book
 from dataset_builders.c4_copy import first_word
+from dataset_builders.string_tasks import documents as string_documents
 from synthetic_training.data.documents.kinds import KINDS, document
 from synthetic_training.data.documents.mix import DocumentBatches
 from synthetic_training.data.documents.rows import FIRST, PREDICTED, TOKEN, Mix, make_rows, row

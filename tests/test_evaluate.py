@@ -13,13 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dataset_builders import InputError, string_documents
-from dataset_builders.strings import Definition
+from dataset_builders import InputError
+from dataset_builders.string_tasks import Copy, StringTask
+from dataset_builders.string_tasks import documents as string_documents
 from lm_eval_tasks import TASKS_FOLDER
 from synthetic_training.__main__ import main
-from synthetic_training.data.strings import Rows
-from synthetic_training.data.tokens import END, decode, encode
-from synthetic_training.evaluation.accuracy import document_rows, fresh_rows, length_score, right_answers
+from synthetic_training.data.strings import (
+    EvaluationBatch,
+    batch_of_texts,
+    evaluation_batch,
+    evaluation_batches,
+)
+from synthetic_training.data.strings.packing import IGNORED
+from synthetic_training.data.tokens import END, USUAL, decode, encode
+from synthetic_training.evaluation.accuracy import length_score
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.evaluation.plot import plot, read_points
 from synthetic_training.models.mamba import FastMambaMixer
@@ -27,6 +34,7 @@ from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model
 from synthetic_training.training.run import train
 from tests.conftest import Run
+from tests.string_examples import TASKS, few_tasks
 from tests.tiny_run import tiny
 
 CPU = torch.device("cpu")
@@ -40,12 +48,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def in_place(answers: list[str], batch: EvaluationBatch) -> Tensor:
+    """Answers where the tokens before them stand, as a model would give them."""
+    given = torch.full_like(batch.input_ids, encode("*")[0])
+    for row, start, answer in zip(given, batch.prompt_lengths.tolist(), answers, strict=True):
+        ids = encode(answer)[: len(row) - start + 1]
+        row[start - 1 : start - 1 + len(ids)] = torch.tensor(ids)
+    return given
+
+
 def score(answers: list[str], right: list[str]) -> dict[str, float]:
     """``length_score`` of answers, full stop and all, to prompts of copy."""
-    rows = document_rows([(f"${text}|", text) for text in right], CPU)
-    longest = max(map(len, right)) + 1
-    given = torch.tensor([encode(text.ljust(longest, "*")) for text in answers])
-    result = length_score(build_model("lstm", hidden_size=2), 3, iter([rows]), lambda _model, _rows: given)
+    batch = batch_of_texts([(f"${text}|", text) for text in right], USUAL, CPU)
+    given = in_place(answers, batch)
+    result = length_score(build_model("lstm", hidden_size=2), 3, [batch], lambda _model, _batch: given)
     return {"string": result.string_accuracy, "letter": result.letter_accuracy, "exact": result.exact_match}
 
 
@@ -70,42 +86,36 @@ def test_scores_of_an_answer(answer: str, right: str, string: float, letter: flo
 
 
 def test_standard_errors_are_those_of_the_sample() -> None:
-    rows = document_rows([("$ab|", "ab")] * 4, CPU)
-    given = torch.tensor([encode(text) for text in ("ab.", "ab.", "ab.", "ac.")])
-    result = length_score(build_model("lstm", hidden_size=2), 2, iter([rows]), lambda _model, _rows: given)
+    batch = batch_of_texts([("$ab|", "ab")] * 4, USUAL, CPU)
+    given = in_place(["ab.", "ab.", "ab.", "ac."], batch)
+    result = length_score(build_model("lstm", hidden_size=2), 2, [batch], lambda _model, _batch: given)
     strings, letters = torch.tensor([1.0, 1, 1, 0]), torch.tensor([1.0, 1, 1, 0.5])
     assert result.string_accuracy_stderr == pytest.approx(float(strings.std() / 2))
     assert result.letter_accuracy_stderr == pytest.approx(float(letters.std() / 2))
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    task=st.sampled_from(["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"]),
-    length=st.integers(4, 12),
-    k=st.none() | st.integers(1, 2),
-    seed=st.integers(0, 99),
-)
-def test_rows_of_documents_are_those_of_the_sampler(task: str, length: int, k: int | None, seed: int) -> None:
-    if task == "duplicate_ngram":
-        k = None
-    (rows,) = fresh_rows(Definition(task, length, length, 26, 2, k), range(3), 3, seed, CPU)
-    texts = [decode(ids[mask == 1]) for ids, mask in zip(rows.input_ids, rows.attention_mask, strict=True)]
-    cuts = rows.prompt_length.tolist()
+@given(task=st.sampled_from([task for kind in TASKS for task in few_tasks(kind)]), seed=st.integers(0, 99))
+def test_batches_of_texts_are_those_of_the_sampler(task: StringTask, seed: int) -> None:
+    drawn = evaluation_batch(task, 3, seed, CPU)
+    texts = [decode(ids[mask == 1]) for ids, mask in zip(drawn.input_ids, drawn.attention_mask, strict=True)]
+    cuts = drawn.prompt_lengths.tolist()
     documents = [(text[:cut], text[cut:].removesuffix(END)) for text, cut in zip(texts, cuts, strict=True)]
-    again, width = document_rows(documents, CPU), max(map(len, texts))
-    for name in ("input_ids", "attention_mask", "targets", "answer_letters"):
-        assert torch.equal(getattr(again, name), getattr(rows, name)[:, :width])
-    assert torch.equal(again.prompt_length, rows.prompt_length)
-    assert torch.equal(again.answer_length, rows.answer_length)
-    answers = [decode(ids).rstrip("*") for ids in right_answers(again)]
-    assert answers == [answer + END for _, answer in documents]
+    again, width = batch_of_texts(documents, USUAL, CPU), max(map(len, texts))
+    for name in ("input_ids", "attention_mask", "targets", "answers"):
+        assert torch.equal(getattr(again, name), getattr(drawn, name)[:, :width])
+    assert torch.equal(again.prompt_lengths, drawn.prompt_lengths)
+    assert (again.pad_id, again.end_id) == (drawn.pad_id, drawn.end_id)
+    scored = [decode(row[row != IGNORED]) for row in again.targets]
+    assert scored == [answer + END for _, answer in documents]
 
 
 def test_fresh_rows_do_not_depend_on_the_batch() -> None:
-    definition = Definition("copy", 7, 7)
+    task = Copy(7, 7)
 
-    def tokens(batch: int) -> Tensor:
-        return torch.cat([rows.input_ids for rows in fresh_rows(definition, range(2, 12), batch, 0, CPU)])
+    def tokens(size: int) -> Tensor:
+        batches = evaluation_batches(task, range(2, 12), size, 0, CPU)
+        return torch.cat([batch.input_ids for batch in batches])
 
     assert torch.equal(tokens(3), tokens(10))
 
@@ -157,17 +167,12 @@ def test_lm_eval_agrees_on_the_same_documents(trained: Path, run: Run, tmp_path:
         assert ours["exact_match"] == theirs[name]["exact_match,none"]
 
 
-def test_benchmark_documents_are_the_benchmarks(trained: Path, tmp_path: Path) -> None:
-    rows: list[Rows] = []
-
-    def keep(model: Any, batch: Rows) -> Tensor:
-        rows.append(batch)
-        return right_answers(batch)
-
-    documents = list(string_documents.rows("suffix_ngram", 9, 5, 0, "symbols", n=2))
-    batch = document_rows([(one["prompt"], one["answer"]) for one in documents], CPU)
-    assert length_score(build_model("lstm", hidden_size=2), 9, iter([batch]), keep).exact_match == 1
-    assert [decode(ids).rstrip("*") for ids in rows[0].input_ids] == [
+def test_benchmark_documents_are_the_benchmarks() -> None:
+    documents = list(string_documents.rows("suffix_ngram", 9, 5, 0, "symbols", settings={"n": 2}))
+    batch = batch_of_texts([(one["prompt"], one["answer"]) for one in documents], USUAL, CPU)
+    model = build_model("lstm", hidden_size=2)
+    assert length_score(model, 9, [batch], lambda _model, batch: batch.targets).exact_match == 1
+    assert [decode(ids).rstrip("*") for ids in batch.input_ids] == [
         one["prompt"] + one["answer"] + END for one in documents
     ]
 
@@ -215,7 +220,10 @@ def test_a_loaded_model_has_the_fastest_way_that_a_new_one_has(tmp_path: Path) -
         ({"lengths": (0,)}, "min_length must be an integer of at least 1, not 0"),
         ({"num_examples": 1}, "num_examples must be an integer of at least 2, not 1"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, not 0"),
-        ({"task": "prefix_ngram", "lengths": (3,)}, "needs strings of at least 4 letters, not 3"),
+        ({"task": "prefix_ngram", "lengths": (5,)}, "needs strings of at least 6 letters, not 5"),
+        ({"task": "prefix"}, "did you mean 'prefix_ngram'"),
+        ({"k": 2, "task": "reverse"}, "reverse has no setting 'k'"),
+        ({"vocabulary": 27}, "reads 30 tokens, not the 31 symbols of the task"),
         ({"checkpoint": Path("none")}, "none is no folder"),
     ],
 )

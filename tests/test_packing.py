@@ -11,42 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
-from dataset_builders.strings import LOOKUPS, Definition
+from dataset_builders.string_tasks import Copy, PrefixNgram, Reverse, StringTask, SuffixNgram, string_task
+from dataset_builders.string_tasks.sampling import longest_example
 from synthetic_training.data.strings import Packed, PackedBatches
 from synthetic_training.data.tokens import decode, encode
-from tests.test_strings import places_of, solve
-
-TRAINED = ("copy", *LOOKUPS)
-
-FORMATS = {
-    "copy": r"\$([a-z]+)\|([a-z]+)\.",
-    "prefix_ngram": r"\$([a-z]{N})\|([a-z]+)\|([a-z]+)\.",
-    "suffix_ngram": r"\$([a-z]+)\|([a-z]{N})([a-z]+)\.",
-}
+from tests.string_examples import NAMES, TASKS, check_example, few_tasks
 
 
 def same(one: Packed, other: Packed) -> bool:
     return all(torch.equal(getattr(one, f.name), getattr(other, f.name).cpu()) for f in fields(Packed))
 
 
-def check_example(definition: Definition, text: str) -> str:
-    """The prompt of a whole example, after a look at all that it should be."""
-    task, n = definition.name, definition.n
-    match = re.fullmatch(FORMATS[task].replace("N", str(n)), text)
-    assert match, text
-    string = match[2] if task == "prefix_ngram" else match[1]
-    assert definition.min_length <= len(string) <= definition.max_length
-    if task != "copy":
-        key = match[1] if task == "prefix_ngram" else match[2]
-        (place,) = places_of(key, string)
-        assert place + n + (definition.k or 1) <= len(string)
-    answer = match[len(match.groups())]
-    prompt = text[: len(text) - len(answer) - 1]
-    assert solve(prompt, "symbols", task, definition.k) == answer + "."
-    return prompt
-
-
-def check_row(definition: Definition, text: str, targets: list[int], positions: list[int]) -> int:
+def check_row(task: StringTask, text: str, targets: list[int], positions: list[int]) -> int:
     """The number of whole examples in a row, after a look at each."""
     assert "*" not in text and text[0] == "$"
     examples = ["$" + example for example in text[1:].split("$")]
@@ -55,9 +31,8 @@ def check_row(definition: Definition, text: str, targets: list[int], positions: 
     for example in examples:
         if example.endswith("."):
             whole += 1
-            prompt = check_example(definition, example)
-            answer = encode(example[len(prompt) :])
-            expected += [-100] * (len(prompt) - 1) + answer + [-100]
+            answer = encode(check_example(task, example)[1] + ".")
+            expected += [-100] * (len(example) - len(answer) - 1) + answer + [-100]
         else:
             assert example is examples[-1]
             assert re.fullmatch(r"\$[a-z]*(\|[a-z]*){0,2}", example)
@@ -67,81 +42,81 @@ def check_row(definition: Definition, text: str, targets: list[int], positions: 
     return whole
 
 
-SIZES = [(8, 20, 26, 3, None), (9, 9, 3, 2, 5), (4, 25, 26, 3, 1), (5, 12, 2, 4, None)]
-"""Few, since what is measured for each before its first batch takes longer than the batch."""
-
-
 @st.composite
-def batches(draw: st.DrawFn, task: str) -> PackedBatches:
-    definition = Definition(task, *draw(st.sampled_from(SIZES)))
-    longest = 2 * definition.max_length + 2 * definition.n + 4
-    context = draw(st.integers(longest, longest + 60))
-    return PackedBatches(definition, context, draw(st.integers(1, 4)), draw(st.integers(0, 2**64 - 1)))
+def batches(draw: st.DrawFn, kind: type[StringTask]) -> PackedBatches:
+    # few tasks, since what is measured for each before its first batch takes longer than the batch
+    task = draw(st.sampled_from(few_tasks(kind)))
+    context = longest_example(task) + draw(st.integers(0, 60))
+    return PackedBatches(task, context, draw(st.integers(1, 4)), draw(st.integers(0, 2**64 - 1)))
 
 
-@pytest.mark.parametrize("task", TRAINED)
+each = pytest.mark.parametrize("kind", TASKS, ids=NAMES)
+
+
+@each
 @settings(deadline=None, max_examples=40)
 @given(data=st.data(), step=st.integers(0, 2**32 - 1))
-def test_every_row_reads_as_documented(task: str, data: st.DataObject, step: int) -> None:
-    made = data.draw(batches(task))
+def test_every_row_reads_as_documented(kind: type[StringTask], data: st.DataObject, step: int) -> None:
+    made = data.draw(batches(kind))
     packed = made.batch(step)
     assert packed.input_ids.shape == packed.targets.shape == packed.position_ids.shape
     assert packed.input_ids.shape == (made.rows, made.context)
     columns = (packed.input_ids, packed.targets.tolist(), packed.position_ids.tolist())
-    whole = [check_row(made.definition, decode(ids), *rest) for ids, *rest in zip(*columns, strict=True)]
+    whole = [check_row(made.task, decode(ids), *rest) for ids, *rest in zip(*columns, strict=True)]
     assert min(whole) >= 1
     assert packed.examples.item() == sum(whole)
 
 
 @pytest.mark.parametrize(
-    ("definition", "context"),
+    ("task", "context"),
     [
-        (Definition("copy", 1, 1, vocabulary=1), 5),
-        (Definition("copy", 1, 1), 5),
-        (Definition("copy", 1, 50, k=1), 700),
-        (Definition("copy", 300, 300), 603),
-        (Definition("prefix_ngram", 14, 40, n=13), 2048),
-        (Definition("suffix_ngram", 63, 70, vocabulary=2, n=62), 1000),
-        (Definition("suffix_ngram", 4, 4), 12),
-        (Definition("prefix_ngram", 2, 2, vocabulary=2, n=1), 9),
-        (Definition("prefix_ngram", 5, 300), 2048),
+        (Copy(1, 1, 1), 5),
+        (Copy(1, 1), 5),
+        (Copy(1, 50, k=1), 700),
+        (Copy(300, 300), 603),
+        (Reverse(1, 40), 300),
+        (PrefixNgram(16, 40, n=13), 2048),
+        (SuffixNgram(65, 70, 2, n=62), 1000),
+        (SuffixNgram(6, 6), 15),
+        (PrefixNgram(4, 4, 2, n=1), 12),
+        (PrefixNgram(6, 300), 2048),
     ],
-    ids=lambda value: f"{value.name}-{value.n}-{value.max_length}" if isinstance(value, Definition) else None,
+    ids=lambda value: f"{value.name}-{value.max_length}" if isinstance(value, StringTask) else None,
 )
-def test_rows_at_the_edges(definition: Definition, context: int) -> None:
-    packed = PackedBatches(definition, context, 6, 1).batch(0)
+def test_rows_at_the_edges(task: StringTask, context: int) -> None:
+    packed = PackedBatches(task, context, 6, 1).batch(0)
     columns = (packed.input_ids, packed.targets.tolist(), packed.position_ids.tolist())
-    whole = [check_row(definition, decode(ids), *rest) for ids, *rest in zip(*columns, strict=True)]
+    whole = [check_row(task, decode(ids), *rest) for ids, *rest in zip(*columns, strict=True)]
     assert packed.examples.item() == sum(whole)
 
 
 def test_an_example_that_just_fits_is_trained_on() -> None:
-    packed = PackedBatches(Definition("copy", 10, 10), 46, 3, 0).batch(0)
+    packed = PackedBatches(Copy(10, 10), 46, 3, 0).batch(0)
     for ids, targets in zip(packed.input_ids, packed.targets.tolist(), strict=True):
         assert decode(ids)[-1] == "."
         assert targets[22] == targets[-1] == -100
         assert decode(targets[34:45]) == decode(ids[35:46])
     assert packed.examples == 6
-    cut = PackedBatches(Definition("copy", 10, 10), 45, 3, 0).batch(0)
+    cut = PackedBatches(Copy(10, 10), 45, 3, 0).batch(0)
     assert cut.examples == 3
     assert (cut.targets[:, 22:] == -100).all()
 
 
 def test_an_example_that_is_cut_is_as_random_as_others() -> None:
-    whole = PackedBatches(Definition("copy", 40, 40), 166, 8, 0).batch(0)
-    cut = PackedBatches(Definition("copy", 40, 40), 124, 8, 0).batch(0)
+    whole = PackedBatches(Copy(40, 40), 166, 8, 0).batch(0)
+    cut = PackedBatches(Copy(40, 40), 124, 8, 0).batch(0)
     assert torch.equal(cut.input_ids, whole.input_ids[:, :124])
 
 
 def test_the_first_batch_is_the_same_in_every_version() -> None:
-    made = PackedBatches(Definition("suffix_ngram", 5, 8), 40, 1, seed=2**40 + 1).batch(3)
-    assert decode(made.input_ids[0]) == "$retov|etov.$etlhwij|lhwij.$wpvqlaxs|lax"
+    made = PackedBatches(SuffixNgram(6, 8), 40, 1, seed=2**40 + 1).batch(3)
+    assert decode(made.input_ids[0]) == "$qbkucrbs|bkucrbs.$einjru|einjru.$aaadag"
 
 
 @settings(deadline=None, max_examples=30)
-@given(data=st.data(), task=st.sampled_from(TRAINED), step=st.integers(0, 2**32 - 1))
-def test_slices_make_the_whole_batch(data: st.DataObject, task: str, step: int) -> None:
-    made = data.draw(batches(task))
+@given(data=st.data(), kind=st.sampled_from(TASKS), step=st.integers(0, 2**32 - 1))
+def test_slices_make_the_whole_batch(data: st.DataObject, kind: type[StringTask], step: int) -> None:
+    made = data.draw(batches(kind))
     cuts = sorted({0, made.rows, *data.draw(st.lists(st.integers(0, made.rows), max_size=3))})
     parts = [made.batch(step, a, b - a) for a, b in pairwise(cuts)]
     whole = made.batch(step)
@@ -152,11 +127,11 @@ def test_slices_make_the_whole_batch(data: st.DataObject, task: str, step: int) 
     assert same(made.batch(torch.tensor(step), cuts[-2]), parts[-1])
 
 
-@pytest.mark.parametrize("task", TRAINED)
-def test_batches_of_steps_and_seeds_differ(task: str) -> None:
-    definition = Definition(task, 20, 20)
+@each
+def test_batches_of_steps_and_seeds_differ(kind: type[StringTask]) -> None:
+    task = kind(20, 20)
     made = [
-        PackedBatches(definition, 220, 8, seed).batch(step)
+        PackedBatches(task, 220, 8, seed).batch(step)
         for seed in (0, 1, 2**32)
         for step in (0, 1, 2, 2**32 - 1)
     ]
@@ -165,7 +140,7 @@ def test_batches_of_steps_and_seeds_differ(task: str) -> None:
 
 
 def test_a_step_does_not_depend_on_those_before() -> None:
-    one, other = (PackedBatches(Definition("prefix_ngram", 5, 20), 220, 4, 7) for _ in range(2))
+    one, other = (PackedBatches(PrefixNgram(6, 20), 220, 4, 7) for _ in range(2))
     for step in range(3):
         one.batch(step)
     state = torch.get_rng_state()
@@ -174,9 +149,9 @@ def test_a_step_does_not_depend_on_those_before() -> None:
     torch.set_rng_state(state)
 
 
-def check_compiled(task: str, backend: str, device: str = "cpu") -> None:
-    made = PackedBatches(Definition(task, 5, 20), 220, 8, 3, device)
-    plain = PackedBatches(Definition(task, 5, 20), 220, 8, 3)
+def check_compiled(kind: type[StringTask], backend: str, device: str = "cpu") -> None:
+    made = PackedBatches(kind(6, 20), 220, 8, 3, device)
+    plain = PackedBatches(kind(6, 20), 220, 8, 3)
     torch.compiler.reset()
     compiled: Any = torch.compile(made.batch, fullgraph=True, backend=backend)
     for step in (0, 7, 2**31 + 5):
@@ -184,13 +159,13 @@ def check_compiled(task: str, backend: str, device: str = "cpu") -> None:
 
 
 def test_compiled_batches_are_the_same() -> None:
-    check_compiled("suffix_ngram", "aot_eager")
+    check_compiled(SuffixNgram, "aot_eager")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", TRAINED)
-def test_batches_compiled_by_inductor_are_the_same(task: str) -> None:
-    check_compiled(task, "inductor")
+@each
+def test_batches_compiled_by_inductor_are_the_same(kind: type[StringTask]) -> None:
+    check_compiled(kind, "inductor")
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -199,19 +174,19 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-@pytest.mark.parametrize("task", TRAINED)
-def test_batches_compiled_for_a_gpu_are_the_same(task: str, backend: str) -> None:
-    check_compiled(task, backend, "cuda")
+@each
+def test_batches_compiled_for_a_gpu_are_the_same(kind: type[StringTask], backend: str) -> None:
+    check_compiled(kind, backend, "cuda")
 
 
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("context", [220, 2048])
-@pytest.mark.parametrize("task", TRAINED)
-def test_batches_in_a_cuda_graph_are_the_same(task: str, context: int) -> None:
-    definition = Definition(task, 5, 20 if context == 220 else 300)
-    plain = PackedBatches(definition, context, 16, 3)
-    made = PackedBatches(definition, context, 16, 3, "cuda")
+@each
+def test_batches_in_a_cuda_graph_are_the_same(kind: type[StringTask], context: int) -> None:
+    task = kind(6, 20 if context == 220 else 300)
+    plain = PackedBatches(task, context, 16, 3)
+    made = PackedBatches(task, context, 16, 3, "cuda")
     step = torch.zeros((), dtype=torch.int64, device="cuda")
     side = torch.cuda.Stream()
     with torch.cuda.stream(side):
@@ -233,19 +208,20 @@ def test_batches_in_a_cuda_graph_are_the_same(task: str, context: int) -> None:
     ("arguments", "context", "said"),
     [
         (("copy", 5, 20), 42, "context of 42 tokens is too short: .* letters has 43 tokens"),
-        (("copy", 5, 20, 26, 3, 4), 26, "of 26 tokens .* has 27 tokens"),
-        (("prefix_ngram", 5, 20), 43, "of 43 tokens .* of up to 20 letters has 44 tokens"),
-        (("suffix_ngram", 5, 20), 42, "of 42 tokens .* has 43 tokens"),
-        (("suffix_ngram", 5, 20, 26, 3, 2), 27, "of 27 tokens .* has 28 tokens"),
-        (("duplicate_ngram", 6, 20), 220, "duplicate_ngram is for evaluation alone"),
+        (("copy", 5, 20, 26, {"k": 4}), 26, "of 26 tokens .* has 27 tokens"),
+        (("reverse", 5, 20), 42, "of 42 tokens .* has 43 tokens"),
+        (("prefix_ngram", 6, 20), 43, "of 43 tokens .* of up to 20 letters has 44 tokens"),
+        (("suffix_ngram", 6, 20), 42, "of 42 tokens .* has 43 tokens"),
+        (("suffix_ngram", 8, 20, 26, {"k": 2}), 27, "of 27 tokens .* has 28 tokens"),
+        (("duplicate_ngram", 6, 20), 42, "of 42 tokens .* has 43 tokens"),
         (("copy", 5, 20), 0, "context must be an integer of at least 1, not 0"),
     ],
 )
 def test_a_context_that_does_not_do_is_refused(arguments: tuple[Any, ...], context: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        PackedBatches(Definition(*arguments), context, 1, 0)
+        PackedBatches(string_task(*arguments), context, 1, 0)
     if "too short" in said:
-        PackedBatches(Definition(*arguments), context + 1, 1, 0).batch(0)
+        PackedBatches(string_task(*arguments), context + 1, 1, 0).batch(0)
 
 
 @pytest.mark.parametrize(
@@ -253,15 +229,15 @@ def test_a_context_that_does_not_do_is_refused(arguments: tuple[Any, ...], conte
 )
 def test_rows_and_seeds_that_cannot_be_are_refused(rows: int, seed: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        PackedBatches(Definition("copy", 5, 20), 220, rows, seed)
+        PackedBatches(Copy(5, 20), 220, rows, seed)
 
 
 @pytest.mark.parametrize(("first", "rows"), [(0, 9), (8, None), (-1, 2), (7, 2), (3, 0)])
 def test_rows_that_a_batch_does_not_have_are_refused(first: int, rows: int | None) -> None:
     with pytest.raises(InputError, match="a batch has rows 0 to 7; there are no"):
-        PackedBatches(Definition("copy", 5, 20), 220, 8, 0).batch(0, first, rows)
+        PackedBatches(Copy(5, 20), 220, 8, 0).batch(0, first, rows)
 
 
 def test_a_step_that_cannot_be_is_refused() -> None:
     with pytest.raises(InputError, match="step must be an integer of at least 0, not -1"):
-        PackedBatches(Definition("copy", 5, 20), 220, 8, 0).batch(-1)
+        PackedBatches(Copy(5, 20), 220, 8, 0).batch(-1)

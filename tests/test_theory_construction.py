@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from dataset_builders import InputError
-from dataset_builders.strings import Definition
+from dataset_builders.string_tasks import Copy
 from lm_eval_tasks import TASKS_FOLDER
-from synthetic_training.data.strings import evaluation_rows
+from synthetic_training.data.strings import evaluation_batch
 from synthetic_training.data.tokens import BAR_ID, START_ID, decode, encode
-from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, right_answers
+from synthetic_training.evaluation.accuracy import forced_answers, generated_answers
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.construction import construct
@@ -79,11 +79,10 @@ def test_unrepeated_strings_are_the_longest_there_are_and_no_longer() -> None:
 
 
 def test_generation_gives_what_one_pass_gives() -> None:
-    rows = evaluation_rows(Definition("copy", 6, 14, vocabulary=4), 60, 0, "cpu")
+    rows = evaluation_batch(Copy(6, 14, 4), 60, 0, "cpu")
     model: Any = construct(4, 3)
-    right = right_answers(rows)
     forced, generated = forced_answers(model, rows), generated_answers(model, rows)
-    known = right != 29
+    right, known = rows.targets, rows.targets != -100
     exact = ((forced == right) | ~known).all(1)
     assert 0.3 < exact.float().mean() < 0.8
     assert torch.equal(exact, ((generated == right) | ~known).all(1))

@@ -92,7 +92,6 @@ def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
         ({"lr": -1}, "lr = -1"),
         ({"lr": float("nan")}, "lr = nan"),
         ({"lr": float("inf")}, "lr = inf"),
-        ({"task": "duplicate_ngram"}, "task = 'duplicate_ngram'"),
         ({"eval_lengths": [0]}, "eval_lengths"),
         ({"eval_lengths": 5}, "eval_lengths"),
         ({"model_args": {"hidden_size": [1]}}, "model_args"),
@@ -114,12 +113,15 @@ def test_settings_that_are_none_are_refused(settings: dict[str, object], sentenc
     ("settings", "sentence"),
     [
         ({"max_length": 20}, "a context of 32 tokens is too short"),
-        ({"task": "prefix_ngram", "min_length": 3}, "needs strings of at least 4 letters"),
+        ({"task": "prefix_ngram", "min_length": 3}, "needs strings of at least 6 letters"),
         ({"min_length": 2, "k": 2, "eval_lengths": [2, 1]}, "needs strings of at least 2 letters, not 1"),
         ({"min_length": 9}, "max_length must be an integer of at least 9"),
         ({"accumulation_steps": 3}, "make it a multiple of 3"),
         ({"warmup_steps": 30}, "warmup_steps = 30 must be smaller than steps = 30"),
-        ({"vocabulary": 27}, "vocabulary must be at most 26"),
+        ({"vocabulary": 2**20 + 1}, "vocabulary must be at most 1048576"),
+        ({"task": "cpy"}, "did you mean 'copy'"),
+        ({"task": "reverse", "k": 2}, "reverse has no setting 'k'; it has none"),
+        ({"task_args": {"m": 2}}, "copy has no setting 'm'"),
     ],
 )
 def test_runs_that_cannot_be_are_refused(settings: dict[str, object], sentence: str) -> None:
@@ -152,7 +154,7 @@ def test_an_invalid_value_on_the_command_line_is_one_sentence(tmp_path: Path) ->
     assert error.value.code == "error: steps = 0: it should be greater than or equal to 1"
     with pytest.raises(SystemExit) as error:
         main(["train", "--task", "copies", "--out", str(tmp_path / "run")])
-    expected = "error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram, documents; did"
+    expected = "error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram, duplicate_ngram, reverse, documents; did"
     assert str(error.value.code).startswith(expected)
 
 

@@ -26,7 +26,7 @@ OPTIMIZER = OptimizerConfig(weight_decay=0.1, grad_clip=0.5)
 def model_and_batches(rows: int = 4) -> tuple[Any, PackedBatches]:
     torch.manual_seed(0)
     model = build_model("T_hard_alibi", **SETTINGS["model_args"])
-    return model, PackedBatches(tiny().definition, 32, rows, 0, "cpu")
+    return model, PackedBatches(tiny().string_task, 32, rows, 0, "cpu")
 
 
 def steps(step: TrainingStep, count: int = 4) -> None:
@@ -94,7 +94,7 @@ def test_a_run_leaves_metrics_checkpoints_and_a_model(tmp_path: Path) -> None:
     trained = [line for line in lines if line["kind"] == "train"]
     assert [line["step"] for line in trained] == sorted({*range(3, 31, 3), *range(4, 30, 4), 10, 20})
     assert trained[-1]["tokens"] == 30 * 4 * 32
-    batches = PackedBatches(tiny().definition, 32, 4, 0, "cpu")
+    batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
     assert trained[-1]["examples"] == sum(int(batches.batch(i).examples) for i in range(30))
     evaluated = [(line["step"], line["length"]) for line in lines if line["kind"] == "eval"]
     assert evaluated == [(step, length) for step in (10, 20, 30) for length in (2, 5)]

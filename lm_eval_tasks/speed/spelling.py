@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.sources.tokenizer import TextTokenizer, load_tokenizer
-from dataset_builders.string_documents import rows
+from dataset_builders.string_tasks.documents import rows
 
 
 def main() -> None:

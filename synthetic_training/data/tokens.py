@@ -1,75 +1,65 @@
-"""The 30 symbols that the models read: letters, and the marks around them (arXiv 2402.01032, section 3).
-
-A token is one symbol: letter number i of ``dataset_builders.strings`` is token i. An example of the copy
-task and its tokens::
-
-    $   a   b   |   a   b   .   *
-    26  0   1   27  0   1   28  29
-"""
+"""The tokenizer of the string tasks, and the ids of their 30 usual symbols; see ``string_tasks.symbols``."""
 
 from __future__ import annotations
 
-import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from dataset_builders import InputError
+from dataset_builders.string_tasks.symbols import END, MARKS, PAD, START, Symbols
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-LETTERS = string.ascii_lowercase
-START, BAR, END, PAD = "$", "|", ".", "*"
-SYMBOLS = LETTERS + START + BAR + END + PAD
-VOCAB_SIZE = len(SYMBOLS)
-START_ID, BAR_ID, END_ID, PAD_ID = range(len(LETTERS), VOCAB_SIZE)
+USUAL = Symbols(26)
+"""The symbols of every vocabulary of up to 26 letters."""
 
-_IDS = {symbol: i for i, symbol in enumerate(SYMBOLS)}
+SYMBOLS = "".join(USUAL.ids)
+VOCAB_SIZE = USUAL.size
+START_ID, BAR_ID, END_ID, PAD_ID = (USUAL.ids[mark] for mark in MARKS)
 
 
 def encode(text: str) -> list[int]:
-    """Token ids of a text, one a symbol.
-
-    Raises:
-        InputError: a character that is none of the 30 symbols.
-    """
-    try:
-        return [_IDS[symbol] for symbol in text]
-    except KeyError as error:
-        raise InputError(f"{error.args[0]!r} is none of the {VOCAB_SIZE} symbols {SYMBOLS}") from None
+    """Token ids of a text in the usual symbols; see ``Symbols.encode``."""
+    return USUAL.encode(text)
 
 
 def decode(ids: Iterable[int]) -> str:
-    """The text of token ids, one symbol each; tensors and arrays of one dimension will do too.
-
-    Raises:
-        InputError: a number that is no token id.
-    """
-    numbers = [int(i) for i in ids]
-    for number in numbers:
-        if not 0 <= number < VOCAB_SIZE:
-            raise InputError(f"token ids are 0 to {VOCAB_SIZE - 1}, not {number}")
-    return "".join(SYMBOLS[number] for number in numbers)
+    """The text of token ids of the usual symbols; see ``Symbols.decode``."""
+    return USUAL.decode(ids)
 
 
-def symbol_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
-    """The same map as a tokenizer of transformers, to be saved beside a model.
+def model_tokens(symbols: Symbols) -> Mapping[str, int]:
+    """The symbols as arguments of a model's configuration."""
+    return {
+        "vocab_size": symbols.size,
+        "bos_token_id": symbols.ids[START],
+        "eos_token_id": symbols.ids[END],
+        "pad_token_id": symbols.ids[PAD],
+    }
 
-    It adds no tokens of its own and pads on the left. ``.`` ends a text, ``*`` pads. A character that is
-    none of the symbols becomes ``*`` too: lm-eval tokenizes the line ends at which answers stop, and the
-    spaces before them.
+
+def symbol_tokenizer(max_length: int, symbols: Symbols = USUAL) -> PreTrainedTokenizerFast:
+    """The map of ``Symbols.encode`` as a tokenizer of transformers, to be saved beside a model.
+
+    It adds no tokens of its own and pads on the left. ``.`` ends a text, ``*`` pads. What is none of the
+    symbols becomes ``*`` too: lm-eval tokenizes the line ends at which answers stop, and the spaces before
+    them.
 
     Args:
         max_length: tokens of the longest text that the model is asked about, kept as
             ``model_max_length``. Recurrent models' configurations carry no length, and lm-eval would
             take 2,048.
+        symbols: up to 26 letters are a token per character; more are numbers with spaces between them.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel(_IDS, unk_token=PAD))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    tokenizer.decoder = decoders.Fuse()
+    tokenizer = Tokenizer(models.WordLevel(symbols.ids, unk_token=PAD))
+    if symbols.are_characters:
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END,

@@ -14,15 +14,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dataset_builders.strings import Definition
+from dataset_builders.string_tasks import StringTask
+from dataset_builders.string_tasks.sampling import longest_example
 from synthetic_training.config import DOCUMENTS, TrainConfig
 from synthetic_training.data.documents.document_data import DocumentData
 from synthetic_training.data.documents.rows import Mix
 from synthetic_training.data.strings import Packed, PackedBatches, check_context
-from synthetic_training.data.strings.packing import longest_example
-from synthetic_training.data.tokens import symbol_tokenizer
+from synthetic_training.data.tokens import model_tokens, symbol_tokenizer
 from synthetic_training.evaluation.accuracy import LengthScore, Share, evaluate_lengths
-from synthetic_training.models.registry import SYMBOL_TOKENS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -80,8 +79,8 @@ def training_data(config: TrainConfig) -> TrainingData:
             eval_examples=config.eval_examples,
         )
     return StringData(
-        config.definition,
-        config.eval_definitions,
+        config.string_task,
+        config.eval_tasks,
         context_length=config.context_length,
         batch_size=config.batch_size,
         eval_examples=config.eval_examples,
@@ -94,8 +93,8 @@ class StringData:
     """Strings of letters with marks around them; see ``data.strings.packing``.
 
     Attributes:
-        definition: the task at the training lengths.
-        eval_definitions: the task at each evaluated length.
+        task: at the training lengths.
+        eval_tasks: the task at each evaluated length.
         context_length: number of tokens per row.
         batch_size: number of rows per step, over all processes.
         eval_examples: number of examples per evaluated length.
@@ -105,36 +104,36 @@ class StringData:
         InputError: the task is for evaluation alone, or the context cannot hold an example.
     """
 
-    definition: Definition
-    eval_definitions: Sequence[Definition]
+    task: StringTask
+    eval_tasks: Sequence[StringTask]
     context_length: int
     batch_size: int
     eval_examples: int
     seed: int
 
     def __post_init__(self) -> None:
-        check_context(self.definition, self.context_length)
+        check_context(self.task, self.context_length)
 
     @property
     def tokens(self) -> Mapping[str, int]:
-        return SYMBOL_TOKENS
+        return model_tokens(self.task.symbols)
 
     @property
     def longest_row(self) -> int:
-        return max(self.context_length, *map(longest_example, self.eval_definitions))
+        return max(self.context_length, *map(longest_example, self.eval_tasks))
 
     def tokenizer(self, window: int | None) -> PreTrainedTokenizerFast:
-        return symbol_tokenizer(window or _UNLIMITED)
+        return symbol_tokenizer(window or _UNLIMITED, self.task.symbols)
 
     def batches(self, device: torch.device, *, progress: bool) -> Batches:  # noqa: ARG002  they take no time
-        return PackedBatches(self.definition, self.context_length, self.batch_size, self.seed, device)
+        return PackedBatches(self.task, self.context_length, self.batch_size, self.seed, device)
 
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, share: Share
     ) -> list[LengthScore]:
         return evaluate_lengths(
             model,
-            self.eval_definitions,
+            self.eval_tasks,
             self.eval_examples,
             seed=self.seed,
             batch_tokens=batch_tokens,

@@ -2,26 +2,33 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from dataset_builders import InputError, string_documents
+from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from dataset_builders.files import read_json, write_json
-from dataset_builders.strings import Definition
-from synthetic_training.arguments import length_ranges
-from synthetic_training.data.tokens import VOCAB_SIZE
+from dataset_builders.string_tasks import (
+    StringTask,
+    documents,
+    string_task,
+    string_task_class,
+    task_settings,
+)
+from dataset_builders.string_tasks.symbols import Symbols
+from synthetic_training.arguments import Value, key_values, length_ranges
+from synthetic_training.data.tokens import USUAL
 from synthetic_training.training.run_folder import RUN
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from synthetic_training.data.strings import Rows
+    from synthetic_training.data.strings import EvaluationBatch
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +41,8 @@ class EvaluateConfig:
 
     checkpoint: Annotated[Path, tyro.conf.Positional]
     """The folder of a run, of one of its checkpoints, or of any model over the same symbols."""
-    task: Literal["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"] | None = None
-    """What is asked; as the model was trained where not given, and so for vocabulary, n and k."""
+    task: str | None = None
+    """String task, such as copy (default: the one that the model was trained on, with its settings)."""
     lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
     """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20."""
     num_examples: int = 500
@@ -47,11 +54,13 @@ class EvaluateConfig:
     batch_size: int = 64
     """Examples that are read at once."""
     vocabulary: int | None = None
-    """Number of letters."""
+    """Number of different letters (default: that of training)."""
     n: int | None = None
-    """Letters of the key."""
+    """Length of the n-gram tasks' key in letters (default: that of training)."""
     k: int | None = None
-    """Letters of the answer."""
+    """Length of the answer in letters (default: that of training)."""
+    task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
+    """Other settings of the string task, such as name=2."""
     seed: int = 0
     """Of the examples."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -82,9 +91,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     trained = _trained_as(folder)
     if trained and trained.get("task") == "documents":
         raise InputError(f"the model in {folder} was trained on documents of bytes; {_ask_lm_eval(folder)}")
-    definitions = _definitions(config, trained)
+    tasks = _tasks(config, trained)
 
-    from synthetic_training.data.strings.packing import longest_example
+    from dataset_builders.string_tasks.sampling import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
     from synthetic_training.models.user_code import import_packages
     from synthetic_training.provenance import provenance
@@ -92,18 +101,18 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     from synthetic_training.training.device import resolve_device
 
     import_packages(config.imports)
-    model = load_symbol_model(folder, trust_remote_code=config.trust_remote_code)
+    model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
     model = model.to(resolve_device(config.device)).eval()
     answer = generated_answers if config.generate else forced_answers
     results, room = [], window(model)
-    for definition in definitions:
-        length = definition.max_length
-        if room is not None and room < longest_example(definition):
+    for task in tasks:
+        length = task.max_length
+        if room is not None and room < longest_example(task):
             log.warning("strings of %d letters go beyond the model's window of %d tokens", length, room)
-        results.append(length_score(model, length, _batches(config, definition, model.device), answer))
+        results.append(length_score(model, length, _batches(config, task, model.device), answer))
     content = {
         "kind": "evaluation",
-        "config": _settings(config, definitions[0]),
+        "config": _settings(config, tasks[0], (trained or {}).get("n", 3)),
         "training": trained,
         "results": [asdict(result) for result in results],
         **provenance(),
@@ -138,8 +147,10 @@ def model_folder(folder: Path) -> Path:
     raise InputError(f"{folder} holds no model: it has neither config.json nor model/config.json")
 
 
-def load_symbol_model(folder: Path, *, trust_remote_code: bool = False) -> "PreTrainedModel":
-    """A saved model that reads the symbols of the string tasks, in float32.
+def load_symbol_model(
+    folder: Path, symbols: Symbols = USUAL, *, trust_remote_code: bool = False
+) -> "PreTrainedModel":
+    """A saved model that reads these symbols, in float32.
 
     Raises:
         InputError: it cannot be loaded, carries code that is not trusted, its weights are incomplete or not
@@ -148,10 +159,10 @@ def load_symbol_model(folder: Path, *, trust_remote_code: bool = False) -> "PreT
     from synthetic_training.models.saved import load_model
 
     model = load_model(folder, trust_remote_code=trust_remote_code)
-    if model.config.vocab_size != VOCAB_SIZE:
+    if model.config.vocab_size != symbols.size:
         raise InputError(
-            f"the model in {folder} reads {model.config.vocab_size} tokens, not the {VOCAB_SIZE} symbols of "
-            f"these tasks; {_ask_lm_eval(folder)}"
+            f"the model in {folder} reads {model.config.vocab_size} tokens, not the {symbols.size} symbols "
+            f"of the task; {_ask_lm_eval(folder)}"
         )
     return model
 
@@ -172,44 +183,52 @@ def _trained_as(folder: Path) -> dict[str, Any] | None:
     return settings
 
 
-def _definitions(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[Definition]:
-    default = {"task": "copy", "vocabulary": 26, "n": 3, "k": None}
-    known = {**default, **{key: trained[key] for key in default if trained and key in trained}}
-    asked = {key: value for key in default if (value := getattr(config, key)) is not None}
-    if asked.get("task", known["task"]) != known["task"]:
-        known["k"] = None
-    task, vocabulary, n, k = ({**known, **asked}[key] for key in default)
+def _tasks(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[StringTask]:
+    """The task at each length; what is not given is as the model was trained."""
     if not config.lengths:
         raise InputError("there is no length to evaluate; pass --lengths, such as --lengths 10 20")
-    return [Definition(task, length, length, vocabulary, n, k) for length in config.lengths]
+    trained = trained or {}
+    name = config.task or trained.get("task", "copy")
+    vocabulary = config.vocabulary or trained.get("vocabulary", 26)
+    kept = {**(trained.get("task_args") or {}), **{key: trained.get(key) for key in ("n", "k")}}
+    if name != trained.get("task"):
+        # the key's length alone means the same in another task
+        kept = {"n": kept["n"]}
+    own = task_settings(string_task_class(name))
+    given = {key: value for key in ("n", "k") if (value := getattr(config, key)) is not None}
+    settings = {key: value for key, value in kept.items() if key in own} | given | config.task_args
+    return [string_task(name, length, length, vocabulary, settings) for length in config.lengths]
 
 
-def _settings(config: EvaluateConfig, definition: Definition) -> dict[str, Any]:
-    """The configuration as JSON can hold it, with what was taken from the training run."""
-    settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": definition.name}
-    settings |= {key: getattr(definition, key) for key in ("vocabulary", "n", "k")}
+def _settings(config: EvaluateConfig, task: StringTask, n: int) -> dict[str, Any]:
+    """The configuration as JSON can hold it, with what was taken from the training run, such as its n."""
+    own = dict(task.settings)
+    settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": task.name}
+    settings |= {"vocabulary": task.vocabulary, "n": own.pop("n", n), "k": own.pop("k", None)}
+    settings["task_args"] = own
     del settings["out"]
     return settings
 
 
-def _batches(config: EvaluateConfig, definition: Definition, device: "torch.device") -> "Iterator[Rows]":
-    from synthetic_training.evaluation.accuracy import document_rows, fresh_rows
+def _batches(config: EvaluateConfig, task: StringTask, device: "torch.device") -> "Iterator[EvaluationBatch]":
+    from synthetic_training.data.strings import batch_of_texts, evaluation_batches
 
     if config.documents == "fresh":
-        yield from fresh_rows(definition, range(config.num_examples), config.batch_size, config.seed, device)
+        yield from evaluation_batches(
+            task, range(config.num_examples), config.batch_size, config.seed, device
+        )
         return
-    documents = string_documents.rows(
-        definition.name,
-        definition.max_length,
+    rows = documents.rows(
+        task.name,
+        task.max_length,
         config.num_examples,
         config.seed,
         "symbols",
-        vocabulary=definition.vocabulary,
-        n=definition.n,
-        k=definition.k,
+        vocabulary=task.vocabulary,
+        settings=task.settings,
     )
-    while batch := list(islice(documents, config.batch_size)):
-        yield document_rows([(one["prompt"], one["answer"]) for one in batch], device)
+    while batch := list(islice(rows, config.batch_size)):
+        yield batch_of_texts([(one["prompt"], one["answer"]) for one in batch], task.symbols, device)
 
 
 def _make_room(file: Path) -> None:

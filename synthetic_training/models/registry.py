@@ -26,7 +26,7 @@ from transformers import (
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.files import read_json
-from synthetic_training.data.tokens import END_ID, PAD_ID, START_ID, VOCAB_SIZE
+from synthetic_training.data.tokens import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
 from synthetic_training.models.arguments import ConfigArguments
 from synthetic_training.models.model_types import classes_of_type, is_shipped
@@ -39,12 +39,7 @@ from synthetic_training.models.modeling_alibi import (
 from synthetic_training.models.modeling_lstm import LstmConfig, LstmForCausalLM
 from synthetic_training.models.user_code import bare_module_arguments, classes_of_folder, classes_of_path
 
-SYMBOL_TOKENS: Mapping[str, int] = {
-    "vocab_size": VOCAB_SIZE,
-    "bos_token_id": START_ID,
-    "eos_token_id": END_ID,
-    "pad_token_id": PAD_ID,
-}
+SYMBOL_TOKENS: Mapping[str, int] = model_tokens(USUAL)
 """The 30 symbols of the string tasks, as arguments of a model's configuration."""
 
 _WIDTH, _LAYERS, _HEADS = 1024, 12, 16

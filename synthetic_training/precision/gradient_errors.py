@@ -20,7 +20,7 @@ from transformers.models.mamba.modeling_mamba import MambaMixer
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
-from dataset_builders.strings import Definition
+from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings.packing import IGNORED, PackedBatches
 from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
 from synthetic_training.models import mamba
@@ -58,8 +58,8 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
         the largest over layers of the errors of ``outputs`` and, by kind, of ``parameters``' gradients.
     """
     model = load_symbol_model(model_folder(settings.checkpoint)).to(settings.device)
-    definition = Definition("copy", 5, settings.max_length)
-    batches = PackedBatches(definition, settings.context, settings.rows, settings.seed, settings.device)
+    task = Copy(5, settings.max_length)
+    batches = PackedBatches(task, settings.context, settings.rows, settings.seed, settings.device)
     packed = batches.batch(0)
     arms: dict[str, Callable[[], Any]] = {name: _arm(arm) for name, arm in ARMS.items() if name != "bf16"}
     arms["float32"] = _arm(Arm("fp32"))

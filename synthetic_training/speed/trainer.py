@@ -29,7 +29,7 @@ from tabulate import tabulate
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
-from dataset_builders.strings import Definition
+from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.models.registry import MODELS, build_model
 from synthetic_training.provenance import provenance
@@ -120,7 +120,7 @@ def _ours(name: str, batch_size: int, context_length: int, rates: dict[str, floa
     torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     model = build_model(name, **_OVERRIDES.get(name, {})).to("cuda")
-    batches = PackedBatches(Definition("copy", 5, 20), context_length, batch_size, seed=0, device="cuda")
+    batches = PackedBatches(Copy(5, 20), context_length, batch_size, seed=0, device="cuda")
     step = TrainingStep(
         model,
         batches,

@@ -50,18 +50,19 @@ def repeated_ngram_proportion(
     """
     import numpy as np
 
-    from dataset_builders.strings import Definition, sample
+    from dataset_builders.string_tasks import Copy
+    from dataset_builders.string_tasks.sampling import sample
 
     check_integer("strings", strings, 1)
     check_integer("n", n, 1)
     check_integer("seed", seed, 0)
-    definition = Definition("copy", length, length, letters)
+    task = Copy(length, length, letters)
     if letters**n >= 2**63:
         raise InputError(f"n is too large: with {letters} letters, n-grams of {n} do not fit in 63 bits")
     bits, repeated = np.random.PCG64(seed), 0
     batch = max(1, _BATCH_LETTERS // length)
     for first in range(0, strings, batch):
-        text = sample(definition, min(batch, strings - first), bits).letters
+        text = sample(task, min(batch, strings - first), bits).tokens[:, 1 : length + 1]
         windows = max(0, length - n + 1)
         grams = np.zeros((len(text), windows), dtype=np.int64)
         for offset in range(n):

@@ -165,18 +165,18 @@ def _measure_size(
 ) -> Measurement:
     import torch
 
-    from dataset_builders.strings import Definition
-    from synthetic_training.data.strings import evaluation_rows
+    from dataset_builders.string_tasks import Copy
+    from synthetic_training.data.strings import evaluation_batch
 
     begun = time.perf_counter()
     model = construct(letters, n, max(length, 2 * n)).to(device)
     # without padding, attention needs no mask tensor
     model.set_attn_implementation("hard_alibi_split")
-    definition = Definition("copy", length, length, letters)
+    task = Copy(length, length, letters)
     batch = max(1, _BATCH_TOKENS[torch.device(device).type] // (2 * length + 3))
     sums = torch.zeros(5, dtype=torch.int64, device=device)
     for first in range(0, strings, batch):
-        rows = evaluation_rows(definition, min(batch, strings - first), seed, device, first=first)
+        rows = evaluation_batch(task, min(batch, strings - first), seed, device, first=first)
         done = copy(model, rows.input_ids[:, 1 : length + 1], n)
         wrong = ~done.right
         each = (wrong, done.repeated, ~done.ended, wrong & ~done.repeated, wrong & ~done.explained)

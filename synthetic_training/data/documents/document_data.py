@@ -22,11 +22,10 @@ from dataset_builders.checks import check_integer
 from synthetic_training.data.documents.mix import DocumentBatches, check_pool
 from synthetic_training.data.documents.rows import Mix
 from synthetic_training.data.documents.tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
-from synthetic_training.data.strings import Rows
+from synthetic_training.data.strings import EvaluationBatch, batch_of_answers
 from synthetic_training.evaluation.accuracy import (
     LengthScore,
     Share,
-    answer_rows,
     forced_answers,
     length_score,
 )
@@ -115,7 +114,8 @@ def _width(books: Sequence[Book]) -> int:
     return max(len(prompt) + len(answer) for prompt, answer in books)
 
 
-def _batches(books: Sequence[Book], size: int, device: torch.device) -> Iterator[Rows]:
+def _batches(books: Sequence[Book], size: int, device: torch.device) -> Iterator[EvaluationBatch]:
     left = iter(books)
     while batch := list(islice(left, size)):
-        yield answer_rows([(list(prompt), list(answer)) for prompt, answer in batch], END_ID, device)
+        ids = [(list(prompt), list(answer)) for prompt, answer in batch]
+        yield batch_of_answers(ids, END_ID, ord("\n"), device)

@@ -78,8 +78,8 @@ class DocumentBatches:
 
     def order(self, epoch: int | Tensor) -> Tensor:
         """(pool_rows,) int64: the order in which an epoch, from 0, takes the rows of the pool."""
-        counter = Counter(self.mix.seed, _PURPOSE, self._first_row, epoch, self._blocks)
-        return counter.words(self.pool_rows)[0].argsort(stable=True)
+        words = Counter(self.mix.seed, _PURPOSE, self._first_row, epoch).words(self._blocks)[0]
+        return words[: self.pool_rows].argsort(stable=True)
 
 
 def check_pool(pool_rows: int, batch_size: int) -> None:

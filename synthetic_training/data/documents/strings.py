@@ -1,4 +1,4 @@
-"""The string tasks as ``dataset_builders.string_documents`` spells them for pretrained models.
+"""The string tasks as ``dataset_builders.string_tasks.documents`` spells them for pretrained models.
 
 What is asked stands between braces; in a benchmark's document there are two lines before the last one, and
 so in half of these::
@@ -13,12 +13,12 @@ from random import Random
 
 from numpy.random import Philox
 
-from dataset_builders.string_documents import draw, question, spell
-from dataset_builders.strings import Definition
+from dataset_builders.string_tasks import Copy, PrefixNgram, StringTask, SuffixNgram
+from dataset_builders.string_tasks.documents import draw, question, spell
 from synthetic_training.data.documents.draws import Pieces, log_uniform, pick
 
-_TASKS = ("copy", "copy", "prefix_ngram", "suffix_ngram")
-_SHORTEST, _LINES = 5, 3
+_TASKS: tuple[type[StringTask], ...] = (Copy, Copy, PrefixNgram, SuffixNgram)
+_SHORTEST, _LINES = 6, 3
 _OTHERS = 3 + 3 + len(" |  -> \n")
 """Bytes of a line beside its string and its answer, at most: the key, spaced, and the marks."""
 
@@ -43,9 +43,9 @@ def strings(rng: Random, size: int) -> Pieces:
     # the bits are the document's own, whatever else numpy draws
     bits = Philox(key=int(rng.random() * 2**53))
     pieces: Pieces = []
-    for example in draw(Definition(task, length, length), lines, bits):
+    for example in draw(task(length, length), lines, bits):
         pieces += [
-            (question(task, spelling, example), False),
+            (question(spelling, example), False),
             (f" {spell(example.answer, spelling)}\n", True),
         ]
     return pieces

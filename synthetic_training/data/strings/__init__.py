@@ -1,6 +1,21 @@
-"""Training batches and evaluation rows of the synthetic tasks, made on the device where the model is."""
+"""Training and evaluation batches of the string tasks, made on the device where the model is."""
 
+from synthetic_training.data.strings.evaluation_batch import (
+    EvaluationBatch,
+    batch_of_answers,
+    batch_of_texts,
+    evaluation_batch,
+    evaluation_batches,
+)
 from synthetic_training.data.strings.packing import Packed, PackedBatches, check_context
-from synthetic_training.data.strings.rows import Rows, evaluation_rows, prompts_left_padded
 
-__all__ = ["Packed", "PackedBatches", "Rows", "check_context", "evaluation_rows", "prompts_left_padded"]
+__all__ = [
+    "EvaluationBatch",
+    "Packed",
+    "PackedBatches",
+    "batch_of_answers",
+    "batch_of_texts",
+    "check_context",
+    "evaluation_batch",
+    "evaluation_batches",
+]

@@ -6,13 +6,13 @@ A row of 16 tokens of the copy task; what is below a token is what the model is 
     targets       - - - a b . - - - - - c d e . -      here - is -100
     position_ids  0 1 2 3 4 5 6 0 1 2 3 4 5 6 7 8
 
-Answers and their final ``.`` are predicted. An example that does not end within the row is cut there and
-not trained on.
+Answers and the ``.`` after an example are predicted. An example that does not end within the row is cut there
+and not trained on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,17 +20,11 @@ from torch.nn.functional import pad
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
-from dataset_builders.strings import LOOKUPS, Definition
-from synthetic_training.data.strings.examples import (
-    TRAIN,
-    Examples,
-    example_of,
-    purpose_of,
-    sample_on_device,
-    tries_needed,
-)
-from synthetic_training.data.strings.philox import Counter, check_seed
-from synthetic_training.data.tokens import BAR_ID, END_ID, PAD_ID, START_ID
+from dataset_builders.string_tasks import StringTask
+from dataset_builders.string_tasks.sampling import examples_to_fill, longest_example
+from dataset_builders.string_tasks.sequences import token_counts, tokens_at
+from synthetic_training.data.strings.device_sampling import TRAIN, DeviceSampler, xp
+from synthetic_training.data.strings.philox import check_seed
 
 IGNORED = -100
 """The target of a token that is not predicted; ``torch.nn.functional.cross_entropy`` leaves it out."""
@@ -57,32 +51,28 @@ class PackedBatches:
     """The batches of a training run; step t's is the same whatever came before, on any device.
 
     Args:
-        definition: copy, prefix_ngram or suffix_ngram, and its lengths.
-        context: tokens a row.
+        task: what is trained on.
+        context: tokens per row.
         rows: rows of a whole batch, over all processes.
         seed: of the run, 0 to 2^64 - 1.
         device: where the batches are made.
 
     Raises:
-        InputError: a value out of range, a context too short for an example, or strings with a place for
-            the key are too rare.
+        InputError: a value out of range, a context too short for an example, or valid examples are too rare.
     """
 
     def __init__(
-        self, definition: Definition, context: int, rows: int, seed: int, device: torch.device | str = "cpu"
+        self, task: StringTask, context: int, rows: int, seed: int, device: torch.device | str = "cpu"
     ) -> None:
-        check_context(definition, context)
+        check_context(task, context)
         check_integer("rows", rows, 1, 2**32)
         check_seed(seed)
-        self.definition, self.context, self.rows, self.seed = definition, context, rows, seed
+        self.task, self.context, self.rows, self.seed = task, context, rows, seed
         self.device = torch.device(device)
-        self._tries = tries_needed(definition)
-        self._purpose = purpose_of(definition, TRAIN)
-        self._examples = -(-context // shortest_example(definition))
-        self._width = _letters_within(definition, context)
+        self._examples = examples_to_fill(task, context)
+        self._sampler = DeviceSampler(task, self._examples, TRAIN, seed, self.device)
         self._numbers = torch.arange(rows, device=self.device)
-        # more than enough: a quarter of a word a letter, and of up to three an example, is what is needed
-        self._blocks = torch.arange(self._tries * self._width + 4 * self._examples, device=self.device)
+        self._first_examples = self._numbers * self._examples
 
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
         """Rows ``first_row`` to ``first_row + rows - 1`` of a step's batch.
@@ -99,15 +89,18 @@ class PackedBatches:
             InputError: there are no such rows, or no such step.
         """
         numbers = rows_from(self._numbers, first_row, rows)
-        counter = Counter(self.seed, self._purpose, numbers, step, self._blocks)
-        drawn = sample_on_device(self.definition, self._examples, self._width, self._tries, counter)
-        counts = token_counts(self.definition, drawn)
+        drawn = self._sampler.sample(numbers, step)
+        counts = token_counts(drawn).view(len(numbers), self._examples)
         ends = counts.cumsum(1)
-        which = example_of(ends, self.context)
-        offset = torch.arange(self.context, device=self.device) - (ends - counts).gather(1, which)
-        tokens, asked = spell(self.definition, drawn, which, offset)
+        places = torch.arange(self.context, device=self.device).expand(len(numbers), -1).contiguous()
+        which = torch.searchsorted(ends, places, right=True).clamp(max=self._examples - 1)
+        offset = places - (ends - counts).gather(1, which)
+        example = which + self._first_examples[: len(numbers), None]
+        tokens, scored = tokens_at(self.task, drawn, xp, example, offset)
         whole = ends <= self.context
-        return Packed(tokens, targets_of(tokens, asked & whole.gather(1, which)), offset, whole.sum())
+        kept = whole if drawn.valid is None else whole & drawn.valid.view_as(whole)
+        scored = scored & kept.gather(1, which)
+        return Packed(tokens, targets_of(tokens, scored), offset, whole.sum())
 
 
 def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
@@ -128,85 +121,17 @@ def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
     return numbers[first_row : first_row + rows]
 
 
-def check_context(definition: Definition, context: int) -> None:
-    """Refuse what cannot be packed.
-
-    Raises:
-        InputError: the task is for evaluation alone, or its longest example does not fit in the context.
-    """
+def check_context(task: StringTask, context: int) -> None:
+    """Raise ``InputError`` unless the longest example fits in the context."""
     check_integer("context", context, 1)
-    if definition.name == "duplicate_ngram":
-        raise InputError(
-            "duplicate_ngram is for evaluation alone: train on copy, prefix_ngram or suffix_ngram"
-        )
-    longest = longest_example(definition)
+    longest = longest_example(task)
     if context < longest:
         raise InputError(
-            f"a context of {context} tokens is too short: the longest example of {definition.name} with "
-            f"strings of up to {definition.max_length} letters has {longest} tokens"
+            f"a context of {context} tokens is too short: the longest example of {task.name} with "
+            f"strings of up to {task.max_length} letters has {longest} tokens"
         )
-
-
-def shortest_example(definition: Definition) -> int:
-    """Tokens of the shortest example there is."""
-    answer = definition.k or (1 if definition.name in LOOKUPS else definition.min_length)
-    return definition.min_length + answer + _other_tokens(definition)
-
-
-def longest_example(definition: Definition) -> int:
-    """Tokens of the longest example there is."""
-    after_key = definition.max_length - (definition.n if definition.name in LOOKUPS else 0)
-    return definition.max_length + (definition.k or after_key) + _other_tokens(definition)
-
-
-def token_counts(definition: Definition, drawn: Examples) -> Tensor:
-    """(R, E): tokens of each example."""
-    return drawn.lengths + drawn.answer_end - drawn.answer_at + _other_tokens(definition)
-
-
-def spell(definition: Definition, drawn: Examples, which: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Examples as tokens.
-
-    Args:
-        definition: the task.
-        drawn: R rows of E examples.
-        which: (R, P), the example to which each token belongs.
-        offset: (R, P), the token's place in its example.
-
-    Returns:
-        tokens: (R, P) int64; padding beyond the end of an example.
-        asked: (R, P) bool, whether a token is an answer's letter or the ``.`` after it.
-    """
-    key = definition.n if definition.name in LOOKUPS else 0
-    before, after = (key + 1, 0) if definition.name == "prefix_ngram" else (0, key)
-    # the string's own letters have places 0 and on; what stands after it is a piece of the string again
-    place = offset - 1 - before
-    tail = place - drawn.lengths.gather(1, which) - 1
-    piece = (drawn.answer_at - after).gather(1, which)
-    end = (drawn.answer_end - drawn.answer_at + after).gather(1, which)
-    source = torch.where(tail >= 0, piece + tail, place)
-    if before:
-        source = torch.where(place < 0, drawn.key_at.gather(1, which) + place + before, source)
-    source = (drawn.starts.gather(1, which) + source).clamp(0, drawn.letters.shape[1] - 1)
-    tokens = drawn.letters.gather(1, source)
-    tokens = tokens.masked_fill((tail == -1) | ((place == -1) & (offset > 0)), BAR_ID)
-    tokens = tokens.masked_fill(offset == 0, START_ID).masked_fill(tail == end, END_ID)
-    return tokens.masked_fill(tail > end, PAD_ID), (tail >= after) & (tail <= end)
 
 
 def targets_of(tokens: Tensor, predicted: Tensor) -> Tensor:
     """(R, P) int64: the token after each, where that one is to be predicted, else ``IGNORED``."""
     return pad(tokens.masked_fill(~predicted, IGNORED)[:, 1:], (0, 1), value=IGNORED)
-
-
-def _other_tokens(definition: Definition) -> int:
-    """Tokens of an example beside its string and its answer."""
-    return 3 + {"prefix_ngram": definition.n + 1, "suffix_ngram": definition.n}.get(definition.name, 0)
-
-
-def _letters_within(definition: Definition, context: int) -> int:
-    """Letters at most of the strings of examples that begin within the context, the last one whole."""
-    longest = definition.max_length
-    # the longer its string, the larger is the string's share of an example
-    tokens = shortest_example(replace(definition, min_length=longest))
-    return context * longest // tokens + longest

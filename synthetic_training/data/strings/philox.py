@@ -59,9 +59,6 @@ class Counter:
         purpose: 0 to 2^32 - 1; words of two purposes are different ones.
         rows: (R,) int64, each row's number in the whole batch, 0 to 2^32 - 1.
         step: of the run, 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
-        blocks: 0, 1, 2, ..., int64, at least a quarter as many as words are asked for; None to make it
-            where it is needed. The compiler would take numbers that it makes itself for indices of 32
-            bits, and refuse to multiply them by a word: what is compiled is given them.
 
     Raises:
         InputError: a seed or step out of range.
@@ -71,19 +68,23 @@ class Counter:
     purpose: int
     rows: Tensor
     step: Word
-    blocks: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
         if not isinstance(self.step, Tensor):
             check_integer("step", self.step, 0, _MASK)
 
-    def words(self, count: int) -> Tensor:
-        """(R, ``count``) int64: the first random words of each row, 0 to 2^32 - 1."""
-        blocks = torch.arange(-(-count // 4), device=self.rows.device) if self.blocks is None else self.blocks
+    def words(self, blocks: Tensor) -> Tensor:
+        """(R, ..., 4 * S) int64: the random words of each row in these blocks, 0 to 2^32 - 1.
+
+        Args:
+            blocks: (..., S) int64, numbers of blocks of four words, 0 to 2^32 - 1. The compiler would take
+                numbers that it makes itself for indices of 32 bits, and refuse to multiply them by a word:
+                what is compiled must be given them.
+        """
         key = (self.seed & _MASK, self.seed >> 32)
-        lanes = philox((blocks[: -(-count // 4)], self.purpose, self.rows[:, None], self.step), key)
-        return torch.stack(lanes, dim=-1).flatten(1)[:, :count]
+        rows = self.rows.view(-1, *[1] * blocks.ndim)
+        return torch.stack(philox((blocks, self.purpose, rows, self.step), key), dim=-1).flatten(-2)
 
 
 def check_seed(seed: object) -> None:

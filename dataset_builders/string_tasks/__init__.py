@@ -1,0 +1,48 @@
+"""String tasks: copy, look up or reverse random strings (arXiv 2402.01032, section 3).
+
+One example of each task, as the models of this project read it; the answer stands after the gap::
+
+    copy              $qwerty|  qwerty.
+    reverse           $qwerty|  ytrewq.
+    prefix_ngram      $we|qwertyuiop|  rtyuiop.   the key ``we`` occurs once; what follows it is the answer
+    suffix_ngram      $qwertyuiop|we  rtyuiop.    the same, with the key after the string
+    duplicate_ngram   $qwertyqw|  qwertyqw.       copy, where one n-gram was written over another
+
+A task is one class in one file, see ``task``. The documents of the benchmark (NumPy, see ``documents``) and
+the batches of a training run (PyTorch, in ``synthetic_training``) are drawn by the same code.
+"""
+
+from dataset_builders.string_tasks.copy import Copy
+from dataset_builders.string_tasks.duplicate_ngram import DuplicateNgram
+from dataset_builders.string_tasks.ngram_lookup import PrefixNgram, SuffixNgram
+from dataset_builders.string_tasks.registry import (
+    is_string_task,
+    own_string_tasks,
+    register_string_task,
+    string_task,
+    string_task_class,
+    string_task_names,
+    task_settings,
+)
+from dataset_builders.string_tasks.reverse import Reverse
+from dataset_builders.string_tasks.task import Array, Examples, Part, RandomIntegers, StringTask
+
+__all__ = [
+    "Array",
+    "Copy",
+    "DuplicateNgram",
+    "Examples",
+    "Part",
+    "PrefixNgram",
+    "RandomIntegers",
+    "Reverse",
+    "StringTask",
+    "SuffixNgram",
+    "is_string_task",
+    "own_string_tasks",
+    "register_string_task",
+    "string_task",
+    "string_task_class",
+    "string_task_names",
+    "task_settings",
+]

@@ -1,0 +1,183 @@
+"""Documents of the string tasks: prompts and answers as text.
+
+The string ``qwerty`` in each spelling; those for pretrained models begin with two worked examples::
+
+    symbols  $qwerty|                                        the answer is ``qwerty``
+    plain    asdfgh -> asdfgh\\nzxcvbn -> zxcvbn\\nqwerty ->    ``qwerty``, after a space
+    spaced   the same, with a space between letters          ``q w e r t y``, after a space
+
+A key stands before or after its string, behind a bar: ``$we|qwertyuiop|``, ``we | qwertyuiop ->``. Where an
+example has several answers, a document asks for the last; those before it stand in the prompt.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.random import BitGenerator
+
+from dataset_builders.checks import check_integer
+from dataset_builders.errors import InputError
+from dataset_builders.string_tasks.registry import string_task
+from dataset_builders.string_tasks.sampling import sample
+from dataset_builders.string_tasks.symbols import BAR
+from dataset_builders.string_tasks.task import StringTask
+
+SPELLINGS = ("symbols", "plain", "spaced")
+"""``symbols`` is for models that were trained on these tasks, the others are for pretrained ones."""
+
+COLUMNS = ("id", "prompt", "answer", "length", "key", "spelling")
+
+_BLOCK = 256
+"""Documents that are sampled together. More would make short runs slow; another number, other documents."""
+
+_SHOTS = 2
+
+
+@dataclass(frozen=True)
+class TextExample:
+    """An example as symbols.
+
+    Attributes:
+        fields: what stands before the answer, between bars; each a sequence of letters.
+        bar_before_answer: whether a bar separates the last of them from the answer.
+        answer: its letters.
+        key: the letters of what is looked up; empty where nothing is.
+    """
+
+    fields: tuple[tuple[str, ...], ...]
+    bar_before_answer: bool
+    answer: tuple[str, ...]
+    key: tuple[str, ...]
+
+
+def rows(
+    task: str,
+    length: int,
+    num_docs: int,
+    seed: int,
+    spelling: str,
+    *,
+    vocabulary: int = 26,
+    settings: Mapping[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Documents 0 .. ``num_docs`` - 1 of a task; all strings have ``length`` letters.
+
+    Document k depends on the task, its settings, the length, the seed and k alone. The spelling changes
+    how its strings are written, not which they are.
+
+    Args:
+        task: the name of a string task.
+        length: letters of each string.
+        num_docs: number of documents, at least 1.
+        seed: any integer; the released benchmark has seed 0.
+        spelling: one of ``SPELLINGS``; ``plain`` needs a vocabulary of at most 26 letters.
+        vocabulary: number of different letters.
+        settings: the task's own, such as n and k.
+
+    Yields:
+        dicts with ``id`` (str), ``prompt`` (str), ``answer`` (str, spelled as in the prompt), ``length``
+        (int), ``key`` (str, the letters of what is looked up; empty where nothing is) and ``spelling`` (str).
+
+    Raises:
+        InputError: an argument is of the wrong kind or out of range, or no such strings exist.
+    """
+    check_integer("length", length, 1)
+    check_integer("num_docs", num_docs, 1)
+    check_integer("seed", seed)
+    if spelling not in SPELLINGS:
+        raise InputError(f"spelling must be one of {', '.join(SPELLINGS)}, not {spelling!r}")
+    made = string_task(task, length, length, vocabulary, settings)
+    if spelling == "plain" and not made.symbols.are_characters:
+        raise InputError(
+            f"the {vocabulary} letters of this vocabulary are numbers, which spelling plain would run "
+            "together; take spelling spaced"
+        )
+    return _rows(made, num_docs, seed, spelling)
+
+
+def _rows(task: StringTask, num_docs: int, seed: int, spelling: str) -> Iterator[dict[str, Any]]:
+    for index in range(num_docs):
+        block, place = divmod(index, _BLOCK)
+        if place == 0:
+            examples = _block(task, seed, block)
+        query, *shown = examples[place * (1 + _SHOTS) : (place + 1) * (1 + _SHOTS)]
+        yield {
+            "id": f"string_{task.name}_{task.min_length}/seed_{seed}/{index}",
+            "prompt": _prompt(task, spelling, query, shown),
+            "answer": spell(query.answer, _answer_spelling(task, spelling)),
+            "length": task.min_length,
+            "key": spell(query.key, "plain" if task.symbols.are_characters else "spaced"),
+            "spelling": spelling,
+        }
+
+
+def _block(task: StringTask, seed: int, block: int) -> list[TextExample]:
+    """For each document of the block, its query and then the examples shown with it."""
+    # n and k stand here for tasks without them too: their released documents were drawn so
+    settings = {"n": 3, "k": None} | task.settings
+    identity = "/".join(
+        [
+            f"string_{task.name}_{task.min_length}/vocabulary_{task.vocabulary}",
+            *(f"{name}_{value}" for name, value in settings.items()),
+            f"seed_{seed}/block_{block}",
+        ]
+    )
+    digest = hashlib.sha256(identity.encode()).digest()
+    return draw(task, _BLOCK * (1 + _SHOTS), np.random.Philox(key=int.from_bytes(digest[:16], "big")))
+
+
+def draw(task: StringTask, count: int, bits: BitGenerator) -> list[TextExample]:
+    """So many examples of a task.
+
+    Raises:
+        InputError: valid examples are too rare to be found.
+    """
+    drawn, symbols = sample(task, count, bits), tuple(task.symbols.ids)
+    examples = []
+    for i, (tokens, scored) in enumerate(zip(drawn.tokens, drawn.scored, strict=True)):
+        # the mark that ends an example is left out, and so is the one that begins it
+        end = int(drawn.counts[i]) - 1
+        begin = end - int(scored[end - 1 :: -1].argmin())
+        text = tuple(symbols[token] for token in tokens[1:end].tolist())
+        question, answer = text[: begin - 1], text[begin - 1 :]
+        bar = question[-1:] == (BAR,)
+        fields = _split(question[:-1] if bar else question)
+        key = () if drawn.key is None else tuple(symbols[token] for token in drawn.key[i].tolist())
+        examples.append(TextExample(fields, bar, answer, key))
+    return examples
+
+
+def _split(text: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """What stands between the bars of a text."""
+    bars = [-1, *(i for i, symbol in enumerate(text) if symbol == BAR), len(text)]
+    return tuple(text[a + 1 : b] for a, b in pairwise(bars))
+
+
+def _prompt(task: StringTask, spelling: str, query: TextExample, shown: Sequence[TextExample]) -> str:
+    if spelling == "symbols":
+        symbols = ["$"]
+        for field in query.fields:
+            symbols += [*field, BAR]
+        asked = symbols if query.bar_before_answer else symbols[:-1]
+        return spell(asked, _answer_spelling(task, spelling))
+    lines = [f"{question(spelling, one)} {spell(one.answer, spelling)}" for one in shown]
+    return "\n".join([*lines, question(spelling, query)])
+
+
+def _answer_spelling(task: StringTask, spelling: str) -> str:
+    """How an answer's symbols are put together: numbers never without spaces."""
+    return spelling if task.symbols.are_characters else "spaced"
+
+
+def question(spelling: str, example: TextExample) -> str:
+    """A line of a document up to its arrow, in spelling ``plain`` or ``spaced``."""
+    return " | ".join(spell(field, spelling) for field in example.fields) + " ->"
+
+
+def spell(symbols: Sequence[str], spelling: str) -> str:
+    """The symbols, with a space between each two where they are ``spaced``."""
+    return (" " if spelling == "spaced" else "").join(symbols)

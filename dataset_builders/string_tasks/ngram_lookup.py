@@ -1,0 +1,141 @@
+"""Looking up an n-gram of a string."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dataset_builders.checks import check_integer
+from dataset_builders.errors import InputError
+from dataset_builders.string_tasks.registry import register_string_task
+from dataset_builders.string_tasks.task import (
+    MAX_LENGTH,
+    Array,
+    Examples,
+    Part,
+    RandomIntegers,
+    StringTask,
+    indices,
+    piece,
+)
+
+_LEAST_BEYOND = 3
+"""Letters at least that follow the key, or the answer's k letters, as in the released sampler."""
+
+
+@dataclass(frozen=True)
+class _NgramLookup(StringTask):
+    """What both tasks have in common: the key, and the answer that follows it in the string.
+
+    Deviation from the code released with the paper: the key occurs once in its string, so that no query has
+    two answers. That code looks whether some n-gram does and may then ask about another one.
+
+    Attributes:
+        n: letters of the key. The default is the least n at which few n-grams of a string of 100 letters
+            occur twice by chance.
+        k: letters of the answer; None for all that follow the key. At least three letters follow the key,
+            or at least k + 3.
+    """
+
+    version: ClassVar[str] = "2.0"
+
+    n: int = 3
+    k: int | None = None
+
+    def check(self) -> None:
+        check_integer("n", self.n, 1, MAX_LENGTH)
+        if self.k is not None:
+            check_integer("k", self.k, 1, MAX_LENGTH)
+        check_ngrams(self.name, self.vocabulary, self.n)
+
+    @property
+    def shortest(self) -> int:
+        return self.n + self._after_key
+
+    @property
+    def rare(self) -> str:
+        return (
+            f"hold an n-gram of n = {self.n} that occurs once and is followed by at least {self._after_key} "
+            "letters; take a larger n, a larger vocabulary or shorter strings"
+        )
+
+    @property
+    def _after_key(self) -> int:
+        return (self.k or 0) + _LEAST_BEYOND
+
+    def _draw(self, random: RandomIntegers, lengths: Array) -> tuple[Part, Part, Part, Array]:
+        """The string, its key, the answer, and whether there is a key."""
+        xp, string = random.xp, self.random_string(random, lengths)
+        order, possible = self._keys(xp, string)
+        counts = xp.sum(possible, axis=1)
+        chosen = random.integers(xp.where(counts > 0, counts, 1))
+        running = xp.cumulative_sum(possible, axis=1)
+        here = xp.argmax(possible * (running == chosen[:, None] + 1), axis=1)
+        at = xp.take_along_axis(order, here[:, None], axis=1)[:, 0]
+        key = Part(piece(xp, string.letters, at, self.n), xp.full_like(lengths, self.n))
+        rest = lengths - at - self.n
+        width = self.max_length - self.n if self.k is None else self.k
+        answer_lengths = rest if self.k is None else xp.full_like(lengths, self.k)
+        answer = Part(piece(xp, string.letters, at + self.n, width), answer_lengths, scored=True)
+        return string, key, answer, counts > 0
+
+    def _keys(self, xp: Any, string: Part) -> tuple[Array, Array]:
+        """The places of a string's n-grams, sorted by n-gram, and 1 where a place may be the key's, else 0.
+
+        Both are (B, max_length - n + 1) int64. The order of equal n-grams is of no account: none is a key.
+        """
+        codes = self._codes(xp, string)
+        order = xp.argsort(codes, axis=1)
+        ordered = xp.take_along_axis(codes, order, axis=1)
+        as_before = ordered[:, 1:] == ordered[:, :-1]
+        edge = xp.zeros_like(ordered[:, :1]) > 0
+        once = ~(xp.concat([edge, as_before], axis=1) | xp.concat([as_before, edge], axis=1))
+        last = string.lengths - self.n - self._after_key
+        return order, xp.astype(once & (order <= last[:, None]), xp.int64)
+
+    def _codes(self, xp: Any, string: Part) -> Array:
+        """One number for each n-gram; -1 where it would run beyond the string's end."""
+        width = self.max_length - self.n + 1
+        codes = string.letters[:, :width]
+        for offset in range(1, self.n):
+            codes = codes * self.vocabulary + string.letters[:, offset : offset + width]
+        begins = indices(xp, width, codes)
+        return xp.where(begins <= (string.lengths - self.n)[:, None], codes, -1)
+
+
+@register_string_task
+@dataclass(frozen=True)
+class PrefixNgram(_NgramLookup):
+    """Given an n-gram and then a string in which it occurs once, say what follows it there.
+
+    ``$we|qwertyuiop|rtyuiop.``, where ``we`` is the key and ``rtyuiop`` the answer.
+    """
+
+    name: ClassVar[str] = "prefix_ngram"
+
+    def draw(self, random: RandomIntegers, lengths: Array) -> Examples:
+        string, key, answer, valid = self._draw(random, lengths)
+        return Examples((key, "|", string, "|", answer), key, valid)
+
+
+@register_string_task
+@dataclass(frozen=True)
+class SuffixNgram(_NgramLookup):
+    """Given a string and then an n-gram that occurs in it once, say what follows it there.
+
+    ``$qwertyuiop|wertyuiop.``, where ``we`` is the key and ``rtyuiop`` the answer.
+    """
+
+    name: ClassVar[str] = "suffix_ngram"
+
+    def draw(self, random: RandomIntegers, lengths: Array) -> Examples:
+        string, key, answer, valid = self._draw(random, lengths)
+        return Examples((string, "|", key, answer), key, valid)
+
+
+def check_ngrams(name: str, vocabulary: int, n: int) -> None:
+    """Raise ``InputError`` where n-grams are all equal, or too many for a 64-bit number each."""
+    if vocabulary == 1:
+        raise InputError(f"{name} needs a vocabulary of at least 2: with one letter, all n-grams are equal")
+    if vocabulary**n >= 2**63:
+        raise InputError(f"n is too large: with {vocabulary} letters, n-grams of {n} do not fit in 64 bits")

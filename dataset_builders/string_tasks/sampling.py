@@ -1,0 +1,140 @@
+"""Examples drawn by NumPy; the same bits give the same ones in every version of NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import array_api_compat.numpy as xp
+import numpy as np
+from numpy.random import BitGenerator, Philox
+from numpy.typing import NDArray
+
+from dataset_builders.errors import InputError
+from dataset_builders.string_tasks.sequences import Sequences, sequences
+from dataset_builders.string_tasks.task import StringTask
+
+Ints = NDArray[np.int64]
+
+_LEAST_RATE = 1 / 1000
+"""Tasks are refused of which fewer drawn strings than this make an example."""
+
+
+_UNFILLED = 1e-12
+"""Chance at most that a row is not filled, which then ends with padding."""
+
+
+class NumpyRandomIntegers:
+    """Random integers for ``count`` examples, from one raw output of a bit generator each.
+
+    NumPy promises to keep the raw bits of a generator, but not what its methods make of them. Here the upper
+    32 bits are multiplied by the bound and shifted: each probability is within 2^-32 of uniform.
+    """
+
+    xp: Any = xp
+
+    def __init__(self, bits: BitGenerator, count: int) -> None:
+        self._bits, self._count = bits, count
+
+    def integers(self, bound: int | Ints, shape: tuple[int, ...] = ()) -> Ints:
+        upper = self._bits.random_raw((self._count, *shape)) >> np.uint64(32)
+        return ((upper * np.asarray(bound, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
+
+
+def sample(task: StringTask, count: int, bits: BitGenerator) -> Sequences:
+    """Draw ``count`` examples.
+
+    Lengths are uniform. Given its length, an example is drawn again, whole, until it is valid.
+
+    Raises:
+        InputError: valid examples are too rare to be found.
+    """
+    lengths = _lengths(task, count, bits)
+    pending, drawn = np.arange(count), 0
+    found: Sequences | None = None
+    while pending.size:
+        accepted = count - pending.size
+        if drawn >= 10 / _LEAST_RATE and accepted < drawn * _LEAST_RATE:
+            raise too_rare(task, accepted, drawn)
+        drawn += pending.size
+        fresh = _draw(task, lengths[pending], bits)
+        if fresh.valid is None:
+            return fresh
+        if found is None:
+            found = fresh
+        else:
+            for old, new in zip(_arrays(found), _arrays(fresh), strict=True):
+                old[pending] = new
+        pending = pending[~fresh.valid]
+    assert found is not None  # noqa: S101  a count is at least 1
+    return replace(found, valid=None)
+
+
+@lru_cache(maxsize=128)
+def examples_to_fill(task: StringTask, tokens: int) -> int:
+    """How many examples one after the other have at least so many tokens, but for one time in 10^12.
+
+    The number of tokens of an example is seen on some thousand of them, the same on every machine.
+
+    Raises:
+        InputError: valid examples are too rare to be found.
+    """
+    counts = sample(task, max(256, 2**18 // task.max_length), Philox(key=0)).counts
+    chances = np.bincount(np.minimum(counts, tokens)) / len(counts)
+    chances = np.pad(chances, (0, tokens + 1 - len(chances)))
+    # the chances of each number of tokens of all examples together, those that are enough in the last place
+    together, examples = np.zeros(tokens + 1), 0
+    together[0] = 1.0
+    while together[:-1].sum() > _UNFILLED:
+        sums = np.convolve(together[:-1], chances)
+        together = np.append(sums[:tokens], together[-1] + sums[tokens:].sum())
+        examples += 1
+    return examples
+
+
+def longest_example(task: StringTask) -> int:
+    """The most tokens that an example may have."""
+    return int(_draw(task, np.full(1, task.max_length), Philox(key=0)).tokens.shape[1])
+
+
+def failures(task: StringTask, length: int, count: int) -> int | None:
+    """How many of ``count`` examples that are drawn once are not valid; None where all always are.
+
+    Args:
+        task: the task.
+        length: letters of the strings.
+        count: number of examples.
+    """
+    bits, failed = Philox(key=length), 0
+    if _draw(task, np.full(1, length), bits).valid is None:
+        return None
+    block = max(1, 2**18 // task.max_length)
+    for first in range(0, count, block):
+        size = min(block, count - first)
+        valid: NDArray[np.bool_] = np.asarray(_draw(task, np.full(size, length), bits).valid)
+        failed += size - int(valid.sum())
+    return failed
+
+
+def too_rare(task: StringTask, accepted: int, drawn: int) -> InputError:
+    """What to raise where too few drawn strings make an example."""
+    lengths = (
+        f"{task.min_length}"
+        if task.min_length == task.max_length
+        else f"{task.min_length} to {task.max_length}"
+    )
+    return InputError(f"{task.name}: of {drawn} strings of {lengths} letters, {accepted} {task.rare}")
+
+
+def _lengths(task: StringTask, count: int, bits: BitGenerator) -> Ints:
+    span = task.max_length - task.min_length + 1
+    return task.min_length + NumpyRandomIntegers(bits, count).integers(span)
+
+
+def _draw(task: StringTask, lengths: Ints, bits: BitGenerator) -> Sequences:
+    return sequences(task, task.draw(NumpyRandomIntegers(bits, len(lengths)), lengths), xp)
+
+
+def _arrays(one: Sequences) -> list[NDArray[Any]]:
+    return [array for array in (one.tokens, one.scored, one.counts, one.key) if array is not None]

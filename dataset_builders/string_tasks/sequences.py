@@ -1,0 +1,97 @@
+"""Examples as sequences of tokens: parts put one after the other, with the marks around them.
+
+An example of the copy task, in a batch whose longest has three letters::
+
+    tokens   $ a b | a b . * *
+    scored   - - - - x x x - -      x is to be predicted
+    counts   7
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_builders.string_tasks.task import Array, Examples, StringTask, indices
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """B examples as tokens; W is the most tokens that an example of the task may have.
+
+    Attributes:
+        tokens: (B, W) int64, padded on the right.
+        scored: (B, W) bool, the tokens to be predicted: answers, and the ``.`` that ends the example.
+        counts: (B,) int64, tokens of each example.
+        key: (B, n) int64, the key's letters; None where the task has no key.
+        valid: (B,) bool, as in ``Examples``; None for all.
+    """
+
+    tokens: Array
+    scored: Array
+    counts: Array
+    key: Array | None
+    valid: Array | None
+
+
+def sequences(task: StringTask, examples: Examples, xp: Any) -> Sequences:
+    """Write examples as tokens.
+
+    Args:
+        task: what they are examples of.
+        examples: from ``task.draw``.
+        xp: the array namespace of the examples.
+    """
+    counts = token_counts(examples)
+    example = indices(xp, counts.shape[0], counts)[:, None]
+    place = indices(xp, most_tokens(examples), counts)[None, :]
+    tokens, scored = tokens_at(task, examples, xp, example, place)
+    key = None if examples.key is None else examples.key.letters
+    return Sequences(tokens, scored, counts, key, examples.valid)
+
+
+def most_tokens(examples: Examples) -> int:
+    """The most tokens that an example of the task may have."""
+    return 2 + sum(1 if part == "|" else part.letters.shape[1] for part in examples.parts)
+
+
+def token_counts(examples: Examples) -> Array:
+    """(B,) int64: tokens of each example."""
+    return 2 + sum(1 if part == "|" else part.lengths for part in examples.parts)
+
+
+def tokens_at(
+    task: StringTask, examples: Examples, xp: Any, example: Array, place: Array
+) -> tuple[Array, Array]:
+    """The tokens at some places of some examples, padding beyond an example's end.
+
+    Args:
+        task: what they are examples of.
+        examples: B examples.
+        xp: their array namespace.
+        example: int64, numbers of examples.
+        place: int64, places in these examples, from 0; broadcasts against ``example``.
+
+    Returns:
+        tokens, int64, and whether each is to be predicted, bool, of the broadcast shape.
+    """
+    symbols = task.symbols
+    end = xp.zeros_like(example) + 1
+    tokens = xp.where(place == 0, symbols.start_id, symbols.pad_id) + 0 * end
+    scored = (place < 0) & (end > 0)
+    for part in examples.parts:
+        if part == "|":
+            tokens = xp.where(place == end, symbols.bar_id, tokens)
+            end = end + 1
+            continue
+        length = part.lengths[example]
+        inside = (place >= end) & (place < end + length)
+        source = (place - end) % part.letters.shape[1]
+        tokens = xp.where(inside, part.letters[example, source], tokens)
+        if part.scored is True:
+            scored = scored | inside
+        elif part.scored is not False:
+            scored = scored | (inside & part.scored[source])
+        end = end + length
+    tokens = xp.where(place == end, symbols.end_id, tokens)
+    return tokens, scored | (place == end)

@@ -1,0 +1,104 @@
+"""The symbols of string tasks: letters, and the marks around them (arXiv 2402.01032, section 3).
+
+A token is one symbol; letter number i is token i. An example of the copy task and its tokens::
+
+    $   a   b   |   a   b   .   *
+    26  0   1   27  0   1   28  29
+
+Up to 26 letters are written a to z. More are written as numbers, with a space between symbols::
+
+    $    7  503  |    7  503  .       of 512 letters
+    512  7  503  513  7  503  514
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from dataset_builders.errors import InputError
+
+LETTERS = string.ascii_lowercase
+START, BAR, END, PAD = MARKS = "$|.*"
+"""What begins an example, separates its parts, ends it, and pads it."""
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """The symbols of a vocabulary, and their token ids.
+
+    Vocabularies of up to 26 letters share one set of 30 symbols, so that a model that was trained on one of
+    them can be evaluated on another.
+
+    Attributes:
+        vocabulary: number of different letters in a string.
+    """
+
+    vocabulary: int
+
+    @property
+    def letters(self) -> int:
+        """Number of symbols that are letters, at least 26."""
+        return max(self.vocabulary, len(LETTERS))
+
+    @property
+    def are_characters(self) -> bool:
+        """Whether each symbol is one character, so that nothing need stand between two."""
+        return self.letters == len(LETTERS)
+
+    @property
+    def start_id(self) -> int:
+        return self.letters
+
+    @property
+    def bar_id(self) -> int:
+        return self.letters + 1
+
+    @property
+    def end_id(self) -> int:
+        return self.letters + 2
+
+    @property
+    def pad_id(self) -> int:
+        return self.letters + 3
+
+    @property
+    def size(self) -> int:
+        """Number of symbols."""
+        return self.letters + len(MARKS)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The token id of each symbol."""
+        letters = LETTERS if self.are_characters else map(str, range(self.letters))
+        return {symbol: i for i, symbol in enumerate([*letters, *MARKS])}
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.ids)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, one per symbol.
+
+        Raises:
+            InputError: a symbol is not one of these.
+        """
+        try:
+            return [self.ids[symbol] for symbol in (text if self.are_characters else text.split())]
+        except KeyError as error:
+            shown = "".join(self._names) if self.are_characters else f"0 to {self.letters - 1} {MARKS}"
+            raise InputError(f"{error.args[0]!r} is none of the {self.size} symbols {shown}") from None
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of token ids; arrays and tensors of one dimension will do too.
+
+        Raises:
+            InputError: a number is not a token id.
+        """
+        numbers = [int(i) for i in ids]
+        for number in numbers:
+            if not 0 <= number < self.size:
+                raise InputError(f"token ids are 0 to {self.size - 1}, not {number}")
+        return ("" if self.are_characters else " ").join(self._names[number] for number in numbers)

@@ -1,0 +1,159 @@
+"""What a string task is: how its examples are drawn, what they ask and what the answer is.
+
+A new task is a subclass of ``StringTask`` in a module of its own; ``reverse`` is the shortest complete one.
+Its ``draw`` is written against the array API standard (https://data-apis.org/array-api), with ``random.xp``
+as the namespace, so that NumPy draws documents with it and PyTorch draws training batches, on any device.
+Nothing in it may depend on a value of an array: no ``if`` or ``int()`` on one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+
+from dataset_builders.checks import check_integer
+from dataset_builders.errors import InputError
+from dataset_builders.string_tasks.symbols import Symbols
+
+Array: TypeAlias = Any
+"""A NumPy array or a PyTorch tensor."""
+
+MAX_LENGTH = 10_000
+"""Far above the paper's 1,000; a block of documents of this length still fits in memory."""
+
+MAX_VOCABULARY = 2**20
+"""More letters than any model's vocabulary has tokens."""
+
+
+class RandomIntegers(Protocol):
+    """Random integers for B examples at once."""
+
+    @property
+    def xp(self) -> Any:
+        """The namespace of the array API that the integers belong to."""
+
+    def integers(self, bound: int | Array, shape: tuple[int, ...] = ()) -> Array:
+        """(B, *shape) int64: uniform integers of 0 to ``bound`` - 1.
+
+        Args:
+            bound: at most 2^31; an integer, or an array that broadcasts against the result.
+            shape: of what is drawn for each example. The same in every call: it may depend on the task's
+                settings alone.
+        """
+
+
+@dataclass(frozen=True)
+class Part:
+    """Letters of B examples, in each of a length of its own.
+
+    Attributes:
+        letters: (B, W) int64, 0 to vocabulary - 1; W is the most letters that a part may have. What stands
+            beyond a part's length has no meaning.
+        lengths: (B,) int64, letters of each example's part.
+        scored: which letters are to be predicted: all, none, or (W,) bools.
+    """
+
+    letters: Array
+    lengths: Array
+    scored: bool | Array = False
+
+
+@dataclass(frozen=True)
+class Examples:
+    """B examples.
+
+    Attributes:
+        parts: what stands one after the other between an example's ``$`` and its ``.``; "|" is the bar.
+        key: what is looked up, which documents list in a column of its own; None where nothing is.
+        valid: (B,) bools, which of them are examples; the others are drawn again. None for all.
+    """
+
+    parts: tuple[Part | Literal["|"], ...]
+    key: Part | None = None
+    valid: Array | None = None
+
+
+@dataclass(frozen=True)
+class StringTask(ABC):
+    """A task at one range of lengths. A subclass may have more settings, as fields with defaults.
+
+    Attributes:
+        min_length: fewest letters of a string; lengths are uniform.
+        max_length: most letters of a string, at most ``MAX_LENGTH``.
+        vocabulary: number of different letters.
+
+    Raises:
+        InputError: a value out of range, or no such string exists.
+    """
+
+    name: ClassVar[str]
+    """What users type, such as ``copy``."""
+    version: ClassVar[str] = "1.0"
+    """Version of the documents; it changes when the same settings give other documents."""
+    benchmark_lengths: ClassVar[tuple[int, ...]] = (20, 50, 100, 200)
+    """Lengths of the strings in the benchmark's configs."""
+
+    min_length: int
+    max_length: int
+    vocabulary: int = 26
+
+    def __post_init__(self) -> None:
+        check_integer("min_length", self.min_length, 1, MAX_LENGTH)
+        check_integer("max_length", self.max_length, self.min_length, MAX_LENGTH)
+        check_integer("vocabulary", self.vocabulary, 1, MAX_VOCABULARY)
+        self.check()
+        if self.min_length < self.shortest:
+            settings = " and ".join(f"{name} = {value}" for name, value in self.settings.items())
+            raise InputError(
+                f"{self.name}{' with ' if settings else ''}{settings} needs strings of at least "
+                f"{self.shortest} letters, not {self.min_length}"
+            )
+
+    @abstractmethod
+    def draw(self, random: RandomIntegers, lengths: Array) -> Examples:
+        """Draw one example for each length.
+
+        Args:
+            random: the only source of randomness.
+            lengths: (B,) int64, of the examples' strings, from ``min_length`` to ``max_length``.
+        """
+
+    def check(self) -> None:  # noqa: B027  a task without settings has nothing to check
+        """Raise ``InputError`` if a setting of the subclass is out of range."""
+
+    @property
+    def shortest(self) -> int:
+        """Letters of the shortest string that the task can be asked about."""
+        return 1
+
+    @property
+    def rare(self) -> str:
+        """What a string must have for an example to be valid, and what makes that more likely."""
+        return "make an example; take other lengths"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that this task has besides lengths and vocabulary."""
+        return {k: v for k, v in asdict(self).items() if k not in ("min_length", "max_length", "vocabulary")}
+
+    @property
+    def symbols(self) -> Symbols:
+        """The symbols that its examples are written in."""
+        return Symbols(self.vocabulary)
+
+    def random_string(self, random: RandomIntegers, lengths: Array) -> Part:
+        """Independent, uniform letters."""
+        return Part(random.integers(self.vocabulary, (self.max_length,)), lengths)
+
+
+def piece(xp: Any, letters: Array, start: Array, width: int) -> Array:
+    """(B, ``width``): the letters (B, W) of each string from ``start`` (B,) on; beyond W, any letters."""
+    places = start[:, None] + indices(xp, width, letters)
+    return xp.take_along_axis(letters, places % letters.shape[1], axis=1)
+
+
+def indices(xp: Any, count: int, like: Array) -> Array:
+    """(``count``,) int64: 0, 1, 2, ..., on the device of another array."""
+    # arrays of NumPy 1 have no device
+    return xp.arange(count, dtype=xp.int64, device=getattr(like, "device", None))

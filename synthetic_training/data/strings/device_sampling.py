@@ -1,0 +1,183 @@
+"""Examples of string tasks, drawn by tensor operations on the device where the model is.
+
+The examples are drawn by the task's own code, as the documents of the benchmark are, and so have the same
+distribution; they are other ones. Nothing waits for the device. Where documents are drawn again until they
+are valid, here each example is drawn a fixed number of times, and the first valid one is taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import array_api_compat.torch
+import numpy as np
+import torch
+from numpy.random import Philox
+from torch import Tensor
+
+from dataset_builders.string_tasks import Examples, StringTask
+from dataset_builders.string_tasks.sampling import NumpyRandomIntegers, failures, too_rare
+from synthetic_training.data.strings.philox import Counter, Word, uniform
+
+TRAIN, EVALUATE = range(2)
+"""Streams of random words, disjoint: for training, and for evaluation."""
+
+_FAILURE = 1e-12
+_MOST_TRIES = 256
+_PROBED_LETTERS = 2**20
+
+
+def _cumulative_sum(x: Tensor, *, axis: int) -> Tensor:
+    return x.cumsum(axis)
+
+
+# the compiler warns of what array_api_compat's own cumulative_sum calls
+xp: Any = SimpleNamespace(**{**vars(array_api_compat.torch), "cumulative_sum": _cumulative_sum})
+
+
+class PhiloxRandomIntegers:
+    """Random integers for E examples in each of R rows, at places of their own in the rows' random words.
+
+    Args:
+        counter: of the rows.
+        blocks: (E, S) int64, the numbers of the blocks of four words that an example may use.
+    """
+
+    xp: Any = xp
+
+    def __init__(self, counter: Counter, blocks: Tensor) -> None:
+        self._counter, self._blocks, self._used = counter, blocks, 0
+
+    def integers(self, bound: Word, shape: tuple[int, ...] = ()) -> Tensor:
+        """(R * E, *shape) int64, as ``RandomIntegers.integers``."""
+        count = math.prod(shape)
+        blocks = self._blocks[:, self._used : self._used + _blocks_of(count)]
+        self._used += _blocks_of(count)
+        words = self._counter.words(blocks)[..., :count]
+        return uniform(words.reshape(-1, *shape), bound)
+
+
+class DeviceSampler:
+    """Draws examples of a task; those of a row and step are the same whatever was drawn before.
+
+    Args:
+        task: what is drawn.
+        examples: E, examples of each row.
+        stream: ``TRAIN`` or ``EVALUATE``.
+        seed: 0 to 2^64 - 1.
+        device: where they are drawn.
+
+    Raises:
+        InputError: valid examples are too rare.
+    """
+
+    def __init__(
+        self, task: StringTask, examples: int, stream: int, seed: int, device: torch.device | str
+    ) -> None:
+        self.task, self.examples, self._seed = task, examples, seed
+        self._tries = tries_needed(task)
+        self._purpose = _purpose_of(task, stream)
+        # one block for the length, and then some for each try
+        size = 1 + self._tries * _blocks_needed(task)
+        self._blocks = torch.arange(examples * size, device=device).view(examples, size)
+
+    def sample(self, rows: Tensor, step: Word) -> Examples:
+        """R * E examples, those of a row one after the other; ``valid`` is None, or (R * E,) bool.
+
+        Fewer than one example in 10^12 is not valid: none of its tries was.
+
+        Args:
+            rows: (R,) int64, numbers of rows, 0 to 2^32 - 1.
+            step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
+        """
+        task, tries = self.task, self._tries
+        counter = Counter(self._seed, self._purpose, rows, step)
+        span = task.max_length - task.min_length + 1
+        lengths = task.min_length + PhiloxRandomIntegers(counter, self._blocks[:, :1]).integers(span)
+        blocks = self._blocks[:, 1:].reshape(self.examples * tries, -1)
+        repeated = lengths[:, None].expand(-1, tries).reshape(-1)
+        examples = task.draw(PhiloxRandomIntegers(counter, blocks), repeated)
+        if examples.valid is None:
+            return examples
+        valid = examples.valid.view(-1, tries)
+        failed = valid.cumsum(1).eq(0).sum(1)
+        chosen = torch.arange(len(valid), device=valid.device) * tries + failed.clamp(max=tries - 1)
+        return replace(_selected(examples, chosen), valid=failed < tries)
+
+
+@lru_cache(maxsize=128)
+def tries_needed(task: StringTask) -> int:
+    """How often to draw an example, so that fewer than one in 10^12 is never valid.
+
+    How rare valid ones are is seen on examples of some lengths, the same on every machine.
+
+    Raises:
+        InputError: they are so rare that more than 256 tries would be needed.
+    """
+    shortest, longest = task.min_length, task.max_length
+    lengths = sorted({shortest, round((shortest * longest) ** 0.5), longest})
+    return max(_tries_at(replace(task, min_length=length, max_length=length)) for length in lengths)
+
+
+def _tries_at(task: StringTask) -> int:
+    """Tries at a task's one length."""
+    length = task.max_length
+    count = max(256, _PROBED_LETTERS // length)
+    failed = failures(task, length, count)
+    if failed is None:
+        return 1
+    # seldom too low: three standard deviations more than was seen, and three failures where none was
+    failure = min(1.0, (failed + 3 * failed**0.5 + 3) / count)
+    tries = 1
+    while failure**tries > _FAILURE:
+        tries += 1
+        if tries > _MOST_TRIES:
+            raise too_rare(task, count - failed, count)
+    return tries
+
+
+def _purpose_of(task: StringTask, stream: int) -> int:
+    """The counter's word for a task and a stream; streams differ in its upper two bits."""
+    settings = "".join(f"/{name}_{value}" for name, value in task.settings.items())
+    identity = f"{task.name}/{task.min_length}-{task.max_length}/vocabulary_{task.vocabulary}{settings}"
+    digest = hashlib.sha256(identity.encode()).digest()
+    return stream << 30 | int.from_bytes(digest[:4], "big") >> 2
+
+
+def _blocks_needed(task: StringTask) -> int:
+    """Blocks of four words that an example takes in one try."""
+    counted = _CountedIntegers()
+    task.draw(counted, np.full(1, task.max_length))
+    return counted.blocks
+
+
+class _CountedIntegers(NumpyRandomIntegers):
+    """Counts what an example takes."""
+
+    def __init__(self) -> None:
+        super().__init__(Philox(key=0), 1)
+        self.blocks = 0
+
+    def integers(self, bound: Any, shape: tuple[int, ...] = ()) -> Any:
+        self.blocks += _blocks_of(math.prod(shape))
+        return super().integers(bound, shape)
+
+
+def _blocks_of(count: int) -> int:
+    """Blocks of four words that hold so many."""
+    return -(-count // 4)
+
+
+def _selected(examples: Examples, chosen: Tensor) -> Examples:
+    """The examples of these numbers."""
+    parts = tuple(
+        part if part == "|" else replace(part, letters=part.letters[chosen], lengths=part.lengths[chosen])
+        for part in examples.parts
+    )
+    key = examples.key
+    return Examples(parts, None if key is None else replace(key, letters=key.letters[chosen]))
