@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE ?= 1
 
 .PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-slow check
 
-# the pair of models that the package carries, on phone books
+# the pair of models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
 	for model in transformer mamba; do \
 	  $(BIN)/lm_eval --model hf --model_args pretrained=$(PAIR)/$$model --batch_size 8 $(TASKS) \

@@ -8,8 +8,6 @@ once, and each task's results say its ``length``, as those of any other task do.
 
 from collections.abc import Mapping
 from copy import deepcopy
-from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
 from dataset_builders import InputError
@@ -44,11 +42,6 @@ class AnyLength:
             raise InputError(f"{config['task']}: {error}") from None
         if wanted is None:
             return RecallTask(config)
-        if find_spec("lm_eval.tasks._factory") is None:
-            raise InputError(
-                f"{config['task']}: lm-eval {version('lm-eval')} takes one length at a time; give one, or "
-                "install lm-eval 0.4.13 or later"
-            )
         fixed = config.get("dataset_kwargs") or {}
         forced = "_forced" if config["task"].endswith("_forced") else ""
         tasks = []
