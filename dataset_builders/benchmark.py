@@ -9,102 +9,24 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from dataset_builders.benchmark_parts import COLUMN_TYPES, Card, Column, Evaluation, Variants
 from dataset_builders.checks import did_you_mean
 from dataset_builders.errors import InputError
 from dataset_builders.lengths import Lengths
 from dataset_builders.sources.origin import TextSource
 
+__all__ = ["TOKENIZER", "Benchmark", "Card", "Column", "Config", "Evaluation", "Row", "Variants"]
+
 Row = dict[str, Any]
 """One document: column -> value."""
-
-COLUMN_TYPES = ("string", "integer", "strings")
 
 TOKENIZER = "tokenizer"
 """The builder's parameter that, if there is one, is a tokenizer's name: the documents depend on it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the documents.
-
-    Attributes:
-        type: ``string``, ``integer`` or ``strings`` (a list of strings).
-        text: what it holds, for the card.
-    """
-
-    type: Literal["string", "integer", "strings"]
-    text: str
-
-
-@dataclass(frozen=True)
-class Variants:
-    """A parameter of the builder that splits a benchmark into several, each with its own accuracy by length.
-
-    Attributes:
-        parameter: name of the parameter, e.g. ``order``.
-        values: its values; the first has no part in the names of configs, the others have.
-    """
-
-    parameter: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """What a data set's card says of a benchmark. Benchmarks with equal cards share one section.
-
-    Attributes:
-        heading: heading of the section.
-        text: what a document is and how it is scored.
-        made: how the documents are made; with a source it follows "Made from SOURCE:".
-        license: licence of the documents, in a sentence or two; with a source, of those from its default.
-        differences: how they differ from those of the paper; empty for none.
-        citation: BibTeX of what else is to be cited; empty for nothing.
-        task_categories: the Hub's names of what is asked.
-        language: code of the documents' language; None for none.
-    """
-
-    heading: str
-    text: str
-    made: str
-    license: str
-    differences: str = ""
-    citation: str = ""
-    task_categories: tuple[str, ...] = ("text-generation",)
-    language: str | None = "en"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """How lm-evaluation-harness asks a model and scores its answers.
-
-    Functions are given by their dotted names, since importing them may import lm-eval.
-
-    Attributes:
-        target: column that holds the right answer or answers.
-        stop: strings that end a generated answer.
-        new_tokens: tokens to generate: a number; ``half_prompt``, half as many as the longest prompt has
-            and 50 more; or ``answer``, as many as the longest answer has and 10 more.
-        score: dotted name of ``function(doc, results) -> {metric: score from 0 to 1}``, where ``doc`` is
-            a document and ``results[0]`` what the model generated.
-        metrics: names of the scores; more is better for each.
-        forced_target: what a forced task scores after the prompt: a column, or the dotted name of
-            ``function(doc) -> str``. None if the benchmark has no forced tasks.
-        version: of the way to ask and score; it changes when the same answers get other scores.
-    """
-
-    target: str = "answer"
-    stop: tuple[str, ...]
-    new_tokens: int | Literal["half_prompt", "answer"]
-    score: str
-    metrics: tuple[str, ...]
-    forced_target: str | None
-    version: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +49,7 @@ class Benchmark:
         source: what documents are cut from; None where arguments alone make them.
         family: folder of the YAML files; by default the name.
         aliases: further names of the group in lm-eval.
+        suite: a group of several benchmarks that this one is in, if any; each of its series counts alike.
 
     Raises:
         InputError: something is missing, empty or does not fit the builder.
@@ -145,6 +68,7 @@ class Benchmark:
     source: TextSource | None = None
     family: str = ""
     aliases: tuple[str, ...] = ()
+    suite: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "family", self.family or self.name)
@@ -288,7 +212,7 @@ def _problems(b: Benchmark) -> Iterator[str]:
         "card.license": b.card.license,
     }
     yield from (f"has no {name}" for name, text in texts.items() if not str(text).strip())
-    for name in (b.name, b.family, *b.aliases):
+    for name in (b.name, b.family, *b.aliases, *([b.suite] if b.suite else [])):
         if not _NAME.fullmatch(name):
             yield f"has the name {name!r}; take lower-case letters and digits, with single _ between"
     for name, column in b.columns.items():

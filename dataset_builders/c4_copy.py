@@ -179,6 +179,7 @@ def _origin(source: str, tokenizer: str) -> Origin:
 
 BENCHMARK = Benchmark(
     name="c4_copy",
+    suite="repeat_after_me",
     title="Running text to copy, in order or with its tokens shuffled.",
     version="1.0",
     builder=rows,

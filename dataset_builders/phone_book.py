@@ -90,6 +90,7 @@ def number(rng: Random) -> str:
 
 BENCHMARK = Benchmark(
     name="phone_book",
+    suite="repeat_after_me",
     title="Phone books: the number of a name in a book.",
     version="1.0",
     builder=rows,

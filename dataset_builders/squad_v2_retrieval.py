@@ -189,6 +189,7 @@ def _is_number(text: str) -> bool:
 
 BENCHMARK = Benchmark(
     name="squad_v2_retrieval",
+    suite="repeat_after_me",
     aliases=("squad_v2",),
     title="Questions on paragraphs of SQuAD v2, by the length of the paragraph.",
     version="1.0",

@@ -1,8 +1,8 @@
-"""``python -m lm_eval_tasks generate``: the YAML files of benchmarks, from their objects.
+"""``python -m lm_eval_tasks generate``: the YAML files that lm-eval reads, from the benchmarks' objects.
 
 A family's folder holds, for each benchmark in it, ``_NAME_yaml`` with all that its tasks share,
-``_NAME_forced_yaml`` for its forced twins, a file of a few lines for each task, and one for each group.
-lm-eval reads them; nobody edits them.
+``_NAME_forced_yaml`` for its forced twins, a file of a few lines for each task, and one for each group. A
+suite, which is a group of benchmarks with no mean over them, has a folder of its own.
 """
 
 import re
@@ -115,7 +115,14 @@ def check(folder: Path = TASKS_FOLDER) -> None:
 
 
 def _all_files(chosen: Iterable[Benchmark]) -> dict[str, str]:
-    return {path: text for benchmark in chosen for path, text in yaml_files(benchmark).items()}
+    wanted = {benchmark.name: benchmark for benchmark in chosen}
+    files = {path: text for benchmark in wanted.values() for path, text in yaml_files(benchmark).items()}
+    known = own_benchmarks() | wanted
+    for suite in {benchmark.suite for benchmark in wanted.values()} - {""}:
+        members = [series for b in known.values() if b.suite == suite for series in b.series]
+        group = {"group": suite, "task": members, "metadata": {"version": 1.0}}
+        files[f"{suite}/{suite}.yaml"] = f"{_HEADER.format(name=suite)}{_written(group)}"
+    return files
 
 
 def _differing(wanted: dict[str, str], folder: Path) -> list[str]:

@@ -1,6 +1,9 @@
 """What every benchmark says of itself, how it is named, and what happens to one that forgets something."""
 
+import inspect
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,8 @@ from dataset_builders.ranges import MAX_VALUES, parse_integers
 from dataset_builders.registry import benchmarks, default_release, find, own_benchmarks, resolve
 from tests.conftest import Run
 from tests.echo_benchmark import ECHO
+
+_COLUMN_TYPE = re.compile(r"[\"']string[\"']|Sequence\(")  # "strings" is a column's type too
 
 each = pytest.mark.parametrize("benchmark", own_benchmarks().values(), ids=lambda benchmark: benchmark.name)
 
@@ -179,3 +184,20 @@ def test_what_is_no_integer_or_range_is_one_sentence(given: object) -> None:
 def test_a_range_too_large_takes_no_memory() -> None:
     with pytest.raises(InputError, match=f"at most {MAX_VALUES}"):
         parse_integers("entries", "1:999999999999")
+
+
+# ---- one place
+
+
+def test_no_other_file_names_a_benchmark() -> None:
+    """What is special about a benchmark stands in its own file; the rest of the code treats all alike."""
+    own = {Path(inspect.getfile(b.builder)).resolve() for b in own_benchmarks().values()}
+    named = [name for b in own_benchmarks().values() for name in (*b.groups, *b.aliases, b.family)]
+    quoted = re.compile("[\"'](" + "|".join(map(re.escape, named)) + ")(_[0-9_plus]+)?[\"']")
+    root = Path(__file__).parents[1]
+    for package in ("dataset_builders", "lm_eval_tasks"):
+        for file in sorted((root / package).rglob("*.py")):
+            if file.resolve() in own or "speed" in file.parts or "strings" in file.stem:
+                continue
+            found = [line for line in file.read_text().splitlines() if quoted.search(line)]
+            assert [line for line in found if not _COLUMN_TYPE.search(line)] == [], file
