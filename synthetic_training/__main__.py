@@ -108,6 +108,8 @@ def _reproduce(
     resume: bool = False,
     per_gpu: int = 1,
     revision: str | None = None,
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
+    trust_remote_code: bool = False,
 ) -> None:
     """Do the runs of a figure of the paper, and draw it.
 
@@ -121,6 +123,8 @@ def _reproduce(
         resume: Go on with what is in the folder; what is done is only drawn again.
         per_gpu: Runs that share a GPU: one compiles or is tested while another trains.
         revision: Of this code, in place of what git says, as for a copy without its history.
+        imports: Packages to import first in every run, which register model types for hf:TYPE, such as fla.
+        trust_remote_code: Run the Python code that the folders of the runs' models carry.
     """
     from synthetic_training.figures.reproduce import reproduce
 
@@ -135,6 +139,8 @@ def _reproduce(
         resume=resume,
         per_gpu=per_gpu,
         revision=revision,
+        imports=imports,
+        trust_remote_code=trust_remote_code,
     )
     print("made: " + ", ".join(map(str, made)))
 
