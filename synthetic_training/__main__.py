@@ -151,6 +151,8 @@ def _reproduce(
     resume: bool = False,
     per_gpu: int = 1,
     revision: str | None = None,
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
+    trust_remote_code: bool = False,
 ) -> None:
     """Do the training runs of a figure of the paper, and plot it.
 
@@ -165,6 +167,8 @@ def _reproduce(
         per_gpu: Number of runs that share a GPU; one compiles or is evaluated while another trains.
         revision: Revision of this code to record (default: what git says), such as for a copy without its
             history.
+        imports: Packages to import first in every run, which register model types for hf:TYPE, such as fla.
+        trust_remote_code: Run the Python code that the folders of the runs' models carry.
     """
     from synthetic_training.figures.reproduce import reproduce
 
@@ -179,6 +183,8 @@ def _reproduce(
         resume=resume,
         per_gpu=per_gpu,
         revision=revision,
+        imports=imports,
+        trust_remote_code=trust_remote_code,
     )
     print("written: " + ", ".join(map(str, made)))
 

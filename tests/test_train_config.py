@@ -154,8 +154,9 @@ def test_an_invalid_value_on_the_command_line_is_one_sentence(tmp_path: Path) ->
     assert error.value.code == "error: steps = 0: it should be greater than or equal to 1"
     with pytest.raises(SystemExit) as error:
         main(["train", "--task", "copies", "--out", str(tmp_path / "run")])
-    expected = "error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram, duplicate_ngram, reverse, documents; did"
-    assert str(error.value.code).startswith(expected)
+    said = str(error.value.code)
+    assert said.startswith("error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram")
+    assert said.endswith("documents; did you mean 'copy'?")
 
 
 def test_every_setting_has_a_help_text_that_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:

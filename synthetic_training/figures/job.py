@@ -39,7 +39,7 @@ def main() -> None:
     # another figure may need the same run at the same time: it then waits for this one
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         _train(job["config"], folder)
-    tests = [score for test in job["tests"] for score in _test(folder, test, job["config"]["device"])]
+    tests = [score for test in job["tests"] for score in _test(folder, test, job["config"])]
     result = {**trained(folder), "tests": tests}
     if result["config"]["device"] != "cpu":
         result["runs_per_gpu"] = job["per_gpu"]
@@ -91,13 +91,14 @@ def _train(settings: dict[str, Any], folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _test(folder: Path, test: dict[str, Any], device: str) -> list[Result]:
+def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Result]:
     from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+    from synthetic_training.models.registry import is_own_code
 
-    lengths = tuple(test["lengths"])
-    asked_of = {**test, "lengths": lengths, "device": device}
-    # the code in the folder is that of the model which this very run trained
-    found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=True))
+    asked_of = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
+    # the code in the folder is then that of the model which this run trained
+    trusted = is_own_code(config["model"]) or bool(config["imports"])
+    found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=trusted))
     asked = {"task": test["task"], "n": found["config"]["n"]}
     return [
         {**asked, **{key: score[key] for key in ("length", "asked", *SCORES)}} for score in found["results"]

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -40,6 +40,8 @@ def reproduce(
     resume: bool = False,
     per_gpu: int = 1,
     revision: str | None = None,
+    imports: Sequence[str] = (),
+    trust_remote_code: bool = False,
 ) -> list[Path]:
     """Print the plan of a figure, and do the runs that have no result yet.
 
@@ -53,6 +55,8 @@ def reproduce(
         per_gpu: number of runs that share a GPU, at least 1; one compiles or is evaluated while another
             trains.
         revision: of this code, in place of what git says, as for a copy without its history.
+        imports: packages to import first in every run, besides those of the figure's file.
+        trust_remote_code: whether code in the folders of the runs' models may run.
 
     Returns:
         The files that were written: results, plots and table.
@@ -70,6 +74,12 @@ def reproduce(
         known = [str(name) for name in content.scales]
         raise InputError(f"{file} has no scale {scale!r} but {', '.join(known)}{did_you_mean(scale, known)}")
     size = content.scales[scale]
+    if imports or trust_remote_code:
+        given = {
+            "imports": [*size.settings.get("imports", ()), *imports],
+            "trust_remote_code": trust_remote_code,
+        }
+        size = replace(size, settings={**size.settings, **given})
     runs = plan(size, str(file), models, seeds)
     where = _Files(out, file.stem, scale)
     results = read_results(where.results)

@@ -45,17 +45,22 @@ class ConfigArguments:
     extra: frozenset[str] = frozenset()
 
     def own_name(self, argument: str) -> str:
-        """The configuration's own name of an argument."""
+        """The name under which the configuration's constructor takes an argument."""
+        listed, common = self._listed, self.config_class.attribute_map
         for decoder in _DECODER.get(argument, ()):
-            if decoder in self._listed:
+            if decoder in listed:
                 return decoder
-        return self.config_class.attribute_map.get(argument, argument)
+        stored = common.get(argument, argument)
+        # a few constructors take the common name of what is stored under another
+        names = [stored, *(key for key, value in common.items() if value == stored)]
+        return next((name for name in names if name in listed), stored)
 
     @property
     def known(self) -> set[str]:
         """All names that a user may give."""
+        common = self.config_class.attribute_map
         hidden = {"architectures", "kwargs", "self"}
-        return (self._listed | set(self.config_class.attribute_map) | {"attn_implementation"}) - hidden
+        return (self._listed | {*common, *common.values(), "attn_implementation"}) - hidden
 
     @property
     def _listed(self) -> set[str]:

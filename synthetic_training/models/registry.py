@@ -145,9 +145,7 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
         classes = classes_of_type(name.removeprefix("hf:"), "hf:")
         language_model = classes[0].sub_configs.get("text_config")
         if language_model is not None and is_shipped(language_model.model_type):
-            raise InputError(
-                f"{name} reads more than text; its language model is hf:{language_model.model_type}"
-            )
+            raise InputError(f"{name} is multimodal; its language model is hf:{language_model.model_type}")
         return Architecture(*classes, _ANY_ARCHITECTURE, use_fast_kernels=mamba.use_fast_scan)
     if (Path(name) / "config.json").is_file():
         folder, content = Path(name), read_json(Path(name) / "config.json")

@@ -42,14 +42,13 @@ def save_with_code(model: PreTrainedModel, folder: Path) -> None:
     """
     model.save_pretrained(folder)
     model_class, config_class = type(model), type(model.config)
-    if model_class.__module__.startswith("transformers.") or model_class._auto_class is not None:
+    if model_class.__module__.startswith("transformers."):
         return
-    if BareModuleForCausalLM in model_class.__bases__:
-        auto_map = _write_wrapper(model_class, folder)
-    else:
-        auto_map = _write_classes({"AutoConfig": config_class, MODEL_KEY: model_class}, folder)
     content = read_json(folder / _CONFIG)
-    content["auto_map"] = auto_map
+    if BareModuleForCausalLM in model_class.__bases__:
+        content["auto_map"] = _write_wrapper(model_class, folder)
+    elif model_class._auto_class is None:  # else save_pretrained did it
+        content["auto_map"] = _write_classes({"AutoConfig": config_class, MODEL_KEY: model_class}, folder)
     if is_shipped(content["model_type"]):
         content["model_type"] = f"{model_class.__module__.split('.')[0]}.{content['model_type']}"
     write_json(folder / _CONFIG, content)
@@ -92,7 +91,8 @@ def _copied_or_imported(one: type, folder: Path) -> str:
 
 
 def _is_installed(file: Path) -> bool:
-    places = map(Path, [*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()])
+    libraries = [sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")]
+    places = map(Path, [*site.getsitepackages(), site.getusersitepackages(), *libraries])
     return any(file.resolve().is_relative_to(place.resolve()) for place in places if place.is_dir())
 
 

@@ -1,0 +1,126 @@
+"""Bare modules as models: what is saved, gradients, padding, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM
+
+from dataset_builders import InputError
+from synthetic_training.__main__ import main
+from synthetic_training.models.bare_module import BareModuleForCausalLM
+from synthetic_training.models.embeddings import draw_embeddings
+from synthetic_training.models.registry import build_model
+from synthetic_training.models.saved import load_model, save_with_code
+from synthetic_training.models.user_code import check_causal
+from tests.gated_linear_attention import GatedLinearAttention
+from tests.tiny_run import SETTINGS
+
+HERE = __name__
+
+
+class Tricky(nn.Module):
+    """With a tied head, a buffer that is not saved, and a tensor that is neither."""
+
+    def __init__(self, vocab_size: int, width: int = 8) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocab_size, width)
+        self.head = nn.Linear(width, vocab_size, bias=False)
+        self.head.weight = self.embed.weight
+        self.register_buffer("scale", torch.full((width,), 3.0), persistent=False)
+        self.shift = torch.linspace(0, 1, width)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        # a sum over the past, which padding would change
+        return self.head(self.embed(ids).cumsum(1) * self.scale + self.shift)
+
+
+def tricky() -> Any:
+    torch.manual_seed(0)
+    return build_model(f"{HERE}:Tricky", width=4)
+
+
+def test_a_bare_module_comes_back_with_all_its_tensors(tmp_path: Path) -> None:
+    model = tricky()
+    ids = torch.arange(9)[None]
+    assert torch.equal(model(ids).logits, model.module(ids))
+    save_with_code(model, tmp_path)
+    for again in (
+        load_model(tmp_path, trust_remote_code=True),
+        type(model).from_pretrained(tmp_path),
+        AutoModelForCausalLM.from_pretrained(tmp_path, trust_remote_code=True),
+    ):
+        assert torch.equal(again(ids).logits, model(ids).logits)
+        assert again.module.head.weight is again.module.embed.weight
+    rebuilt = build_model(str(tmp_path), trust_remote_code=True)
+    assert rebuilt.num_parameters() == model.num_parameters() == 30 * 4
+
+
+def test_gradients_flow_as_in_the_bare_module() -> None:
+    model = build_model("tests.gated_linear_attention:GatedLinearAttention", hidden_size=16)
+    bare = GatedLinearAttention(30, hidden_size=16)
+    bare.load_state_dict(model.module.state_dict())
+    ids = torch.randint(0, 26, (3, 11), generator=torch.Generator().manual_seed(0))
+    loss = model(ids, labels=ids).loss
+    loss.backward()
+    expected = nn.functional.cross_entropy(bare(ids)[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    for one, other in zip(model.parameters(), bare.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize(("left", "right"), [(3, 0), (0, 3), (2, 2)])
+@torch.no_grad()
+def test_padding_changes_no_logits_of_a_bare_module(left: int, right: int) -> None:
+    model = tricky()
+    ids = torch.randint(0, 26, (2, 7), generator=torch.Generator().manual_seed(0))
+    padded = nn.functional.pad(ids, (left, right), value=29)
+    mask = nn.functional.pad(torch.ones_like(ids), (left, right))
+    padded[1, : left + 1], mask[1, : left + 1] = 29, 0  # rows of different lengths
+    logits = model(padded, attention_mask=mask).logits
+    torch.testing.assert_close(logits[:1, left : left + 7], model(ids[:1]).logits)
+    torch.testing.assert_close(logits[1:, left + 1 : left + 7], model(ids[1:, 1:]).logits)
+
+
+class Uncausal(nn.Module):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocab_size, vocab_size)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.embed(ids) + self.embed(ids).mean(1, keepdim=True)
+
+
+class Hidden(Uncausal):
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.embed(ids)[..., :-1]
+
+
+def test_a_model_that_sees_the_future_is_refused(tmp_path: Path) -> None:
+    check_causal("it", build_model("tests.gated_linear_attention:GatedLinearAttention"))
+    with pytest.raises(InputError, match="it is not causal: its logits depend on later tokens"):
+        check_causal("it", build_model(f"{HERE}:Uncausal"))
+    (tmp_path / "run.json").write_text(json.dumps({**SETTINGS, "model_args": {}}))
+    command = ["train", "--config", str(tmp_path / "run.json"), "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit, match=f"error: {HERE}:Uncausal is not causal"):
+        main([*command, "--model", f"{HERE}:Uncausal"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_logits_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Hidden must map ids \(1, 16\) to logits \(1, 16, 30\), not"):
+        check_causal("it", build_model(f"{HERE}:Hidden"))
+
+
+def test_embeddings_that_cannot_be_found_are_not_drawn() -> None:
+    with pytest.raises(InputError, match="leave --embedding-std out"):
+        draw_embeddings(tricky(), 1.0)
+
+
+def test_a_class_has_one_wrapper() -> None:
+    one = BareModuleForCausalLM.around(Tricky)
+    assert one is BareModuleForCausalLM.around(Tricky) and one.__name__ == "TrickyForCausalLM"
