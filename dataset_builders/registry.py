@@ -151,6 +151,11 @@ def take_imports(words: Sequence[str]) -> tuple[list[str], list[Benchmark]]:
 
 def default_release() -> dict[str, Config]:
     """Every config of this project's released data set, by name."""
+    return dict(_default_release())
+
+
+@cache
+def _default_release() -> dict[str, Config]:
     return {config.name: config for b in own_benchmarks().values() for config in b.configs()}
 
 

@@ -19,7 +19,7 @@ from dataset_builders.errors import InputError
 from dataset_builders.files import remove_partial_files
 from dataset_builders.release.folder import write_card
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
-from dataset_builders.release.parquet_file import parquet_writer, read_rows
+from dataset_builders.release.parquet_file import check_size, parquet_writer, read_rows
 from dataset_builders.release.prompt_lengths import PromptLengths
 from dataset_builders.sources.tokenizer import load_tokenizer
 
@@ -132,6 +132,7 @@ def _build_or_keep(config: Config, made: Documents, manifest: Manifest, folder: 
     entry = manifest.configs.get(config.name)
     if entry is None or not path.exists():
         return Result(_build(config, made, path, bar), "built")
+    check_size(path, config.benchmark, entry.rows, entry.prompt_characters.max)
     counting = made.tokenizer_name is not None and entry.prompt_tokens is None
     lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if counting and made.tokenizer_name else None)
     if content_sha256(_measured(read_rows(path, config.benchmark), lengths, bar)) != entry.content_sha256:

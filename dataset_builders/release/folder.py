@@ -13,7 +13,7 @@ from dataset_builders.errors import InputError
 from dataset_builders.files import write_text
 from dataset_builders.release import card, eval_yaml
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
-from dataset_builders.release.parquet_file import read_rows
+from dataset_builders.release.parquet_file import check_size, read_rows
 from dataset_builders.release.schema import features
 
 CARD = "README.md"
@@ -95,6 +95,7 @@ def write_card(folder: Path, manifest: Manifest) -> None:
 
 
 def _check(path: Path, entry: Entry) -> None:
+    check_size(path, entry.benchmark, entry.rows, entry.prompt_characters.max)
     rows = 0
 
     def counted() -> Iterator[Row]:

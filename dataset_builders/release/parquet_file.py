@@ -16,6 +16,10 @@ from dataset_builders.release.schema import arrow_schema
 _GROUP_CHARACTERS = 8_000_000  # of prompts in a row group: what is held in memory while writing
 _READ_ROWS = 50
 
+_CHARACTER_BYTES = 4
+_SPARE_CHARACTERS = 10_000  # of a row beyond its prompt: answers, ids, and what the format adds
+_MAX_BYTES = 16 * 2**30
+
 
 @contextmanager
 def parquet_writer(path: Path, benchmark: Benchmark) -> Iterator[Callable[[Row], None]]:
@@ -48,6 +52,29 @@ def parquet_writer(path: Path, benchmark: Benchmark) -> Iterator[Callable[[Row],
             flush()
 
 
+def check_size(path: Path, benchmark: Benchmark, rows: int, prompt_characters: int) -> None:
+    """Hold a file's own metadata against what is expected of it, before anything is decompressed.
+
+    A Parquet file of some kilobytes can hold gigabytes.
+
+    Args:
+        rows: how many the file has.
+        prompt_characters: length of its longest prompt.
+
+    Raises:
+        InputError: there is no such file, or it is damaged, has other rows, or far more text than those
+            rows can hold.
+    """
+    with _parquet_errors(path), ParquetFile(path) as file:
+        found = file.metadata.num_rows
+        size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+    if found != rows:
+        raise InputError(f"{path} has {found} rows, where {rows} are expected")
+    per_row = _CHARACTER_BYTES * (prompt_characters * len(benchmark.columns) + _SPARE_CHARACTERS)
+    if size > min(max(1, rows) * per_row, _MAX_BYTES):
+        raise InputError(f"{path} is damaged: it decompresses to {size} bytes, more than its rows can hold")
+
+
 def read_rows(path: Path, benchmark: Benchmark) -> Iterator[Row]:
     """The rows of a file, in their order.
 
@@ -55,12 +82,17 @@ def read_rows(path: Path, benchmark: Benchmark) -> Iterator[Row]:
         InputError: there is no such file, it is damaged, or it has other columns than the benchmark.
     """
     wanted = arrow_schema(benchmark)
+    with _parquet_errors(path), ParquetFile(path) as file:
+        if not file.schema_arrow.equals(wanted):
+            raise InputError(f"{path} has other columns than {', '.join(wanted.names)}")
+        for batch in file.iter_batches(batch_size=_READ_ROWS):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
     try:
-        with ParquetFile(path) as file:
-            if not file.schema_arrow.equals(wanted):
-                raise InputError(f"{path} has other columns than {', '.join(wanted.names)}")
-            for batch in file.iter_batches(batch_size=_READ_ROWS):
-                yield from batch.to_pylist()
+        yield
     except InputError:
         raise
     except FileNotFoundError:

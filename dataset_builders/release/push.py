@@ -7,7 +7,7 @@ Whatever stops a push, the last release stays as it was; the same push again goe
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session, get_token
@@ -40,6 +40,8 @@ class Target:
         create_pr: open a pull request, in place of a commit.
         revision: branch, made from ``main`` if it does not exist, or ``refs/pr/N``.
         tag: name for the release; none is ever moved.
+        eval_yaml: whether ``eval.yaml`` is part of it; a Hub that does not know the framework that the file
+            names refuses the whole commit.
 
     Raises:
         InputError: one of them is malformed, or they do not go together.
@@ -50,6 +52,7 @@ class Target:
     create_pr: bool = False
     revision: str = _MAIN
     tag: str | None = None
+    eval_yaml: bool = True
 
     def __post_init__(self) -> None:
         check_repo_id(self.name)
@@ -78,6 +81,9 @@ def push(folder: Path, target: Target, api: HfApi, say: Callable[[str], None]) -
             or a file that is not ours is in the way, or the repository changed meanwhile.
     """
     release = read_release(folder)
+    if not target.eval_yaml:
+        content = {path: data for path, data in release.content.items() if path != eval_yaml.FILE}
+        release = replace(release, content=content)
     if not (get_token() if api.token is None else api.token):
         raise InputError("there is no token to push with; set HF_TOKEN or run `hf auth login`")
     with _patience():

@@ -15,6 +15,7 @@ def push(
     create_pr: bool = False,
     revision: str = "main",
     tag: str | None = None,
+    eval_yaml: bool = True,
 ) -> None:
     """Push a built data set to the Hub.
 
@@ -27,11 +28,13 @@ def push(
         create_pr: Open a pull request instead of committing.
         revision: Branch; made from main if it does not exist.
         tag: Name for the release, as in v1.0; a tag is never moved.
+        eval_yaml: Push eval.yaml, which makes the data set a benchmark. Use --no-eval-yaml if the Hub refuses
+            its evaluation framework.
     """
     require("publish")
     from huggingface_hub import HfApi
 
     from dataset_builders.release import push as release
 
-    target = release.Target(name, private, create_pr, revision, tag)
+    target = release.Target(name, private, create_pr, revision, tag, eval_yaml)
     release.push(folder, target, HfApi(), print)

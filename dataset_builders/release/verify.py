@@ -13,7 +13,7 @@ from dataset_builders.checksum import content_sha256
 from dataset_builders.documents import Documents, documents
 from dataset_builders.errors import InputError
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
-from dataset_builders.release.parquet_file import read_rows
+from dataset_builders.release.parquet_file import check_size, read_rows
 from dataset_builders.release.prompt_lengths import PromptLengths
 from dataset_builders.sources.origin import Origin, option
 from dataset_builders.sources.tokenizer import load_tokenizer
@@ -137,6 +137,7 @@ def _state(path: Path, entry: Entry, made: Documents) -> str:
         )
     lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if made.tokenizer_name else None)
     try:
+        check_size(path, entry.benchmark, entry.rows, entry.prompt_characters.max)
         if content_sha256(_measured(read_rows(path, entry.benchmark), lengths)) != entry.content_sha256:
             return "the file's rows are not those that the manifest has the checksum of"
     except InputError as error:
