@@ -167,8 +167,8 @@ def _check(folder: Path) -> Progress:
     try:
         progress = Progress(int(content["step"]), int(content["examples"]), float(content["seconds"]))
         files = dict(content["sha256"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{folder / _TRAINER} is damaged: it lacks a value") from None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InputError(f"{folder / _TRAINER} is damaged: a value is missing or invalid") from None
     for name, sha256 in files.items():
         file = folder / name
         if not file.is_file() or _sha256(file) != sha256:

@@ -1,0 +1,79 @@
+"""Files that are damaged or hostile: mutations of good ones, for fuzz tests."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+HOSTILE: tuple[Any, ...] = (
+    None, True, False, -1, 0, 1, 5, 1.5, -0.5, 2**63, 10**30, 10**400, float("nan"), float("inf"), "", "0.5",
+    "../../escaped", "/escaped", "a/../../escaped", "..", "a\x00b", "\x1b[31mred\x07", "\u202e", "\ud800",
+    "$\\frac{$", "a|b\n<script>`", "x" * 100_000, [], [1], ["a"], {}, {"a": 1}, [[[[]]]], {"": None},
+    "2026-01-01", "step1000", "phone_book", "phone_book_40", "f" * 64,
+)  # fmt: skip
+"""Values that a reader may not expect where they stand."""
+
+
+def places(content: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path to every value within JSON, the whole first."""
+    yield at
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from places(value, (*at, key))
+    elif isinstance(content, list):
+        for index, value in enumerate(content):
+            yield from places(value, (*at, index))
+
+
+@st.composite
+def mutated(draw: st.DrawFn, content: Any) -> Any:
+    """The JSON with one to three of its values replaced or removed, renamed or added."""
+    result = copy.deepcopy(content)
+    for _ in range(draw(st.integers(1, 3))):
+        where = draw(st.sampled_from(list(places(result))))
+        if not where:
+            continue
+        parent = result
+        for key in where[:-1]:
+            parent = parent[key]
+        last = where[-1]
+        action = draw(st.sampled_from(("replace", "replace", "replace", "remove", "rename", "add")))
+        if action == "remove":
+            del parent[last]
+        elif action == "replace" or not isinstance(parent, dict):
+            parent[last] = copy.deepcopy(draw(st.sampled_from(HOSTILE)))
+        else:
+            key = draw(st.sampled_from([value for value in HOSTILE if isinstance(value, str)]))
+            parent[key] = parent.pop(last) if action == "rename" else copy.deepcopy(parent[last])
+    return result
+
+
+@st.composite
+def damaged_bytes(draw: st.DrawFn, text: bytes) -> bytes:
+    """The file cut off, with bytes replaced or put in, or another file altogether."""
+    kind = draw(st.sampled_from(("cut", "replace", "insert", "other")))
+    at = draw(st.integers(0, len(text)))
+    if kind == "cut":
+        return text[:at]
+    if kind == "other":
+        return draw(st.sampled_from((b"", b"null", b"[]", b"{}", b"\xff\xfe\x00", b"[" * 100_000, b'"')))
+    new = draw(st.binary(min_size=1, max_size=8))
+    return text[:at] + new + text[at + (len(new) if kind == "replace" else 0) :]
+
+
+def mutated_files(content: Any) -> st.SearchStrategy[bytes]:
+    """Mutations of a JSON file: of its values, and of its bytes."""
+    return mutated(content).map(as_json) | damaged_bytes(as_json(content))
+
+
+def as_json(content: Any) -> bytes:
+    """As Python writes JSON, with NaN and halves of surrogate pairs as escapes."""
+    return json.dumps(content).encode()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, and what it holds."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
