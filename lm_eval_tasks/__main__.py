@@ -14,6 +14,7 @@ from dataset_builders.registry import IMPORT_OPTION, find, own_benchmarks, take_
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.publish.leaderboard_command import leaderboard
 from lm_eval_tasks.publish.submit_command import submit
+from lm_eval_tasks.results.report import report
 
 Results = Annotated[tuple[Path, ...], tyro.conf.Positional]
 
@@ -22,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; invalid input ends with one sentence and status 1."""
     with command_errors():
         words, imported = take_imports(sys.argv[1:] if argv is None else argv)
-        if imported and words[:1] != ["generate"]:
-            raise InputError(f"{IMPORT_OPTION} is an option of generate alone")
+        if imported and words[:1] not in (["generate"], ["report"], ["agreement"]):
+            raise InputError(f"{IMPORT_OPTION} is an option of generate, report and agreement")
 
         def generate(out: Path | None = None, benchmarks: tuple[str, ...] = (), check: bool = False) -> None:
             """Write the YAML files of benchmarks, which lm-eval reads.
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "generate": generate,
                 "register": _register,
                 "unregister": _unregister,
-                "report": _report,
+                "report": report,
                 "agreement": _agreement,
                 "leaderboard": leaderboard,
                 "submit": submit,
@@ -103,29 +104,6 @@ def _unregister() -> None:
     from lm_eval_tasks.register import unregister
 
     print(unregister())
-
-
-def _report(results: Results, out: Path) -> None:
-    """Table and plot of lm_eval's result files.
-
-    Args:
-        results: results_*.json, or folders that hold them.
-        out: Folder for the plots.
-    """
-    from lm_eval_tasks.results.reader import read_scores
-    from lm_eval_tasks.results.report import by_benchmark, draw, table
-
-    benchmarks = by_benchmark(read_scores(results))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, scores in benchmarks.items():
-            print(f"## {name}\n\n{table(scores)}\n")
-            files = draw(name, scores, out)
-            print("drawn: " + ", ".join(map(str, files)) + "\n")
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}") from None
 
 
 def _agreement(results: Results) -> None:

@@ -67,7 +67,8 @@ def yaml_files(benchmark: Benchmark) -> dict[str, str]:
     """Text of each of a benchmark's files, by path below the folder of all tasks."""
     header = _HEADER.format(name=benchmark.name)
     return {
-        f"{benchmark.family}/{name}": f"{header}{_written(content)}" for name, content in _contents(benchmark)
+        f"{benchmark.family}/{name}": f"{header}{_written(content)}"
+        for name, content in file_contents(benchmark)
     }
 
 
@@ -153,7 +154,7 @@ def _benchmark_of(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
+def file_contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
     """The files of a benchmark: name and content."""
     for forced in (False, True):
         if forced and b.evaluation.forced_target is None:

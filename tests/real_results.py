@@ -35,7 +35,7 @@ def _text(limit: int | None, metadata: str) -> str:
 
     with TemporaryDirectory() as folder:
         tracker = EvaluationTracker(output_path=folder)
-        asked = {"pretrained": MODEL, **json.loads(metadata)}
+        asked = json.loads(metadata)
         results = simple_evaluate(
             model=f"seven-in-ten-{limit}-{metadata}",
             model_args={"pretrained": MODEL, "dtype": "float32", "api_key": "hf_secret"},
@@ -59,8 +59,15 @@ def real_results(*, limit: int | None = None, **metadata: Any) -> dict[str, Any]
 
 def as_task(content: dict[str, Any], task: str) -> dict[str, Any]:
     """The results of phone_book_20 as another task's, and nothing else."""
-    for part in ("configs", "results", "n-samples"):
+    from dataset_builders.registry import default_release
+    from lm_eval_tasks.results.known_tasks import task_configs
+
+    for part in ("configs", "results", "n-samples", "n-shot"):
         content[part] = {task: content[part]["phone_book_20"]}
+    config, own = content["configs"][task], task_configs()[task]
+    config["generation_kwargs"] = dict(own["generation_kwargs"])
+    config["metadata"] |= own["metadata"]
+    config["metadata"]["length"] = default_release()[task].arguments[own["metadata"]["length_of"]]
     return content
 
 

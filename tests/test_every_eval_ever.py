@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from lm_eval_tasks.__main__ import main
+from lm_eval_tasks.publish.eligibility import of_the_benchmark
 from lm_eval_tasks.publish.every_eval_ever import SCHEMA_VERSION, record
-from lm_eval_tasks.publish.submission import of_the_benchmark
-from lm_eval_tasks.results.reader import read_scores
+from lm_eval_tasks.results.rows import read_scores
 from tests.real_results import MODEL, real_results
 
 DATASET = "org/benchmark"

@@ -4,7 +4,6 @@ import copy
 import json
 import re
 from html.parser import HTMLParser
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +11,13 @@ import pytest
 
 from dataset_builders import InputError
 from lm_eval_tasks import __main__ as command_line
+from lm_eval_tasks.publish.eligibility import of_the_benchmark
 from lm_eval_tasks.publish.leaderboard import GENERATOR, Page, page, render
 from lm_eval_tasks.publish.leaderboard_chart import BOTTOM, LEFT, RIGHT, TOP, chart, style
-from lm_eval_tasks.publish.submission import kept_checksums, of_the_benchmark
-from lm_eval_tasks.results.reader import Score, read_scores
-
-BENCHMARK = {"phone_book": "entries", "c4_copy": "tokens"}
-
-
-def result_file(folder: Path, model: str, exact: dict[str, Any], **given: Any) -> Path:
-    """A result file as lm-eval writes it, cut down to what the page reads; ``exact``: task -> exact match."""
-    configs, results, sizes = {}, {}, {}
-    for task, accuracy in exact.items():
-        benchmark, _, length = task.removesuffix("_forced").rpartition("_")
-        own = kept_checksums().get(task) or "c0ffee"
-        configs[task] = {
-            "metadata": {
-                "benchmark": benchmark + ("_forced" if task.endswith("_forced") else ""),
-                "length_of": BENCHMARK[benchmark],
-                "length": int(length),
-                "documents_sha256": given.get("documents", own),
-                "repeat_after_me": "0.1.0",
-            }
-        }
-        results[task] = {
-            "sample_len": given.get("asked", 500),
-            "exact_match,none": accuracy,
-            "exact_match_stderr,none": given.get("error", 0.03),
-            "truncated,none": given.get("truncated", 0.0),
-        }
-        sizes[task] = {"original": 500, "effective": given.get("asked", 500)}
-    content = {
-        "configs": configs,
-        "results": results,
-        "n-samples": sizes,
-        "model_name": model,
-        "date": given.get("date", 1.7e9),
-        "lm_eval_version": "0.4.13",
-        "config": {"model": "hf", "model_args": {"revision": "step10"}, **given.get("config", {})},
-        "chat_template": given.get("chat_template"),
-    }
-    file = folder / f"results_{len(list(folder.iterdir()))}.json"
-    file.write_text(json.dumps(content))
-    return file
+from lm_eval_tasks.results.intervals import interval, mean_interval
+from lm_eval_tasks.results.rows import read_scores
+from lm_eval_tasks.results.score import Score
+from tests.result_files import result_file
 
 
 def page_of(folder: Path) -> Page:
@@ -69,30 +32,39 @@ def cells(content: Page) -> dict[str, list[str]]:
 
 
 def test_lengths_in_order_and_a_mean_where_all_of_them_are(tmp_path: Path) -> None:
-    result_file(tmp_path, "org/a", {"phone_book_100": 0.25, "phone_book_20": 0.75, "c4_copy_25": 0.5})
-    result_file(tmp_path, "org/b", {"phone_book_20": 1.0, "c4_copy_25": 0.625})
+    result_file(tmp_path, {"phone_book_100": 0.25, "phone_book_20": 0.75, "c4_copy_25": 0.5}, model="org/a")
+    result_file(tmp_path, {"phone_book_20": 1.0, "c4_copy_25": 0.625}, model="org/b")
     content = page_of(tmp_path)
     assert [group.benchmark for group in content.groups] == ["c4_copy", "phone_book"]
     assert [[c.label for c in group.columns] for group in content.groups] == [
         ["25 tokens"],
         ["mean", "20 entries", "100 entries"],
     ]
-    error = sqrt(2 * 0.03**2) / 2
+    ends = [interval("exact_match", mean, 0.03, 500) for mean in (0.75, 0.25)]
+    low, high = mean_interval([0.75, 0.25], ends) or (0, 0)
     assert list(cells(content).items()) == [
-        ("org/b", ["0.625 ± 0.030", "no score", "1.000 ± 0.030", "no score"]),
-        ("org/a", ["0.500 ± 0.030", f"0.500 ± {error:.3f}", "0.750 ± 0.030", "0.250 ± 0.030"]),
+        ("b", ["0.625 [0.58, 0.67]", "no score", "1.000 [0.99, 1.00]", "no score"]),
+        (
+            "a",
+            [
+                "0.500 [0.46, 0.54]",
+                f"0.500 [{low:.2f}, {high:.2f}]",
+                "0.750 [0.71, 0.79]",
+                "0.250 [0.21, 0.29]",
+            ],
+        ),
     ]
 
 
 def test_models_without_a_first_score_come_last(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 1.0})
-    result_file(tmp_path, "b", {"c4_copy_25": 0.0})
+    result_file(tmp_path, {"phone_book_20": 1.0}, model="a")
+    result_file(tmp_path, {"c4_copy_25": 0.0}, model="b")
     assert [row.model for row in page_of(tmp_path).rows] == ["b", "a"]
 
 
 @pytest.mark.parametrize("bad", ["N/A", None, 1.5, -0.1, float("nan"), True])
 def test_what_is_no_score_is_neither_shown_nor_drawn(tmp_path: Path, bad: Any) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": bad})
+    result_file(tmp_path, {"phone_book_20": bad}, model="a")
     content = page_of(tmp_path)
     assert cells(content) == {"a": ["no score"]}
     assert content.rows[0].cells[0].marks == ("no score",)
@@ -100,10 +72,11 @@ def test_what_is_no_score_is_neither_shown_nor_drawn(tmp_path: Path, bad: Any) -
     assert b">nan<" not in render(content, "t").lower()
 
 
-def test_a_score_without_an_error_has_none(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5, "phone_book_40": 0.5}, error="N/A")
+def test_a_score_without_an_interval_has_none(tmp_path: Path) -> None:
+    file = result_file(tmp_path, {"squad_v2_retrieval_50_100": 0.5}, model="a", error="N/A")
+    file.write_text(file.read_text().replace("exact_match", "f1"))
     content = page_of(tmp_path)
-    assert cells(content) == {"a": ["0.500"] * 3}
+    assert cells(content) == {"a": ["0.500"]}
     assert {point.low for line in content.charts[0].lines for point in line.points} == {None}
 
 
@@ -111,20 +84,24 @@ def test_a_score_without_an_error_has_none(tmp_path: Path) -> None:
 
 
 def test_a_whole_run_of_the_benchmark_needs_no_notes(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5})
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a")
     content = page_of(tmp_path)
     assert content.notes == ()
     assert content.rows[0].cells[0].marks == ()
 
 
 def test_limits_truncation_and_settings_are_said(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5, "phone_book_40": 0.5}, asked=32, truncated=0.25)
-    result_file(tmp_path, "b", {"phone_book_20": 0.5}, chat_template="x", config={"gen_kwargs": {"t": 1}})
+    result_file(
+        tmp_path, {"phone_book_20": 0.5, "phone_book_40": 0.5}, model="a", documents=32, truncated=0.25
+    )
+    result_file(
+        tmp_path, {"phone_book_20": 0.5}, model="b", chat_template="x", config={"gen_kwargs": {"t": 1}}
+    )
     content = page_of(tmp_path)
     said = "\n".join(content.notes)
     assert "LIMITED: some scores of a are of a part of the documents" in said
     assert "Truncated documents did not fit" in said
-    assert "b was asked with a chat template." in said
+    assert "b was evaluated with a chat template." in said
     assert "b did not generate as the benchmark asks" in said
     (row,) = (row for row in content.rows if row.model == "a")
     assert [cell.marks for cell in row.cells] == [
@@ -134,40 +111,43 @@ def test_limits_truncation_and_settings_are_said(tmp_path: Path) -> None:
 
 
 def test_other_documents_are_said_of_those_who_had_them(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5, "c4_copy_25": 0.5})
-    result_file(tmp_path, "b", {"phone_book_20": 0.5, "c4_copy_25": 0.5}, documents="beef" * 16)
+    result_file(tmp_path, {"phone_book_20": 0.5, "c4_copy_25": 0.5}, model="a")
+    result_file(tmp_path, {"phone_book_20": 0.5, "c4_copy_25": 0.5}, model="b", checksum="beef" * 16)
     content = page_of(tmp_path)
     marks = {row.model: [cell.marks for cell in row.cells] for row in content.rows}
     assert marks["a"] == [("other docs",), ()], "nobody knows which documents of c4_copy are the benchmark's"
     assert marks["b"] == [("other docs",), ("other docs",)]
-    different = [note for note in content.notes if "different documents" in note]
+    different = [note for note in content.notes if "on different documents" in note]
     assert [note.split(":")[0] for note in different] == ["c4_copy_25", "phone_book_20"]
     assert "98eb98b62e20: a; beefbeefbeef: b" in different[1]
     assert any("keeps no checksum" in note and "c4_copy_25" in note for note in content.notes)
 
 
 def test_documents_that_are_not_the_benchmarks_are_said(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5}, documents="beef" * 16)
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a", checksum="beef" * 16)
     assert "phone_book_20: the documents are not the benchmark's own" in page_of(tmp_path).notes[0]
 
 
-def test_runs_with_other_settings_are_told_apart(tmp_path: Path) -> None:
-    result_file(tmp_path, "org/a", {"phone_book_20": 0.5}, date=1.7e9)
-    result_file(
-        tmp_path, "org/a", {"phone_book_40": 0.5}, date=1.8e9, config={"model_args": "revision=step20"}
-    )
+def test_runs_of_one_row_are_told_apart_and_revisions_are_rows(tmp_path: Path) -> None:
+    for date, task, step in (
+        (1.7e9, "phone_book_20", 10),
+        (1.8e9, "phone_book_40", 10),
+        (1.8e9, "phone_book_20", 20),
+    ):
+        arguments = f"pretrained=org/a,revision=step{step}"
+        result_file(tmp_path, {task: 0.5}, model="org/a", date=date, model_args=arguments)
     content = page_of(tmp_path)
-    assert "org/a's scores are of runs with different settings or revisions" in content.notes[0]
-    (row,) = content.rows
-    assert [source.date[:4] for source in row.sources] == ["2023", "2027"]
-    assert ["step10" in source.how for source in row.sources] == [True, False]
-    assert row.about == "lm-eval 0.4.13; 2023-11-14 to 2027-01-15"
+    first, second = sorted(content.rows, key=lambda row: row.model)
+    assert (first.model, second.model) == ("a@step10", "a@step20")
+    assert [source.date[:4] for source in first.sources] == ["2023", "2027"]
+    assert all("revision step10" in source.how for source in first.sources)
+    assert first.about == "lm-eval 0.4.13; 2023-11-14 to 2027-01-15"
 
 
 def test_forced_twins_are_left_out_and_named(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5, "phone_book_20_forced": 0.75})
+    result_file(tmp_path, {"phone_book_20": 0.5, "phone_book_20_forced": 0.75}, model="a")
     content = page_of(tmp_path)
-    assert cells(content) == {"a": ["0.500 ± 0.030"]}
+    assert cells(content) == {"a": ["0.500 [0.46, 0.54]"]}
     assert content.notes[0].startswith("Left out") and "phone_book_20_forced" in content.notes[0]
 
 
@@ -180,20 +160,21 @@ def scores_of(folder: Path) -> list[Score]:
 
 def test_points_stand_where_the_scores_say(tmp_path: Path) -> None:
     exact = {"phone_book_20": 1.0, "phone_book_40": 0.5, "phone_book_60": 0.0}
-    result_file(tmp_path, "a", exact, error=0.125)
+    result_file(tmp_path, exact, model="a", error=0.125)
     drawn = chart("phone_book", scores_of(tmp_path), {"a": style(0)})
     (line,) = drawn.lines
     first, middle, last = line.points
     assert (first.y, middle.y, last.y) == (TOP, (TOP + BOTTOM) / 2, BOTTOM)
     assert middle.x == pytest.approx((first.x + last.x) / 2) == pytest.approx((LEFT + RIGHT) / 2)
+    low, high = interval("exact_match", 0.5, None, 500) or (0, 0)
     assert middle.low is not None and middle.high is not None
-    assert middle.low - middle.high == pytest.approx((BOTTOM - TOP) / 4)
-    assert (first.high, last.low) == (TOP, BOTTOM), "error bars end where the scale does"
+    assert middle.low - middle.high == pytest.approx((high - low) * (BOTTOM - TOP), abs=0.2)
+    assert (first.high, last.low) == (TOP, BOTTOM), "intervals end where the scale does"
     assert [tick.label for tick in drawn.x_ticks] == ["20", "40", "60"]
 
 
 def test_far_lengths_are_drawn_by_their_logarithm(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {f"phone_book_{n}": 0.5 for n in (20, 100, 120, 200, 1600)})
+    result_file(tmp_path, {f"phone_book_{n}": 0.5 for n in (20, 100, 120, 200, 1600)}, model="a")
     ticks = chart("phone_book", scores_of(tmp_path), {"a": style(0)}).x_ticks
     at = {tick.label: tick.at for tick in ticks}
     assert at["200"] - at["20"] > at["1600"] - at["200"] > 0
@@ -201,8 +182,8 @@ def test_far_lengths_are_drawn_by_their_logarithm(tmp_path: Path) -> None:
 
 
 def test_truncated_points_are_hollow(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5}, truncated=0.5)
-    result_file(tmp_path, "b", {"phone_book_20": 0.5})
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a", truncated=0.5)
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="b")
     (drawn,) = page_of(tmp_path).charts
     assert [[p.hollow for p in line.points] for line in drawn.lines] == [[True], [False]]
     assert drawn.lines[0].points[0].x != drawn.lines[1].points[0].x, "equal scores do not hide each other"
@@ -244,11 +225,11 @@ def test_names_are_text_wherever_they_stand(tmp_path: Path) -> None:
     plain, hostile = tmp_path / "plain", tmp_path / "hostile"
     for folder, name in ((plain, "a"), (hostile, HOSTILE)):
         folder.mkdir()
-        file = result_file(folder, name, {"phone_book_20": 0.5, "phone_book_40": 0.5}, truncated=0.5)
+        file = result_file(folder, {"phone_book_20": 0.5, "phone_book_40": 0.5}, model=name, truncated=0.5)
         content = json.loads(file.read_text())
         content["lm_eval_version"] = content["config"]["batch_size"] = name
         for config in content["configs"].values():
-            config["metadata"] |= {"unit": name, "repeat_after_me": name, "documents_sha256": name}
+            config["metadata"] |= {"unit": name, "repeat_after_me": name}
         file.write_text(json.dumps(content))
     ours = Elements(render(page_of(plain), "a").decode())
     theirs = Elements(render(page_of(hostile), HOSTILE).decode())
@@ -258,15 +239,16 @@ def test_names_are_text_wherever_they_stand(tmp_path: Path) -> None:
     assert "49" not in theirs.text
 
 
-def test_half_a_character_is_no_traceback(tmp_path: Path) -> None:
-    result_file(tmp_path, "org/\ud800", {"phone_book_20": 0.5})
-    assert "org/?" in render(page_of(tmp_path), "t").decode()
+def test_half_a_character_is_one_sentence(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="org/\ud800")
+    with pytest.raises(InputError, match="is not a whole result file"):
+        page_of(tmp_path)
 
 
 def test_nothing_of_the_machine_or_its_keys_gets_out(tmp_path: Path) -> None:
     arguments = {"pretrained": f"{tmp_path}/private/model", "api_key": "hf_secret"}
     result_file(
-        tmp_path, f"{tmp_path}/private/model", {"phone_book_20": 0.5}, config={"model_args": arguments}
+        tmp_path, {"phone_book_20": 0.5}, model=f"{tmp_path}/private/model", config={"model_args": arguments}
     )
     text = render(page_of(tmp_path), "t").decode()
     assert str(tmp_path) not in text and "private" not in text and "hf_secret" not in text
@@ -274,8 +256,13 @@ def test_nothing_of_the_machine_or_its_keys_gets_out(tmp_path: Path) -> None:
 
 
 def test_every_score_leads_to_what_it_is_from(tmp_path: Path) -> None:
-    result_file(tmp_path, "org/a", {"phone_book_20": 0.5, "phone_book_40": 0.5})
-    result_file(tmp_path, "b", {"phone_book_20": 0.5, "c4_copy_25": 0.5})
+    result_file(
+        tmp_path,
+        {"phone_book_20": 0.5, "phone_book_40": 0.5},
+        model="org/a",
+        model_args="pretrained=org/a,revision=step10",
+    )
+    result_file(tmp_path, {"phone_book_20": 0.5, "c4_copy_25": 0.5}, model="b")
     found = Elements(render(page_of(tmp_path), "t").decode()).found
     ids = [attributes["id"] for _, attributes in found if "id" in attributes]
     links = [attributes["href"] for tag, attributes in found if tag == "a"]
@@ -294,7 +281,7 @@ def leaderboard(monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> None
 def test_the_command_writes_one_file_and_may_replace_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5, "phone_book_20_forced": 0.75})
+    result_file(tmp_path, {"phone_book_20": 0.5, "phone_book_20_forced": 0.75}, model="a")
     out = tmp_path / "new" / "site"
     leaderboard(monkeypatch, tmp_path, "--out", out, "--title", "Ours & theirs")
     printed = capsys.readouterr()
@@ -312,7 +299,7 @@ def test_the_command_writes_one_file_and_may_replace_it(
 def test_another_page_is_not_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5})
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a")
     (tmp_path / "index.html").write_text("mine")
     with pytest.raises(SystemExit, match=r"^error: .*index.html was not written by this command .*--out"):
         leaderboard(monkeypatch, tmp_path, "--out", tmp_path)
@@ -326,7 +313,7 @@ def test_another_page_is_not_overwritten(
 
 
 def test_results_that_no_leaderboard_has_are_refused(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20_forced": 0.75})
+    result_file(tmp_path, {"phone_book_20_forced": 0.75}, model="a")
     with pytest.raises(InputError, match="no task of the leaderboard, but phone_book_20_forced"):
         page_of(tmp_path)
 
@@ -362,7 +349,7 @@ def _luminance(colour: str) -> float:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("sight", _TO_LMS)
 def test_lines_are_told_apart_by_their_colours(tmp_path: Path, theme: str, sight: str) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5})
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a")
     text = render(page_of(tmp_path), "t").decode()
     rule = re.search(rf'data-theme="{theme}"\] {{(.*?)}}', text, re.DOTALL)
     assert rule is not None
@@ -380,7 +367,7 @@ def test_lines_are_told_apart_by_their_colours(tmp_path: Path, theme: str, sight
 
 
 def test_the_page_does_not_change_what_it_is_given(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {"phone_book_20": 0.5})
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a")
     scores = scores_of(tmp_path)
     before = copy.deepcopy(scores)
     page(scores)

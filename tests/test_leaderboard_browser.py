@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lm_eval_tasks.publish.leaderboard import render
-from tests.test_leaderboard import page_of, result_file
+from tests.result_files import result_file
+from tests.test_leaderboard import page_of
 
 chromium = shutil.which("chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -16,6 +17,7 @@ if chromium is None:
     pytest.skip("there is no chromium", allow_module_level=True)
 
 MODELS = ("org/first", "second", "a-model-with-a-very-long-name/" + "and-no-space" * 6)
+LABELS = tuple(model.rpartition("/")[2] for model in MODELS)
 WORST_CONTRAST = """() => {
   const light = text => {
     const parts = text.match(/[\\d.]+/g).map(Number).slice(0, 3).map(part => part / 255)
@@ -59,7 +61,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         exact = {f"phone_book_{n}": [0.5, 1.0, 0.1][number] for n in lengths}
         if number < 2:
             exact |= {"c4_copy_25": [0.25, 0.125][number]}
-        result_file(folder, model, exact, truncated=number / 4, asked=500 - number)
+        result_file(folder, exact, model=model, truncated=number / 4, documents=500 - number)
     page = folder / "index.html"
     page.write_bytes(render(page_of(folder), "A <title>"))
     return page
@@ -84,9 +86,9 @@ class Watched:
 
     def orders(self) -> dict[str, str]:
         heads = self.page.eval_on_selector_all(
-            "th[data-sorts]", "heads => heads.map(h => [h.dataset.said, h.getAttribute('aria-sort')])"
+            "th[data-sorts]", "heads => heads.map(h => [h.dataset.name, h.getAttribute('aria-sort')])"
         )
-        return {said: order for said, order in heads if order != "none"}
+        return {name: order for name, order in heads if order != "none"}
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def watch(browser: Any, file: Path) -> Iterator[Any]:
 
 def test_sorting_by_click_and_by_key_asks_for_nothing(watch: Any, file: Path) -> None:
     seen = watch()
-    first, second, long = MODELS
+    first, second, long = LABELS
     assert seen.models() == [first, second, long]
     assert seen.orders() == {"c4_copy, 25 tokens": "descending"}
 
@@ -121,7 +123,7 @@ def test_sorting_by_click_and_by_key_asks_for_nothing(watch: Any, file: Path) ->
     seen.page.keyboard.press("Space")
     assert seen.models() == [second, first, long], "a model without a score stays last"
     seen.page.get_by_role("button", name="model").click()
-    assert seen.models() == sorted(MODELS)
+    assert seen.models() == sorted(LABELS)
     assert seen.orders() == {"model": "ascending"}
 
     assert seen.asked == [file.as_uri()]

@@ -1,128 +1,241 @@
+"""Tables and plots of accuracy by length and by training step, and the command that makes them."""
+
 import json
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dataset_builders import InputError
-from lm_eval_tasks.results.agreement import agreement_table, agreements
-from lm_eval_tasks.results.reader import read_scores
-from lm_eval_tasks.results.report import by_benchmark, draw, table
-from tests.conftest import Run
+from lm_eval_tasks import __main__ as command_line
+from lm_eval_tasks.results.plots import draw, draw_sweeps, styles
+from lm_eval_tasks.results.report import report
+from lm_eval_tasks.results.rows import by_benchmark, read_scores, row_labels
+from lm_eval_tasks.results.sweep import sweep_table, sweeps
+from lm_eval_tasks.results.table import table
+from tests.result_files import content, log_samples, result_file
 
 
-def result_file(folder: Path, model: str, exact: dict[int, float], date: float = 1.0, **values: Any) -> Path:
-    """A result file as lm-eval writes it, cut down to what a report reads."""
-    configs, results = {}, {}
-    for length, accuracy in exact.items():
-        task = f"phone_book_{length}"
-        metadata = {
-            "benchmark": "phone_book",
-            "length_of": "entries",
-            "length": length,
-            "documents_sha256": values.get("documents", "a"),
-        }
-        configs[task] = {"metadata": metadata}
-        results[task] = {
-            "alias": task,
-            "sample_len": 50,
-            "exact_match,none": accuracy,
-            "exact_match_stderr,none": values.get("error", 0.0625),
-            "truncated,none": values.get("truncated", 0.0),
-            "truncated_stderr,none": 0.0,
-        }
-    content = {"configs": configs, "results": results, "model_name": model, "date": date}
-    file = folder / f"results_{model.replace('/', '_')}_{date}.json"
-    file.write_text(json.dumps(content))
-    return file
+def cells(text: str) -> list[list[str]]:
+    """The cells of the rows of a Markdown table, its head first."""
+    rows = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("|-")]
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
 
 
-def test_a_table_sorted_by_number_with_errors(tmp_path: Path) -> None:
-    first = result_file(tmp_path, "org/a", {100: 0.25, 20: 0.75})
-    second = result_file(tmp_path, "org/b", {20: 0.5}, truncated=0.5)
-    lines = table(read_scores([first, second])).splitlines()
-    header, _, a, _, b, *_ = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
-    assert header == ["model", "metric", "20 entries", "100 entries"]
-    assert a == ["org/a", "exact_match", "0.750 ± 0.062", "0.250 ± 0.062"]
-    assert b == ["org/b", "exact_match", "0.500 ± 0.062 *", ""]
-    assert "50 documents" in lines[-1]
-    assert "did not fit the model's window" in lines[-1]
+def drawn(folder: Path) -> dict[str, list[Path]]:
+    scores = read_scores([folder])
+    style_of = styles(row_labels(scores))
+    return {name: draw(name, own, style_of, folder) for name, own in by_benchmark(scores).items()}
 
 
-def test_a_single_document_has_no_standard_error(tmp_path: Path) -> None:
-    file = result_file(tmp_path, "a", {20: 1.0}, error="N/A")
-    assert "| 1.000 " in table(read_scores([file]))
-    assert "±" not in table(read_scores([file]))
+# ---- the table
 
 
-def test_the_newest_of_repeated_results_is_shown(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {20: 0.1, 40: 0.2}, date=1.0)
-    result_file(tmp_path, "a", {20: 0.9}, date=2.0)
+def test_lengths_are_sorted_by_number_and_intervals_are_wilsons(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_100": 0.25, "phone_book_20": 1.0}, model="org/a", documents=16)
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="org/b", documents=16, truncated=0.5)
+    text = table(read_scores([tmp_path]))
+    head, a, _, b, truncated = cells(text)
+    assert head == ["model", "metric", "20 entries", "100 entries"]
+    # Wilson's interval of 16 of 16 is [16 / (16 + 1.96²), 1]
+    assert a == ["a", "exact_match", "1.000 [0.81, 1.00]", "0.250 [0.10, 0.49]"]
+    assert b == ["b", "exact_match", "0.500 [0.28, 0.72] *", ""]
+    assert truncated == ["b", "truncated", "0.500", ""]
+    assert "16 documents per length." in text
+    assert "95% confidence intervals (Wilson for exact_match)" in text
+    assert "did not fit the model's window" in text
+
+
+def test_cells_with_fewer_documents_name_their_number(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a")
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="b", documents=4)
+    text = table(read_scores([tmp_path]))
+    assert [row[2] for row in cells(text)[1::2]] == ["0.500 [0.46, 0.54]", "0.500 [0.15, 0.85] (4 docs)"]
+    assert "500 documents per length, where a cell names no other number." in text
+
+
+def test_other_documents_are_noted(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.1}, model="a")
+    result_file(tmp_path, {"phone_book_20": 0.9}, model="b", checksum="beef")
+    assert "evaluated on different documents at 20 entries" in table(read_scores([tmp_path]))
+
+
+def test_what_is_no_score_is_marked(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_20": None, "phone_book_40": 0.5})
+    text = table(read_scores([tmp_path]))
+    assert cells(text)[1][2:] == ["no score", "0.500 [0.46, 0.54]"]
+    assert "'no score': the result file holds no valid number there." in text
+
+
+# ---- training steps
+
+
+def checkpoints(folder: Path) -> None:
+    for step, value in ((1000, 0.2), (20000, 0.8), (3000, 0.4)):
+        arguments = {"pretrained": "org/model", "revision": f"step{step}"}
+        result_file(folder, {"phone_book_20": value, "phone_book_40": value / 2}, model_args=arguments)
+
+
+def test_checkpoints_are_shown_by_training_step(tmp_path: Path) -> None:
+    checkpoints(tmp_path)
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="org/other")
+    (own,) = by_benchmark(read_scores([tmp_path])).values()
+    assert row_labels(own) == ["model@step1000", "model@step3000", "model@step20000", "other"]
+    (sweep,) = sweeps(own)
+    assert sweep.name == "model"
+    text = sweep_table(sweep)
+    assert text.startswith("model: exact_match by training step")
+    assert [row[:1] + [cell[:5] for cell in row[1:]] for row in cells(text)[1:]] == [
+        ["1000", "0.200", "0.100"],
+        ["3000", "0.400", "0.200"],
+        ["20000", "0.800", "0.400"],
+    ]
+    files = draw_sweeps("phone_book", [sweep], tmp_path)
+    assert [file.name for file in files] == ["phone_book_by_step.png", "phone_book_by_step.svg"]
+    drawing = files[1].read_text()
+    for text in ("training step, logarithmic", "20 entries", "40 entries", "phone_book: model", "1k", "20k"):
+        assert f"<!-- {text}" in drawing, text
+
+
+def test_checkpoints_that_differ_otherwise_are_no_sweep(tmp_path: Path) -> None:
+    for step, dtype in ((1000, "float32"), (2000, "bfloat16")):
+        arguments = {"pretrained": "org/model", "revision": f"step{step}", "dtype": dtype}
+        result_file(tmp_path, {"phone_book_20": 0.5}, model_args=arguments)
+    assert sweeps(read_scores([tmp_path])) == []
+
+
+def test_checkpoints_in_folders_are_a_sweep_and_named_after_their_run(tmp_path: Path) -> None:
+    for run in ("a", "b"):
+        for step in (100, 200):
+            result_file(tmp_path, {"phone_book_20": 0.5}, model=f"/x/{run}/checkpoints/step_{step}")
     scores = read_scores([tmp_path])
-    assert [(s.length, s.values["exact_match"][0]) for s in scores] == [(20, 0.9), (40, 0.2)]
+    assert row_labels(scores)[0] == "a/checkpoints/step_100"
+    assert [sweep.name for sweep in sweeps(scores)] == ["a/checkpoints", "b/checkpoints"]
 
 
-def test_other_documents_are_said_to_be_others(tmp_path: Path) -> None:
-    result_file(tmp_path, "a", {20: 0.1})
-    result_file(tmp_path, "b", {20: 0.9}, documents="b")
-    assert "were asked different documents at 20 entries" in table(read_scores([tmp_path]))
+# ---- the plot
 
 
-def test_the_plot_marks_errors_and_truncation(tmp_path: Path) -> None:
-    result_file(tmp_path, "org/a", {20: 0.75, 100: 0.25})
-    result_file(tmp_path, "org/b", {20: 0.5}, truncated=0.5)
-    (scores,) = by_benchmark(read_scores([tmp_path])).values()
-    files = draw("phone_book", scores, tmp_path)
+def test_the_plot_marks_intervals_truncation_and_fewer_documents(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.75, "phone_book_100": 0.25}, model="org/a")
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="org/b", truncated=0.5, documents=4)
+    (files,) = drawn(tmp_path).values()
     assert [file.name for file in files] == ["phone_book.png", "phone_book.svg"]
     assert files[0].read_bytes().startswith(b"\x89PNG")
     drawing = files[1].read_text()
-    for text in ("org/a", "org/b", "length (entries)", "hollow: truncated"):
-        assert f"<!-- {text}" in drawing or text in drawing
-    again = draw("phone_book", scores, tmp_path)
-    assert again[1].read_text() == drawing
+    for text in ("a ", "b ", "length (entries)", "bars: 95% intervals (Wilson); hollow: truncated", "n=4"):
+        assert f"<!-- {text}" in drawing, text
+    (again, _) = drawn(tmp_path).values(), None
+    assert next(iter(again))[1].read_text() == drawing
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_model_in_a_folder_is_called_as_the_folder_is(tmp_path: Path) -> None:
-    (tmp_path / "results").mkdir()
-    file = result_file(tmp_path / "results", "a", {20: 1.0})
-    content = json.loads(file.read_text()) | {"model_name": str(tmp_path / "my-model")}
-    file.write_text(json.dumps(content))
-    assert read_scores([file])[0].model == "my-model"
+@pytest.mark.parametrize("name", ["$\\frac{$", "_hidden", "字", "a\nb", "x" * 300])
+def test_any_name_can_be_drawn(tmp_path: Path, name: str, recwarn: pytest.WarningsRecorder) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5}, model=name)
+    (files,) = drawn(tmp_path).values()
+    drawing = files[1].read_text()
+    if name[0] in "$_":
+        assert f"<!-- {name}" in drawing.replace("\u2009", "")
+    assert not [warning for warning in recwarn if warning.category is UserWarning]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("{}", "is not a whole result file of lm-eval"),
-        ("[1]", "is not a whole result file of lm-eval"),
-        (
-            json.dumps(
-                {
-                    "configs": {"a": {"metadata": {"length_of": "n"}}},
-                    "results": {"a": {}},
-                    "model_name": "a",
-                    "date": 1,
-                }
-            ),
-            "is not a whole result file of lm-eval",
-        ),
-        ("not JSON", "is not a whole result file of lm-eval"),
-        (
-            '{"configs": {"arc": {}}, "results": {"arc": {}}, "model_name": "a", "date": 1}',
-            "holds none of our tasks, but arc",
-        ),
-    ],
-)
-def test_other_files_are_refused(run: Run, tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "r.json").write_text(text)
-    with pytest.raises(InputError, match=said):
-        read_scores([tmp_path / "r.json"])
-    result = run("-m", "lm_eval_tasks", "report", "r.json", "--out", "drawn")
+def test_a_row_has_one_style_in_every_plot(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5, "string_copy_20": 0.5}, model="b")
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a")
+    of_rows = styles(["a", "b"])
+    assert of_rows["a"].colour != of_rows["b"].colour
+    drawings = {name: files[1].read_text() for name, files in drawn(tmp_path).items()}
+    assert of_rows["b"].colour in drawings["string_copy"]
+    assert of_rows["a"].colour not in drawings["string_copy"]
+    assert len({(s.colour, s.marker) for s in styles([str(i) for i in range(56)]).values()}) == 56
+
+
+def test_labels_of_ticks_do_not_run_into_each_other(tmp_path: Path) -> None:
+    result_file(tmp_path, {f"phone_book_{n}": 0.5 for n in (20, 80, 100, 120, 200, 1600)})
+    (files,) = drawn(tmp_path).values()
+    drawing = files[1].read_text()
+    shown = [n for n in (20, 80, 100, 120, 200, 1600) if f"<!-- {n} -->" in drawing]
+    assert shown == [20, 80, 120, 200, 1600]
+
+
+def test_nothing_is_drawn_without_a_score(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_20": None})
+    assert drawn(tmp_path) == {"phone_book": []}
+    assert [file.suffix for file in tmp_path.iterdir()] == [".json"]
+
+
+# ---- the command
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> None:
+    monkeypatch.setattr(sys, "argv", ["lm_eval_tasks", *map(str, arguments)])
+    command_line.main()
+
+
+def test_five_rows_of_six_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two checkpoints, a model with and without a chat template, one with limits of 4 and 500."""
+    checkpoint = {"pretrained": "org/pythia"}
+    result_file(tmp_path, {"phone_book_20": 0.2}, model_args={**checkpoint, "revision": "step1000"})
+    result_file(tmp_path, {"phone_book_20": 0.8}, model_args={**checkpoint, "revision": "step2000"})
+    for file in tmp_path.glob("results_*.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"model_name": "org/pythia"}))
+    result_file(tmp_path, {"phone_book_20": 0.4}, model="org/chatty")
+    result_file(tmp_path, {"phone_book_20": 0.6}, model="org/chatty", chat_template="{{ messages }}")
+    result_file(tmp_path, {"phone_book_20": 1.0}, model="runs/mamba", documents=4, date=1.8e9)
+    result_file(tmp_path, {"phone_book_20": 0.3}, model="runs/mamba", date=1.7e9)
+    report((tmp_path,), tmp_path / "out", label=("Mamba=*mamba",))
+    first = capsys.readouterr().out.partition("by training step")[0]
+    rows = [(row[0], row[2][:5]) for row in cells(first)[1:] if row[1] == "exact_match"]
+    assert rows == [
+        ("chatty", "0.400"),
+        ("chatty, chat template", "0.600"),
+        ("Mamba", "0.300"),
+        ("pythia@step1000", "0.200"),
+        ("pythia@step2000", "0.800"),
+    ]
+    names = ["phone_book.png", "phone_book.svg", "phone_book_by_step.png", "phone_book_by_step.svg"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == names
+
+
+def test_the_command_compares_two_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, right in (("a", 9), ("b", 1)):
+        file = result_file(tmp_path, {"phone_book_20": right / 10}, model=model, documents=10)
+        log_samples(file, "phone_book_20", [1.0] * right + [0.0] * (10 - right))
+    command(monkeypatch, "report", tmp_path, "--out", tmp_path / "out", "--compare", "a", "b")
+    text = capsys.readouterr().out.partition("## comparison")[2]
+    row = cells(text)[1]
+    # 8 documents differ, all in favour of a: p = 2 / 2 ** 8
+    assert row[:5] + row[6:] == [
+        "phone_book", "20 entries", "10", "0.900", "0.100", "0.008", "McNemar, exact (8 : 0)"
+    ]  # fmt: skip
+    with pytest.raises(SystemExit, match=r"error: there is no row 'c' \(rows: a, b\)"):
+        command(monkeypatch, "report", tmp_path, "--out", tmp_path / "new", "--compare", "a", "c")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = result_file(tmp_path, {"phone_book_20": 0.5})
+    with pytest.raises(SystemExit, match=r"^error: [^\n]*cannot be written: Not a directory$"):
+        command(monkeypatch, "report", file, "--out", file / "below")
+
+
+def test_the_real_command_line_refuses_in_one_sentence(tmp_path: Path) -> None:
+    bad = tmp_path / "results_1.json"
+    hostile = content({"phone_book_20": 0.5}, metadata={"benchmark": "../../\x1b[31mescaped"})
+    bad.write_text(json.dumps(hostile))
+    command = [sys.executable, "-m", "lm_eval_tasks", "report", str(bad), "--out", str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr.count("\n") == 1
-    assert said in result.stderr
-    assert not (tmp_path / "drawn").exists()
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert "\x1b" not in result.stderr + result.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["results_1.json"]
+    assert not list(tmp_path.parent.glob("*escaped*"))
 
 
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
@@ -130,39 +243,3 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
         read_scores([tmp_path / "nowhere.json"])
     with pytest.raises(InputError, match=r"holds no results_\*.json"):
         read_scores([tmp_path])
-
-
-def test_agreement_a_document_and_its_refusals(tmp_path: Path) -> None:
-    file = result_file(tmp_path, "a", {20: 0.5})
-    with pytest.raises(InputError, match="no task stands there beside its forced twin"):
-        agreements([file])
-    content = json.loads(file.read_text())
-    for part in ("configs", "results"):
-        content[part]["phone_book_20_forced"] = json.loads(json.dumps(content[part]["phone_book_20"]))
-    content["configs"]["phone_book_20_forced"]["metadata"]["benchmark"] = "phone_book_forced"
-    file.write_text(json.dumps(content))
-    with pytest.raises(
-        InputError, match=r"samples_phone_book_20_a_1.0.jsonl does not exist; .*--log_samples"
-    ):
-        agreements([file])
-
-    def log(task: str, right: list[float]) -> Path:
-        lines = [
-            {"doc": {"id": str(i)}, "exact_match": r, "filtered_resps": [f" {i}"]}
-            for i, r in enumerate(right)
-        ]
-        samples = tmp_path / f"samples_{task}_a_1.0.jsonl"
-        samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return samples
-
-    generated = log("phone_book_20", [1.0, 1.0, 0.0, 0.0, 1.0])
-    log("phone_book_20_forced", [1.0, 0.0, 1.0, 0.0, 1.0])
-    (found,) = agreements([file]).values()
-    counted = (found.both, found.neither, found.generated_alone, found.forced_alone)
-    assert counted == (2, 1, 1, 1)
-    assert found.differing == {"1": " 1", "2": " 2"}
-    assert "| 0.600 " in agreement_table(agreements([file]))
-
-    generated.write_text(generated.read_text()[:90])
-    with pytest.raises(InputError, match="is not a whole file of lm-eval's samples"):
-        agreements([file])

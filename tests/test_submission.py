@@ -12,18 +12,16 @@ from huggingface_hub import EvalResultEntry, parse_eval_result_entries
 
 from dataset_builders import InputError
 from dataset_builders.registry import default_release
-from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import entries as catalog_entries
-from lm_eval_tasks.publish.submission import (
+from lm_eval_tasks.publish.eligibility import (
     PACKAGE_VERSIONS,
-    TASK_VERSIONS,
     check,
-    entries,
     kept_checksums,
     of_the_benchmark,
 )
+from lm_eval_tasks.publish.submission import entries
 from lm_eval_tasks.publish.submit import to_yaml
-from lm_eval_tasks.results.reader import read_scores
+from lm_eval_tasks.results.rows import read_scores
 from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
 from tests.real_results import MODEL, as_task, real_results, written
 
@@ -55,7 +53,8 @@ def test_entries_of_a_real_run(tmp_path: Path) -> None:
     assert first.value == result["exact_match,none"]
     assert 0.6 < first.value < 0.8
     assert first.notes is not None and first.date is not None
-    assert f"standard error {result['exact_match_stderr,none']:.2g}" in first.notes
+    low, high = (float(end) for end in re.findall(r"95% interval ([0-9.]+) to ([0-9.]+)", first.notes)[0])
+    assert low < first.value < high < low + 0.09
     assert "500 documents" in first.notes and "LIMITED" not in first.notes
     assert "lm-eval 0.4." in first.notes and "dtype=float32" in first.notes
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", first.date)
@@ -71,7 +70,7 @@ def test_f1_is_the_score_where_there_is_no_exact_match(tmp_path: Path) -> None:
         content["results"]["squad_v2_retrieval_50_100"][new] = value
     (entry,) = submitted(content, tmp_path)
     assert entry.value == real_results()["results"]["phone_book_20"]["exact_match,none"]
-    assert entry.notes is not None and entry.notes.startswith("f1, standard error")
+    assert entry.notes is not None and entry.notes.startswith("f1, 95% interval")
 
 
 def test_other_tasks_are_told_apart(tmp_path: Path) -> None:
@@ -102,7 +101,7 @@ def test_neither_secrets_nor_folders_get_out(tmp_path: Path) -> None:
         assert secret not in text
     assert "other arguments: api_key base_url" in " ".join(text.split())
     assert "gguf_file=w.gguf" in text
-    assert "read from a local copy" in text
+    assert "read from a local copy" in " ".join(text.split())
 
 
 def test_model_args_in_one_string_and_what_stands_around_prompts(tmp_path: Path) -> None:
@@ -112,10 +111,10 @@ def test_model_args_in_one_string_and_what_stands_around_prompts(tmp_path: Path)
         "model_revision": "step10",
         "model_sha": "abc123",
     }
-    content |= {"chat_template": "{{ messages }}", "system_instruction": "Be brief."}
+    content |= {"chat_template": "{{ messages }}"}
     note = submitted(content, tmp_path)[0].notes
     assert note is not None
-    assert "; chat template; system instruction; " in note
+    assert "; chat template; " in note
     assert "; revision step10, commit abc123; dtype=bfloat16; " in note
 
 
@@ -137,23 +136,42 @@ def edit(*path: str, value: Any = None, drop: bool = False) -> Callable[[Content
 
 META = ("configs", "phone_book_40", "metadata")
 RESULT = ("results", "phone_book_40")
+CONFIG = ("configs", "phone_book_40")
 REFUSED = {
     "task-version": (edit(*META, "version", value=2.0), "version 2.0 of the task, and version 1.0 is known"),
-    "no-package": (edit(*META, "repeat_after_me", drop=True), "of repeat-after-me None, and 0.1.0 .*run lm"),
-    "package": (edit(*META, "repeat_after_me", value=["9"]), "install the version that made them"),
+    "no-package": (edit(*META, "repeat_after_me", drop=True), "repeat-after-me null, and 0.1.0 .*run lm"),
+    "package": (edit(*META, "repeat_after_me", value="9"), "install the version that made them"),
+    "length": (edit(*META, "length", value=41), "the length is 41, where the task's is 40"),
+    "benchmark": (edit(*META, "benchmark", value="c4_copy"), "of the benchmark c4_copy, not of phone_book"),
     "documents": (edit(*META, "documents_sha256", value="f" * 64), "not the benchmark's .*without the doc"),
-    "no-documents": (edit(*META, "documents_sha256", value=None), "checksum is None"),
-    "limit": (edit("n-samples", "phone_book_40", "original", value=501), "500 of 501 .* --allow-limited"),
+    "adapter": (edit("config", "model_args", "peft", value="me/adapter"), "the adapter me/adapter"),
+    "delta": (edit("config", "model_args", "delta", value="me/delta"), "the adapter me/delta"),
+    "shots": (edit("n-shot", "phone_book_40", value=5), "5 few-shot examples.*without --num_fewshot"),
+    "configured-shots": (edit(*CONFIG, "num_fewshot", value=2), "2 few-shot examples"),
+    "system": (edit("system_instruction", value="Be brief."), "system instruction.*--system_instruction"),
+    "sampled": (edit("config", "gen_kwargs", value={"temperature": 1}), "run lm_eval again without --gen_kw"),
+    "until": (edit(*CONFIG, "generation_kwargs", "until", value=["x"]), r'until is \["x"\], where the bench'),
+    "temperature": (edit(*CONFIG, "generation_kwargs", "temperature", value=1), "temperature is 1, where"),
+    "room": (edit(*CONFIG, "generation_kwargs", "max_gen_toks", value=5), "max_gen_toks is 5, where .* 50"),
+    "prompt": (edit(*CONFIG, "doc_to_text", value="{{answer}}"), "doc_to_text is {{answer}}, where the"),
+    "description": (edit(*CONFIG, "description", value="Copy!"), "description is Copy!, where the"),
+    "limit": (edit(*RESULT, "sample_len", value=400), "400 of 500 .* --allow-limited"),
+    "more": (edit(*RESULT, "sample_len", value=501), "501 of 500 documents cannot"),
+    "num-docs": (edit("n-samples", "phone_book_40", "original", value=501), "had 501 documents, .* has 500"),
     "size": (edit("n-samples", "phone_book_40", drop=True), "do not say how many .*run lm_eval again"),
+    "old": (edit("date", value=1e9), "before the benchmark existed"),
+    "future": (edit("date", value=8e9), "in the future"),
     "truncated": (edit(*RESULT, "truncated,none", value=0.25), "25.0% of the documents .*max_length="),
-    "truncated-nan": (edit(*RESULT, "truncated,none", value="?"), "truncated is '\\?', which is no share"),
+    "truncated-nan": (edit(*RESULT, "truncated,none", value="?"), "truncated is no share of documents"),
     "stderr": (edit(*RESULT, "exact_match_stderr,none", value="N/A"), "no standard error; .*--bootstrap"),
     "stderr-nan": (edit(*RESULT, "exact_match_stderr,none", value=float("nan")), "no standard error"),
-    "nan": (edit(*RESULT, "exact_match,none", value=float("nan")), "exact_match is nan, .*run lm_eval again"),
-    "above-1": (edit(*RESULT, "exact_match,none", value=70.0), "is 70.0, which is no score from 0 to 1"),
-    "text": (edit(*RESULT, "exact_match,none", value="0.7"), "exact_match is '0.7'"),
+    "stderr-other": (edit(*RESULT, "exact_match_stderr,none", value=0.1), "cannot have the standard error 0"),
+    "stderr-0": (edit(*RESULT, "exact_match_stderr,none", value=0.0), "cannot have the standard error 0"),
+    "nan": (edit(*RESULT, "exact_match,none", value=float("nan")), "exact_match is no score from 0 to 1"),
+    "above-1": (edit(*RESULT, "exact_match,none", value=70.0), "exact_match is no score from 0 to 1"),
+    "text": (edit(*RESULT, "exact_match,none", value="0.7"), "exact_match is no score from 0 to 1"),
+    "no-share": (edit(*RESULT, "exact_match,none", value=0.70001), "is no share of 500 documents"),
     "predict-only": (edit(*RESULT, "exact_match,none", drop=True), "none of exact_match or f1; .*--predict"),
-    "sampled": (edit("config", "gen_kwargs", value={"temperature": 1}), "run lm_eval again without --gen_kw"),
 }  # fmt: skip
 
 
@@ -163,7 +181,8 @@ def test_a_refusal_names_the_task_and_the_remedy(case: str, tmp_path: Path) -> N
     content = without_forced(real_results())
     assert len(submitted(content, tmp_path)) == 2
     change(content)
-    task = "phone_book_20" if case == "sampled" else "phone_book_40"  # the first that it is said of
+    of_the_run = ("adapter", "delta", "system", "sampled", "old", "future")
+    task = "phone_book_20" if case in of_the_run else "phone_book_40"
     with pytest.raises(InputError, match=rf"^{task}: [^\n]*{said}[^\n]*$"):
         submitted(content, tmp_path)
 
@@ -176,6 +195,10 @@ def test_a_refusal_names_the_task_and_the_remedy(case: str, tmp_path: Path) -> N
         edit(*META, "length", value="40"),
         edit("n-samples", value=[1]),
         edit("configs", "phone_book_40", "generation_kwargs", value="none"),
+        edit(*META, "documents_sha256", value=None),
+        edit(*META, "repeat_after_me", value=["9"]),
+        edit(*RESULT, "sample_len", value=0),
+        edit(*RESULT, "exact_match_stderr,none", value=-0.1),
     ],
 )
 def test_a_damaged_file_is_one_sentence(change: Callable[[Content], None], tmp_path: Path) -> None:
@@ -187,7 +210,7 @@ def test_a_damaged_file_is_one_sentence(change: Callable[[Content], None], tmp_p
 
 def test_results_of_a_limit_pass_only_as_marked_ones(tmp_path: Path) -> None:
     limited = real_results(limit=8)
-    with pytest.raises(InputError, match="phone_book_20: 8 of 500 documents were asked"):
+    with pytest.raises(InputError, match="phone_book_20: 8 of 500 documents were evaluated"):
         submitted(limited, tmp_path)
     notes = [entry.notes or "" for entry in submitted(limited, tmp_path, allow_limited=True)]
     assert all(note.startswith("LIMITED to 8 of 500 documents; ") for note in notes)
@@ -214,7 +237,32 @@ def test_every_task_of_the_release_has_a_kept_checksum_or_none() -> None:
     tasks = {entry.name for entry in catalog_entries() if not entry.members}
     assert set(kept_checksums()) == set(default_release())
     assert set(default_release()) <= tasks
-    assert set(PACKAGE_VERSIONS) and all(isinstance(version, float) for version in TASK_VERSIONS)
-    for file in TASKS_FOLDER.glob("**/_*_yaml"):
-        for version in re.findall(r"^  version: (.*)$", file.read_text(), re.MULTILINE):
-            assert float(version) in TASK_VERSIONS, f"{file}: can its scores still be compared?"
+    assert set(PACKAGE_VERSIONS)
+
+
+def test_an_adapter_may_go_to_its_own_repository(tmp_path: Path) -> None:
+    content = real_results() | {"model_name": "me/adapter"}
+    content["config"]["model_args"]["peft"] = "me/adapter"
+    assert len(submitted(content, tmp_path, "me/adapter")) == 2
+
+
+def test_runs_that_differ_are_not_submitted_together(tmp_path: Path) -> None:
+    other = real_results()
+    other["config"]["model_args"]["revision"] = "step10"
+    written(tmp_path, other, "results_2.json")
+    written(tmp_path, real_results())
+    scores, _ = of_the_benchmark(read_scores([tmp_path]))
+    with pytest.raises(InputError, match="of runs that differ .model; model@step10.; give the result files"):
+        check(scores, MODEL)
+
+
+def test_the_standard_error_of_f1_has_a_bound(tmp_path: Path) -> None:
+    content = as_task(real_results(), "squad_v2_retrieval_50_100")
+    result = content["results"]["squad_v2_retrieval_50_100"]
+    for key in ("exact_match", "exact_match_stderr"):
+        result[key.replace("exact_match", "f1") + ",none"] = result.pop(f"{key},none")
+    result["f1_stderr,none"] /= 2
+    submitted(content, tmp_path)
+    result["f1_stderr,none"] *= 3
+    with pytest.raises(InputError, match="cannot have the standard error"):
+        submitted(content, tmp_path)

@@ -8,8 +8,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from lm_eval_tasks.publish.submission import is_number, is_on_hub, model_notes
-from lm_eval_tasks.results.reader import Run, Score
+from lm_eval_tasks.publish.eligibility import is_on_hub
+from lm_eval_tasks.publish.submission import model_notes
+from lm_eval_tasks.results.score import Run, Score, is_proportion
+from lm_eval_tasks.results.table import SHARES
 
 SCHEMA_VERSION = "0.3.0"
 
@@ -38,7 +40,7 @@ def record(
         dataset: the released data set's name on the Hub.
         retrieved: when the record is made, in seconds since 1970.
         revision: commit of the data set.
-        organization: who ran the evaluation; None where that is not said.
+        organization: who ran the evaluation; None where that is unknown.
     """
     run = max((score.run for score in scores), key=lambda run: run.date)
     return {
@@ -62,7 +64,7 @@ def record(
             _result(score, metric, dataset, revision)
             for score in scores
             for metric, (value, _) in score.values.items()
-            if metric != "truncated" and is_number(value) and 0 <= value <= 1
+            if metric not in SHARES and value is not None and is_proportion(metric)
         ],
     }
 
@@ -74,8 +76,7 @@ def _relationship(organization: str | None, model: str) -> str:
 
 
 def _model_info(run: Run, model: str) -> dict[str, Any]:
-    kind = str(run.settings.get("model", ""))
-    engine = _ENGINES.get(kind)
+    engine = _ENGINES.get(run.backend or "")
     info: dict[str, Any] = {"name": model, "id": model, "developer": model.split("/")[0]}
     if engine is not None:
         info["inference_engine"] = {"name": engine}
@@ -95,11 +96,11 @@ def _result(score: Score, metric: str, dataset: str, revision: str | None) -> di
     if revision is not None:
         details["revision"] = revision
     uncertainty: dict[str, Any] = {"num_samples": score.documents}
-    if error is not None and is_number(error):
+    if error is not None:
         uncertainty["standard_error"] = {"value": error, "method": "analytic"}
-    said: dict[str, Any] = {"score": value, "uncertainty": uncertainty}
-    if score.documents != score.asked_for:
-        said["details"] = {"limited": f"{score.documents} of {score.asked_for} documents"}
+    details_of_score: dict[str, Any] = {"score": value, "uncertainty": uncertainty}
+    if score.limited:
+        details_of_score["details"] = {"limited": f"{score.documents} of {score.asked_for} documents"}
     result = {
         "evaluation_result_id": f"{score.task}/{metric}",
         "evaluation_name": score.task,
@@ -113,7 +114,7 @@ def _result(score: Score, metric: str, dataset: str, revision: str | None) -> di
         },
         "evaluation_timestamp": str(int(score.run.date)),
         "metric_config": _metric_config(score, metric),
-        "score_details": said,
+        "score_details": details_of_score,
     }
     if score.generation:
         result["generation_config"] = _generation(score)
@@ -139,10 +140,10 @@ def _metric_config(score: Score, metric: str) -> dict[str, Any]:
 
 def _generation(score: Score) -> dict[str, Any]:
     """The task's generation settings; where the number of new tokens is the document's, there is none."""
-    said = {key: json.dumps(value) for key, value in score.generation.items() if key != "max_gen_toks"}
-    if score.run.dressed:
-        said["around_prompts"] = ", ".join(score.run.dressed)
-    config: dict[str, Any] = {"additional_details": {**said, "num_fewshot": "0"}}
+    settings = {key: json.dumps(value) for key, value in score.generation.items() if key != "max_gen_toks"}
+    if score.run.prompt_wrapping:
+        settings["around_prompts"] = ", ".join(score.run.prompt_wrapping)
+    config: dict[str, Any] = {"additional_details": {**settings, "num_fewshot": str(score.shots)}}
     room = score.generation.get("max_gen_toks")
     if type(room) is int and room > 0:
         config["generation_args"] = {"max_tokens": room}

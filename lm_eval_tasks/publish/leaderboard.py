@@ -9,22 +9,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import sqrt
 from pathlib import Path
 from statistics import fmean
 
-from lm_eval_tasks.publish.leaderboard_chart import Chart, Style, chart, style, with_error
-from lm_eval_tasks.publish.leaderboard_notes import (
-    documents,
-    limited,
-    notes,
-    other_documents,
-    said_truncated,
-    truncated,
-)
-from lm_eval_tasks.publish.submission import is_number, iso_date, main_value, model_notes
-from lm_eval_tasks.results.reader import Run, Score
-from lm_eval_tasks.results.report import by_benchmark
+from lm_eval_tasks.publish.leaderboard_chart import Chart, Style, chart, style
+from lm_eval_tasks.publish.leaderboard_notes import documents, notes, other_documents, truncated_text
+from lm_eval_tasks.publish.submission import iso_date, model_notes
+from lm_eval_tasks.results.intervals import mean_interval, score_interval, with_interval
+from lm_eval_tasks.results.rows import by_benchmark, row_labels
+from lm_eval_tasks.results.score import Run, Score
 
 GENERATOR = "repeat-after-me leaderboard"
 """What the page's generator tag says; a file with it may be replaced."""
@@ -40,11 +33,11 @@ class Column:
 
     Attributes:
         label: what its head shows below the benchmark's name: a length, or ``mean``.
-        said: what it is called where the benchmark's name is not beside it.
+        name: what it is called where the benchmark's name is not beside it.
     """
 
     label: str
-    said: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -62,20 +55,21 @@ class Cell:
 
     Attributes:
         value: from 0 to 1; None where there is no score.
+        ends: of its 95% confidence interval; None where it is unknown.
         marks: what a reader must know before comparing, in a few words each.
-        source: where on the page it is said what the score is from; empty where it is nowhere.
+        source: the anchor of the run that the score is from; empty for means.
         title: the same in one line.
     """
 
     value: float | None
-    error: float | None = None
+    ends: tuple[float, float] | None = None
     marks: tuple[str, ...] = ()
     source: str = ""
     title: str = ""
 
     @property
     def text(self) -> str:
-        return "no score" if self.value is None else with_error(self.value, self.error)
+        return with_interval(self.value, self.ends)
 
 
 @dataclass(frozen=True)
@@ -121,12 +115,12 @@ def page(scores: Sequence[Score], others: Sequence[str] = ()) -> Page:
         others: names of the tasks that it left out.
     """
     benchmarks = by_benchmark(scores)
-    strangers = other_documents(scores)
-    models = sorted({score.model for score in scores})
+    others_of = other_documents(scores)
+    models = row_labels(scores)
     styles = {model: style(number) for number, model in enumerate(models)}
-    rows = [_row(n, m, styles[m], benchmarks, strangers) for n, m in enumerate(models)]
+    rows = [_row(n, m, styles[m], benchmarks, others_of) for n, m in enumerate(models)]
     rows.sort(key=lambda row: (row.cells[0].value is None, -(row.cells[0].value or 0.0)))
-    drawn = {name: [s for s in own if _value(s)[0] is not None] for name, own in benchmarks.items()}
+    drawn = {name: [s for s in own if s.main_value is not None] for name, own in benchmarks.items()}
     return Page(
         groups=tuple(_group(name, own) for name, own in benchmarks.items()),
         rows=tuple(rows),
@@ -146,7 +140,7 @@ def render(content: Page, title: str) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"sha256": _sha256, "truncated": said_truncated}
+    environment.filters |= {"sha256": _sha256, "truncated": truncated_text}
     text = environment.get_template(_TEMPLATE).render(page=content, title=title, generator=GENERATOR)
     return text.encode(errors="replace")  # half a surrogate pair is JSON, but no text
 
@@ -173,19 +167,19 @@ def _row(
     model: str,
     own_style: Style,
     benchmarks: dict[str, list[Score]],
-    strangers: set[tuple[str, str]],
+    others_of: set[tuple[str, str]],
 ) -> Row:
     cells: list[Cell] = []
     cell_of: list[tuple[Score, Cell]] = []
     for scores in benchmarks.values():
-        own = {score.length: score for score in scores if score.model == model}
+        own = {score.length: score for score in scores if score.label == model}
         lengths = _lengths(scores)
         found = {}
         for length, score in own.items():
-            others = (score.task, score.document_set) in strangers
+            others = (score.task, score.document_set) in others_of
             found[length] = _cell(score, f"m{number}-{score.task}", others)
             cell_of.append((score, found[length]))
-        asked = [found.get(length, Cell(None, title="not asked")) for length in lengths]
+        asked = [found.get(length, Cell(None, title="not evaluated")) for length in lengths]
         cells += [_mean(asked, list(own.values())), *asked] if len(lengths) > 1 else asked
     sources = _sources(cell_of)
     versions = dict.fromkeys(f"lm-eval {score.run.versions.get('lm-eval', '?')}" for score, _ in cell_of)
@@ -205,48 +199,38 @@ def _sources(cells: Sequence[tuple[Score, Cell]]) -> tuple[Source, ...]:
 
 def _how(run: Run) -> str:
     versions = (f"{name} {of}" for name, of in run.versions.items())
-    return "; ".join([*run.dressed, *model_notes(run), *versions])
-
-
-def _value(score: Score) -> tuple[float | None, float | None]:
-    """The main metric and its standard error, each None where the file has no such number."""
-    if score.main_metric is None:
-        return None, None
-    value, error = main_value(score)
-    if not is_number(value) or not 0 <= value <= 1:
-        return None, None
-    return value, error if is_number(error) else None
+    return "; ".join([*run.prompt_wrapping, *model_notes(run), *versions])
 
 
 def _cell(score: Score, source: str, others: bool) -> Cell:
-    value, error = _value(score)
+    value = score.main_value
+    ends = None if value is None else score_interval(score, score.main_metric or "")
     marks = []
     if value is None:
         marks.append("no score")
-    if limited(score):
+    if score.limited:
         marks.append(f"{score.documents} of {score.asked_for} docs")
-    if truncated(score):
+    if score.truncated:
         marks.append(f"{score.truncated:.0%} truncated")
     if others:
         marks.append(_OTHERS)
     title = (
-        f"{score.model}, {score.task}: {Cell(value, error).text}; {documents(score)}; "
+        f"{score.label}, {score.task}: {Cell(value, ends).text}; {documents(score)}; "
         f"lm-eval {score.run.versions.get('lm-eval', '?')}, {iso_date(score.run.date)}"
     )
-    return Cell(value, error, tuple(marks), source, title)
+    return Cell(value, ends, tuple(marks), source, title)
 
 
 def _mean(cells: Sequence[Cell], scores: Sequence[Score]) -> Cell:
     values = [cell.value for cell in cells if cell.value is not None]
     if len(values) < len(cells):
         return Cell(None, title="no mean: not every length has a score")
-    errors = [cell.error for cell in cells if cell.error is not None]
-    # the lengths' documents are drawn apart from each other, so variances add up
-    error = sqrt(sum(e * e for e in errors)) / len(cells) if len(errors) == len(cells) else None
+    # the documents of one length are drawn independently of those of another
+    ends = mean_interval(values, [cell.ends for cell in cells])
     marks = {
-        "limited": any(map(limited, scores)),
-        "truncated": any(map(truncated, scores)),
+        "limited": any(score.limited for score in scores),
+        "truncated": any(score.truncated for score in scores),
         _OTHERS: any(_OTHERS in cell.marks for cell in cells),
     }
-    said = tuple(mark for mark, holds in marks.items() if holds)
-    return Cell(fmean(values), error, said, title="mean over all lengths")
+    shown = tuple(mark for mark, holds in marks.items() if holds)
+    return Cell(fmean(values), ends, shown, title="mean over all lengths")

@@ -4,9 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lm_eval_tasks.publish.leaderboard_notes import truncated
-from lm_eval_tasks.publish.submission import is_number, main_value
-from lm_eval_tasks.results.reader import Score
+from lm_eval_tasks.results.intervals import score_interval, with_interval
+from lm_eval_tasks.results.score import Score
 
 LEFT, RIGHT, TOP, BOTTOM = 60, 424, 12, 228
 """The plane, in a drawing of 440 x 280 units."""
@@ -41,14 +40,14 @@ class Style:
 
 @dataclass(frozen=True)
 class Point:
-    """One score; ``low`` and ``high`` are the ends of its error bar, None where there is no error."""
+    """One score; ``low`` and ``high`` are the ends of its 95% interval, None where it is unknown."""
 
     x: float
     y: float
     low: float | None
     high: float | None
     hollow: bool
-    said: str
+    title: str
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,12 @@ def chart(benchmark: str, scores: Sequence[Score], styles: Mapping[str, Style]) 
     """
     lengths = sorted({score.length for score in scores})
     place = _scale(lengths)
-    models = [model for model in styles if any(score.model == model for score in scores)]
+    models = [model for model in styles if any(score.label == model for score in scores)]
     step = min(5.0, 18 / len(models))
     lines = []
     for number, model in enumerate(models):
         aside = (number - (len(models) - 1) / 2) * step
-        own = sorted((s for s in scores if s.model == model), key=lambda s: s.length)
+        own = sorted((s for s in scores if s.label == model), key=lambda s: s.length)
         points = tuple(_point(score, place(score.length) + aside) for score in own)
         path = "M" + "L".join(f"{point.x} {point.y}" for point in points)
         lines.append(Line(model, styles[model], path, points))
@@ -143,23 +142,17 @@ def _scale(lengths: Sequence[int]) -> Callable[[int], float]:
 
 
 def _point(score: Score, x: float) -> Point:
-    value, error = main_value(score)
-    known = error if is_number(error) else None
-    said = f"{score.model}, {score.length} {score.unit}: {with_error(value, known)}"
-    hollow = truncated(score)
+    value, ends = score.main_value or 0.0, score_interval(score, score.main_metric or "")
+    title = f"{score.label}, {score.length} {score.unit}: {with_interval(value, ends)}"
+    hollow = score.truncated > 0
     return Point(
         x=round(x, 1),
         y=_height(value),
-        low=None if known is None else _height(max(0.0, value - known)),
-        high=None if known is None else _height(min(1.0, value + known)),
+        low=None if ends is None else _height(ends[0]),
+        high=None if ends is None else _height(ends[1]),
         hollow=hollow,
-        said=f"{said}, {score.truncated:.0%} truncated" if hollow else said,
+        title=f"{title}, {score.truncated:.0%} truncated" if hollow else title,
     )
-
-
-def with_error(value: float, error: float | None) -> str:
-    """A mean and its standard error, as every part of the page writes them."""
-    return f"{value:.3f}" if error is None else f"{value:.3f} ± {error:.3f}"
 
 
 def _height(value: float) -> float:

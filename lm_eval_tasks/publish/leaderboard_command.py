@@ -16,8 +16,9 @@ def leaderboard(
     results: Annotated[tuple[Path, ...], tyro.conf.Positional],
     out: Path,
     title: str = "Copying and look-up by length",
+    label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
 ) -> None:
-    """One page of several models' results: table and curves.
+    """Write several models' results as one page: a table and curves.
 
     The page replaces an older one that this command wrote.
 
@@ -25,19 +26,20 @@ def leaderboard(
         results: results_*.json of all models, or folders that hold them.
         out: Folder for index.html.
         title: The page's title.
+        label: NAME=PATTERN: call the row whose label or model matches the pattern NAME; may be repeated.
 
     Raises:
         InputError: the results hold nothing to show, or the file is another's or cannot be written.
     """
     require("publish")
     from dataset_builders.files import atomic_file
+    from lm_eval_tasks.publish.eligibility import of_the_benchmark
     from lm_eval_tasks.publish.leaderboard import page, render
-    from lm_eval_tasks.publish.submission import of_the_benchmark
-    from lm_eval_tasks.results.reader import read_scores
+    from lm_eval_tasks.results.rows import read_scores
 
     file = out / "index.html"
     _check_file(file)
-    scores, others = of_the_benchmark(read_scores(results))
+    scores, others = of_the_benchmark(read_scores(results, label))
     written = render(page(scores, others), title)
     with atomic_file(file) as stream:
         stream.write(written)

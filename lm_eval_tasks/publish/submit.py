@@ -21,7 +21,7 @@ from dataset_builders.registry import default_release
 from dataset_builders.release.hub import hub_errors, other_type
 from dataset_builders.release.manifest import FILE as MANIFEST
 from dataset_builders.release.manifest import Entry, Manifest, read_manifest
-from lm_eval_tasks.results.reader import Score
+from lm_eval_tasks.results.score import Score
 
 FILE = ".eval_results/repeat-after-me.yaml"
 """Where the entries stand in the model's repository."""
@@ -130,16 +130,16 @@ def _difference(score: Score, entry: Entry | None) -> str | None:
         return "the data set has no config of that name; choose others with --tasks, or another --dataset"
     benchmark = default_release()[score.task].arguments
     others = {key: entry.arguments.get(key) for key in benchmark}
-    said = ", ".join(f"{key} {value!r}" for key, value in others.items() if value != benchmark[key])
-    if said:
+    differing = ", ".join(f"{key} {value!r}" for key, value in others.items() if value != benchmark[key])
+    if differing:
         return (
-            f"the data set's config is not the benchmark's, having {said}; choose others with --tasks, or "
-            "another --dataset"
+            f"the data set's config is not the benchmark's, having {differing}; choose others with --tasks, "
+            "or another --dataset"
         )
     if entry.content_sha256 != score.document_set:
         return (
             f"the documents are not the data set's, whose checksum is {entry.content_sha256[:12]} where the "
-            f"results say {str(score.document_set)[:12]}; run lm_eval again with the data set as 'dataset' "
+            f"results say {score.document_set[:12]}; run lm_eval again with the data set as 'dataset' "
             "in --metadata, or give another --dataset-revision"
         )
     return None

@@ -1,5 +1,6 @@
 """``python -m lm_eval_tasks submit``: from lm-eval's results to an entry of a leaderboard."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,11 @@ import tyro
 from dataset_builders import InputError
 from dataset_builders.extras import require
 
+_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
 if TYPE_CHECKING:
-    from lm_eval_tasks.results.reader import Score
+    from lm_eval_tasks.results.score import Score
 
 
 def submit(
@@ -49,22 +53,27 @@ def submit(
     from dataset_builders.release.hub import check_repo_id
     from lm_eval_tasks.publish import submission
     from lm_eval_tasks.publish import submit as publishing
-    from lm_eval_tasks.results.reader import read_scores
+    from lm_eval_tasks.publish.eligibility import check, is_on_hub, of_the_benchmark
+    from lm_eval_tasks.results.rows import read_scores
 
     for name in (model, dataset):
         check_repo_id(name)
     _check_file(every_eval_ever)
+    _check_address(source_url)
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    scores, others = submission.of_the_benchmark(read_scores(results), chosen)
-    submission.check(scores, model, allow_limited=allow_limited)
+    scores, others = of_the_benchmark(read_scores(results), chosen)
+    check(scores, model, allow_limited=allow_limited)
 
     if others:
         _remark(f"left out, since no leaderboard has them: {', '.join(others)}")
     given = scores[0].run.model
-    if not submission.is_on_hub(given):
+    if not is_on_hub(given):
         _remark(f"the results are of a local model ({Path(given).name}), taken for {model} on your word")
     revision = dataset_revision
     if dry_run:
+        if revision is not None and not _COMMIT.fullmatch(revision):
+            _remark(f"the entries will name the commit of {revision}, which a dry run does not look up")
+            revision = None
         _remark_unchecked([score.task for score in scores], dataset)
         entries = submission.entries(scores, dataset, revision=revision, source=source_url)
         print(publishing.to_yaml(entries), end="")
@@ -77,12 +86,17 @@ def submit(
         _write_record(every_eval_ever, scores, model, dataset, revision, organization)
 
 
+def _check_address(url: str | None) -> None:
+    if url is not None and not _ADDRESS.fullmatch(url):
+        raise InputError(f"--source-url must be an address such as https://example.org/log, not {url!r}")
+
+
 def _remark(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
 def _remark_unchecked(tasks: list[str], dataset: str) -> None:
-    from lm_eval_tasks.publish.submission import kept_checksums
+    from lm_eval_tasks.publish.eligibility import kept_checksums
 
     kept = kept_checksums()
     unknown = [task for task in tasks if kept.get(task) is None]

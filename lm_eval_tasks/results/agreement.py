@@ -1,15 +1,16 @@
 """How often a forced task and its generated twin score a document the same."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 
-from tabulate import tabulate
-
 from dataset_builders import InputError
-from lm_eval_tasks.results.reader import Score, read_scores
+from lm_eval_tasks.results.rows import read_scores
+from lm_eval_tasks.results.samples import Sample, read_samples
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.table import markdown_table
+from lm_eval_tasks.results.text import in_markdown, printable
 
 _FORCED = "_forced"
 _SHOWN = 80  # letters of a generated answer; the samples that lm-eval logged have the whole
@@ -35,12 +36,6 @@ class Agreement:
         return self.both + self.neither + self.generated_alone + self.forced_alone
 
 
-@dataclass(frozen=True)
-class _Sample:
-    right: bool
-    text: str
-
-
 def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
     """For every (model, benchmark, length) with both twins: their agreement a document.
 
@@ -50,47 +45,41 @@ def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
     Raises:
         InputError: no twins, or their samples were not logged, or not of the same documents.
     """
-    scores = {(s.model, s.benchmark, s.length): s for s in read_scores(paths)}
+    scores = {(s.label, s.benchmark, s.length): s for s in read_scores(paths)}
     pairs = {
         key: (score, twin)
         for key, score in scores.items()
-        if (twin := scores.get((score.model, score.benchmark + _FORCED, score.length)))
+        if (twin := scores.get((score.label, score.benchmark + _FORCED, score.length)))
     }
     if not pairs:
         raise InputError(
-            "no task stands there beside its forced twin; run both, as in phone_book_20,phone_book_20_forced"
+            "no task is there together with its forced twin; run both, as in "
+            "phone_book_20,phone_book_20_forced"
         )
-    return {key: _compare(_samples(one), _samples(other), one.task) for key, (one, other) in pairs.items()}
+    return {key: _compare(score, twin) for key, (score, twin) in pairs.items()}
 
 
-def _samples(score: Score) -> dict[str, _Sample]:
-    date = score.file.stem.removeprefix("results_")
-    file = score.file.with_name(f"samples_{score.task}_{date}.jsonl")
-    if not file.exists():
-        raise InputError(f"{file} does not exist; run lm_eval with --log_samples")
-    try:
-        with file.open(encoding="utf-8") as lines:  # lm-eval's lines end in newlines alone
-            rows = [json.loads(line) for line in lines]
-        return {
-            row["doc"]["id"]: _Sample(row["exact_match"] == 1.0, str(row["filtered_resps"][0]))
-            for row in rows
-        }
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise InputError(f"{file} is not a whole file of lm-eval's samples; run lm_eval again") from None
-
-
-def _compare(generated: dict[str, _Sample], forced: dict[str, _Sample], task: str) -> Agreement:
+def _compare(score: Score, twin: Score) -> Agreement:
+    generated, forced = read_samples(score), read_samples(twin)
     ids = [i for i in generated if i in forced]
     if not ids:
-        raise InputError(f"{task} and its forced twin were asked different documents")
-    verdicts = [(generated[i].right, forced[i].right) for i in ids]
+        raise InputError(f"{score.task} and its forced twin were evaluated on different documents")
+    verdicts = [(_is_right(generated[i], score), _is_right(forced[i], twin)) for i in ids]
+    differing = [i for i, (one, other) in zip(ids, verdicts, strict=True) if one != other]
     return Agreement(
         both=verdicts.count((True, True)),
         neither=verdicts.count((False, False)),
         generated_alone=verdicts.count((True, False)),
         forced_alone=verdicts.count((False, True)),
-        differing={i: generated[i].text for i in ids if generated[i].right != forced[i].right},
+        differing={i: generated[i].text for i in differing},
     )
+
+
+def _is_right(sample: Sample, score: Score) -> bool:
+    try:
+        return sample.values["exact_match"] == 1.0
+    except KeyError:
+        raise InputError(f"the samples of {score.task} lack exact_match; run lm_eval again") from None
 
 
 def agreement_table(found: dict[tuple[str, str, int], Agreement]) -> str:
@@ -100,9 +89,12 @@ def agreement_table(found: dict[tuple[str, str, int], Agreement]) -> str:
     rows = []
     for (model, benchmark, length), a in sorted(found.items()):
         agree = f"{(a.both + a.neither) / a.documents:.3f}"
-        rows.append([model, benchmark, length, a.documents, agree, a.both, a.neither])
+        rows.append([in_markdown(model), benchmark, length, a.documents, agree, a.both, a.neither])
         rows[-1] += [a.generated_alone, a.forced_alone]
-    lines = [tabulate(rows, headers, tablefmt="github", disable_numparse=True), ""]
+    lines = [markdown_table(headers, rows), ""]
     for a in found.values():
-        lines += [f"{i}: generated {shorten(text, _SHOWN)!r}" for i, text in a.differing.items()]
+        lines += [
+            f"{printable(i)}: generated {printable(repr(shorten(text, _SHOWN)))}"
+            for i, text in a.differing.items()
+        ]
     return "\n".join(lines)

@@ -1,107 +1,41 @@
 """Read our tasks' scores from the result files that lm-eval writes."""
 
-import json
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
+from lm_eval_tasks.results.known_tasks import benchmarks, task_config, task_configs
+from lm_eval_tasks.results.result_file import (
+    MAX_COUNT,
+    Part,
+    ResultFile,
+    RunConfig,
+    Samples,
+    TaskConfig,
+    not_whole,
+    parse,
+    read_result_file,
+)
+from lm_eval_tasks.results.score import Run, Score, is_number, is_proportion
+from lm_eval_tasks.results.text import printable, shortened
 
-MAIN_METRICS = ("exact_match", "f1")
-"""A benchmark's main metric is the first of these that it has."""
+_METRIC = re.compile(r"([a-z][a-z0-9_]{0,63}),[^,]*")
 
-_FAR_FUTURE = 2.0**33  # seconds since 1970; what is later, or no number, is no date
-
-
-@dataclass(frozen=True)
-class Run:
-    """How lm-eval asked a model, as far as its result file says.
-
-    Attributes:
-        date: when the run began, in seconds since 1970.
-        model: the model as it was given: a name on the Hub, a folder, or the kind of model.
-        settings: lm-eval's ``config``, e.g. ``model_args``, ``batch_size``, ``gen_kwargs``.
-        versions: package -> its version.
-        dressed: what stood around the prompts: ``chat template``, ``system instruction``.
-    """
-
-    date: float
-    model: str
-    settings: Mapping[str, Any]
-    versions: Mapping[str, str]
-    dressed: tuple[str, ...]
-
-    @property
-    def model_arguments(self) -> dict[str, Any]:
-        """``--model_args`` as a dictionary, however lm-eval was given them."""
-        given = self.settings.get("model_args") or {}
-        if isinstance(given, Mapping):
-            return dict(given)
-        return {key: value for key, _, value in (pair.partition("=") for pair in str(given).split(","))}
+_PROMPT_FIELDS = ("doc_to_text", "description", "gen_prefix")
 
 
-@dataclass(frozen=True)
-class Score:
-    """One model's scores on one task.
-
-    Attributes:
-        file: the result file.
-        task: the task's name in lm-eval, e.g. ``phone_book_20``.
-        model: what the model is called, e.g. ``EleutherAI/pythia-410m``.
-        benchmark: whose tasks differ in their length alone, e.g. ``phone_book``.
-        length: the length, in units of ``unit``.
-        values: metric -> (mean, standard error or None where lm-eval gives none).
-        documents: number of documents scored.
-        document_set: checksum of the task's documents.
-        asked_for: number of documents that the task has; None where the file does not say it.
-        metadata: what the file says of the task and its documents.
-        directions: metric -> whether higher is better.
-        generation: the task's ``generation_kwargs``, empty where nothing was generated.
-        run: the run that it is from.
-    """
-
-    file: Path
-    task: str
-    model: str
-    benchmark: str
-    length: int
-    unit: str
-    values: Mapping[str, tuple[float, float | None]]
-    documents: int
-    document_set: str
-    asked_for: int | None
-    metadata: Mapping[str, Any]
-    directions: Mapping[str, bool]
-    generation: Mapping[str, Any]
-    run: Run
-
-    @property
-    def main_metric(self) -> str | None:
-        """The metric that stands for the score where there is room for one; None where it is missing."""
-        return next((metric for metric in MAIN_METRICS if metric in self.values), None)
-
-    @property
-    def truncated(self) -> float:
-        """Share of the documents that did not fit the model's window; 0 where it is unknown."""
-        return self.values.get("truncated", (0.0, None))[0]
-
-
-def read_scores(paths: Iterable[Path]) -> list[Score]:
-    """All scores of our tasks in result files, or in folders that hold them; of repeated ones the newest.
+def read_results(paths: Iterable[Path]) -> list[Score]:
+    """Every score of our tasks in result files, or in folders that hold them; their labels are empty.
 
     Raises:
         InputError: a path does not exist, is no result file of lm-eval, or holds none of our tasks.
     """
-    newest: dict[tuple[str, str, int], tuple[float, Score]] = {}
-    for path in paths:
-        for file in _files(path):
-            for date, score in _scores_of(file):
-                key = (score.model, score.benchmark, score.length)
-                if key not in newest or newest[key][0] < date:
-                    newest[key] = (date, score)
-    scores = [score for _, score in newest.values()]
-    return sorted(scores, key=lambda s: (s.benchmark, s.model, s.length))
+    files = dict.fromkeys(file for path in paths for file in _files(path))
+    return [score for file in files for score in _scores_of(file)]
 
 
 def _files(path: Path) -> list[Path]:
@@ -115,88 +49,154 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _scores_of(file: Path) -> list[tuple[float, Score]]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        configs: Mapping[str, Any] = content["configs"]
-        model = _model_name(content)
-        run = _run(content)
-        scores = [
-            (run.date, _score(file, task, model, run, content))
-            for task, config in configs.items()
-            if "length_of" in (config.get("metadata") or {})
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{file} is not a whole result file of lm-eval (results_*.json)") from None
-    if not scores:
+def _scores_of(file: Path) -> list[Score]:
+    content = read_result_file(file)
+    run = _run(content)
+    ours = {name: config for name, config in content.configs.items() if _is_ours(config)}
+    if not ours:
+        names = shortened(", ".join(sorted(content.configs)) or "nothing", 300)
         raise InputError(
-            f"{file} holds none of our tasks, but {', '.join(sorted(configs)) or 'nothing'}; "
+            f"{printable(str(file))} holds none of our tasks, but {names}; "
             "`python -m lm_eval_tasks list` shows ours"
         )
-    return scores
+    return [_score(file, name, config, run, content) for name, config in ours.items()]
 
 
-def _score(file: Path, task: str, model: str, run: Run, content: Mapping[str, Any]) -> Score:
-    result, config = content["results"][task], content["configs"][task]
-    metadata = config["metadata"]
-    if type(metadata["benchmark"]) is not str or type(metadata["length"]) is not int:
-        raise TypeError(task)
-    values: dict[str, tuple[float, float | None]] = {}
-    for key, value in result.items():
-        metric, _, metric_filter = key.partition(",")
-        if metric_filter and not metric.endswith("_stderr"):
-            error = result.get(f"{metric}_stderr,{metric_filter}")
-            values[metric] = (value, error if isinstance(error, float) else None)
+def _is_ours(config: Part) -> bool:
+    metadata = config.get("metadata")
+    return isinstance(metadata, dict) and "length_of" in metadata
+
+
+def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -> Score:
+    if task_config(task) is None:
+        raise _unknown(file, "task", task, task_configs())
+    problem = f"{not_whole(file)}: {task}"
+    checked = parse(TaskConfig, config, problem)
+    metadata = checked.metadata
+    if metadata.benchmark not in benchmarks():
+        raise _unknown(file, "benchmark", metadata.benchmark, benchmarks())
+    result = content.results.get(task)
+    if result is None:
+        raise InputError(f"{problem}: it has no results")
+    documents = result.get("sample_len")
+    if not _is_count(documents) or documents < 1:
+        raise InputError(
+            f"{problem}: sample_len, the number of documents, must be a positive integer, "
+            f"not {shortened(printable(repr(documents)), 40)}"
+        )
+    size = (content.samples or {}).get(task)
     return Score(
         file=file,
         task=task,
-        model=model,
-        benchmark=metadata["benchmark"],
-        length=metadata["length"],
-        unit=metadata.get("unit", metadata["length_of"]),
-        values=values,
-        documents=result["sample_len"],
-        document_set=metadata["documents_sha256"],
-        asked_for=_part(_part(content, "n-samples"), task).get("original"),
-        metadata=metadata,
-        directions=_part(_part(content, "higher_is_better"), task),
-        generation=_part(config, "generation_kwargs"),
+        benchmark=metadata.benchmark,
+        length=metadata.length,
+        unit=metadata.unit or metadata.length_of,
+        values=_values(result, problem),
+        documents=documents,
+        document_set=metadata.documents_sha256,
+        asked_for=None if size is None else parse(Samples, size, f"{problem}: n-samples").original,
+        metadata=metadata.model_dump(),
+        directions=_directions((content.higher_is_better or {}).get(task)),
+        generation=checked.generation_kwargs or {},
+        shots=_shots((content.shots or {}).get(task), checked.num_fewshot, problem),
+        prompt={name: getattr(checked, name) for name in _PROMPT_FIELDS},
         run=run,
     )
 
 
-def _run(content: Mapping[str, Any]) -> Run:
-    versions = {"lm-eval": "lm_eval_version", "transformers": "transformers_version"}
-    around = {"chat template": "chat_template", "system instruction": "system_instruction"}
-    date = float(content["date"])
-    if not 0 <= date < _FAR_FUTURE:
-        raise ValueError(date)
-    return Run(
-        date=date,
-        model=_given_model(content),
-        settings=_part(content, "config"),
-        versions={name: str(content[key]) for name, key in versions.items() if content.get(key)},
-        dressed=tuple(name for name, key in around.items() if content.get(key)),
+def _unknown(file: Path, kind: str, name: str, known: Iterable[str]) -> InputError:
+    """For a name that is not known: files are written under names."""
+    shown = shortened(printable(name), 80)
+    return InputError(
+        f"{printable(str(file))} is of the {kind} '{shown}', which this version does not have"
+        f"{did_you_mean(shown, known)}"
     )
 
 
-def _part(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """An object of the file, empty where it is null or missing.
+def _values(result: Part, problem: str) -> dict[str, tuple[float | None, float | None]]:
+    values = {}
+    for key, value in result.items():
+        named = _METRIC.fullmatch(key)
+        if named is None or named[1].endswith("_stderr"):
+            continue
+        metric, _, metric_filter = key.partition(",")
+        error = result.get(f"{metric}_stderr,{metric_filter}")
+        if is_number(error) and error < 0:
+            raise InputError(f"{problem}: the standard error of {metric} is below 0")
+        fits = is_number(value) and (not is_proportion(metric) or 0 <= value <= 1)
+        values[metric] = (float(value) if fits else None, float(error) if is_number(error) else None)
+    return values
 
-    Raises:
-        TypeError: it is something else.
-    """
-    part = content.get(key) or {}
-    if not isinstance(part, Mapping):
-        raise TypeError(key)
-    return part
+
+def _directions(kept: Any) -> dict[str, bool]:
+    kept = kept if isinstance(kept, dict) else {}
+    return {metric: higher for metric, higher in kept.items() if isinstance(higher, bool)}
 
 
-def _given_model(content: Mapping[str, Any]) -> str:
-    return str(content.get("model_name") or content["config"]["model"])
+def _shots(used: Any, configured: int | None, problem: str) -> int:
+    """Few-shot examples; where the file's two numbers differ, the larger, so that none is overlooked."""
+    found: list[int] = []
+    for number in (used, configured):
+        if number is None:
+            continue
+        if not _is_count(number) or number >= 10_000:
+            raise InputError(f"{problem}: its number of few-shot examples is no number from 0 to 9999")
+        found.append(number)
+    return max(found, default=0)
 
 
-def _model_name(content: Mapping[str, Any]) -> str:
-    """The model's name: a name on the Hub as it is, a folder by its last part, else the kind of model."""
-    name = _given_model(content)
-    return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
+
+
+def _run(content: ResultFile) -> Run:
+    config = content.run_config
+    arguments = _arguments(config.model_args)
+    revision = arguments.get("revision") or config.model_revision
+    return Run(
+        date=content.date,
+        model=content.model_name or str(config.model),
+        backend=config.model,
+        model_arguments=arguments,
+        dtype=_dtype(config, arguments),
+        revision=printable(str(revision)) if revision else None,
+        commit=config.model_sha or None,
+        adapter_commit=config.peft_sha or config.delta_sha or None,
+        parameters=config.model_num_parameters,
+        batch_size=config.batch_size,
+        gen_kwargs=_arguments(config.gen_kwargs),
+        limit=config.limit,
+        seeds=_seeds(config),
+        chat_template=content.chat_template_sha or _checksum(content.chat_template),
+        system_instruction=content.system_instruction_sha or _checksum(content.system_instruction),
+        multiturn=bool(content.fewshot_as_multiturn),
+        versions=_versions(content),
+    )
+
+
+def _arguments(given: Part | str | None) -> dict[str, Any]:
+    """lm-eval's ``a=1,b=2`` as a dictionary, however lm-eval was given it."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    pairs = (pair.partition("=") for pair in (given or "").split(",") if pair)
+    return {printable(key): value for key, _, value in pairs}
+
+
+def _dtype(config: RunConfig, arguments: Mapping[str, Any]) -> str | None:
+    """As the backend says that the model was loaded, or else as it was asked for."""
+    given = config.model_dtype or arguments.get("dtype")
+    return printable(str(given)).removeprefix("torch.") if given else None
+
+
+def _seeds(config: RunConfig) -> dict[str, int]:
+    names = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
+    return {name: seed for name in names if (seed := getattr(config, name)) is not None}
+
+
+def _checksum(text: Any) -> str | None:
+    return hashlib.sha256(repr(text).encode()).hexdigest() if text else None
+
+
+def _versions(content: ResultFile) -> dict[str, str]:
+    found = {"lm-eval": content.lm_eval_version, "transformers": content.transformers_version}
+    return {name: version for name, version in found.items() if version}

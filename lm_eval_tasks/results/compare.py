@@ -1,0 +1,209 @@
+"""Is one model better than another? A paired test on the documents that both were evaluated on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
+from lm_eval_tasks.results.intervals import BINARY_METRICS, CONFIDENCE
+from lm_eval_tasks.results.rows import row_labels
+from lm_eval_tasks.results.samples import Sample, read_samples
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.table import markdown_table
+from lm_eval_tasks.results.text import in_markdown
+
+RESAMPLES = 9999
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same documents.
+
+    Attributes:
+        documents: number of documents.
+        first, second: the means of the metric.
+        low, high: ends of the 95% interval of ``first - second``.
+        first_better, second_better: numbers of documents on which one scores higher than the other.
+        p_value: of the hypothesis that the models score alike.
+        test: which test the p-value is of.
+    """
+
+    documents: int
+    first: float
+    second: float
+    low: float
+    high: float
+    first_better: int
+    second_better: int
+    p_value: float
+    test: str
+
+
+def compare(first: Values, second: Values, *, binary: bool) -> Comparison:
+    """Compare two models by their values on the same documents.
+
+    The p-value is that of McNemar's exact test where values are 0 or 1, and else of a paired permutation
+    test of the mean (signs of the differences flipped at random). The interval is a bootstrap over
+    documents (percentiles). Both are reproducible: their seed is fixed.
+
+    Args:
+        first, second: one value for each document, in the same order.
+        binary: whether every value is 0 or 1.
+    """
+    difference = first - second
+    better, worse = int((difference > 0).sum()), int((difference < 0).sum())
+    if binary:
+        test = "McNemar, exact"
+        p_value = float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    else:
+        test = "permutation, paired"
+        p_value = _permutation(difference)
+    low, high = _bootstrap(difference)
+    return Comparison(
+        documents=len(difference),
+        first=float(first.mean()),
+        second=float(second.mean()),
+        low=low,
+        high=high,
+        first_better=better,
+        second_better=worse,
+        p_value=p_value,
+        test=test,
+    )
+
+
+def _mean(values: Values, axis: int = -1) -> Values:
+    return np.asarray(values.mean(axis=axis))
+
+
+def _permutation(difference: Values) -> float:
+    if not difference.any():
+        return 1.0
+    result = stats.permutation_test(
+        (difference,),
+        _mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        random_state=np.random.default_rng(0),
+    )
+    return float(result.pvalue)
+
+
+def _bootstrap(difference: Values) -> tuple[float, float]:
+    if len(difference) < 2 or np.ptp(difference) == 0:  # resampling gives the same again
+        return float(difference.mean()), float(difference.mean())
+    result = stats.bootstrap(
+        (difference,),
+        _mean,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=1000,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        random_state=np.random.default_rng(0),
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def compare_rows(scores: Sequence[Score], first: str, second: str) -> dict[tuple[str, str], Comparison]:
+    """Compare two rows of a report on every task that both have.
+
+    Args:
+        first, second: labels of the rows.
+
+    Returns:
+        (benchmark, ``20 entries``) -> the comparison; where a benchmark has several lengths, also one over
+        all of their documents together, under ``all lengths``.
+
+    Raises:
+        InputError: there is no such row; the rows have no task in common, no samples were logged, or they
+            are not of the same documents.
+    """
+    known = row_labels(scores)
+    for label in (first, second):
+        if label not in known:
+            raise InputError(
+                f"there is no row {label!r}{did_you_mean(label, known)} (rows: {', '.join(known)})"
+            )
+    if first == second:
+        raise InputError(f"--compare takes two different rows, not {first!r} twice")
+    one = {(s.benchmark, s.length): s for s in scores if s.label == first}
+    other = {(s.benchmark, s.length): s for s in scores if s.label == second}
+    common = [key for key in one if key in other]
+    if not common:
+        raise InputError(f"{first!r} and {second!r} were evaluated on no task in common")
+    found: dict[tuple[str, str], Comparison] = {}
+    for benchmark in dict.fromkeys(benchmark for benchmark, _ in common):
+        pairs = []
+        for key in (key for key in common if key[0] == benchmark):
+            metric = _metric(one[key], other[key])
+            pairs.append(_paired(one[key], other[key], metric))
+            unit = f"{key[1]} {one[key].unit}"
+            found[benchmark, unit] = compare(*pairs[-1], binary=metric in BINARY_METRICS)
+        if len(pairs) > 1:
+            together = [np.concatenate(side) for side in zip(*pairs, strict=True)]
+            found[benchmark, "all lengths"] = compare(*together, binary=metric in BINARY_METRICS)
+    return found
+
+
+def _metric(one: Score, other: Score) -> str:
+    metric = one.main_metric
+    if metric is None or metric != other.main_metric:
+        raise InputError(f"{one.label!r} and {other.label!r} have no main metric in common on {one.task}")
+    return metric
+
+
+def _paired(one: Score, other: Score, metric: str) -> tuple[Values, Values]:
+    """Both models' values on the documents that both were evaluated on."""
+    first, second = read_samples(one), read_samples(other)
+    ids = [name for name in first if name in second and _same(first[name], second[name])]
+    if not ids:
+        raise InputError(
+            f"{one.label!r} and {other.label!r} were evaluated on different documents of {one.task}, so "
+            "they cannot be compared by a paired test"
+        )
+    try:
+        return (
+            np.array([first[name].values[metric] for name in ids]),
+            np.array([second[name].values[metric] for name in ids]),
+        )
+    except KeyError:
+        raise InputError(
+            f"the samples of {one.task} lack {metric} for some documents; run lm_eval again"
+        ) from None
+
+
+def _same(one: Sample, other: Sample) -> bool:
+    return one.document == other.document
+
+
+def comparison_table(found: dict[tuple[str, str], Comparison], first: str, second: str) -> str:
+    """The comparisons as a Markdown table, and what its columns mean."""
+    first, second = in_markdown(first), in_markdown(second)
+    headers = ["benchmark", "length", "documents", first, second, "difference", "p", "test"]
+    rows = [
+        [
+            benchmark, in_markdown(length), c.documents, f"{c.first:.3f}", f"{c.second:.3f}",
+            f"{c.first - c.second:+.3f} [{c.low:+.2f}, {c.high:+.2f}]", p_text(c.p_value),
+            f"{c.test} ({c.first_better} : {c.second_better})",
+        ]
+        for (benchmark, length), c in found.items()
+    ]  # fmt: skip
+    return (
+        f"{markdown_table(headers, rows)}\n\n"
+        f"Paired on the documents that both models were evaluated on. Brackets: 95% bootstrap intervals over "
+        f"documents. In parentheses: documents on which {first} : {second} scores higher. The p-values are "
+        "not corrected for the number of lengths."
+    )
+
+
+def p_text(p_value: float) -> str:
+    """A p-value in three digits."""
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"

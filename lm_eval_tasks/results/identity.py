@@ -1,0 +1,202 @@
+"""Which runs are of the same model, prompted alike: one row of a report for each such identity.
+
+The identity of a run is everything that changes the model or the way it was prompted: the model's path
+and revision, the precision, adapters and every other argument of its backend, the chat template, few-shot
+examples, generation settings, and which documents were used. What changes speed alone, such as the batch
+size or the device, is no part of it.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_builders.benchmark import Config
+from dataset_builders.registry import default_release
+from lm_eval_tasks.results.known_tasks import task_config
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.text import printable
+
+_MODEL_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")
+"""The arguments that lm-eval takes a model's name from, in its order."""
+
+_NOT_IDENTITY = frozenset((
+    "device", "device_map", "device_map_option", "parallelize", "max_memory_per_gpu", "max_cpu_memory",
+    "offload_folder", "batch_size", "max_batch_size", "tensor_parallel_size", "pipeline_parallel_size",
+    "data_parallel_size", "gpus", "devices", "gpu_memory_utilization", "swap_space", "num_concurrent",
+    "timeout", "max_retries", "api_key", "token", "cache_dir", "low_cpu_mem_usage", "verify_certificate",
+    "header", "revision", "dtype",
+))  # fmt: skip
+"""Model arguments that change neither the model nor its answers, or that have a field of their own."""
+
+_NOT_DOCUMENTS = frozenset((
+    "version", "benchmark", "length_of", "length", "unit", "new_tokens", "config_source", "documents_sha256",
+    "repeat_after_me", "num_docs", "dataset", "dataset_revision",
+))  # fmt: skip
+"""Metadata that says nothing of which documents these are, or only how many of them."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells one row of a report from the others.
+
+    Attributes:
+        source: the model as it was given.
+        settings: (name, value) of every setting that is not the default, sorted by name.
+    """
+
+    source: str
+    settings: tuple[tuple[str, str], ...]
+
+    def get(self, name: str) -> str | None:
+        return dict(self.settings).get(name)
+
+    def with_settings(self, more: Mapping[str, str]) -> "Identity":
+        return Identity(self.source, tuple(sorted({**dict(self.settings), **more}.items())))
+
+
+def merged(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
+    """The scores to show, each with its identity.
+
+    Of the scores with one identity on one task, whose documents are a prefix of each other's, the one
+    of the most documents is kept, and the newest of those.
+    """
+    kept: dict[tuple[Identity, str, int], Score] = {}
+    for identity, score in _identities(scores):
+        key = (identity, score.benchmark, score.length)
+        if key not in kept or _rank(score) > _rank(kept[key]):
+            kept[key] = score
+    return [(identity, score) for (identity, _, _), score in kept.items()]
+
+
+def _rank(score: Score) -> tuple[int, float]:
+    return score.documents, score.run.date
+
+
+def _identities(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
+    found = [(Identity(score.run.model, _settings(score)), score) for score in scores]
+    found = _split(found, lambda _: "", _commit)
+    found = _split(found, lambda score: score.benchmark, _document_settings)
+    return _split(found, lambda score: f"{score.benchmark} {score.length}", _document_set)
+
+
+def _split(
+    found: Iterable[tuple[Identity, Score]],
+    part: Callable[[Score], str],
+    details: Callable[[Score, Sequence[Score]], Mapping[str, str]],
+) -> list[tuple[Identity, Score]]:
+    """Tell scores of one identity apart by details in which they differ within a part of the report.
+
+    Args:
+        part: what is compared: within one benchmark, say, since those of two benchmarks always differ.
+        details: of a score, among the scores that it is compared with.
+    """
+    by_key: dict[tuple[Identity, str], list[Score]] = {}
+    for identity, score in found:
+        by_key.setdefault((identity, part(score)), []).append(score)
+    result = []
+    for (identity, _), together in by_key.items():
+        all_details = [details(score, together) for score in together]
+        names = {name for one in all_details for name in one}
+        differing = {name for name in names if len({one.get(name) for one in all_details}) > 1}
+        for score, own in zip(together, all_details, strict=True):
+            more = {name: value for name, value in own.items() if name in differing}
+            result.append((identity.with_settings(more), score))
+    return result
+
+
+def _settings(score: Score) -> tuple[tuple[str, str], ...]:
+    """Every setting of a score's run that says which model it is and how it was prompted."""
+    run = score.run
+    settings: dict[str, Any] = {
+        "revision": None if run.revision == "main" else run.revision,
+        "dtype": run.dtype,
+        "backend": run.backend,
+        "parameters": run.parameters,
+        "chat template": run.chat_template,
+        "system instruction": run.system_instruction,
+        "few-shot examples as turns": run.multiturn or None,
+        "shots": score.shots or None,
+        "gen_kwargs": run.gen_kwargs or None,
+        **dict(_other_arguments(score)),
+        **{
+            name: found
+            for name, (found, _) in differences_from_task(score).items()
+            if name not in run.gen_kwargs
+        },
+    }
+    if run.gen_kwargs or score.shots:  # greedy answers without examples do not depend on them
+        settings |= run.seeds
+    if run.limit is None and score.limited:
+        settings["--samples"] = score.documents  # chosen documents, which are not the first ones
+    return tuple(sorted((name, as_text(value)) for name, value in settings.items() if value is not None))
+
+
+def _other_arguments(score: Score) -> Iterator[tuple[str, Any]]:
+    for name, value in score.run.model_arguments.items():
+        is_source = name in _MODEL_KEYS and printable(str(value)) == score.run.model
+        if name not in _NOT_IDENTITY and not is_source:
+            yield name, value
+
+
+def differences_from_task(score: Score) -> dict[str, tuple[Any, Any]]:
+    """Where the prompt or the generation settings are not those of the task that is installed.
+
+    Returns:
+        name of the field -> what the results say, and what the task says.
+    """
+    task = task_config(score.task) or {}
+    prompt = {
+        name: (value, task.get(name))
+        for name, value in score.prompt.items()
+        if (value or None) != (task.get(name) or None)
+    }
+    own = task.get("generation_kwargs") or {}
+    # where the task sets no number of new tokens, it follows from the documents
+    names = [name for name in {**own, **score.generation} if name in own or name != "max_gen_toks"]
+    generation = {
+        name: (score.generation.get(name), own.get(name))
+        for name in names
+        if score.generation.get(name) != own.get(name)
+    }
+    return {**prompt, **generation}
+
+
+def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
+    found = {"commit": score.run.commit, "adapter commit": score.run.adapter_commit}
+    return {name: commit for name, commit in found.items() if commit}
+
+
+def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:
+    """The arguments that the documents follow from, without those that have the benchmark's value."""
+    config: Config | None = default_release().get(score.task)
+    default = dict(config.arguments) if config else {"seed": 0}
+    skipped: Collection[str] = {*_NOT_DOCUMENTS, *score.run.model_arguments, score.metadata["length_of"]}
+    return {
+        printable(name): as_text(value)
+        for name, value in score.metadata.items()
+        if name not in skipped and value is not None and not (name in default and value == default[name])
+    }
+
+
+def _document_set(score: Score, together: Sequence[Score]) -> dict[str, str]:
+    """A checksum where the documents of the scores are not prefixes of each other's.
+
+    Builders make the first documents alike, however many are asked for. So the documents of the same
+    settings and versions that differ in their number are prefixes of each other's.
+    """
+    versions = {
+        as_text([one.metadata.get(key) for key in ("version", "repeat_after_me")]) for one in together
+    }
+    by_size: dict[Any, set[str]] = {}
+    for one in together:
+        by_size.setdefault(as_text(one.metadata.get("num_docs")), set()).add(one.document_set)
+    prefixes = len(versions) == 1 and all(len(sets) == 1 for sets in by_size.values())
+    return {} if prefixes else {"documents": score.document_set[:8]}
+
+
+def as_text(value: Any) -> str:
+    """A setting's value in one line."""
+    if isinstance(value, str):
+        return printable(value)
+    return printable(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str))

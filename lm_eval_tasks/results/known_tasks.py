@@ -1,0 +1,58 @@
+"""The tasks that are known here: the only names that results are read, and files written, under.
+
+They are those of every known benchmark, of this package or of another that is installed or imported.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from dataset_builders.registry import benchmarks as registered
+from dataset_builders.registry import find
+
+_OF_ANY_LENGTH = re.compile(r"([a-z0-9_]{1,100}?)_[0-9]{1,9}((?:_forced)?)")
+
+
+def task_configs() -> Mapping[str, Mapping[str, Any]]:
+    """Task -> what its YAML file says, with ``include`` resolved; functions are dotted names.
+
+    Raises:
+        InputError: a benchmark of another package cannot be loaded.
+    """
+    return _configs_of(tuple(registered()))
+
+
+def task_config(name: str) -> Mapping[str, Any] | None:
+    """What a task's YAML file says; None if the task is not known.
+
+    A task of any length, as ``phone_book_n`` makes them, is called as those of one length are.
+
+    Raises:
+        InputError: a benchmark of another package cannot be loaded.
+    """
+    configs = task_configs()
+    found = _OF_ANY_LENGTH.fullmatch(name)
+    return configs.get(name) or (configs.get(f"{found[1]}_n{found[2]}") if found else None)
+
+
+def benchmarks() -> frozenset[str]:
+    """The names under which tasks differ in their length alone, as in ``metadata.benchmark``."""
+    return frozenset(config["metadata"]["benchmark"] for config in task_configs().values())
+
+
+@cache
+def _configs_of(names: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
+    return dict(task for name in names for task in _tasks(name))
+
+
+def _tasks(benchmark: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    from lm_eval_tasks.generate import file_contents
+
+    files = dict(file_contents(find(benchmark)))
+    for content in files.values():
+        if "task" in content and "group" not in content:
+            whole = dict(content)
+            while include := whole.pop("include", None):
+                whole = {**files[include], **whole}
+            yield whole["task"], whole

@@ -1,0 +1,213 @@
+"""Plots of one benchmark: the main metric by length, and by training step."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from dataset_builders.plotting import plot_style, save_plot
+from lm_eval_tasks.results.intervals import method, score_interval
+from lm_eval_tasks.results.rows import row_labels
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.sweep import Sweep
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#333333")  # Okabe and Ito
+_MARKERS = "osD^vPX*"
+_LEGEND_WIDTH = 34  # characters of a line
+_TICK_ROOM = 0.07  # least distance between two labelled ticks, as a share of the axis
+
+
+@dataclass(frozen=True)
+class RowStyle:
+    """How one row is drawn in every plot of a report."""
+
+    colour: str
+    marker: str
+
+
+def styles(labels: Sequence[str]) -> dict[str, RowStyle]:
+    """A style for each row: 56 pairs of colour and marker before one comes again."""
+    return {
+        label: RowStyle(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        for i, label in enumerate(labels)
+    }
+
+
+def draw(
+    benchmark: str, scores: Sequence[Score], style_of: Mapping[str, RowStyle], folder: Path
+) -> list[Path]:
+    """Draw the main metric by length as ``BENCHMARK.png`` and ``.svg``; return the files.
+
+    Bars are 95% confidence intervals. Hollow points have truncated documents. Points with fewer documents
+    than others name their number. Lines stand a little apart, so that equal scores do not hide each other.
+
+    Args:
+        benchmark: a known name, since files are called by it.
+        style_of: label -> style, the same for every plot of a report.
+
+    Returns:
+        no files where no score has a main metric.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    shown = [score for score in scores if score.main_value is not None]
+    if not shown:
+        return []
+    with _quiet_style():
+        figure, axes = _figure(len(row_labels(shown)))
+        lengths = sorted({score.length for score in shown})
+        place = _Scale(lengths)
+        rows = row_labels(shown)
+        most = max(score.documents for score in shown)
+        for number, label in enumerate(rows):
+            points = [score for score in shown if score.label == label]
+            x = [place(score.length) + _aside(number, len(rows)) for score in points]
+            _line(axes, x, points, style_of[label], label, most)
+        _ticks(axes, [(place(length), str(length)) for length in lengths])
+        metric = shown[0].main_metric or ""
+        axes.set_xlabel(f"length ({shown[0].unit}{place.note})")
+        _finish(axes, metric, shown, benchmark)
+        return save_plot(figure, folder, benchmark)
+
+
+def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
+    """Draw the main metric by training step, a panel for each training run and a line for each length.
+
+    Returns:
+        ``BENCHMARK_by_step.png`` and ``.svg``; no files without sweeps.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+    from matplotlib.figure import Figure
+
+    if not sweeps:
+        return []
+    with _quiet_style():
+        figure = Figure(figsize=(6.4, 0.4 + 3.2 * len(sweeps)), layout="constrained")
+        panels = figure.subplots(len(sweeps), 1, squeeze=False)[:, 0]
+        for axes, sweep in zip(panels, sweeps, strict=True):
+            place = _Scale(list(sweep.steps))
+            all_scores = [score for by_length in sweep.steps.values() for score in by_length.values()]
+            most = max(score.documents for score in all_scores)
+            for number, length in enumerate(sweep.lengths):
+                aside = _aside(number, len(sweep.lengths))
+                points = [
+                    (place(step) + aside, by_length[length])
+                    for step, by_length in sweep.steps.items()
+                    if length in by_length and by_length[length].main_value is not None
+                ]
+                if points:
+                    colour = to_hex(colormaps["viridis"](0.85 * number / max(1, len(sweep.lengths) - 1)))
+                    style = RowStyle(colour, _MARKERS[number % len(_MARKERS)])
+                    x, scores = [at for at, _ in points], [score for _, score in points]
+                    _line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
+            _ticks(axes, [(place(step), _short_number(step)) for step in sweep.steps])
+            axes.set_xlabel(f"training step{place.note}")
+            _finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
+        return save_plot(figure, folder, f"{benchmark}_by_step")
+
+
+class _Scale:
+    """Places numbers on an axis from 0 to 1, by their logarithm where they are far apart."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        import numpy as np
+
+        least, most = min(numbers), max(numbers)
+        is_log = 0 < 8 * least < most
+        self.note = ", logarithmic" if is_log else ""
+        self._of = np.log if is_log else float
+        self._least, self._most = float(self._of(least)), float(self._of(most))
+
+    def __call__(self, number: int) -> float:
+        if self._least == self._most:
+            return 0.5
+        return float((self._of(number) - self._least) / (self._most - self._least))
+
+
+def _aside(number: int, lines: int) -> float:
+    """How far a line stands aside, so that equal scores do not hide each other."""
+    return (number - (lines - 1) / 2) * min(0.012, 0.05 / lines)
+
+
+def _figure(rows: int) -> "tuple[Figure, Axes]":
+    """A figure as wide as a README shows it, higher where its legend needs the room."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, max(3.6, 0.6 + 0.22 * rows)), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _line(
+    axes: "Axes", x: Sequence[float], points: Sequence[Score], style: RowStyle, label: str, most: int
+) -> None:
+    y = [score.main_value or 0.0 for score in points]
+    ends = [
+        score_interval(score, score.main_metric or "") or (at, at)
+        for score, at in zip(points, y, strict=True)
+    ]
+    below = [max(0.0, at - low) for at, (low, _) in zip(y, ends, strict=True)]
+    above = [max(0.0, high - at) for at, (_, high) in zip(y, ends, strict=True)]
+    axes.errorbar(
+        x, y, yerr=(below, above), color=style.colour, marker=style.marker, capsize=2.5, elinewidth=0.9,
+        label=_legend_text(label),
+    )  # fmt: skip
+    for at, value, score in zip(x, y, points, strict=True):
+        if score.truncated:
+            axes.plot([at], [value], style.marker, color="white", mec=style.colour, zorder=3)
+        if score.documents < most:
+            axes.annotate(
+                f"n={score.documents}", (at, value), (4, 4), textcoords="offset points", fontsize=7,
+                color=style.colour,
+            )  # fmt: skip
+
+
+def _legend_text(label: str) -> str:
+    text = "\n".join(wrap(label, _LEGEND_WIDTH)) or label
+    return f"\u2009{text}" if text.startswith("_") else text  # matplotlib leaves out labels with _ in front
+
+
+def _ticks(axes: "Axes", places: Sequence[tuple[float, str]]) -> None:
+    """A tick at every place, with a label where it does not run into the one before."""
+    axes.set_xlim(-0.06, 1.06)
+    axes.set_xticks([at for at, _ in places])
+    texts, free = [], -1.0
+    for at, text in places:
+        room = _TICK_ROOM / 4 * (len(text) + 1)
+        texts.append(text if at - room / 2 >= free else "")
+        if texts[-1]:
+            free = at + room / 2
+    axes.set_xticklabels(texts)
+
+
+def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str) -> None:
+    notes = [f"bars: 95% intervals ({method(metric)})"]
+    if any(score.truncated for score in scores):
+        notes.append("hollow: truncated by the window")
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_ylabel(metric.replace("_", " "))
+    axes.set_title(f"{title}\n{'; '.join(notes)}", loc="left")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+
+
+def _short_number(number: int) -> str:
+    return f"{number // 1000}k" if number and number % 1000 == 0 else str(number)
+
+
+@contextmanager
+def _quiet_style() -> Iterator[None]:
+    """The project's style, without warnings of letters that the font does not have."""
+    with plot_style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield

@@ -1,0 +1,173 @@
+"""What a result file of lm-eval must look like: the one place where its JSON is parsed and validated.
+
+A result file may come from anyone, so nothing of it is used before it has passed here. Bounds hold for
+the size of the file, for nesting (200 levels, of pydantic's parser), for numbers and for the length of
+texts that are shown; texts that are shown hold printable characters alone.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dataset_builders import InputError
+from lm_eval_tasks.results.text import printable, shortened
+
+MAX_BYTES = 64 * 2**20
+"""Size of a result file that is still read; lm-eval's own are some hundred kilobytes."""
+
+MAX_COUNT = 10**9
+"""Bound of lengths and of numbers of documents."""
+
+FAR_FUTURE = 2.0**33
+"""Bound of dates, in seconds since 1970: the year 2242."""
+
+Text = Annotated[str, Field(max_length=2000), AfterValidator(printable)]
+Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Part = dict[Text, Any]
+"""An object whose names are shown, and whose values are not checked yet."""
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class RunConfig(_Model):
+    """lm-eval's ``config``: which model it loaded, and how."""
+
+    model: Text | None = None
+    model_args: Part | Annotated[str, Field(max_length=100_000)] | None = None
+    model_dtype: Text | None = None
+    model_revision: Text | None = None
+    model_sha: Text | None = None
+    model_num_parameters: int | None = None
+    peft_sha: Text | None = None
+    delta_sha: Text | None = None
+    batch_size: int | Text | None = None
+    gen_kwargs: Part | Text | None = None
+    limit: float | None = None
+    random_seed: int | None = None
+    numpy_seed: int | None = None
+    torch_seed: int | None = None
+    fewshot_seed: int | None = None
+
+
+class Metadata(_Model):
+    """A task's ``metadata``: what our tasks note of themselves and of their documents."""
+
+    model_config = ConfigDict(extra="allow")
+
+    benchmark: Text
+    length_of: Text
+    length: Positive
+    unit: Text | None = None
+    documents_sha256: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
+    repeat_after_me: Text | None = None
+
+
+class TaskConfig(_Model):
+    """One of our tasks as lm-eval ran it."""
+
+    metadata: Metadata
+    num_fewshot: int | None = None
+    generation_kwargs: Part | None = None
+    doc_to_text: Any = None
+    description: Any = None
+    gen_prefix: Any = None
+
+
+class Samples(_Model):
+    """How many documents a task has, and how many of them were evaluated."""
+
+    original: Positive
+    effective: Positive
+
+
+class ResultFile(_Model):
+    """The parts of a result file that are read. Tasks of others may stand in it, unchecked."""
+
+    results: dict[Text, Part]
+    configs: dict[Text, Part]
+    shots: Part | None = Field(None, alias="n-shot")
+    samples: Part | None = Field(None, alias="n-samples")
+    higher_is_better: Part | None = None
+    config: RunConfig | None = None
+    date: Annotated[float, Field(ge=0, lt=FAR_FUTURE)]
+    model_name: Text | None = None
+    chat_template: Any = None
+    chat_template_sha: Text | None = None
+    system_instruction: Any = None
+    system_instruction_sha: Text | None = None
+    fewshot_as_multiturn: bool | None = None
+    transformers_version: Text | None = None
+    lm_eval_version: Text | None = None
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> Self:
+        if not (self.model_name or (self.config and self.config.model)):
+            raise ValueError("it names no model")
+        return self
+
+    @property
+    def run_config(self) -> RunConfig:
+        return self.config or RunConfig()
+
+
+def read_result_file(file: Path) -> ResultFile:
+    """Parse and validate a result file.
+
+    Raises:
+        InputError: it cannot be read, is too large, or is no whole result file of lm-eval.
+    """
+    return parse(ResultFile, read_bounded(file, MAX_BYTES), not_whole(file))
+
+
+def not_whole(file: Path) -> str:
+    """The beginning of a sentence about a damaged result file."""
+    return f"{printable(str(file))} is not a whole result file of lm-eval"
+
+
+def parse(model: type[_M], content: bytes | Part, problem: str) -> _M:
+    """Validate JSON, or a part of it that is parsed already.
+
+    Args:
+        problem: the beginning of the sentence where it is not valid.
+
+    Raises:
+        InputError: it is not valid; the sentence says where.
+    """
+    try:
+        if isinstance(content, bytes):
+            return model.model_validate_json(content)
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{problem}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where and what the first problem is, in one line; the value itself is not repeated."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(printable(str(part)) for part in first["loc"])
+    message = printable(first["msg"].removeprefix("Value error, "))
+    return shortened(f"{where}: {message}" if where else message, 300)
+
+
+def read_bounded(file: Path, most: int) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
+
+    Raises:
+        InputError: it is no regular file, is larger, or cannot be read.
+    """
+    name = printable(str(file))
+    try:
+        if not file.is_file():  # a pipe would wait for ever
+            raise InputError(f"{name} is no file; give a result file of lm-eval or its folder")
+        with file.open("rb") as stream:
+            content = stream.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from None
+    if len(content) > most:
+        raise InputError(f"{name} has more than {most // 2**20} MiB, too many for a result file of lm-eval")
+    return content

@@ -1,0 +1,62 @@
+"""Scores with the labels of their rows: what every report starts from."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from lm_eval_tasks.results.identity import Identity, merged
+from lm_eval_tasks.results.labels import labels, training_step, without_step
+from lm_eval_tasks.results.reader import read_results
+from lm_eval_tasks.results.score import Checkpoint, Score
+
+
+def read_scores(paths: Iterable[Path], names: Sequence[str] = ()) -> list[Score]:
+    """The scores in result files, or in folders that hold them, each with its row's label.
+
+    Runs of the same model, prompted alike, share a row; of their scores on one task that of the most
+    documents is kept. They come sorted by benchmark, label and length.
+
+    Args:
+        names: labels to use, see :func:`lm_eval_tasks.results.labels.labels`.
+
+    Raises:
+        InputError: a path holds no results of our tasks, or a label matches no row or several.
+    """
+    found = merged(read_results(paths))
+    identities = sorted({identity for identity, _ in found}, key=lambda one: (one.source, one.settings))
+    label_of = labels(identities, names)
+    scores = [
+        replace(score, label=label_of[identity], checkpoint=_checkpoint(identity))
+        for identity, score in found
+    ]
+    return sorted(scores, key=lambda score: (score.benchmark, natural(score.label), score.length))
+
+
+def _checkpoint(identity: Identity) -> Checkpoint | None:
+    """The training run and step of a row whose revision, subfolder or path names a step."""
+    for text in (identity.get("revision"), identity.get("subfolder"), identity.source):
+        step = training_step(text or "")
+        if step is not None:
+            settings = tuple(
+                (name, without_step(value)) for name, value in identity.settings if name != "commit"
+            )
+            return Checkpoint((without_step(identity.source), settings), step)
+    return None
+
+
+def natural(label: str) -> list[tuple[int, str]]:
+    """A key that sorts ``step2000`` before ``step10000``."""
+    return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part.lower())
+            for part in re.split(r"([0-9]{1,18})", label)]  # fmt: skip
+
+
+def by_benchmark(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    """The scores of each benchmark; they come sorted."""
+    return {name: list(group) for name, group in groupby(scores, key=lambda score: score.benchmark)}
+
+
+def row_labels(scores: Sequence[Score]) -> list[str]:
+    """The labels of the rows, in the order of reports."""
+    return sorted({score.label for score in scores}, key=natural)

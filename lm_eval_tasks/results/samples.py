@@ -1,0 +1,82 @@
+"""The samples that ``lm_eval --log_samples`` writes beside a result file: one line for each document."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dataset_builders import InputError
+from lm_eval_tasks.results.result_file import first_problem
+from lm_eval_tasks.results.score import Score, is_number
+from lm_eval_tasks.results.text import printable
+
+_MAX_LINE = 64 * 2**20  # bytes; a prompt of the longest tasks stands in a line a few times
+_MAX_LINES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One document of a task.
+
+    Attributes:
+        document: checksum of the document.
+        values: metric -> its value.
+        text: what was generated, of a generated task.
+    """
+
+    document: str
+    values: dict[str, float]
+    text: str
+
+
+class _Document(BaseModel):
+    id: str = Field(max_length=1000)
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    doc: _Document
+    doc_hash: str = Field("", max_length=1000)
+    filtered_resps: list[Any] = Field(min_length=1)
+
+
+def samples_file(score: Score) -> Path:
+    """Where lm-eval logs the samples of a score."""
+    date = score.file.stem.removeprefix("results_")
+    return score.file.with_name(f"samples_{score.task}_{date}.jsonl")
+
+
+def read_samples(score: Score) -> dict[str, Sample]:
+    """The logged samples of a score, by the documents' ids.
+
+    Raises:
+        InputError: they were not logged, or the file is damaged.
+    """
+    file = samples_file(score)
+    name = printable(str(file))
+    if not file.is_file():
+        raise InputError(f"{name} does not exist; run lm_eval with --log_samples")
+    found: dict[str, Sample] = {}
+    try:
+        with file.open("rb") as stream:
+            while line := stream.readline(_MAX_LINE + 1):
+                if len(line) > _MAX_LINE or len(found) >= _MAX_LINES:
+                    raise InputError(f"{name} is too large for lm-eval's samples")
+                row = _Line.model_validate_json(line)
+                found[row.doc.id] = _sample(row)
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        raise InputError(
+            f"{name} is not a whole file of lm-eval's samples: {first_problem(error)}; run lm_eval again"
+        ) from None
+    return found
+
+
+def _sample(row: _Line) -> Sample:
+    extra = row.model_extra or {}
+    values = {name: float(value) for name, value in extra.items() if is_number(value)}
+    response = row.filtered_resps[0]
+    return Sample(row.doc_hash, values, response if isinstance(response, str) else "")

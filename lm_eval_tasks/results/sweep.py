@@ -1,0 +1,79 @@
+"""Checkpoints of one training run: accuracy by training step."""
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from lm_eval_tasks.results.intervals import score_interval, with_interval
+from lm_eval_tasks.results.labels import without_step
+from lm_eval_tasks.results.rows import row_labels
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.table import intervals_note, markdown_table
+from lm_eval_tasks.results.text import in_markdown
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One training run's checkpoints on one benchmark.
+
+    Attributes:
+        name: the checkpoints' common label.
+        steps: training step -> its scores, by length.
+    """
+
+    name: str
+    steps: dict[int, dict[int, Score]]
+
+    @property
+    def lengths(self) -> list[int]:
+        return sorted({length for scores in self.steps.values() for length in scores})
+
+
+def sweeps(scores: Sequence[Score]) -> list[Sweep]:
+    """The training runs of which one benchmark's scores hold at least two checkpoints.
+
+    Rows belong together if they differ in nothing but a training step, as in ``step1000``, that their
+    model's path, revision or subfolder names.
+    """
+    runs: dict[Hashable, list[Score]] = {}
+    for score in scores:
+        if score.checkpoint is not None:
+            runs.setdefault(score.checkpoint.training_run, []).append(score)
+    return [_sweep(own) for own in runs.values() if len({_step(score) for score in own}) > 1]
+
+
+def _step(score: Score) -> int:
+    return score.checkpoint.step if score.checkpoint else 0
+
+
+def _sweep(scores: Sequence[Score]) -> Sweep:
+    steps: dict[int, dict[int, Score]] = {}
+    for score in sorted(scores, key=_step):
+        steps.setdefault(_step(score), {})[score.length] = score
+    names = [without_step(label) for label in row_labels(scores)]
+    name = re.sub(r"[@/=_ -]*\*", "", names[0]).strip(" ,") if len(set(names)) == 1 else ""
+    return Sweep(name or " and ".join(row_labels(scores)[:2]), steps)
+
+
+def sweep_table(sweep: Sweep) -> str:
+    """The main metric by training step, as a Markdown table: steps down, lengths across."""
+    first = next(iter(next(iter(sweep.steps.values())).values()))
+    most = max(score.documents for scores in sweep.steps.values() for score in scores.values())
+    rows = [
+        [step, *(_cell(scores.get(length), most) for length in sweep.lengths)]
+        for step, scores in sweep.steps.items()
+    ]
+    headers = ["step", *(f"{length} {in_markdown(first.unit)}" for length in sweep.lengths)]
+    metric = first.main_metric or "score"
+    all_scores = [score for scores in sweep.steps.values() for score in scores.values()]
+    return (
+        f"{in_markdown(sweep.name)}: {metric} by training step\n\n{markdown_table(headers, rows)}\n\n"
+        f"{intervals_note(all_scores)}"
+    )
+
+
+def _cell(score: Score | None, most: int) -> str:
+    if score is None or score.main_metric is None:
+        return ""
+    text = with_interval(score.main_value, score_interval(score, score.main_metric))
+    return text if score.documents == most else f"{text} ({score.documents} docs)"

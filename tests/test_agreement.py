@@ -1,0 +1,40 @@
+"""How often a forced task and its generated twin agree, document by document."""
+
+from pathlib import Path
+
+import pytest
+
+from dataset_builders import InputError
+from lm_eval_tasks.results.agreement import agreement_table, agreements
+from tests.result_files import log_samples, result_file
+
+TWINS = ("phone_book_20", "phone_book_20_forced")
+
+
+def test_agreement_by_document_and_its_refusals(tmp_path: Path) -> None:
+    alone = result_file(tmp_path / "alone", {TWINS[0]: 0.5})
+    with pytest.raises(InputError, match="no task is there together with its forced twin"):
+        agreements([alone])
+
+    file = result_file(tmp_path, dict.fromkeys(TWINS, 0.6), documents=5)
+    with pytest.raises(InputError, match=r"samples_phone_book_20_000.jsonl does not exist; .*--log_samples"):
+        agreements([file])
+
+    generated = log_samples(file, TWINS[0], [1.0, 1.0, 0.0, 0.0, 1.0])
+    log_samples(file, TWINS[1], [1.0, 0.0, 1.0, 0.0, 1.0])
+    (found,) = agreements([file]).values()
+    counted = (found.both, found.neither, found.generated_alone, found.forced_alone)
+    assert counted == (2, 1, 1, 1)
+    assert found.differing == {"1": " 1", "2": " 2"}
+    assert "| 0.600 " in agreement_table(agreements([file]))
+
+    generated.write_text(generated.read_text().replace('" 1"', r'"\u001b[31m|"'))
+    text = agreement_table(agreements([file]))
+    assert "\x1b" not in text and r"generated '\x1b[31m|'" in text
+
+    generated.write_text(generated.read_text()[:90])
+    with pytest.raises(InputError, match="is not a whole file of lm-eval's samples"):
+        agreements([file])
+    log_samples(file, TWINS[0], [1.0], metric="other")
+    with pytest.raises(InputError, match="the samples of phone_book_20 lack exact_match"):
+        agreements([file])
