@@ -1,6 +1,6 @@
 """Every kind of model of lm-eval by every family of tasks: the score of ``hf`` on the same weights, or none.
 
-Each case is a cell of the table in ``lm_eval_tasks/BACKENDS.md``; the table is one file, as it shares its runs.
+Each case is a cell of the table in ``lm_eval_tasks/BACKENDS.md``; they share their runs, hence the file.
 """
 
 import json
