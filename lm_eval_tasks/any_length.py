@@ -14,6 +14,7 @@ from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.registry import resolve
+from lm_eval_tasks.lm_eval_run import print_input_errors_as_sentences
 from lm_eval_tasks.recall_task import RecallTask
 from lm_eval_tasks.task_metadata import asked_of_the_documents
 
@@ -28,10 +29,11 @@ class AnyLength:
         A :class:`RecallTask`, or for several lengths a list of them.
 
     Raises:
-        InputError: the lengths cannot be read, or this lm-eval takes one task for one name only.
+        InputError: the lengths cannot be read.
     """
 
     def __new__(cls, config: Mapping[str, Any]) -> Any:
+        print_input_errors_as_sentences()
         benchmark = resolve(config["dataset_path"])
         lengths = benchmark.lengths
         try:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,12 @@ def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture
+def lm_eval_command(run_here: Run) -> Run:
+    """Run ``lm_eval ...`` in this process."""
+    return partial(run_here, "lm_eval")
+
+
+@pytest.fixture
 def own_lm_eval(tmp_path: Path) -> Path:
     """A folder for PYTHONPATH with an lm-eval of the test's own: it has few tasks, and may be changed."""
     import lm_eval
@@ -98,7 +104,11 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-NEEDS = {"synthetic_training": "train", "lm_eval_tasks.publish": "publish"}
+NEEDS = {
+    "synthetic_training": "train",
+    "lm_eval_tasks.publish": "publish",
+    "dataset_builders.release.push": "publish",
+}
 """Packages whose tests are left out where an extra is missing or too old, as beside an old transformers."""
 
 
@@ -134,12 +144,15 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 def pytest_report_header() -> list[str]:
-    """What is left out, and the versions that the rest is run with."""
+    """The versions that the tests are run with, and what is left out."""
     packages = ("lm-eval", "transformers", "datasets", "huggingface-hub", "tokenizers", "pyarrow", "torch")
-    left_out = (f"left out: tests of the extra '{extra}': {_missing(extra)}" for extra in NEEDS.values())
     return [
         ", ".join(f"{name} {version(name)}" for name in packages),
-        *(line for line, extra in zip(left_out, NEEDS.values(), strict=True) if _missing(extra)),
+        *(
+            f"left out: tests of [{extra}]: {_missing(extra)}"
+            for extra in set(NEEDS.values())
+            if _missing(extra)
+        ),
     ]
 
 

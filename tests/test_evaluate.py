@@ -20,10 +20,11 @@ from synthetic_training.__main__ import main
 from synthetic_training.data.strings import Rows
 from synthetic_training.data.tokens import END, decode, encode
 from synthetic_training.evaluation.accuracy import document_rows, fresh_rows, length_score, right_answers
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate, load_model
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.evaluation.plot import plot, read_points
 from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.models.registry import build_model
+from synthetic_training.models.saved import load_model
 from synthetic_training.training.run import train
 from tests.conftest import Run
 from tests.tiny_run import tiny

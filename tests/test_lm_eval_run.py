@@ -22,6 +22,7 @@ from tests.scripted import Scripted, look_up
 
 MODEL = "scripted-for-lm-eval-run"
 COMMAND = ("--model", MODEL, "--include_path", TASKS_FOLDER, "--tasks", "phone_book_20")
+ANY_LENGTH = (*COMMAND[:-1], "phone_book_n")
 
 
 @lm_eval.api.registry.register_model(MODEL)
@@ -53,9 +54,11 @@ def manager(**metadata: Any) -> TaskManager:
     return TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
 
 
-def test_the_command_tells_metadata_from_model_arguments(learnt: dict[str, Any], run_here: Run) -> None:
-    result = run_here(
-        "lm_eval", *COMMAND, "--model_args", "seed=1,colour=red", "--metadata", '{"num_docs": 2, "seed": 1}'
+def test_the_command_tells_metadata_from_model_arguments(
+    learnt: dict[str, Any], lm_eval_command: Run
+) -> None:
+    result = lm_eval_command(
+        *COMMAND, "--model_args", "seed=1,colour=red", "--metadata", '{"num_docs": 2, "seed": 1}'
     )
     assert result.returncode == 0, result.stderr
     assert learnt["metadata"] == {"num_docs": 2, "seed": 1}
@@ -67,12 +70,12 @@ def test_the_command_tells_metadata_from_model_arguments(learnt: dict[str, Any],
     ("typed", "metadata"), [((), {"num_docs": 3}), (("--metadata", '{"num_docs": 2}'), {"num_docs": 2})]
 )
 def test_metadata_in_a_config_file(
-    learnt: dict[str, Any], run_here: Run, tmp_path: Path, typed: tuple[str, ...], metadata: dict
+    learnt: dict[str, Any], lm_eval_command: Run, tmp_path: Path, typed: tuple[str, ...], metadata: dict
 ) -> None:
     (tmp_path / "run.yaml").write_text(
         json.dumps({"model": MODEL, "model_args": {"seed": 1}, "metadata": {"num_docs": 3}})
     )
-    result = run_here("lm_eval", "--config", "run.yaml", *COMMAND, *typed)
+    result = lm_eval_command("--config", "run.yaml", *COMMAND, *typed)
     assert result.returncode == 0, result.stderr
     assert learnt["metadata"] == metadata
 
@@ -138,8 +141,10 @@ INVALID = pytest.mark.parametrize(
 
 
 @INVALID
-def test_the_command_ends_with_one_sentence(run_here: Run, metadata: dict[str, Any], message: str) -> None:
-    result = run_here("lm_eval", *COMMAND, "--metadata", json.dumps(metadata))
+def test_the_command_ends_with_one_sentence(
+    lm_eval_command: Run, metadata: dict[str, Any], message: str
+) -> None:
+    result = lm_eval_command(*COMMAND, "--metadata", json.dumps(metadata))
     assert result.returncode == 1
     *_, last = result.stderr.splitlines()
     assert last.startswith("error: phone_book_20: ")
@@ -147,14 +152,21 @@ def test_the_command_ends_with_one_sentence(run_here: Run, metadata: dict[str, A
     assert "Traceback" not in result.stderr
 
 
+def test_lengths_that_cannot_be_read_end_with_one_sentence(lm_eval_command: Run) -> None:
+    result = lm_eval_command(*ANY_LENGTH, "--metadata", '{"entries": "twenty"}')
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: phone_book_n: ")
+    assert "Traceback" not in result.stderr
+
+
 def test_other_exceptions_of_the_command_keep_their_traceback(
-    run_here: Run, monkeypatch: pytest.MonkeyPatch
+    lm_eval_command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise ValueError("a programming error")
 
     monkeypatch.setattr(RecallTask, "process_results", fail)
-    result = run_here("lm_eval", *COMMAND, "--metadata", '{"num_docs": 2}')
+    result = lm_eval_command(*COMMAND, "--metadata", '{"num_docs": 2}')
     assert result.returncode == 1
     assert "Traceback" in result.stderr
     assert result.stderr.splitlines()[-1] == "ValueError: a programming error"

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from dataset_builders import InputError, string_documents
-from dataset_builders.checks import check_integer, first_line
+from dataset_builders.checks import check_integer
 from dataset_builders.files import read_json, write_json
 from dataset_builders.strings import Definition
+from synthetic_training.arguments import length_ranges
 from synthetic_training.data.tokens import VOCAB_SIZE
-from synthetic_training.training.run_log import RUN
+from synthetic_training.training.run_folder import RUN
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +36,8 @@ class EvaluateConfig:
     """The folder of a run, of one of its checkpoints, or of any model over the same symbols."""
     task: Literal["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"] | None = None
     """What is asked; as the model was trained where not given, and so for vocabulary, n and k."""
-    lengths: tuple[int, ...] = (10, 20, 50, 100)
-    """Letters of the strings."""
+    lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
+    """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20."""
     num_examples: int = 500
     """Examples of each length."""
     documents: Literal["fresh", "benchmark"] = "fresh"
@@ -57,6 +58,10 @@ class EvaluateConfig:
     """auto: the GPU where there is one."""
     out: Path | None = None
     """A new JSON file for the result."""
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
+    """Packages that register the model's type, such as fla."""
+    trust_remote_code: bool = False
+    """Run the Python code that the model's folder carries."""
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -81,11 +86,14 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
     from synthetic_training.data.strings.packing import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
+    from synthetic_training.models.user_code import import_packages
     from synthetic_training.provenance import provenance
     from synthetic_training.training.checkpoint import window
     from synthetic_training.training.device import resolve_device
 
-    model = load_model(folder).to(resolve_device(config.device)).eval()
+    import_packages(config.imports)
+    model = load_symbol_model(folder, trust_remote_code=config.trust_remote_code)
+    model = model.to(resolve_device(config.device)).eval()
     answer = generated_answers if config.generate else forced_answers
     results, room = [], window(model)
     for definition in definitions:
@@ -130,29 +138,21 @@ def model_folder(folder: Path) -> Path:
     raise InputError(f"{folder} holds no model: it has neither config.json nor model/config.json")
 
 
-def load_model(folder: Path) -> "PreTrainedModel":
-    """A saved model, in float32.
+def load_symbol_model(folder: Path, *, trust_remote_code: bool = False) -> "PreTrainedModel":
+    """A saved model that reads the symbols of the string tasks, in float32.
 
     Raises:
-        InputError: it cannot be loaded, or reads other symbols.
+        InputError: it cannot be loaded, carries code that is not trusted, its weights are incomplete or not
+            finite, or it reads other symbols.
     """
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from synthetic_training.models.saved import load_model
 
-    import synthetic_training.models.auto_classes  # noqa: F401  makes the project's own model types known
-    from synthetic_training.models.registry import hasten
-
-    try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder} holds no model that can be loaded: {first_line(error)}") from None
+    model = load_model(folder, trust_remote_code=trust_remote_code)
     if model.config.vocab_size != VOCAB_SIZE:
         raise InputError(
             f"the model in {folder} reads {model.config.vocab_size} tokens, not the {VOCAB_SIZE} symbols of "
             f"these tasks; {_ask_lm_eval(folder)}"
         )
-    hasten(model)
     return model
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
+from dataset_builders import InputError
 from synthetic_training.models.kernels import mamba_scan
 
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -18,21 +19,30 @@ if _HAS_TRITON:
 
 
 @torch.no_grad()
-def initialise_as_released(model: PreTrainedModel, x_proj_gain: float = 1.0) -> int:
-    """Draw the weights of a Mamba as the code of its authors does, mamba_ssm's ``_init_weights``.
+def draw_authors_weights(model: PreTrainedModel) -> int:
+    """Draw the weights of a Mamba again as the code of its authors does, mamba_ssm's ``_init_weights``.
 
     transformers draws most matrices with a standard deviation of 0.1, whatever their size. With that, the
     paper's Mamba (24 layers, 1,024 wide) does not leave chance at any learning rate that was tried.
 
     Args:
-        model: drawn anew.
-        x_proj_gain: factor of the weights that make B, C and the step. The authors' are so small that at
-            first almost nothing goes through the state: of a layer's output before ``out_proj``, less than a
-            hundredth; the rest is the skip, D x.
+        model: whose ``config.x_proj_gain``, 1 where there is none, is a factor of the weights that make B, C
+            and the step. The authors' are so small that at first almost nothing goes through the state: of
+            a layer's output before ``out_proj``, less than a hundredth; the rest is the skip, D x.
 
     Returns:
-        The number of such layers, 0 for a model that has none; it is then left as it is.
+        The number of Mamba layers, 0 for a model that has none; it is then left as it is.
+
+    Raises:
+        InputError: the factor is not a number above 0.
     """
+    x_proj_gain = getattr(model.config, "x_proj_gain", 1.0)
+    if (
+        isinstance(x_proj_gain, bool)
+        or not isinstance(x_proj_gain, int | float)
+        or not 0 < x_proj_gain < math.inf
+    ):
+        raise InputError(f"x_proj_gain of mamba must be a number above 0, not {x_proj_gain!r}")
     layers = [layer for layer in model.modules() if isinstance(layer, MambaMixer)]
     for layer in layers:
         for part in (layer.in_proj, layer.conv1d, layer.x_proj, layer.out_proj):

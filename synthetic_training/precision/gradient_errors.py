@@ -22,7 +22,7 @@ from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
 from dataset_builders.strings import Definition
 from synthetic_training.data.strings.packing import IGNORED, PackedBatches
-from synthetic_training.evaluation.evaluate import load_model, model_folder
+from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
 from synthetic_training.models import mamba
 from synthetic_training.precision.arms import ARMS, RECURRENCE, Arm, applied
 from synthetic_training.provenance import provenance
@@ -57,7 +57,7 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
         For each arm, the error of the ``loss`` and of all gradients together (``gradient``); the median and
         the largest over layers of the errors of ``outputs`` and, by kind, of ``parameters``' gradients.
     """
-    model = load_model(model_folder(settings.checkpoint)).to(settings.device)
+    model = load_symbol_model(model_folder(settings.checkpoint)).to(settings.device)
     definition = Definition("copy", 5, settings.max_length)
     batches = PackedBatches(definition, settings.context, settings.rows, settings.seed, settings.device)
     packed = batches.batch(0)

@@ -16,7 +16,7 @@ import tyro
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
-from synthetic_training.config import TrainConfig, as_json
+from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
 from synthetic_training.figures.workers import Job, last_line, places, run_jobs
 from synthetic_training.precision.arms import ARMS, applied, arm_named
@@ -27,10 +27,10 @@ PAPER_RUN = TrainConfig(
     task="copy",
     min_length=5,
     max_length=50,
-    context=220,
+    context_length=220,
     batch_size=16,
     steps=5000,
-    warmup=200,
+    warmup_steps=200,
     lr=3e-4,
     compile=True,
     eval_every=500,
@@ -75,7 +75,8 @@ def run_study(study: Study) -> None:
     jobs = []
     for name, (arm, seed) in runs.items():
         job = {"arm": arm, "folder": str(study.folder / name), "keep_model": study.keep_models}
-        job["config"] = as_json(replace(study.settings, seed=seed, precision=arm_named(arm).precision))  # type: ignore[arg-type]
+        config = replace(study.settings, seed=seed, precision=arm_named(arm).precision)  # type: ignore[arg-type]
+        job["config"] = config.as_json()
         command = [sys.executable, "-m", "synthetic_training.precision.study", "--job", json.dumps(job)]
         jobs.append(Job(name, command, study.folder / f"{name}.log"))
 
@@ -98,13 +99,12 @@ def run_job(job: dict[str, Any]) -> None:
 
     from transformers.utils import logging
 
-    from synthetic_training.config import checked
     from synthetic_training.training.run import train
 
     logging.disable_progress_bar()
     folder = Path(job["folder"])
     with applied(arm_named(job["arm"])):
-        train(checked(job["config"]), folder)
+        train(TrainConfig(**job["config"]), folder)
     norms = [line["grad_norm"] for line in read_metrics(folder / METRICS) if line["kind"] == "train"]
     line = {
         "arm": job["arm"],
