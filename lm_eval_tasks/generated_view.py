@@ -10,7 +10,7 @@ from lm_eval_tasks.backends import check_generation
 from lm_eval_tasks.context_window import generated_needs, shrink_request
 from lm_eval_tasks.model_view import ModelView, Score, Scores
 from lm_eval_tasks.padding import padding_warning
-from lm_eval_tasks.reasoning import may_reason, reasoning_advice, without_reasoning
+from lm_eval_tasks.reasoning import may_reason, reasoning_advice, stops_reasoning, without_reasoning
 from lm_eval_tasks.tokens import counts_tokens
 
 
@@ -57,7 +57,7 @@ class GeneratedView(ModelView):
                 "were one; --gen_kwargs max_gen_toks=N sets another number."
             )
         self._warn_if(padding_warning(lm))
-        if chat and options.get("until") and may_reason(lm):
+        if chat and stops_reasoning(options.get("until", [])) and may_reason(lm):
             self._warn_once(
                 "the chat template lets the model reason before it answers, and the task stops it at the "
                 f"first line end: {reasoning_advice(lm)}."

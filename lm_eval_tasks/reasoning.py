@@ -3,11 +3,13 @@
 The tasks stop at the first newline, and a newline is among the first things that such a model writes.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 _TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 
-_LET_IT_FINISH = """--gen_kwargs '{"until": [], "max_gen_toks": 4096}'"""
+_LET_IT_FINISH = """--gen_kwargs '{"until": ["<|endoftext|>"], "max_gen_toks": 4096}'"""
+"""Some servers stop with an error where there are no stop strings at all."""
 
 
 def without_reasoning(text: str, prompt: str = "") -> str | None:
@@ -32,6 +34,11 @@ def may_reason(lm: Any) -> bool:
     template = getattr(getattr(lm, "tokenizer", None), "chat_template", None)
     chosen = getattr(lm, "chat_template_args", {}).get("enable_thinking")
     return "enable_thinking" in str(template) and chosen is not False
+
+
+def stops_reasoning(until: Sequence[str]) -> bool:
+    """Whether a stop string is one that reasoning holds: a line end or a full stop."""
+    return any(stop.strip() in ("", ".") for stop in until)
 
 
 def reasoning_advice(lm: Any) -> str:

@@ -1,9 +1,12 @@
-"""The bundled transformer behind a server: its own greedy answers and log-probabilities, over HTTP.
+"""The bundled transformer behind a server, with the weights and the arithmetic of ``--model hf``.
 
-For :class:`tests.completions_server.CompletionsServer`; the weights and the arithmetic are those of
-``--model hf``.
+``write`` and ``prompt_logprobs`` are for :class:`tests.completions_server.CompletionsServer`;
+``transformers_serve`` is a real server.
 """
 
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,3 +44,20 @@ def prompt_logprobs(ids: list[int]) -> dict[str, Any]:
     own = logprobs[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].tolist()
     top = [{"best": value} for value in best]
     return {"token_logprobs": [None, *own, best[-1]], "top_logprobs": [None, *top]}
+
+
+@contextmanager
+def transformers_serve(checkpoint: str) -> Iterator[Callable[[str], str]]:
+    """The server of ``transformers serve``, in a thread."""
+    from transformers.cli.serve import Serve
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Serve(checkpoint, host="127.0.0.1", port=port, device="cpu", dtype="float32", non_blocking=True)
+    try:
+        while not server.server.started:
+            server._thread.join(timeout=0.05)
+        yield lambda endpoint: f"http://127.0.0.1:{port}/v1/{endpoint}"
+    finally:
+        server.kill_server()

@@ -3,10 +3,14 @@
 from typing import Any
 
 import pytest
+from lm_eval import simple_evaluate
 from lm_eval.api.instance import Instance
+from lm_eval.tasks import TaskManager
 
 from dataset_builders import InputError
+from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.answer_room import answer_room, set_room
+from tests.material import neox_tokenizer, prose
 from tests.scripted import Scripted, look_up
 
 DOCUMENTS = {"prompt": ["abcd", "ab cd é"], "answer": ["ab", "abcé"]}
@@ -56,3 +60,25 @@ def test_the_room_has_one_name() -> None:
     request = Instance("generate_until", {}, ("prompt", options), 0)
     set_room(request, 9)
     assert request.args == ("prompt", {"until": ["\n"], "temperature": 0.0, "max_gen_toks": 9})
+
+
+def test_the_room_is_that_of_all_documents_whatever_the_limit() -> None:
+    def room(limit: int | None) -> tuple[int, int]:
+        metadata = {"num_docs": 6, "source": str(prose()), "tokenizer": str(neox_tokenizer())}
+        results = simple_evaluate(
+            model=Scripted(look_up_nothing),
+            tasks=["c4_copy_25"],
+            task_manager=TaskManager(include_path=TASKS_FOLDER, include_defaults=False),
+            metadata=metadata,
+            limit=limit,
+            bootstrap_iters=1,
+        )
+        sample = results["samples"]["c4_copy_25"][0]
+        return sample["arguments"][0][1]["max_gen_toks"], len(sample["doc"]["prompt"]) // 2 + 50
+
+    limited, of_the_first_alone = room(1)
+    assert limited == room(None)[0] > of_the_first_alone
+
+
+def look_up_nothing(prompt: str) -> str:
+    return ""

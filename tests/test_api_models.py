@@ -16,7 +16,7 @@ from tests.material import neox_tokenizer, prose
 from tests.models import byte_tokenizer
 from tests.scripted import look_up
 
-LET_IT_FINISH = {"until": [], "max_gen_toks": 4096}
+LET_IT_FINISH = {"until": ["<|endoftext|>"], "max_gen_toks": 4096}
 
 
 def answering(rule: Callable[[str], str | None]) -> Callable[[str, int], str | None]:
@@ -149,7 +149,7 @@ def test_a_model_that_reasons_first(chat: bool, caplog: pytest.LogCaptureFixture
             results = run(server, "phone_book_20", chat=chat, model_args=arguments, metadata={})
         assert scores(results, "phone_book_20") == SILENT
         (warning,) = sentences(caplog, "stopped before it had ended its reasoning")
-        assert """--gen_kwargs '{"until": [], "max_gen_toks": 4096}'""" in warning
+        assert """--gen_kwargs '{"until": ["<|endoftext|>"], "max_gen_toks": 4096}'""" in warning
         results = run(
             server,
             "phone_book_20",

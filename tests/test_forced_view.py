@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 import torch
+from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from dataset_builders.phone_book import rows
 from lm_eval_tasks.end_of_text import with_end_of_text
+from lm_eval_tasks.forced_view import ForcedView
+from lm_eval_tasks.scoring import forced as forced_scores
 from tests.models import END, byte_tokenizer, tiny_model
 from tests.scripted import Scripted, look_up
 from tests.test_tasks import evaluate, scores
@@ -138,8 +142,6 @@ def test_both_endings_are_asked_for_once_each() -> None:
 
 
 def test_an_answer_without_an_ending_has_one_request() -> None:
-    from lm_eval.api.instance import Instance
-
     doc = {"id": "0", "prompt": "The cat.\n\nThe", "answer": " cat."}
     request = Instance("loglikelihood", doc, (doc["prompt"], doc["answer"]), 0)
     assert with_end_of_text(WithTokenizer(look_up), [request]) == []
@@ -166,3 +168,30 @@ def test_the_pass_is_shared_by_both_endings(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(lm, "_model_call", counted)
     forced(lm, num_docs=3)
     assert rows == 3
+
+
+# ---- several processes
+
+
+class OneOfTwo(Scripted):
+    """The first of two processes; ``other`` says whether a document of the second fits its window."""
+
+    world_size = 2
+
+    def __init__(self, other: int) -> None:
+        super().__init__(look_up)
+        self._other = other
+
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([int(tensor), self._other])
+
+
+@pytest.mark.parametrize("other", [0, 1])
+def test_a_metric_that_another_process_lacks_is_left_out(other: int) -> None:
+    """lm-eval gathers the metrics of the first process, and stops if another has none of one."""
+    (doc,) = rows(20, 1, 0)
+    request = Instance("loglikelihood", doc, (doc["prompt"], f" {doc['answer']}\n"), 0)
+    view = ForcedView(OneOfTwo(other), [request], warn=lambda sentence: None)
+    found = view.scores(doc, [(-6.0, True)], score=forced_scores)
+    assert found["exact_match"] == 1.0
+    assert ("logprob_per_token" in found) == bool(other)

@@ -10,7 +10,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.reasoning import may_reason, reasoning_advice, without_reasoning
+from lm_eval_tasks.reasoning import may_reason, reasoning_advice, stops_reasoning, without_reasoning
 from tests.models import byte_tokenizer, tiny_model
 
 OPEN_IN_PROMPT = "<|assistant|><think>\n"
@@ -95,3 +95,11 @@ def test_a_template_that_may_open_one_is_warned_of_before_the_run(
         run_with_template("{% if enable_thinking %}{% endif %}{{ messages[0]['content'] }}", **arguments)
     warnings = [r.getMessage() for r in caplog.records if "lets the model reason" in r.getMessage()]
     assert len(warnings) == count
+
+
+@pytest.mark.parametrize(
+    ("until", "stops"),
+    [(["\n"], True), (["\n\n"], True), (["x", "."], True), (["<|endoftext|>"], False), ([], False)],
+)
+def test_line_ends_and_full_stops_cut_reasoning(until: list[str], stops: bool) -> None:
+    assert stops_reasoning(until) is stops
