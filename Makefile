@@ -21,7 +21,7 @@ extra_c4_copy := hf
 
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo demo-c4-copy demo-smollm2 test test-slow check
+.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-slow check
 
 # the pair of models that the package carries, on phone books
 demo: $(VENV)/demo-installed
@@ -56,10 +56,18 @@ test: $(VENV)/dev-installed
 test-slow: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
 
+# the evaluation's tests with the lowest versions that pyproject.toml allows
+test-lowest:
+	test -d $(VENV)-lowest || $(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[hf]' build hatchling hypothesis pytest
+	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps -c constraints.txt $(material_dev)
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest
+
 check: $(VENV)/dev-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m lm_eval_tasks generate --check
 
 $(VENV)/%-installed: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

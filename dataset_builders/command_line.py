@@ -14,6 +14,11 @@ BROKEN_PIPE = 128 + 13
 """Exit status of a program whose output is no longer read, as by ``head``."""
 
 
+def error_message(error: InputError) -> str | None:
+    """What a command prints about invalid input; None in all but the first process of a distributed run."""
+    return f"error: {error}" if os.environ.get("RANK", "0") == "0" else None
+
+
 @contextmanager
 def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
     """Turn invalid input, Ctrl-C and a closed output into a sentence and an exit status.
@@ -31,7 +36,7 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
         yield
         sys.stdout.flush()
     except InputError as error:
-        sys.exit(f"error: {error}" if os.environ.get("RANK", "0") == "0" else 1)
+        sys.exit(error_message(error) or 1)
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         sys.exit(INTERRUPTED)

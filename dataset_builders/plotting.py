@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dataset_builders.files import atomic_file
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STYLE: dict[Any, Any] = {
@@ -55,3 +56,20 @@ def save_plot(figure: "Figure", folder: Path, name: str) -> list[Path]:
         with atomic_file(path) as file:
             figure.savefig(file, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
     return paths
+
+
+def log_scale(axes: "Axes", axis: Literal["x", "y"], base: int = 10) -> None:
+    """Make an axis logarithmic, labelled by plain numbers; matplotlib's own labels would be formulas."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    (axes.set_xscale if axis == "x" else axes.set_yscale)("log", base=base)
+    scaled = axes.xaxis if axis == "x" else axes.yaxis
+    scaled.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    scaled.set_minor_formatter(NullFormatter())
+
+
+def short_number(value: float) -> str:
+    """A number as short as possible: 0.0005 is ``5e-4``."""
+    digits, exponent = f"{value:e}".split("e")
+    exponential = f"{float(digits):g}e{int(exponent)}"
+    return f"{value:g}" if 1 <= value < 1e6 else min(f"{value:g}", exponential, key=len)

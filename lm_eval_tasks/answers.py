@@ -35,6 +35,7 @@ def paragraph_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float
     return {
         "em": squad_exact_match(prediction, doc["answers"]),
         "f1": squad_f1(prediction, doc["answers"]),
+        "unanswered": float(not prediction.strip()),
     }
 
 

@@ -14,7 +14,9 @@ from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.registry import resolve
+from lm_eval_tasks.lm_eval_run import print_input_errors_as_sentences
 from lm_eval_tasks.recall_task import RecallTask
+from lm_eval_tasks.task_metadata import asked_of_the_documents
 
 
 class AnyLength:
@@ -27,19 +29,21 @@ class AnyLength:
         A :class:`RecallTask`, or for several lengths a list of them.
 
     Raises:
-        InputError: the lengths cannot be read, or this lm-eval takes one task for one name only.
+        InputError: the lengths cannot be read.
     """
 
     def __new__(cls, config: Mapping[str, Any]) -> Any:
+        print_input_errors_as_sentences()
         benchmark = resolve(config["dataset_path"])
         lengths = benchmark.lengths
-        given = config["metadata"].get(lengths.parameter)
-        if not isinstance(given, list | tuple | str):
-            return RecallTask(config)
         try:
-            wanted = lengths.parse(given)
+            asked = asked_of_the_documents(config["metadata"])
+            given = asked.pop(lengths.parameter, None)
+            wanted = lengths.parse(given) if isinstance(given, list | tuple | str) else None
         except InputError as error:
             raise InputError(f"{config['task']}: {error}") from None
+        if wanted is None:
+            return RecallTask(config)
         if find_spec("lm_eval.tasks._factory") is None:
             raise InputError(
                 f"{config['task']}: lm-eval {version('lm-eval')} takes one length at a time; give one, or "
@@ -52,9 +56,8 @@ class AnyLength:
             arguments = {**fixed, **lengths.arguments(length)}
             name = benchmark.config_name(arguments)
             task = deepcopy(dict(config))
-            del task["metadata"][lengths.parameter]
             task |= {"task": f"{name}{forced}", "dataset_name": name, "dataset_kwargs": arguments}
-            tasks.append(RecallTask(task))
+            tasks.append(RecallTask(task, asked))
         return tasks
 
     def __init__(self, config: Mapping[str, Any]) -> None:

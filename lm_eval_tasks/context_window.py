@@ -1,62 +1,77 @@
 """Do requests fit the model's window, or will lm-eval cut them on the left?"""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-NEW_TOKENS = frozenset({"max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"})
-"""What ``--gen_kwargs`` may call the number of tokens to generate."""
+from lm_eval_tasks.alignment import Scored, is_encoder_decoder
+from lm_eval_tasks.tokens import counts_tokens, token_counts
 
 
 @dataclass(frozen=True)
-class Size:
-    """Tokens of one request.
+class Window:
+    """The model's window, held against the documents of a run.
 
     Attributes:
-        needed: tokens that the window must hold: the prompt, and the answer or the room for it.
-        answer: tokens of the answer that a forced request scores; 0 for a generated one.
+        tokens: tokens that the model can hold, as lm-eval takes it (``max_length``).
+        needed: by the document's id, tokens that the window must hold: the prompt, and the answer or the
+            room for it.
     """
 
-    needed: int
-    answer: int
+    tokens: int
+    needed: dict[str, int]
+
+    def truncates(self, document_id: str) -> bool:
+        """Whether a document does not fit."""
+        return self.needed[document_id] > self.tokens
+
+    @property
+    def warning(self) -> str | None:
+        """What to say of the documents that do not fit; None if all do."""
+        cut = sum(map(self.truncates, self.needed))
+        if not cut:
+            return None
+        return (
+            f"{cut} of {len(self.needed)} prompts do not fit the model's window of {self.tokens} tokens with "
+            "their answers; they count as wrong, and 'truncated' says how many; pass max_length= in "
+            "--model_args if the model can read more."
+        )
 
 
-def window_of(lm: Any) -> int | None:
-    """The model's window in tokens as lm-eval takes it (``max_length``), or None if it tells none."""
+def window_tokens(lm: Any) -> int | None:
+    """The model's window in tokens, or None where lm-eval does not know it or cannot count tokens."""
     window = getattr(lm, "max_length", None)
-    return window if isinstance(window, int) and hasattr(lm, "tok_encode") else None
+    return window if isinstance(window, int) and counts_tokens(lm) else None
 
 
-def sizes_of(lm: Any, requests: Sequence[Any]) -> list[Size]:
-    """The sizes of ``lm_eval.api.instance.Instance`` objects of one kind, as lm-eval's models count them."""
-    if requests[0].request_type == "generate_until":
-        from lm_eval.models.utils import normalize_gen_kwargs
+def generated_needs(lm: Any, requests: Sequence[Any]) -> list[int]:
+    """Tokens that the window must hold for each generated request; all say ``max_gen_toks``.
 
-        new = normalize_gen_kwargs(requests[0].args[1], lm.max_gen_toks)["max_gen_toks"]
-        counts = token_counts(lm, [request.args[0] for request in requests])
-        return [Size(needed=count + new, answer=0) for count in counts]
-    prompts = [request.args[0] for request in requests]
-    # as lm-eval does, white space at the prompt's end is scored with the answer
-    before = token_counts(lm, [prompt.rstrip() for prompt in prompts])
-    whole = token_counts(
-        lm, [prompt + request.args[1] for prompt, request in zip(prompts, requests, strict=True)]
-    )
+    An encoder-decoder model writes its answer into another window than the one it reads.
+    """
+    counts = token_counts(lm, [request.args[0] for request in requests])
+    if is_encoder_decoder(lm):
+        return counts
+    return [count + request.args[1]["max_gen_toks"] for count, request in zip(counts, requests, strict=True)]
+
+
+def forced_needs(lm: Any, scored: Sequence[Scored]) -> list[int]:
+    """Tokens that the window must hold for each forced request."""
+    if is_encoder_decoder(lm):
+        return [max(one.context, one.answer) for one in scored]
     # lm-eval's Hugging Face models score the last token, but need not read it
     unread = 1 if _is_hugging_face(lm) else 0
-    return [Size(needed=w - unread, answer=w - b) for w, b in zip(whole, before, strict=True)]
+    return [one.context + one.answer - unread for one in scored]
 
 
-def ask_little(request: Any) -> None:
+def shrink_request(request: Any) -> None:
     """Cut down a request that does not fit, and so cannot count, to what any window holds.
 
     lm-eval stops the whole run where an answer alone is longer than the window.
     """
     if request.request_type == "generate_until":
         prompt, options = request.args
-        others = {key: value for key, value in options.items() if key not in NEW_TOKENS}
-        request.arguments = (prompt, {**others, "max_gen_toks": 1})
+        request.arguments = (prompt, {**options, "max_gen_toks": 1})
     else:
         prompt, answer = request.args
         request.arguments = (prompt, answer[:4])
@@ -64,30 +79,3 @@ def ask_little(request: Any) -> None:
 
 def _is_hugging_face(lm: Any) -> bool:
     return any(parent.__module__ == "lm_eval.models.huggingface" for parent in type(lm).__mro__)
-
-
-def token_counts(lm: Any, texts: list[str]) -> list[int]:
-    """``len(lm.tok_encode(text))`` for each text, on all cores where the tokenizer is a fast one."""
-    tokenizer: Any = getattr(lm, "tokenizer", None)
-    if not getattr(tokenizer, "is_fast", False):
-        return [len(lm.tok_encode(text)) for text in texts]
-    with _parallel_tokenizers():
-        encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
-    counts = [len(ids) for ids in encoded["input_ids"]]
-    special = len(lm.tok_encode(texts[0])) - counts[0]
-    return [count + special for count in counts]
-
-
-@contextmanager
-def _parallel_tokenizers() -> Iterator[None]:
-    """Let tokenizers use all cores, which lm-eval's command line turns off."""
-    name = "TOKENIZERS_PARALLELISM"
-    before = os.environ.get(name)
-    os.environ[name] = "true"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

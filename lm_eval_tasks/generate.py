@@ -18,8 +18,11 @@ from dataset_builders.files import write_text
 from dataset_builders.registry import benchmarks, own_benchmarks, reference
 from lm_eval_tasks import TASKS_FOLDER
 
-TASK_METRICS = {"truncated": False}
-"""Scores that the task's class adds to those of its benchmark: metric -> whether more is better."""
+SHARES = ("truncated", "unknown_tokens", "unanswered")
+"""Shares of documents that the task's class adds to the benchmark's scores; less is better."""
+
+FORCED_SHARES = ("truncated", "unknown_tokens", "misaligned")
+"""The same of a forced task."""
 
 FORCED_METRICS = ("exact_match", "logprob_per_token")
 """Scores of the answer in one pass, of every forced task; more is better."""
@@ -191,8 +194,8 @@ def _groups(b: Benchmark) -> dict[str, list[str]]:
 
 
 def _metrics(b: Benchmark, forced: bool) -> dict[str, bool]:
-    own = FORCED_METRICS if forced else b.evaluation.metrics
-    return dict.fromkeys(own, True) | TASK_METRICS
+    own, shares = (FORCED_METRICS, FORCED_SHARES) if forced else (b.evaluation.metrics, SHARES)
+    return dict.fromkeys(own, True) | dict.fromkeys(shares, False)
 
 
 def _metric_list(b: Benchmark, forced: bool) -> list[dict[str, Any]]:

@@ -1,40 +1,191 @@
-"""What a task must know of lm-eval's run, and lm-eval does not hand to it.
+"""What a task must know about the lm-eval run that it is part of, and that lm-eval does not hand to it.
 
-lm-eval merges ``--model_args`` into ``--metadata`` before a task sees either, and never shows a task the
-model. Without them a misspelt metadata key passes in silence, and so does a prompt that the model's
-window cuts. Both stand as local variables in the functions of ``lm_eval.evaluator`` that call the
-task, for every kind of model and from the command line as from Python; this module reads them there,
-and nothing else in the project does.
+lm-eval merges ``--model_args`` into ``--metadata`` before a task sees either, and it shows a task neither
+the model nor its arguments: ``Task.download`` and ``Task.build_all_requests`` are not given them, the
+task manager holds only the merged dictionary, and no registry or logger refers to the run. Without them
+a misspelt metadata key would pass in silence, and so would a prompt that the model's window cuts. The
+arguments do stand in the calls that lead to the task, so this module reads them from the stack. Nothing
+else in the project does.
+
+Every function returns None where no run is under way: a task that is loaded by a ``TaskManager`` of the
+user's own, in a notebook or a test. If a run is under way but lm-eval is built in another way than this
+module knows, an :class:`~dataset_builders.InputError` names the installed and the supported versions.
 """
 
+import inspect
 import sys
-from collections.abc import Mapping
-from typing import Any
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dataset_builders import InputError
+from dataset_builders.command_line import error_message
+from dataset_builders.extras import supported_versions
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
 
 _EVALUATOR = "lm_eval.evaluator"
+_COMMAND = "lm_eval.__main__"
+_TASK_PACKAGES = ("lm_eval.tasks", "lm_eval.api")
+"""The parts of lm-eval that build tasks; they also do so outside a run."""
 
 
-def _caller_local(function: str, variable: str) -> Any:
-    """The variable's value in the nearest call of ``function`` that led here; None if there is none."""
-    frame = sys._getframe(1)
+def run_metadata() -> Mapping[str, Any] | None:
+    """What the user asked of the documents, without the model's arguments; None outside a run.
+
+    This is ``--metadata`` (or ``metadata:`` in the file of ``--config``) under the ``lm_eval`` command. From
+    Python it is ``metadata=`` of ``simple_evaluate`` together with the metadata of the ``TaskManager``
+    that was given to it, of which lm-eval itself would ignore the former.
+
+    Raises:
+        InputError: ``metadata=`` and the ``TaskManager`` disagree, or this lm-eval is not supported.
+    """
+    call = _evaluator_call("simple_evaluate")
+    if call is None:
+        return None
+    options = _command_options()
+    if options is not None:
+        return options
+    given = _dictionary(call.get("metadata"))
+    of_the_manager = _dictionary(getattr(call.get("task_manager"), "metadata", None))
+    for key in given.keys() & of_the_manager.keys():
+        if given[key] != of_the_manager[key]:
+            raise InputError(
+                f"metadata key {key!r} is {given[key]!r} in metadata= and {of_the_manager[key]!r} in the "
+                "TaskManager; set it in one of them"
+            )
+    return {**of_the_manager, **given}
+
+
+def model_arguments() -> Mapping[str, Any] | None:
+    """The run's ``--model_args``, empty where the caller built the model; None outside a run.
+
+    Raises:
+        InputError: this lm-eval is not supported.
+    """
+    call = _evaluator_call("simple_evaluate")
+    return None if call is None else _dictionary(call.get("model_args"))
+
+
+def running_model() -> "LM | None":
+    """The model that gets the requests, without its cache of answers; None outside a run.
+
+    It is known once the requests are built, not while the tasks are loaded.
+
+    Raises:
+        InputError: this lm-eval is not supported.
+    """
+    call = _evaluator_call("evaluate")
+    if call is None:
+        return None
+    from lm_eval.api.model import CachingLM
+
+    model = call["lm"]
+    return model.lm if isinstance(model, CachingLM) else model
+
+
+def print_input_errors_as_sentences() -> None:
+    """Let the ``lm_eval`` command end on invalid input with one sentence and status 1, as our commands do.
+
+    The command catches nothing, so this sets ``sys.excepthook``, and only if the command's main program led
+    to this call. Under ``simple_evaluate`` nothing changes.
+    """
+    if _is_command() and not isinstance(sys.excepthook, _SentenceHook):
+        sys.excepthook = _SentenceHook(sys.excepthook)
+
+
+class _SentenceHook:
+    """A ``sys.excepthook`` that prints an InputError as one sentence, and leaves the rest to the previous."""
+
+    def __init__(self, previous: Any) -> None:
+        self._previous = previous
+
+    def __call__(
+        self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, InputError):
+            message = error_message(error)
+            if message:
+                print(message, file=sys.stderr)
+        else:
+            self._previous(kind, error, traceback)
+
+
+def _stack() -> Iterator[FrameType]:
+    """The calls that led here, innermost first."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == function and frame.f_globals.get("__name__") == _EVALUATOR:
-            return frame.f_locals.get(variable)
-        frame = frame.f_back  # type: ignore[assignment]
+        yield frame
+        frame = frame.f_back
+
+
+def _module(frame: FrameType) -> str:
+    """The name of the module that a frame's code is from, also where it runs as the main program."""
+    name = frame.f_globals.get("__name__", "")
+    spec = frame.f_globals.get("__spec__")
+    return spec.name if name == "__main__" and spec is not None else name
+
+
+def _evaluator_call(function: str) -> Mapping[str, Any] | None:
+    """The arguments of the nearest call of a function of ``lm_eval.evaluator``; None outside a run.
+
+    They are read from the decorator around it, which lm-eval's own assignments cannot change.
+    """
+    in_a_run = False
+    for frame in _stack():
+        module = _module(frame)
+        if module == "lm_eval.utils" and frame.f_locals.keys() >= {"fn", "args", "kwargs"}:
+            wrapped, args, kwargs = (frame.f_locals[name] for name in ("fn", "args", "kwargs"))
+            if wrapped.__module__ == _EVALUATOR and wrapped.__name__ == function:
+                return inspect.signature(wrapped).bind(*args, **kwargs).arguments
+        in_a_run |= module.split(".")[0] == "lm_eval" and not module.startswith(_TASK_PACKAGES)
+    if in_a_run:
+        _refuse_this_lm_eval(function)
     return None
 
 
-def model_arguments() -> Mapping[str, Any]:
-    """The run's ``--model_args``; empty where the model was built by the caller."""
-    arguments = _caller_local("simple_evaluate", "model_args")
-    if isinstance(arguments, str):
+def _command_options() -> Mapping[str, Any] | None:
+    """``--metadata`` as typed after ``lm_eval``; None if the run was not started by that command."""
+    for frame in _stack():
+        if _module(frame) == "lm_eval._cli.run" and frame.f_code.co_name == "_execute":
+            break
+    else:
+        return None
+    options = frame.f_locals.get("args")
+    if not isinstance(options, Namespace) or not options.__dict__.keys() >= {"metadata", "config"}:
+        _refuse_this_lm_eval("the command")
+    if options.metadata or not options.config:
+        return _dictionary(options.metadata)
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    return _dictionary(EvaluatorConfig.load_yaml_config(options.config).get("metadata"))
+
+
+def _is_command() -> bool:
+    """Whether the process's main program is lm-eval's command line, and it led to this call."""
+    return any(
+        frame.f_code.co_name == "cli_evaluate"
+        and _module(frame) == _COMMAND
+        and frame.f_back is not None
+        and frame.f_back.f_globals.get("__name__") == "__main__"
+        for frame in _stack()
+    )
+
+
+def _dictionary(value: object) -> Mapping[str, Any]:
+    """Arguments in any of the forms in which lm-eval takes them."""
+    if isinstance(value, str):
         from lm_eval.utils import simple_parse_args_string
 
-        return simple_parse_args_string(arguments)
-    return arguments if isinstance(arguments, Mapping) else {}
+        return simple_parse_args_string(value)
+    return value if isinstance(value, Mapping) else {}
 
 
-def running_model() -> Any:
-    """The ``lm_eval.api.model.LM`` that the requests go to, without its cache; None outside a run."""
-    model = _caller_local("evaluate", "lm")
-    return getattr(model, "lm", model)
+def _refuse_this_lm_eval(sought: str) -> NoReturn:
+    raise InputError(
+        f"lm-eval {version('lm-eval')} does not hold the arguments of {sought} where these tasks look for "
+        f"them; install a supported version: pip install 'lm-eval{supported_versions('lm-eval')}'"
+    )

@@ -18,3 +18,14 @@ def padding_dependence(lm: Any) -> str | None:
     if model_type in PADDING_DEPENDENT:
         return f"{model_type} models, which ignore the attention mask,"
     return None
+
+
+def padding_warning(lm: Any) -> str | None:
+    """What to say of a model whose generated answers depend on padding, if there is any in its batches."""
+    cause = padding_dependence(lm)
+    if cause is None or getattr(lm, "batch_size", 1) == 1:
+        return None
+    return (
+        f"the answers of {cause} depend on the padding of the batch; pass --batch_size 1, or run the forced "
+        "tasks, which pad on the right."
+    )

@@ -1,8 +1,9 @@
 """The class behind every YAML task of this package: one benchmark at one length.
 
 The YAML file says what is asked and how it is scored. This class adds what lm-eval leaves to chance:
-metadata keys are checked, the documents are the benchmark's or the run stops, a prompt that does not
-fit the model's window is reported and counts as wrong.
+metadata keys are checked, the documents are the benchmark's or the run stops, a backend that cannot run
+the task is refused, and a document that the model did not see whole, did not answer, or that its
+tokenizer cannot spell is counted.
 """
 
 import logging
@@ -12,18 +13,17 @@ from typing import Any
 
 from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
-from lm_eval.utils import warning_once
 
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import lm_eval_run as harness
-from lm_eval_tasks.context_window import NEW_TOKENS, Size, ask_little, sizes_of, token_counts, window_of
-from lm_eval_tasks.padding import padding_dependence
+from lm_eval_tasks.forced_view import ForcedView
+from lm_eval_tasks.generated_view import GeneratedView
+from lm_eval_tasks.model_view import ModelView
 from lm_eval_tasks.task_documents import TaskDocuments
+from lm_eval_tasks.task_metadata import asked_of_the_documents
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
-
-_YAML_METADATA = frozenset({"version", "benchmark", "length_of", "unit", "new_tokens", "config_source"})
 
 
 class RecallTask(ConfigurableTask):
@@ -36,19 +36,33 @@ class RecallTask(ConfigurableTask):
     - ``metadata``: ``version``, ``benchmark`` (a report draws its tasks as one line) and
       ``length_of`` (the builder's parameter that is the length), ``unit`` where that is called by
       another name in reports, and ``new_tokens`` where their number is none for the YAML file to know:
-      ``half_prompt``, half as many as the longest prompt has and 50 more, or ``answer``, as many as the
-      longest answer has and 10 more.
+      see :func:`~lm_eval_tasks.answer_room.answer_room`.
     - ``process_results``: a pure function of the document and the results that gives scores from 0
-      to 1. A forced task's document has one more key, ``answer_tokens``, and its function may give
-      ``logprob_per_token`` too.
+      to 1. A forced task's document has one more key, ``answer_tokens``, a number for each result, and
+      its function may give ``logprob_per_token`` too.
 
-    In the results, ``truncated`` is the share of documents that did not fit the model's window; their
-    scores are 0, and they have no ``logprob_per_token``.
+    The results also hold shares of documents, of which smaller is better. A share is left out where it
+    cannot be known.
+
+    - ``truncated``: the document did not fit the model's window. Its scores are 0, and it has no
+      ``logprob_per_token``.
+    - ``unknown_tokens``: the model's tokenizer does not know some of its characters.
+    - ``unanswered`` (generated): the answer is empty, or cut off within the model's reasoning.
+    - ``misaligned`` (forced): the scored tokens are not those of the answer alone.
+
+    Args:
+        config: the YAML file's content, with lm-eval's additions.
+        asked: what the user asked of the documents; None to find it in the run.
+
+    Raises:
+        InputError: the documents cannot be had, or are not the benchmark's.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self._window: int | None = None
-        self._sizes: dict[str, Size] = {}
+    def __init__(self, config: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> None:
+        harness.print_input_errors_as_sentences()
+        self._asked = asked
+        self._own_room = (config.get("generation_kwargs") or {}).get("max_gen_toks")
+        self._view: ModelView | None = None
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
 
     def download(self, *_: Any, **__: Any) -> None:
@@ -58,14 +72,15 @@ class RecallTask(ConfigurableTask):
         source = TaskDocuments.of(self.config)
         metadata = self.config.metadata
         try:
-            rows, arguments = source.documents(self._asked(source))
+            asked = asked_of_the_documents(metadata) if self._asked is None else self._asked
+            rows, arguments = source.documents(asked)
         except InputError as error:
-            raise InputError(f"{self.config.task}: {error}") from None
+            raise self._refusal(error) from None
         if len({row["id"] for row in rows}) < len(rows):
-            raise InputError(
-                f"{self.config.task}: the source repeats an id; give each question one of its own"
-            )
+            raise self._refusal("the source repeats an id; give each question one of its own")
         self.dataset = {"test": Dataset.from_list(rows)}
+        for key in set(source.keys) - set(arguments):
+            metadata.pop(key, None)  # an argument of the model's, which lm-eval mixes into the metadata
         metadata.update(
             arguments,
             length=arguments[source.benchmark.lengths.parameter],
@@ -73,102 +88,41 @@ class RecallTask(ConfigurableTask):
             repeat_after_me=version("repeat-after-me"),
         )
 
-    def _asked(self, source: TaskDocuments) -> dict[str, Any]:
-        """What ``--metadata`` holds, without the model's arguments, which lm-eval mixes into it."""
-        model_arguments = harness.model_arguments()
-        asked = {k: v for k, v in self.config.metadata.items() if k not in _YAML_METADATA}
-        for key in set(asked) & set(model_arguments):
-            if asked[key] != model_arguments[key]:
-                continue
-            del asked[key]
-            if key in source.keys and key not in source.fixed:
-                warning_once(
-                    log,
-                    f"{key}={model_arguments[key]} is taken as the model's argument; the documents' own "
-                    f"{key!r} is another one, and --metadata sets it where it differs from the model's",
-                )
-        return asked
-
     def build_all_requests(self, **options: Any) -> None:
-        """Build the requests, then hold each against the window of the model that will get them."""
-        super().build_all_requests(**options)
-        self._check_cache(options)
+        """Build the requests, then hold each against the model that will get them.
+
+        They are always built anew: lm-eval's ``--cache_requests`` finds them by the task's name, and would
+        give those of other documents, generation settings or chat templates.
+        """
+        super().build_all_requests(**{**options, "cache_requests": False})
         lm = harness.running_model()
-        self._window = window_of(lm)
-        self._make_room(lm)
-        if self._window is not None:
-            for request, size in zip(self.instances, sizes_of(lm, self.instances), strict=True):
-                self._sizes[request.doc["id"]] = size
-                if size.needed > self._window:
-                    ask_little(request)
-        self._warn_of_truncation()
-        self._warn_of_padding(lm)
-
-    def _check_cache(self, options: Mapping[str, Any]) -> None:
-        """Refuse requests of other documents, which lm-eval's cache gives under the same task's name."""
-        if not options.get("cache_requests"):
+        if lm is None:
             return
-        documents = self.dataset["test"]
-        prompts = dict(zip(documents["id"], documents["prompt"], strict=True))
-        selected = {key: options[key] for key in ("rank", "limit", "world_size", "samples") if key in options}
-        same = all(prompts.get(r.doc["id"]) == r.doc["prompt"] for r in self.instances)
-        if not same or len(self.instances) != sum(1 for _ in self.doc_iterator(**selected)):
-            raise InputError(
-                f"{self.config.task}: lm-eval's cache holds requests of other documents than were asked for; "
-                "pass --cache_requests refresh"
-            )
+        try:
+            self._view = self._view_of(lm, chat=bool(options.get("apply_chat_template")))
+        except InputError as error:
+            raise self._refusal(error) from None
 
-    def _make_room(self, lm: Any) -> None:
-        """Set the number of new tokens, one for all documents so that lm-eval puts them in one batch."""
-        rule = self.config.metadata.get("new_tokens")
-        if rule is None or NEW_TOKENS & set(self.instances[0].args[1]):  # the latter by --gen_kwargs
-            return
-        texts = [r.args[0] if rule == "half_prompt" else f" {r.doc['answer']}" for r in self.instances]
-        longest = max(token_counts(lm, texts) if self._window is not None else map(len, texts))
-        room = longest // 2 + 50 if rule == "half_prompt" else longest + 10
-        for request in self.instances:
-            request.args[1]["max_gen_toks"] = room
+    def _view_of(self, lm: Any, chat: bool) -> ModelView:
+        if self.OUTPUT_TYPE == "loglikelihood":
+            return ForcedView(lm, self.instances, self._warn)
+        return GeneratedView(
+            lm,
+            self.instances,
+            self._warn,
+            documents=self.dataset["test"],
+            own_room=self._own_room,
+            rule=self.config.metadata.get("new_tokens"),
+            chat=chat,
+        )
 
     def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, float]:
         """Scores of one document; those of a document that the model could not see whole are 0."""
-        if self._window is None:
-            return super().process_results(doc, results)
-        size = self._sizes[doc["id"]]
-        truncated = size.needed > self._window
-        scores = super().process_results({**doc, "answer_tokens": size.answer}, results)
-        if truncated:
-            scores = {name: 0.0 for name in scores if name != "logprob_per_token"}
-        return {**scores, "truncated": float(truncated)}
+        score = super().process_results
+        return score(doc, results) if self._view is None else self._view.scores(doc, results, score)
 
-    def _warn_of_truncation(self) -> None:
-        task = self.config.task
-        if self._window is None:
-            log.warning(
-                "%s: this model does not tell its window in tokens, so prompts that it cuts cannot be "
-                "counted, and the results have no 'truncated'.",
-                task,
-            )
-            return
-        cut = sum(size.needed > self._window for size in self._sizes.values())
-        if cut:
-            log.warning(
-                "%s: %d of %d prompts do not fit the model's window of %d tokens with their answers; "
-                "they count as wrong, and 'truncated' says how many; pass max_length= in --model_args "
-                "if the model can read more.",
-                task,
-                cut,
-                len(self._sizes),
-                self._window,
-            )
+    def _warn(self, sentence: str) -> None:
+        log.warning("%s: %s", self.config.task, sentence)
 
-    def _warn_of_padding(self, lm: Any) -> None:
-        if self.OUTPUT_TYPE != "generate_until" or getattr(lm, "batch_size", 1) == 1:
-            return
-        cause = padding_dependence(lm)
-        if cause:
-            log.warning(
-                "%s: the answers of %s depend on the padding of the batch; pass --batch_size 1, or run the "
-                "forced tasks, which pad on the right.",
-                self.config.task,
-                cause,
-            )
+    def _refusal(self, reason: object) -> InputError:
+        return InputError(f"{self.config.task}: {reason}")

@@ -1,6 +1,6 @@
 """Make lm-eval find our tasks by their bare names, and undo it.
 
-lm-eval 0.4.13 looks for tasks in its own folder and in ``--include_path`` alone. ``register`` writes
+lm-eval up to 0.4.13 looks for tasks in its own folder and in ``--include_path`` alone. ``register`` writes
 one folder of stub files there, each of which includes one file of this package. A later lm-eval that
 finds plugins by their entry point needs no stubs, and gets none.
 """

@@ -1,25 +1,38 @@
-"""``python -m synthetic_training``: train and evaluate models on synthetic tasks, reproduce figures."""
+"""``python -m synthetic_training``: train and evaluate models on synthetic tasks, and reproduce figures."""
 
 import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from dataset_builders.command_line import command_errors
-from synthetic_training.config import TrainConfig, as_json, checked, read_run, read_settings
+from dataset_builders.extras import require
+
+with command_errors():
+    require("train")  # before anything below imports it
+
+from synthetic_training.config import TrainConfig
 from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.settings import parse_settings, read_settings
+from synthetic_training.training.interruption import Interrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; a slip of the user ends with one sentence and status 1."""
+    """Run one command; invalid input ends with one sentence and exit status 1."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    with command_errors("interrupted; with --resume, runs go on from their last checkpoint"):
+    with command_errors(), _interruption():
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            # before anything is checked, so that no process ends before the first one has reported
+            from synthetic_training.training.processes import connect
+
+            connect()
         base = _base_settings(arguments)
         tyro.extras.subcommand_cli_from_dict(
             {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
@@ -27,11 +40,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
             description=__doc__,
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
+            console_outputs=_is_main(),
         )
 
 
+@contextmanager
+def _interruption() -> Iterator[None]:
+    """After work that was interrupted and saved, say what is kept, and exit as shells expect."""
+    try:
+        yield
+    except Interrupted as stop:
+        if _is_main():
+            print(stop, file=sys.stderr)
+        sys.exit(stop.status)
+
+
+def _is_main() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+@dataclass(frozen=True)
+class _Flags(TrainConfig):
+    """Settings as typed. They become a ``TrainConfig``, which is valid, outside of tyro: it would report an
+    invalid value in a way of its own."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
 def _base_settings(arguments: Sequence[str]) -> TrainConfig:
-    """What the command line of ``train`` overrides: the run's own settings, or a file's, or the defaults."""
+    """What the flags of ``train`` override: the settings of the run to resume, or of a file, or the
+    defaults."""
     if list(arguments[:1]) != ["train"]:
         return TrainConfig()
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -40,47 +79,51 @@ def _base_settings(arguments: Sequence[str]) -> TrainConfig:
     parser.add_argument("--resume", action="store_true")
     try:
         known, _ = parser.parse_known_args(arguments[1:])
-    except argparse.ArgumentError:  # tyro says it better
+    except argparse.ArgumentError:  # tyro reports it better
         return TrainConfig()
-    settings = as_json(read_run(known.out)) if known.resume and known.out else {}
+    settings = {}
+    if known.resume and known.out:
+        from synthetic_training.training.run_folder import read_run
+
+        settings = read_run(known.out).as_json()
     if known.config:
         settings |= read_settings(known.config)
-    return checked(settings, str(known.config or "the settings"))
+    return parse_settings(TrainConfig, settings, str(known.config)) if settings else TrainConfig()
 
 
 def _train_command(base: TrainConfig) -> Callable[..., None]:
     def train(
         out: Path,
-        settings: TrainConfig = base,
+        settings: _Flags = _Flags(**vars(base)),  # noqa: B008  the default that --help shows
         config: Path | None = None,  # noqa: ARG001  it is in ``base``
         resume: bool = False,
     ) -> None:
         """Train a model from scratch on a synthetic task.
 
         Args:
-            out: The run's folder, new or empty.
-            settings: What the run is.
-            config: YAML or JSON file of settings; those of the command line go before it.
-            resume: Go on with the run in the folder, with the settings that it has.
+            out: Folder for the run, new or empty.
+            settings: Settings of the run.
+            config: YAML or JSON file of settings; command-line values override the file.
+            resume: Continue the run in the folder from its last checkpoint, with its own settings.
         """
-        _no_bars_of_transformers()
-        sizes = {**base.model_args, **settings.model_args}
-        checked_settings = checked(as_json(replace(settings, model_args=sizes)))
+        _disable_progress_bars()
+        model_args = {**base.model_args, **settings.model_args}
+        checked = TrainConfig(**{**vars(settings), "model_args": model_args})
 
         from synthetic_training.training.run import train as run
 
-        model = run(checked_settings, out, resume=resume)
-        if os.environ.get("RANK", "0") == "0":
+        model = run(checked, out, resume=resume)
+        if _is_main():
             print(f"trained: {model}")
 
     return train
 
 
 def _evaluate(settings: EvaluateConfig) -> None:
-    """Measure the accuracy of a trained model on strings of each length."""
+    """Evaluate the accuracy of a trained model by string length."""
     from synthetic_training.evaluation.evaluate import evaluate, table
 
-    _no_bars_of_transformers()
+    _disable_progress_bars()
     content = evaluate(settings)
     print(table(content["results"]))
     if settings.out:
@@ -88,15 +131,15 @@ def _evaluate(settings: EvaluateConfig) -> None:
 
 
 def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
-    """Draw accuracy against training examples, and against length.
+    """Plot accuracy against training examples, and against length.
 
     Args:
-        runs: Folders of runs, and files of evaluate.
+        runs: Folders of runs, and files written by evaluate.
         out: Folder for the plots.
     """
     from synthetic_training.evaluation.plot import plot
 
-    print("drawn: " + ", ".join(map(str, plot(runs, out))))
+    print("plotted: " + ", ".join(map(str, plot(runs, out))))
 
 
 def _reproduce(
@@ -109,23 +152,24 @@ def _reproduce(
     per_gpu: int = 1,
     revision: str | None = None,
 ) -> None:
-    """Do the runs of a figure of the paper, and draw it.
+    """Do the training runs of a figure of the paper, and plot it.
 
     Args:
         figure: efficiency, length_generalization, ngram_lookup, duplicates, a sweep (learning_rates,
             mamba_weights, mamba_recall), or a YAML file.
-        scale: small for a CPU, paper for its sizes.
-        seeds: In place of those of the figure's file.
-        models: Labels of the runs that are wanted; none for all.
+        scale: small runs on a CPU; paper has the sizes of the paper.
+        seeds: Random seeds (default: those in the figure's file).
+        models: Labels of the runs to do (default: all).
         out: Folder for the runs of all figures, and for the results.
-        resume: Go on with what is in the folder; what is done is only drawn again.
-        per_gpu: Runs that share a GPU: one compiles or is tested while another trains.
-        revision: Of this code, in place of what git says, as for a copy without its history.
+        resume: Continue with what is in the folder; finished runs are only plotted again.
+        per_gpu: Number of runs that share a GPU; one compiles or is evaluated while another trains.
+        revision: Revision of this code to record (default: what git says), such as for a copy without its
+            history.
     """
     from synthetic_training.figures.reproduce import reproduce
 
-    # the runs under way are ended as for Ctrl-C
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # running jobs are then ended, and keep a checkpoint, as after Ctrl-C
+    signal.signal(signal.SIGTERM, _terminate)
     made = reproduce(
         figure,
         scale,
@@ -136,10 +180,14 @@ def _reproduce(
         per_gpu=per_gpu,
         revision=revision,
     )
-    print("made: " + ", ".join(map(str, made)))
+    print("written: " + ", ".join(map(str, made)))
 
 
-def _no_bars_of_transformers() -> None:
+def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
+    raise Interrupted("terminated", number)
+
+
+def _disable_progress_bars() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()

@@ -1,8 +1,10 @@
-"""``KEY=VALUE`` on the command line."""
+"""Types of command-line arguments: ``KEY=VALUE`` pairs, and lengths with ranges."""
 
 import json
 
 from tyro.constructors import PrimitiveConstructorSpec
+
+from dataset_builders.ranges import parse_integers
 
 Value = int | float | bool | str
 
@@ -16,7 +18,7 @@ def parse_value(text: str) -> Value:
     return value if isinstance(value, int | float) else text
 
 
-def _parse(pairs: list[str]) -> dict[str, Value]:
+def _parse_pairs(pairs: list[str]) -> dict[str, Value]:
     values = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -26,11 +28,24 @@ def _parse(pairs: list[str]) -> dict[str, Value]:
     return values
 
 
+def _parse_lengths(texts: list[str]) -> tuple[int, ...]:
+    return parse_integers("lengths", texts) if texts else ()
+
+
 key_values = PrimitiveConstructorSpec[dict[str, Value]](
     nargs="*",
     metavar="KEY=VALUE ...",
-    instance_from_str=_parse,
+    instance_from_str=_parse_pairs,
     is_instance=lambda value: isinstance(value, dict),
     str_from_instance=lambda values: [f"{key}={value}" for key, value in values.items()],
 )
 """How tyro reads a dict of ``Value``."""
+
+length_ranges = PrimitiveConstructorSpec[tuple[int, ...]](
+    nargs="*",
+    metavar="LENGTH|FIRST:LAST:STEP ...",
+    instance_from_str=_parse_lengths,
+    is_instance=lambda value: isinstance(value, tuple) and all(isinstance(one, int) for one in value),
+    str_from_instance=lambda values: [str(value) for value in values],
+)
+"""How tyro reads lengths: numbers and ranges that include their end, such as ``20:120:20``."""

@@ -1,4 +1,4 @@
-"""What a result file says of where it was made."""
+"""Where a result was made: versions, machine and revision."""
 
 import platform
 import subprocess
@@ -10,10 +10,10 @@ _PACKAGES = ("repeat-after-me", "torch", "transformers", "triton", "mamba-ssm", 
 
 
 def provenance(git_revision: str | None = None) -> dict[str, Any]:
-    """Versions of this package and of those that compute, the machine, and this code's revision.
+    """Versions of this package and those that it computes with, the machine, and the revision of this code.
 
     Args:
-        git_revision: of this code, where git cannot tell, as in a copy without its history.
+        git_revision: of this code, if git cannot tell, as in a copy without its history.
     """
     return {
         "git_revision": git_revision or _git_revision(),
@@ -39,7 +39,7 @@ def _machine() -> str:
 
 
 def _git_revision() -> str | None:
-    """The commit that is checked out here, with a mark where files were changed since; None without git."""
+    """The commit that is checked out here, marked if files were changed since; None without git."""
     here = Path(__file__).parent
     try:
         described = subprocess.run(  # noqa: S603

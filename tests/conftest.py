@@ -1,9 +1,12 @@
 """Small random models and a way to run the real lm-eval."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,12 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
+from dataset_builders.extras import require
 from tests.hub.fixture import hub  # noqa: F401
+from tests.import_graph import imports, modules
+from tests.in_process import run_module
 from tests.models import byte_tokenizer, tiny_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -48,6 +56,104 @@ def run(tmp_path: Path) -> Run:
         )
 
     return run_command
+
+
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``python -m MODULE ...`` in this process, in a folder of its own; lm-eval finds our tasks alone.
+
+    A process of its own takes 10 s more to import torch and lm-eval and to index lm-eval's own tasks.
+    """
+    from lm_eval.tasks import TaskManager
+
+    def index_ours_alone(manager: TaskManager, **options: Any) -> None:
+        index(manager, **{**options, "include_defaults": False})
+
+    index = TaskManager.__init__
+    monkeypatch.setattr(TaskManager, "__init__", index_ours_alone)
+    monkeypatch.chdir(tmp_path)
+    return run_module
+
+
+@pytest.fixture
+def lm_eval_command(run_here: Run) -> Run:
+    """Run ``lm_eval ...`` in this process."""
+    return partial(run_here, "lm_eval")
+
+
+@pytest.fixture
+def own_lm_eval(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH with an lm-eval of the test's own: it has few tasks, and may be changed."""
+    import lm_eval
+
+    installed = Path(lm_eval.__file__).parent
+
+    def others(folder: str, names: list[str]) -> list[str]:
+        if Path(folder) != installed / "tasks":
+            return []
+        return [name for name in names if not name.endswith(".py") and name != "arc"]
+
+    shutil.copytree(installed, tmp_path / "own" / "lm_eval", copy_function=_link, ignore=others)
+    return tmp_path / "own"
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+NEEDS = {
+    "synthetic_training": "train",
+    "lm_eval_tasks.publish": "publish",
+    "dataset_builders.release.push": "publish",
+}
+"""Packages whose tests are left out where an extra is missing or too old, as beside an old transformers."""
+
+
+@cache
+def _missing(extra: str) -> str:
+    try:
+        require(extra)
+    except InputError as error:
+        return first_line(error)
+    return ""
+
+
+def _needed_extras(test: Path) -> set[str]:
+    """The extras that a test file needs to be imported, itself or through a helper of the tests."""
+    helpers = modules("tests")
+    needed: set[str] = set()
+    waiting, seen = [test], {Path(__file__)}
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        for found in imports(file):
+            if not found.deferred and not found.for_types:
+                needed.update(extra for package, extra in NEEDS.items() if found.module.startswith(package))
+                if helpers.get(found.module, file) not in seen:
+                    waiting.append(helpers[found.module])
+    return needed
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    return True if any(map(_missing, _needed_extras(collection_path))) else None
+
+
+def pytest_report_header() -> list[str]:
+    """The versions that the tests are run with, and what is left out."""
+    packages = ("lm-eval", "transformers", "datasets", "huggingface-hub", "tokenizers", "pyarrow", "torch")
+    return [
+        ", ".join(f"{name} {version(name)}" for name in packages),
+        *(
+            f"left out: tests of [{extra}]: {_missing(extra)}"
+            for extra in set(NEEDS.values())
+            if _missing(extra)
+        ),
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

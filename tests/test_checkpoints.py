@@ -12,8 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import synthetic_training
 from dataset_builders import phone_book
 from dataset_builders.files import read_json
-from synthetic_training.config import checked, differing, read_settings
+from synthetic_training.config import TrainConfig, differing
 from synthetic_training.figures.results import read_results
+from synthetic_training.settings import read_settings
 
 FOLDERS = sorted(
     f.parent for f in (Path(synthetic_training.__file__).parent / "checkpoints").glob("*/config.json")
@@ -50,12 +51,21 @@ def test_the_transformer_finds_numbers_in_books_of_the_benchmark() -> None:
 @pytest.mark.parametrize(("name", "labels"), [("transformer", ["T_rope"]), ("mamba", ["mamba", "mamba_hf"])])
 def test_the_pair_is_trained_as_its_sweep_and_at_the_best_rate_of_it(name: str, labels: list[str]) -> None:
     package = Path(synthetic_training.__file__).parent
-    config = checked(read_settings(package / "configs" / f"pair_{name}.yaml"))
+    config = TrainConfig(**read_settings(package / "configs" / f"pair_{name}.yaml"))
     sweep = read_results(package / "figures" / "results" / "pair_learning_rates_paper.jsonl")
     tried = [line for line in sweep if line["label"] in labels]
     best = min(tried, key=lambda line: line["final_loss"])["config"]
     assert (config.model, config.lr) == (best["model"], best["lr"])
-    same = ("model_args", "task", "mix", "rest", "context", "batch_size", "warmup", "weight_decay")
+    same = (
+        "model_args",
+        "task",
+        "mix",
+        "context_loss_weight",
+        "context_length",
+        "batch_size",
+        "warmup_steps",
+        "weight_decay",
+    )
     for line in tried:
         assert {key: line["config"][key] for key in same} == {key: getattr(config, key) for key in same}
 
@@ -65,7 +75,7 @@ def test_a_shipped_model_was_trained_as_its_settings_say(folder: Path) -> None:
     written = read_settings(Path(synthetic_training.__file__).parent / "configs" / f"pair_{folder.name}.yaml")
     trained = read_json(folder / "run.json")
     assert not differing(
-        checked({**written, "device": "cuda", "precision": "bf16"}), checked(trained["config"])
+        TrainConfig(**{**written, "device": "cuda", "precision": "bf16"}), TrainConfig(**trained["config"])
     )
     assert re.fullmatch("[0-9a-f]{40}", trained["git_revision"])
     weights = load_file(folder / "model.safetensors")
@@ -77,7 +87,7 @@ def test_the_pair_is_equal_in_size_and_data() -> None:
     assert [folder.name for folder in FOLDERS] == ["mamba", "transformer"]
     sizes = [run["parameters"] for run in runs]
     assert max(sizes) < 1.01 * min(sizes)
-    assert set(differing(*(checked(run["config"]) for run in runs))) == {"model", "model_args", "lr"}
+    assert set(differing(*(TrainConfig(**run["config"]) for run in runs))) == {"model", "model_args", "lr"}
 
 
 def test_the_mamba_knows_small_books_and_not_large_ones() -> None:

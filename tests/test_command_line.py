@@ -1,13 +1,11 @@
-"""The real commands, in processes of their own."""
+"""The real commands, as a user types them."""
 
 import json
 import os
 import re
-import shutil
-from functools import partial
+import sys
 from pathlib import Path
 
-import lm_eval
 import pytest
 
 from dataset_builders import InputError
@@ -16,30 +14,23 @@ from lm_eval_tasks import TASKS_FOLDER, register
 from lm_eval_tasks.catalog import entries
 from tests.conftest import Run
 
+ROOT = Path(__file__).parents[1]
 
-def ask(run: Run, model: Path, *options: str):
-    return run(
-        "-m", "lm_eval", "--model", "hf", "--model_args", f"pretrained={model}", "--device", "cpu",
+
+def lm_eval_arguments(model: Path, *options: str) -> tuple[str | Path, ...]:
+    return (
+        "--model", "hf", "--model_args", f"pretrained={model}", "--device", "cpu",
         "--include_path", TASKS_FOLDER, *options,
     )  # fmt: skip
 
 
-def test_a_run_with_a_window_of_512(run: Run, model_folder: Path, tmp_path: Path) -> None:
-    result = ask(
-        run, model_folder, "--tasks", "phone_book_n,phone_book_n_forced,phone_book_20", "--limit", "4",
-        "--batch_size", "4", "--metadata", '{"num_docs": 5, "entries": 4}', "--output_path", "out",
-    )  # fmt: skip
-    # phone_book_20 has 20 entries, and may not be given another number
-    assert result.returncode == 1
-    assert "phone_book_20: 'entries' is 20 in this task" in result.stderr.splitlines()[-1]
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "out").exists()
-
-    result = ask(
-        run, model_folder, "--tasks", "phone_book_20,phone_book_20_forced", "--limit", "4",
+def test_a_run_with_a_window_of_512(run_here: Run, model_folder: Path, tmp_path: Path) -> None:
+    arguments = lm_eval_arguments(
+        model_folder, "--tasks", "phone_book_20,phone_book_20_forced", "--limit", "4",
         "--batch_size", "4", "--metadata", '{"num_docs": 5, "seed": 2}', "--output_path", "out",
         "--log_samples",
     )  # fmt: skip
+    result = run_here("lm_eval", *arguments)
     assert result.returncode == 0, result.stderr
     assert "phone_book_20: 4 of 4 prompts do not fit the model's window of 512 tokens" in result.stderr
     (file,) = tmp_path.glob("out/**/results_*.json")
@@ -51,7 +42,7 @@ def test_a_run_with_a_window_of_512(run: Run, model_folder: Path, tmp_path: Path
     shown = [json.loads(line) for line in samples.read_text().splitlines()]
     assert [sample["doc"]["answer"] for sample in shown] == [row["answer"] for row in rows(20, 4, 2)]
 
-    report = run("-m", "lm_eval_tasks", "report", "out", "--out", "drawn")
+    report = run_here("lm_eval_tasks", "report", "out", "--out", "drawn")
     assert report.returncode == 0, report.stderr
     assert re.search(r"tiny-neox *\| exact_match *\| 0.000 ± 0.000 \*", report.stdout)
     assert {file.name for file in (tmp_path / "drawn").iterdir()} == {
@@ -59,15 +50,22 @@ def test_a_run_with_a_window_of_512(run: Run, model_folder: Path, tmp_path: Path
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("metadata", "said"),
-    [('{"num_docs": 0}', "at least 1, not 0"), ('{"num_doc": 5}', "unknown metadata key 'num_doc'")],
-)
-def test_a_slip_is_one_sentence(run: Run, model_folder: Path, metadata: str, said: str) -> None:
-    result = ask(run, model_folder, "--tasks", "phone_book", "--metadata", metadata)
+def test_invalid_input_under_the_installed_command(
+    run: Run, own_lm_eval: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    """One real process: that ``lm_eval`` ends with a sentence is the interpreter's doing."""
+    arguments = lm_eval_arguments(
+        model_folder, "--tasks", "phone_book_n,phone_book_20", "--limit", "4",
+        "--metadata", '{"num_docs": 5, "entries": 4}', "--output_path", "out",
+    )  # fmt: skip
+    result = run(
+        Path(sys.executable).with_name("lm_eval"), *arguments, PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}"
+    )
+    # phone_book_20 has 20 entries, and may not be given another number
     assert result.returncode == 1
-    assert said in result.stderr.splitlines()[-1]
+    assert result.stderr.splitlines()[-1].startswith("error: phone_book_20: 'entries' is 20 in this task")
     assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 # ---- being found
@@ -82,50 +80,46 @@ def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def own_lm_eval(tmp_path: Path) -> Path:
-    """A folder for PYTHONPATH that holds an lm-eval of the test's own: no other test sees it change."""
-    installed = Path(lm_eval.__file__).parent
-    shutil.copytree(installed, tmp_path / "own" / "lm_eval", copy_function=_link)
-    return tmp_path / "own"
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
+ONE_PROCESS = """
+import json, sys
+from tests.in_process import run_module
+done = [run_module(*command) for command in json.loads(sys.argv[1])]
+print(json.dumps([(result.returncode, result.stdout, result.stderr) for result in done]))
+"""
 
 
 def test_register_and_unregister(own_lm_eval: Path, run: Run, model_folder: Path) -> None:
-    run = partial(run, PYTHONPATH=str(own_lm_eval))
     tasks = own_lm_eval / "lm_eval" / "tasks"
     before = sorted(tasks.iterdir())
-    asked = ("-m", "lm_eval", "--model", "hf", "--model_args", f"pretrained={model_folder}",
-             "--tasks", "phone_book_20", "--limit", "2", "--device", "cpu")  # fmt: skip
-
-    first = run("-m", "lm_eval_tasks", "register")
-    assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith(f"registered {len(entries())} tasks and groups")
-    again = run("-m", "lm_eval_tasks", "register")
-    assert again.stdout.startswith("already registered")
-
-    listed = run("-m", "lm_eval", "ls", "tasks").stdout
-    assert all(re.search(rf"^\|{entry.name} *\|", listed, re.MULTILINE) for entry in entries())
+    evaluate = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model_folder}",
+                "--tasks", "phone_book_20", "--limit", "2", "--device", "cpu"]  # fmt: skip
     names = ",".join(entry.name for entry in entries())
-    validated = run("-m", "lm_eval", "validate", "--tasks", names)
-    assert validated.returncode == 0, validated.stdout
-    evaluated = run(*asked)
-    assert evaluated.returncode == 0, evaluated.stderr
-    assert "exact_match" in evaluated.stdout
+    commands = [
+        ["lm_eval_tasks", "register"],
+        ["lm_eval_tasks", "register"],
+        ["lm_eval", "ls", "tasks"],
+        ["lm_eval", "validate", "--tasks", names],
+        evaluate,
+        ["lm_eval_tasks", "unregister"],
+        ["lm_eval_tasks", "unregister"],
+        evaluate,
+    ]
+    process = run("-c", ONE_PROCESS, json.dumps(commands), PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}")
+    assert process.returncode == 0, process.stderr
+    first, again, listed, validated, evaluated, gone, nothing, refused = json.loads(process.stdout)
 
-    gone = run("-m", "lm_eval_tasks", "unregister")
-    assert gone.returncode == 0
+    assert first[0] == 0, first
+    assert first[1].startswith(f"registered {len(entries())} tasks and groups in {tasks}")
+    assert again[1].startswith("already registered")
+    assert all(re.search(rf"^\|{entry.name} *\|", listed[1], re.MULTILINE) for entry in entries())
+    assert validated[0] == 0, validated
+    assert evaluated[0] == 0, evaluated
+    assert "exact_match" in evaluated[1]
+    assert gone[0] == 0, gone
     assert sorted(tasks.iterdir()) == before
-    assert run("-m", "lm_eval_tasks", "unregister").stdout.startswith("nothing to do")
-    refused = run(*asked)
-    assert refused.returncode != 0
-    assert "phone_book_20" in refused.stderr + refused.stdout
+    assert nothing[1].startswith("nothing to do")
+    assert refused[0] != 0
+    assert "phone_book_20" in refused[1] + refused[2]
 
 
 def test_register_refuses_a_name_that_is_taken(stubs: Path, tmp_path, monkeypatch) -> None:
@@ -152,6 +146,9 @@ def test_register_leaves_an_lm_eval_alone_that_finds_plugins(stubs: Path, monkey
 
 
 def test_register_where_nothing_can_be_written(stubs: Path, monkeypatch) -> None:
+    from lm_eval.tasks import TaskManager
+
+    monkeypatch.setattr(register, "TaskManager", lambda: TaskManager(include_defaults=False))
     monkeypatch.setattr(register, "STUBS", Path("/proc/repeat_after_me"))
     with pytest.raises(InputError, match="/proc cannot be written .*--include_path"):
         register.register()
@@ -166,8 +163,8 @@ def test_a_folder_of_somebody_else_is_left(stubs: Path) -> None:
     assert (stubs / "mine.yaml").exists()
 
 
-def test_path_and_list(run: Run) -> None:
-    assert run("-m", "lm_eval_tasks", "path").stdout == f"{TASKS_FOLDER}\n"
-    listed = run("-m", "lm_eval_tasks", "list").stdout
+def test_path_and_list(run_here: Run) -> None:
+    assert run_here("lm_eval_tasks", "path").stdout == f"{TASKS_FOLDER}\n"
+    listed = run_here("lm_eval_tasks", "list").stdout
     assert "phone_book_long" in listed
     assert "phone_book_n_forced" in listed

@@ -31,7 +31,7 @@ def text_of(pieces: list[tuple[str, bool]]) -> str:
 
 @st.composite
 def documents(draw: st.DrawFn, kind: str) -> list[tuple[str, bool]]:
-    size = draw(st.integers(KINDS[kind].least, 5000))
+    size = draw(st.integers(KINDS[kind].least_bytes, 5000))
     pieces = document(kind, draw(st.integers(0, 2**32)), draw(INDICES), size)
     assert 0 < len(text_of(pieces).encode()) <= size
     assert all(text for text, _ in pieces)
@@ -179,7 +179,7 @@ def documents_of(codes: np.ndarray) -> list[str]:
 
 
 def test_a_row_holds_documents_one_after_the_other_and_asks_for_what_they_ask() -> None:
-    mix = Mix({"phone_book": 1}, context=1000, rest=0.0)
+    mix = Mix({"phone_book": 1}, context_length=1000, context_loss_weight=0.0)
     for number in range(30):
         codes, whole = row(mix, number)
         assert codes.shape == (1000,)
@@ -204,7 +204,7 @@ def test_a_row_holds_documents_one_after_the_other_and_asks_for_what_they_ask() 
 
 
 def test_a_row_depends_on_its_number_alone_however_many_processes_there_are() -> None:
-    mix = Mix({"phone_book": 1, "copy_random": 2}, context=256, seed=5)
+    mix = Mix({"phone_book": 1, "copy_random": 2}, context_length=256, seed=5)
     many = make_rows(mix, 600)
     few = make_rows(mix, 3)
     assert np.array_equal(few.codes, many.codes[:3]) and np.array_equal(few.whole, many.whole[:3])
@@ -232,13 +232,18 @@ def test_long_phone_books_occur_whole() -> None:
     assert max(sizes) >= 120
 
 
-@pytest.mark.parametrize("rest", [0.0, 0.05, 0.5, 1.0])
-def test_of_what_is_not_asked_the_share_rest_is_predicted(rest: float) -> None:
+@pytest.mark.parametrize("weight", [0.0, 0.05, 0.5, 1.0])
+def test_of_what_is_not_asked_the_share_rest_is_predicted(weight: float) -> None:
     weights = {"copy_prose": 1.0}
-    asked = np.stack([row(Mix(weights, 2000, rest=0.0), i)[0] for i in range(10)]) & PREDICTED > 0
-    predicted = np.stack([row(Mix(weights, 2000, rest=rest), i)[0] for i in range(10)]) & PREDICTED > 0
+    asked = (
+        np.stack([row(Mix(weights, 2000, context_loss_weight=0.0), i)[0] for i in range(10)]) & PREDICTED > 0
+    )
+    predicted = (
+        np.stack([row(Mix(weights, 2000, context_loss_weight=weight), i)[0] for i in range(10)]) & PREDICTED
+        > 0
+    )
     assert predicted[asked].all()
-    assert predicted[~asked].mean() == pytest.approx(rest, abs=0.02 if 0 < rest < 1 else 0)
+    assert predicted[~asked].mean() == pytest.approx(weight, abs=0.02 if 0 < weight < 1 else 0)
 
 
 # ---- batches
@@ -250,7 +255,7 @@ def same(one: Packed, other: Packed) -> bool:
 
 @pytest.fixture(scope="module")
 def made() -> DocumentBatches:
-    return DocumentBatches({}, 400, 4, 2**40 + 1, pool_rows=24)
+    return DocumentBatches(Mix(context_length=400, seed=2**40 + 1), 4, pool_rows=24)
 
 
 def test_a_batch_is_rows_of_the_pool_with_targets_and_positions(made: DocumentBatches) -> None:
@@ -281,12 +286,12 @@ def test_each_epoch_takes_every_row_once_in_an_order_of_its_own(made: DocumentBa
 
 
 def test_a_step_does_not_depend_on_those_before(made: DocumentBatches) -> None:
-    other = DocumentBatches({}, 400, 4, 2**40 + 1, pool_rows=24)
+    other = DocumentBatches(Mix(context_length=400, seed=2**40 + 1), 4, pool_rows=24)
     for step in range(9):
         other.batch(step)
     torch.manual_seed(1)
     assert same(made.batch(9), other.batch(9))
-    assert not same(made.batch(9), DocumentBatches({}, 400, 4, 1, pool_rows=24).batch(9))
+    assert not same(made.batch(9), DocumentBatches(Mix(context_length=400, seed=1), 4, pool_rows=24).batch(9))
 
 
 @given(cuts=st.sets(st.integers(1, 3)), step=st.integers(0, 2**32 - 1))
@@ -300,7 +305,7 @@ def test_slices_make_the_whole_batch(cuts: set[int], step: int, made: DocumentBa
 
 
 def check_compiled(made: DocumentBatches, backend: str, device: str = "cpu") -> None:
-    on_device = DocumentBatches({}, 400, 4, made.seed, device, pool_rows=24)
+    on_device = DocumentBatches(made.mix, 4, device, pool_rows=24)
     torch.compiler.reset()
     compiled: Any = torch.compile(on_device.batch, fullgraph=True, backend=backend)
     for step in (0, 7, 2**31 + 5):
@@ -321,7 +326,7 @@ def test_batches_compiled_by_inductor_are_the_same(made: DocumentBatches) -> Non
 @pytest.mark.gpu
 def test_batches_on_a_gpu_and_in_a_cuda_graph_are_the_same(made: DocumentBatches) -> None:
     check_compiled(made, "inductor", "cuda")
-    on_device = DocumentBatches({}, 400, 4, made.seed, "cuda", pool_rows=24)
+    on_device = DocumentBatches(made.mix, 4, "cuda", pool_rows=24)
     step = torch.zeros((), dtype=torch.int64, device="cuda")
     side = torch.cuda.Stream()
     with torch.cuda.stream(side):
@@ -347,9 +352,12 @@ def test_batches_on_a_gpu_and_in_a_cuda_graph_are_the_same(made: DocumentBatches
         ({"weights": {"lookup": -1}}, "the weight of lookup in the mix must be at least 0, not -1"),
         ({"weights": {"lookup": float("nan")}}, "must be at least 0, not nan"),
         ({"weights": {"lookup": float("inf")}}, "must be at least 0, not inf"),
-        ({"context": 100}, "a context of 100 tokens is too short: documents of the kind phone_book need 230"),
-        ({"weights": {"copy_prose": 1}, "context": 29}, "of the kind copy_prose need 30"),
-        ({"rest": 1.1}, "rest must be a share from 0 to 1, not 1.1"),
+        (
+            {"context_length": 100},
+            "context_length = 100 is too short: documents of the kind phone_book need 230 tokens",
+        ),
+        ({"weights": {"copy_prose": 1}, "context_length": 29}, "of the kind copy_prose need 30"),
+        ({"context_loss_weight": 1.1}, "context_loss_weight must be from 0 to 1, not 1.1"),
         ({"seed": -1}, "seed must be an integer of at least 0"),
     ],
 )
@@ -361,21 +369,22 @@ def test_mixes_that_cannot_be_are_refused(arguments: dict[str, Any], sentence: s
 def test_the_shortest_context_of_each_kind_does() -> None:
     for kind, of_kind in KINDS.items():
         for number in range(20):
-            assert row(Mix({kind: 1}, of_kind.least), number)[1] >= 1
+            assert row(Mix({kind: 1}, of_kind.least_bytes), number)[1] >= 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"pool_rows": 26}, "pool_rows = 26 must be a multiple of the 4 rows of a batch"),
+        ({"pool_rows": 26}, "pool_rows = 26 must be a multiple of batch_size = 4, such as 28"),
         ({"pool_rows": 0}, "pool_rows must be an integer of at least 1"),
         ({"seed": 2**64}, "seed must be at most"),
-        ({"rows": 0}, "rows must be an integer of at least 1"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
     ],
 )
 def test_batches_that_cannot_be_are_refused(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        DocumentBatches({}, **{"context": 400, "rows": 4, "seed": 0, "pool_rows": 24, **arguments})
+        mix = Mix(context_length=400, seed=arguments.pop("seed", 0))
+        DocumentBatches(mix, **{"batch_size": 4, "pool_rows": 24, **arguments})
 
 
 def test_rows_and_steps_that_a_batch_does_not_have_are_refused(made: DocumentBatches) -> None:

@@ -27,10 +27,11 @@ from synthetic_training.data.strings import (
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.tokens import END, USUAL, decode, encode
 from synthetic_training.evaluation.accuracy import length_score
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate, load_model
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.evaluation.plot import plot, read_points
 from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.models.registry import build_model
+from synthetic_training.models.saved import load_model
 from synthetic_training.training.run import train
 from tests.conftest import Run
 from tests.string_examples import TASKS, few_tasks

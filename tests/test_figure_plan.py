@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from dataset_builders import InputError
-from synthetic_training.config import FREE, TrainConfig
+from synthetic_training.config import CHANGEABLE, TrainConfig
 from synthetic_training.figures.figure_file import SHIPPED, figure_path, read_figure, shipped
 from synthetic_training.figures.plan import Run, key_of, plan
 from synthetic_training.figures.reproduce import reproduce
@@ -42,7 +42,7 @@ def test_the_shipped_figures_can_be_run(name: str, scale: Literal["small", "pape
 def test_every_scale_of_every_shipped_figure_has_runs(name: str) -> None:
     for scale in read_figure(shipped()[name]).scales.values():
         for run in plan(scale, name):
-            assert run.config.steps > run.config.warmup
+            assert run.config.steps > run.config.warmup_steps
 
 
 def test_duplicates_shares_its_runs_with_length_generalization() -> None:
@@ -100,7 +100,7 @@ def test_runs_are_in_the_order_of_the_file_and_named_after_what_they_train(tmp_p
     ]
     free = a_figure(tmp_path / "free.yaml", settings={**SETTINGS, "log_every": 1, "save_every": 9})
     plain = a_figure(tmp_path / "plain.yaml", settings=SETTINGS)
-    assert {"log_every", "save_every"} <= FREE
+    assert {"log_every", "save_every"} <= CHANGEABLE
     assert [r.name for r in runs_of(free)] == [r.name for r in runs_of(plain)]
 
 
@@ -145,10 +145,10 @@ def test_a_setting_at_its_default_does_not_change_the_name() -> None:
         ({"seeds": [-1]}, "seeds.0 = -1: it should be greater than or equal to 0"),
         ({"runs": {}}, "runs"),
         ({"sweep": {"lr": []}}, "sweep.lr = []: list should have at least 1 item"),
-        ({"runs": {"a b": {}}}, "the run 'a b' needs a name of letters"),
+        ({"runs": {"a b": {}}}, "the label 'a b' must be made of letters"),
         ({"runs": {"a": {"lrr": 1}}}, "run a: there is no setting 'lrr'; did you mean 'lr'?"),
-        ({"runs": {"a": {"seed": 1}}}, "run a has a seed; name all under seeds"),
-        ({"runs": {"a": {"context": 9}}}, "run a: "),
+        ({"runs": {"a": {"seed": 1}}}, "run a has a seed; list all of them under seeds"),
+        ({"runs": {"a": {"context_length": 9}}}, "run a: "),
         (
             {"runs": {"a": {}}, "panels": {"x": {}, "y": {}}},
             "(a, y, seed 3) is the same run as (a, x, seed 3)",
@@ -177,12 +177,14 @@ def test_slips_in_a_figure_are_named(tmp_path: Path, changes: dict[str, Any], se
 
 def test_an_axis_must_be_there_to_draw(tmp_path: Path) -> None:
     file = a_figure(tmp_path / "f.yaml", x="lrr", sweep={"lr": [1e-3]})
-    with pytest.raises(InputError, match=r"x = 'lrr' is none of examples, length, lr; each scale must sweep"):
+    with pytest.raises(InputError, match=r"x = 'lrr' must be one of examples, length, lr; a setting can be"):
         read_figure(file)
-    with pytest.raises(InputError, match=r"x = 'lr' is none of examples, length;"):
+    with pytest.raises(InputError, match=r"x = 'lr' must be one of examples, length;"):
         read_figure(a_figure(file, x="lr"))
     for name, value in (("task", "copy"), ("weight_decay", 0.0), ("compile", True)):
-        with pytest.raises(InputError, match=f"{name} = {value!r} has no place on the axis; give numbers"):
+        with pytest.raises(
+            InputError, match=f"{name} = {value!r} cannot be on a logarithmic axis; use numbers"
+        ):
             read_figure(a_figure(file, x=name, sweep={name: [value]}))
     with pytest.raises(InputError, match=r"there is no setting 'model_arg.hidden_size'"):
         runs_of(a_figure(file, sweep={"model_arg.hidden_size": [16]}))
@@ -190,9 +192,11 @@ def test_an_axis_must_be_there_to_draw(tmp_path: Path) -> None:
 
 def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
     file = a_figure(tmp_path / "f.yaml")
-    with pytest.raises(InputError, match=r"'efficency' is none; did you mean 'efficiency'\?"):
+    with pytest.raises(
+        InputError, match=r"no figure 'efficency'; the figures are .*; did you mean 'efficiency'\?"
+    ):
         figure_path("efficency")
-    with pytest.raises(InputError, match=r"'lstn' is none; did you mean 'lstm'\?"):
+    with pytest.raises(InputError, match=r"no run 'lstn'; its runs are .*; did you mean 'lstm'\?"):
         runs_of(file, models=["lstn"])
     with pytest.raises(InputError, match="per_gpu must be an integer of at least 1, not 0"):
         reproduce(str(file), out=tmp_path / "out", per_gpu=0)

@@ -146,7 +146,7 @@ def test_the_tables_of_learning_rates_and_panels(tmp_path: Path) -> None:
         for std, loss in ((2, 0.5), (1, 0.7))
     ]
     wide.append(rated(1e-3, 0.1))  # of an earlier file, which swept something else
-    draw(a_figure("model_args.std"), wide, [tmp_path / "wide.svg"])
+    draw(a_figure("model_args.std"), wide, tmp_path, "wide")
     drawn = (tmp_path / "wide.svg").read_text()
     assert all(f"<!-- {text} -->" in drawn for text in ("std", "1", "2", "Mamba"))
     text = report(a_figure("model_args.std"), wide)
@@ -155,6 +155,14 @@ def test_the_tables_of_learning_rates_and_panels(tmp_path: Path) -> None:
     panels = [a_line(panel="b"), a_line(panel="a", seed=1)]
     text = report(a_figure("examples", panels={"b": {}, "a": {}}), panels)
     assert text.index("## b") < text.index("## a") and len(rows_of(text)) == 6
+
+
+@pytest.mark.parametrize("x", ["examples", "length", "lr"])
+def test_axes_have_plain_numbers(tmp_path: Path, x: str) -> None:
+    """matplotlib's labels of logarithmic axes are formulas, and plots of this project show text as it is."""
+    lines = [{**rated(lr, lr * 10), "tests": [a_test(4, 0.5), a_test(8, 0.1)]} for lr in (1e-2, 1e-3)]
+    _, svg = draw(a_figure(x), lines, tmp_path, "plot")
+    assert "mathdefault" not in svg.read_text() and "$" not in svg.read_text()
 
 
 @pytest.mark.parametrize("x", ["examples", "length", "lr"])
@@ -167,12 +175,11 @@ def test_the_same_results_in_any_order_give_the_same_plot(tmp_path: Path, x: str
         for label in ("mamba", "T_rope", "something")
         for panel in ("a", "b")
     ]
-    files = [tmp_path / "one.svg", tmp_path / "other.svg"]
-    draw(a_figure(x, panels={"b": {}, "a": {}}), lines, files[:1])
-    draw(a_figure(x, panels={"b": {}, "a": {}}), lines[::-1], files[1:])
-    assert files[0].read_bytes() == files[1].read_bytes()
-    draw(a_figure(x), lines[:1], [tmp_path / "single.png"])
-    assert (tmp_path / "single.png").read_bytes().startswith(b"\x89PNG")
+    one = draw(a_figure(x, panels={"b": {}, "a": {}}), lines, tmp_path, "one")
+    other = draw(a_figure(x, panels={"b": {}, "a": {}}), lines[::-1], tmp_path, "other")
+    assert [file.read_bytes() for file in one] == [file.read_bytes() for file in other]
+    single, _ = draw(a_figure(x), lines[:1], tmp_path, "single")
+    assert single.read_bytes().startswith(b"\x89PNG")
 
 
 def test_results_are_kept_as_they_are_and_others_refused(tmp_path: Path) -> None:
@@ -183,7 +190,7 @@ def test_results_are_kept_as_they_are_and_others_refused(tmp_path: Path) -> None
         append_result(file, line)
     assert read_results(file) == lines and [f.name for f in tmp_path.iterdir()] == [file.name]
     file.write_text('{"kind": "train", "step": 1}\n')
-    with pytest.raises(InputError, match="no result of a figure's run"):
+    with pytest.raises(InputError, match="not the result of a figure's run"):
         append_result(file, lines[0])
     assert file.read_text() == '{"kind": "train", "step": 1}\n'
 
@@ -208,10 +215,10 @@ def test_costs_beside_the_papers_trainer() -> None:
     }
     text = table(list(found.values()))
     assert ["all", "", "5", "18,000,000", "2.000", "8.000", "4.0x"] in rows_of(text)
-    assert "mamba: tokens a second scaled by parameters, 2.00 times those measured." in text
+    assert "mamba: tokens per second scaled by parameters, 2.00 times those measured." in text
     assert "T_rope: tokens" not in text
     alike = replace(found["mamba", 200], parameters=201)
-    assert table([*found.values(), alike]).count("mamba: tokens a second scaled") == 1
+    assert table([*found.values(), alike]).count("mamba: tokens per second scaled") == 1
     assert table([]) == "None of these runs was on a GPU."
 
 

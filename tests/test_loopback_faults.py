@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-import httpx2
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, errors, get_hf_file_metadata, hf_hub_url
 
 from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
+
+httpx2 = pytest.importorskip("httpx2", reason="huggingface-hub below 2 has another HTTP library")
 
 NAME = "org/benchmark"
 PARQUET = b"PAR1" + bytes(range(256)) * 4000 + b"PAR1"

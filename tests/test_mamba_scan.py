@@ -15,7 +15,7 @@ from synthetic_training.models.kernels.mamba_scan import (
     selective_scan,
     selective_scan_reference,
 )
-from synthetic_training.models.mamba import FastMambaMixer, initialise_as_released, use_fast_scan
+from synthetic_training.models.mamba import FastMambaMixer, draw_authors_weights, use_fast_scan
 from synthetic_training.models.registry import build_model
 
 
@@ -190,7 +190,7 @@ def test_initial_weights_are_those_of_the_authors_code() -> None:
     assert mixer.in_proj.weight.abs().max() == pytest.approx(128**-0.5, rel=0.02)
     stock = build_model("hf:mamba", hidden_size=128, num_hidden_layers=layers, state_size=16)
     assert stock.backbone.layers[0].mixer.in_proj.weight.std() == pytest.approx(0.1, rel=0.05)
-    assert initialise_as_released(build_model("lstm", hidden_size=8, num_hidden_layers=1)) == 0
+    assert draw_authors_weights(build_model("lstm", hidden_size=8, num_hidden_layers=1)) == 0
 
 
 @pytest.mark.parametrize("width", [128, 512])

@@ -53,10 +53,27 @@ def test_a_generated_number_ends_at_the_first_newline(text: str, exact: float) -
 
 
 def test_forced_scores() -> None:
-    document = {"answer": ANSWER, "answer_tokens": 4}
+    document = {"answer": ANSWER, "answer_tokens": [4]}
     assert forced_target(document) == " 6123456789\n"
     assert forced(document, [(-2.0, True)]) == {"exact_match": 1.0, "logprob_per_token": -0.5}
     assert forced({"answer": ANSWER}, [(-2.0, False)]) == {"exact_match": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("results", "exact", "logprob"),
+    [
+        ([(-2.0, True), (-30.0, False)], 1.0, -0.5),
+        ([(-20.0, False), (-3.0, True)], 1.0, -1.0),
+        ([(-20.0, False), (-30.0, False)], 0.0, -5.0),
+    ],
+)
+def test_the_better_of_two_endings_counts(results: list, exact: float, logprob: float) -> None:
+    assert forced({"answer_tokens": [4, 3]}, results) == {"exact_match": exact, "logprob_per_token": logprob}
+
+
+@pytest.mark.parametrize(("text", "unanswered"), [("", 1.0), (" \n6", 1.0), ("\n\n6", 1.0), (" 6", 0.0)])
+def test_an_empty_answer_is_no_answer(text: str, unanswered: float) -> None:
+    assert generated({"answer": ANSWER}, [text])["unanswered"] == unanswered
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from synthetic_training.config import OptimizerConfig
-from synthetic_training.training.optimizer import ClippedAdamW
+from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 
 
 class Tied(nn.Module):
@@ -66,7 +65,7 @@ def test_it_is_adamw_with_clipping(clip: float, bf16: bool, copies: bool) -> Non
     model = Tied()
     expected = copy.deepcopy(model)
     plain(expected, 3, clip, bf16)
-    optimizer = ClippedAdamW(model, OptimizerConfig(weight_decay=0.1, clip=clip), copies=copies)
+    optimizer = ClippedAdamW(model, OptimizerConfig(weight_decay=0.1, grad_clip=clip), copies=copies)
     assert set(optimizer.copies) == ({"inner.0.weight", "inner.3.weight"} if copies else set())
     train(model, optimizer, range(3), bf16)
     for (name, found), wanted in zip(model.named_parameters(), expected.parameters(), strict=True):
@@ -80,7 +79,7 @@ def test_a_state_goes_on_to_the_bit(copies: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     whole = Tied()
     halves = copy.deepcopy(whole)
-    settings = OptimizerConfig(weight_decay=0.1, clip=1.0)
+    settings = OptimizerConfig(weight_decay=0.1, grad_clip=1.0)
     train(whole, ClippedAdamW(whole, settings, copies=copies), range(6), True)
 
     first = ClippedAdamW(halves, settings, copies=copies)
@@ -98,7 +97,7 @@ def test_a_state_goes_on_to_the_bit(copies: bool, tmp_path: Path) -> None:
 def test_a_gradient_that_is_not_finite_changes_nothing(copies: bool) -> None:
     torch.manual_seed(0)
     model = Tied()
-    optimizer = ClippedAdamW(model, OptimizerConfig(weight_decay=0.1, clip=1.0), copies=copies)
+    optimizer = ClippedAdamW(model, OptimizerConfig(weight_decay=0.1, grad_clip=1.0), copies=copies)
     train(model, optimizer, range(2), True)
     before = copy.deepcopy(model.state_dict())
     state = {name: value.clone() for name, value in optimizer.state_dict().items()}

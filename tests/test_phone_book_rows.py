@@ -1,8 +1,10 @@
 import json
+import math
 import random
 import re
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import names
 import pytest
@@ -18,9 +20,43 @@ from dataset_builders.sources.census_names import full_name
 
 def test_names_are_those_of_the_package_names_call_for_call() -> None:
     random.seed(7)
-    theirs = [names.get_full_name() for _ in range(10_000)]
+    theirs = [names.get_full_name() for _ in range(300)]
     rng = random.Random(7)
-    assert [full_name(rng) for _ in range(10_000)] == theirs
+    assert [full_name(rng) for _ in range(300)] == theirs
+
+
+class _Draws(random.Random):
+    """A generator whose next draws are known."""
+
+    def __init__(self, gender: str, draws: list[float]) -> None:
+        super().__init__()
+        self.gender, self.draws = gender, iter(draws)
+
+    def choice(self, options: object) -> str:
+        return self.gender
+
+    def random(self) -> float:
+        return next(self.draws)
+
+
+@pytest.mark.parametrize(
+    ("key", "gender", "position"),
+    [("first:male", "male", 0), ("first:female", "female", 0), ("last", "male", 1)],
+)
+def test_every_name_is_drawn_where_the_package_names_draws_it(key: str, gender: str, position: int) -> None:
+    """``names`` takes the first line of its file whose cumulative frequency is above 90 times the draw."""
+    lines = [line.split() for line in Path(names.FILES[key]).read_text().splitlines()]
+    table = [(float(cumulative), name.capitalize()) for name, _, cumulative, _ in lines]
+    at = sorted({min(cumulative / 90, math.nextafter(1, 0)) for cumulative, _ in table})
+    draws = sorted(
+        draw for value in at for draw in (math.nextafter(value, 0), value, math.nextafter(value, 1))
+    )
+    place = 0
+    for draw in (draw for draw in draws if draw < 1):
+        while table[place][0] <= draw * 90:
+            place += 1
+        both = [0.5, draw] if position else [draw, 0.5]
+        assert full_name(_Draws(gender, both)).split()[position] == table[place][1]
 
 
 @given(entries=st.integers(3, 60), seed=st.integers(-(2**40), 2**40), index=st.integers(0, 5))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lm_eval_tasks import TASKS_FOLDER
-from tests import sources as texts
+from tests import material as texts
 from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
 from tests.squad_sample import squad_sample

@@ -87,7 +87,9 @@ def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (
         "Share of strings that a repeat makes wrong, by its letters: 0.500 for 3." in capsys.readouterr().out
     )
-    with pytest.raises(SystemExit, match=r"error: there are no results of 'lstm' but of T_hard_alibi"):
+    with pytest.raises(
+        SystemExit, match=r"error: there are no results of 'lstm'; there are results of T_hard_alibi"
+    ):
         main([*map(str, files), "--model", "lstm"])
     with pytest.raises(SystemExit, match=r"error: .*none: no such file; name one that reproduce wrote"):
         main([str(files[0]), str(tmp_path / "none")])

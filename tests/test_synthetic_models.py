@@ -15,8 +15,9 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from dataset_builders import InputError
 from synthetic_training.data.tokens import END_ID, PAD_ID, START_ID, decode, encode, symbol_tokenizer
+from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.mamba import FastMambaMixer
-from synthetic_training.models.registry import MODELS, build_model, draw_embeddings
+from synthetic_training.models.registry import MODELS, build_model
 
 TINY: dict[str, dict[str, Any]] = {
     "T_rope": {"num_attention_heads": 4},
@@ -111,9 +112,9 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "overrides", "sentence"),
     [
-        ("T_ropee", {}, r"'T_ropee' is unknown; did you mean 'T_rope'\?"),
-        ("MAMBA", {}, r"'MAMBA' is unknown; did you mean 'mamba'\?"),
-        ("?", {}, r"the models are T_rope, .*, lstm and hf:TYPE; '\?' is unknown$"),
+        ("T_ropee", {}, r"'T_ropee' is not a model; did you mean 'T_rope'\?"),
+        ("MAMBA", {}, r"'MAMBA' is not a model; did you mean 'mamba'\?"),
+        ("?", {}, r"'\?' is not a model; the models are T_rope, .*, lstm, hf:TYPE, module.path:ClassName"),
         ("hf:lama", {}, r"no causal language model of the type 'lama'; did you mean 'hf:llama'\?"),
         ("T_rope", {"hiden_size": 8}, r"T_rope has no argument 'hiden_size'; did you mean 'hidden_size'\?"),
         ("lstm", {"num_attention_heads": 8}, "lstm has no argument 'num_attention_heads'"),

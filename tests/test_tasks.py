@@ -1,6 +1,7 @@
 """The tasks through lm-eval's own evaluator, asked to models that answer by rule."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 
 from dataset_builders import InputError
+from dataset_builders.checksum import content_sha256
 from dataset_builders.phone_book import rows
 from dataset_builders.release.checksums import known_checksums
 from lm_eval_tasks import TASKS_FOLDER
@@ -152,7 +154,7 @@ def test_a_model_without_a_window_is_scored_and_said_so(caplog: pytest.LogCaptur
         results = evaluate(Scripted(look_up, None), "phone_book_20", num_docs=2)
     assert scores(results, "phone_book_20")["exact_match"] == 1.0
     assert "truncated" not in scores(results, "phone_book_20")
-    assert any("does not tell its window" in record.getMessage() for record in caplog.records)
+    assert any("does not know this model's window" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize("window", [5, 50])
@@ -177,21 +179,27 @@ def test_the_cache_of_responses_hides_no_window(tmp_path: Path) -> None:
         assert scores(results, "phone_book_20")["truncated"] == 1.0
 
 
-def test_cached_requests_of_other_documents_are_refused(
+def test_cached_requests_of_other_documents_or_settings_are_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lm_eval.caching.cache.PATH", str(tmp_path))
 
-    def cached(**metadata: Any) -> dict[str, Any]:
+    def cached(gen_kwargs: dict[str, Any] | None = None, **metadata: Any) -> list[dict[str, Any]]:
         manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
-        lm = Scripted(look_up)
-        return simple_evaluate(model=lm, tasks=["phone_book_20"], task_manager=manager, cache_requests=True)
+        results = simple_evaluate(
+            model=Scripted(look_up),
+            tasks=["phone_book_20"],
+            task_manager=manager,
+            cache_requests=True,
+            gen_kwargs=gen_kwargs,
+        )
+        return results["samples"]["phone_book_20"]
 
     for _ in range(2):
-        assert scores(cached(num_docs=3), "phone_book_20")["exact_match"] == 1.0
-    for other in ({"num_docs": 3, "seed": 1}, {"num_docs": 4}):
-        with pytest.raises(InputError, match="phone_book_20: lm-eval's cache .* --cache_requests refresh"):
-            cached(**other)
+        assert [s["arguments"][0][1]["max_gen_toks"] for s in cached(num_docs=3)] == [50] * 3
+    assert [s["arguments"][0][1]["max_gen_toks"] for s in cached({"max_gen_toks": 5}, num_docs=3)] == [5] * 3
+    assert [s["doc"]["id"] for s in cached(num_docs=2, seed=1)] == [r["id"] for r in rows(20, 2, 1)]
+    assert len(cached(num_docs=4)) == 4
 
 
 # ---- metadata
@@ -218,31 +226,78 @@ def test_bad_metadata_is_refused_in_a_sentence(task: str, metadata: dict[str, An
     assert "\n" not in str(refusal.value)
 
 
-def test_model_arguments_are_no_metadata() -> None:
-    """lm-eval mixes both; a model's argument must pass, even one that is called as ours is."""
-    from lm_eval.api.registry import register_model
+class Registered(Scripted):
+    """A model that takes arguments which are called as metadata keys and fields are."""
 
-    @register_model("scripted-for-this-test")
-    class Registered(Scripted):
-        def __init__(self, seed: int = 0, colour: str = "", **_: Any) -> None:
-            super().__init__(look_up)
+    def __init__(self, seed: int = 0, colour: str = "", unit: str = "", **_: Any) -> None:
+        super().__init__(look_up)
 
-    arguments = {"seed": 1234, "colour": "red"}
-    manager = TaskManager(
-        include_path=TASKS_FOLDER, include_defaults=False, metadata={**arguments, "num_docs": 2}
-    )
-    for model_args in (arguments, "seed=1234,colour=red"):
+
+@pytest.fixture
+def run_registered(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``simple_evaluate`` that finds the tasks without a task manager of the caller's own."""
+    from lm_eval.api.registry import model_registry, register_model
+
+    if "scripted-with-arguments" not in model_registry:
+        register_model("scripted-with-arguments")(Registered)
+    manager = partial(TaskManager, include_path=TASKS_FOLDER, include_defaults=False)
+    monkeypatch.setattr("lm_eval.evaluator.TaskManager", manager)
+
+    def run(
+        model_args: Any, manager_metadata: dict[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        if manager_metadata is not None:
+            options["task_manager"] = manager(metadata=manager_metadata)
         results = simple_evaluate(
-            model="scripted-for-this-test",
-            model_args=model_args,
-            tasks=["phone_book_20"],
-            task_manager=manager,
+            model="scripted-with-arguments", model_args=model_args, tasks=["phone_book_20"], **options
         )
-        assert results["configs"]["phone_book_20"]["metadata"]["num_docs"] == 2
-        assert [s["doc"]["id"] for s in results["samples"]["phone_book_20"]] == [
-            "phone_book_20/seed_0/0",
-            "phone_book_20/seed_0/1",
-        ]
+        return results["configs"]["phone_book_20"]["metadata"]
+
+    return run
+
+
+@pytest.mark.parametrize("model_args", [{"seed": 1, "colour": "red"}, "seed=1,colour=red"])
+def test_arguments_of_the_model_are_no_metadata(run_registered: Any, model_args: Any) -> None:
+    metadata = run_registered(model_args, metadata={"num_docs": 2})
+    assert (metadata["seed"], metadata["num_docs"]) == (0, 2)
+
+
+def test_what_the_user_wrote_in_the_metadata_holds(run_registered: Any) -> None:
+    """Also where the model has an argument of that name, of the same value or of another."""
+    for model_args in ("seed=1", "seed=2", ""):
+        metadata = run_registered(model_args, metadata={"seed": 1, "num_docs": 2})
+        assert metadata["documents_sha256"] == content_sha256(rows(20, 2, 1))
+    assert run_registered("seed=3", {"num_docs": 2}, metadata={"seed": 5})["seed"] == 5
+    assert run_registered("seed=3", {"num_docs": 2, "seed": 3})["seed"] == 3
+
+
+def test_an_argument_of_the_model_does_not_pass_for_a_documents_source(run_registered: Any) -> None:
+    assert "dataset" not in run_registered("dataset=x/y", metadata={"num_docs": 2})
+
+
+@pytest.mark.parametrize("key", ["version", "benchmark", "length_of", "unit", "new_tokens"])
+def test_a_tasks_own_fields_cannot_be_replaced(run_registered: Any, key: str) -> None:
+    for arguments in ({"metadata": {key: 7}}, {"manager_metadata": {key: 7}}):
+        with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is the task's own field"):
+            run_registered("", **arguments)
+    with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is the task's own field .*to 7, by"):
+        run_registered({key: 7})
+    with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is the task's own field"):
+        evaluate(Scripted(look_up), "phone_book_20", **{key: 7})
+    with pytest.raises(InputError, match="'version' is the task's own"):
+        run_registered("", metadata={"version": 1.0})
+
+
+def test_the_documents_can_be_asked_for_again() -> None:
+    """As lm-eval's acceptance tests do; the metadata says by then what the documents are."""
+    manager = TaskManager(
+        include_path=TASKS_FOLDER, include_defaults=False, metadata={"num_docs": 3, "seed": 2}
+    )
+    task = manager.load(["phone_book_20"])["tasks"]["phone_book_20"]
+    before = dict(task.config.metadata)
+    task.download(task.config.dataset_kwargs)
+    assert task.dataset["test"].to_list() == list(rows(20, 3, 2))
+    assert task.config.metadata == before
 
 
 # ---- released data sets

@@ -16,7 +16,7 @@ from synthetic_training.theory.bounds import (
     half_error_length,
     log2_accuracy_bound,
     repeated_ngram_bound,
-    repeated_ngram_share,
+    repeated_ngram_proportion,
     smallest_design,
     smallest_n,
 )
@@ -30,7 +30,7 @@ def exact_share_of_repeats(letters: int, n: int, length: int) -> float:
 
 @pytest.mark.parametrize(("letters", "n", "length"), [(2, 2, 4), (2, 3, 8), (2, 4, 10), (3, 2, 5), (4, 3, 6)])
 def test_the_share_of_repeats_is_that_of_all_strings(letters: int, n: int, length: int) -> None:
-    share = repeated_ngram_share(letters, n, length, strings=20_000, seed=3)
+    share = repeated_ngram_proportion(letters, n, length, strings=20_000, seed=3)
     exact = exact_share_of_repeats(letters, n, length)
     assert abs(share.mean - exact) < 5 * share.stderr
     assert share.stderr == pytest.approx(math.sqrt(exact * (1 - exact) / 20_000), rel=0.05)
@@ -38,11 +38,11 @@ def test_the_share_of_repeats_is_that_of_all_strings(letters: int, n: int, lengt
 
 
 def test_seeds_are_kept_and_short_strings_have_no_repeat() -> None:
-    assert repeated_ngram_share(4, 3, 9, 500) == repeated_ngram_share(4, 3, 9, 500)
-    assert repeated_ngram_share(4, 3, 9, 500) != repeated_ngram_share(4, 3, 9, 500, seed=1)
-    assert repeated_ngram_share(2, 5, 3, 10).mean == 0
+    assert repeated_ngram_proportion(4, 3, 9, 500) == repeated_ngram_proportion(4, 3, 9, 500)
+    assert repeated_ngram_proportion(4, 3, 9, 500) != repeated_ngram_proportion(4, 3, 9, 500, seed=1)
+    assert repeated_ngram_proportion(2, 5, 3, 10).mean == 0
     with pytest.raises(InputError, match="n-grams of 14 do not fit in 63 bits"):
-        repeated_ngram_share(26, 14, 30)
+        repeated_ngram_proportion(26, 14, 30)
 
 
 @given(st.integers(2, 26), st.integers(40, 10**9), st.integers(1, 10**12))

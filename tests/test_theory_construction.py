@@ -19,7 +19,7 @@ from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.construction import construct
 from synthetic_training.theory.design import Design
-from synthetic_training.theory.measure import copy, measure, sizes, stands_again
+from synthetic_training.theory.measure import copy, measure, occurs_again, sizes
 from synthetic_training.theory.unrepeated import unrepeated_strings
 from tests.conftest import Run
 
@@ -109,7 +109,7 @@ def test_the_first_wrong_letter_follows_an_ngram_that_stands_twice(
 
 def test_repeats_are_found_where_ngrams_exceed_64_bits() -> None:
     text = encode("abcdefghijklmnopqrst" + "z" + "abcdefghijklmnopqrst")
-    again = stands_again(torch.tensor([text]), 20)
+    again = occurs_again(torch.tensor([text]), 20)
     assert again[0].nonzero().flatten().tolist() == [0, 21]
 
 
@@ -185,7 +185,7 @@ def test_the_checkpoint_is_evaluated_like_any_other(tmp_path: Path, capsys: Any)
     results = evaluate(config)["results"]
     expected = [measure([(4, 3, length)], 60, "cpu")[0] for length in (6, 10)]
     assert [r["string_accuracy"] for r in results] == [pytest.approx(1 - line.error) for line in expected]
-    with pytest.raises(SystemExit, match="is there already; name a new folder"):
+    with pytest.raises(SystemExit, match="exists; pass a new folder"):
         main(["construction", "--letters", "4", "--n", "3", "--out", str(folder)])
 
 
@@ -195,7 +195,7 @@ def test_the_table_is_written_once(tmp_path: Path, capsys: Any) -> None:
     content = json.loads((tmp_path / "t" / "construction.json").read_text())
     assert {line["wrong_without_repeat"] for line in content["results"]} == {0}
     assert (tmp_path / "t" / "construction.md").read_text() in capsys.readouterr().out
-    with pytest.raises(SystemExit, match=r"construction\.json is there already"):
+    with pytest.raises(SystemExit, match=r"construction\.json exists"):
         main(options)
 
 

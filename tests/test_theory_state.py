@@ -130,7 +130,7 @@ def test_the_figure_has_each_model_and_its_bound(tmp_path: Path) -> None:
     ("changed", "sentence"),
     [
         ({"task": "suffix_ngram"}, "is not an evaluation of the copy task"),
-        ({"vocabulary": 5}, r"must have one alphabet; these have \[4, 5\] letters"),
+        ({"vocabulary": 5}, r"must have the same alphabet; these have \[4, 5\] letters"),
     ],
 )
 def test_other_results_are_not_drawn(tmp_path: Path, changed: dict[str, Any], sentence: str) -> None:

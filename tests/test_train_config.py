@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tyro
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,11 @@ from hypothesis import strategies as st
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
 from synthetic_training.arguments import parse_value
-from synthetic_training.config import TrainConfig, as_json, check_run, checked, differing, read_settings
+from synthetic_training.config import TrainConfig, differing
+from synthetic_training.data.training_data import training_data
+from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.settings import parse_settings, read_settings
+from synthetic_training.training.schedule import LearningRateSchedule
 from tests.conftest import Run
 from tests.tiny_run import SETTINGS, tiny
 
@@ -20,8 +25,8 @@ from tests.tiny_run import SETTINGS, tiny
 def test_defaults_are_the_released_trainers() -> None:
     config = TrainConfig()
     assert (config.task, config.min_length, config.max_length, config.vocabulary) == ("copy", 5, 20, 26)
-    assert (config.context, config.batch_size, config.schedule) == (220, 8, "linear")
-    assert (config.lr, config.warmup, config.weight_decay, config.clip) == (1e-5, 100, 0.1, 1.0)
+    assert (config.context_length, config.batch_size, config.schedule) == (220, 8, "linear")
+    assert (config.lr, config.warmup_steps, config.weight_decay, config.grad_clip) == (1e-5, 100, 0.1, 1.0)
 
 
 def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(tmp_path: Path) -> None:
@@ -32,7 +37,7 @@ def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(
         ["train", "--config", str(file), "--lr", "5e-3", "--model-args", "hidden_size=16", "--out", str(out)]
     )
     config = json.loads((out / "run.json").read_text())["config"]
-    assert (config["steps"], config["lr"], config["clip"]) == (7, 5e-3, 1.0)
+    assert (config["steps"], config["lr"], config["grad_clip"]) == (7, 5e-3, 1.0)
     assert config["model_args"] == {**SETTINGS["model_args"], "hidden_size": 16}
     assert config["precision"] == "fp32"
 
@@ -45,7 +50,7 @@ def test_a_file_may_be_json_or_yaml(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(settings))
     text = "lr: 1e-3\nmodel_args: {layer_norm_eps: 1e-6, tie_word_embeddings: false}\n"
     (tmp_path / "a.yaml").write_text(text)
-    one, other = (checked(read_settings(tmp_path / name)) for name in ("a.json", "a.yaml"))
+    one, other = (TrainConfig(**read_settings(tmp_path / name)) for name in ("a.json", "a.yaml"))
     assert one == other == TrainConfig(lr=1e-3, model_args=settings["model_args"])
 
 
@@ -61,16 +66,16 @@ def test_other_model_arguments_are_text(text: str) -> None:
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
-    config = tiny(steps=10, warmup=4, lr=1.0)
-    rates = [config.learning_rate(step) for step in range(10)]
+    falling = LearningRateSchedule(1.0, "linear", warmup_steps=4, steps=10)
+    rates = [falling(step) for step in range(10)]
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
-    constant = tiny(steps=10, warmup=4, lr=1.0, schedule="constant")
-    assert [constant.learning_rate(step) for step in range(10)] == [0.25, 0.5, 0.75, *[1] * 7]
+    constant = LearningRateSchedule(1.0, "constant", warmup_steps=4, steps=10)
+    assert [constant(step) for step in range(10)] == [0.25, 0.5, 0.75, *[1] * 7]
 
 
 def test_settings_survive_json() -> None:
-    config = tiny(stop_at=0.5, k=2, min_length=2)
-    assert checked(json.loads(json.dumps(as_json(config)))) == config
+    config = tiny(stop_accuracy=0.5, k=2, min_length=2)
+    assert TrainConfig(**json.loads(json.dumps(config.as_json()))) == config
 
 
 def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
@@ -90,15 +95,18 @@ def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
         ({"eval_lengths": [0]}, "eval_lengths"),
         ({"eval_lengths": 5}, "eval_lengths"),
         ({"model_args": {"hidden_size": [1]}}, "model_args"),
-        ({"stop_at": 1.5}, "stop_at = 1.5"),
+        ({"stop_accuracy": 1.5}, "stop_accuracy = 1.5"),
         ({"seed": -1}, "seed = -1"),
     ],
 )
 def test_settings_that_are_none_are_refused(settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError) as error:
-        checked(settings)
-    assert sentence in str(error.value)
+        parse_settings(TrainConfig, settings, "run.yaml")
+    assert str(error.value).startswith("run.yaml: ") and sentence in str(error.value)
     assert "\n" not in str(error.value)
+    if "stpes" not in settings:
+        with pytest.raises(InputError, match=r"^[a-z_.0-9]+ = "):
+            TrainConfig(**settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -108,23 +116,16 @@ def test_settings_that_are_none_are_refused(settings: dict[str, object], sentenc
         ({"task": "prefix_ngram", "min_length": 3}, "needs strings of at least 6 letters"),
         ({"min_length": 2, "k": 2, "eval_lengths": [2, 1]}, "needs strings of at least 2 letters, not 1"),
         ({"min_length": 9}, "max_length must be an integer of at least 9"),
-        ({"accumulate": 3}, "make it a multiple of 3"),
-        ({"warmup": 30}, "does not end within 30 steps"),
+        ({"accumulation_steps": 3}, "make it a multiple of 3"),
+        ({"warmup_steps": 30}, "warmup_steps = 30 must be smaller than steps = 30"),
         ({"vocabulary": 2**20 + 1}, "vocabulary must be at most 1048576"),
-        ({"task": "cpy"}, "did you mean 'copy'"),
         ({"task": "reverse", "k": 2}, "reverse has no setting 'k'; it has none"),
         ({"task_args": {"m": 2}}, "copy has no setting 'm'"),
     ],
 )
 def test_runs_that_cannot_be_are_refused(settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        check_run(tiny(**settings))
-
-
-def test_rows_must_be_shared_by_the_processes() -> None:
-    check_run(tiny(), processes=2)
-    with pytest.raises(InputError, match="3 processes in 1 parts each; make it a multiple of 3"):
-        check_run(tiny(), processes=3)
+        training_data(tiny(**settings))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,35 @@ def test_files_that_hold_no_settings_are_refused(tmp_path: Path, text: str, sent
         read_settings(file)
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_settings(tmp_path / "none.yaml")
+
+
+def test_lengths_are_numbers_and_ranges_with_their_end() -> None:
+    given = ["run", "--lengths", "20:60:20", "5", "7:8"]
+    assert tyro.cli(EvaluateConfig, args=given).lengths == (20, 40, 60, 5, 7, 8)
+    assert tyro.cli(EvaluateConfig, args=["run"]).lengths == (10, 20, 50, 100)
+
+
+def test_an_invalid_value_on_the_command_line_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["train", "--steps", "0", "--out", str(tmp_path / "run")])
+    assert error.value.code == "error: steps = 0: it should be greater than or equal to 1"
+    with pytest.raises(SystemExit) as error:
+        main(["train", "--task", "copies", "--out", str(tmp_path / "run")])
+    expected = "error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram, documents; did"
+    assert str(error.value.code).startswith(expected)
+
+
+def test_every_setting_has_a_help_text_that_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for text in (
+        "Peak learning rate, reached after warm-up.",
+        "Weight decay of AdamW, applied to all parameters.",
+        "Length of the answer in letters (default: everything after the key).",
+        "Fraction of non-answer tokens that also contribute to the loss (documents only).",
+    ):
+        assert text in shown
 
 
 def test_an_unknown_flag_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

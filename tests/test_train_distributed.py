@@ -1,31 +1,219 @@
-"""Two processes that share each batch, against one that has it alone."""
+"""Several processes that share each batch, against one that has it alone."""
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from filelock import FileLock, Timeout
+from torch import nn
+from torch.multiprocessing.spawn import spawn
 
+from dataset_builders import InputError
+from dataset_builders.files import read_json
+from synthetic_training.training.distributed import GradientReducer
+from synthetic_training.training.processes import Processes, connect
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics
-from tests.conftest import Run
 from tests.tiny_run import SETTINGS, tiny
 
-CHANGES: dict[str, Any] = {"steps": 12, "eval_every": 6, "eval_examples": 17, "accumulate": 2}
+CHANGES: dict[str, Any] = {"steps": 12, "eval_every": 6, "eval_examples": 17, "accumulation_steps": 2}
 
-LAUNCH = "-m accelerate.commands.launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no"
+TORCHRUN = ("torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0")
+ACCELERATE = (
+    *("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+)
 
 
-def test_losses_do_not_depend_on_the_number_of_processes(run: Run, tmp_path: Path) -> None:
-    train(tiny(**CHANGES), tmp_path / "one")
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump({**SETTINGS, **CHANGES}))
-    command = "--dynamo_backend no -m synthetic_training train --config run.yaml --out two"
-    done = run(*LAUNCH.split(), *command.split(), OMP_NUM_THREADS="1")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("trained:") == 1
-    one, two = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
-    assert len(one) == len(two)
-    for single, shared in zip(one, two, strict=True):
+def start(folder: Path, launcher: tuple[str, ...], *flags: str) -> "subprocess.Popen[str]":
+    """``LAUNCHER -m synthetic_training train FLAGS``, in a folder."""
+    launcher = (*launcher[:-1], str(free_port()))
+    return subprocess.Popen(
+        [sys.executable, "-m", *launcher, "-m", "synthetic_training", "train", *flags],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def config_file(folder: Path, **changes: Any) -> str:
+    (folder / "run.yaml").write_text(yaml.safe_dump({**SETTINGS, **changes}))
+    return "run.yaml"
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    until = time.monotonic() + 120
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def assert_same_metrics(one: Path, other: Path) -> None:
+    """All but times, to rounding."""
+    records = [read_metrics(run / "metrics.jsonl") for run in (one, other)]
+    assert len(records[0]) == len(records[1])
+    for single, shared in zip(*records, strict=True):
         assert shared.pop("kind") == single.pop("kind")
         times = {key: shared[key] for key in ("seconds", "tokens_per_second") if key in shared}
         assert shared == pytest.approx({**single, **times}, rel=1e-4, abs=1e-6)
+
+
+def test_losses_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    process = start(tmp_path, TORCHRUN, "--config", config_file(tmp_path, **CHANGES), "--out", "two")
+    train(tiny(**CHANGES), tmp_path / "one")
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert out.count("trained:") == 1
+    assert read_json(tmp_path / "two" / "run.json")["processes"] == 2
+    assert_same_metrics(tmp_path / "one", tmp_path / "two")
+
+
+def test_invalid_input_is_reported_once(tmp_path: Path) -> None:
+    config = config_file(tmp_path, steps=4, warmup_steps=3)
+    cases = {
+        "error: warmup_steps = 9 must be smaller than steps = 4;": (TORCHRUN, "--warmup-steps", "9"),
+        "error: a batch_size of 4 rows cannot be split among 2 processes in 4 passes": (
+            *(ACCELERATE, "--accumulation-steps", "4"),
+        ),
+    }
+    started = {
+        sentence: start(tmp_path, launcher, "--config", config, "--out", "run", *flags)
+        for sentence, (launcher, *flags) in cases.items()
+    }
+    for sentence, process in started.items():
+        out, err = process.communicate(timeout=200)
+        assert process.returncode == 1 and not out
+        assert err.count("error: ") == 1 and sentence in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interrupted_run_keeps_a_checkpoint_and_continues_with_one_process(tmp_path: Path) -> None:
+    changes = {"steps": 1500, "log_every": 1000, "eval_every": 1500, "save_every": 1500}
+    process = start(tmp_path, TORCHRUN, "--config", config_file(tmp_path, **changes), "--out", "run")
+    wait_until(lambda: (tmp_path / "run" / "metrics.jsonl").exists(), process)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode != 0
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
+    step = int(checkpoint.name.removeprefix("step_"))
+    assert 0 < step < 1500
+    assert err.count(f"interrupted after step {step}, which is saved") == 1
+    train(tiny(**changes), tmp_path / "run", resume=True)
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 1500
+
+
+def test_a_killed_run_continues_with_another_number_of_processes(tmp_path: Path) -> None:
+    train(tiny(), tmp_path / "one")
+    process = start(tmp_path, TORCHRUN, "--config", config_file(tmp_path), "--out", "two")
+    wait_until(lambda: (tmp_path / "two" / "checkpoints" / "step_8").exists(), process)
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 60
+    while locked(tmp_path / "two"):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    train(tiny(), tmp_path / "two", resume=True)
+    assert_same_metrics(tmp_path / "one", tmp_path / "two")
+
+
+def locked(out: Path) -> bool:
+    """Whether the processes of a killed launcher still hold the folder; they end after it."""
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+# ---- sums of gradients
+
+
+class Branches(nn.Module):
+    """A layer used twice, one that takes no part in the output, and one whose weight is in bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.unused, self.last = nn.Linear(5, 7), nn.Linear(3, 3), nn.Linear(7, 5)
+        self.last.weight.data = self.last.weight.data.bfloat16().float()
+
+    def forward(self, x: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x).relu()
+        return nn.functional.linear(hidden, last.float(), self.last.bias).square().sum()
+
+
+def model_and_leaves() -> tuple[Branches, torch.Tensor, list[torch.Tensor]]:
+    torch.manual_seed(0)
+    model = Branches()
+    copy = model.last.weight.detach().bfloat16().requires_grad_()
+    return model, copy, [p for name, p in model.named_parameters() if name != "last.weight"] + [copy]
+
+
+def inputs() -> torch.Tensor:
+    return torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
+
+
+BUCKET_BYTES = (1, 100, 10**6)
+
+
+def reduce_halves(rank: int, port: int, folder: str) -> None:
+    """In one of two processes: the summed gradients of half of the inputs each, twice in a row."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    processes = connect()
+    for bucket_bytes in BUCKET_BYTES:
+        model, copy, leaves = model_and_leaves()
+        reducer = GradientReducer(leaves, bucket_bytes)
+        for _ in range(2):
+            half = inputs()[4 * rank : 4 * rank + 4]
+            model(half[:2], copy).backward()  # summed with what follows, as with several passes per step
+            reducer.expect()
+            model(half[2:], copy).backward()
+            gradients = reducer.finish()
+            assert all(leaf.grad is None for leaf in leaves)
+        torch.save([gradient.clone() for gradient in gradients], f"{folder}/{rank}_{bucket_bytes}.pt")
+    assert processes.max(rank) == 1
+    with pytest.raises(InputError, match="^of process 1$"), processes.agree():
+        if rank == 1:
+            raise InputError("of process 1")
+
+
+def test_gradients_are_summed_over_processes_passes_and_buckets(tmp_path: Path) -> None:
+    spawn(reduce_halves, (free_port(), str(tmp_path)), nprocs=2)
+    model, copy, leaves = model_and_leaves()
+    model(inputs(), copy).backward()
+    for bucket_bytes in BUCKET_BYTES:
+        one, other = (torch.load(tmp_path / f"{rank}_{bucket_bytes}.pt") for rank in range(2))
+        for leaf, found, same in zip(leaves, one, other, strict=True):
+            assert torch.equal(found, same) and found.dtype == torch.float32
+            expected = torch.zeros(leaf.shape) if leaf.grad is None else leaf.grad.float()
+            # bfloat16 has 8 bits, and each of the four passes rounds to them once
+            rtol, atol = (2**-7, 2**-6) if leaf is copy else (1e-5, 1e-5)
+            torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
+
+
+def test_one_process_is_alone() -> None:
+    alone = Processes()
+    value = torch.ones(2)
+    alone.sum(value)
+    assert value.tolist() == [1, 1] and alone.max(3) == 3 and alone.is_main
+    with pytest.raises(ValueError, match="^mine$"), alone.agree():
+        raise InputError("mine")

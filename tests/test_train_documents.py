@@ -15,13 +15,15 @@ from torch.nn.functional import one_hot
 
 from dataset_builders import InputError, phone_book
 from synthetic_training.__main__ import main
-from synthetic_training.config import TrainConfig, check_run, checked, read_settings
-from synthetic_training.data.documents.material import DocumentMaterial
+from synthetic_training.config import TrainConfig
 from synthetic_training.data.documents.mix import DocumentBatches
+from synthetic_training.data.documents.rows import Mix
+from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.accuracy import Share
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.evaluation.plot import read_points
 from synthetic_training.models.registry import build_model
+from synthetic_training.settings import read_settings
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics
 from tests.conftest import Run
@@ -35,10 +37,10 @@ SETTINGS: dict[str, Any] = {
     "task": "documents",
     "mix": {"phone_book": 2, "copy_random": 1},
     "pool_rows": 8,
-    "context": 256,
+    "context_length": 256,
     "batch_size": 2,
     "steps": 12,
-    "warmup": 2,
+    "warmup_steps": 2,
     "lr": 1e-2,
     "eval_every": 6,
     "eval_lengths": [3, 5],
@@ -51,7 +53,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def tiny(**changes: Any) -> TrainConfig:
-    return checked({**SETTINGS, **changes})
+    return TrainConfig(**{**SETTINGS, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_metrics_that_read_as_those_of_strings(finished: Path) -> None:
     lines = read_metrics(finished / "metrics.jsonl")
     trained = [line for line in lines if line["kind"] == "train"]
-    batches = DocumentBatches(SETTINGS["mix"], 256, 2, 0, pool_rows=8)
+    batches = DocumentBatches(Mix(SETTINGS["mix"], 256, 0), 2, pool_rows=8)
     assert trained[-1]["examples"] == sum(int(batches.batch(i).examples) for i in range(12))
     assert trained[-1]["loss"] < trained[0]["loss"] - 0.5
     assert trained[0]["loss"] == pytest.approx(5.55, abs=0.5)
@@ -87,12 +89,12 @@ def test_another_seed_or_mix_trains_another_model(finished: Path, tmp_path: Path
     for name, changes in (
         ("seed", {"seed": 1}),
         ("mix", {"mix": {"phone_book": 1}}),
-        ("rest", {"rest": 0.5}),
+        ("context_loss_weight", {"context_loss_weight": 0.5}),
     ):
         train(tiny(eval_examples=2, eval_every=12, **changes), tmp_path / name)
         assert weights(tmp_path / name) != weights(finished)
-    with pytest.raises(InputError, match="has other settings: mix, rest"):
-        train(tiny(mix={"strings": 1}, rest=0.1), finished, resume=True)
+    with pytest.raises(InputError, match="has other settings: mix, context_loss_weight"):
+        train(tiny(mix={"strings": 1}, context_loss_weight=0.1), finished, resume=True)
 
 
 LOADED = """
@@ -154,9 +156,9 @@ class Oracle:
 
 
 def scores(oracle: Oracle, share: Share | None = None, **changes: Any) -> Any:
-    material = DocumentMaterial(tiny(**changes))
+    data = training_data(tiny(**changes))
     model: Any = oracle
-    return material.evaluate(model, batch_tokens=600, bf16=False, share=share or Share(0, 1))
+    return data.evaluate(model, batch_tokens=600, bf16=False, share=share or Share(0, 1))
 
 
 def test_an_answer_is_right_where_every_digit_is_and_exact_where_the_line_ends_too() -> None:
@@ -197,13 +199,21 @@ def test_processes_share_the_books() -> None:
 
 @pytest.mark.parametrize("name", ["pair_transformer", "pair_mamba"])
 def test_the_pairs_settings_are_alike_and_make_models_of_the_same_size(name: str) -> None:
-    config = checked(read_settings(CONFIGS / f"{name}.yaml"))
-    check_run(config)
-    tokens = DocumentMaterial(config).tokens
+    config = TrainConfig(**read_settings(CONFIGS / f"{name}.yaml"))
+    tokens = training_data(config).tokens
     size = sum(p.numel() for p in build_model(config.model, tokens, **config.model_args).parameters())
     assert size == pytest.approx(1_318_000, rel=0.01) and 4 * size < 6e6
-    other = checked(read_settings(CONFIGS / "pair_transformer.yaml"))
-    alike = {"task", "mix", "context", "batch_size", "steps", "seed", "pool_rows", "rest"}
+    other = TrainConfig(**read_settings(CONFIGS / "pair_transformer.yaml"))
+    alike = {
+        "task",
+        "mix",
+        "context_length",
+        "batch_size",
+        "steps",
+        "seed",
+        "pool_rows",
+        "context_loss_weight",
+    }
     assert all(getattr(config, setting) == getattr(other, setting) for setting in alike)
 
 
@@ -222,8 +232,11 @@ def test_a_mix_comes_from_the_file_or_the_command_line(tmp_path: Path) -> None:
         ({"mix": {"phone_bok": 1}}, "unknown kind 'phone_bok'; did you mean 'phone_book'"),
         ({"mix": {"phone_book": 0.0}}, "all weights of the mix are 0"),
         ({"mix": {"phone_book": -1}}, "must be at least 0, not -1"),
-        ({"context": 200}, "a context of 200 tokens is too short: documents of the kind phone_book need 230"),
-        ({"pool_rows": 9}, "pool_rows = 9 must be a multiple of the 2 rows of a batch"),
+        (
+            {"context_length": 200},
+            "context_length = 200 is too short: documents of the kind phone_book need 230 tokens",
+        ),
+        ({"pool_rows": 9}, "pool_rows = 9 must be a multiple of batch_size = 2, such as 10"),
         ({"eval_lengths": [20, 2]}, "entries must be an integer of at least 3, not 2"),
     ],
 )
@@ -235,13 +248,15 @@ def test_runs_that_cannot_be_are_refused(tmp_path: Path, changes: dict[str, Any]
 
 
 def test_a_mix_of_no_numbers_is_refused() -> None:
-    with pytest.raises(InputError, match="mix = "):
+    with pytest.raises(InputError, match="mix.phone_book = .much.: it should be a valid number"):
         tiny(mix={"phone_book": "much"})
 
 
 def test_books_beyond_the_models_window_are_refused(tmp_path: Path) -> None:
     sizes = {**SETTINGS["model_args"], "max_position_embeddings": 256}
-    with pytest.raises(InputError, match=r"has a window of 256 tokens, .* max_position_embeddings=6\d\d$"):
+    with pytest.raises(
+        InputError, match=r"has a context window of 256 tokens, .* max_position_embeddings=6\d\d$"
+    ):
         train(tiny(model_args=sizes, eval_lengths=[20]), tmp_path / "run")
 
 

@@ -1,19 +1,29 @@
 """A run that is killed at any moment and gone on with ends with the bits of one that was left alone."""
 
+import hashlib
 import json
 import logging
+import os
 import random
+import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.training.checkpoint import Checkpoints
 from synthetic_training.training.run import train
+from synthetic_training.training.run_log import MetricsLog, Record
 from tests.tiny_run import metrics_without_times, start_training, tiny, weights
 
 Whole = tuple[bytes, list[dict[str, object]]]
@@ -129,7 +139,7 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(
     with caplog.at_level(logging.WARNING):
         found = Checkpoints(half).newest()
     assert found is not None and found[0].name == "step_8" and found[1].step == 8
-    assert "step_12" in caplog.text and "going back" in caplog.text
+    assert "step_12" in caplog.text and "using the checkpoint before it" in caplog.text
 
 
 def test_a_run_goes_on_from_before_a_damaged_checkpoint(half: Path, whole: Whole) -> None:
@@ -154,9 +164,7 @@ def test_another_configuration_is_refused_with_what_differs(half: Path) -> None:
 
 def test_a_run_is_not_begun_over_another(half: Path) -> None:
     before = (half / "metrics.jsonl").read_bytes()
-    with pytest.raises(
-        InputError, match="holds a run; pass --resume to go on with it, or train into another"
-    ):
+    with pytest.raises(InputError, match="holds a run; pass --resume to continue it, or train into another"):
         train(tiny(), half)
     assert (half / "metrics.jsonl").read_bytes() == before
 
@@ -168,7 +176,7 @@ def test_the_command_line_needs_no_settings_to_resume(half: Path, whole: Whole) 
 
 
 def test_resuming_where_no_run_is_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no run in .* to go on with: it has no run.json"):
+    with pytest.raises(InputError, match="there is no run in .* to continue: it has no run.json"):
         train(tiny(), tmp_path, resume=True)
     (tmp_path / "run.json").write_text(json.dumps({"config": {"stpes": 3}}))
     with pytest.raises(InputError, match="there is no setting 'stpes'"):
@@ -176,3 +184,103 @@ def test_resuming_where_no_run_is_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(InputError, match="is damaged: it is not JSON"):
         train(tiny(), tmp_path, resume=True)
+
+
+# ---- Ctrl-C, SIGTERM, and two processes at once
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_after_its_step_and_what_the_message_says_is_true(
+    tmp_path: Path,
+    whole: Whole,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    status: int,
+) -> None:
+    out, handler = tmp_path / "run", signal.getsignal(number)
+    (tmp_path / "run.json").write_text(json.dumps(tiny().as_json()))
+    write = MetricsLog.write
+
+    def write_and_send(log: MetricsLog, record: Record) -> None:
+        write(log, record)
+        if record["step"] == 15:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(MetricsLog, "write", write_and_send)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--config", str(tmp_path / "run.json"), "--out", str(out)])
+    assert ended.value.code == status and signal.getsignal(number) == handler
+    shown = capsys.readouterr().err
+    assert "interrupted after step 15, which is saved" in shown
+    assert f"\npython -m synthetic_training train --resume --out {out}\n" in shown
+    assert sorted(f.name for f in (out / "checkpoints").iterdir()) == ["step_12", "step_15"]
+    monkeypatch.setattr(MetricsLog, "write", write)
+    main(["train", "--resume", "--out", str(out)])
+    assert weights(out) == whole[0] and metrics_without_times(out) == whole[1]
+
+
+def test_a_folder_is_trained_in_by_one_process_at_a_time(half: Path, whole: Whole, tmp_path: Path) -> None:
+    lock = FileLock(half / ".lock")
+    sentence = "another process is training in .*; wait for it to end"
+    with lock:
+        with pytest.raises(InputError, match=sentence):
+            train(tiny(), half, resume=True)
+        with pytest.raises(InputError, match="holds a run"):
+            train(tiny(), half)
+    new = tmp_path / "new"
+    new.mkdir()
+    with FileLock(new / ".lock"):  # another process is about to begin there
+        with pytest.raises(InputError, match=sentence):
+            train(tiny(), new)
+        assert [file.name for file in new.iterdir()] == [".lock"]
+    finish(half, whole)
+
+
+# ---- weights that cannot be used
+
+
+def spoil(checkpoint: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    """Change the weights of a checkpoint as somebody would who also writes the checksums anew."""
+    tensors = load_file(checkpoint / "model.safetensors")
+    change(tensors)
+    save_file(tensors, checkpoint / "model.safetensors", {"format": "pt"})
+    content = json.loads((checkpoint / "trainer.json").read_text())
+    data = (checkpoint / "model.safetensors").read_bytes()
+    content["sha256"]["model.safetensors"] = hashlib.sha256(data).hexdigest()
+    (checkpoint / "trainer.json").write_text(json.dumps(content))
+
+
+BIAS = "gpt_neox.layers.0.mlp.dense_4h_to_h.bias"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda t: t[BIAS].fill_(float("nan")), f"its weight {BIAS} has values that are not finite"),
+        (lambda t: t.pop(BIAS), f"lacks the weights {BIAS}; it cannot be used"),
+        (lambda t: t.update(other=t[BIAS].clone()), "has weights that the model does not use: other;"),
+        (lambda t: t.update({BIAS: t[BIAS][:3].clone()}), "step_12"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused_by_training_and_evaluation(
+    half: Path, change: Callable[[dict[str, Tensor]], object], sentence: str
+) -> None:
+    checkpoint = half / "checkpoints" / "step_12"
+    spoil(checkpoint, change)
+    for use in (
+        lambda: train(tiny(), half, resume=True),
+        lambda: evaluate(EvaluateConfig(checkpoint, lengths=(2,), num_examples=4, device="cpu")),
+    ):
+        with pytest.raises(InputError, match=re.escape(sentence)) as error:
+            use()
+        assert "\n" not in str(error.value)
+    assert not (half / "model").exists()
+
+
+def test_pickled_weights_are_refused(half: Path) -> None:
+    checkpoint = half / "checkpoints" / "step_12"
+    torch.save(load_file(checkpoint / "model.safetensors"), checkpoint / "pytorch_model.bin")
+    (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="holds no model that can be loaded"):
+        evaluate(EvaluateConfig(checkpoint, lengths=(2,), num_examples=4, device="cpu"))

@@ -10,16 +10,17 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dataset_builders import InputError
-from synthetic_training.config import OptimizerConfig
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.models.registry import build_model
+from synthetic_training.training.optimizer import OptimizerConfig
+from synthetic_training.training.precision import Precision
 from synthetic_training.training.run import train
-from synthetic_training.training.run_log import MetricsLog, forget_after, read_metrics
-from synthetic_training.training.step import TrainingStep
+from synthetic_training.training.run_log import MetricsLog, read_metrics, remove_after
+from synthetic_training.training.step import StepConfig, TrainingStep
 from tests.tiny_run import SETTINGS, metrics_without_times, tiny, weights
 
-OPTIMIZER = OptimizerConfig(weight_decay=0.1, clip=0.5)
+OPTIMIZER = OptimizerConfig(weight_decay=0.1, grad_clip=0.5)
 
 
 def model_and_batches(rows: int = 4) -> tuple[Any, PackedBatches]:
@@ -35,7 +36,7 @@ def steps(step: TrainingStep, count: int = 4) -> None:
 
 def test_a_step_is_that_of_plain_pytorch() -> None:
     model, batches = model_and_batches()
-    step = TrainingStep(model, batches, OPTIMIZER, precision="fp32", rows=4)
+    step = TrainingStep(model, batches, StepConfig(), OPTIMIZER, rows=4)
     steps(step)
     plain, _ = model_and_batches()
     adamw = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=0.1)
@@ -64,7 +65,7 @@ def test_accumulation_changes_nothing_but_rounding(parts: int) -> None:
     results = []
     for accumulate in (1, parts):
         model, batches = model_and_batches()
-        step = TrainingStep(model, batches, OPTIMIZER, precision="fp32", rows=4, accumulate=accumulate)
+        step = TrainingStep(model, batches, StepConfig(accumulation_steps=accumulate), OPTIMIZER, rows=4)
         steps(step)
         results.append((step.read(), model.state_dict()))
     (whole, one), (split, other) = results
@@ -75,9 +76,10 @@ def test_accumulation_changes_nothing_but_rounding(parts: int) -> None:
 
 def test_bf16_is_near_fp32() -> None:
     losses = {}
-    for precision in ("bf16", "fp32"):
+    precisions: tuple[Precision, ...] = ("bf16", "fp32")
+    for precision in precisions:
         model, batches = model_and_batches()
-        step = TrainingStep(model, batches, OPTIMIZER, precision=precision, rows=4)
+        step = TrainingStep(model, batches, StepConfig(precision), OPTIMIZER, rows=4)
         steps(step)
         assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
         losses[precision] = step.read().loss
@@ -106,7 +108,7 @@ def test_a_run_leaves_metrics_checkpoints_and_a_model(tmp_path: Path) -> None:
 def test_embeddings_begin_as_large_as_asked(tmp_path: Path) -> None:
     stds = {}
     for std in (None, 2.0):
-        out = train(tiny(steps=1, warmup=0, lr=1e-9, embedding_std=std), tmp_path / str(std))
+        out = train(tiny(steps=1, warmup_steps=0, lr=1e-9, embedding_std=std), tmp_path / str(std))
         model = AutoModelForCausalLM.from_pretrained(out)
         stds[std] = model.get_input_embeddings().weight.std().item()
     assert stds == {None: pytest.approx(0.02, rel=0.1), 2.0: pytest.approx(2, rel=0.1)}
@@ -130,7 +132,7 @@ def test_the_same_run_gives_the_same_bits_and_another_seed_others(tmp_path: Path
 
 
 def test_training_ends_early_where_it_is_good_enough(tmp_path: Path) -> None:
-    config = tiny(vocabulary=1, max_length=1, eval_lengths=[1], stop_at=1.0, steps=1000, lr=1e-2)
+    config = tiny(vocabulary=1, max_length=1, eval_lengths=[1], stop_accuracy=1.0, steps=1000, lr=1e-2)
     train(config, tmp_path / "run")
     last = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
     assert last["string_accuracy"] == 1.0 and last["step"] < 1000
@@ -138,7 +140,7 @@ def test_training_ends_early_where_it_is_good_enough(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
-    config = tiny(lr=1e30, warmup=0, schedule="constant", save_every=1)
+    config = tiny(lr=1e30, warmup_steps=0, schedule="constant", save_every=1)
     with pytest.raises(InputError, match=r"not finite by step 2; the last good checkpoint is .*step_1;"):
         train(config, tmp_path / "run")
     assert [f.name for f in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_1"]
@@ -177,8 +179,8 @@ def test_isolated_examples_train_another_model(tmp_path: Path) -> None:
         ({"model": "T_hard_alibe"}, "did you mean 'T_hard_alibi"),
         ({"model_args": {"hiden_size": 8}}, "did you mean 'hidden_size"),
         ({"model_args": {"max_position_embeddings": 16}}, "pass --model-args max_position_embeddings=32"),
-        ({"model": "lstm", "model_args": {"hidden_size": 16}, "isolate_examples": True}, "leave --isolate"),
-        ({"model": "mamba", "model_args": {"hidden_size": 16}, "isolate_examples": True}, "leave --isolate"),
+        ({"model": "lstm", "model_args": {"hidden_size": 16}, "isolate_examples": True}, "omit --isolate"),
+        ({"model": "mamba", "model_args": {"hidden_size": 16}, "isolate_examples": True}, "omit --isolate"),
     ],
 )
 def test_models_that_cannot_be_trained_so_are_refused(
@@ -221,7 +223,7 @@ def test_lines_of_metrics_after_a_step_are_forgotten_and_a_cut_one_too(tmp_path:
     with file.open("a") as stream:
         stream.write('{"step": 4')
     assert [line["step"] for line in read_metrics(file)] == [1, 2, 2, 3]
-    forget_after(file, 2)
+    remove_after(file, 2)
     assert file.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 2}\n'
     file.write_text('{"step": 1\n{"step": 2}\n')
     with pytest.raises(InputError, match="damaged line"):

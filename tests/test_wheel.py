@@ -1,14 +1,16 @@
-"""The wheel, in an environment of its own, holds everything that the checkout does."""
+"""The wheel holds what users run, nothing else, and runs in an environment of its own."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.import_graph import PACKAGES, ROOT
 
 LOAD_ALL = """
 from importlib.metadata import entry_points
@@ -35,22 +37,54 @@ print(point.load().__name__)
 """
 
 
+RUN_TIME_SUFFIXES = {".py", ".yaml", ".typed", ".jinja", ".md"}
+RUN_TIME_JSON = {"checksums.json", "speed_h200.json"}
+LARGEST = 500_000
+"""Bytes; the wheel had 390,000 when this was set."""
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh virtual environment with our wheel, its dependencies borrowed from this one."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    quiet = {"check": True, "capture_output": True, "cwd": folder}
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
-    subprocess.run(build, **quiet)
-    (wheel,) = folder.glob("*.whl")
-    environment = folder / "env"
+    subprocess.run(build, check=True, capture_output=True, cwd=folder)
+    (file,) = folder.glob("*.whl")
+    return file
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """A fresh virtual environment with our wheel, its dependencies borrowed from this one."""
+    environment = wheel.parent / "env"
+    quiet = {"check": True, "capture_output": True, "cwd": wheel.parent}
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], **quiet)
     (packages,) = environment.glob("lib/python*/site-packages")
-    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", packages, wheel]
-    subprocess.run(install, **quiet)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
     # a path in a .pth file is searched last, and the editable install that it holds is not followed
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return environment
+
+
+def _is_run(name: str) -> bool:
+    """Whether a file of a package is code, or is read when the code runs, or is a task's page."""
+    file = Path(name)
+    return (
+        file.suffix in RUN_TIME_SUFFIXES or file.name in RUN_TIME_JSON or file.name.endswith("_yaml")
+    ) and not re.search(r"(figures|precision|theory)/results/|/checkpoints/", name)
+
+
+def test_the_wheel_holds_what_users_run(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    here = {
+        str(file.relative_to(ROOT))
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert names == {name for name in here if _is_run(name)}
+    assert wheel.stat().st_size < LARGEST
 
 
 def test_every_task_loads_from_the_wheel(installed: Path, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_replayed_as_a_cuda_graph() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_layer_uses_it() -> None:
     """``hard_alibi_split`` by the kernels gives what masks give, compiled in one graph and with gradients."""
-    from synthetic_training.models.auto_classes import HardAlibiForCausalLM
+    from synthetic_training.models.modeling_alibi import HardAlibiForCausalLM
     from synthetic_training.models.registry import build_model
 
     torch.manual_seed(0)

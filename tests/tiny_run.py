@@ -4,7 +4,7 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
-from synthetic_training.config import TrainConfig, checked
+from synthetic_training.config import TrainConfig
 from synthetic_training.training.run_log import read_metrics
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_masked_heads": 2}
@@ -20,10 +20,10 @@ SETTINGS: dict[str, Any] = {
     "min_length": 1,
     "max_length": 5,
     "vocabulary": 3,
-    "context": 32,
+    "context_length": 32,
     "batch_size": 4,
     "steps": 30,
-    "warmup": 5,
+    "warmup_steps": 5,
     "lr": 1e-3,
     "eval_every": 10,
     "eval_lengths": [2, 5],
@@ -38,7 +38,7 @@ _TIMES = {"seconds", "tokens_per_second"}
 
 
 def tiny(**changes: Any) -> TrainConfig:
-    return checked({**SETTINGS, **changes})
+    return TrainConfig(**{**SETTINGS, **changes})
 
 
 def metrics_without_times(run: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import tyro
 
+from dataset_builders.extras import require
+
 
 def push(
     folder: Annotated[Path, tyro.conf.Positional],
@@ -26,6 +28,7 @@ def push(
         revision: Branch; made from main if it does not exist.
         tag: Name for the release, as in v1.0; a tag is never moved.
     """
+    require("publish")
     from huggingface_hub import HfApi
 
     from dataset_builders.release import push as release

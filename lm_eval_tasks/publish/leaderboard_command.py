@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from dataset_builders import InputError
+from dataset_builders.extras import require
 
 _HEAD = 4096  # bytes of a page in which its generator tag stands
 
@@ -28,6 +29,7 @@ def leaderboard(
     Raises:
         InputError: the results hold nothing to show, or the file is another's or cannot be written.
     """
+    require("publish")
     from dataset_builders.files import atomic_file
     from lm_eval_tasks.publish.leaderboard import page, render
     from lm_eval_tasks.publish.submission import of_the_benchmark

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dataset_builders import InputError
+from dataset_builders.extras import require
 
 if TYPE_CHECKING:
     from lm_eval_tasks.results.reader import Score
@@ -44,6 +45,7 @@ def submit(
     Raises:
         InputError: the results are not the benchmark's, or the Hub refuses.
     """
+    require("publish")
     from dataset_builders.release.hub import check_repo_id
     from lm_eval_tasks.publish import submission
     from lm_eval_tasks.publish import submit as publishing

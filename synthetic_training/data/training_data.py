@@ -1,19 +1,24 @@
 """What a run is trained on: strings of the 30 symbols, or documents of bytes.
 
-Each gives the batches, the tokens in which models read them, and how a model is evaluated on them. The
-task of a run's settings says which it is.
+Each kind of training data gives the batches, the tokens that models read, and the evaluation of a model. The
+task in a run's settings decides which kind it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from dataset_builders.string_tasks import StringTask
 from dataset_builders.string_tasks.sampling import longest_example
+from synthetic_training.config import DOCUMENTS, TrainConfig
+from synthetic_training.data.documents.document_data import DocumentData
+from synthetic_training.data.documents.rows import Mix
 from synthetic_training.data.strings import Packed, PackedBatches, check_context
 from synthetic_training.data.tokens import model_tokens, symbol_tokenizer
 from synthetic_training.evaluation.accuracy import LengthScore, Share, evaluate_lengths
@@ -21,96 +26,116 @@ from synthetic_training.evaluation.accuracy import LengthScore, Share, evaluate_
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from synthetic_training.config import TrainConfig
-
 _UNLIMITED = 2048
-"""The window that is noted for models whose configuration has none, as lm-eval takes it."""
+"""Context window recorded for models whose configuration has none; lm-eval assumes the same."""
 
 
 class Batches(Protocol):
     """The batches of a training run."""
 
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
-        """Rows of a step, as ``sampling.PackedBatches.batch`` gives them."""
+        """Rows of the batch of one step, as ``PackedBatches.batch`` gives them."""
 
 
-class Material(Protocol):
-    """What a run is trained on.
+class TrainingData(Protocol):
+    """What a run is trained on. It is cheap to make; ``batches`` is where time and memory go.
 
     Attributes:
         tokens: ``vocab_size`` and the ids of special tokens, as arguments of a model's configuration.
-        longest: tokens of the longest row that a model reads in training or evaluation.
+        longest_row: number of tokens of the longest row that a model reads in training or evaluation.
     """
 
     @property
     def tokens(self) -> Mapping[str, int]: ...
 
     @property
-    def longest(self) -> int: ...
+    def longest_row(self) -> int: ...
 
     def tokenizer(self, window: int | None) -> PreTrainedTokenizerFast:
-        """What is saved beside a model of this window; None where its configuration has none."""
+        """The tokenizer that is saved with a model; ``window`` is None where its configuration has none."""
 
     def batches(self, device: torch.device, *, progress: bool) -> Batches:
-        """The training batches, with a bar where making them takes time and one is wanted."""
+        """The training batches, with a progress bar if they take time to make and one is wanted."""
 
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, share: Share
     ) -> list[LengthScore]:
-        """Forced accuracy at each length on what is never trained on; see ``accuracy.evaluate_lengths``."""
+        """Forced accuracy at each length, on data that is never trained on; see
+        ``accuracy.evaluate_lengths``."""
 
 
-def material_of(config: TrainConfig) -> Material:
-    """What these settings train on.
+def training_data(config: TrainConfig) -> TrainingData:
+    """The training data of a run.
 
     Raises:
         InputError: a value is out of range, or the context cannot hold an example.
     """
-    if config.task == "documents":
-        from synthetic_training.data.documents.material import DocumentMaterial
+    if config.task == DOCUMENTS:
+        return DocumentData(
+            Mix(config.mix, config.context_length, config.seed, config.context_loss_weight),
+            batch_size=config.batch_size,
+            pool_rows=config.pool_rows,
+            eval_entries=config.eval_lengths,
+            eval_examples=config.eval_examples,
+        )
+    return StringData(
+        config.string_task,
+        config.eval_tasks,
+        context_length=config.context_length,
+        batch_size=config.batch_size,
+        eval_examples=config.eval_examples,
+        seed=config.seed,
+    )
 
-        return DocumentMaterial(config)
-    return StringMaterial(config)
 
+@dataclass(frozen=True)
+class StringData:
+    """Strings of letters with marks around them; see ``data.strings.packing``.
 
-class StringMaterial:
-    """Strings of letters with marks around them; see ``sampling.packing``.
-
-    Args:
-        config: of a run.
+    Attributes:
+        task: the task at the training lengths.
+        eval_tasks: the task at each evaluated length.
+        context_length: number of tokens per row.
+        batch_size: number of rows per step, over all processes.
+        eval_examples: number of examples per evaluated length.
+        seed: of the run.
 
     Raises:
-        InputError: a length or the context cannot hold an example.
+        InputError: the context cannot hold an example.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
-        check_context(config.string_task, config.context)
-        self._config, self._evaluated = config, config.evaluated
+    task: StringTask
+    eval_tasks: Sequence[StringTask]
+    context_length: int
+    batch_size: int
+    eval_examples: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_context(self.task, self.context_length)
 
     @property
     def tokens(self) -> Mapping[str, int]:
-        return model_tokens(self._config.string_task.symbols)
+        return model_tokens(self.task.symbols)
 
     @property
-    def longest(self) -> int:
-        return max(self._config.context, *(longest_example(d) for d in self._evaluated))
+    def longest_row(self) -> int:
+        return max(self.context_length, *map(longest_example, self.eval_tasks))
 
     def tokenizer(self, window: int | None) -> PreTrainedTokenizerFast:
-        return symbol_tokenizer(window or _UNLIMITED, self._config.string_task.symbols)
+        return symbol_tokenizer(window or _UNLIMITED, self.task.symbols)
 
-    def batches(self, device: torch.device, *, progress: bool) -> Batches:  # noqa: ARG002
-        config = self._config
-        return PackedBatches(config.string_task, config.context, config.batch_size, config.seed, device)
+    def batches(self, device: torch.device, *, progress: bool) -> Batches:  # noqa: ARG002  they take no time
+        return PackedBatches(self.task, self.context_length, self.batch_size, self.seed, device)
 
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, share: Share
     ) -> list[LengthScore]:
-        config = self._config
         return evaluate_lengths(
             model,
-            self._evaluated,
-            config.eval_examples,
-            seed=config.seed,
+            self.eval_tasks,
+            self.eval_examples,
+            seed=self.seed,
             batch_tokens=batch_tokens,
             bf16=bf16,
             share=share,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.checks import check_integer, first_line
+from dataset_builders.checks import check_integer
 from dataset_builders.files import read_json, write_json
 from dataset_builders.string_tasks import (
     StringTask,
@@ -20,9 +20,9 @@ from dataset_builders.string_tasks import (
     task_settings,
 )
 from dataset_builders.string_tasks.symbols import Symbols
-from synthetic_training.arguments import Value, key_values
+from synthetic_training.arguments import Value, key_values, length_ranges
 from synthetic_training.data.tokens import USUAL
-from synthetic_training.training.run_log import RUN
+from synthetic_training.training.run_folder import RUN
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +43,8 @@ class EvaluateConfig:
     """The folder of a run, of one of its checkpoints, or of any model over the same symbols."""
     task: str | None = None
     """String task, such as copy (default: the one that the model was trained on, with its settings)."""
-    lengths: tuple[int, ...] = (10, 20, 50, 100)
-    """Letters of the strings."""
+    lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
+    """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20."""
     num_examples: int = 500
     """Examples of each length."""
     documents: Literal["fresh", "benchmark"] = "fresh"
@@ -67,6 +67,10 @@ class EvaluateConfig:
     """auto: the GPU where there is one."""
     out: Path | None = None
     """A new JSON file for the result."""
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
+    """Packages that register the model's type, such as fla."""
+    trust_remote_code: bool = False
+    """Run the Python code that the model's folder carries."""
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -87,6 +91,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     trained = _trained_as(folder)
     if trained and trained.get("task") == "documents":
         raise InputError(f"the model in {folder} was trained on documents of bytes; {_ask_lm_eval(folder)}")
+    from synthetic_training.models.user_code import import_packages
+
+    import_packages(config.imports)
     tasks = _tasks(config, trained)
 
     from dataset_builders.string_tasks.sampling import longest_example
@@ -95,7 +102,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     from synthetic_training.training.checkpoint import window
     from synthetic_training.training.device import resolve_device
 
-    model = load_model(folder, tasks[0].symbols).to(resolve_device(config.device)).eval()
+    model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
+    model = model.to(resolve_device(config.device)).eval()
     answer = generated_answers if config.generate else forced_answers
     results, room = [], window(model)
     for task in tasks:
@@ -140,29 +148,23 @@ def model_folder(folder: Path) -> Path:
     raise InputError(f"{folder} holds no model: it has neither config.json nor model/config.json")
 
 
-def load_model(folder: Path, symbols: Symbols = USUAL) -> "PreTrainedModel":
+def load_symbol_model(
+    folder: Path, symbols: Symbols = USUAL, *, trust_remote_code: bool = False
+) -> "PreTrainedModel":
     """A saved model that reads these symbols, in float32.
 
     Raises:
-        InputError: it cannot be loaded, or reads other symbols.
+        InputError: it cannot be loaded, carries code that is not trusted, its weights are incomplete or not
+            finite, or it reads other symbols.
     """
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from synthetic_training.models.saved import load_model
 
-    import synthetic_training.models.auto_classes  # noqa: F401  makes the project's own model types known
-    from synthetic_training.models.registry import hasten
-
-    try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder} holds no model that can be loaded: {first_line(error)}") from None
+    model = load_model(folder, trust_remote_code=trust_remote_code)
     if model.config.vocab_size != symbols.size:
         raise InputError(
             f"the model in {folder} reads {model.config.vocab_size} tokens, not the {symbols.size} symbols "
             f"of the task; {_ask_lm_eval(folder)}"
         )
-    hasten(model)
     return model
 
 

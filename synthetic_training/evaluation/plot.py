@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_builders import InputError
 from dataset_builders.files import read_json
+from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.training.run_log import METRICS, read_metrics
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ class Point:
     """String accuracy at one length.
 
     Attributes:
-        run: what to call the run.
-        length: letters of the strings.
-        examples: examples trained on until then; None where that is not known.
+        run: name of the run in the plot.
+        length: of the strings, in letters.
+        examples: number of examples trained on until then; None if unknown.
         accuracy: a mean from 0 to 1.
         stderr: its standard error.
-        last: whether it is of the end of the run.
+        last: whether this is from the end of the run.
     """
 
     run: str
@@ -36,11 +37,11 @@ class Point:
 
 
 def plot(sources: Sequence[Path], out: Path) -> list[Path]:
-    """Draw what the sources hold, as PNG and SVG.
+    """Plot what the sources hold, as PNG and SVG.
 
     Args:
-        sources: folders of runs, and files that ``evaluate`` wrote. A run's folder gives a line of each of
-            its lengths in ``accuracy_by_examples``; every source gives one in ``accuracy_by_length``.
+        sources: folders of runs, and files written by ``evaluate``. Each of them is a curve in
+            ``accuracy_by_length``; each evaluated length of a run is one in ``accuracy_by_examples``.
         out: folder for the plots.
 
     Returns:
@@ -53,19 +54,16 @@ def plot(sources: Sequence[Path], out: Path) -> list[Path]:
         raise InputError("name at least one folder of a run or file of evaluate to plot")
     names = _names(sources)
     points = [p for source, name in zip(sources, names, strict=True) for p in read_points(source, name)]
-    figures = {"accuracy_by_length": _by_length([p for p in points if p.last])}
-    trained = [p for p in points if p.examples is not None]
-    if trained:
-        figures["accuracy_by_examples"] = _by_examples(trained)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return [save(f, out / f"{name}.{kind}") for name, f in figures.items() for kind in ("png", "svg")]
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}") from None
+    with plot_style():
+        figures = {"accuracy_by_length": _by_length([p for p in points if p.last])}
+        trained = [p for p in points if p.examples is not None]
+        if trained:
+            figures["accuracy_by_examples"] = _by_examples(trained)
+        return [path for name, figure in figures.items() for path in save_plot(figure, out, name)]
 
 
 def read_points(source: Path, name: str) -> list[Point]:
-    """What a run or a file of ``evaluate`` says, under the name of ``name``.
+    """The accuracies of a run or a file of ``evaluate``, under a name.
 
     Raises:
         InputError: it is neither, is damaged or has no evaluation.
@@ -74,7 +72,7 @@ def read_points(source: Path, name: str) -> list[Point]:
         points = _run_points(source, name) if source.is_dir() else _evaluation_points(source, name)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):  # what is in the file has another form
         raise InputError(f"{source} is neither a folder of a run nor a file of evaluate") from None
     if not points:
         raise InputError(f"{source} has no evaluation to plot yet")
@@ -82,9 +80,9 @@ def read_points(source: Path, name: str) -> list[Point]:
 
 
 def _run_points(folder: Path, name: str) -> list[Point]:
-    lines = [line for line in read_metrics(folder / METRICS) if line["kind"] == "eval"]
-    end = max((line["step"] for line in lines), default=0)
-    return [_point(line, name, int(line["examples"]), line["step"] == end) for line in lines]
+    records = [record for record in read_metrics(folder / METRICS) if record["kind"] == "eval"]
+    end = max((record["step"] for record in records), default=0)
+    return [_point(record, name, int(record["examples"]), record["step"] == end) for record in records]
 
 
 def _evaluation_points(file: Path, name: str) -> list[Point]:
@@ -97,7 +95,7 @@ def _point(score: dict[str, Any], name: str, examples: int | None, last: bool) -
 
 
 def _names(sources: Sequence[Path]) -> list[str]:
-    """The last part of each path; the whole paths where two of those are the same."""
+    """The last part of each path, or the whole paths if two of those are the same."""
     short = [source.stem if source.is_file() else source.resolve().name for source in sources]
     return short if len(set(short)) == len(short) else [str(source) for source in sources]
 
@@ -107,10 +105,10 @@ def _by_length(points: Sequence[Point]) -> "Figure":
 
     figure, axes = _axes("length (letters)")
     for run in dict.fromkeys(p.run for p in points):
-        line = sorted((p for p in points if p.run == run), key=lambda p: p.length)
-        _line(axes, [p.length for p in line], line, run)
+        curve = sorted((p for p in points if p.run == run), key=lambda p: p.length)
+        _draw_curve(axes, [p.length for p in curve], curve, run)
     lengths = sorted({p.length for p in points})
-    _scale(axes, lengths)
+    _set_scale(axes, lengths)
     axes.xaxis.set_major_locator(FixedLocator(lengths))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -121,40 +119,29 @@ def _by_length(points: Sequence[Point]) -> "Figure":
 def _by_examples(points: Sequence[Point]) -> "Figure":
     figure, axes = _axes("training examples")
     for run, length in dict.fromkeys((p.run, p.length) for p in points):
-        line = [p for p in points if (p.run, p.length) == (run, length)]
-        _line(axes, [p.examples or 0 for p in line], line, f"{run}, length {length}")
-    _scale(axes, [p.examples for p in points if p.examples])
+        curve = [p for p in points if (p.run, p.length) == (run, length)]
+        _draw_curve(axes, [p.examples or 0 for p in curve], curve, f"{run}, length {length}")
+    _set_scale(axes, [p.examples for p in points if p.examples])
     axes.legend()
     return figure
 
 
 def _axes(label: str) -> "tuple[Figure, Axes]":
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams["svg.hashsalt"] = "repeat-after-me"  # the same points give the same file
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(label)
     axes.set_ylabel("string accuracy")
     axes.set_ylim(-0.03, 1.03)
-    axes.grid(alpha=0.3)
     return figure, axes
 
 
-def _line(axes: "Axes", x: Sequence[int], points: Iterable[Point], label: str) -> None:
+def _draw_curve(axes: "Axes", x: Sequence[int], points: Iterable[Point], label: str) -> None:
     y, errors = zip(*((p.accuracy, p.stderr) for p in points), strict=True)
     axes.errorbar(x, y, yerr=errors, marker="o", capsize=3, label=label)
 
 
-def _scale(axes: "Axes", values: Sequence[int]) -> None:
+def _set_scale(axes: "Axes", values: Sequence[int]) -> None:
     if values and max(values) > 8 * min(values):
-        axes.set_xscale("log")
-
-
-def save(figure: "Figure", file: Path) -> Path:
-    """Write a figure at once, in the format of the file's ending; the same figure gives the same SVG."""
-    partial = file.with_name(f".{file.name}.partial")
-    kind = file.suffix.removeprefix(".")
-    figure.savefig(partial, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
-    return partial.replace(file)
+        log_scale(axes, "x")

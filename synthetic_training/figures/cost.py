@@ -1,15 +1,14 @@
-"""What the runs of figures took on GPUs, and what their tokens would take the paper's trainer.
+"""GPU hours of the runs of figures, and of the paper's trainer for as many tokens.
 
     python -m synthetic_training.figures.cost reproduced/*.jsonl
 
-The paper's trainer is the stand-in that ``benchmarks/speed.py`` measured beside ours, at 64 rows of 220
-tokens on one H200. Where a model has other sizes than the one measured, such as Mamba with 24 layers for 12,
-its tokens a second are taken to fall as the number of parameters grows; beyond a factor of 4 that is no
-estimate, and none is made.
+The paper's trainer is the stand-in that ``synthetic_training.speed.trainer`` measured beside ours, at 64
+rows of 220 tokens on one H200. For a model of another size than the measured one, such as Mamba with 24
+layers instead of 12, its tokens per second are assumed to be inversely proportional to the number of
+parameters. Beyond a factor of 4 no estimate is made.
 """
 
 import argparse
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,13 @@ from tabulate import tabulate
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json
+from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import hours_of
-from synthetic_training.training.run_log import Line
 
 SPEED = Path(__file__).parents[1] / "speed" / "results" / "speed_h200.json"
 _ROWS = 64
-"""Rows of a step at which the paper's trainer is compared."""
+"""Rows per step at which the paper's trainer is compared."""
 _COMPARABLE = 4.0
 """Largest ratio of parameters over which a speed is scaled."""
 
@@ -68,7 +67,7 @@ class Cost:
 
 
 def baselines(speed: Mapping[str, Any]) -> dict[str, Baseline]:
-    """The paper's trainer by model, from the content of a file that ``benchmarks/speed.py`` wrote."""
+    """The paper's trainer by model, from the content of a file of ``synthetic_training.speed.trainer``."""
     parts = speed.get("runs", [speed])
     return {
         one["model"]: Baseline(one["paper_tokens_per_s"], one["parameters"])
@@ -78,32 +77,32 @@ def baselines(speed: Mapping[str, Any]) -> dict[str, Baseline]:
     }
 
 
-def costs(lines: Iterable[Line], known: Mapping[str, Baseline]) -> list[Cost]:
+def costs(results: Iterable[Result], known: Mapping[str, Baseline]) -> list[Cost]:
     """Of all runs on a GPU; one that several figures share counts once.
 
     Args:
-        lines: of results.
+        results: of figures.
         known: the paper's trainer by model.
     """
-    runs = {line["run"]: line for line in lines if line["config"]["device"] == "cuda"}
-    groups: dict[tuple[str, int], list[Line]] = {}
-    for line in runs.values():
-        groups.setdefault((line["config"]["model"], line["parameters"]), []).append(line)
+    runs = {result["run"]: result for result in results if result["config"]["device"] == "cuda"}
+    groups: dict[tuple[str, int], list[Result]] = {}
+    for result in runs.values():
+        groups.setdefault((result["config"]["model"], result["parameters"]), []).append(result)
     return [_cost(*key, own, known.get(key[0])) for key, own in sorted(groups.items())]
 
 
-def _cost(model: str, parameters: int, lines: Sequence[Line], baseline: Baseline | None) -> Cost:
-    tokens = sum(line["tokens"] for line in lines)
-    spent = sum(hours_of(line) for line in lines)
+def _cost(model: str, parameters: int, results: Sequence[Result], baseline: Baseline | None) -> Cost:
+    tokens = sum(result["tokens"] for result in results)
+    spent = sum(hours_of(result) for result in results)
     scaled = parameters / baseline.parameters if baseline else None
     paper = None
     if baseline and scaled and 1 / _COMPARABLE <= scaled <= _COMPARABLE:
         paper = tokens * scaled / baseline.tokens_per_s / 3600
-    return Cost(model, parameters, len(lines), tokens, spent, paper, scaled)
+    return Cost(model, parameters, len(results), tokens, spent, paper, scaled)
 
 
 def table(found: Sequence[Cost]) -> str:
-    """The costs as Markdown, those without a comparison apart."""
+    """The costs as Markdown; those without a comparison are in a table of their own."""
     if not found:
         return "None of these runs was on a GPU."
     compared = [one for one in found if one.paper_hours is not None]
@@ -117,11 +116,11 @@ def table(found: Sequence[Cost]) -> str:
         rows.append([*total, f"{ours:.3f}", *_against(ours, theirs)])
         parts.append(_markdown(rows, headers))
         parts.append(
-            "The paper's trainer: the tokens over the tokens a second of its stand-in on an H200, at 64 rows "
-            "of 220 tokens. Hours are of training with its evaluations."
+            "The paper's trainer: the tokens divided by the tokens per second of its stand-in on an H200, at "
+            "64 rows of 220 tokens. Hours include the evaluations during training."
         )
         scaled = [
-            f"{one.model}: tokens a second scaled by parameters, {one.scaled:.2f} times those measured."
+            f"{one.model}: tokens per second scaled by parameters, {one.scaled:.2f} times those measured."
             for one in compared
             if one.scaled != 1
         ]
@@ -153,18 +152,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of the files that are named."""
     parser = argparse.ArgumentParser(prog="python -m synthetic_training.figures.cost")
     parser.add_argument("files", type=Path, nargs="+", help="results of reproduce, FIGURE_SCALE.jsonl")
-    parser.add_argument("--speed", type=Path, default=SPEED, help="what benchmarks.speed measured")
+    parser.add_argument(
+        "--speed", type=Path, default=SPEED, help="measurements of synthetic_training.speed.trainer"
+    )
     options = parser.parse_args(arguments)
     missing = [str(file) for file in options.files if not file.is_file()]
-    try:
+    with command_errors():
         if missing:
             raise InputError(f"{', '.join(missing)}: no such file; name files that reproduce wrote")
-        lines = [line for file in options.files for line in read_results(file)]
-        print(table(costs(lines, baselines(read_json(options.speed)))))
-    except InputError as error:
-        sys.exit(f"error: {error}")
+        results = [result for file in options.files for result in read_results(file)]
+        print(table(costs(results, baselines(read_json(options.speed)))))
 
 
 if __name__ == "__main__":
-    with command_errors():
-        main()
+    main()

@@ -1,8 +1,8 @@
-"""One run of a figure, in a process of its own: train, test, write its line of results.
+"""One run of a figure, in a process of its own: train, evaluate, write the result.
 
     python -m synthetic_training.figures.job '{"config": {...}, "folder": "...", "tests": [...], ...}'
 
-It ends when the process that started it does, however that came about: its standard input is then closed.
+It ends when the process that started it ends, for whatever reason: its standard input is then closed.
 """
 
 import json
@@ -18,7 +18,10 @@ from filelock import FileLock
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json, write_json
-from synthetic_training.training.run_log import METRICS, RUN, Line, read_metrics
+from synthetic_training.figures.plan import Result
+from synthetic_training.training.interruption import Interrupted
+from synthetic_training.training.run_folder import RUN
+from synthetic_training.training.run_log import METRICS, read_metrics
 
 SCORES = (
     "string_accuracy",
@@ -33,66 +36,68 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     job = json.loads(sys.argv[1])
     folder = Path(job["folder"])
-    # another figure may want the same run at the same time
+    # another figure may need the same run at the same time: it then waits for this one
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         _train(job["config"], folder)
     tests = [score for test in job["tests"] for score in _test(folder, test, job["config"]["device"])]
-    line = {**trained(folder), "tests": tests}
-    if line["config"]["device"] != "cpu":
-        line["runs_per_gpu"] = job["per_gpu"]
-    line["git_revision"] = job["revision"] or line["git_revision"]
-    write_json(Path(job["line"]), line)
+    result = {**trained(folder), "tests": tests}
+    if result["config"]["device"] != "cpu":
+        result["runs_per_gpu"] = job["per_gpu"]
+    result["git_revision"] = job["revision"] or result["git_revision"]
+    write_json(Path(job["result"]), result)
 
 
-def trained(folder: Path) -> Line:
-    """What a finished run leaves to say of its training.
+def trained(folder: Path) -> Result:
+    """The part of a result that is about training, from the files of a finished run.
 
     Raises:
-        InputError: a file is not there or damaged.
+        InputError: a file is missing or damaged.
     """
     run, metrics = read_json(folder / RUN), read_metrics(folder / METRICS)
-    lines = [line for line in metrics if line["kind"] == "train"]
-    tokens_per_step = run["config"]["batch_size"] * run["config"]["context"]
+    records = [record for record in metrics if record["kind"] == "train"]
+    tokens_per_step = run["config"]["batch_size"] * run["config"]["context_length"]
     curve = [
         {
-            "step": line["step"],
-            "examples": line["examples"],
-            "tokens": line["step"] * tokens_per_step,
-            **{key: line[key] for key in ("length", *SCORES[:3])},
+            "step": record["step"],
+            "examples": record["examples"],
+            "tokens": record["step"] * tokens_per_step,
+            **{key: record[key] for key in ("length", *SCORES[:3])},
         }
-        for line in metrics
-        if line["kind"] == "eval"
+        for record in metrics
+        if record["kind"] == "eval"
     ]
-    # the first line's time has compiling in it
-    speeds = [line["tokens_per_second"] for line in lines[1:] or lines]
+    # the time of the first record includes compiling
+    speeds = [record["tokens_per_second"] for record in records[1:] or records]
     return {
         **{key: run[key] for key in ("config", "parameters", "git_revision", "versions", "machine")},
         "seconds": metrics[-1]["seconds"],
-        "tokens": lines[-1]["tokens"],
+        "tokens": records[-1]["tokens"],
         "tokens_per_second": median(speeds),
         "curve": curve,
-        "final_loss": lines[-1]["loss"],
+        "final_loss": records[-1]["loss"],
     }
 
 
 def _train(settings: dict[str, Any], folder: Path) -> None:
     from transformers.utils import logging
 
-    from synthetic_training.config import checked
+    from synthetic_training.config import TrainConfig
     from synthetic_training.training.run import train
 
     logging.disable_progress_bar()
-    # a run that was killed at its very start has left this alone
+    # left alone by a run that was killed at its very start
     (folder / f".{RUN}.partial").unlink(missing_ok=True)
-    train(checked(settings), folder, resume=(folder / RUN).exists())
+    train(TrainConfig(**settings), folder, resume=(folder / RUN).exists())
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _test(folder: Path, test: dict[str, Any], device: str) -> list[Line]:
+def _test(folder: Path, test: dict[str, Any], device: str) -> list[Result]:
     from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 
     lengths = tuple(test["lengths"])
-    found = evaluate(EvaluateConfig(folder, **{**test, "lengths": lengths}, device=device))  # type: ignore[arg-type]
+    asked_of = {**test, "lengths": lengths, "device": device}
+    # the code in the folder is that of the model which this very run trained
+    found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=True))
     asked = {"task": test["task"], "n": found["config"]["n"]}
     return [
         {**asked, **{key: score[key] for key in ("length", "asked", *SCORES)}} for score in found["results"]
@@ -106,4 +111,8 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     with command_errors():
-        main()
+        try:
+            main()
+        except Interrupted as stop:
+            print(stop)
+            sys.exit(stop.status)

@@ -1,4 +1,4 @@
-"""The runs of a figure: each a training run of its own, in a folder named after what it trains."""
+"""The runs of a figure: training runs, each in a folder named after its settings."""
 
 import hashlib
 import itertools
@@ -10,14 +10,18 @@ from typing import Any
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from synthetic_training.arguments import parse_value
-from synthetic_training.config import FREE, TrainConfig, as_json, check_run, checked
-from synthetic_training.figures.figure_file import Scale, Settings
+from synthetic_training.config import CHANGEABLE, TrainConfig
+from synthetic_training.figures.figure_file import Scale, Values
+from synthetic_training.settings import parse_settings, parse_values
+
+Result = dict[str, Any]
+"""What a run of a figure leaves: its key and settings, its learning curve, and its scores in the tests."""
 
 Key = tuple[str, str | None, int, str]
-"""What a run of one figure is told from the others by: label, panel, seed and sweep values."""
+"""What identifies a run within a figure: label, panel, seed and sweep values."""
 
-_SIZE = "model_args."
-"""Stands before what is swept of the model's own arguments."""
+_MODEL_ARG = "model_args."
+"""Prefix of swept arguments of the model."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +32,25 @@ class Run:
         label: of the run in the figure's file.
         panel: of the plot, or None.
         seed: of the weights and the data.
-        sweep: the settings that are swept, with this run's values.
-        config: all settings, as they are written: with ``auto`` where that is what they say.
+        sweep: this run's values of the swept settings.
+        config: all settings, with ``auto`` where the file leaves it at that.
     """
 
     label: str
     panel: str | None
     seed: int
-    sweep: Settings
+    sweep: Values
     config: TrainConfig
 
     @property
     def name(self) -> str:
-        """Of the run's folder: the same for all figures that train the same.
+        """Name of the run's folder, the same in all figures with this run.
 
-        It is a hash of the settings that are not at their defaults. A setting that is added to the trainer
-        later thus changes no name, nor does one that changes nothing of what is learned.
+        It is a hash of the settings that are not at their defaults, so that a setting that is added to the
+        trainer later changes no name. Settings that do not affect what is learned are left out.
         """
-        default = as_json(TrainConfig())
-        written = {k: v for k, v in as_json(self.config).items() if k not in FREE and v != default[k]}
+        default = TrainConfig().as_json()
+        written = {k: v for k, v in self.config.as_json().items() if k not in CHANGEABLE and v != default[k]}
         canonical = json.dumps(written, sort_keys=True, separators=(",", ":"))
         return f"{self.label}-{hashlib.sha256(canonical.encode()).hexdigest()[:10]}"
 
@@ -64,19 +68,19 @@ def short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def key_of(line: Mapping[str, Any]) -> Key:
-    """The key of a line of results."""
-    return line["label"], line["panel"], line["seed"], json.dumps(line["sweep"], sort_keys=True)
+def key_of(result: Mapping[str, Any]) -> Key:
+    """The key of the run that a result is from."""
+    return result["label"], result["panel"], result["seed"], json.dumps(result["sweep"], sort_keys=True)
 
 
 def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
-    """All runs, in the order of the file, a whole figure of the first seed first.
+    """All runs in the order of the file; those of the first seed, which make a whole figure, come first.
 
     Args:
         scale: of the figure.
-        source: what to call it in an error.
-        models: labels of the runs that are wanted; none for all.
-        seeds: in place of the file's.
+        source: the figure's file, for error messages.
+        models: labels of the runs to do; empty for all.
+        seeds: in place of the file's, unless empty.
 
     Raises:
         InputError: a label is unknown, a run's settings cannot be run, or two runs are the same.
@@ -85,10 +89,10 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
         if label not in scale.runs:
             known = ", ".join(scale.runs)
             raise InputError(
-                f"{source} has the runs {known}; {label!r} is none{did_you_mean(label, scale.runs)}"
+                f"{source} has no run {label!r}; its runs are {known}{did_you_mean(label, scale.runs)}"
             )
     labels = [label for label in scale.runs if label in models or not models]
-    panels: dict[str | None, Settings] = {None: {}}
+    panels: dict[str | None, Values] = {None: {}}
     if scale.panels:
         panels = dict(scale.panels.items())
     grid = [dict(zip(scale.sweep, values, strict=True)) for values in itertools.product(*_values(scale))]
@@ -108,36 +112,44 @@ def _values(scale: Scale) -> list[list[Any]]:
 
 
 def _run(
-    label: str, panel: str | None, seed: int, sweep: Settings, parts: Sequence[Settings], source: str
+    label: str, panel: str | None, seed: int, sweep: Values, parts: Sequence[Values], source: str
 ) -> Run:
+    from synthetic_training.data.training_data import training_data  # imports torch, which plots do not need
+
     where = f"{source}: run {label}" + (f" in panel {panel}" if panel else "")
-    settings: Settings = {}
-    sizes: Settings = {}
+    settings: Values = {}
+    model_args: Values = {}
     for part in parts:
         if "seed" in part:
-            raise InputError(f"{where} has a seed; name all under seeds")
+            raise InputError(f"{where} has a seed; list all of them under seeds")
         settings |= part
-        sizes |= _sizes(part)
-    config = checked({**settings, "model_args": sizes, "seed": seed}, where)
+        model_args |= _model_args(part)
+    config = parse_settings(TrainConfig, {**settings, "model_args": model_args, "seed": seed}, where)
     try:
-        check_run(config)
+        training_data(config)  # it is made again where it is needed: in the process of the run
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return Run(label, panel, seed, {name: _value(config, name) for name in sweep}, config)
 
 
-def _parts(sweep: Settings) -> tuple[Settings, Settings]:
+def _parts(sweep: Values) -> tuple[Values, Values]:
     """A sweep's values as settings: those of the run, and those of its model."""
-    sizes = {name.removeprefix(_SIZE): v for name, v in sweep.items() if name.startswith(_SIZE)}
-    return {name: v for name, v in sweep.items() if not name.startswith(_SIZE)}, {"model_args": sizes}
+    model_args = {
+        name.removeprefix(_MODEL_ARG): v for name, v in sweep.items() if name.startswith(_MODEL_ARG)
+    }
+    return {name: v for name, v in sweep.items() if not name.startswith(_MODEL_ARG)}, {
+        "model_args": model_args
+    }
 
 
 def _value(config: TrainConfig, name: str) -> Any:
-    return config.model_args[name.removeprefix(_SIZE)] if name.startswith(_SIZE) else getattr(config, name)
+    if name.startswith(_MODEL_ARG):
+        return config.model_args[name.removeprefix(_MODEL_ARG)]
+    return getattr(config, name)
 
 
-def _sizes(part: Settings) -> Settings:
-    sizes = part.get("model_args", {})
-    if not isinstance(sizes, dict):
-        return {"model_args": sizes}  # refused with the other unknown arguments
-    return {key: parse_value(value) if isinstance(value, str) else value for key, value in sizes.items()}
+def _model_args(part: Values) -> Values:
+    model_args = part.get("model_args", {})
+    if not isinstance(model_args, dict):
+        return {"model_args": model_args}  # refused with the other unknown arguments
+    return parse_values(model_args)

@@ -1,19 +1,18 @@
-"""How much of a model's errors on long strings its errors at repeated n-grams account for.
+"""How much of a model's errors on long strings is explained by repeated n-grams.
 
     python -m synthetic_training.figures.repeats length_generalization_paper.jsonl duplicates_paper.jsonl \\
       --model T_hard_alibi
 
-A model that copies by looking n-grams up errs where one stands twice (arXiv 2402.01032, section 3.3, and the
-construction of Theorem 2.3). The figure ``duplicates`` measures how often, for n letters that stand twice. A
-uniform string of L of D letters has by chance about C(L - n + 1, 2) D^-n (1 - 1/D)^2 pairs of places at which
-the same n letters stand, and not the same n + 1. If each misleads the model as often as the one in
-``duplicates`` does, independently of the others, the string is right with probability
-exp(-sum of pairs times share of errors).
+A model that copies by looking n-grams up makes errors where one occurs twice (arXiv 2402.01032, section
+3.3, and the construction of Theorem 2.3). The figure ``duplicates`` measures how often, by the length n of
+the repeat. A uniform string of length L over D letters has by chance about C(L - n + 1, 2) D^-n (1 - 1/D)^2
+pairs of places with the same n letters, and not the same n + 1. If each pair misleads the model as often as
+the one in ``duplicates`` does, independently of the others, the string is right with probability exp(-sum
+over n of pairs times error rate).
 """
 
 import argparse
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,27 +20,27 @@ from statistics import mean
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
+from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
-from synthetic_training.training.run_log import Line
 
 LEAST = (4, 3, 2)
-"""Letters of the shortest repeats that are counted, a column of the table each."""
+"""Lengths of the shortest repeats that are counted; each is a column of the table."""
 
 
 def expected_repeats(length: int, n: int, letters: int) -> float:
-    """Expected pairs of places of a uniform string at which n letters, and no more, are the same."""
+    """Expected number of pairs of places in a uniform string with the same n letters, and no more."""
     return math.comb(max(0, length - n + 1), 2) * letters**-n * (1 - 1 / letters) ** 2
 
 
-def errors_at_repeats(lines: Sequence[Line]) -> dict[int, float]:
-    """Share of strings that n letters standing twice make wrong, by n, seeds taken together.
+def errors_at_repeats(results: Sequence[Result]) -> dict[int, float]:
+    """Error rate caused by n letters that occur twice, by n, over all seeds.
 
-    Of the strings that are right without them; values of n between measured ones are interpolated.
+    It is relative to strings without the repeat. Values of n between measured ones are interpolated.
 
     Raises:
-        InputError: the lines have no such tests, or none without a repeat.
+        InputError: the results have no such tests, or none without a repeat.
     """
-    tests = [test for line in lines for test in line["tests"]]
+    tests = [test for result in results for test in result["tests"]]
     plain = [t["string_accuracy"] for t in tests if t["task"] == "copy"]
     tried = sorted({t["n"] for t in tests if t["task"] == "duplicate_ngram"})
     if not tried or not plain or not mean(plain):
@@ -58,27 +57,27 @@ def errors_at_repeats(lines: Sequence[Line]) -> dict[int, float]:
 
 
 def accuracy_with_repeats(length: int, errors: Mapping[int, float], letters: int, least: int) -> float:
-    """Probability that no repeat of ``least`` letters or more makes a string of this length wrong."""
+    """Probability that no repeat of ``least`` letters or more causes an error in a string of this length."""
     return math.exp(-sum(expected_repeats(length, n, letters) * e for n, e in errors.items() if n >= least))
 
 
-def table(lengths: Sequence[Line], duplicates: Sequence[Line], model: str) -> str:
-    """Accuracy by length as it was found, and as repeats alone would have it, as Markdown.
+def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -> str:
+    """Accuracy by length as measured, and as predicted from repeats alone, as Markdown.
 
     Raises:
-        InputError: one of the files has nothing of this model.
+        InputError: one of the files has no results of this model.
     """
     from tabulate import tabulate
 
-    mine = [[line for line in lines if line["label"] == model] for lines in (lengths, duplicates)]
-    for lines, given in zip(mine, (lengths, duplicates), strict=True):
-        if not lines:
-            known = ", ".join(sorted({line["label"] for line in given})) or "no model"
-            raise InputError(f"there are no results of {model!r} but of {known}")
+    mine = [[result for result in results if result["label"] == model] for results in (lengths, duplicates)]
+    for results, given in zip(mine, (lengths, duplicates), strict=True):
+        if not results:
+            known = ", ".join(sorted({result["label"] for result in given})) or "no model"
+            raise InputError(f"there are no results of {model!r}; there are results of {known}")
     errors = errors_at_repeats(mine[1])
     letters = mine[0][0]["config"]["vocabulary"]
     found: dict[int, list[float]] = {}
-    for test in (test for line in mine[0] for test in line["tests"] if test["task"] == "copy"):
+    for test in (test for result in mine[0] for test in result["tests"] if test["task"] == "copy"):
         found.setdefault(test["length"], []).append(test["string_accuracy"])
     if not found:
         raise InputError(f"the first file holds no accuracy of {model} by length")
@@ -109,15 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("duplicates", type=Path, help="results of duplicates")
     parser.add_argument("--model", default="T_hard_alibi", help="a label of both (T_hard_alibi)")
     options = parser.parse_args(arguments)
-    try:
+    with command_errors():
         for file in (options.lengths, options.duplicates):
             if not file.is_file():
                 raise InputError(f"{file}: no such file; name one that reproduce wrote")
         print(table(read_results(options.lengths), read_results(options.duplicates), options.model))
-    except InputError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    with command_errors():
-        main()
+    main()

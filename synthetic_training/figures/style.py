@@ -1,10 +1,10 @@
-"""How models and tests look in every plot: each has its colour, marker and name."""
+"""The colour, marker and name of each model and test, the same in all plots."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from synthetic_training.figures.plan import Result
 from synthetic_training.figures.summary import ORDER
-from synthetic_training.training.run_log import Line
 
 Style = dict[str, Any]
 
@@ -35,34 +35,16 @@ _NAMES = {
 }
 DASHES = ("-", "--", ":", "-.")
 
-LOOK: dict[Any, Any] = {
-    "svg.hashsalt": "repeat-after-me",  # the same results give the same file
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "axes.titlesize": 9,
-    "legend.fontsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
-}
 
-
-def style_of(label: str, lines: Sequence[Line]) -> Style:
-    """Colour and marker of a model: its own in all figures, or the next that is free."""
-    others = sorted({line["label"] for line in lines} - set(ORDER))
+def style_of(label: str, results: Sequence[Result]) -> Style:
+    """Colour, marker and name of a model; a model that is not in the paper gets the next free ones."""
+    others = sorted({result["label"] for result in results} - set(ORDER))
     color, marker = _STYLES[label] if label in _STYLES else _OTHERS[others.index(label) % len(_OTHERS)]
-    return {"color": color, "marker": marker, "label": shown(label)}
+    return {"color": color, "marker": marker, "label": model_title(label)}
 
 
 def styles_of_tests(tests: Sequence[str]) -> list[Style]:
-    """Black for plain copying, and the darker the longer the key."""
+    """Black for copying, and darker colours for longer keys."""
     import matplotlib as mpl
 
     plain = [name for name in tests if "=" not in name]
@@ -71,22 +53,22 @@ def styles_of_tests(tests: Sequence[str]) -> list[Style]:
     colors: dict[str, Any] = dict.fromkeys(plain, "black")
     colors |= {name: shades(0.15 + 0.75 * i / max(1, len(rest) - 1)) for i, name in enumerate(rest)}
     return [
-        {"color": colors[name], "marker": marker, "label": spoken(name)}
+        {"color": colors[name], "marker": marker, "label": task_title(name)}
         for name, marker in zip(tests, "osD^vPX<>hpd" * len(tests), strict=False)
     ]
 
 
-def shown(name: str) -> str:
+def model_title(name: str) -> str:
     """A model's name in a legend."""
     label, comma, rest = name.partition(",")
     return _NAMES.get(label, label) + comma + rest
 
 
-def setting(name: str) -> str:
-    """A setting that is swept, in words."""
+def setting_title(name: str) -> str:
+    """The name of a swept setting in an axis label."""
     return "learning rate" if name == "lr" else name.removeprefix("model_args.").replace("_", " ")
 
 
-def spoken(name: str) -> str:
-    """A task's name in words."""
+def task_title(name: str) -> str:
+    """A task's name in a title or legend."""
     return name.replace("_", " ").replace("ngram", "n-gram")

@@ -1,4 +1,4 @@
-"""What lines of results say, seeds taken together: numbers alone, for plots and tables."""
+"""Results summarised over seeds: the numbers of plots and tables."""
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -7,8 +7,7 @@ from math import isnan, nan
 from statistics import mean, stdev
 from typing import Any, TypeVar
 
-from synthetic_training.figures.plan import short
-from synthetic_training.training.run_log import Line
+from synthetic_training.figures.plan import Result, short
 
 Group = TypeVar("Group", bound=Hashable)
 
@@ -24,12 +23,12 @@ ORDER = (
     "griffin",
     "minimax",
 )
-"""In which models are shown; others follow by name."""
+"""Order in which models are shown; others follow by name."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """A mean over seeds at one place, and the lowest and highest of them."""
+    """The mean over seeds at one place of the horizontal axis, and the lowest and highest value."""
 
     x: float
     mean: float
@@ -39,59 +38,59 @@ class Band:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation (0 of a single value) over seeds, and their number."""
+    """Mean and standard deviation over seeds (0 for a single one), and their number."""
 
     mean: float
     sd: float
     count: int
 
 
-def grouped(lines: Iterable[Line], key: Callable[[Line], Group]) -> dict[Group, list[Line]]:
-    """Lines by a key: in the order of models, then of sweep values, then of seeds."""
-    groups: dict[Group, list[Line]] = {}
-    for line in sorted(lines, key=_place):
-        groups.setdefault(key(line), []).append(line)
+def grouped(results: Iterable[Result], key: Callable[[Result], Group]) -> dict[Group, list[Result]]:
+    """Results by a key, in the order of models, then of sweep values, then of seeds."""
+    groups: dict[Group, list[Result]] = {}
+    for result in sorted(results, key=_place):
+        groups.setdefault(key(result), []).append(result)
     return groups
 
 
-def _place(line: Line) -> tuple[Any, ...]:
-    known = line["label"] in ORDER
-    rank = ORDER.index(line["label"]) if known else len(ORDER)
-    values = [(isinstance(value, str), value) for value in line["sweep"].values()]
+def _place(result: Result) -> tuple[Any, ...]:
+    known = result["label"] in ORDER
+    rank = ORDER.index(result["label"]) if known else len(ORDER)
+    values = [(isinstance(value, str), value) for value in result["sweep"].values()]
     # width_64 before width_128
-    label = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", line["label"])]
-    return rank, label, values, line["seed"]
+    label = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", result["label"])]
+    return rank, label, values, result["seed"]
 
 
-def label_of(line: Line) -> str:
-    """The model, and the values of what was swept."""
-    swept = [f"{name} = {short(value)}" for name, value in line["sweep"].items()]
-    return ", ".join([line["label"], *swept])
+def label_of(result: Result) -> str:
+    """The model, and the values of the swept settings."""
+    swept = [f"{name} = {short(value)}" for name, value in result["sweep"].items()]
+    return ", ".join([result["label"], *swept])
 
 
-def panels_of(lines: Iterable[Line], order: Sequence[str]) -> list[str | None]:
-    """The panels that there are results of, in this order; others, of an earlier file, behind."""
-    found = {line["panel"] for line in lines}
+def panels_of(results: Iterable[Result], order: Sequence[str]) -> list[str | None]:
+    """The panels that have results, in this order; those of an earlier version of the file follow."""
+    found = {result["panel"] for result in results}
     return [one for one in order if one in found] + sorted(found - set(order), key=str)
 
 
-def last_length(line: Line) -> int:
-    """The length that a run was evaluated at last, which decides when it stops."""
-    return int(line["curve"][-1]["length"])
+def last_length(result: Result) -> int:
+    """The last evaluated length of a run, at which its accuracy decides when it stops."""
+    return int(result["curve"][-1]["length"])
 
 
-def learning_curve(line: Line) -> list[Line]:
+def learning_curve(result: Result) -> list[Result]:
     """The evaluations of a run at ``last_length``."""
-    return [point for point in line["curve"] if point["length"] == last_length(line)]
+    return [point for point in result["curve"] if point["length"] == last_length(result)]
 
 
-def mean_curve(lines: Sequence[Line]) -> list[Band]:
+def mean_curve(results: Sequence[Result]) -> list[Band]:
     """String accuracy against training examples, over the seeds of one model.
 
     Args:
-        lines: of runs that differ in their seeds alone. One that stopped early stays at its last value.
+        results: of runs that differ in their seeds alone. A run that stopped early keeps its last value.
     """
-    curves = [learning_curve(line) for line in lines]
+    curves = [learning_curve(result) for result in results]
     bands = []
     for step in sorted({point["step"] for curve in curves for point in curve}):
         at = [point for curve in curves for point in curve if point["step"] == step]
@@ -110,75 +109,75 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
 
 
-def examples_until(line: Line, accuracy: float) -> int | None:
-    """Training examples at the first evaluation with so much string accuracy; None where it never had it."""
-    reached = (p["examples"] for p in learning_curve(line) if p["string_accuracy"] >= accuracy)
+def examples_until(result: Result, accuracy: float) -> int | None:
+    """Training examples at the first evaluation with this string accuracy; None if there is none."""
+    reached = (p["examples"] for p in learning_curve(result) if p["string_accuracy"] >= accuracy)
     return next(reached, None)
 
 
-def by_test(line: Line) -> dict[str, dict[int, float]]:
-    """String accuracy by length, of each test by its name."""
+def by_test(result: Result) -> dict[str, dict[int, float]]:
+    """String accuracy by test name and length."""
     found: dict[str, dict[int, float]] = {}
-    for score in line["tests"]:
+    for score in result["tests"]:
         found.setdefault(test_name(score), {})[score["length"]] = score["string_accuracy"]
     return found
 
 
-def test_name(score: Line) -> str:
-    """``copy``, or the task and the length of its key."""
+def test_name(score: Result) -> str:
+    """``copy``, or the task and the length of its key in letters."""
     return score["task"] if score["task"] == "copy" else f"{score['task']}, n = {score['n']}"
 
 
-def by_length(lines: Sequence[Line], test: str) -> list[Band]:
-    """Accuracy in a test against length, over the seeds of one model."""
-    scores = [by_test(line).get(test, {}) for line in lines]
+def by_length(results: Sequence[Result], test: str) -> list[Band]:
+    """String accuracy of one model in a test, by length."""
+    scores = [by_test(result).get(test, {}) for result in results]
     lengths = sorted({length for one in scores for length in one})
     return [band(length, [one[length] for one in scores if length in one]) for length in lengths]
 
 
-def by_key(lines: Sequence[Line]) -> list[Band]:
-    """Accuracy in tests on one length against the letters of their key, over the seeds of one model."""
-    scores = [score for line in lines for score in line["tests"] if score["task"] != "copy"]
+def by_key(results: Sequence[Result]) -> list[Band]:
+    """String accuracy of one model in tests on one length, by the length of the key."""
+    scores = [score for result in results for score in result["tests"] if score["task"] != "copy"]
     keys = sorted({score["n"] for score in scores})
     return [band(n, [score["string_accuracy"] for score in scores if score["n"] == n]) for n in keys]
 
 
-def swept_values(lines: Iterable[Line], name: str) -> list[float]:
-    """The values of a setting that was swept; lines of an earlier file may not have it."""
-    return sorted({line["sweep"][name] for line in lines if name in line["sweep"]})
+def swept_values(results: Iterable[Result], name: str) -> list[float]:
+    """The values of a swept setting; results of an earlier version of the file may not have it."""
+    return sorted({result["sweep"][name] for result in results if name in result["sweep"]})
 
 
-def by_swept(lines: Sequence[Line], name: str, value: Callable[[Line], float]) -> list[Band]:
-    """A number of each run against a setting that was swept, over seeds; runs without the number left out."""
-    places = swept_values(lines, name)
-    found = [(x, [value(line) for line in lines if line["sweep"].get(name) == x]) for x in places]
+def by_swept(results: Sequence[Result], name: str, value: Callable[[Result], float]) -> list[Band]:
+    """A number of each run, by the value of a swept setting; runs for which it is NaN are left out."""
+    places = swept_values(results, name)
+    found = [(x, [value(result) for result in results if result["sweep"].get(name) == x]) for x in places]
     kept = [(x, [v for v in values if not isnan(v)]) for x, values in found]
     return [band(x, values) for x, values in kept if values]
 
 
-def final_loss(line: Line) -> float:
-    return nan if line["final_loss"] is None else float(line["final_loss"])
+def final_loss(result: Result) -> float:
+    return nan if result["final_loss"] is None else float(result["final_loss"])
 
 
-def final_accuracy(line: Line) -> float:
-    """String accuracy at the end of training, at ``last_length``."""
-    return float(line["curve"][-1]["string_accuracy"])
+def final_accuracy(result: Result) -> float:
+    """String accuracy after training, at ``last_length``."""
+    return float(result["curve"][-1]["string_accuracy"])
 
 
 def lowest(bands: Sequence[Band]) -> Band:
-    """Where the mean is lowest."""
+    """The band with the lowest mean."""
     return min(bands, key=lambda one: one.mean)
 
 
-def hours_of(line: Line) -> float:
-    """What a run took, and its part alone where runs shared a GPU."""
-    seconds: float = line["seconds"]
-    return seconds / line.get("runs_per_gpu", 1) / 3600
+def hours_of(result: Result) -> float:
+    """Hours that a run took; where runs shared a GPU, its share of them."""
+    seconds: float = result["seconds"]
+    return seconds / result.get("runs_per_gpu", 1) / 3600
 
 
-def hours(lines: Iterable[Line]) -> dict[str, tuple[float, int]]:
-    """Hours of training and number of runs on each machine; a run that stands there twice counts once."""
+def hours(results: Iterable[Result]) -> dict[str, tuple[float, int]]:
+    """Hours of training and number of runs on each machine; a run that occurs twice counts once."""
     took: dict[str, dict[str, float]] = {}
-    for line in lines:
-        took.setdefault(line["machine"], {})[line["run"]] = hours_of(line)
+    for result in results:
+        took.setdefault(result["machine"], {})[result["run"]] = hours_of(result)
     return {machine: (sum(runs.values()), len(runs)) for machine, runs in took.items()}

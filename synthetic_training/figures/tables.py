@@ -1,4 +1,4 @@
-"""A figure's table in Markdown, from its lines of results alone."""
+"""A figure's table in Markdown, from its results alone."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -6,7 +6,8 @@ from functools import partial
 from tabulate import tabulate
 
 from synthetic_training.figures.figure_file import Figure
-from synthetic_training.figures.style import setting
+from synthetic_training.figures.plan import Result
+from synthetic_training.figures.style import setting_title
 from synthetic_training.figures.summary import (
     by_swept,
     by_test,
@@ -22,34 +23,33 @@ from synthetic_training.figures.summary import (
     spread,
     swept_values,
 )
-from synthetic_training.training.run_log import Line
 
 _REACHED = (0.5, 0.99)
-"""String accuracies whose numbers of examples are shown."""
+"""String accuracies for which the number of training examples is shown."""
 
 
-def report(figure: Figure, lines: Sequence[Line]) -> str:
-    """A table of each panel, with what the runs took and what the paper found."""
-    scale = lines[0]["scale"]
+def report(figure: Figure, results: Sequence[Result]) -> str:
+    """A table for each panel, with the hours of training and the finding of the paper."""
+    scale = results[0]["scale"]
     known = figure.scales.get(scale)
     tables = _TABLES.get(figure.x, partial(_swept, name=figure.x))
     parts = [f"# {figure.title} ({scale})"]
-    for panel in panels_of(lines, list(known.panels) if known else []):
+    for panel in panels_of(results, list(known.panels) if known else []):
         if panel:
             parts.append(f"## {panel}")
-        parts += tables([line for line in lines if line["panel"] == panel])
-    return "\n\n".join([*parts, _took(lines), f"The paper: {figure.paper}"]) + "\n"
+        parts += tables([result for result in results if result["panel"] == panel])
+    return "\n\n".join([*parts, _took(results), f"The paper: {figure.paper}"]) + "\n"
 
 
-def _examples(lines: Sequence[Line]) -> list[str]:
-    lengths = sorted({last_length(line) for line in lines})
+def _examples(results: Sequence[Result]) -> list[str]:
+    lengths = sorted({last_length(result) for result in results})
     rows = []
-    for label, own in grouped(lines, label_of).items():
+    for label, own in grouped(results, label_of).items():
         rows.append(
             [
                 *_about(label, own),
                 *(_until(own, accuracy) for accuracy in _REACHED),
-                _mean(final_accuracy(line) for line in own),
+                _mean(final_accuracy(result) for result in own),
             ]
         )
     until = [f"examples until {accuracy}" for accuracy in _REACHED]
@@ -60,16 +60,16 @@ def _examples(lines: Sequence[Line]) -> list[str]:
     return [_markdown(rows, headers), measured]
 
 
-def _lengths(lines: Sequence[Line]) -> list[str]:
-    lengths = sorted({score["length"] for line in lines for score in line["tests"]})
+def _lengths(results: Sequence[Result]) -> list[str]:
+    lengths = sorted({score["length"] for result in results for score in result["tests"]})
     rows = []
-    for label, own in grouped(lines, label_of).items():
-        for test in dict.fromkeys(name for line in own for name in by_test(line)):
-            scores = [by_test(line).get(test, {}) for line in own]
+    for label, own in grouped(results, label_of).items():
+        for test in dict.fromkeys(name for result in own for name in by_test(result)):
+            scores = [by_test(result).get(test, {}) for result in own]
             found = [[one[length] for one in scores if length in one] for length in lengths]
             rows.append([*_about(label, own), test, *(_mean(values) for values in found)])
     headers = ["model", "parameters", "lr", "seeds", "test", *map(str, lengths)]
-    longest = max(line["config"]["max_length"] for line in lines)
+    longest = max(result["config"]["max_length"] for result in results)
     measured = (
         f"String accuracy by length; trained on at most {longest} letters; "
         "mean ± standard deviation over seeds."
@@ -77,50 +77,50 @@ def _lengths(lines: Sequence[Line]) -> list[str]:
     return [_markdown(rows, headers), measured]
 
 
-def _swept(lines: Sequence[Line], name: str) -> list[str]:
-    values = swept_values(lines, name)
+def _swept(results: Sequence[Result], name: str) -> list[str]:
+    values = swept_values(results, name)
     losses, accuracies = [], []
-    for label, own in grouped(lines, lambda line: line["label"]).items():
+    for label, own in grouped(results, lambda result: result["label"]).items():
         bands = by_swept(own, name, final_loss)
         best = f"{lowest(bands).x:g}" if bands else ""
-        each = [[line for line in own if line["sweep"].get(name) == value] for value in values]
-        losses.append([label, *(_mean((final_loss(line) for line in at), ".4f") for at in each), best])
-        accuracies.append([label, *(_mean(final_accuracy(line) for line in at) for at in each)])
+        each = [[result for result in own if result["sweep"].get(name) == value] for value in values]
+        losses.append([label, *(_mean((final_loss(result) for result in at), ".4f") for at in each), best])
+        accuracies.append([label, *(_mean(final_accuracy(result) for result in at) for at in each)])
     headers = [f"{value:g}" for value in values]
     return [
-        f"Training loss at the end, by {setting(name)}:",
+        f"Training loss at the end, by {setting_title(name)}:",
         _markdown(losses, ["model", *headers, "lowest at"]),
-        f"String accuracy at the end, by {setting(name)}:",
+        f"String accuracy at the end, by {setting_title(name)}:",
         _markdown(accuracies, ["model", *headers]),
     ]
 
 
-_TABLES: dict[str, Callable[[Sequence[Line]], list[str]]] = {
+_TABLES: dict[str, Callable[[Sequence[Result]], list[str]]] = {
     "examples": _examples,
     "length": _lengths,
 }
 
 
-def _about(label: str, lines: Sequence[Line]) -> list[str]:
-    rates = sorted({line["config"]["lr"] for line in lines})
-    sizes = sorted({line["parameters"] for line in lines})
+def _about(label: str, results: Sequence[Result]) -> list[str]:
+    rates = sorted({result["config"]["lr"] for result in results})
+    sizes = sorted({result["parameters"] for result in results})
     return [
         label,
         ", ".join(f"{one:,}" for one in sizes),
         ", ".join(f"{r:g}" for r in rates),
-        str(len(lines)),
+        str(len(results)),
     ]
 
 
-def _until(lines: Sequence[Line], accuracy: float) -> str:
-    """Examples that it took the seeds, and how many never had this accuracy."""
-    reached = [n for line in lines if (n := examples_until(line, accuracy)) is not None]
-    missed = [line for line in lines if examples_until(line, accuracy) is None]
-    never = f"not within {max((line['curve'][-1]['examples'] for line in missed), default=0):,}"
+def _until(results: Sequence[Result], accuracy: float) -> str:
+    """Number of examples until this accuracy, and how many seeds never reached it."""
+    reached = [n for result in results if (n := examples_until(result, accuracy)) is not None]
+    missed = [result for result in results if examples_until(result, accuracy) is None]
+    never = f"not within {max((result['curve'][-1]['examples'] for result in missed), default=0):,}"
     if not reached:
         return never
     text = _mean(reached, ",.0f")
-    return f"{text} ({len(missed)} of {len(lines)}: {never})" if missed else text
+    return f"{text} ({len(missed)} of {len(results)}: {never})" if missed else text
 
 
 def _mean(values: Iterable[float], form: str = ".3f") -> str:
@@ -131,11 +131,11 @@ def _mean(values: Iterable[float], form: str = ".3f") -> str:
     return f"{over.mean:{form}}" + (f" ± {over.sd:{form}}" if over.count > 1 else "")
 
 
-def _took(lines: Sequence[Line]) -> str:
-    gpus = {line["machine"] for line in lines if line["config"]["device"] != "cpu"}
+def _took(results: Sequence[Result]) -> str:
+    gpus = {result["machine"] for result in results if result["config"]["device"] != "cpu"}
     parts = [
         f"{total:.3g} {'GPU' if machine in gpus else 'CPU'} hours of training ({count} runs, {machine})"
-        for machine, (total, count) in sorted(hours(lines).items())
+        for machine, (total, count) in sorted(hours(results).items())
     ]
     return "; ".join(parts) + "."
 

@@ -1,4 +1,4 @@
-"""Subprocesses, one at each place that there is: a GPU, or a core where there is none."""
+"""Subprocesses, one per GPU, or one per CPU core where there is no GPU."""
 
 import os
 import subprocess
@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 10.0
-"""Seconds that a process has to end before it is killed."""
+PATIENCE = 30.0
+"""Seconds in which a process must end, and may save a checkpoint, before it is killed."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file for all that it prints."""
+    """A command, and the file for everything that it prints."""
 
     name: str
     command: Sequence[str]
@@ -22,11 +22,11 @@ class Job:
 
 
 def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
-    """The environment variables that give a process its own GPU, or its own core.
+    """For each process that can run at once, the environment variables that give it its GPU or CPU core.
 
     Args:
-        gpu: whether to use GPUs, where there are any.
-        per_gpu: processes that share a GPU, at least 1.
+        gpu: whether to use GPUs, if there are any.
+        per_gpu: number of processes that share a GPU, at least 1.
     """
     import torch
 
@@ -40,12 +40,12 @@ def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
 
 
 def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], ended: Callable[[Job, int], None]) -> None:
-    """Do all jobs, in their order, as many at once as there are places; none outlives this call.
+    """Do all jobs in order, as many at once as there are places; none outlives this call.
 
     Args:
         jobs: what to do.
-        at: the variables of each place, over this process's own.
-        ended: is told of each job that ends, and its exit status.
+        at: the environment variables of each place, in addition to those of this process.
+        ended: called with each job that ends, and its exit status.
     """
     waiting, free = deque(jobs), deque(at)
     running: dict[subprocess.Popen[bytes], tuple[Job, Mapping[str, str]]] = {}
@@ -73,12 +73,12 @@ def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], ended: Callab
 
 
 def _start(job: Job, place: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    # bars that nobody watches are written once a minute
+    # progress bars in a log file are written once a minute
     environment = {**os.environ, "TQDM_MININTERVAL": "60", **place}
     with job.log.open("ab") as log:
         return subprocess.Popen(  # noqa: S603
             job.command,
-            stdin=subprocess.PIPE,  # never written to: its end tells the job that this process is gone
+            stdin=subprocess.PIPE,  # never written to: its end tells the job that this process has ended
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
@@ -92,7 +92,7 @@ def _close(process: "subprocess.Popen[bytes]") -> None:
 
 
 def last_line(log: Path) -> str:
-    """The last line that is not empty; bars overwrite theirs."""
+    """The last line that is not empty; progress bars overwrite theirs."""
     text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     return lines[-1].removeprefix("error: ") if lines else "it printed nothing"

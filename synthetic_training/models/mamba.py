@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
+from dataset_builders import InputError
 from synthetic_training.models.kernels import mamba_scan
 
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -18,21 +19,30 @@ if _HAS_TRITON:
 
 
 @torch.no_grad()
-def initialise_as_released(model: PreTrainedModel, x_proj_gain: float = 1.0) -> int:
-    """Draw the weights of a Mamba as the code of its authors does, mamba_ssm's ``_init_weights``.
+def draw_authors_weights(model: PreTrainedModel) -> int:
+    """Draw the weights of a Mamba again as the code of its authors does, mamba_ssm's ``_init_weights``.
 
     transformers draws most matrices with a standard deviation of 0.1, whatever their size. With that, the
     paper's Mamba (24 layers, 1,024 wide) does not leave chance at any learning rate that was tried.
 
     Args:
-        model: drawn anew.
-        x_proj_gain: factor of the weights that make B, C and the step. The authors' are so small that at
-            first almost nothing goes through the state: of a layer's output before ``out_proj``, less than a
-            hundredth; the rest is the skip, D x.
+        model: whose ``config.x_proj_gain``, 1 where there is none, is a factor of the weights that make B, C
+            and the step. The authors' are so small that at first almost nothing goes through the state: of
+            a layer's output before ``out_proj``, less than a hundredth; the rest is the skip, D x.
 
     Returns:
-        The number of such layers, 0 for a model that has none; it is then left as it is.
+        The number of Mamba layers, 0 for a model that has none; it is then left as it is.
+
+    Raises:
+        InputError: the factor is not a number above 0.
     """
+    x_proj_gain = getattr(model.config, "x_proj_gain", 1.0)
+    if (
+        isinstance(x_proj_gain, bool)
+        or not isinstance(x_proj_gain, int | float)
+        or not 0 < x_proj_gain < math.inf
+    ):
+        raise InputError(f"x_proj_gain of mamba must be a number above 0, not {x_proj_gain!r}")
     layers = [layer for layer in model.modules() if isinstance(layer, MambaMixer)]
     for layer in layers:
         for part in (layer.in_proj, layer.conv1d, layer.x_proj, layer.out_proj):
@@ -62,8 +72,18 @@ def use_fast_scan(model: nn.Module) -> int:
     return len(layers)
 
 
+Operation = Literal["convolution", "projections", "scan"]
+
+
 class FastMambaMixer(MambaMixer):
-    """Transformers' layer, whose whole sequences stay (batch, length, channels) throughout."""
+    """Transformers' layer, whose whole sequences stay (batch, length, channels) throughout.
+
+    Attributes:
+        float32_operations: operations that compute in float32 where autocast would have them in bfloat16:
+            the ``convolution``, the ``projections`` to B, C and the step, and the ``scan``.
+    """
+
+    float32_operations: frozenset[Operation] = frozenset()
 
     def forward(
         self,
@@ -76,14 +96,26 @@ class FastMambaMixer(MambaMixer):
         if cache_params is not None or arguments:
             return super().forward(hidden_states, cache_params, attention_mask, **arguments)
         x, z = self.in_proj(_masked(hidden_states, attention_mask)).chunk(2, dim=-1)
-        x = _masked(self.act(_causal_conv(x, self.conv1d)).to(x.dtype), attention_mask)
-        dt, b, c = self.x_proj(x).split(
-            [self.time_step_rank, self.ssm_state_size, self.ssm_state_size], dim=-1
-        )
-        dt = F.linear(dt, self.dt_proj.weight)
+        activated = self.act(_causal_conv(x, self.conv1d))
+        if "convolution" not in self.float32_operations:
+            activated = activated.to(x.dtype)
+        x = _masked(activated, attention_mask)
+        dt, b, c = self._projections(x)
         decay = -torch.exp(self.A_log.float())
+        if "scan" in self.float32_operations:
+            x, dt, b, c, z = (v.float() for v in (x, dt, b, c, z))
         y = _scan(x, dt, decay, b, c, self.D.float(), z, self.dt_proj.bias.float())
         return self.out_proj(y)
+
+    def _projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The step before its bias, (batch, length, channels), and B and C, (batch, length, states)."""
+        sizes = [self.time_step_rank, self.ssm_state_size, self.ssm_state_size]
+        if "projections" not in self.float32_operations:
+            dt, b, c = self.x_proj(x).split(sizes, dim=-1)
+            return F.linear(dt, self.dt_proj.weight), b, c
+        with torch.autocast(x.device.type, enabled=False):
+            dt, b, c = F.linear(x.float(), self.x_proj.weight.float()).split(sizes, dim=-1)
+            return F.linear(dt, self.dt_proj.weight.float()), b, c
 
 
 def _scan(x: Tensor, dt: Tensor, decay: Tensor, *others: Tensor) -> Tensor:

@@ -66,6 +66,14 @@ class HardAlibiConfig(_NoRotaryConfig):
 
     num_masked_heads: int = 8
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        masked, heads = self.num_masked_heads, self.num_attention_heads
+        if not isinstance(masked, int) or isinstance(masked, bool) or masked < 0:
+            raise ValueError(f"num_masked_heads must be an integer of at least 0, not {masked!r}")
+        if masked > heads:
+            raise ValueError(f"num_masked_heads must be at most num_attention_heads = {heads}, not {masked}")
+
 
 def _visible(arguments: dict[str, Any], num_heads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Which keys padding, packing and causality leave, (1 or B, 1, Q, K), with head, query and key."""

@@ -1,9 +1,9 @@
-"""A stand-in for the trainer released with the paper (arXiv 2402.01032), to hold our speed against.
+"""A stand-in for the trainer released with the paper (arXiv 2402.01032), to compare our speed with.
 
-That code is not part of this project. The stand-in does what it does, in the ways that cost time: float32
-throughout, eager modules, attention as two products with an explicit mask that is built anew at each
-forward, examples sampled one by one in Python, and ``.item()`` on the loss at each step. Architectures are
-the stock ones of transformers, ``torch.nn.LSTM``, and the model of the ``mamba_ssm`` package.
+That code is not part of this project. The stand-in has the properties that determine its speed: float32
+throughout, eager modules, attention as two products with an explicit mask that is rebuilt in each forward
+pass, examples sampled one by one in Python, and ``.item()`` on the loss in each step. Architectures are the
+stock ones of transformers, ``torch.nn.LSTM``, and the model of the ``mamba_ssm`` package.
 """
 
 import random
@@ -24,27 +24,27 @@ Build = Callable[[str], tuple[nn.Module, Logits]]
 
 
 class PaperTrainer:
-    """Trains one of the paper's models on copy as its trainer would; ``step()`` is one update.
+    """Trains one of the paper's models to copy, as its trainer would; ``step()`` is one update.
 
     Args:
         name: ``T_rope``, ``T_nope``, ``T_alibi``, ``T_hard_alibi``, ``lstm`` or ``mamba``.
-        batch_size: contexts a step.
-        context: tokens a context.
+        batch_size: rows per step.
+        context_length: tokens per row.
 
     Raises:
-        InputError: ``mamba`` where the package ``mamba_ssm`` is missing.
+        InputError: ``mamba`` without the package ``mamba_ssm``.
     """
 
-    def __init__(self, name: str, batch_size: int, context: int, device: str) -> None:
-        self.batch_size, self.context, self.device = batch_size, context, device
+    def __init__(self, name: str, batch_size: int, context_length: int, device: str) -> None:
+        self.batch_size, self.context_length, self.device = batch_size, context_length, device
         module, self._logits = _BUILD[name](device)
         self._optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, weight_decay=0.1)
         self._parameters = list(module.parameters())
         self._random = random.Random(0)
 
     def step(self) -> float:
-        """One update; the loss."""
-        rows = [_context(self._random, self.context) for _ in range(self.batch_size)]
+        """Do one update, and return the loss."""
+        rows = [_packed_row(self._random, self.context_length) for _ in range(self.batch_size)]
         ids = torch.tensor([ids for ids, _ in rows]).to(self.device)
         trained = torch.tensor([mask for _, mask in rows]).to(self.device)
         logits = self._logits(ids)
@@ -58,15 +58,15 @@ class PaperTrainer:
         return loss.item()
 
 
-def _context(rng: random.Random, context: int) -> tuple[list[int], list[float]]:
-    """Ids of one packed context, and 1.0 where a token is an answer's or the full stop after it."""
+def _packed_row(rng: random.Random, context_length: int) -> tuple[list[int], list[float]]:
+    """Token ids of one packed row, and 1.0 for the tokens of answers and the full stops after them."""
     text, mask = "", []
-    while len(text) < context:
+    while len(text) < context_length:
         string = "".join(rng.choice(_LETTERS) for _ in range(rng.randint(_MIN_LENGTH, _MAX_LENGTH)))
         text += f"${string}|{string}."
-        whole = len(text) <= context
+        whole = len(text) <= context_length
         mask += [0.0] * (len(string) + 2) + [float(whole)] * (len(string) + 1)
-    return [_SYMBOLS[symbol] for symbol in text[:context]], mask[:context]
+    return [_SYMBOLS[symbol] for symbol in text[:context_length]], mask[:context_length]
 
 
 def _transformer(
@@ -109,7 +109,7 @@ def _alibi(ids: Tensor) -> Tensor:
 
 
 def _hard_alibi(ids: Tensor) -> Tensor:
-    """(batch, heads, length, length), filled on the CPU, a head and a row at a time."""
+    """(batch, heads, length, length), filled on the CPU, one row of one head at a time."""
     length = ids.shape[1]
     least = torch.finfo(torch.float32).min
     bias = torch.zeros(HEADS, length, length)

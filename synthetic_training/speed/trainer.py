@@ -1,16 +1,16 @@
-"""Tokens a second of training, ours beside a stand-in for the paper's trainer, in one run.
+"""Training speed of this trainer and of a stand-in for the paper's, measured in one run.
 
     python -m synthetic_training.speed.trainer --out speed.json
 
-Every model has the sizes of the paper's trainer (width 1024, 12 layers; context 220). For each of ours the
-report says what the floor is and where the time goes:
+Every model has the sizes of the paper's trainer (width 1024, 12 layers, rows of 220 tokens). For each of
+ours, the report has:
 
-- ``floor_ms``: the larger of the arithmetic over the rate of a large bfloat16 matrix product, measured
-  here, and the least traffic of weights, gradients and optimizer over the rate of a large copy, plus the
-  latter's optimizer part, which cannot overlap;
-- ``mfu``: floating-point operations of the model (6 a parameter and token, and those of attention) over
-  the time and that measured rate;
-- ``kernels_ms``: time in kernels by kind, of one profiled step; ``idle`` is what no kernel ran in.
+- ``floor_ms``: a lower bound of the time per step. It is the larger of the arithmetic at the rate of a large
+  bfloat16 matrix product and the memory traffic of weights and gradients at the rate of a large copy, plus
+  the traffic of the optimizer, which cannot overlap. Both rates are measured here;
+- ``mfu``: model FLOPs utilisation: operations of the model (6 per parameter and token, and those of
+  attention) divided by the time and that measured rate;
+- ``kernels_ms``: time per kind of kernel in a profiled step; ``idle`` is the time in which no kernel ran.
 """
 
 import argparse
@@ -26,15 +26,16 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
+from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
 from dataset_builders.string_tasks import Copy
-from synthetic_training.config import OptimizerConfig
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.models.registry import MODELS, build_model
 from synthetic_training.provenance import provenance
 from synthetic_training.speed.paper_trainer import LAYERS, STATE, PaperTrainer
-from synthetic_training.training.step import TrainingStep
+from synthetic_training.training.optimizer import OptimizerConfig
+from synthetic_training.training.step import StepConfig, TrainingStep
 
 _OVERRIDES: dict[str, dict[str, Any]] = {
     "mamba": {"num_hidden_layers": LAYERS, "state_size": STATE},
@@ -50,13 +51,13 @@ _KINDS = (
 
 
 def main() -> None:
-    """Measure, print a table, and write the numbers with what they are of."""
+    """Measure, print a table, and write the numbers with their provenance."""
     parser = argparse.ArgumentParser(prog="python -m synthetic_training.speed.trainer")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 64])
-    parser.add_argument("--context", type=int, default=220)
-    parser.add_argument("--no-baseline", action="store_true", help="measure ours alone")
-    parser.add_argument("--revision", help="of this code, where git cannot tell")
+    parser.add_argument("--context-length", type=int, default=220)
+    parser.add_argument("--no-baseline", action="store_true", help="measure this trainer alone")
+    parser.add_argument("--revision", help="revision of this code, if git cannot tell")
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     arguments = parser.parse_args()
 
@@ -67,8 +68,9 @@ def main() -> None:
             one = {"model": name, "batch_size": batch_size}
             for part in (_paper, _ours) if not arguments.no_baseline else (_ours,):
                 try:
-                    one |= part(name, batch_size, arguments.context, rates)
-                except (Exception, SystemExit) as error:  # noqa: BLE001  the other measurements go on
+                    one |= part(name, batch_size, arguments.context_length, rates)
+                except (InputError, RuntimeError, torch.OutOfMemoryError) as error:
+                    # such as a missing package: the other measurements continue
                     one |= {f"{part.__name__.strip('_')}_failed": f"{type(error).__name__}: {error}"[:500]}
                 gc.collect()
                 torch.cuda.empty_cache()
@@ -102,29 +104,28 @@ def table(measured: list[dict[str, Any]]) -> str:
         ]
         for one in measured
     ]
-    headers = ["model", "batch", "paper's way, tokens/s", "ours, tokens/s", "ratio", "MFU", "step, ms",
+    headers = ["model", "batch", "paper's trainer, tokens/s", "ours, tokens/s", "ratio", "MFU", "step, ms",
                "floor, ms", "memory, GB"]  # fmt: skip
     return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
 
-def _paper(name: str, batch_size: int, context: int, _rates: dict[str, float]) -> dict[str, Any]:
-    trainer = PaperTrainer(name, batch_size, context, "cuda")
+def _paper(name: str, batch_size: int, context_length: int, _rates: dict[str, float]) -> dict[str, Any]:
+    trainer = PaperTrainer(name, batch_size, context_length, "cuda")
     seconds = _seconds(trainer.step, warm_up=3, rounds=3, steps=4)
-    return {"paper_tokens_per_s": batch_size * context / seconds}
+    return {"paper_tokens_per_s": batch_size * context_length / seconds}
 
 
-def _ours(name: str, batch_size: int, context: int, rates: dict[str, float]) -> dict[str, Any]:
+def _ours(name: str, batch_size: int, context_length: int, rates: dict[str, float]) -> dict[str, Any]:
     torch.manual_seed(0)
     torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     model = build_model(name, **_OVERRIDES.get(name, {})).to("cuda")
-    batches = PackedBatches(Copy(5, 20), context, batch_size, seed=0, device="cuda")
+    batches = PackedBatches(Copy(5, 20), context_length, batch_size, seed=0, device="cuda")
     step = TrainingStep(
         model,
         batches,
-        OptimizerConfig(weight_decay=0.1, clip=1.0),
-        precision="bf16",
-        compile=True,
+        StepConfig("bf16", compile=True),
+        OptimizerConfig(weight_decay=0.1, grad_clip=1.0),
         rows=batch_size,
     )
     number = iter(range(1_000_000))
@@ -137,9 +138,9 @@ def _ours(name: str, batch_size: int, context: int, rates: dict[str, float]) -> 
     torch.cuda.synchronize()
     ready = time.perf_counter() - start
     seconds = _seconds(run, warm_up=10, rounds=5, steps=20)
-    floor = _floor(model, batch_size, context, rates)
+    floor = _floor(model, batch_size, context_length, rates)
     result = {
-        "tokens_per_s": batch_size * context / seconds,
+        "tokens_per_s": batch_size * context_length / seconds,
         "step_ms": 1e3 * seconds,
         "mfu": floor["flops"] / seconds / rates["matrix_product_tflops"] / 1e12,
         "memory_gb": torch.cuda.max_memory_allocated() / 1e9,
@@ -151,7 +152,7 @@ def _ours(name: str, batch_size: int, context: int, rates: dict[str, float]) -> 
 
 
 def _seconds(run: Callable[[], object], warm_up: int, rounds: int, steps: int) -> float:
-    """Seconds a step: the median over rounds, the device waited for at the end of each."""
+    """Seconds per step: the median over rounds, with a wait for the device at the end of each."""
     for _ in range(warm_up):
         run()
     times = []
@@ -165,15 +166,15 @@ def _seconds(run: Callable[[], object], warm_up: int, rounds: int, steps: int) -
     return median(times)
 
 
-def _floor(model: Any, batch_size: int, context: int, rates: dict[str, float]) -> dict[str, float]:
-    """Operations and bytes that a step needs at least, and the time they take at the measured rates."""
+def _floor(model: Any, batch_size: int, context_length: int, rates: dict[str, float]) -> dict[str, float]:
+    """The fewest operations and bytes of a step, and the time they take at the measured rates."""
     parameters = sum(p.numel() for p in model.parameters())
     embedding = model.get_input_embeddings().weight.numel()
-    tokens = batch_size * context
+    tokens = batch_size * context_length
     flops = 6.0 * (parameters - embedding) * tokens
     if hasattr(model.config, "num_attention_heads"):
-        # two products forward and four backward, over the lower half of (context, context)
-        flops += 6.0 * model.config.num_hidden_layers * tokens * context * model.config.hidden_size
+        # two products forward and four backward, over the lower half of (context_length, context_length)
+        flops += 6.0 * model.config.num_hidden_layers * tokens * context_length * model.config.hidden_size
     # forward and backward read the bfloat16 weights, which are made of the float32 ones, and write gradients
     weights = parameters * (4 + 2 + 2 + 2 + 4)
     # the norm reads gradients; AdamW reads them, and reads and writes weights and two moments
@@ -185,7 +186,7 @@ def _floor(model: Any, batch_size: int, context: int, rates: dict[str, float]) -
 
 
 def _kernels(run: Callable[[], None], seconds: float) -> dict[str, float]:
-    """Milliseconds of one step in each kind of kernel."""
+    """Milliseconds per step in each kind of kernel."""
     steps = 3
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(steps):

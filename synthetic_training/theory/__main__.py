@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,36 +13,44 @@ _CPU_PAIRS = 2 * 10**9
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; a slip of the user ends with one sentence and status 1."""
+    """Run one command; invalid input ends with one sentence and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m synthetic_training.theory", description=__doc__)
     commands = parser.add_subparsers(required=True)
 
     construction = commands.add_parser("construction", help="save Theorem 2.3's transformer")
-    construction.add_argument("--letters", type=int, required=True, help="D, 2 to 26")
-    construction.add_argument("--n", type=int, required=True, help="letters of an n-gram")
-    construction.add_argument("--length", type=int, default=1000, help="L of the longest string (1000)")
+    construction.add_argument(
+        "--letters", type=int, required=True, help="D, number of letters in the alphabet, 2 to 26"
+    )
+    construction.add_argument("--n", type=int, required=True, help="length of an n-gram in letters")
+    construction.add_argument(
+        "--length", type=int, default=1000, help="L, length of the longest string in letters (1000)"
+    )
     construction.add_argument("--out", type=Path, required=True, help="a new folder")
     construction.set_defaults(run=_construction)
 
-    table = commands.add_parser("table", help="measure it on random strings of many sizes")
-    table.add_argument("--strings", type=int, default=10_000, help="at each size (10000)")
-    table.add_argument("--longest", type=int, default=2000, help="longest string (2000)")
+    table = commands.add_parser("table", help="measure it on random strings of many lengths")
+    table.add_argument(
+        "--strings", type=int, default=10_000, help="number of random strings per size (10000)"
+    )
+    table.add_argument("--longest", type=int, default=2000, help="length of the longest string (2000)")
     table.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     table.add_argument("--seed", type=int, default=0)
     table.add_argument("--out", type=Path, default=_RESULTS, help="folder for construction.json and .md")
     table.set_defaults(run=_table)
 
-    figure = commands.add_parser("figure", help="draw measured accuracy and state over the theory")
-    figure.add_argument("results", type=Path, nargs="+", help="files of evaluate --out")
-    figure.add_argument("--n", type=int, default=4, help="of the construction that is drawn (4)")
+    figure = commands.add_parser(
+        "figure", help="plot measured accuracy and state with the bounds of the theory"
+    )
+    figure.add_argument("results", type=Path, nargs="+", help="files written by evaluate --out")
+    figure.add_argument(
+        "--n", type=int, default=4, help="length of the n-grams of the plotted construction (4)"
+    )
     figure.add_argument("--out", type=Path, required=True, help="folder for the plots")
     figure.set_defaults(run=_figure)
 
     settings = parser.parse_args(arguments)
-    try:
+    with command_errors():
         settings.run(settings)
-    except InputError as error:
-        sys.exit(f"error: {error}")
 
 
 def _construction(settings: argparse.Namespace) -> None:
@@ -74,22 +81,18 @@ def _table(settings: argparse.Namespace) -> None:
     files = [settings.out / f"construction.{kind}" for kind in ("json", "md")]
     for file in files:
         if file.exists():
-            raise InputError(f"{file} is there already; name another folder with --out")
+            raise InputError(f"{file} exists; pass another folder with --out")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     device = resolve_device(settings.device)
     pairs = None if device == "cuda" else _CPU_PAIRS
-    lines = as_dicts(
+    rows = as_dicts(
         measure(list(sizes(settings.longest)), settings.strings, device, settings.seed, most_pairs=pairs)
     )
     asked = {"strings": settings.strings, "longest": settings.longest, "seed": settings.seed}
-    text = f"{dimensions_table()}\n\n{as_table(lines)}\n"
-    try:
-        settings.out.mkdir(parents=True, exist_ok=True)
-        content = {"kind": "construction", "config": {**asked, "device": device}, "results": lines}
-        write_json(files[0], {**content, **provenance()})
-        write_text(files[1], text)
-    except OSError as error:
-        raise InputError(f"{settings.out} cannot be written: {error.strerror}") from None
+    text = f"{dimensions_table()}\n\n{as_table(rows)}\n"
+    content = {"kind": "construction", "config": {**asked, "device": device}, "results": rows}
+    write_json(files[0], {**content, **provenance()})
+    write_text(files[1], text)
     print(text)
     print("written: " + ", ".join(map(str, files)))
 
@@ -99,9 +102,8 @@ def _figure(settings: argparse.Namespace) -> None:
     from synthetic_training.theory.figure import draw
 
     check_integer("n", settings.n, 1)
-    print("drawn: " + ", ".join(map(str, draw(settings.results, settings.out, settings.n))))
+    print("plotted: " + ", ".join(map(str, draw(settings.results, settings.out, settings.n))))
 
 
 if __name__ == "__main__":
-    with command_errors():
-        main()
+    main()

@@ -25,21 +25,23 @@ _BATCH_LETTERS = 2**20
 
 
 @dataclass(frozen=True)
-class Share:
-    """A share of random strings, with its standard error."""
+class Proportion:
+    """A proportion of random strings, with its standard error."""
 
     mean: float
     stderr: float
 
     @classmethod
-    def of(cls, count: int, strings: int) -> Share:
+    def of(cls, count: int, strings: int) -> Proportion:
         """``count`` of so many strings."""
         mean = count / strings
         return cls(mean, math.sqrt(mean * (1 - mean) / strings))
 
 
-def repeated_ngram_share(letters: int, n: int, length: int, strings: int = 10_000, seed: int = 0) -> Share:
-    """The share of random strings in which some n-gram stands twice.
+def repeated_ngram_proportion(
+    letters: int, n: int, length: int, strings: int = 10_000, seed: int = 0
+) -> Proportion:
+    """The proportion of random strings in which some n-gram occurs twice.
 
     The same seed gives the same strings on every machine.
 
@@ -67,7 +69,7 @@ def repeated_ngram_share(letters: int, n: int, length: int, strings: int = 10_00
             grams = grams * letters + text[:, offset : offset + windows]
         grams.sort(axis=1)
         repeated += int((grams[:, 1:] == grams[:, :-1]).any(axis=1).sum())
-    return Share.of(repeated, strings)
+    return Proportion.of(repeated, strings)
 
 
 def repeated_ngram_bound(letters: int, n: int, length: int) -> Fraction:

@@ -82,10 +82,10 @@ def construct(letters: int, n: int, length: int = 1000) -> PreTrainedModel:
     """The transformer, in float32 and in evaluation mode.
 
     Args:
-        letters: D, 2 to 26: the first so many of the alphabet.
-        n: letters of the n-grams by which it finds its place.
-        length: L, letters of the longest string: its inverse temperature suffices up to there, and
-            further as ``Design.proven_length`` says.
+        letters: D, 2 to 26: the number of letters, from the start of the alphabet.
+        n: length of the n-grams by which it finds its place.
+        length: L, length of the longest string. The inverse temperature suffices up to it, and further as
+            ``Design.proven_length`` says.
 
     Raises:
         InputError: a value out of range, or 2n > L.
@@ -116,13 +116,13 @@ def save(folder: Path, letters: int, n: int, length: int = 1000) -> dict[str, An
     """Write a checkpoint with its tokenizer to a new folder, and return ``description``.
 
     Raises:
-        InputError: the folder is there already or cannot be written, or a value is out of range.
+        InputError: the folder exists or cannot be written, or a value is out of range.
     """
     from dataset_builders.files import atomic_folder, write_json
-    from synthetic_training.training.run_log import RUN
+    from synthetic_training.training.run_folder import RUN
 
     if folder.exists():
-        raise InputError(f"{folder} is there already; name a new folder")
+        raise InputError(f"{folder} exists; pass a new folder")
     model = construct(letters, n, length)
     described = description(Design(letters, n), length)
     with atomic_folder(folder) as new:

@@ -1,4 +1,5 @@
-"""Measured accuracy by length over what the theory says, and state by length over what a string holds."""
+"""Measured accuracy by length with the bounds of the theory, and the size of the state with that of the
+string."""
 
 from __future__ import annotations
 
@@ -10,27 +11,28 @@ from typing import TYPE_CHECKING
 
 from dataset_builders import InputError
 from dataset_builders.files import read_json
-from synthetic_training.evaluation.plot import Point, read_points, save
-from synthetic_training.theory.bounds import half_error_length, log2_accuracy_bound, repeated_ngram_share
+from dataset_builders.plotting import log_scale, plot_style, save_plot
+from synthetic_training.evaluation.plot import Point, read_points
+from synthetic_training.theory.bounds import half_error_length, log2_accuracy_bound, repeated_ngram_proportion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _STRINGS = 1000
-"""Random strings of each length, for the construction's line."""
+"""Number of random strings per length, for the curve of the construction."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file of ``evaluate`` says of a model.
+    """A file of ``evaluate``.
 
     Attributes:
         name: of the file, without its ending.
         points: string accuracy, by length.
         letters: D of its strings.
-        bits: of the model's state after a string of each of these lengths, and its two marks; empty where
-            the checkpoint is no longer there.
+        bits: size of the model's state after a string of each of these lengths and its two marks; empty if
+            the checkpoint is gone.
     """
 
     name: str
@@ -40,34 +42,30 @@ class Measured:
 
 
 def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
-    """Draw ``theory.png`` and ``theory.svg``.
+    """Plot ``theory.png`` and ``theory.svg``.
 
     Args:
         sources: JSON files that ``python -m synthetic_training evaluate --out`` wrote, of the copy task.
         out: folder for the plots.
-        n: of the construction whose guarantee is drawn.
+        n: of the construction whose guarantee is plotted.
 
     Returns:
         The files.
 
     Raises:
-        InputError: a file is none of those, they have several alphabets, or the folder cannot be written.
+        InputError: a file is not one of those, the alphabets differ, or the folder cannot be written.
     """
     measured = [_read(source) for source in sources]
     alphabets = {one.letters for one in measured}
     if len(alphabets) != 1:
-        raise InputError(f"the files must have one alphabet; these have {sorted(alphabets)} letters")
-    figure = _figure(measured, alphabets.pop(), n)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return [save(figure, out / f"theory.{kind}") for kind in ("png", "svg")]
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}") from None
+        raise InputError(f"the files must have the same alphabet; these have {sorted(alphabets)} letters")
+    with plot_style():
+        return save_plot(_figure(measured, alphabets.pop(), n), out, "theory")
 
 
 def _read(source: Path) -> Measured:
     if source.is_dir():
-        raise InputError(f"{source} is a folder; name a file that evaluate wrote")
+        raise InputError(f"{source} is a folder; name a file written by evaluate")
     points = read_points(source, source.stem)
     config = read_json(source).get("config", {})
     letters = config.get("vocabulary")
@@ -78,12 +76,11 @@ def _read(source: Path) -> Measured:
 
 
 def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
-    """Bits of the state by length; empty where there is no checkpoint."""
+    """Bits of the state by length; empty if there is no checkpoint."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    import synthetic_training.models.auto_classes  # noqa: F401  makes the project's own model types known
     from synthetic_training.evaluation.evaluate import model_folder
+    from synthetic_training.models.registry import build_model
     from synthetic_training.theory.state import state_bits
 
     try:
@@ -91,23 +88,20 @@ def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
     except InputError:
         return {}
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
+        model = build_model(str(folder), {})
     return {length: state_bits(model, length + 2) for length in lengths}
 
 
 def _figure(measured: Sequence[Measured], letters: int, n: int) -> Figure:
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams["svg.hashsalt"] = "repeat-after-me"  # the same points give the same file
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     _accuracy(left, measured, letters, n)
     _states(right, measured, letters)
     for axes in (left, right):
-        axes.set_xscale("log")
+        log_scale(axes, "x")
         axes.set_xlabel("length L (letters)")
-        axes.grid(alpha=0.3)
         axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return figure
 
@@ -121,10 +115,12 @@ def _accuracy(axes: Axes, measured: Sequence[Measured], letters: int, n: int) ->
         )
         if _constant(one.bits):
             bits = next(iter(one.bits.values()))
-            axes.plot(*_most(bits, letters), "--", color=f"C{color}", label=f"most that {bits:,} bits allow")
+            axes.plot(
+                *_most(bits, letters), "--", color=f"C{color}", label=f"bound for {bits:,} bits of state"
+            )
     lengths = [x for x in sorted({p.length for one in measured for p in one.points}) if x >= 2 * n]
     if lengths:
-        least = [1 - repeated_ngram_share(letters, n, x, _STRINGS).mean for x in lengths]
+        least = [1 - repeated_ngram_proportion(letters, n, x, _STRINGS).mean for x in lengths]
         axes.plot(lengths, least, ":", color="black", label=f"guaranteed by the construction, n = {n}")
     axes.set_ylabel("string accuracy")
     axes.set_ylim(-0.03, 1.03)
@@ -145,10 +141,10 @@ def _states(axes: Axes, measured: Sequence[Measured], letters: int) -> None:
             axes.plot([*one.bits], [*one.bits.values()], "o-", color=f"C{color}", label=one.name)
     needed = [x * math.log2(letters) for x in lengths]
     axes.plot(lengths, needed, "--", color="black", label="the string: L log2 D")
-    axes.set_yscale("log")
+    log_scale(axes, "y")
     axes.set_ylabel("bits of state after the string")
 
 
 def _constant(bits: dict[int, int]) -> bool:
-    """Whether the state was of one size at several lengths: then the bound goes on to others."""
+    """Whether the state had one size at several lengths: then the bound holds at other lengths too."""
     return len(bits) > 1 and len(set(bits.values())) == 1

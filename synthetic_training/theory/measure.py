@@ -1,7 +1,7 @@
-"""The construction on random strings: how often it errs, beside how often an n-gram stands twice.
+"""The construction on random strings: its error rate, beside how often an n-gram occurs twice.
 
-One pass over the right answer's letters gives the token after each. An answer that is right in all places
-is then the one that greedy generation gives, and the first place that is wrong is the same in both.
+One pass over the right answer gives the token after each letter. An answer that is right everywhere is then
+the one that greedy generation gives, and the first wrong place is the same in both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from synthetic_training.data.tokens import BAR_ID, END_ID, START_ID
-from synthetic_training.theory.bounds import Share, repeated_ngram_bound
+from synthetic_training.theory.bounds import Proportion, repeated_ngram_bound
 from synthetic_training.theory.construction import construct
 from synthetic_training.theory.unrepeated import unrepeated_strings
 
@@ -32,14 +32,14 @@ _BATCH_TOKENS = {"cpu": 2**14, "cuda": 2**18}
 
 @dataclass(frozen=True)
 class Copies:
-    """What became of a batch of B strings.
+    """The copies of a batch of B strings.
 
     Attributes:
         right: (B,) bool, whether every letter was copied.
-        ended: (B,) bool, whether the full stop followed too.
-        first_wrong: (B,) int64, the place in the string of the first wrong letter; L where there is none.
-        repeated: (B,) bool, whether some n-gram stands twice in the string.
-        explained: (B,) bool, whether the first wrong letter follows an n-gram that stands twice.
+        ended: (B,) bool, whether the full stop followed.
+        first_wrong: (B,) int64, place of the first wrong letter in the string; L if there is none.
+        repeated: (B,) bool, whether some n-gram occurs twice in the string.
+        explained: (B,) bool, whether the first wrong letter follows an n-gram that occurs twice.
     """
 
     right: Tensor
@@ -50,22 +50,23 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of the table; shares of strings have standard errors beside them.
+class Measurement:
+    """The construction of one size on random strings; proportions come with their standard errors.
 
     Attributes:
         letters, n, length: D, n and L.
         beyond: whether L > D^n.
         strings: number of uniform strings.
-        error: share of them of which a letter was copied wrongly.
-        repeated: share of them in which some n-gram stands twice.
+        error: proportion of them with a wrong letter in the copy.
+        repeated: proportion of them in which some n-gram occurs twice.
         bound: L^2 D^-n.
-        without_full_stop: share of them after which no full stop came.
-        wrong_without_repeat: how many were copied wrongly though no n-gram stands twice.
-        wrong_elsewhere: how many have their first wrong letter not after an n-gram that stands twice.
-        unrepeated: number of further strings, which are made so that no n-gram stands twice.
-        unrepeated_wrong: how many of these were copied wrongly, the full stop included.
-        seconds: taken.
+        without_full_stop: proportion of them whose copy is not followed by the full stop.
+        wrong_without_repeat: number of wrong copies although no n-gram occurs twice.
+        wrong_elsewhere: number of copies whose first wrong letter does not follow an n-gram that occurs
+            twice.
+        unrepeated: number of further strings, made so that no n-gram occurs twice.
+        unrepeated_wrong: number of wrong copies of these, including a missing full stop.
+        seconds: time taken.
     """
 
     letters: int
@@ -87,7 +88,7 @@ class Line:
 
 
 def sizes(longest: int = LONGEST) -> Iterator[tuple[int, int, int]]:
-    """D, n and L of the table: 2n, D^(n/2), D^n and beyond, up to the longest, without doubles."""
+    """D, n and L of the table: L is 2n, D^(n/2), D^n and 2 D^n, up to the longest."""
     for letters in ALPHABETS:
         for n in NS:
             asked = (2 * n, round(letters ** (n / 2)), letters**n, 2 * letters**n)
@@ -102,24 +103,24 @@ def measure(
     device: torch.device | str,
     seed: int = 0,
     most_pairs: int | None = None,
-) -> list[Line]:
+) -> list[Measurement]:
     """Copy random strings with the construction of each size.
 
     Args:
-        asked: D, n and L of each line.
-        strings: for each line.
-        device: where to compute.
+        asked: D, n and L of each size.
+        strings: number of strings per size.
+        device: on which to compute.
         seed: of the strings.
-        most_pairs: at a size, strings are left out beyond so many pairs of tokens that see each other,
-            but for the first 100; None for no limit.
+        most_pairs: limits the number of strings so that all together have at most this many pairs of tokens
+            that attend to each other, with at least 100 strings; None for no limit.
     """
-    lines = []
+    measurements = []
     for letters, n, length in asked:
         pairs = (2 * length + 3) ** 2
         count = strings if most_pairs is None else min(strings, max(100, most_pairs // pairs))
-        lines.append(_line(letters, n, length, count, device, seed))
-        log.info("D = %d, n = %d, L = %d: %.1f s", letters, n, length, lines[-1].seconds)
-    return lines
+        measurements.append(_measure_size(letters, n, length, count, device, seed))
+        log.info("D = %d, n = %d, L = %d: %.1f s", letters, n, length, measurements[-1].seconds)
+    return measurements
 
 
 def copy(model: PreTrainedModel, strings: Tensor, n: int) -> Copies:
@@ -134,15 +135,15 @@ def copy(model: PreTrainedModel, strings: Tensor, n: int) -> Copies:
     equal = answers == torch.cat([strings, end], dim=1)
     wrong = ~equal[:, :length]
     first = torch.where(wrong.any(1), wrong.int().argmax(1), length)
-    again = stands_again(strings, n)
-    # the n-gram before place p begins at p - n; a place that has none before it is not explained
+    again = occurs_again(strings, n)
+    # the n-gram before place p begins at p - n; a place without one is not explained
     begins = (first - n).clamp(min=0, max=again.shape[1] - 1)
     explained = again.gather(1, begins[:, None])[:, 0] & (first >= n)
     return Copies(~wrong.any(1), equal[:, length], first, again.any(1), explained)
 
 
-def stands_again(strings: Tensor, n: int) -> Tensor:
-    """(B, L - n + 1) bool: whether the n-gram that begins at a place of a string begins elsewhere too."""
+def occurs_again(strings: Tensor, n: int) -> Tensor:
+    """(B, L - n + 1) bool: whether the n-gram at each place of a string occurs elsewhere in it."""
     import torch
 
     grams = strings.unfold(1, n, 1)
@@ -159,7 +160,9 @@ def stands_again(strings: Tensor, n: int) -> Tensor:
     return torch.empty_like(again).scatter_(1, order, again)
 
 
-def _line(letters: int, n: int, length: int, strings: int, device: torch.device | str, seed: int) -> Line:
+def _measure_size(
+    letters: int, n: int, length: int, strings: int, device: torch.device | str, seed: int
+) -> Measurement:
     import torch
 
     from dataset_builders.string_tasks import Copy
@@ -184,8 +187,8 @@ def _line(letters: int, n: int, length: int, strings: int, device: torch.device 
     for string in unrepeated:
         done = copy(model, torch.tensor([string], device=device), n)
         unrepeated_wrong += int(not (done.right & done.ended).item())
-    error, repeated = Share.of(errors, strings), Share.of(repeats, strings)
-    return Line(
+    error, repeated = Proportion.of(errors, strings), Proportion.of(repeats, strings)
+    return Measurement(
         letters,
         n,
         length,
@@ -206,12 +209,12 @@ def _line(letters: int, n: int, length: int, strings: int, device: torch.device 
 
 
 def _unrepeated(letters: int, n: int, length: int, seed: int) -> list[list[int]]:
-    """A few, where there are any that can be found."""
+    """A few strings without a repeat, if there are any that can be found."""
     if length > letters**n:
         return []
     return unrepeated_strings(letters, n, length, _UNREPEATED, seed)
 
 
-def as_dicts(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Lines as a JSON file has them."""
-    return [asdict(line) for line in lines]
+def as_dicts(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """Measurements as a JSON file holds them."""
+    return [asdict(one) for one in measurements]

@@ -10,8 +10,8 @@ from synthetic_training.theory.design import Design
 from synthetic_training.theory.measure import ALPHABETS, LONGEST, NS
 
 
-def as_table(lines: Sequence[dict[str, Any]]) -> str:
-    """Lines as a Markdown table."""
+def as_table(measurements: Sequence[dict[str, Any]]) -> str:
+    """Measurements as a Markdown table."""
     from tabulate import tabulate
 
     headers = [
@@ -28,18 +28,18 @@ def as_table(lines: Sequence[dict[str, Any]]) -> str:
     ]
     rows = [
         [
-            line["letters"],
-            line["n"],
-            line["letters"] ** line["n"],
-            f"{line['length']}{' (> D^n)' if line['beyond'] else ''}",
-            line["strings"],
-            f"{line['error']:.4f} ± {line['error_stderr']:.4f}",
-            f"{line['repeated']:.4f} ± {line['repeated_stderr']:.4f}",
-            f"{line['bound']:.2g}",
-            line["wrong_without_repeat"],
-            f"{line['unrepeated_wrong']} of {line['unrepeated']}" if line["unrepeated"] else "-",
+            row["letters"],
+            row["n"],
+            row["letters"] ** row["n"],
+            f"{row['length']}{' (> D^n)' if row['beyond'] else ''}",
+            row["strings"],
+            f"{row['error']:.4f} ± {row['error_stderr']:.4f}",
+            f"{row['repeated']:.4f} ± {row['repeated_stderr']:.4f}",
+            f"{row['bound']:.2g}",
+            row["wrong_without_repeat"],
+            f"{row['unrepeated_wrong']} of {row['unrepeated']}" if row["unrepeated"] else "-",
         ]
-        for line in lines
+        for row in measurements
     ]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 

@@ -1,1 +1,1 @@
-"""A training run: its loop, step, optimizer and checkpoints."""
+"""A training run: its processes, loop, step, optimizer and checkpoints."""

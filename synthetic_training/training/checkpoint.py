@@ -1,4 +1,4 @@
-"""Checkpoints: a model as ``from_pretrained`` reads it, and all that a run needs to go on from there.
+"""Checkpoints: a model as ``from_pretrained`` reads it, and everything that a run needs to continue.
 
 ::
 
@@ -8,8 +8,8 @@
         optimizer.safetensors   AdamW's state
         trainer.json            the step and counts, and a checksum of each file
 
-A folder is written under another name and renamed when it is whole. A checkpoint that was damaged later
-is told by its checksums: it is passed over for the one before it, with a warning.
+A folder is written under another name and renamed when it is complete. A checkpoint that was damaged later is
+recognised by its checksums: the one before it is used, with a warning.
 """
 
 import hashlib
@@ -18,18 +18,23 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
+from dataset_builders.checks import first_line
 from dataset_builders.files import atomic_folder, partial_path, read_json, write_json
-from synthetic_training.training.run_log import RUN
+from synthetic_training.models.saved import save_with_code
+from synthetic_training.models.weights import check_weights
+from synthetic_training.training.run_folder import RUN
 
 log = logging.getLogger(__name__)
 
 KEPT = 2
-"""Checkpoints of a run that are kept."""
+"""Number of checkpoints of a run that are kept."""
 
 _OPTIMIZER, _TRAINER = "optimizer.safetensors", "trainer.json"
 
@@ -39,9 +44,9 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        step: steps done.
+        step: number of steps done.
         examples: number of examples trained on.
-        seconds: time taken, over all processes that worked on the run one after the other.
+        seconds: training time so far, including that before the run was resumed.
     """
 
     step: int = 0
@@ -66,34 +71,41 @@ class Checkpoints:
         optimizer: dict[str, Tensor],
         progress: Progress,
     ) -> Path:
-        """Write a checkpoint, then remove those beyond the last ``KEPT``."""
-        self.clean()
+        """Write a checkpoint, then remove those beyond the last ``KEPT``.
+
+        Raises:
+            InputError: it cannot be written; the checkpoints before it are still there.
+        """
         final = self._folder / f"step_{progress.step}"
-        partial = partial_path(final)
-        partial.mkdir(parents=True)
-        write_model(partial, model, tokenizer, self._run / RUN)
-        save_file({key: value.contiguous() for key, value in optimizer.items()}, partial / _OPTIMIZER)
-        files = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
-        write_json(partial / _TRAINER, {**asdict(progress), "sha256": files})
-        if final.exists():  # damaged, or it would have been gone on from
-            _remove(final)
-        partial.rename(final)
-        for old in self._whole_names()[:-KEPT]:
-            _remove(old)
+        try:
+            self.clean()
+            partial = partial_path(final)
+            partial.mkdir(parents=True)
+            write_model(partial, model, tokenizer, self._run / RUN)
+            save_file({key: value.contiguous() for key, value in optimizer.items()}, partial / _OPTIMIZER)
+            files = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
+            write_json(partial / _TRAINER, {**asdict(progress), "sha256": files})
+            if final.exists():  # damaged, or the run would have continued from it
+                _remove(final)
+            partial.rename(final)
+            for old in self._complete()[:-KEPT]:
+                _remove(old)
+        except (OSError, SafetensorError) as error:  # such as a full disk
+            raise InputError(f"{final} cannot be written: {first_line(error)}") from None
         return final
 
     def newest(self) -> tuple[Path, Progress] | None:
-        """The newest checkpoint that is as it was written; None where none was written.
+        """The newest undamaged checkpoint; None if none was written.
 
         Raises:
             InputError: there are checkpoints, and all are damaged.
         """
-        folders = self._whole_names()
+        folders = self._complete()
         for folder in reversed(folders):
             try:
                 return folder, _check(folder)
             except InputError as error:
-                log.warning("%s: going back to the checkpoint before it", error)
+                log.warning("%s: using the checkpoint before it", error)
         if folders:
             raise InputError(
                 f"all checkpoints in {self._folder} are damaged; train again into another folder"
@@ -101,37 +113,53 @@ class Checkpoints:
         return None
 
     def clean(self) -> None:
-        """Remove what was left half written, or half removed."""
+        """Remove checkpoints that were left partly written or partly removed."""
         for left in self._folder.glob(".step_*"):
             shutil.rmtree(left)
 
-    def _whole_names(self) -> list[Path]:
+    def _complete(self) -> list[Path]:
         folders = [f for f in self._folder.glob("step_*") if f.name.removeprefix("step_").isdigit()]
         return sorted(folders, key=lambda f: int(f.name.removeprefix("step_")))
 
 
 def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, run: Path) -> None:
-    """Fill an empty folder with the model, its tokenizer and the run's settings."""
-    model.save_pretrained(folder)
+    """Fill an empty folder with the model, the code that it needs, its tokenizer and the run's settings."""
+    save_with_code(model, folder)
     tokenizer.save_pretrained(folder)
     shutil.copyfile(run, folder / RUN)
 
 
 def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, run: Path) -> None:
-    """As ``write_model``, so that the folder never is there in part."""
+    """As ``write_model``, into a folder that appears only when it is complete."""
     with atomic_folder(folder) as new:
         write_model(new, model, tokenizer, run)
 
 
+def load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
+    """Give a model the weights of a checkpoint of the same architecture, in float32.
+
+    Raises:
+        InputError: they cannot be loaded, or ``check_weights`` refuses them.
+    """
+    try:
+        saved, report = type(model).from_pretrained(
+            checkpoint, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{checkpoint} holds no model that can be loaded: {first_line(error)}") from None
+    check_weights(saved, report, checkpoint)
+    model.load_state_dict(saved.state_dict())
+
+
 def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
-    """What was given to ``Checkpoints.save``, on the CPU."""
+    """The optimizer state that was given to ``Checkpoints.save``, on the CPU."""
     return load_file(checkpoint / _OPTIMIZER)
 
 
 def window(model: PreTrainedModel) -> int | None:
-    """Tokens that a model was made for; None where its configuration does not say."""
-    length = getattr(model.config, "max_position_embeddings", None)
-    return length if isinstance(length, int) and length > 0 else None
+    """A model's context window in tokens; None if its configuration has none."""
+    lengths = (getattr(model.config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
+    return next((length for length in lengths if isinstance(length, int) and length > 0), None)
 
 
 def _check(folder: Path) -> Progress:
@@ -144,12 +172,12 @@ def _check(folder: Path) -> Progress:
     for name, sha256 in files.items():
         file = folder / name
         if not file.is_file() or _sha256(file) != sha256:
-            raise InputError(f"{file} is damaged: it is not as it was written")
+            raise InputError(f"{file} is damaged: its checksum is wrong")
     return progress
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder so that it is never there in part under its name."""
+    """Remove a folder, which is never there in part under its name."""
     gone = folder.with_name(f".{folder.name}.removed")
     folder.replace(gone)
     shutil.rmtree(gone)

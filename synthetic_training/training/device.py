@@ -1,4 +1,4 @@
-"""Where a command computes."""
+"""The device on which a command computes."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ from dataset_builders import InputError
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
-    """``cpu`` or ``cuda``: what was asked for, where ``auto`` is the GPU if there is one.
+    """The device that is meant, where ``auto`` is the GPU if there is one.
 
     Raises:
-        InputError: there is no GPU where one was asked for.
+        InputError: a GPU was asked for, and there is none.
     """
     gpu = torch.cuda.is_available()
     if name == "cuda" and not gpu:

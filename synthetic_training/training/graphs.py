@@ -1,6 +1,6 @@
-"""Work on the device recorded once and replayed as one CUDA graph.
+"""Work on the device that is recorded once and replayed as one CUDA graph.
 
-A step of a small batch is a thousand kernels of a few microseconds each; starting them one by one from
+A step of a small batch is a thousand kernels of a few microseconds each; launching them one by one from
 Python takes longer than running them.
 """
 
@@ -12,15 +12,16 @@ import torch
 class Replayed:
     """A function without arguments, of tensors that stay where they are, replayed from its fourth call on.
 
-    The first calls run it as it is, on a stream of their own: kernels are compiled and tuned there, and
-    state that is made on first use, such as an optimizer's, comes to be. The function must not wait for the
-    device, and must not make anything outside that a replay would have to make again.
+    The first calls run it eagerly, on a stream of their own: kernels are compiled and tuned there, and
+    state that is created on first use, such as an optimizer's or a communicator's, is created there. The
+    function must not wait for the device, and must not make anything outside that a replay would have to
+    make again.
 
     Args:
         function: reads and writes tensors of the CUDA device in place.
     """
 
-    _PLAIN_CALLS = 3
+    _EAGER_CALLS = 3
 
     def __init__(self, function: Callable[[], None]) -> None:
         self._function = function
@@ -32,7 +33,7 @@ class Replayed:
         """Run the function once."""
         if self._graph is not None:
             self._graph.replay()
-        elif self._calls < self._PLAIN_CALLS:
+        elif self._calls < self._EAGER_CALLS:
             self._calls += 1
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
@@ -40,6 +41,7 @@ class Replayed:
             torch.cuda.current_stream().wait_stream(self._stream)
         else:
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, stream=self._stream):
+            # by default, what NCCL's watchdog thread asks of the device would end the capture
+            with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._function()
             self._graph.replay()

@@ -3,109 +3,129 @@
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import torch
-from accelerate import Accelerator
-from torch import Tensor
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from synthetic_training.config import TrainConfig
-from synthetic_training.data.training_data import Material
+from synthetic_training.data.training_data import TrainingData
 from synthetic_training.evaluation.accuracy import Share
-from synthetic_training.training.checkpoint import Checkpoints, Progress, load_optimizer, save_model, window
-from synthetic_training.training.run_log import METRICS, RUN, MetricsLog, forget_after
-from synthetic_training.training.step import TrainingStep
-
-MODEL = "model"
-"""Folder of a finished run's model."""
+from synthetic_training.training.checkpoint import (
+    Checkpoints,
+    Progress,
+    load_optimizer,
+    load_weights,
+    save_model,
+    window,
+)
+from synthetic_training.training.interruption import Interrupted, StopSignals
+from synthetic_training.training.optimizer import OptimizerConfig
+from synthetic_training.training.processes import Processes
+from synthetic_training.training.run_folder import MODEL, RUN
+from synthetic_training.training.run_log import METRICS, MetricsLog, Record, remove_after
+from synthetic_training.training.schedule import LearningRateSchedule
+from synthetic_training.training.step import StepConfig, TrainingStep
+from synthetic_training.training.tracker import Tracker
 
 
 class TrainingRun:
     """A run under way.
 
     Args:
-        config: the settings, with the device and precision resolved.
+        config: the settings.
+        step: how a step is computed.
         out: the run's folder, which holds ``run.json``.
-        accelerator: this process and the others.
-        material: what is trained on.
-        model: untrained.
-        resume: whether to take up the weights and all else from the newest checkpoint, if there is one.
+        processes: which share the run.
+        data: what is trained on.
+        model: untrained, on its device.
+        tracker: receives the metrics.
+        resume: whether to load the newest checkpoint, if there is one.
+
+    Raises:
+        InputError: a checkpoint cannot be used.
     """
 
     def __init__(
         self,
         config: TrainConfig,
+        step: StepConfig,
         out: Path,
-        accelerator: Accelerator,
-        material: Material,
+        processes: Processes,
+        data: TrainingData,
         model: PreTrainedModel,
+        tracker: Tracker,
         *,
         resume: bool,
     ) -> None:
-        self._config, self._out, self._accelerator, self._material = config, out, accelerator, material
-        self._device = torch.device("cpu") if config.device == "cpu" else accelerator.device
+        self._config, self._out, self._processes, self._data = config, out, processes, data
+        self._bf16, self._tracker = step.precision == "bf16", tracker
         self._checkpoints = Checkpoints(out)
         self._newest: Path | None = None
         self._progress = Progress()
         found = self._checkpoints.newest() if resume else None
         if found is not None:
             self._newest, self._progress = found
-            saved = type(model).from_pretrained(self._newest, dtype=torch.float32)
-            model.load_state_dict(saved.state_dict())
-        self._model = model.to(self._device).train()
-        self._tokenizer = material.tokenizer(window(model))
-        processes = accelerator.num_processes
-        self._rows = config.batch_size // processes
-        reduce = _sum_over_processes if processes > 1 else None
+            load_weights(model, self._newest)
+        self._model = model.train()
+        self._tokenizer = data.tokenizer(window(model))
+        self._rows = config.batch_size // processes.count
+        self._schedule = LearningRateSchedule(config.lr, config.schedule, config.warmup_steps, config.steps)
         self._step = TrainingStep(
             self._model,
-            material.batches(self._device, progress=accelerator.is_main_process),
-            config.optimizer,
-            precision=config.precision,
-            compile=config.compile,
-            accumulate=config.accumulate,
-            isolate=config.isolate_examples,
-            first_row=accelerator.process_index * self._rows,
+            data.batches(model.device, progress=processes.is_main),
+            step,
+            OptimizerConfig(config.weight_decay, config.grad_clip),
             rows=self._rows,
-            reduce=reduce,
+            processes=processes,
         )
-        self._share = Share(accelerator.process_index, processes, reduce)
+        reduce = processes.sum if processes.count > 1 else None
+        self._share = Share(processes.rank, processes.count, reduce)
         self._log: MetricsLog | None = None
         if self._newest is not None:
             self._step.load_state_dict(load_optimizer(self._newest))
 
     def finish(self) -> Path:
-        """Do the steps that are left, and write the model."""
-        config, main = self._config, self._accelerator.is_main_process
-        if main:
-            forget_after(self._out / METRICS, self._progress.step)
-        self._log = MetricsLog(self._out / METRICS) if main else None
+        """Do the remaining steps, write the model, and return its folder.
+
+        Raises:
+            InputError: the loss is not finite, or a file cannot be written.
+            Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
+        """
+        config, main = self._config, self._processes.is_main
+        with self._processes.agree():
+            if main:
+                remove_after(self._out / METRICS, self._progress.step)
+                self._log = MetricsLog(self._out / METRICS)
         first = self._progress.step
         self._bar = tqdm(total=config.steps, initial=first, disable=not main, unit="step", smoothing=0.1)
         self._since = time.perf_counter()
         self._started = self._since - self._progress.seconds
         try:
-            for step in range(first, config.steps):
-                # dropout, where a model has any, depends on the step and the process alone
-                torch.manual_seed((config.seed * 2**20 + step) * 2**10 + self._accelerator.process_index)
-                self._step.run(step, config.learning_rate(step))
-                if self._after(step + 1):
-                    break
+            with StopSignals(insist=self._processes.count == 1) as signals:
+                for step in range(first, config.steps):
+                    # dropout, where a model has any, depends on the step and the process alone
+                    torch.manual_seed((config.seed * 2**20 + step) * 2**10 + self._processes.rank)
+                    self._step.run(step, self._schedule(step))
+                    if self._after(step + 1):
+                        break
+                    stop = self._processes.max(signals.received)
+                    if stop and step + 1 < config.steps:
+                        self._interrupt(step + 1, stop)
+                # a signal from here on is too late: the run is about to end anyway
+                with self._processes.agree():
+                    if main:
+                        save_model(self._out / MODEL, self._model, self._tokenizer, self._out / RUN)
         finally:
             self._bar.close()
             if self._log is not None:
                 self._log.close()
-        self._accelerator.end_training()
-        if main:
-            save_model(self._out / MODEL, self._model, self._tokenizer, self._out / RUN)
-        self._accelerator.wait_for_everyone()
         return self._out / MODEL
 
     def _after(self, done: int) -> bool:
-        """Do what is due after so many steps; whether the run ends here."""
+        """Do what is due after so many steps; return whether the run ends early."""
         config, last = self._config, done == self._config.steps
         evaluate = last or done % config.eval_every == 0
         save = not last and done % config.save_every == 0
@@ -125,7 +145,7 @@ class TrainingRun:
         if not metrics.finite:
             raise self._not_finite(done)
         now = time.perf_counter()
-        tokens_per_step = self._config.batch_size * self._config.context
+        tokens_per_step = self._config.batch_size * self._config.context_length
         speed = (done - self._progress.step) * tokens_per_step / (now - self._since)
         examples = self._progress.examples + metrics.examples
         self._progress, self._since = Progress(done, examples, now - self._started), now
@@ -138,7 +158,7 @@ class TrainingRun:
                 "loss": metrics.loss,
                 "letter_accuracy": metrics.letter_accuracy,
                 "grad_norm": metrics.grad_norm,
-                "learning_rate": self._config.learning_rate(done - 1),
+                "learning_rate": self._schedule(done - 1),
                 "tokens_per_second": round(speed, 1),
                 "seconds": round(self._progress.seconds, 3),
             }
@@ -150,28 +170,40 @@ class TrainingRun:
         self._bar.update(done - self._bar.n)
 
     def _evaluate(self) -> bool:
-        """Write a line for each length; whether the last one is good enough to end the run."""
+        """Write a record for each length; return whether the last one is good enough to stop."""
         config, progress = self._config, self._progress
-        scores = self._material.evaluate(
+        scores = self._data.evaluate(
             self._model,
-            batch_tokens=self._rows * config.context,
-            bf16=config.precision == "bf16",
+            batch_tokens=self._rows * config.context_length,
+            bf16=self._bf16,
             share=self._share,
         )
         for score in scores:
             where = {"kind": "eval", "step": progress.step, "examples": progress.examples}
             self._write({**where, **asdict(score), "seconds": round(self._seconds(), 3)})
-        if self._accelerator.is_main_process:
+        if self._processes.is_main:
             shown = ", ".join(f"{one.string_accuracy:.3f} at {one.length}" for one in scores)
             self._bar.write(f"step {progress.step}: string accuracy {shown}")
-        return config.stop_at is not None and scores[-1].string_accuracy >= config.stop_at
+        return config.stop_accuracy is not None and scores[-1].string_accuracy >= config.stop_accuracy
 
     def _save(self) -> None:
-        if self._accelerator.is_main_process:
-            progress = replace(self._progress, seconds=self._seconds())
-            state = self._step.state_dict()
-            self._newest = self._checkpoints.save(self._model, self._tokenizer, state, progress)
-        self._accelerator.wait_for_everyone()
+        with self._processes.agree():
+            if self._processes.is_main:
+                progress = replace(self._progress, seconds=self._seconds())
+                state = self._step.state_dict()
+                self._newest = self._checkpoints.save(self._model, self._tokenizer, state, progress)
+
+    def _interrupt(self, done: int, number: int) -> NoReturn:
+        """Save a checkpoint, unless that of this step was just saved, and end."""
+        if done % self._config.save_every:
+            if self._progress.step != done:
+                self._report(done)
+            self._save()
+        raise Interrupted(
+            f"interrupted after step {done}, which is saved; to continue, type\n"
+            f"python -m synthetic_training train --resume --out {self._out}",
+            number,
+        )
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._started
@@ -179,18 +211,16 @@ class TrainingRun:
     def _not_finite(self, done: int) -> InputError:
         kept = f"the last good checkpoint is {self._newest}" if self._newest else "no checkpoint was written"
         return InputError(
-            f"the loss or its gradient was not finite by step {done}; {kept}; a smaller lr, a longer warmup "
-            "or precision fp32 may help"
+            f"the loss or its gradient was not finite by step {done}; {kept}; a smaller --lr, more "
+            "--warmup-steps or --precision fp32 may help"
         )
 
-    def _write(self, line: dict[str, Any]) -> None:
-        if self._log is not None:
-            self._log.write(line)
-        if self._config.tracker != "none":
-            prefix = f"eval_{line['length']}/" if line["kind"] == "eval" else "train/"
-            values = {prefix + key: v for key, v in line.items() if key not in ("kind", "step", "length")}
-            self._accelerator.log(values, step=line["step"])
-
-
-def _sum_over_processes(tensor: Tensor) -> None:
-    torch.distributed.all_reduce(tensor)
+    def _write(self, record: Record) -> None:
+        with self._processes.agree():
+            if self._log is not None:
+                self._log.write(record)
+        prefix = f"eval_{record['length']}/" if record["kind"] == "eval" else "train/"
+        values = {
+            prefix + key: value for key, value in record.items() if key not in ("kind", "step", "length")
+        }
+        self._tracker.log(values, record["step"])

@@ -1,35 +1,54 @@
-"""AdamW with clipped gradients, in as few passes over memory as it takes, and without waiting for the device.
+"""AdamW with gradient clipping, in as few passes over memory as possible, and without waiting for the device.
 
-At the paper's batch of 8 rows a step moves more bytes for its update than for its arithmetic. Where the
-model runs in bfloat16, its matrices are therefore read from copies in bfloat16 that the update writes, in
-place of being converted at each forward, and their gradients stay as the products leave them. The numbers
-are those of autocast, which makes the same copies and then converts the same gradients to float32.
+At the paper's batch of 8 rows, a step moves more bytes for its update than for its arithmetic. In bfloat16
+the model therefore reads copies of its weight matrices that the update writes, instead of converting the
+weights in each forward pass, and the gradients of the copies stay in bfloat16. The numbers are those of
+autocast, which makes the same copies and converts the same gradients to float32.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from dataset_builders import InputError
-from synthetic_training.config import OptimizerConfig
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with gradient clipping.
+
+    Attributes:
+        weight_decay: decoupled, applied to all parameters.
+        grad_clip: maximum norm of the gradient of all parameters together.
+    """
+
+    weight_decay: float
+    grad_clip: float
+
+
 class ClippedAdamW:
     """Updates a model's weights, in float32, by the gradients of a summed loss.
 
     Args:
-        model: on its device; what requires a gradient is updated.
-        settings: of AdamW and of clipping.
-        copies: whether linear layers read copies of their weights in bfloat16, which ``copies`` then holds
-            by the weights' names. Gradients of two backward passes must not be summed in them.
+        model: on its device; parameters that require a gradient are updated.
+        config: of AdamW and of clipping.
+        copies: whether linear layers read copies of their weights in bfloat16, which ``copies`` then holds by
+            the names of the weights. Gradients of two backward passes must not be summed in them.
+
+    Attributes:
+        copies: weights in bfloat16 by name, in place of which the model reads them.
+        leaves: the tensors whose gradients are needed: parameters, and the copies.
+        learning_rate: of the next step, a tensor without dimensions.
+        grad_norm: norm of the last step's gradient before clipping, a tensor without dimensions.
     """
 
-    def __init__(self, model: nn.Module, settings: OptimizerConfig, *, copies: bool) -> None:
+    def __init__(self, model: nn.Module, config: OptimizerConfig, *, copies: bool) -> None:
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         matrices = set(_linear_weights(model)) if copies else set()
         self.copies = {
@@ -37,14 +56,15 @@ class ClippedAdamW:
         }
         self.learning_rate = torch.zeros((), device=next(iter(trained.values())).device)
         self.grad_norm = torch.zeros_like(self.learning_rate)
-        self._settings, self._weights = settings, trained
+        self._config, self._weights = config, trained
         self._others = [p for name, p in trained.items() if name not in self.copies]
+        self.leaves = [*self._others, *self.copies.values()]
         self._adamw = torch.optim.AdamW(
             self._others,
             lr=self.learning_rate,
             betas=_BETAS,
             eps=_EPSILON,
-            weight_decay=settings.weight_decay,
+            weight_decay=config.weight_decay,
             fused=True,
             capturable=self.learning_rate.is_cuda,
         )
@@ -56,57 +76,57 @@ class ClippedAdamW:
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for leaf in (*self._others, *self.copies.values()):
+        for leaf in self.leaves:
             leaf.grad = None
 
     def gradients(self) -> list[Tensor]:
-        """Of all weights; zeros for one that takes no part in the output."""
-        others, copied = self._gradients()
-        return others + copied
+        """Gradients of the leaves; zeros for one that took no part in the output."""
+        return [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self.leaves]
 
-    def _gradients(self) -> tuple[list[Tensor], list[Tensor]]:
-        for leaf in (*self._others, *self.copies.values()):
-            if leaf.grad is None:
-                leaf.grad = torch.zeros_like(leaf)
-        others = [leaf.grad for leaf in self._others if leaf.grad is not None]
-        return others, [leaf.grad for leaf in self.copies.values() if leaf.grad is not None]
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Update by the clipped gradients over ``tokens``; whether they are finite, for else nothing changes.
+    def step(self, tokens: Tensor, gradients: Sequence[Tensor] | None = None) -> Tensor:
+        """Update by the clipped gradients divided by ``tokens``.
 
         Args:
-            tokens: number of tokens of which the loss is a sum, a tensor without dimensions.
+            tokens: number of tokens over which the loss is summed, a tensor without dimensions.
+            gradients: of the leaves; by default those of the last backward pass. For copies they may be of
+                any type.
+
+        Returns:
+            Whether the gradients are finite, a tensor without dimensions; if not, nothing was updated.
         """
-        others, copied = self._gradients()
-        # of one type at a time: of two in one list they would be taken one by one
-        norms = [n for some in (others, copied) if some for n in torch._foreach_norm(some, 2, torch.float32)]
+        gradients = self.gradients() if gradients is None else list(gradients)
+        others, copied = gradients[: len(self._others)], gradients[len(self._others) :]
+        for leaf, gradient in zip(self._others, others, strict=True):
+            leaf.grad = gradient
+        # separately by type: a mixed list would be processed tensor by tensor
+        norms = [
+            norm for some in (others, copied) if some for norm in torch._foreach_norm(some, 2, torch.float32)
+        ]
         self.grad_norm.copy_(torch.linalg.vector_norm(torch.stack(norms)) / tokens)
         finite = self.grad_norm.isfinite()
-        # clipping is that of torch.nn.utils.clip_grad_norm_
-        divisor = tokens * torch.clamp((self.grad_norm + 1e-6) / self._settings.clip, min=1.0)
-        # torch's fused AdamW takes both for GradScaler: it divides by the one, and does nothing where the
-        # other is 1
+        # the same clipping as torch.nn.utils.clip_grad_norm_
+        divisor = tokens * torch.clamp((self.grad_norm + 1e-6) / self._config.grad_clip, min=1.0)
+        # PyTorch's fused AdamW has both for GradScaler: it divides by the first, and does nothing if the
+        # second is 1
         vars(self._adamw).update(grad_scale=divisor, found_inf=(~finite).float())
         self._adamw.step()
         if self.copies:
-            self._step_of_copies(divisor, finite)
+            self._step_of_copies(copied, divisor, finite)
         return finite
 
-    def _step_of_copies(self, divisor: Tensor, finite: Tensor) -> None:
+    def _step_of_copies(self, gradients: Sequence[Tensor], divisor: Tensor, finite: Tensor) -> None:
         self._steps += finite
         first, second = (1 - beta**self._steps for beta in _BETAS)
-        decay = 1 - self.learning_rate * self._settings.weight_decay
+        decay = 1 - self.learning_rate * self._config.weight_decay
         scalars = (divisor, decay, self.learning_rate / first, second.sqrt(), finite)
-        for name, copy in self.copies.items():
+        for (name, copy), gradient in zip(self.copies.items(), gradients, strict=True):
             mean, square = self._moments[name].values()
-            tensors = [
-                t.view(-1) for t in (self._weights[name], copy, copy.grad, mean, square) if t is not None
-            ]
+            tensors = [t.view(-1) for t in (self._weights[name], copy, gradient, mean, square)]
             with torch.no_grad():
                 self._update(tensors, *scalars)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Moments and number of steps under the weights' names."""
+        """Moments and number of steps by the names of the weights."""
         state: dict[str, Tensor] = {}
         for name, weight in self._weights.items():
             own = self._adamw.state[weight] if name not in self.copies else self._moment_state(name)
@@ -114,7 +134,7 @@ class ClippedAdamW:
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a ``state_dict`` of the same model, whose weights are loaded already.
+        """Continue from a ``state_dict`` of the same model, whose weights are loaded already.
 
         Raises:
             InputError: a part is missing or of another shape.
@@ -131,21 +151,21 @@ class ClippedAdamW:
             self.copies[name].data.copy_(weight)
 
     def _moment_state(self, name: str) -> dict[str, Tensor]:
-        # a file of tensors holds none of them twice
+        # safetensors files hold no tensor twice
         return {"step": self._steps.clone(), **self._moments[name]}
 
 
 def _update(
     tensors: list[Tensor], divisor: Tensor, decay: Tensor, rate: Tensor, scale: Tensor, finite: Tensor
 ) -> None:
-    """One weight's step, in place.
+    """The update of one weight, in place.
 
     Args:
         tensors: the weight, its copy, its gradient and the two moments, (N,) each.
         divisor: of the gradient.
         decay, rate: factor of the weight, and learning rate over the first moment's bias correction.
         scale: square root of the second moment's bias correction.
-        finite: whether to do anything.
+        finite: whether to update anything.
     """
     weight, copy, gradient, mean, square = tensors
     scaled = gradient.float() / divisor
@@ -158,7 +178,7 @@ def _update(
 
 
 def _linear_weights(model: nn.Module) -> Iterator[str]:
-    """Names of the weights that one linear layer has to itself."""
+    """Names of the weights of linear layers that no other module shares."""
     owners: dict[int, int] = {}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
@@ -170,5 +190,5 @@ def _linear_weights(model: nn.Module) -> Iterator[str]:
 
 def _part(state: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
     if name not in state or state[name].shape != like.shape:
-        raise InputError(f"the optimizer's state has no {name} of shape {tuple(like.shape)}")
+        raise InputError(f"the optimizer state has no {name} of shape {tuple(like.shape)}")
     return state[name]

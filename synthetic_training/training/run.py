@@ -1,139 +1,137 @@
-"""A training run: from a configuration to a folder that holds its metrics, its checkpoints and its model.
+"""A training run: from settings to a folder that holds its metrics, its checkpoints and its model."""
 
-::
-
-    OUT/run.json         the settings, and the versions and revision that ran them
-    OUT/metrics.jsonl    a line every few steps, and one for each length that was evaluated
-    OUT/checkpoints/     the last two, to go on from
-    OUT/model/           what was learned, for from_pretrained, once the run is finished
-"""
-
-import importlib.util
 import os
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.files import write_json
-from synthetic_training.config import TrainConfig, as_json, check_run, checked, differing, read_run
+from synthetic_training.config import DOCUMENTS, TrainConfig
+from synthetic_training.data.documents.rows import TOKEN_BYTES
 from synthetic_training.data.tokens import encode
-from synthetic_training.data.training_data import material_of
-from synthetic_training.models.registry import build_model, draw_embeddings
+from synthetic_training.data.training_data import TrainingData, training_data
+from synthetic_training.models.embeddings import draw_embeddings
+from synthetic_training.models.registry import build_model, is_own_code
+from synthetic_training.models.user_code import check_causal, import_packages
 from synthetic_training.provenance import provenance
 from synthetic_training.training.checkpoint import window
 from synthetic_training.training.device import resolve_device
-from synthetic_training.training.loop import MODEL, TrainingRun
-from synthetic_training.training.run_log import RUN
-
-PROJECT = "repeat-after-me"
-"""Under which trackers keep runs."""
+from synthetic_training.training.loop import TrainingRun
+from synthetic_training.training.memory import check_bytes, check_memory
+from synthetic_training.training.precision import float32_precision, resolve_precision
+from synthetic_training.training.processes import Processes, connect
+from synthetic_training.training.run_folder import MODEL, RUN, check_folder, locked
+from synthetic_training.training.step import StepConfig
+from synthetic_training.training.tracker import Tracker, check_tracker
 
 
 def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
-    """Train a model; return its folder.
+    """Train a model, and return its folder; ``run_folder`` says what else ``out`` holds.
 
-    Under ``accelerate launch`` or ``torchrun`` the processes share the rows of each batch; batches, losses
-    and weights are those of one process, but for rounding.
+    Under ``torchrun`` or ``accelerate launch`` the processes share the rows of each batch; batches, losses
+    and weights are those of one process, except for rounding.
 
     Args:
         config: the settings.
         out: the run's folder, new or empty.
-        resume: go on with the run in ``out``, from its newest checkpoint that is not damaged.
+        resume: continue the run in ``out`` from its newest undamaged checkpoint.
 
     Raises:
-        InputError: the settings cannot be run, ``out`` is taken, the run in ``out`` is another one, or the
-            loss is not finite.
+        InputError: the settings cannot be run, ``out`` is in use or not empty, the run in ``out`` has other
+            settings, a file cannot be written, or the loss is not finite.
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    config = _resolved(checked(as_json(config)))
-    accelerator = _accelerator(config)
-    check_run(config, accelerator.num_processes)
+    processes = connect()
+    with ExitStack() as stack:
+        with processes.agree():
+            device = resolve_device(config.device)
+            precision = resolve_precision(config.precision, device)
+            config = TrainConfig(**{**vars(config), "device": device, "precision": precision})
+            step = StepConfig(precision, config.compile, config.accumulation_steps, config.isolate_examples)
+            check_folder(out, config, resume=resume)
+            check_tracker(config.tracker)
+            data = training_data(config)
+            finished = resume and (out / MODEL).exists()
+            model = None if finished else _model(config, data, processes, processes.device(device))
+        if model is None:
+            return out / MODEL
+        stack.enter_context(float32_precision(precision))
+        # no process writes before all have looked at the folder
+        with processes.agree():
+            if processes.is_main:
+                stack.enter_context(locked(out))
+                check_folder(out, config, resume=resume)
+                if not resume:
+                    size = sum(parameter.numel() for parameter in model.parameters())
+                    content = {"config": config.as_json(), "parameters": size, "processes": processes.count}
+                    write_json(out / RUN, {**content, **provenance()})
+        tracker = Tracker(config.tracker if processes.is_main else "none", out.name, config.as_json())
+        stack.callback(tracker.finish)
+        with processes.agree():
+            run = TrainingRun(config, step, out, processes, data, model, tracker, resume=resume)
+        return run.finish()
+
+
+def _model(
+    config: TrainConfig, data: TrainingData, processes: Processes, device: torch.device
+) -> PreTrainedModel:
+    """The untrained model, on its device.
+
+    Raises:
+        InputError: the settings cannot be run with so many processes, or by such a model, or do not fit into
+            memory.
+    """
+    passes = processes.count * config.accumulation_steps
+    if config.batch_size % passes:
+        raise InputError(
+            f"a batch_size of {config.batch_size} rows cannot be split among {processes.count} processes in "
+            f"{config.accumulation_steps} passes each; make it a multiple of {passes}"
+        )
+    check_memory(config.batch_size // passes, config.context_length, data.tokens["vocab_size"], device)
+    if config.task == DOCUMENTS:
+        size = TOKEN_BYTES * config.pool_rows * config.context_length
+        check_bytes(size, device, f"a pool of pool_rows = {config.pool_rows} rows", "reduce pool_rows")
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
-    _check_folder(config, out, resume)
-    if resume and (out / MODEL).exists():
-        return out / MODEL
     torch.manual_seed(config.seed)
-    material = material_of(config)
-    model = build_model(config.model, material.tokens, **config.model_args)
+    import_packages(config.imports)
+    model = build_model(
+        config.model, data.tokens, trust_remote_code=config.trust_remote_code, **config.model_args
+    )
     if config.embedding_std is not None:
         draw_embeddings(model, config.embedding_std)
-    _check_window(config, material.longest, model)
-    if config.isolate_examples:
-        _check_isolation(config, model)
-    # every process looks at the folder before the first one writes to it
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process and not resume:
-        _make(out)
-        size = sum(parameter.numel() for parameter in model.parameters())
-        write_json(out / RUN, {"config": as_json(config), "parameters": size, **provenance()})
-    if config.tracker != "none":
-        accelerator.init_trackers(PROJECT, as_json(config), {config.tracker: {"name": out.name}})
-    return TrainingRun(config, out, accelerator, material, model, resume=resume).finish()
-
-
-def _resolved(config: TrainConfig) -> TrainConfig:
-    """With the device and precision that ``auto`` stands for."""
-    device = resolve_device(config.device)
-    precision = config.precision
-    if precision == "auto":
-        precision = "bf16" if device == "cuda" else "fp32"
-    return replace(config, device=device, precision=precision)
-
-
-def _accelerator(config: TrainConfig) -> Accelerator:
-    name = config.tracker
-    if name != "none" and importlib.util.find_spec(name) is None:
-        raise InputError(f"tracker {name} is not installed; pip install {name}")
-    trackers = None if name == "none" else name
-    return Accelerator(cpu=config.device == "cpu", mixed_precision="no", log_with=trackers)
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}") from None
-
-
-def _check_folder(config: TrainConfig, out: Path, resume: bool) -> None:
-    if resume:
-        names = differing(read_run(out), config)
-        if names:
-            raise InputError(
-                f"the run in {out} has other settings: {', '.join(names)}; resume it with its own, or train "
-                "into another folder"
-            )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "holds a run; pass --resume to go on with it, or" if (out / RUN).exists() else "is not empty;"
-        raise InputError(f"{out} {what} train into another folder")
-
-
-def _check_window(config: TrainConfig, longest: int, model: PreTrainedModel) -> None:
-    room = window(model)
+    room, longest = window(model), data.longest_row
     if room is not None and longest > room:
         raise InputError(
-            f"{config.model} has a window of {room} tokens, and rows of up to {longest} are asked for; "
+            f"{config.model} has a context window of {room} tokens, but rows have up to {longest}; "
             f"pass --model-args max_position_embeddings={longest}"
         )
+    if config.isolate_examples:
+        _check_isolation(config, model)
+    model = model.to(device)
+    if is_own_code(config.model):
+        check_causal(config.model, model)
+    return model
 
 
 @torch.no_grad()
 def _check_isolation(config: TrainConfig, model: PreTrainedModel) -> None:
-    """Refuse a model that does not begin anew where positions do, as recurrent ones do not."""
+    """Raise InputError unless a model starts anew where positions do; recurrent models do not."""
     examples = torch.tensor([encode("$ab|ab.$cd|cd."), encode("$ef|ef.$cd|cd.")])
     length = examples.shape[1] // 2
     positions = torch.arange(length).repeat(2).expand_as(examples)
     try:
         logits = model.eval()(input_ids=examples, position_ids=positions, use_cache=False).logits
-    except TypeError:
+    except TypeError:  # the model takes no positions
         isolated = False
     else:
         one, other = logits[:, length:]
         isolated = bool((one - other).abs().max() <= 1e-5 * one.abs().max())
     if not isolated:
-        raise InputError(f"{config.model} cannot keep packed examples apart; leave --isolate-examples out")
+        raise InputError(
+            f"{config.model} cannot isolate the examples of a row from each other; omit --isolate-examples"
+        )

@@ -3,7 +3,6 @@
 Nothing here waits for the device: sums of what is reported stay there until ``TrainingStep.read``.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,32 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
-from synthetic_training.config import OptimizerConfig
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.training_data import Batches
+from synthetic_training.training.compilation import CompiledLayers
+from synthetic_training.training.distributed import GradientReducer
 from synthetic_training.training.graphs import Replayed
-from synthetic_training.training.optimizer import ClippedAdamW
+from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
+from synthetic_training.training.precision import Precision
+from synthetic_training.training.processes import Processes
 
-Reduce = Callable[[Tensor], None]
-"""Sums a tensor over all processes, in place."""
+
+@dataclass(frozen=True)
+class StepConfig:
+    """How a step is computed.
+
+    Attributes:
+        precision: ``bf16`` for autocast; otherwise all is float32, and products follow ``float32_precision``.
+        compile: whether to compile the forward and backward pass. On a GPU the whole step is then replayed as
+            a CUDA graph, with the sums over processes.
+        accumulation_steps: number of passes over parts of the rows.
+        isolate_examples: whether examples packed into one row do not see each other.
+    """
+
+    precision: Precision = "fp32"
+    compile: bool = False
+    accumulation_steps: int = 1
+    isolate_examples: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,7 +45,7 @@ class StepMetrics:
 
     Attributes:
         loss: mean over trained tokens, in nats.
-        letter_accuracy: share of trained tokens that were the arg-max.
+        letter_accuracy: fraction of trained tokens that were the arg-max.
         examples: number of examples trained on.
         grad_norm: of the last step, before clipping.
         finite: whether all losses and gradients were, since the beginning.
@@ -44,90 +61,94 @@ class StepMetrics:
 class TrainingStep:
     """Updates a model by one global batch at a time.
 
-    The loss is the mean over the trained tokens of the global batch. Its parts, of one process or another
-    and of one accumulation or another, are summed first and divided by the number of tokens last, so that
-    how a batch is shared out changes nothing but rounding.
+    The loss is the mean over the trained tokens of the global batch. Its parts, from several processes and
+    passes, are summed first and divided by the number of tokens last, so that how a batch is split changes
+    nothing but rounding.
 
     Args:
         model: on its device, in float32.
-        batches: gives rows of a step.
+        batches: gives the rows of a step.
+        config: how a step is computed.
         optimizer: settings of AdamW and of clipping.
-        precision: ``bf16`` for autocast, or ``fp32``.
-        compile: whether to compile forward and backward; on one CUDA device, the whole step is then
-            replayed as a CUDA graph too.
-        accumulate: number of parts in which the rows are worked through.
-        isolate: whether an example sees nothing of those before it in its row.
-        first_row, rows: this process's rows of the global batch.
-        reduce: sums over processes; None where there is one.
+        rows: number of this process's rows of the global batch.
+        processes: which share the batch.
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
         batches: Batches,
+        config: StepConfig,
         optimizer: OptimizerConfig,
         *,
-        precision: str,
-        compile: bool = False,  # noqa: A002
-        accumulate: int = 1,
-        isolate: bool = False,
-        first_row: int = 0,
         rows: int,
-        reduce: Reduce | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        self._model, self._batches, self._reduce = model, batches, reduce
-        self._bf16, self._isolate, self._clip = precision == "bf16", isolate, optimizer.clip
-        part = rows // accumulate
-        self._parts = [(first_row + i * part, part) for i in range(accumulate)]
+        self._processes = processes = processes or Processes()
+        self._model, self._batches, self._config = model, batches, config
+        part = rows // config.accumulation_steps
+        first = processes.rank * rows
+        self._parts = [(first + i * part, part) for i in range(config.accumulation_steps)]
         self._device = model.device
-        alone = reduce is None
-        self._optimizer = ClippedAdamW(
-            model,
-            optimizer,
-            copies=compile and alone and accumulate == 1 and self._bf16 and self._device.type == "cuda",
-        )
-        self._at = torch.zeros((), dtype=torch.int64, device=self._device)
+        on_gpu = self._device.type == "cuda"
+        self._bf16 = config.precision == "bf16"
+        copies = config.compile and config.accumulation_steps == 1 and self._bf16 and on_gpu
+        self._optimizer = ClippedAdamW(model, optimizer, copies=copies)
+        self._reducer = GradientReducer(self._optimizer.leaves) if processes.count > 1 else None
+        self._step = torch.zeros((), dtype=torch.int64, device=self._device)
         self._sums = torch.zeros(len(_COUNTS), dtype=torch.float64, device=self._device)
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
-        self._batch = torch.compile(batches.batch, fullgraph=True) if compile else batches.batch
-        self._forward = torch.compile(self._loss) if compile else self._loss
-        replayed = compile and alone and self._device.type == "cuda"
-        self._work = Replayed(self._whole) if replayed else self._whole
+        self._layers: CompiledLayers | None = None
+        self._batch, self._forward, self._loss = batches.batch, self._forward_pass, _summed_loss
+        if config.compile:
+            self._batch = torch.compile(batches.batch, fullgraph=True)
+            if self._reducer is None:
+                self._forward = torch.compile(self._forward_pass)
+            else:
+                # a compiled backward pass gives all its gradients at its end; compiled layer by layer, each
+                # layer's are sent while the layer before is computed
+                self._layers, self._loss = CompiledLayers(model), torch.compile(_summed_loss)
+        self._run = Replayed(self._update) if config.compile and on_gpu else self._update
 
     def run(self, step: int, learning_rate: float) -> None:
         """Update the weights by the batch of this step, without waiting for the device."""
-        self._at.fill_(step)
+        self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
-        self._work()
+        self._run()
 
-    def _whole(self) -> None:
-        """The step that ``_at`` says; all that it reads and leaves are tensors that stay where they are."""
+    def _update(self) -> None:
+        """The step that ``_step`` says; everything it reads and writes are tensors that stay where they
+        are."""
         self._optimizer.zero_grad()
         counts = torch.zeros_like(self._sums)
         for first_row, rows in self._parts:
-            packed = self._batch(self._at, first_row=first_row, rows=rows)
-            positions = packed.position_ids if self._isolate else None
+            packed = self._batch(self._step, first_row=first_row, rows=rows)
+            positions = packed.position_ids if self._config.isolate_examples else None
             loss, right, trained = self._forward(packed.input_ids, packed.targets, positions)
+            if self._reducer is not None and first_row == self._parts[-1][0]:
+                self._reducer.expect()
             loss.backward()
             counts += torch.stack([loss.detach(), right, trained, packed.examples])
-        if self._reduce is not None:
-            _reduce_together(self._optimizer.gradients(), self._reduce)
-            self._reduce(counts)
-        finite = self._optimizer.step(counts[_COUNTS.index("tokens")].float())
+        gradients = None if self._reducer is None else self._reducer.finish()
+        self._processes.sum(counts)
+        finite = self._optimizer.step(counts[_COUNTS.index("tokens")].float(), gradients)
         self._sums += counts
         self._finite &= finite & counts[0].isfinite()
 
-    def _loss(self, input_ids: Tensor, targets: Tensor, position_ids: Tensor | None) -> tuple[Tensor, ...]:
-        """Summed loss, and numbers of right and of trained tokens, of rows of (rows, context)."""
+    def _forward_pass(
+        self, input_ids: Tensor, targets: Tensor, position_ids: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Summed loss, and numbers of right and of trained tokens, of rows of (rows, context_length)."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             arguments: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
             if position_ids is not None:
                 arguments["position_ids"] = position_ids
-            logits = functional_call(self._model, self._optimizer.copies, (), arguments).logits
-        loss = nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
-        return loss, (logits.argmax(-1) == targets).sum(), (targets != IGNORED).sum()
+            if self._layers is None:
+                logits = functional_call(self._model, self._optimizer.copies, (), arguments).logits
+            else:
+                with self._layers:
+                    logits = functional_call(self._model, self._optimizer.copies, (), arguments).logits
+        return self._loss(logits, targets)
 
     def read(self) -> StepMetrics:
         """What happened since the last call; waits for the device."""
@@ -140,14 +161,14 @@ class TrainingStep:
         return StepMetrics(loss / tokens, right / tokens, int(examples), grad_norm, finite == 1)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """AdamW's state under the parameters' names; sums that were not read are lost."""
+        """AdamW's state by the names of the parameters; sums that were not read are lost."""
         return self._optimizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a ``state_dict`` of the same model.
+        """Continue from a ``state_dict`` of the same model.
 
         Raises:
-            InputError: a part is missing or of another shape.
+            InputError: a part is missing or has another shape.
         """
         self._optimizer.load_state_dict(state)
 
@@ -156,11 +177,8 @@ _COUNTS = ("loss", "right", "tokens", "examples")
 """What a step counts, summed over the batch."""
 
 
-def _reduce_together(tensors: list[Tensor], reduce: Reduce) -> None:
-    """Sum over processes in one message: many small ones would cost a round trip each."""
-    flat = torch.cat([tensor.flatten() for tensor in tensors])
-    reduce(flat)
-    torch._foreach_copy_(
-        tensors,
-        [part.view_as(t) for part, t in zip(flat.split([t.numel() for t in tensors]), tensors, strict=True)],
+def _summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    loss = nn.functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
     )
+    return loss, (logits.argmax(-1) == targets).sum(), (targets != IGNORED).sum()

@@ -1,5 +1,5 @@
-"""Documents of text to train a small byte-level language model on, and rows of them.
+"""Documents for training small byte-level language models, and rows of them.
 
-They are written as the benchmarks' documents are, but none of them is one of those. Importing this package
+They have the form of the benchmarks' documents, but none of them is in a benchmark. Importing this package
 imports neither torch nor transformers.
 """

@@ -1,6 +1,6 @@
-"""Texts to be copied, in the form of ``dataset_builders.c4_copy``, the second time too.
+"""Copy tasks in the form of ``dataset_builders.c4_copy``; the first copy is an answer too.
 
-What is asked stands between braces::
+Answers are between braces::
 
     Tamo ri prel stounga.
 
@@ -19,7 +19,7 @@ from synthetic_training.data.documents.prose import pieces_of_words, prose
 
 _SHORTEST = 8
 LEAST = 3 * (_SHORTEST + 2)
-"""Bytes of a document with a text of eight letters."""
+"""Size in bytes of a document with a text of eight letters, the smallest."""
 
 _PRINTABLE = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _LOWER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "0123456789"
@@ -27,22 +27,22 @@ _ALPHABETS = (_LOWER, _LOWER.upper(), _DIGITS, _DIGITS + "abcdef", _LOWER + _LOW
 
 
 def copy_random(rng: Random, size: int) -> Pieces:
-    """A random string, of an alphabet of its own, or random pieces of words.
+    """A copy of a random string over a random alphabet, or of random pieces of words.
 
     Args:
-        rng: a generator of the document's own.
-        size: bytes that the document may have, at least ``LEAST``; it has about as many.
+        rng: generator of this document alone.
+        size: maximum size of the document in bytes, at least ``LEAST``; it is nearly reached.
     """
     return _copied(_random_text(rng, _text_size(size)))
 
 
 def copy_prose(rng: Random, size: int) -> Pieces:
-    """A text that looks like prose; arguments as in ``copy_random``."""
+    """A copy of a text that looks like prose; arguments as in ``copy_random``."""
     return _copied(prose(rng, _text_size(size)))
 
 
 def random_alphabet(rng: Random) -> str:
-    """Three to 95 characters: a well-known set, or any printable ones."""
+    """An alphabet of 3 to 95 characters: a common set, or any printable ones."""
     if rng.random() < 0.4:
         return pick(rng, _ALPHABETS)
     count = log_uniform(rng, 3, len(_PRINTABLE))

@@ -1,6 +1,6 @@
-"""What the writers of documents have in common: pieces, and draws by ``random()`` alone.
+"""Random draws for documents, all by ``Random.random()``.
 
-``Random.random()`` gives the same numbers in every version of Python; other methods may not.
+It gives the same numbers in every version of Python, which other methods do not promise.
 """
 
 from collections.abc import Sequence
@@ -8,29 +8,29 @@ from random import Random
 from typing import TypeAlias, TypeVar
 
 Pieces: TypeAlias = list[tuple[str, bool]]
-"""A document in parts, and whether a model is to predict each of them."""
+"""A document in parts, each with whether it is an answer to predict."""
 
 T = TypeVar("T")
 
 
 def below(rng: Random, bound: int) -> int:
-    """A uniform integer of 0 to ``bound`` - 1."""
+    """A uniform integer from 0 to ``bound`` - 1."""
     return int(rng.random() * bound)
 
 
 def pick(rng: Random, values: Sequence[T]) -> T:
-    """One of the values, each as likely as the others."""
+    """A uniform choice among the values."""
     return values[int(rng.random() * len(values))]
 
 
 def log_uniform(rng: Random, least: int, most: int) -> int:
-    """An integer of ``least`` to ``most``; its logarithm is about uniform."""
+    """A log-uniform integer from ``least`` to ``most``."""
     value = least * ((most + 1) / least) ** rng.random()
     return min(int(value), most)
 
 
 def sample(rng: Random, population: int, count: int) -> list[int]:
-    """``count`` distinct integers of 0 to ``population`` - 1, in random order."""
+    """``count`` distinct integers from 0 to ``population`` - 1, in random order."""
     places = list(range(population))
     for i in range(count):
         other = i + below(rng, population - i)

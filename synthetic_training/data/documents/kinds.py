@@ -1,4 +1,4 @@
-"""The kinds of documents by their names; a document depends on its kind, seed, index and size alone."""
+"""The kinds of documents by name; a document depends on its kind, seed, index and size alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from synthetic_training.data.documents.draws import Pieces
 
 @dataclass(frozen=True)
 class Kind:
-    """What writes documents.
+    """A kind of document.
 
     Attributes:
-        write: gives a document of a generator and of at most so many bytes.
-        least: the fewest bytes with which it can do.
+        write: makes a document from a generator, with at most a given number of bytes.
+        least_bytes: the smallest number of bytes that it accepts.
     """
 
     write: Callable[[Random, int], Pieces]
-    least: int
+    least_bytes: int
 
 
 KINDS: dict[str, Kind] = {
@@ -31,14 +31,14 @@ KINDS: dict[str, Kind] = {
 
 
 def document(kind: str, seed: int, index: int, size: int) -> Pieces:
-    """A document in parts, each with whether it is to be predicted.
+    """A document in parts, each with whether it is an answer to predict.
 
-    No benchmark has a document of this stream: theirs are drawn from generators of other names.
+    No benchmark has these documents: their generators have other names.
 
     Args:
         kind: a key of ``KINDS``.
         seed: of the run.
         index: the document's number, at least 0.
-        size: bytes that it may have, at least the kind's ``least``; it has mostly about as many.
+        size: maximum size in bytes, at least the kind's ``least_bytes``; most documents are about as large.
     """
     return KINDS[kind].write(Random(f"synthetic_training/{kind}/seed_{seed}/{index}"), size)

@@ -1,6 +1,6 @@
-"""Lists of keys and values in many forms, whose values are asked after the list.
+"""Look-up tasks: a list of keys and values in one of many formats, followed by questions for values.
 
-What is asked stands between braces::
+Answers are between braces::
 
     zk4 -> 81
     prel -> 07
@@ -22,17 +22,17 @@ _SEPARATORS = (":", ":", " =", " ->", "=", ",", " |", "\t", " is", " =>")
 _BETWEEN = ("\n", "\n", "\n", "; ", ", ")
 _LONGEST, _MOST_ASKED = 16, 48
 _ENTRY = 2 * _LONGEST + 6
-"""Bytes of an entry of the longest key and value, and what stands around them."""
+"""Size in bytes of an entry with the longest key and value, with separators."""
 
 LEAST = 5 * _ENTRY
 
 
 def lookup(rng: Random, size: int) -> Pieces:
-    """A list, and the values of some of its keys, which are distinct.
+    """A list with distinct keys, and questions for the values of some of them.
 
     Args:
-        rng: a generator of the document's own.
-        size: bytes that the document may have, at least ``LEAST``.
+        rng: generator of this document alone.
+        size: maximum size of the document in bytes, at least ``LEAST``.
     """
     separator, between = pick(rng, _SEPARATORS), pick(rng, _BETWEEN)
     space = "" if separator in ("=", "\t") else " "
@@ -61,7 +61,7 @@ def lookup(rng: Random, size: int) -> Pieces:
 
 
 def _strings(rng: Random) -> Callable[[], str]:
-    """Draws keys, or values, of one kind, of at most ``_LONGEST`` bytes."""
+    """A function that draws keys, or values, in one format, of at most ``_LONGEST`` bytes."""
     least = 2 + below(rng, 4)
     most = least + below(rng, _LONGEST - least + 1)
     if rng.random() < 0.4:

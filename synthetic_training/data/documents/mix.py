@@ -6,8 +6,6 @@ what is learned depends on the seed, the mix and the number of rows in the pool 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -18,59 +16,50 @@ from synthetic_training.data.strings import Packed
 from synthetic_training.data.strings.packing import rows_from, targets_of
 from synthetic_training.data.strings.philox import Counter, check_seed
 
-POOL_ROWS = 16_384
-
 _PURPOSE = 2**31 + 1
-"""Of the random words; those of strings have smaller numbers."""
+"""Purpose of the random words of this module; string tasks use smaller numbers."""
 
 
 class DocumentBatches:
-    """The batches of a training run; step t's is the same whatever came before, on any device.
+    """The batches of a training run; each depends on its step alone, and is the same on any device.
 
     Args:
-        mix_weights: of each kind of document, as in ``rows.Mix``; empty for all kinds alike.
-        context: tokens a row.
-        rows: rows of a whole batch, over all processes.
-        seed: of the run, 0 to 2^64 - 1.
-        device: where the pool is kept, two bytes a token, and the batches are made.
-        pool_rows: rows of the pool, a multiple of ``rows``. Each process makes all of them.
-        rest: as in ``rows.Mix``.
-        progress: whether to show a bar while the rows are made.
+        mix: what the rows are made of; its seed is 0 to 2^64 - 1.
+        batch_size: number of rows per step, over all processes.
+        device: where the pool is kept, at two bytes per token, and the batches are made.
+        pool_rows: number of rows in the pool, a multiple of ``batch_size``. Each process makes all of them.
+        progress: whether to show a progress bar while the rows are made.
 
     Raises:
-        InputError: a value out of range, an unknown kind, or a context too short for a kind.
+        InputError: a value is out of range.
     """
 
     def __init__(
         self,
-        mix_weights: Mapping[str, float],
-        context: int,
-        rows: int,
-        seed: int,
+        mix: Mix,
+        batch_size: int,
         device: torch.device | str = "cpu",
         *,
-        pool_rows: int = POOL_ROWS,
-        rest: float = 0.05,
+        pool_rows: int,
         progress: bool = False,
     ) -> None:
-        check_seed(seed)
-        check_pool(pool_rows, rows)
-        self.mix = Mix(dict(mix_weights), context, seed, rest)
-        self.context, self.rows, self.seed, self.pool_rows = context, rows, seed, pool_rows
+        check_seed(mix.seed)
+        check_pool(pool_rows, batch_size)
+        self.mix, self.batch_size, self.pool_rows = mix, batch_size, pool_rows
         self.device = torch.device(device)
-        pool = make_rows(self.mix, pool_rows, progress=progress)
+        pool = make_rows(mix, pool_rows, progress=progress)
         self._codes = torch.from_numpy(pool.codes).to(self.device)
         self._whole = torch.from_numpy(pool.whole).to(self.device)
-        self._numbers = torch.arange(rows, device=self.device)
-        self._places = torch.arange(context, device=self.device)
+        self._numbers = torch.arange(batch_size, device=self.device)
+        self._places = torch.arange(mix.context_length, device=self.device)
         self._blocks = torch.arange(-(-pool_rows // 4), device=self.device)
         self._first_row = torch.zeros(1, dtype=torch.int64, device=self.device)
 
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
-        """Rows ``first_row`` to ``first_row + rows - 1`` of a step's batch.
+        """Rows ``first_row`` to ``first_row + rows - 1`` of the batch of one step.
 
-        As ``sampling.PackedBatches.batch``; ``examples`` counts the documents that end within their row,
-        and ``position_ids`` begin anew at each document.
+        The format is that of ``PackedBatches.batch``; ``examples`` counts the documents that end within their
+        row, and ``position_ids`` restart at each document.
 
         Raises:
             InputError: there are no such rows, or no such step.
@@ -78,8 +67,8 @@ class DocumentBatches:
         numbers = rows_from(self._numbers, first_row, rows)
         if not isinstance(step, Tensor):
             check_integer("step", step, 0, 2**32 - 1)
-        steps = self.pool_rows // self.rows
-        place = (step % steps) * self.rows + numbers
+        steps = self.pool_rows // self.batch_size
+        place = (step % steps) * self.batch_size + numbers
         chosen = self.order(step // steps)[place]
         codes = self._codes[chosen].long()
         tokens, first = codes & TOKEN, (codes & FIRST) > 0
@@ -88,18 +77,17 @@ class DocumentBatches:
         return Packed(tokens, targets, self._places - begin, self._whole[chosen].sum())
 
     def order(self, epoch: int | Tensor) -> Tensor:
-        """(pool_rows,) int64: the numbers of the pool's rows in the order of an epoch, from 0."""
-        words = Counter(self.seed, _PURPOSE, self._first_row, epoch).words(self._blocks)[0]
+        """(pool_rows,) int64: the order in which an epoch, from 0, takes the rows of the pool."""
+        words = Counter(self.mix.seed, _PURPOSE, self._first_row, epoch).words(self._blocks)[0]
         return words[: self.pool_rows].argsort(stable=True)
 
 
-def check_pool(pool_rows: int, rows: int) -> None:
-    """Refuse a pool of which an epoch is no whole number of batches.
-
-    Raises:
-        InputError: it is one, or a number is out of range.
-    """
-    check_integer("rows", rows, 1, 2**32)
+def check_pool(pool_rows: int, batch_size: int) -> None:
+    """Raise InputError unless an epoch is a whole number of batches."""
+    check_integer("batch_size", batch_size, 1, 2**32)
     check_integer("pool_rows", pool_rows, 1, 2**32)
-    if pool_rows % rows:
-        raise InputError(f"pool_rows = {pool_rows} must be a multiple of the {rows} rows of a batch")
+    if pool_rows % batch_size:
+        raise InputError(
+            f"pool_rows = {pool_rows} must be a multiple of batch_size = {batch_size}, "
+            f"such as {-(-pool_rows // batch_size) * batch_size}"
+        )

@@ -1,7 +1,7 @@
-"""Phone books in the form of ``dataset_builders.phone_book``, with the numbers of the examples asked too.
+"""Phone books in the form of ``dataset_builders.phone_book``; the numbers of the examples are answers too.
 
-What is asked stands between braces; in a benchmark's document there are two examples, and so in more than
-40% of these. The others have more, which teaches more a token::
+Answers are between braces. More than 40% of the documents have two examples, as in the benchmark. The
+others have more, which gives more training signal per token::
 
     Maria Jones: 8274910365
     Frank Ortiz: 6120938475
@@ -21,21 +21,21 @@ from dataset_builders.sources.census_names import full_name
 from synthetic_training.data.documents.draws import Pieces, below, sample
 
 _LINE = len("Christopher Hollingsworth: 6000000000\n")
-"""Bytes of the longest line there is."""
+"""Size in bytes of the longest line."""
 
 _EXAMPLES = 2
 _MOST_EXAMPLES = 48
 
 LEAST = (MIN_ENTRIES + _EXAMPLES + 1) * _LINE + 2
-"""Bytes that a book of three entries may need."""
+"""Maximum size in bytes of a book of three entries."""
 
 
 def phone_book(rng: Random, size: int) -> Pieces:
-    """A book of as many entries as fit, and the numbers of at least three names.
+    """A book with as many entries as fit, and questions for the numbers of at least three names.
 
     Args:
-        rng: a generator of the document's own.
-        size: bytes that the document may have, at least ``LEAST``.
+        rng: generator of this document alone.
+        size: maximum size of the document in bytes, at least ``LEAST``.
     """
     examples = _EXAMPLES
     if rng.random() < 0.6:

@@ -1,4 +1,4 @@
-"""Text that looks like prose: sentences of made-up words, the frequent ones short, none of it from a corpus.
+"""Text that looks like prose: sentences of made-up words, none of them from a corpus.
 
 ::
 
@@ -20,7 +20,7 @@ _STOPS = "......!?.;:"
 
 
 def words(rng: Random, count: int) -> list[str]:
-    """Words that can be pronounced; the first ones, which are to be the frequent ones, are short."""
+    """Pronounceable words; the first ones, which become the most frequent, are short."""
     accents = rng.random() < 0.3
     made = []
     for i in range(count):
@@ -35,12 +35,12 @@ def words(rng: Random, count: int) -> list[str]:
 
 
 def lexicon_for(rng: Random, length: int) -> list[str]:
-    """Words for a text of so many bytes: from a few that stand again and again to mostly new ones."""
+    """A vocabulary for a text of this size in bytes; it may be small and repetitive, or mostly new words."""
     return words(rng, max(8, int(length * (0.02 + 0.1 * rng.random()))))
 
 
 def prose(rng: Random, length: int) -> str:
-    """Running text of about ``length`` bytes, at most so many; it may begin or end within a word."""
+    """Running text of at most, and about, ``length`` bytes; it may begin or end within a word."""
     lexicon = lexicon_for(rng, length)
     begin = below(rng, 60)
     sentences: list[str] = []
@@ -53,10 +53,7 @@ def prose(rng: Random, length: int) -> str:
 
 
 def pieces_of_words(rng: Random, length: int) -> str:
-    """Shuffled bits of words, with and without a space before them, of at most ``length`` bytes.
-
-    It looks as a text does whose tokens were shuffled.
-    """
+    """Shuffled pieces of words of at most ``length`` bytes, like a text whose tokens were shuffled."""
     lexicon = lexicon_for(rng, length)
     tokens = [f" {word}" for word in lexicon] + [word[: 1 + below(rng, 4)] for word in lexicon]
     tokens += [",", ".", " the", "s", "ing", " a", " (", ")", "-", '"', _APOSTROPHE, ":", " 20", "1"]
@@ -70,12 +67,12 @@ def pieces_of_words(rng: Random, length: int) -> str:
 
 
 def cut(text: str, begin: int, length: int) -> str:
-    """At most ``length`` bytes of a text from byte ``begin`` on, whole characters without outer spaces."""
+    """At most ``length`` bytes of a text from byte ``begin``, as complete characters, stripped of spaces."""
     return text.encode()[begin : begin + length].decode(errors="ignore").strip()
 
 
 def _sentence(rng: Random, lexicon: list[str]) -> str:
-    """Words whose frequency falls with their rank as 1 / rank, with the marks that stand between them."""
+    """Words with frequencies proportional to 1 / rank, and punctuation."""
     count = 2 + below(rng, 18)
     size, random = len(lexicon), rng.random
     chosen = [lexicon[int(size ** random()) - 1] for _ in range(count)]

@@ -1,11 +1,11 @@
 """Rows of documents, one after the other, each followed by the token that ends a text.
 
-The documents fit in their row, but for the last one, which is cut there; what of it is asked counts all the
-same, unlike in ``data.strings.packing``, since what was asked before the cut has its answer
-in the row. Every second row begins with a document of at least half its length, so that long ones are
-common and whole; other documents have sizes whose logarithm is uniform, so that short ones are too.
+All documents of a row are complete except the last, which is cut at the end of the row. Its answers before
+the cut are trained on, unlike in ``data.strings.packing``, because what they need is in the row. Every
+second row begins with a document of at least half the row, so that long documents are common and complete.
+Other documents have log-uniform sizes, so that short ones are common too.
 
-This module needs no torch: the processes that make a pool of rows begin at once.
+This module does not import torch, so that the worker processes start quickly.
 """
 
 import multiprocessing
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_builders import InputError
-from dataset_builders.checks import check_integer
+from dataset_builders.checks import check_integer, did_you_mean
 from synthetic_training.data.documents.draws import below, log_uniform
 from synthetic_training.data.documents.kinds import KINDS, document
 from synthetic_training.data.documents.tokenizer import END_ID
@@ -34,6 +34,9 @@ PREDICTED = 1 << 9
 FIRST = 1 << 10
 """Set where the token is a document's first."""
 
+TOKEN_BYTES = 2
+"""Memory of a stored token."""
+
 _CHUNK = 128
 _FEWEST_FOR_PROCESSES = 4 * _CHUNK
 
@@ -43,20 +46,20 @@ class Mix:
     """What rows are made of; a row depends on this and on its number alone.
 
     Attributes:
-        weights: of each kind of ``KINDS``, about its share of the tokens; kinds that are left out have
-            none. Empty for all kinds alike.
-        context: tokens a row.
+        weights: sampling weight of each kind in ``KINDS``, roughly its fraction of the tokens; kinds that are
+            left out have none. Empty for all kinds equally.
+        context_length: number of tokens per row.
         seed: of the documents, at least 0.
-        rest: share of the tokens that are not asked which is to be predicted too, from 0 to 1.
+        context_loss_weight: fraction of non-answer tokens that also contribute to the loss, from 0 to 1.
 
     Raises:
         InputError: a kind is unknown, a value is out of range, or the context is too short for a kind.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
-    context: int = 4096
+    context_length: int = 4096
     seed: int = 0
-    rest: float = 0.05
+    context_loss_weight: float = 0.05
 
     def __post_init__(self) -> None:
         for kind, weight in self.weights.items():
@@ -66,87 +69,89 @@ class Mix:
                 raise InputError(f"the weight of {kind} in the mix must be at least 0, not {weight}")
         if self.weights and not any(self.weights.values()):
             raise InputError("all weights of the mix are 0; give at least one kind a weight above 0")
-        if not 0 <= self.rest <= 1:
-            raise InputError(f"rest must be a share from 0 to 1, not {self.rest}")
-        check_integer("context", self.context, 1)
+        if not 0 <= self.context_loss_weight <= 1:
+            raise InputError(f"context_loss_weight must be from 0 to 1, not {self.context_loss_weight}")
+        check_integer("context_length", self.context_length, 1)
         check_integer("seed", self.seed, 0)
         for kind in self.kinds:
-            if KINDS[kind].least > self.context:
+            if KINDS[kind].least_bytes > self.context_length:
                 raise InputError(
-                    f"a context of {self.context} tokens is too short: documents of the kind {kind} need "
-                    f"{KINDS[kind].least}"
+                    f"context_length = {self.context_length} is too short: documents of the kind {kind} need "
+                    f"{KINDS[kind].least_bytes} tokens"
                 )
 
     @property
     def kinds(self) -> dict[str, float]:
-        """The kinds that have a weight, in the order of ``KINDS``."""
+        """The kinds with a weight above 0, in the order of ``KINDS``."""
         return {k: w for k in KINDS if (w := self.weights.get(k, 0.0) if self.weights else 1.0) > 0}
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowPool:
     """Rows as they are stored.
 
     Attributes:
         codes: (rows, context) int16, each a token and the bits ``PREDICTED`` and ``FIRST``.
-        whole: (rows,) int64, documents that end within the row.
+        whole: (rows,) int64, number of documents that end within the row.
     """
 
     codes: NDArray[np.int16]
     whole: NDArray[np.int64]
 
 
-def make_rows(mix: Mix, count: int, *, progress: bool = False) -> Rows:
-    """Rows 0 to ``count`` - 1, by as many processes as there are CPUs where there are many rows.
+def make_rows(mix: Mix, count: int, *, progress: bool = False) -> RowPool:
+    """Rows 0 to ``count`` - 1; many rows are made by one process per CPU.
 
-    A script that asks for many must be one that can be imported, as for every use of ``multiprocessing``.
+    A script that makes many rows must be importable, as for every use of ``multiprocessing``.
 
     Args:
-        mix: what they are made of.
+        mix: what the rows are made of.
         count: number of rows, at least 1.
-        progress: whether to show a bar.
+        progress: whether to show a progress bar.
     """
     from tqdm import tqdm
 
-    codes = np.empty((count, mix.context), dtype=np.int16)
+    codes = np.empty((count, mix.context_length), dtype=np.int16)
     whole = np.empty(count, dtype=np.int64)
     with tqdm(total=count, disable=not progress, unit="row", desc="writing documents") as bar:
         for first, made in _chunks(mix, count):
             end = first + len(made.whole)
             codes[first:end], whole[first:end] = made.codes, made.whole
             bar.update(len(made.whole))
-    return Rows(codes, whole)
+    return RowPool(codes, whole)
 
 
 def row(mix: Mix, number: int) -> tuple[NDArray[np.int16], int]:
-    """The codes of one row, as in ``Rows``, and the number of its whole documents."""
+    """The codes of one row, as in ``RowPool``, and its number of complete documents."""
     rng = Random(f"synthetic_training/row/seed_{mix.seed}/{number}")
     kinds, bounds = list(mix.kinds), list(accumulate(mix.kinds.values()))
     text, asked = bytearray(), bytearray()
     ends: list[int] = []
     long = rng.random() < 0.5
-    while len(text) < mix.context:
+    while len(text) < mix.context_length:
         kind = kinds[bisect_right(bounds, rng.random() * bounds[-1], hi=len(bounds) - 1)]
-        size = _size(rng, KINDS[kind].least, mix.context - len(text), long and not text)
-        for piece, is_asked in document(kind, mix.seed, number * mix.context + len(text), size):
+        size = _size(rng, KINDS[kind].least_bytes, mix.context_length - len(text), long and not text)
+        for piece, is_asked in document(kind, mix.seed, number * mix.context_length + len(text), size):
             encoded = piece.encode()
             text += encoded
             asked += (b"\1" if is_asked else b"\0") * len(encoded)
         ends.append(len(text))
         text += b"\0"
         asked += b"\0"
-    chance = np.frombuffer(rng.getrandbits(16 * mix.context).to_bytes(2 * mix.context, "little"), "<u2")
-    predicted = np.frombuffer(asked, np.uint8)[: mix.context].astype(np.bool_)
-    codes = np.frombuffer(text, np.uint8)[: mix.context].astype(np.int16)
-    separators = [end for end in ends if end < mix.context]
+    chance = np.frombuffer(
+        rng.getrandbits(16 * mix.context_length).to_bytes(2 * mix.context_length, "little"), "<u2"
+    )
+    predicted = np.frombuffer(asked, np.uint8)[: mix.context_length].astype(np.bool_)
+    codes = np.frombuffer(text, np.uint8)[: mix.context_length].astype(np.int16)
+    separators = [end for end in ends if end < mix.context_length]
     codes[separators] = END_ID
-    codes[predicted | (chance < mix.rest * 2**16)] |= PREDICTED
-    codes[[0, *(end + 1 for end in separators if end + 1 < mix.context)]] |= FIRST
-    return codes, sum(end <= mix.context for end in ends)
+    codes[predicted | (chance < mix.context_loss_weight * 2**16)] |= PREDICTED
+    codes[[0, *(end + 1 for end in separators if end + 1 < mix.context_length)]] |= FIRST
+    return codes, sum(end <= mix.context_length for end in ends)
 
 
 def _size(rng: Random, least: int, room: int, long: bool) -> int:
-    """Bytes of the next document; where there is no room for one, as few as it can do with."""
+    """Size in bytes of the next document; the smallest possible where there is no room for one."""
     if room <= least:
         return least
     if long:
@@ -154,13 +159,13 @@ def _size(rng: Random, least: int, room: int, long: bool) -> int:
     return log_uniform(rng, least, room)
 
 
-def _chunks(mix: Mix, count: int) -> Iterator[tuple[int, Rows]]:
+def _chunks(mix: Mix, count: int) -> Iterator[tuple[int, RowPool]]:
     parts = [range(first, min(first + _CHUNK, count)) for first in range(0, count, _CHUNK)]
     workers = min(len(os.sched_getaffinity(0)), len(parts)) if hasattr(os, "sched_getaffinity") else 1
     if workers == 1 or count < _FEWEST_FOR_PROCESSES:
         yield from ((part.start, _made(mix, part)) for part in parts)
         return
-    # a process that was forked from one that uses a GPU or threads may hang
+    # a process forked from one that uses a GPU or threads may hang
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
@@ -168,14 +173,12 @@ def _chunks(mix: Mix, count: int) -> Iterator[tuple[int, Rows]]:
         yield from zip((part.start for part in parts), made, strict=True)
 
 
-def _made(mix: Mix, numbers: range) -> Rows:
+def _made(mix: Mix, numbers: range) -> RowPool:
     rows = [row(mix, number) for number in numbers]
-    return Rows(np.stack([codes for codes, _ in rows]), np.array([whole for _, whole in rows]))
+    return RowPool(np.stack([codes for codes, _ in rows]), np.array([whole for _, whole in rows]))
 
 
 def _unknown_kind(kind: str) -> InputError:
-    from dataset_builders.checks import did_you_mean
-
     return InputError(
         f"the mix has an unknown kind {kind!r}{did_you_mean(kind, KINDS)}; the kinds are {', '.join(KINDS)}"
     )

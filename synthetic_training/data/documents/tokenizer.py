@@ -13,14 +13,13 @@ VOCAB_SIZE = 257
 
 
 def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of transformers, to be saved beside a model; any text comes back from it exactly.
+    """A transformers tokenizer that is saved with a model; decoding gives back any text exactly.
 
-    It adds no tokens of its own and pads on the left, with the token that ends a text.
+    It adds no special tokens and pads on the left, with the token that ends a text.
 
     Args:
-        max_length: tokens of the longest text that the model is asked about, kept as
-            ``model_max_length``. Recurrent models' configurations carry no length, and lm-eval would
-            take 2,048.
+        max_length: recorded as ``model_max_length``, in tokens. Configurations of recurrent models have no
+            maximum length, and lm-eval would assume 2,048.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -40,7 +39,7 @@ def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
 
 
 def _byte_symbols() -> dict[str, int]:
-    """The characters by which ``ByteLevel`` writes the bytes, as GPT-2 does: itself where that is visible."""
+    """The characters that ``ByteLevel`` uses for the bytes, as in GPT-2: the byte itself if it is visible."""
     visible = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     hidden = [byte for byte in range(256) if byte not in visible]
     return {chr(byte): byte for byte in visible} | {chr(256 + i): byte for i, byte in enumerate(hidden)}

@@ -1,6 +1,6 @@
-"""Documents as what a run is trained on, and their evaluation: fresh phone books.
+"""Documents as training data, and the evaluation of models trained on them: fresh phone books.
 
-A model is asked as in lm-eval's ``phone_book``, of books that are none of the benchmark's; the answer is a
+A model is asked as in lm-eval's ``phone_book``, with books that are none of the benchmark's. The answer is a
 space, the ten digits and the end of the line::
 
     ... Helen Brown: 9038471625\\n\\nFrank Ortiz:{ 6120938475\\n}
@@ -9,6 +9,8 @@ space, the ten digits and the end of the line::
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ import torch
 from transformers import PreTrainedModel
 
 from dataset_builders import phone_book
+from dataset_builders.checks import check_integer
 from synthetic_training.data.documents.mix import DocumentBatches, check_pool
 from synthetic_training.data.documents.rows import Mix
 from synthetic_training.data.documents.tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
@@ -30,35 +33,48 @@ from synthetic_training.evaluation.accuracy import (
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from synthetic_training.config import TrainConfig
-
 EVAL_ENTRIES = (20,)
-"""Entries of the books that are asked where the settings name no lengths."""
+"""Numbers of entries of the evaluated phone books where the settings name none."""
 
 _EVALUATION = 2**40
-"""Added to the run's seed, so that no benchmark of an everyday seed has these books."""
+"""Added to the run's seed, so that no benchmark with an ordinary seed has these books."""
 
 Book = tuple[bytes, bytes]
 """A prompt and its answer."""
 
 
-class DocumentMaterial:
+@dataclass(frozen=True)
+class DocumentData:
     """Documents of bytes; see ``documents.rows``.
 
-    Args:
-        config: of a run.
+    Attributes:
+        mix: what the rows are made of.
+        batch_size: number of rows per step, over all processes.
+        pool_rows: number of rows that are generated before training.
+        eval_entries: numbers of entries of the evaluated phone books; empty for ``EVAL_ENTRIES``.
+        eval_examples: number of books of each size.
 
     Raises:
-        InputError: an unknown kind or a value out of range, or a context too short for a kind.
+        InputError: ``pool_rows`` is not a multiple of ``batch_size``, or there is no book of so few entries.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
-        Mix(config.mix, config.context, config.seed, config.rest)
-        check_pool(config.pool_rows, config.batch_size)
-        self._config = config
-        self._books = {
-            entries: list(_books(entries, config.eval_examples, config.seed + _EVALUATION))
-            for entries in config.eval_lengths or EVAL_ENTRIES
+    mix: Mix
+    batch_size: int
+    pool_rows: int
+    eval_entries: Sequence[int]
+    eval_examples: int
+
+    def __post_init__(self) -> None:
+        check_pool(self.pool_rows, self.batch_size)
+        for entries in self.eval_entries:
+            check_integer("entries", entries, phone_book.MIN_ENTRIES)
+
+    @cached_property
+    def _books(self) -> dict[int, list[Book]]:
+        seed = self.mix.seed + _EVALUATION
+        return {
+            entries: list(_books(entries, self.eval_examples, seed))
+            for entries in self.eval_entries or EVAL_ENTRIES
         }
 
     @property
@@ -67,29 +83,19 @@ class DocumentMaterial:
         return {"vocab_size": VOCAB_SIZE, **ids}
 
     @property
-    def longest(self) -> int:
-        return max(self._config.context, *map(_width, self._books.values()))
+    def longest_row(self) -> int:
+        return max(self.mix.context_length, *map(_width, self._books.values()))
 
     def tokenizer(self, window: int | None) -> PreTrainedTokenizerFast:
-        return byte_tokenizer(window or self._config.context)
+        return byte_tokenizer(window or self.mix.context_length)
 
     def batches(self, device: torch.device, *, progress: bool) -> DocumentBatches:
-        config = self._config
-        return DocumentBatches(
-            config.mix,
-            config.context,
-            config.batch_size,
-            config.seed,
-            device,
-            pool_rows=config.pool_rows,
-            rest=config.rest,
-            progress=progress,
-        )
+        return DocumentBatches(self.mix, self.batch_size, device, pool_rows=self.pool_rows, progress=progress)
 
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, share: Share
     ) -> list[LengthScore]:
-        """Scores of the books of each number of entries; the space before a number is a letter of it."""
+        """Scores of the books of each size; the space before a number counts as one of its letters."""
         scores = []
         for entries, books in self._books.items():
             first, end = (len(books) * i // share.processes for i in (share.process, share.process + 1))

@@ -1,0 +1,50 @@
+"""Optional dependencies: a command that needs an extra says so before it imports anything of it."""
+
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from packaging.requirements import Requirement
+
+from dataset_builders.errors import InputError
+
+DISTRIBUTION = "repeat-after-me"
+
+
+def require(extra: str) -> None:
+    """Check that every dependency of an extra is installed, in a version that pyproject.toml allows.
+
+    Raises:
+        InputError: one is missing or too old; the message says which extra to install.
+    """
+    for requirement in _requirements(extra):
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            state = "is not installed"
+        else:
+            if requirement.specifier.contains(installed, prereleases=True):
+                continue
+            state = f"is {installed} here"
+        wanted = f"{requirement.name}{requirement.specifier}"
+        raise InputError(
+            f"this command needs {wanted}, which {state}; run: pip install '{DISTRIBUTION}[{extra}]'"
+        )
+
+
+def supported_versions(dependency: str) -> str:
+    """The versions of a dependency that are supported, as pyproject.toml has them: ``">=1.2,<2"``."""
+    return next(
+        str(requirement.specifier)
+        for requirement in map(Requirement, requires(DISTRIBUTION) or ())
+        if requirement.name == dependency
+    )
+
+
+def _requirements(extra: str) -> list[Requirement]:
+    """What an extra adds to the base on this platform."""
+    return [
+        requirement
+        for requirement in map(Requirement, requires(DISTRIBUTION) or ())
+        if requirement.marker is not None
+        and requirement.marker.evaluate({"extra": extra})
+        and not requirement.marker.evaluate({"extra": ""})
+    ]

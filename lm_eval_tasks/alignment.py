@@ -1,0 +1,69 @@
+"""Which tokens a forced request scores, and whether they are those of the answer alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lm_eval_tasks.tokens import encode_all
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The tokens of one forced request.
+
+    Attributes:
+        context: tokens before the scored ones.
+        answer: tokens that are scored.
+        aligned: whether the scored tokens are the answer's and follow the prompt's directly. They do not
+            where a token spans the end of the prompt and the start of the answer, where the tokenizer
+            ends the prompt with an end-of-text token, and in encoder-decoder models, which read the
+            prompt and write the answer as two texts.
+    """
+
+    context: int
+    answer: int
+    aligned: bool
+
+
+def scored_tokens(lm: Any, requests: Sequence[Any]) -> list[Scored]:
+    """What ``lm.loglikelihood`` will score of ``lm_eval.api.instance.Instance`` objects."""
+    pairs = [_split(*request.args) for request in requests]
+    contexts = encode_all(lm, [context for context, _ in pairs])
+    if is_encoder_decoder(lm):
+        answers = [lm.tok_encode(answer, add_special_tokens=False) for _, answer in pairs]
+        return [Scored(len(c), len(a), aligned=False) for c, a in zip(contexts, answers, strict=True)]
+    wholes = encode_all(lm, [context + answer for context, answer in pairs])
+    end = getattr(lm, "eot_token_id", None)
+    return [
+        Scored(len(c), len(w) - len(c), aligned=w[: len(c)] == c and (not c or c[-1] != end))
+        for c, w in zip(contexts, wholes, strict=True)
+    ]
+
+
+def is_encoder_decoder(lm: Any) -> bool:
+    """Whether the prompt goes to an encoder and the answer to a decoder."""
+    return getattr(lm, "backend", "causal") == "seq2seq"
+
+
+def misaligned_warning(scored: Sequence[Scored], encoder_decoder: bool) -> str | None:
+    """What to say of documents whose scored tokens are not the answer's; None if there are none."""
+    wrong = sum(not one.aligned for one in scored)
+    if not wrong:
+        return None
+    why = (
+        "an encoder-decoder model reads the prompt and writes the answer as two texts"
+        if encoder_decoder
+        else "the tokens of the prompt are not the first tokens of prompt and answer together, or the "
+        "tokenizer puts an end-of-text token between the two"
+    )
+    return (
+        f"in {wrong} of {len(scored)} documents the scored tokens are not those of the answer alone: {why}; "
+        "'misaligned' says in how many, and such results cannot be submitted; the task without _forced is "
+        "not affected"
+    )
+
+
+def _split(prompt: str, answer: str) -> tuple[str, str]:
+    """As lm-eval does, white space at the prompt's end is scored with the answer."""
+    context = prompt.rstrip()
+    return context, prompt[len(context) :] + answer

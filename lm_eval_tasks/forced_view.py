@@ -1,0 +1,70 @@
+"""Requests whose answers are given, and scored by the model in one pass, as it sees them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lm_eval.api.instance import Instance
+
+from lm_eval_tasks.alignment import Scored, is_encoder_decoder, misaligned_warning, scored_tokens
+from lm_eval_tasks.backends import check_forced
+from lm_eval_tasks.context_window import forced_needs, shrink_request
+from lm_eval_tasks.end_of_text import with_end_of_text
+from lm_eval_tasks.model_view import ModelView, Score, Scores
+from lm_eval_tasks.tokens import counts_tokens
+
+
+class ForcedView(ModelView):
+    """Requests whose answers are given.
+
+    Args:
+        lm: an ``lm_eval.api.model.LM``.
+        requests: the task's requests. Where the answer has an ending, requests that end it with
+            end-of-text are appended to the list.
+        warn: tells the user a sentence.
+
+    Raises:
+        InputError: the backend cannot score a given answer.
+    """
+
+    def __init__(self, lm: Any, requests: list[Instance], warn: Callable[[str], None]) -> None:
+        check_forced(lm)
+        super().__init__(lm, requests, warn)
+        self._scored: dict[str, Scored] = {}
+        self._answer_tokens: dict[str, list[int]] = defaultdict(list)
+        scored = scored_tokens(lm, requests) if counts_tokens(lm) else []
+        self._measure_window(lambda: forced_needs(lm, scored))
+        if not scored:
+            return
+        self._scored = {request.doc["id"]: one for request, one in zip(requests, scored, strict=True)}
+        self._warn_if(misaligned_warning(scored, is_encoder_decoder(lm)))
+        endings = with_end_of_text(lm, requests)
+        both = zip([*requests, *endings], [*scored, *scored_tokens(lm, endings)], strict=True)
+        for request, one in both:
+            self._answer_tokens[request.doc["id"]].append(one.answer)
+        requests.extend(endings)
+        for request in requests:
+            if self._truncates(request.doc):
+                shrink_request(request)
+        self._keeps_logprobs = self._every_process_has_a_logprob()
+
+    def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
+        """The scores of the given answer, by the likelier of its two endings."""
+        if not self._scored:
+            return {**score(doc, results), **self._shares(doc)}
+        scores = score({**doc, "answer_tokens": self._answer_tokens[doc["id"]]}, results)
+        if self._truncates(doc):
+            scores = dict.fromkeys(scores, 0.0)
+        if self._truncates(doc) or not self._keeps_logprobs:
+            scores.pop("logprob_per_token", None)
+        misaligned = float(not self._scored[doc["id"]].aligned)
+        return {**scores, **self._shares(doc), "misaligned": misaligned}
+
+    def _every_process_has_a_logprob(self) -> bool:
+        """lm-eval gathers a metric only if every process of a distributed run has some of it."""
+        fits = any(not self._truncates(request.doc) for request in self._requests)
+        if self._lm.world_size == 1:
+            return fits
+        import torch
+
+        return bool(self._lm.all_gather(torch.tensor(int(fits), device=self._lm.device)).min())

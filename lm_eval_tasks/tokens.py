@@ -1,0 +1,73 @@
+"""Token ids as lm-eval's models see them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+_BATCH = 64
+"""Texts that are tokenized together: enough to use all cores, few enough to keep in memory."""
+
+
+def counts_tokens(lm: Any) -> bool:
+    """Whether ``lm.tok_encode`` gives token ids.
+
+    lm-eval's API models give the text itself where they have no tokenizer, and all chat models do.
+    """
+    if not hasattr(lm, "tok_encode"):
+        return False
+    ids = lm.tok_encode("a")
+    return isinstance(ids, list) and all(isinstance(token, int) for token in ids)
+
+
+def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
+    """``lm.tok_encode(text)`` for each text, on all cores where the tokenizer is a fast one."""
+    tokenizer: Any = getattr(lm, "tokenizer", None)
+    special = _special_tokens(lm, tokenizer, texts[0]) if texts else None
+    if special is None:
+        return (lm.tok_encode(text) for text in texts)
+    return encode_batches(tokenizer, texts, special)
+
+
+def encode_batches(tokenizer: Any, texts: Sequence[str], special_tokens: bool) -> Iterator[list[int]]:
+    """Token ids of each text, from a tokenizer of transformers."""
+    for start in range(0, len(texts), _BATCH):
+        with _parallel_tokenizers():
+            encoded = tokenizer(
+                list(texts[start : start + _BATCH]),
+                add_special_tokens=special_tokens,
+                return_attention_mask=False,
+                verbose=False,
+            )
+        yield from encoded["input_ids"]
+
+
+def token_counts(lm: Any, texts: Sequence[str]) -> list[int]:
+    """``len(lm.tok_encode(text))`` for each text."""
+    return [len(ids) for ids in encode_all(lm, texts)]
+
+
+def _special_tokens(lm: Any, tokenizer: Any, text: str) -> bool | None:
+    """With which ``add_special_tokens`` a fast tokenizer gives what lm-eval gives; None if with neither."""
+    if not getattr(tokenizer, "is_fast", False):
+        return None
+    wanted = lm.tok_encode(text)
+    for special in (False, True):
+        if tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"] == wanted:
+            return special
+    return None
+
+
+@contextmanager
+def _parallel_tokenizers() -> Iterator[None]:
+    """Let tokenizers use all cores, which lm-eval's command line turns off."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,0 +1,18 @@
+"""The project's kernels for ALiBi and Hard-ALiBi, whose models (``modeling_alibi``) travel without them."""
+
+import importlib.util
+
+import torch
+
+from synthetic_training.models import modeling_alibi
+from synthetic_training.models.modeling_alibi import AlibiForCausalLM, HardAlibiForCausalLM
+
+
+def use_fast_attention(model: AlibiForCausalLM | HardAlibiForCausalLM) -> None:
+    """Let a model's calls without mask, positions and past make no mask tensor."""
+    # asking for a device would start CUDA, after which a process must not fork
+    if torch.version.cuda is not None and importlib.util.find_spec("triton") is not None:
+        from synthetic_training.models.kernels import window_attention
+
+        modeling_alibi.fast_attend_to_last = window_attention.window_attention
+    model.set_attn_implementation(f"{model.scheme}_{model.without_mask_tensor}")

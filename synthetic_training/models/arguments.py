@@ -1,0 +1,145 @@
+"""Arguments of a model's configuration, under an architecture's own names or the common ones.
+
+Many configurations of transformers have their own names for common sizes, such as ``n_embd`` of GPT-2 for
+``hidden_size``, and an ``attribute_map`` from the common name to their own. Everything here ends under the
+configuration's own names, so that a size is never given twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
+
+from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean, is_integer
+
+_SIZES = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
+    "state_size", "head_dim",
+)  # fmt: skip
+_FEED_FORWARD = ("intermediate_size", "ffn_dim", "decoder_ffn_dim", "dff")
+_DECODER = {
+    "num_hidden_layers": ("decoder_layers", "num_decoder_layers"),
+    "num_attention_heads": ("decoder_attention_heads", "num_decoder_attention_heads"),
+}
+"""Of a configuration for encoder and decoder, a causal language model is the decoder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigArguments:
+    """The arguments that a configuration class takes.
+
+    Args:
+        name: what to call the model in an error.
+        config_class: of the model.
+        extra: arguments that the class takes but does not list.
+    """
+
+    name: str
+    config_class: type[PreTrainedConfig]
+    extra: frozenset[str] = frozenset()
+
+    def own_name(self, argument: str) -> str:
+        """The configuration's own name of an argument."""
+        for decoder in _DECODER.get(argument, ()):
+            if decoder in self._listed:
+                return decoder
+        return self.config_class.attribute_map.get(argument, argument)
+
+    @property
+    def known(self) -> set[str]:
+        """All names that a user may give."""
+        hidden = {"architectures", "kwargs", "self"}
+        return (self._listed | set(self.config_class.attribute_map) | {"attn_implementation"}) - hidden
+
+    @property
+    def _listed(self) -> set[str]:
+        fields = {field.name for field in dataclasses.fields(self.config_class)}
+        return fields | set(inspect.signature(self.config_class.__init__).parameters) | self.extra
+
+    def resolve(self, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """All arguments under the configuration's own names.
+
+        Args:
+            given: by the user, under any of their names.
+            defaults: of the rest; those that the configuration does not take are left out.
+
+        Raises:
+            InputError: an argument is unknown, is given twice with different values, or is out of range.
+        """
+        refuse_unknown(self.name, given, self.known)
+        values: dict[str, Any] = {}
+        origin: dict[str, str] = {}
+        for argument, value in given.items():
+            own = self.own_name(argument)
+            if values.setdefault(own, value) != value:
+                raise InputError(
+                    f"{origin[own]}={values[own]} and {argument}={value} are one setting of {self.name}; "
+                    "give one of them"
+                )
+            origin[own] = argument
+        known = self.known
+        defaults = {self.own_name(key): value for key, value in defaults.items() if key in known}
+        arguments = {**defaults, **values}
+        self._check(arguments)
+        return arguments
+
+    def transformer_sizes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The sizes that follow from width and heads in a transformer, where they are not given."""
+        heads, width = (arguments.get(self.own_name(one)) for one in ("num_attention_heads", "hidden_size"))
+        if heads is None or width is None:
+            return {}
+        follow: dict[str, Any] = {"num_key_value_heads": heads, **dict.fromkeys(_FEED_FORWARD, 4 * width)}
+        if "rotary_dim" in self.known:
+            follow["rotary_dim"] = min(self.config_class().rotary_dim, width // heads)
+        if "attention_types" in self.known:
+            layers = arguments[self.own_name("num_hidden_layers")]
+            follow["attention_types"] = [[["global", "local"], layers // 2], [["global"], layers % 2]]
+        own = {self.own_name(key): value for key, value in follow.items() if key in self.known}
+        return {key: value for key, value in own.items() if key not in arguments}
+
+    def _check(self, arguments: Mapping[str, Any]) -> None:
+        sizes = {key: arguments.get(self.own_name(key)) for key in _SIZES}
+        for key, value in sizes.items():
+            if value is not None and (not is_integer(value) or value < 1):
+                raise InputError(f"{key} of {self.name} must be an integer of at least 1, not {value!r}")
+        width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
+        if width and heads and width % heads and sizes["head_dim"] is None:
+            raise InputError(
+                f"hidden_size must be divisible by num_attention_heads: {width} is not by {heads}"
+            )
+        activation = arguments.get("hidden_act")
+        if isinstance(activation, str) and activation not in ACT2FN:
+            raise InputError(
+                f"transformers has no activation {activation!r}{did_you_mean(activation, ACT2FN)}"
+            )
+
+    def check_taken(self, config: PreTrainedConfig, given: Mapping[str, Any]) -> None:
+        """Check that a configuration has the integers that it was given, or its sizes would be false.
+
+        Raises:
+            InputError: one has another value.
+        """
+        for argument, value in given.items():
+            taken = getattr(config, self.own_name(argument), value)
+            if is_integer(value) and taken != value:
+                raise InputError(
+                    f"{self.name} sets {argument} itself, to {taken}; leave {argument}={value} out"
+                )
+
+
+def refuse_unknown(name: str, arguments: Iterable[str], known: Iterable[str]) -> None:
+    """Check the names of arguments.
+
+    Raises:
+        InputError: one is unknown; the message names the nearest.
+    """
+    known = set(known)
+    for argument in arguments:
+        if argument not in known:
+            raise InputError(f"{name} has no argument {argument!r}{did_you_mean(argument, known)}")

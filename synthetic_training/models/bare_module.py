@@ -1,0 +1,131 @@
+"""A bare ``torch.nn.Module`` as a causal language model of transformers.
+
+The module maps token ids (B, L) to logits (B, L, V), each of which depends on the tokens up to its own alone.
+The module need not know of padding: rows are moved so that each one's first real token is at the first place.
+There is no cache; each generated token takes a pass over all before it.
+
+This one file travels with a saved model, so it imports nothing but torch and transformers.
+
+Shapes: B batch, L tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutput
+
+
+class BareModuleConfig(PreTrainedConfig):
+    """How the module is made: ``module_class(vocab_size=vocab_size, **arguments)``.
+
+    Attributes:
+        module: where the class came from, as ``module.path:ClassName``, to be read by people.
+        arguments: of the class, besides ``vocab_size``.
+    """
+
+    model_type = "bare_module"
+
+    vocab_size: int = 30
+    module: str | None = None
+    arguments: dict[str, Any] | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    pad_token_id: int | None = None
+    tie_word_embeddings: bool = True
+    use_cache: bool = False
+
+
+class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
+    """Wraps ``module_class``, which a subclass names; initial weights are the module's own."""
+
+    config_class = BareModuleConfig
+    base_model_prefix = "module"
+    module_class: ClassVar[type[nn.Module]]
+
+    @classmethod
+    def around(cls, module_class: type[nn.Module]) -> type[BareModuleForCausalLM]:
+        """The wrapper of a class; the same one every time."""
+        for known in cls.__subclasses__():
+            if known.module_class is module_class:
+                return known
+        return type(f"{module_class.__name__}ForCausalLM", (cls,), {"module_class": module_class})
+
+    def __init__(self, config: BareModuleConfig) -> None:
+        super().__init__(config)
+        # from_pretrained builds models without numbers, which would lose tensors that are in no checkpoint
+        with torch.device("cpu"):
+            self.module = self.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
+        self._tied_weights_keys = self._shared_weights()
+        self._constants = self._unsaved_buffers()
+        self.post_init()
+
+    def _shared_weights(self) -> dict[str, str]:
+        """Each further name of a weight that has several, with its first name."""
+        first: dict[nn.Parameter, str] = {}
+        named = self.named_parameters(remove_duplicate=False)
+        return {name: known for name, weight in named if (known := first.setdefault(weight, name)) != name}
+
+    def _unsaved_buffers(self) -> dict[nn.Module, dict[str, Tensor]]:
+        """Copies of the buffers that checkpoints leave out, by the module that holds them."""
+        unsaved = dict(self.named_non_persistent_buffers())
+        found: dict[nn.Module, dict[str, Tensor]] = {}
+        for name, buffer in unsaved.items():
+            owner, _, short = name.rpartition(".")
+            found.setdefault(self.get_submodule(owner), {})[short] = buffer.clone()
+        return found
+
+    def _init_weights(self, module: nn.Module) -> None:
+        for name, value in self._constants.get(module, {}).items():
+            module.get_buffer(name).copy_(value)
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,  # noqa: ARG002  there is none
+        logits_to_keep: int | Tensor = 0,
+        return_dict: bool | None = None,  # noqa: ARG002  always one
+    ) -> CausalLMOutput:
+        """Logits of the next token, (B, L, V), and with ``labels`` the loss.
+
+        ``attention_mask`` (B, L) is 0 on padding, at either end of a row; logits there mean nothing.
+        """
+        if attention_mask is None:
+            logits = self.module(input_ids)
+        else:
+            place = torch.arange(input_ids.shape[1], device=input_ids.device)
+            start = attention_mask.long().argmax(dim=1, keepdim=True)
+            moved = self.module(input_ids.gather(1, (place + start) % len(place)))
+            back = (place - start) % len(place)
+            logits = moved.gather(1, back[..., None].expand_as(moved))
+        if logits.shape != (*input_ids.shape, self.config.vocab_size):
+            raise ValueError(
+                f"{self.module_class.__name__} must map ids {tuple(input_ids.shape)} to logits "
+                f"{(*input_ids.shape, self.config.vocab_size)}, not {tuple(logits.shape)}"
+            )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = logits[:, kept]
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
+        return CausalLMOutput(loss=loss, logits=logits)
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        logits_to_keep: int | None = None,
+        **_unused: Any,
+    ) -> dict[str, Any]:
+        """All tokens so far, whatever ``use_cache`` says."""
+        kept = {} if logits_to_keep is None else {"logits_to_keep": logits_to_keep}
+        return {"input_ids": input_ids, "attention_mask": attention_mask, **kept}

@@ -1,0 +1,76 @@
+"""The arms of the precision study: one run, in which one thing at a time computes in another precision."""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What differs from training in bfloat16.
+
+    Attributes:
+        precision: the run's setting.
+        bf16_copies: whether matrices are read from bfloat16 copies, whose gradients are bfloat16 too.
+        float32_operations: of ``FastMambaMixer``.
+    """
+
+    precision: str = "bf16"
+    bf16_copies: bool = False
+    float32_operations: frozenset[str] = frozenset()
+
+
+RECURRENCE = ("convolution", "projections", "scan")
+
+ARMS = {
+    "bf16": Arm(bf16_copies=True),
+    "bf16_without_copies": Arm(),
+    "bf16_float32_recurrence": Arm(float32_operations=frozenset(RECURRENCE)),
+    "tf32": Arm("tf32"),
+    **{f"bf16_float32_{name}": Arm(float32_operations=frozenset([name])) for name in RECURRENCE},
+}
+"""By name. Every arm but ``bf16`` does without the copies: ``bf16_without_copies`` is their control."""
+
+
+def arm_named(name: str) -> Arm:
+    """The arm of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in ARMS:
+        raise InputError(f"the arms are {', '.join(ARMS)}; {name!r} is none{did_you_mean(name, ARMS)}")
+    return ARMS[name]
+
+
+@contextmanager
+def applied(arm: Arm) -> Iterator[None]:
+    """Let Mamba layers and the training step compute as the arm says, in this process."""
+    import torch
+
+    from synthetic_training.models.mamba import FastMambaMixer
+
+    step: Any = importlib.import_module("synthetic_training.training.step")
+
+    operations, optimizer, matmul = (
+        FastMambaMixer.float32_operations,
+        step.ClippedAdamW,
+        torch.get_float32_matmul_precision(),
+    )
+
+    def without_copies(*arguments: Any, **named: Any) -> Any:
+        return optimizer(*arguments, **{**named, "copies": False})
+
+    FastMambaMixer.float32_operations = arm.float32_operations  # type: ignore[assignment]
+    if not arm.bf16_copies:
+        step.ClippedAdamW = without_copies
+    try:
+        yield
+    finally:
+        FastMambaMixer.float32_operations, step.ClippedAdamW = operations, optimizer
+        torch.set_float32_matmul_precision(matmul)

@@ -1,0 +1,193 @@
+"""Errors of a trained Mamba's outputs and gradients in several precisions, against float64.
+
+    python -m synthetic_training.precision.gradient_errors RUN/model --out errors.json
+
+The gradients are those of the training loss on a batch of real examples. Where the package ``mamba_ssm`` is
+installed, its CUDA scan is measured in the place of ours too.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from torch import Tensor, nn
+from transformers.models.mamba.modeling_mamba import MambaMixer
+
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_json
+from dataset_builders.string_tasks import Copy
+from synthetic_training.data.strings.packing import IGNORED, PackedBatches
+from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
+from synthetic_training.models import mamba
+from synthetic_training.precision.arms import ARMS, RECURRENCE, Arm, applied
+from synthetic_training.provenance import provenance
+
+
+@dataclass(frozen=True)
+class GradientErrors:
+    """Compare gradients with those in float64."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """The folder of a run or model."""
+    out: Path | None = None
+    """A JSON file for the result."""
+    rows: int = 4
+    """Rows of the batch."""
+    context: int = 220
+    """Tokens of a row."""
+    max_length: int = 50
+    """Most letters of a string."""
+    seed: int = 12345
+    """Of the examples."""
+    revision: str | None = None
+    """Revision of this code, where git cannot tell."""
+    device: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
+    """Where to compute."""
+
+
+def measure(settings: GradientErrors) -> dict[str, Any]:
+    """Relative errors ``|g - g64| / |g64|`` of the loss's gradients and of each layer's output, by precision.
+
+    Returns:
+        For each arm, the error of the ``loss`` and of all gradients together (``gradient``); the median and
+        the largest over layers of the errors of ``outputs`` and, by kind, of ``parameters``' gradients.
+    """
+    model = load_symbol_model(model_folder(settings.checkpoint)).to(settings.device)
+    task = Copy(5, settings.max_length)
+    batches = PackedBatches(task, settings.context, settings.rows, settings.seed, settings.device)
+    packed = batches.batch(0)
+    arms: dict[str, Callable[[], Any]] = {name: _arm(arm) for name, arm in ARMS.items() if name != "bf16"}
+    arms["float32"] = _arm(Arm("fp32"))
+    if settings.device != "cuda":
+        del arms["tf32"]
+    if settings.device == "cuda" and importlib.util.find_spec("mamba_ssm"):
+        arms["bf16_mamba_ssm_scan"] = _mamba_ssm_scan
+        arms["bf16_mamba_ssm_scan_float32"] = _mamba_ssm_scan_float32
+    found = {}
+    for name, context in arms.items():
+        with context() as bf16:
+            found[name] = _gradients(model, packed.input_ids, packed.targets, bf16)
+    model.double()
+    exact = _gradients(model, packed.input_ids, packed.targets, bf16=False)
+    return {name: _errors(one, exact) for name, one in found.items()}
+
+
+@dataclass
+class _Found:
+    loss: float
+    gradients: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+def _arm(arm: Arm) -> Callable[[], Any]:
+    @contextmanager
+    def context() -> Iterator[bool]:
+        with applied(arm):
+            # projections in float32 are products in TF32 on a GPU, as in the study
+            torch.set_float32_matmul_precision("high" if arm.precision == "tf32" else "highest")
+            yield arm.precision == "bf16"
+
+    return context
+
+
+@contextmanager
+def _mamba_ssm_scan() -> Iterator[bool]:
+    """The layers' scan by the package of Mamba's authors."""
+    from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+
+    def scan(
+        x: Tensor, dt: Tensor, decay: Tensor, b: Tensor, c: Tensor, skip: Tensor, z: Tensor, bias: Tensor
+    ) -> Tensor:
+        x, dt, b, c, z = (v.transpose(1, 2).contiguous() for v in (x, dt, b, c, z))
+        y: Tensor = selective_scan_fn(x, dt, decay, b, c, skip, z, bias, delta_softplus=True)
+        return y.transpose(1, 2)
+
+    ours = mamba._scan
+    mamba._scan = scan  # type: ignore[assignment]
+    try:
+        yield True
+    finally:
+        mamba._scan = ours
+
+
+@contextmanager
+def _mamba_ssm_scan_float32() -> Iterator[bool]:
+    with applied(Arm(float32_operations=frozenset(RECURRENCE))), _mamba_ssm_scan() as bf16:
+        yield bf16
+
+
+def _gradients(model: Any, input_ids: Tensor, targets: Tensor, bf16: bool) -> _Found:
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            outputs[name] = output.detach().double()
+
+        return hook
+
+    hooks = [
+        layer.register_forward_hook(keep(name))
+        for name, layer in model.named_modules()
+        if isinstance(layer, MambaMixer)
+    ]
+    model.zero_grad()
+    with torch.autocast(input_ids.device.type, torch.bfloat16, enabled=bf16):
+        logits = model(input_ids=input_ids, use_cache=False).logits
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    loss = nn.functional.cross_entropy(wide.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    loss.backward()
+    for hook in hooks:
+        hook.remove()
+    gradients = {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
+    return _Found(loss.item(), gradients, outputs)
+
+
+def _errors(found: _Found, exact: _Found) -> dict[str, Any]:
+    kinds: dict[str, list[float]] = {}
+    squared = torch.zeros((), dtype=torch.float64)
+    for name, gradient in exact.gradients.items():
+        difference = (found.gradients[name] - gradient).norm()
+        squared += difference.cpu() ** 2
+        kind = ".".join(part for part in name.split(".") if not part.isdigit())
+        kinds.setdefault(kind, []).append(float(difference / gradient.norm().clamp(min=1e-300)))
+    whole = sum(float(g.norm()) ** 2 for g in exact.gradients.values()) ** 0.5
+    outputs = [float((found.outputs[name] - one).norm() / one.norm()) for name, one in exact.outputs.items()]
+    return {
+        "loss": abs(found.loss - exact.loss) / exact.loss,
+        "gradient": float(squared**0.5) / whole,
+        "gradient_norm": whole,
+        "outputs": _median_and_largest(outputs),
+        "parameters": {kind: _median_and_largest(errors) for kind, errors in kinds.items()},
+    }
+
+
+def _median_and_largest(values: list[float]) -> dict[str, float]:
+    return {"median": sorted(values)[len(values) // 2], "largest": max(values)}
+
+
+def main() -> None:
+    settings = tyro.cli(GradientErrors, description=__doc__)
+    errors = measure(settings)
+    for arm, one in errors.items():
+        print(
+            f"{arm:32} loss {one['loss']:.1e}  gradient {one['gradient']:.1e}  "
+            f"outputs {one['outputs']['median']:.1e} to {one['outputs']['largest']:.1e}"
+        )
+    if settings.out is not None:
+        content = {
+            "errors": errors,
+            "rows": settings.rows,
+            "context": settings.context,
+            "seed": settings.seed,
+        }
+        write_json(settings.out, {**content, **provenance(settings.revision)})
+
+
+if __name__ == "__main__":
+    with command_errors():
+        main()

@@ -1,0 +1,136 @@
+"""Train the same Mamba in several precisions, several seeds each, one run per GPU.
+
+    python -m synthetic_training.precision.study --arms bf16 tf32 --seeds 0 1 --out results.jsonl
+
+Each finished run is one line: the arm, the seed, the settings, string accuracy by step, the largest norm of
+the gradient, speed and provenance. Runs that are in the file already are left out.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_json
+from synthetic_training.config import TrainConfig
+from synthetic_training.figures.job import trained
+from synthetic_training.figures.workers import Job, last_line, places, run_jobs
+from synthetic_training.precision.arms import ARMS, applied, arm_named
+from synthetic_training.training.run_log import METRICS, read_metrics
+
+PAPER_RUN = TrainConfig(
+    model="mamba",
+    task="copy",
+    min_length=5,
+    max_length=50,
+    context_length=220,
+    batch_size=16,
+    steps=5000,
+    warmup_steps=200,
+    lr=3e-4,
+    compile=True,
+    eval_every=500,
+    eval_examples=256,
+    save_every=10**6,
+)
+"""The paper's Mamba (24 layers, 1,024 wide, state 32) with its authors' initial weights."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Train each arm with each seed."""
+
+    out: Path
+    """JSON lines of finished runs; new runs are appended."""
+    folder: Path = Path("precision_runs")
+    """Folder for the runs themselves."""
+    arms: tuple[str, ...] = tuple(ARMS)
+    """Arms to train."""
+    seeds: tuple[int, ...] = tuple(range(8))
+    """Seeds of each arm; the first seed of every arm comes before the second of any."""
+    revision: str | None = None
+    """Revision of this code, where git cannot tell."""
+    keep_models: bool = False
+    """Keep the trained models, 0.65 GB each."""
+    settings: TrainConfig = PAPER_RUN
+    """What is trained."""
+
+
+def run_study(study: Study) -> None:
+    """Train what is not in the results yet.
+
+    Raises:
+        InputError: an arm is unknown.
+    """
+    for name in study.arms:
+        arm_named(name)
+    study.folder.mkdir(parents=True, exist_ok=True)
+    done = {(line["arm"], line["seed"]) for line in read_lines(study.out)}
+    wanted = [(arm, seed) for seed in study.seeds for arm in study.arms if (arm, seed) not in done]
+    runs = {f"{arm}-{seed}": (arm, seed) for arm, seed in wanted}
+    jobs = []
+    for name, (arm, seed) in runs.items():
+        job = {"arm": arm, "folder": str(study.folder / name), "keep_model": study.keep_models}
+        config = replace(study.settings, seed=seed, precision=arm_named(arm).precision)  # type: ignore[arg-type]
+        job["config"] = config.as_json()
+        command = [sys.executable, "-m", "synthetic_training.precision.study", "--job", json.dumps(job)]
+        jobs.append(Job(name, command, study.folder / f"{name}.log"))
+
+    def ended(job: Job, status: int) -> None:
+        if status:
+            print(f"{job.name} failed: {last_line(job.log)}", flush=True)
+            return
+        line: dict[str, Any] = json.loads((study.folder / f"{job.name}.json").read_text(encoding="utf-8"))
+        line["git_revision"] = study.revision or line["git_revision"]
+        with study.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        print(f"{job.name}: {line['curve'][-1]['string_accuracy']:.3f}, {line['seconds']:.0f} s", flush=True)
+
+    run_jobs(jobs, places(gpu=True), ended)
+
+
+def run_job(job: dict[str, Any]) -> None:
+    """Train one run in this process, and write its line beside its folder."""
+    import shutil
+
+    from transformers.utils import logging
+
+    from synthetic_training.training.run import train
+
+    logging.disable_progress_bar()
+    folder = Path(job["folder"])
+    with applied(arm_named(job["arm"])):
+        train(TrainConfig(**job["config"]), folder)
+    norms = [line["grad_norm"] for line in read_metrics(folder / METRICS) if line["kind"] == "train"]
+    line = {
+        "arm": job["arm"],
+        "seed": job["config"]["seed"],
+        "largest_grad_norm": max(norms),
+        **trained(folder),
+    }
+    write_json(folder.with_suffix(".json"), line)
+    if not job["keep_model"]:
+        shutil.rmtree(folder)
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The finished runs of a results file; none where there is no file."""
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--job"]:
+        run_job(json.loads(sys.argv[2]))
+    else:
+        run_study(tyro.cli(Study, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)))
+
+
+if __name__ == "__main__":
+    with command_errors("interrupted; the runs in the results file are kept"):
+        main()

@@ -1,0 +1,116 @@
+"""The tables of the precision study, from its committed results alone.
+
+python -m synthetic_training.precision.summary
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest, fisher_exact
+from tabulate import tabulate
+
+from dataset_builders.command_line import command_errors
+from synthetic_training.precision.arms import ARMS
+from synthetic_training.precision.study import read_lines
+
+RESULTS = Path(__file__).parent / "results"
+
+LEARNED = 0.5
+"""String accuracy at 50 letters after the last step from which a run counts as having learned."""
+
+ABOVE_CHANCE = 0.1
+"""Letter accuracy from which a run counts as above chance, which is 1 / 26."""
+
+_WEIGHTS = {
+    "mamba_authors_weights": "authors'",
+    "mamba_large_embeddings": "embedding_std 1, x_proj_gain 10",
+}
+_STATES = {
+    "learned": "large embeddings, learned",
+    "half_learned": "authors' weights, letter accuracy .10",
+    "at_chance": "authors' weights, at chance",
+}
+
+
+def seeds_table() -> str:
+    """How many seeds learned in each arm, with 95% Clopper-Pearson intervals."""
+    rows = []
+    for file, weights in _WEIGHTS.items():
+        lines = read_lines(RESULTS / f"{file}.jsonl")
+        for arm in [arm for arm in ARMS if any(line["arm"] == arm for line in lines)]:
+            last = [line["curve"][-1] for line in lines if line["arm"] == arm]
+            norms = [line["largest_grad_norm"] for line in lines if line["arm"] == arm]
+            rows.append(
+                [
+                    weights,
+                    arm,
+                    _share(sum(one["string_accuracy"] >= LEARNED for one in last), len(last)),
+                    _share(sum(one["letter_accuracy"] >= ABOVE_CHANCE for one in last), len(last)),
+                    f"{sorted(norms)[len(norms) // 2]:.0f}",
+                ]
+            )
+    headers = ["initial weights", "arm", "learned", "above chance", "largest gradient norm (median)"]
+    return tabulate(rows, headers, tablefmt="github")
+
+
+def comparisons_table() -> str:
+    """Fisher's exact test, two-sided, of learning in two groups of runs."""
+    authors, large = (read_lines(RESULTS / f"{file}.jsonl") for file in _WEIGHTS)
+
+    def counts(lines: list[dict[str, Any]], *arms: str) -> list[int]:
+        learned = [line["curve"][-1]["string_accuracy"] >= LEARNED for line in lines if line["arm"] in arms]
+        return [sum(learned), len(learned) - sum(learned)]
+
+    every_bf16 = [arm for arm in ARMS if arm.startswith("bf16")]
+    pairs = {
+        "TF32 against bf16 (all bf16 arms), authors' weights": (
+            counts(authors, "tf32"),
+            counts(authors, *every_bf16),
+        ),
+        "recurrence in fp32 against bf16 without copies, authors' weights": (
+            counts(authors, "bf16_float32_recurrence"),
+            counts(authors, "bf16_without_copies"),
+        ),
+        "bf16 copies against none, authors' weights": (
+            counts(authors, "bf16"),
+            counts(authors, "bf16_without_copies"),
+        ),
+        "large embeddings against authors' weights, bf16": (counts(large, "bf16"), counts(authors, "bf16")),
+    }
+    rows = [
+        [
+            name,
+            f"{one[0]} of {sum(one)}",
+            f"{other[0]} of {sum(other)}",
+            f"{fisher_exact([one, other]).pvalue:.2g}",
+        ]
+        for name, (one, other) in pairs.items()
+    ]
+    return tabulate(rows, ["comparison", "first", "second", "p"], tablefmt="github", disable_numparse=True)
+
+
+def errors_table() -> str:
+    """Relative error of the loss's gradient against float64, in three states of training."""
+    content = {
+        name: json.loads((RESULTS / f"gradient_errors_{name}.json").read_text(encoding="utf-8"))["errors"]
+        for name in _STATES
+    }
+    arms = list(content["learned"])
+    rows = [[arm, *(f"{errors[arm]['gradient']:.1e}" for errors in content.values())] for arm in arms]
+    return tabulate(rows, ["arm", *_STATES.values()], tablefmt="github", disable_numparse=True)
+
+
+def report() -> str:
+    """The three tables, as the README has them."""
+    return "\n\n".join([seeds_table(), comparisons_table(), errors_table()])
+
+
+def _share(count: int, total: int) -> str:
+    interval = binomtest(count, total).proportion_ci(0.95, method="exact")
+    return f"{count} of {total} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+if __name__ == "__main__":
+    with command_errors():
+        print(report())

@@ -1,0 +1,148 @@
+"""Settings as plain values, and how they become dataclasses that are known to be valid.
+
+A subclass of ``Settings`` checks itself when it is made, so that code which receives one has nothing left
+to check. Values come from a file (``read_settings`` and ``parse_settings``), from the command line, or from
+Python.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
+from synthetic_training.arguments import parse_value
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A dataclass whose fields are checked against their annotations, and converted where that loses nothing.
+
+    Raises:
+        InputError: a value is of the wrong type or out of range; the message names it.
+    """
+
+    def __post_init__(self) -> None:
+        from pydantic import ValidationError
+
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        try:
+            model = _model(type(self)).model_validate(values)  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors()[0]
+            name, value = _locate(values, first["loc"])
+            raise InputError(f"{name} = {value!r}: {_reason(first['msg'])}") from None
+        for name in values:
+            object.__setattr__(self, name, getattr(model, name))
+        self.check()
+
+    def check(self) -> None:
+        """Check what concerns several fields.
+
+        Raises:
+            InputError: they do not fit together.
+        """
+
+    def as_json(self) -> dict[str, Any]:
+        """The values as JSON holds them."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def parse_settings(kind: type[Kind], content: Any, source: str) -> Kind:
+    """Settings of one kind from plain values.
+
+    Args:
+        kind: what they are.
+        content: a mapping of names to values; what is left out has its default.
+        source: where they come from, for the error message.
+
+    Raises:
+        InputError: a name is unknown or missing, or a value is invalid; the message begins with the source.
+    """
+    known = {one.name: one for one in fields(kind)}
+    if not isinstance(content, Mapping):
+        raise InputError(f"{source} must hold settings, among {', '.join(known)}, not {content!r}")
+    for name in content:
+        if name not in known:
+            raise InputError(f"{source}: there is no setting {name!r}{did_you_mean(str(name), known)}")
+    for name, one in known.items():
+        if name not in content and one.default is MISSING and one.default_factory is MISSING:
+            raise InputError(f"{source} lacks {name}")
+    try:
+        return kind(**content)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The plain values of a YAML or JSON file.
+
+    Raises:
+        InputError: the file cannot be read, or is not a mapping.
+    """
+    import yaml
+
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InputError(f"{file} cannot be read: {reason}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(settings, dict):
+        raise InputError(f"{file} must hold settings, as in 'steps: 1000'")
+    arguments = settings.get("model_args")
+    if isinstance(arguments, dict):
+        settings["model_args"] = parse_values(arguments)
+    return settings
+
+
+def parse_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers that YAML takes for text, such as 1e-3 without a point, as numbers."""
+    return {name: parse_value(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+@cache
+def _model(kind: type[Settings]) -> "type[BaseModel]":
+    from pydantic import ConfigDict, create_model
+
+    hints = get_type_hints(kind, include_extras=True)
+    types: dict[str, Any] = {one.name: (hints[one.name], ...) for one in fields(kind)}
+    return create_model(
+        kind.__name__, __config__=ConfigDict(protected_namespaces=(), arbitrary_types_allowed=True), **types
+    )
+
+
+def _locate(values: Mapping[str, Any], location: tuple[int | str, ...]) -> tuple[str, Any]:
+    """The name of a value that pydantic refers to, such as ``eval_lengths.0``, and the value."""
+    names: list[str] = []
+    value: Any = values
+    for part in location:
+        known = (
+            value
+            if isinstance(value, Mapping)
+            else range(len(value) if isinstance(value, list | tuple) else 0)
+        )
+        if part not in known:  # it is pydantic's name for one of several possible types
+            break
+        value = value[part]
+        names.append(str(part))
+    return ".".join(names), value
+
+
+def _reason(message: str) -> str:
+    """What pydantic says about a value, as the end of a sentence."""
+    message = message.removeprefix("Value error, ")
+    if message.startswith("Input "):
+        return "it " + message.removeprefix("Input ")
+    return message[:1].lower() + message[1:]

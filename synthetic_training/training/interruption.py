@@ -1,0 +1,62 @@
+"""Ctrl-C and SIGTERM, which end a run after its current step."""
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the work, and what was done is saved.
+
+    Args:
+        message: what is kept and how to continue.
+        number: of the signal.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
+        self.status = 128 + number
+        """Exit status, by the convention of shells: 130 after Ctrl-C, 143 after SIGTERM."""
+
+
+class StopSignals:
+    """Notes the first signal within a ``with`` block in place of acting on it.
+
+    Args:
+        insist: whether a second signal acts as usual. A launcher passes on signals that its processes have
+            received already, so under one it does not.
+
+    Attributes:
+        received: number of the signal, or 0.
+    """
+
+    def __init__(self, *, insist: bool) -> None:
+        self.received = 0
+        self._insist = insist
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+
+    def __enter__(self) -> "StopSignals":
+        # Python handles signals in its main thread alone
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.received = self.received or number
+        if self._insist:
+            self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

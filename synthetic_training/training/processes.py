@@ -1,0 +1,136 @@
+"""The processes of one run, as ``torchrun`` and ``accelerate launch`` start them; usually there is one.
+
+Errors are reported once. Invalid input that any process notices raises the same InputError in all of them,
+and the command prints it in process 0. The others end after process 0 has, since the launcher kills what is
+left when the first process fails, and nothing would be printed.
+"""
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from dataset_builders import InputError
+
+_REPORTED = "repeat-after-me/reported"
+"""Key of the launcher's store that process 0 sets at its end."""
+
+_PATIENCE = timedelta(seconds=5)
+"""How long the other processes wait for it: process 0 may hang where another process failed."""
+
+
+class Processes:
+    """This process among those of the run.
+
+    Attributes:
+        rank: number of this process, from 0.
+        count: number of processes.
+    """
+
+    def __init__(self, rank: int = 0, count: int = 1) -> None:
+        self.rank, self.count = rank, count
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def device(self, kind: Literal["cpu", "cuda"]) -> torch.device:
+        """The device of this process: with several processes, each has its own GPU.
+
+        Raises:
+            InputError: this machine has fewer GPUs than processes.
+        """
+        if kind == "cpu":
+            return torch.device("cpu")
+        local = int(os.environ.get("LOCAL_RANK", "0")) if self.count > 1 else torch.cuda.current_device()
+        if local >= torch.cuda.device_count():
+            raise InputError(
+                f"there are {torch.cuda.device_count()} GPUs for process {local + 1} of this machine; "
+                "start one process per GPU"
+            )
+        torch.cuda.set_device(local)
+        return torch.device("cuda", local)
+
+    def sum(self, tensor: Tensor) -> None:
+        """Sum a tensor over all processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(tensor)
+
+    def max(self, number: int) -> int:
+        """The largest of the numbers that the processes give."""
+        if self.count == 1:
+            return number
+        largest = torch.tensor(number)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
+
+    @contextmanager
+    def agree(self) -> Iterator[None]:
+        """Wait for all processes at the end of the block, and raise in all of them if one raises InputError.
+
+        Raises:
+            InputError: that of the process with the lowest rank.
+        """
+        failure: InputError | None = None
+        try:
+            yield
+        except InputError as error:
+            failure = error
+        # largest where the rank is lowest, and 0 where no process failed
+        found = self.max(0 if failure is None else self.count - self.rank)
+        if found == 0:
+            return
+        lowest = self.count - found
+        if failure is not None and lowest == self.rank:
+            self._broadcast(str(failure), lowest)
+            raise failure
+        raise InputError(self._broadcast("", lowest))
+
+    def _broadcast(self, text: str, source: int) -> str:
+        """The text of one process, in all of them."""
+        if self.count == 1:
+            return text
+        encoded = torch.frombuffer(bytearray(text.encode() or b" "), dtype=torch.uint8)
+        size = torch.tensor(len(encoded))
+        dist.broadcast(size, source)
+        if self.rank != source:
+            encoded = torch.empty(int(size), dtype=torch.uint8)
+        dist.broadcast(encoded, source)
+        return bytes(encoded.tolist()).decode()
+
+
+@cache
+def connect() -> Processes:
+    """Join the other processes of this run; without a launcher, this process is alone."""
+    if dist.is_initialized():  # by the caller's own script, which also ends it
+        return Processes(dist.get_rank(), dist.get_world_size())
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Processes()
+    store, rank, count = next(iter(rendezvous("env://")))
+    # what is on the CPU, as in ``max``, does not wait for the GPU
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=PrefixStore("run", store), rank=rank, world_size=count)
+    atexit.register(_leave, store, rank)
+    return Processes(rank, count)
+
+
+def _leave(store: Store, rank: int) -> None:
+    """End after process 0, whose message is printed by now: functions of ``atexit`` come later."""
+    try:
+        if rank == 0:
+            store.set(_REPORTED, "1")
+        else:
+            store.wait([_REPORTED], _PATIENCE)
+    except dist.DistError:  # process 0 hangs, or is gone together with its store
+        return
+    dist.destroy_process_group()

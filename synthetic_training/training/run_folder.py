@@ -1,0 +1,80 @@
+"""The folder of a run: what it holds, and who may write to it.
+
+::
+
+    OUT/run.json         the settings, and the versions and revision that ran them
+    OUT/metrics.jsonl    a record every few steps, and one for each evaluated length
+    OUT/checkpoints/     the last two, to continue from
+    OUT/model/           the trained model, for from_pretrained, once the run is finished
+    OUT/.lock            held while a process trains
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from dataset_builders import InputError
+from dataset_builders.files import read_json
+from synthetic_training.config import TrainConfig, differing
+from synthetic_training.settings import parse_settings
+
+RUN = "run.json"
+MODEL = "model"
+_LOCK = ".lock"
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Create the folder if it is missing, and let no other run write to it within the block.
+
+    Raises:
+        InputError: another run is writing to it, or it cannot be created.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / _LOCK)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"another process is training in {out}; wait for it to end, or train into another folder"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Check that a run can begin in the folder, or be resumed there.
+
+    Raises:
+        InputError: the folder is not empty; or, to resume, it has no run or one with other settings.
+    """
+    if resume:
+        names = differing(read_run(out), config)
+        if names:
+            raise InputError(
+                f"the run in {out} has other settings: {', '.join(names)}; resume it with its own, or train "
+                "into another folder"
+            )
+    elif out.exists() and (not out.is_dir() or any(file.name != _LOCK for file in out.iterdir())):
+        what = "holds a run; pass --resume to continue it, or" if (out / RUN).exists() else "is not empty;"
+        raise InputError(f"{out} {what} train into another folder")
+
+
+def read_run(out: Path) -> TrainConfig:
+    """The settings of the run in a folder.
+
+    Raises:
+        InputError: there is none, or its ``run.json`` is damaged.
+    """
+    if not (out / RUN).is_file():
+        raise InputError(f"there is no run in {out} to continue: it has no {RUN}")
+    content = read_json(out / RUN)
+    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+        raise InputError(f"{out / RUN} is damaged: it holds no settings")
+    return parse_settings(TrainConfig, content["config"], str(out / RUN))

@@ -1,0 +1,43 @@
+"""Experiment trackers, which receive metrics in addition to ``metrics.jsonl``."""
+
+import importlib
+import importlib.util
+from typing import Any, Literal
+
+from dataset_builders import InputError
+
+PROJECT = "repeat-after-me"
+"""The project under which trackers keep runs."""
+
+
+class Tracker:
+    """Sends metrics to Trackio or Weights & Biases, which have the same interface; ``none`` sends nothing.
+
+    Args:
+        kind: of tracker.
+        name: of the run.
+        settings: of the run.
+    """
+
+    def __init__(
+        self, kind: Literal["none", "trackio", "wandb"], name: str, settings: dict[str, Any]
+    ) -> None:
+        self._module: Any = None if kind == "none" else importlib.import_module(kind)
+        if self._module is not None:
+            self._module.init(project=PROJECT, name=name, config=settings)
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        """Send what was measured after a step."""
+        if self._module is not None:
+            self._module.log(metrics, step=step)
+
+    def finish(self) -> None:
+        """Wait until everything is sent."""
+        if self._module is not None:
+            self._module.finish()
+
+
+def check_tracker(kind: Literal["none", "trackio", "wandb"]) -> None:
+    """Raise InputError if the tracker is not installed."""
+    if kind != "none" and importlib.util.find_spec(kind) is None:
+        raise InputError(f"tracker {kind} is not installed; pip install {kind}")

@@ -1,0 +1,168 @@
+"""What a forced task scores: the answer alone, with either ending, per token that was scored."""
+
+import logging
+from typing import Any
+
+import pytest
+import torch
+from lm_eval.models.huggingface import HFLM
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
+
+from lm_eval_tasks.end_of_text import with_end_of_text
+from tests.models import END, byte_tokenizer, tiny_model
+from tests.scripted import Scripted, look_up
+from tests.test_tasks import evaluate, scores
+from tests.test_window import tiny_t5
+
+
+def merging_tokenizer() -> PreTrainedTokenizerFast:
+    """Bytes, and one token for ": 8", which spans the end of the prompt and the start of some answers."""
+    vocabulary = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    vocabulary |= {END: 256, "Ġ8": 257, ":Ġ8": 258}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("Ġ", "8"), (":", "Ġ8")]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+
+
+def ending_tokenizer() -> PreTrainedTokenizerFast:
+    """Bytes, and the end-of-text token after every text."""
+    tokenizer = byte_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"$A {END}", special_tokens=[(END, 256)]
+    )
+    return tokenizer
+
+
+def hf(tokenizer: Any) -> HFLM:
+    return HFLM(
+        pretrained=tiny_model("gpt_neox", vocab_size=259), tokenizer=tokenizer, device="cpu", max_length=4096
+    )
+
+
+def forced(lm: Any, **metadata: Any) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    results = evaluate(lm, "phone_book_n_forced", entries=4, **metadata)
+    return scores(results, "phone_book_n_forced"), results["samples"]["phone_book_n_forced"]
+
+
+def test_answers_that_merge_with_the_prompt_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        found, samples = forced(hf(merging_tokenizer()), num_docs=60)
+    merged = [sample["doc"]["answer"].startswith("8") for sample in samples]
+    assert 0 < sum(merged) < 60
+    assert [sample["misaligned"] for sample in samples] == merged
+    assert found["misaligned"] == pytest.approx(sum(merged) / 60)
+    (warning,) = [r.getMessage() for r in caplog.records if "misaligned" in r.getMessage()]
+    assert f"in {sum(merged)} of 60 documents the scored tokens are not those of the answer alone" in warning
+
+
+def test_a_tokenizer_that_ends_texts_is_counted() -> None:
+    assert forced(hf(ending_tokenizer()), num_docs=2)[0]["misaligned"] == 1.0
+
+
+def test_a_tokenizer_of_bytes_is_aligned() -> None:
+    assert forced(hf(byte_tokenizer()), num_docs=2)[0]["misaligned"] == 0.0
+
+
+def test_an_encoder_decoders_log_probability_is_per_scored_token(caplog: pytest.LogCaptureFixture) -> None:
+    lm = tiny_t5()
+    with caplog.at_level(logging.WARNING):
+        found, samples = forced(lm, num_docs=3)
+    assert found["misaligned"] == 1.0
+    assert any("an encoder-decoder model reads" in record.getMessage() for record in caplog.records)
+    for sample in samples:
+        expected = []
+        for prompt, answer in sample["arguments"]:
+            ids = torch.tensor([lm.tok_encode(prompt)])
+            labels = torch.tensor([lm.tok_encode(answer, add_special_tokens=False)])
+            with torch.no_grad():
+                expected.append(-lm.model(input_ids=ids, labels=labels).loss.item())  # a mean over tokens
+        assert sample["logprob_per_token"] == pytest.approx(max(expected), rel=1e-4)
+
+
+def test_a_decoders_log_probability_is_per_scored_token() -> None:
+    lm = hf(byte_tokenizer())
+    for sample in forced(lm, num_docs=3)[1]:
+        expected = []
+        for prompt, answer in sample["arguments"]:
+            before, ids = lm.tok_encode(prompt), torch.tensor([lm.tok_encode(prompt + answer)])
+            labels = ids.clone()
+            labels[:, : len(before)] = -100
+            with torch.no_grad():
+                expected.append(-lm.model(input_ids=ids, labels=labels).loss.item())
+        assert len(expected) == 2
+        assert sample["logprob_per_token"] == pytest.approx(max(expected), rel=1e-4)
+
+
+# ---- the answer's ending
+
+
+class WithTokenizer(Scripted):
+    """A rule's model that has a tokenizer, so that the end of a text can be written."""
+
+    tokenizer = byte_tokenizer()
+
+    @property
+    def eot_token_id(self) -> int:
+        return 256
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        return self.tokenizer.encode(string)
+
+
+@pytest.mark.parametrize(
+    ("ending", "exact"), [("\n", 1.0), (END, 1.0), ("\n" + END, 1.0), (" \n", 0.0), (".", 0.0), ("0\n", 0.0)]
+)
+def test_a_number_ends_with_a_line_or_with_the_text(ending: str, exact: float) -> None:
+    rule = lambda prompt: look_up(prompt).removesuffix("\n") + ending  # noqa: E731
+    assert forced(WithTokenizer(rule), num_docs=3)[0]["exact_match"] == exact
+
+
+def test_a_letter_string_ends_with_a_mark_or_with_the_text() -> None:
+    def copy(prompt: str) -> str:
+        return prompt.removeprefix("$").removesuffix("|")
+
+    for ending, exact in ((".", 1.0), (END, 1.0), ("a", 0.0)):
+        lm = WithTokenizer(lambda prompt, ending=ending: copy(prompt) + ending)
+        results = evaluate(lm, "string_copy_10_forced", num_docs=3, spelling="symbols")
+        assert scores(results, "string_copy_10_forced")["exact_match"] == exact
+
+
+def test_both_endings_are_asked_for_once_each() -> None:
+    samples = forced(WithTokenizer(look_up), num_docs=2)[1]
+    for sample in samples:
+        answer = sample["doc"]["answer"]
+        assert [arguments[1] for arguments in sample["arguments"]] == [f" {answer}\n", f" {answer}{END}"]
+
+
+def test_an_answer_without_an_ending_has_one_request() -> None:
+    from lm_eval.api.instance import Instance
+
+    doc = {"id": "0", "prompt": "The cat.\n\nThe", "answer": " cat."}
+    request = Instance("loglikelihood", doc, (doc["prompt"], doc["answer"]), 0)
+    assert with_end_of_text(WithTokenizer(look_up), [request]) == []
+
+
+def test_a_tokenizer_that_reads_no_end_of_text_has_one_ending() -> None:
+    class Letters(WithTokenizer):
+        def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+            return [ord(letter) for letter in string]
+
+    assert [len(sample["arguments"]) for sample in forced(Letters(look_up), num_docs=2)[1]] == [1, 1]
+
+
+def test_the_pass_is_shared_by_both_endings(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = hf(byte_tokenizer())
+    rows = 0
+    call = lm._model_call
+
+    def counted(inputs: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
+        nonlocal rows
+        rows += len(inputs)
+        return call(inputs, *rest, **options)
+
+    monkeypatch.setattr(lm, "_model_call", counted)
+    forced(lm, num_docs=3)
+    assert rows == 3

@@ -1,0 +1,136 @@
+"""The user's own architecture in each of the four ways: trained, resumed, evaluated, and asked by lm-eval."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+
+from dataset_builders import InputError
+from lm_eval_tasks import TASKS_FOLDER
+from synthetic_training.data.tokens import decode, encode, symbol_tokenizer
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.models.saved import load_model, save_with_code
+from synthetic_training.training.run import train
+from tests.conftest import Run
+from tests.tiny_run import metrics_without_times, tiny, weights
+
+SOURCE = Path(__file__).parent / "gated_linear_attention.py"
+REGISTERED = "tests.registered_gated_linear_attention"
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1}
+
+WAYS: dict[str, dict[str, Any]] = {
+    "class": {"model": "tests.gated_linear_attention:GatedLinearAttentionForCausalLM"},
+    "bare_module": {"model": "tests.gated_linear_attention:GatedLinearAttention"},
+    "registered": {"model": "hf:registered_gla", "imports": [REGISTERED]},
+    "folder": {"model": "FOLDER", "trust_remote_code": True},
+}
+
+
+def folder_with_code(folder: Path) -> Path:
+    """A model's folder as its author would publish it, without weights."""
+    folder.mkdir()
+    code = SOURCE.read_text().replace('"gated_linear_attention"', '"published_gla"')
+    (folder / "modeling_gla.py").write_text(code)
+    auto_map = {
+        "AutoConfig": "modeling_gla.GatedLinearAttentionConfig",
+        "AutoModelForCausalLM": "modeling_gla.GatedLinearAttentionForCausalLM",
+    }
+    content = {"model_type": "published_gla", "hidden_size": 16, "num_hidden_layers": 1, "auto_map": auto_map}
+    (folder / "config.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The settings of a run, and its folder."""
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = dict(WAYS[request.param])
+    if settings["model"] == "FOLDER":
+        settings["model"] = str(folder_with_code(folder / "published"))
+    config = tiny(**settings, model_args=SIZES, steps=12, eval_every=6, min_length=3)
+    train(config, folder / "run")
+    return config, folder / "run"
+
+
+def test_it_trains_and_resumes(trained: Any, tmp_path: Path) -> None:
+    config, run = trained
+    lines = metrics_without_times(run)
+    losses = [line["loss"] for line in lines if line["kind"] == "train"]
+    assert losses[-1] < losses[0]
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    shutil.rmtree(again / "model")
+    train(config, again, resume=True)
+    assert weights(again) == weights(run)
+    assert metrics_without_times(again) == lines
+
+
+def test_it_is_evaluated_where_its_code_is_trusted(trained: Any) -> None:
+    config, run = trained
+    asked = EvaluateConfig(run, lengths=(3,), num_examples=8)
+    if config.imports:  # the type is known in this process: nothing of the folder is run
+        assert evaluate(replace(asked, imports=config.imports))["results"][0]["asked"] == 8
+    else:
+        with pytest.raises(InputError, match=r"carries its own code .*\.py.*; read it, and pass --trust"):
+            evaluate(asked)
+    forced, generated = (
+        evaluate(replace(asked, trust_remote_code=True, generate=generate))["results"][0]
+        for generate in (False, True)
+    )
+    assert generated["string_accuracy"] == forced["string_accuracy"]
+
+
+PROMPTS = ("$a|", "$ccccbb|", "$abcabcabcabc|", "$zz|", "$bca|", "$qwertyu|", "$b|", "$abab|", "$ca|")
+
+
+def answers(folder: Path, batch_size: int) -> list[str]:
+    lm = HFLM(pretrained=str(folder), trust_remote_code=True, device="cpu", batch_size=batch_size)
+    options = {"until": [".\n"], "max_gen_toks": 10, "do_sample": False}
+    asked = [Instance("generate_until", {}, (prompt, options), i) for i, prompt in enumerate(PROMPTS)]
+    return lm.generate_until(asked, disable_tqdm=True)
+
+
+def test_lm_eval_generates_the_same_in_any_batch(trained: Any, tmp_path: Path) -> None:
+    _, run = trained
+    model = load_model(run / "model", trust_remote_code=True)
+    with torch.no_grad():
+        for parameter in model.parameters():  # no two answers nearly tie
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+    folder = tmp_path / "model"
+    save_with_code(model, folder)
+    symbol_tokenizer(64).save_pretrained(folder)
+    one = answers(folder, 1)
+    assert one == answers(folder, 8)
+    assert len(set(one)) > 1
+    # one prompt at a time, without transformers' generation
+    for prompt, answer in zip(PROMPTS, one, strict=True):
+        ids = encode(prompt)
+        with torch.no_grad():
+            for _ in range(10):
+                ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        assert answer == decode(ids[-10:]).split(".")[0].replace("*", "")
+
+
+SLOW = [pytest.param(way, marks=pytest.mark.slow) for way in WAYS if way != "bare_module"]
+
+
+@pytest.mark.parametrize("trained", ["bare_module", *SLOW], indirect=True)
+def test_the_command_of_the_docs(trained: Any, run: Run, tmp_path: Path) -> None:
+    """The real ``lm_eval``, in another folder than the one that the model was trained in."""
+    out = trained[1]
+    arguments = f"pretrained={out / 'model'},trust_remote_code=True"
+    done = run(
+        "-m", "lm_eval", "--model", "hf", "--model_args", arguments, "--device", "cpu", "--batch_size", "8",
+        "--include_path", TASKS_FOLDER, "--tasks", "string_copy_20,string_copy_20_forced", "--limit", "4",
+        "--metadata", '{"spelling": "symbols"}', "--output_path", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads(next((tmp_path / "out").rglob("results*.json")).read_text())["results"]
+    assert set(results) == {"string_copy_20", "string_copy_20_forced"}

@@ -1,0 +1,68 @@
+"""The precision study: its arms, its tables, and gradient errors against float64."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import synthetic_training
+from dataset_builders import InputError
+from synthetic_training.models.mamba import FastMambaMixer
+from synthetic_training.models.registry import build_model
+from synthetic_training.precision.arms import ARMS, Arm, applied, arm_named
+from synthetic_training.precision.summary import report
+from synthetic_training.training import step
+
+FOLDER = Path(synthetic_training.__file__).parent / "precision"
+
+
+def test_the_readme_has_the_tables_of_the_committed_results() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- summary -->\n(.*)\n<!-- /summary -->", text, re.DOTALL)
+    assert shown is not None and shown[1] == report()
+
+
+def test_every_run_is_of_one_revision_and_differs_in_arm_and_seed_alone() -> None:
+    for file in (FOLDER / "results").glob("*.jsonl"):
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert len({line["git_revision"] for line in lines}) == 1
+        assert len({(line["arm"], line["seed"]) for line in lines}) == len(lines)
+        settings = [
+            {k: v for k, v in line["config"].items() if k not in ("seed", "precision")} for line in lines
+        ]
+        assert all(one == settings[0] for one in settings)
+        assert all(line["config"]["precision"] == ARMS[line["arm"]].precision for line in lines)
+
+
+@pytest.mark.parametrize("name", [name for name, arm in ARMS.items() if arm.float32_operations])
+def test_an_operation_in_float32_is_nearer_to_float32(name: str) -> None:
+    """Each arm changes what the layer computes, and all three operations together bring it nearer."""
+    torch.manual_seed(0)
+    model = build_model("mamba", hidden_size=64, num_hidden_layers=2, state_size=16)
+    assert sum(isinstance(layer, FastMambaMixer) for layer in model.modules()) == 2
+    ids = torch.randint(0, 26, (4, 60))
+
+    def logits(arm: Arm, bf16: bool) -> torch.Tensor:
+        with applied(arm), torch.autocast("cpu", torch.bfloat16, enabled=bf16), torch.no_grad():
+            return model(input_ids=ids, use_cache=False).logits.double()
+
+    exact, plain, changed = logits(Arm(), False), logits(Arm(), True), logits(ARMS[name], True)
+    assert not torch.equal(changed, plain) or name == "bf16_float32_scan"
+    if name == "bf16_float32_recurrence":
+        assert (changed - exact).norm() < (plain - exact).norm()
+
+
+def test_what_an_arm_changes_is_undone() -> None:
+    optimizer, precision = step.ClippedAdamW, torch.get_float32_matmul_precision()
+    with applied(ARMS["bf16_float32_recurrence"]):
+        assert step.ClippedAdamW is not optimizer and FastMambaMixer.float32_operations
+        torch.set_float32_matmul_precision("high")
+    assert step.ClippedAdamW is optimizer and not FastMambaMixer.float32_operations
+    assert torch.get_float32_matmul_precision() == precision
+
+
+def test_an_unknown_arm_is_refused() -> None:
+    with pytest.raises(InputError, match="'tf23' is none; did you mean 'tf32'"):
+        arm_named("tf23")

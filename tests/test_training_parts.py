@@ -1,0 +1,93 @@
+"""The parts of a training run that are small: compiled layers, precision and memory."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.func import functional_call
+
+from dataset_builders import InputError
+from synthetic_training.models.registry import build_model
+from synthetic_training.training.compilation import CompiledLayers
+from synthetic_training.training.memory import check_memory
+from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
+from synthetic_training.training.precision import float32_precision, resolve_precision
+from synthetic_training.training.run import train
+from tests.tiny_run import SIZES, tiny
+
+
+def test_layers_are_compiled_within_the_block_alone() -> None:
+    model = build_model("T_hard_alibi", **{**SIZES, "num_hidden_layers": 3})
+    ids = torch.arange(20)[None]
+    plain = model(input_ids=ids).logits
+    calls = 0
+
+    def count(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        nonlocal calls
+        calls += 1
+        return graph
+
+    torch.compiler.reset()
+    layers = CompiledLayers(model, backend=count)
+    with layers:
+        compiled = model(input_ids=ids, use_cache=False).logits
+    # the layers share their code, and so what was compiled
+    assert calls == 1
+    torch.testing.assert_close(compiled, plain)
+    assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_compiled_layers_read_the_copies_of_their_weights() -> None:
+    """As a compiled step of several processes does on a GPU."""
+    torch.manual_seed(0)
+    model = build_model("T_hard_alibi", **{**SIZES, "num_hidden_layers": 3})
+    optimizer = ClippedAdamW(model, OptimizerConfig(0.1, 1.0), copies=True)
+    ids = torch.arange(20)[None]
+
+    def gradients() -> list[torch.Tensor]:
+        optimizer.zero_grad()
+        arguments = {"input_ids": ids, "use_cache": False}
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = functional_call(model, optimizer.copies, (), arguments).logits
+        logits.float().square().sum().backward()
+        return [gradient.float() for gradient in optimizer.gradients()]
+
+    plain = gradients()
+    torch.compiler.reset()
+    with CompiledLayers(model, backend="aot_eager"):
+        compiled = gradients()
+    assert len(optimizer.copies) == 3 * 4 + 1
+    for found, expected in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(found, expected, rtol=2**-6, atol=float(expected.abs().max()) * 2**-6)
+
+
+def test_tf32_is_for_gpus() -> None:
+    with pytest.raises(InputError, match="tf32 needs an NVIDIA GPU; on a CPU, pass --precision fp32"):
+        resolve_precision("tf32", "cpu")
+    assert resolve_precision("tf32", "cuda") == "tf32"
+    assert [resolve_precision("auto", device) for device in ("cpu", "cuda")] == ["fp32", "bf16"]
+
+
+def test_the_precision_of_products_is_that_of_the_block() -> None:
+    def now() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    before = now()
+    with float32_precision("tf32"):
+        assert now() == ("high", True)
+        with float32_precision("fp32"):
+            assert now() == ("highest", False)
+    assert now() == before
+
+
+def test_sizes_that_no_machine_holds_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"at least [\d,]+ GiB of memory, .* reduce batch_size") as error:
+        train(tiny(batch_size=2**30, context_length=2**20), tmp_path / "run")
+    assert "\n" not in str(error.value)
+    pool = {"task": "documents", "context_length": 2**20, "batch_size": 1, "pool_rows": 2**30}
+    with pytest.raises(InputError, match=r"a pool of pool_rows = 1073741824 rows needs .*; reduce pool"):
+        train(tiny(**pool, eval_lengths=()), tmp_path / "run")
+    with pytest.raises(InputError, match="context_length = 1099511627776: it should be less than"):
+        tiny(context_length=2**40)
+    assert not (tmp_path / "run").exists()
+    check_memory(8, 220, 30, torch.device("cpu"))
