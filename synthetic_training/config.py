@@ -68,7 +68,7 @@ class TrainConfig(Settings):
     n: Count = 3
     """Length of the n-gram in letters; only for tasks that have one."""
     k: Count | None = None
-    """Length of the answer in letters (default: everything there is)."""
+    """Length of the answer in letters (default: everything after the key)."""
     task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Other settings of the string task, such as name=2."""
     mix: Annotated[dict[str, float], key_values] = field(default_factory=dict)

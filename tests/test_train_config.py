@@ -153,7 +153,8 @@ def test_an_invalid_value_on_the_command_line_is_one_sentence(tmp_path: Path) ->
     assert error.value.code == "error: steps = 0: it should be greater than or equal to 1"
     with pytest.raises(SystemExit) as error:
         main(["train", "--task", "copies", "--out", str(tmp_path / "run")])
-    expected = "error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram, documents; did"
+    expected = "error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram, "
+    expected += "duplicate_ngram, reverse, documents; did"
     assert str(error.value.code).startswith(expected)
 
 
