@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,14 @@ from tests.in_process import run_module
 from tests.models import byte_tokenizer, tiny_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_environment_report() -> Iterator[None]:
+    """lm-eval puts a report of the machine into its results, for which it runs ``pip list`` each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "not reported in tests")
+        yield
 
 
 @pytest.fixture(scope="session")
