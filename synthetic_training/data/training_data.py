@@ -101,7 +101,7 @@ class StringData:
         seed: of the run.
 
     Raises:
-        InputError: the task is for evaluation alone, or the context cannot hold an example.
+        InputError: the context cannot hold an example.
     """
 
     task: StringTask
