@@ -87,7 +87,15 @@ def test_generated_answers_in_a_table(
     spelling: str, answer: str, prediction: str, exact: float, letters: float, copied: float
 ) -> None:
     got = answers.letters({"answer": answer, "spelling": spelling}, [prediction])
-    assert got == pytest.approx({"exact_match": exact, "char_accuracy": letters, "copied_fraction": copied})
+    unanswered = float(not prediction)
+    assert got == pytest.approx(
+        {
+            "exact_match": exact,
+            "char_accuracy": letters,
+            "copied_fraction": copied,
+            "unanswered": unanswered,
+        }
+    )
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
