@@ -1,4 +1,4 @@
-"""Data sets of the benchmark: what the documents are, reproducible to the byte."""
+"""Builds the benchmark's data sets, reproducible to the byte."""
 
 from dataset_builders.errors import InputError
 

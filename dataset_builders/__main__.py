@@ -17,7 +17,7 @@ from dataset_builders.release.push_command import push
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; invalid input ends with one sentence and status 1."""
     words = list(sys.argv[1:] if argv is None else argv)
-    with command_errors("interrupted; the same command goes on where it stopped"):
+    with command_errors("interrupted; run the same command again to continue"):
         words, _ = take_imports(words)
         if words[:1] == ["build"]:
             build_command.run(words[1:])
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         command = tyro.extras.subcommand_cli_from_dict(
             {"build": _build, "verify": _verify_command(), "push": push},
             prog="python -m dataset_builders",
-            description=__doc__,
+            description="Build the data sets, verify them, and push them to the Hub.",
             args=words,
         )
         if command is not None:
@@ -38,16 +38,18 @@ def _build() -> None:
 
 def _verify_command() -> type:
     dataset = Annotated[
-        str, tyro.conf.arg(help="a built folder, or ORG/NAME on the Hub", metavar="DIR|ORG/NAME"),
+        str, tyro.conf.arg(help="folder that build filled, or ORG/NAME on the Hub", metavar="DIR|ORG/NAME"),
         tyro.conf.Positional,
     ]  # fmt: skip
     revision = Annotated[str | None, tyro.conf.arg(help="branch, tag or commit on the Hub", metavar="REV")]
     return build_command.command_class(
-        "Build a data set again and compare; sources that were local files must be given again.",
+        "Rebuild a data set and compare. Sources that were local files have to be passed again.",
         [
             ("dataset", dataset),
             ("revision", revision, field(default=None)),
-            *build_command.source_options(benchmarks(), "the one on the Hub that the data set names, if any"),
+            *build_command.source_options(
+                benchmarks(), "the one that the data set was built with, if it is on the Hub"
+            ),
         ],
         lambda options: _verify(options.dataset, options.revision, vars(options)),
     )
@@ -66,7 +68,7 @@ def _verify(dataset: str, revision: str | None, sources: dict[str, Any]) -> None
             if outcome.state != SAME:
                 wrong.append(outcome.config)
     if wrong:
-        raise InputError(f"not the same: {', '.join(wrong)}")
+        raise InputError(f"these configs differ or could not be compared:  {', '.join(wrong)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a benchmark is: everything that is true of it stands in one :class:`Benchmark` object.
+"""A benchmark is defined by one :class:`Benchmark` object.
 
 The command line, the release with its manifest, schema and card, and the tasks for lm-evaluation-harness are
-derived from that object. ``dataset_builders.phone_book`` is an example; ``dataset_builders.registry``
+derived from it.  ``dataset_builders.phone_book`` is an example; ``dataset_builders.registry``
 finds the objects. Importing this is cheap.
 """
 
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 """One document: column -> value."""
 
 TOKENIZER = "tokenizer"
-"""The builder's parameter that, if there is one, is a tokenizer's name: the documents depend on it."""
+"""Parameter of builders whose documents depend on a tokenizer."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -31,28 +31,28 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """A benchmark: documents of several lengths, and how a model is asked and scored.
+    """A benchmark: documents of several lengths, and how models are evaluated on them.
 
     Attributes:
         name: first part of the names of its configs, and the name of its group in lm-eval.
-        title: what it asks, in one line, for the command line.
-        version: of the documents; it changes when the same arguments give other documents.
-        builder: function that gives the documents, as dicts of all ``columns``. Its parameters are the
-            benchmark's arguments. Defaults and the descriptions in its docstring are those of the command
-            line. It checks arguments and sources at once, before the first document is asked for.
-        columns: name -> column, in their order. ``id`` is unique, ``prompt`` is what a model reads.
-        lengths: the lengths, and how they are named.
-        license: licence of the documents, in the Hub's list; with a source, of those from its default.
-        card: what the data set's card says.
-        evaluation: how lm-eval asks and scores.
-        variants: None where documents differ in length alone.
-        source: what documents are cut from; None where arguments alone make them.
-        family: folder of the YAML files; by default the name.
+        title: one-line description for the command line.
+        version: version of the documents; it changes when the same arguments give different documents.
+        builder: function that yields the documents, as dicts of all ``columns``. Its parameters are the
+            benchmark's arguments; their defaults and docstrings are also used by the command line. It
+            checks arguments and sources when called, before the first document is requested.
+        columns: name -> column, in order. ``id`` is unique, ``prompt`` is what a model reads.
+        lengths: the evaluated lengths and their names.
+        license: licence of the documents, as in the Hub's list; with a source, of its default documents.
+        card: text of the data set's card.
+        evaluation: how lm-eval prompts and scores.
+        variants: None if documents differ in length only.
+        source: what documents are cut from; None if they depend on the arguments alone.
+        family: folder of the YAML files (default: the name).
         aliases: further names of the group in lm-eval.
-        suite: a group of several benchmarks that this one is in, if any; each of its series counts alike.
+        suite: group of several benchmarks to which this one belongs, if any.
 
     Raises:
-        InputError: something is missing, empty or does not fit the builder.
+        InputError: a value is missing or empty, or does not match the builder.
     """
 
     name: str
@@ -82,18 +82,18 @@ class Benchmark:
 
     @property
     def source_parameters(self) -> tuple[str, ...]:
-        """The parameters that name a source or a tokenizer; they are no arguments of a config."""
+        """The parameters that name a source or a tokenizer; they are not part of a config's arguments."""
         source = () if self.source is None else (self.source.parameter,)
         return (*source, *((TOKENIZER,) if TOKENIZER in self.parameters else ()))
 
     @property
     def argument_names(self) -> tuple[str, ...]:
-        """The arguments that a config has."""
+        """The names of a config's arguments."""
         return tuple(name for name in self.parameters if name not in self.source_parameters)
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Arguments that the builder has defaults for."""
+        """The arguments for which the builder has defaults."""
         return {
             name: parameter.default
             for name, parameter in self.parameters.items()
@@ -102,7 +102,7 @@ class Benchmark:
 
     @property
     def series(self) -> dict[str, dict[str, str]]:
-        """The names under which tasks differ in length alone, and the arguments that each stands for."""
+        """Series of tasks that differ in length only: name -> arguments of the variant."""
         if self.variants is None:
             return {self.name: {}}
         first, *others = self.variants.values
@@ -110,11 +110,11 @@ class Benchmark:
         return {self.name: {parameter: first}} | {f"{self.name}_{v}": {parameter: v} for v in others}
 
     def config(self, length: int | str, **arguments: Any) -> "Config":
-        """The config of one length.
+        """The config with a length.
 
         Args:
             length: in the benchmark's unit, or as its lengths are written.
-            arguments: of the builder; the others have their defaults.
+            arguments: arguments of the builder; the others have their defaults.
 
         Raises:
             InputError: the length cannot be read, or an argument is missing or unknown.
@@ -131,7 +131,7 @@ class Benchmark:
         """A config for each variant and length; by default those of the release.
 
         Raises:
-            InputError: as ``config``, or there is no such variant.
+            InputError: as ``config``, or the variant does not exist.
         """
         wanted = self.lengths.all if lengths is None else tuple(lengths)
         known = {} if self.variants is None else {self.variants.parameter: self.variants.values}
@@ -152,13 +152,13 @@ class Benchmark:
         for name, of in self.series.items():
             if all(arguments.get(key) == value for key, value in of.items()):
                 return name
-        # a variant that does not exist; the builder refuses it in its own words
+        # a variant that does not exist; the builder raises the error
         variant = None if self.variants is None else arguments.get(self.variants.parameter)
         return f"{self.name}_{variant}"
 
     @property
     def groups(self) -> "dict[str, list[Config]]":
-        """lm-eval's groups of tasks of the released lengths, by name."""
+        """lm-eval's groups of tasks with the released lengths, by name."""
         found = {}
         for series, of in self.series.items():
             found[series] = [self.config(length, **of) for length in self.lengths.standard]
@@ -169,11 +169,11 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Config:
-    """One config of a data set: what to build, but neither from which texts nor with which tokenizer.
+    """One config of a data set: a benchmark with arguments, without source and tokenizer.
 
     Attributes:
-        benchmark: what it is a config of.
-        arguments: keyword arguments of the benchmark's builder, as JSON has them.
+        benchmark: the benchmark.
+        arguments: keyword arguments of the benchmark's builder, as JSON values.
 
     Raises:
         InputError: an argument is missing or unknown.
@@ -201,7 +201,7 @@ class Config:
 
 
 def _problems(b: Benchmark) -> Iterator[str]:
-    """What is wrong with a benchmark, as the rest of a sentence that begins with its name."""
+    """Problems of a benchmark's definition, each as the end of a sentence that begins with its name."""
     texts = {
         "title": b.title,
         "version": b.version,
@@ -214,10 +214,10 @@ def _problems(b: Benchmark) -> Iterator[str]:
     yield from (f"has no {name}" for name, text in texts.items() if not str(text).strip())
     for name in (b.name, b.family, *b.aliases, *([b.suite] if b.suite else [])):
         if not _NAME.fullmatch(name):
-            yield f"has the name {name!r}; take lower-case letters and digits, with single _ between"
+            yield f"has the name {name!r}; use lower-case letters and digits, separated by single underscores"
     for name, column in b.columns.items():
         if column.type not in COLUMN_TYPES or not column.text:
-            yield f"must say of its column {name!r} what it holds, and its type: {', '.join(COLUMN_TYPES)}"
+            yield f"needs a type ({', '.join(COLUMN_TYPES)}) and a text for its column {name!r}"
     target = b.evaluation.target
     yield from (f"has no column {name!r}" for name in ("id", "prompt", target) if name not in b.columns)
     needed = [*b.lengths.parameters]
@@ -225,7 +225,7 @@ def _problems(b: Benchmark) -> Iterator[str]:
     needed += [] if b.source is None else [b.source.parameter]
     for name in needed:
         if name not in b.parameters:
-            yield f"needs the parameter {name!r}, which its builder has not"
+            yield f"needs the parameter {name!r}, which its builder does not have"
     if b.variants is not None and len(b.variants.values) < 2:
         yield "has fewer than two variants"
     for name in b.source_parameters:
@@ -244,4 +244,4 @@ def _evaluation_problems(b: Benchmark) -> Iterator[str]:
     if forced is not None and forced not in b.columns and not _DOTTED.fullmatch(forced):
         yield f"must name a column or a function as forced_target, not {forced!r}"
     if e.new_tokens not in ("half_prompt", "answer") and (type(e.new_tokens) is not int or e.new_tokens < 1):
-        yield f"has new_tokens {e.new_tokens!r}; give a number of tokens, 'half_prompt' or 'answer'"
+        yield f"has new_tokens {e.new_tokens!r}; use a number of tokens, 'half_prompt' or 'answer'"

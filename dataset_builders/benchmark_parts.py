@@ -12,7 +12,7 @@ class Column:
 
     Attributes:
         type: ``string``, ``integer`` or ``strings`` (a list of strings).
-        text: what it holds, for the card.
+        text: description for the card.
     """
 
     type: Literal["string", "integer", "strings"]
@@ -21,11 +21,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Variants:
-    """A parameter of the builder that splits a benchmark into several, each with its own accuracy by length.
+    """Variants of a benchmark, each with its own accuracy by length.
 
     Attributes:
-        parameter: name of the parameter, e.g. ``order``.
-        values: its values; the first has no part in the names of configs, the others have.
+        parameter: parameter of the builder that selects the variant, e.g. ``order``.
+        values: its values; names of configs contain all but the first.
     """
 
     parameter: str
@@ -34,17 +34,17 @@ class Variants:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a data set's card says of a benchmark. Benchmarks with equal cards share one section.
+    """The text about a benchmark in a data set's card. Benchmarks with equal cards share one section.
 
     Attributes:
         heading: heading of the section.
-        text: what a document is and how it is scored.
+        text: what a document is and how answers are scored.
         made: how the documents are made; with a source it follows "Made from SOURCE:".
-        license: licence of the documents, in a sentence or two; with a source, of those from its default.
-        differences: how they differ from those of the paper; empty for none.
-        citation: BibTeX of what else is to be cited; empty for nothing.
-        task_categories: the Hub's names of what is asked.
-        language: code of the documents' language; None for none.
+        license: licence of the documents, in a sentence or two; with a source, of its default documents.
+        differences: differences from the paper's documents; empty if there are none.
+        citation: BibTeX of further works to cite; empty if there are none.
+        task_categories: task categories, as in the Hub's list.
+        language: language code of the documents; None for no language.
     """
 
     heading: str
@@ -59,21 +59,21 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How lm-evaluation-harness asks a model and scores its answers.
+    """How lm-evaluation-harness evaluates a model.
 
-    Functions are given by their dotted names, since importing them may import lm-eval.
+    Functions are given by dotted names, since importing them may import lm-eval.
 
     Attributes:
-        target: column that holds the right answer or answers.
+        target: column with the right answer or answers.
         stop: strings that end a generated answer.
-        new_tokens: tokens to generate: a number; ``half_prompt``, half as many as the longest prompt has
-            and 50 more; or ``answer``, as many as the longest answer has and 10 more.
+        new_tokens: maximum number of tokens to generate: a number; ``half_prompt``, half the length of the
+            longest prompt plus 50; or ``answer``, the length of the longest answer plus 10.
         score: dotted name of ``function(doc, results) -> {metric: score from 0 to 1}``, where ``doc`` is
-            a document and ``results[0]`` what the model generated.
-        metrics: names of the scores; more is better for each.
-        forced_target: what a forced task scores after the prompt: a column, or the dotted name of
+            a document and ``results[0]`` the generated text.
+        metrics: names of the scores; higher is better.
+        forced_target: text that a forced task scores after the prompt: a column, or the dotted name of
             ``function(doc) -> str``. None if the benchmark has no forced tasks.
-        version: of the way to ask and score; it changes when the same answers get other scores.
+        version: version of prompting and scoring; it changes when the same answers get other scores.
     """
 
     target: str = "answer"

@@ -1,6 +1,6 @@
-"""Windows of running text to be copied (arXiv 2402.01032, section 4).
+"""Copying windows of running text (arXiv 2402.01032, section 4).
 
-A prompt is the text twice and its first word, so that a model does not end at once; the answer is the
+A prompt is the text twice and its first word, so that the model does not stop at once; the answer is the
 rest of the text::
 
     The cat sat on the mat.
@@ -9,7 +9,7 @@ rest of the text::
 
     The                      <- the answer is " cat sat on the mat."
 
-The text is a window of L tokens, in order ``standard``, or with its tokens shuffled, in order ``random``.
+The text is a window of L tokens; with the order ``random`` instead of ``standard``, its tokens are shuffled.
 """
 
 from bisect import bisect_right
@@ -30,9 +30,9 @@ from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
 DEFAULT_SOURCE = "allenai/c4"
 ORDERS = ("standard", "random")
 
-_JOINED = 10  # documents that a window is cut from, as in the paper's code
-_TRIES = 1000  # windows drawn in vain before a source is given up
-_LONGEST_WORD = 0.5  # of the text: a first word that is longer leaves too little to copy
+_JOINED = 10  # documents joined for each window, as in the paper's code
+_TRIES = 1000  # unusable windows drawn before the source is rejected
+_LONGEST_WORD = 0.5  # maximum first word, as a fraction of the text: longer ones leave too little to copy
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Pool:
 
 @lru_cache(maxsize=2)
 def pool(source: str, tokenizer: str) -> Pool:
-    """Read and tokenize a source; cached, since every length cuts its windows from it.
+    """Read and tokenize a source; cached, since every length uses it.
 
     Raises:
-        InputError: the source or the tokenizer cannot be read, or the tokenizer loses text.
+        InputError: the source or the tokenizer cannot be read, or the tokenizer does not restore its text.
     """
     encoder = load_tokenizer(tokenizer)
     texts = read_texts(source)
@@ -79,18 +79,18 @@ def rows(
     """Documents 0 .. ``num_docs`` - 1 of windows of ``tokens`` tokens.
 
     Document k depends on the source, the tokenizer and ``(tokens, order, seed, k)`` alone. Both orders
-    cut the same windows, as far as these leave something to copy.
+    use the same windows, unless nothing in a window is left to copy.
 
     Args:
-        tokens: tokens of a text, at least 2.
-        order: order of its tokens, ``standard`` or ``random``.
+        tokens: length of each text in tokens, at least 2.
+        order: order of the tokens, ``standard`` or ``random``.
         num_docs: documents per length and order, at least 1.
         seed: any integer; the released benchmark has seed 0.
         source: see ``dataset_builders.sources.texts.read_texts``.
         tokenizer: see ``dataset_builders.sources.tokenizer.load_tokenizer``.
 
     Yields:
-        dicts with ``id``, ``prompt``, ``answer`` (as it follows the prompt: mostly with a leading
+        dicts with ``id``, ``prompt``, ``answer`` (as it follows the prompt, usually with a leading
         space), ``tokens`` and ``order``.
 
     Raises:
@@ -104,7 +104,7 @@ def rows(
     total = sum(map(len, documents))
     if total < tokens:
         raise InputError(
-            f"the source {source!r} has {total} tokens, too little text for windows of {tokens}; give more "
+            f"the source {source!r} has {total} tokens, too few for windows of {tokens}; use more "
             "text or a smaller length"
         )
     return (_row(tokens, order, seed, index, source, tokenizer) for index in range(num_docs))
@@ -129,15 +129,15 @@ def _row(tokens: int, order: str, seed: int, index: int, source: str, tokenizer:
                 "order": order,
             }
     raise InputError(
-        f"the source {source!r} has too little text: {_TRIES} windows of {tokens} tokens held nothing to copy"
+        f"the source {source!r} has too little text: {_TRIES} windows of {tokens} tokens left nothing to copy"
     )
 
 
 def first_word(text: str) -> str:
-    """What of a stripped text the prompt shows again; empty where that would leave nothing to copy.
+    """The beginning of a stripped text that the prompt repeats; empty if that would leave nothing to copy.
 
-    The first word, up to the first space. Where the text has no space, or that word is more than half
-    of it, the first eighth of its letters, so that scripts without spaces can be asked too.
+    It is the first word, up to the first space. If the text has no space, or that word is more than half
+    of it, it is the first eighth of its letters, so that scripts without spaces work too.
     """
     word = text.split(" ", 1)[0]
     if len(word) <= _LONGEST_WORD * len(text):
@@ -146,7 +146,7 @@ def first_word(text: str) -> str:
 
 
 def _window(documents: tuple[list[int], ...], tokens: int, rng: Random) -> list[int]:
-    """A window at a uniform position in a few documents, one after the other, drawn without repeats."""
+    """A window at a uniform position in a few joined documents, drawn without replacement."""
     chosen: list[list[int]] = []
     left = list(range(len(documents)))
     while left and (len(chosen) < _JOINED or sum(map(len, chosen)) < tokens):
@@ -163,7 +163,7 @@ def _window(documents: tuple[list[int], ...], tokens: int, rng: Random) -> list[
 
 
 def _shuffle(ids: list[int], rng: Random) -> None:
-    """Fisher and Yates's shuffle, by ``random()`` alone, which stays the same in every version of Python."""
+    """Fisher-Yates shuffle with ``random()`` alone, which is the same in every version of Python."""
     for last in range(len(ids) - 1, 0, -1):
         other = int(rng.random() * (last + 1))
         ids[last], ids[other] = ids[other], ids[last]
@@ -180,37 +180,39 @@ def _origin(source: str, tokenizer: str) -> Origin:
 BENCHMARK = Benchmark(
     name="c4_copy",
     suite="repeat_after_me",
-    title="Running text to copy, in order or with its tokens shuffled.",
+    title="Copy running text, in order or with its tokens shuffled.",
     version="1.0",
     builder=rows,
     columns={
         "id": Column("string", "name of the document: config, seed, index, order"),
-        "prompt": Column("string", "the text, the text again, its first word; empty lines between"),
+        "prompt": Column("string", "the text twice and its first word, separated by empty lines"),
         "answer": Column("string", "the rest of the text, as it follows the prompt"),
-        "tokens": Column("integer", "L"),
+        "tokens": Column("integer", "length of the text in tokens, L"),
         "order": Column("string", "`standard` or `random`"),
     },
     lengths=Lengths("tokens", "tokens", standard=(25, 50, 100, 200, 300, 500), long=(1000, 2000, 4000)),
     variants=Variants("order", ORDERS),
-    source=TextSource("source", help="texts: a file, a folder or ORG/NAME on the Hub", origin=_origin),
+    source=TextSource(
+        "source", help="source of texts: a file, a folder or ORG/NAME on the Hub", origin=_origin
+    ),
     license="odc-by",
     card=Card(
-        heading="c4_copy: running text again, in order or shuffled",
+        heading="c4_copy: copy running text, in order or shuffled",
         text="""\
-A text of L tokens twice, then its first word; the model is to go on with the text. In the configs
-`c4_copy_random_L` the text's tokens are shuffled. Score: the generated answer up to the first empty
-line, newlines as spaces, stripped, is the rest of the text.""",
+A text of L tokens twice, then its first word; the model has to continue the text. In the configs
+`c4_copy_random_L` the text's tokens are shuffled. An answer is right if, up to the first empty line, with
+newlines as spaces and stripped, it is the rest of the text.""",
         made="""\
-windows of L tokens at uniform positions in ten documents, one after the other; newlines are spaces.""",
+windows of L tokens at uniform positions in ten joined documents; newlines become spaces.""",
         license="""\
 C4 is released by the Allen Institute for AI under [ODC-BY
 1.0](https://opendatacommons.org/licenses/by/1-0/); by using it you are also bound by [Common Crawl's
 terms of use](https://commoncrawl.org/terms-of-use) for the texts in it. It was crawled from the web, and
-may hold personal or offensive text.""",
+may contain personal or offensive text.""",
         differences="""\
-a few million characters of a pinned revision are read, where there a tenth of C4's train split is;
-documents are tokenized one by one; a window in which nothing is left to copy is drawn again, and where
-the first word is more than half of the text, the prompt ends in the text's first eighth.""",
+a few million characters of a pinned revision are read, instead of a tenth of C4's train split;
+documents are tokenized one by one; a window in which nothing is left to copy is drawn again; if the first
+word is more than half of the text, the prompt ends with the text's first eighth.""",
         citation="""\
 @article{raffel2020exploring,
   title   = {Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer},

@@ -1,4 +1,4 @@
-"""Checks of values that users give, and the ends of the sentences that refuse them."""
+"""Checks of user input, and helpers for error messages."""
 
 import difflib
 from collections.abc import Iterable

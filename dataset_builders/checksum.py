@@ -1,4 +1,4 @@
-"""A checksum of documents that no file format has a say in."""
+"""A checksum of documents that does not depend on the file format."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What every command of the project does with errors: one sentence, and an exit status."""
+"""Error handling of every command of the project: one sentence and an exit status."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataset_builders.errors import InputError
 
 INTERRUPTED = 128 + 2
-"""Exit status after Ctrl-C, as shells have it."""
+"""Exit status after Ctrl-C, as in shells."""
 
 BROKEN_PIPE = 128 + 13
 """Exit status of a program whose output is no longer read, as by ``head``."""
@@ -23,11 +23,11 @@ def error_message(error: InputError) -> str | None:
 def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
     """Turn invalid input, Ctrl-C and a closed output into a sentence and an exit status.
 
-    Invalid input exits with status 1 and ``error: ...`` on standard error. Of several processes of one
-    distributed run, only the first prints.
+    Invalid input exits with status 1 and ``error: ...`` on standard error. In a distributed run, only the
+    first process prints.
 
     Args:
-        interrupted: what to say after Ctrl-C.
+        interrupted: message printed after Ctrl-C.
 
     Raises:
         SystemExit: the command did not succeed.

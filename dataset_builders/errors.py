@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """Something a user asked for cannot be done; the message names the value and says what would work.
+    """Invalid user input; the message names the value and says what would work.
 
-    Commands of this project print the message alone and exit with status 1.
+    Commands of this project print only the message and exit with status 1.
     """

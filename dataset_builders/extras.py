@@ -1,4 +1,4 @@
-"""Optional dependencies: a command that needs an extra says so before it imports anything of it."""
+"""Optional dependencies: a command that needs an extra checks for it before importing it."""
 
 from importlib.metadata import PackageNotFoundError, requires, version
 
@@ -23,7 +23,7 @@ def require(extra: str) -> None:
         else:
             if requirement.specifier.contains(installed, prereleases=True):
                 continue
-            state = f"is {installed} here"
+            state = f"is installed as {installed}"
         wanted = f"{requirement.name}{requirement.specifier}"
         raise InputError(
             f"this command needs {wanted}, which {state}; run: pip install '{DISTRIBUTION}[{extra}]'"
@@ -31,7 +31,7 @@ def require(extra: str) -> None:
 
 
 def supported_versions(dependency: str) -> str:
-    """The versions of a dependency that are supported, as pyproject.toml has them: ``">=1.2,<2"``."""
+    """The supported versions of a dependency, as declared in pyproject.toml: ``">=1.2,<2"``."""
     return next(
         str(requirement.specifier)
         for requirement in map(Requirement, requires(DISTRIBUTION) or ())
@@ -40,7 +40,7 @@ def supported_versions(dependency: str) -> str:
 
 
 def _requirements(extra: str) -> list[Requirement]:
-    """What an extra adds to the base on this platform."""
+    """The requirements that an extra adds on this platform."""
     return [
         requirement
         for requirement in map(Requirement, requires(DISTRIBUTION) or ())

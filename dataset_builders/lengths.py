@@ -1,4 +1,4 @@
-"""The lengths that a benchmark measures, and how they are written."""
+"""The lengths at which a benchmark is evaluated, and how they are written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Lengths:
     Attributes:
         parameter: the builder's parameter that is the length, e.g. ``entries``.
         unit: what is counted, e.g. ``letters``.
-        standard: lengths of the group that is called as the benchmark is.
-        long: lengths of the group whose name ends in ``_long``; empty for no such group.
+        standard: lengths of the group with the benchmark's name.
+        long: lengths of the group whose name ends in ``_long``; empty if there is no such group.
 
     Raises:
         InputError: there are no lengths, or no unit.
@@ -33,12 +33,12 @@ class Lengths:
 
     @property
     def all(self) -> tuple[Any, ...]:
-        """The lengths that the release has."""
+        """All lengths in the release."""
         return (*self.standard, *self.long)
 
     @property
     def option(self) -> str:
-        """What the lengths are called on the command line."""
+        """The command-line option for lengths."""
         return self.parameter
 
     @property

@@ -27,14 +27,14 @@ MIN_ENTRIES = 3
 """Two examples and the query are three distinct entries."""
 
 MAX_ENTRIES = 1_000_000
-"""Far above any window, and far below the number of full names there are."""
+"""Far above any context window, and far below the number of different full names."""
 
 
 def rows(entries: int, num_docs: int = 500, seed: int = 0) -> Iterator[Row]:
     """Documents 0 .. ``num_docs`` - 1 of the books of ``entries`` entries.
 
-    Document k depends on ``(seed, entries, k)`` alone: more documents or other sizes change none of
-    it, nor does the process or the order in which they are made.
+    Document k depends on ``(seed, entries, k)`` alone: it does not change with the
+    number of documents, other sizes, or the process and order in which documents are built.
 
     Args:
         entries: entries (lines) of a book, at least 3.
@@ -47,7 +47,7 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0) -> Iterator[Row]:
         entry in the book, from 0).
 
     Raises:
-        InputError: an argument is no integer, or out of range.
+        InputError: an argument is not an integer, or out of range.
     """
     check_integer("entries", entries, MIN_ENTRIES, MAX_ENTRIES)
     check_integer("num_docs", num_docs, 1)
@@ -84,20 +84,20 @@ def _row(entries: int, seed: int, index: int) -> Row:
 
 
 def number(rng: Random) -> str:
-    """Ten digits, uniform, the first in 6..9; ``random()`` stays the same in every version of Python."""
+    """Ten uniform digits, the first in 6..9; ``random()`` is the same in every version of Python."""
     return str(6_000_000_000 + int(rng.random() * 4_000_000_000))
 
 
 BENCHMARK = Benchmark(
     name="phone_book",
     suite="repeat_after_me",
-    title="Phone books: the number of a name in a book.",
+    title="Phone books: look up the number of a name.",
     version="1.0",
     builder=rows,
     columns={
         "id": Column("string", "name of the document: config, seed, index"),
         "prompt": Column("string", "the book, the examples, the queried name and a colon"),
-        "answer": Column("string", "ten digits; a space stands between prompt and answer"),
+        "answer": Column("string", "ten digits; prompt and answer are separated by a space"),
         "entries": Column("integer", "N"),
         "query_position": Column("integer", "index of the queried entry in the book, from 0"),
     },
@@ -106,19 +106,19 @@ BENCHMARK = Benchmark(
     card=Card(
         heading="phone_book: the number of a name in a book",
         text="""\
-A phone book of N entries (`First Last: dddddddddd`), two of them again as examples, and a name to look
-up. The names of a book are distinct; the two examples and the query are three distinct entries, drawn
-uniformly. Score: the generated answer up to the first newline, stripped, is the number.""",
+A phone book of N entries (`First Last: dddddddddd`), two of them repeated as examples, and a name to look
+up. The names in a book are distinct; the two examples and the query are three distinct entries, drawn
+uniformly. An answer is right if, up to the first newline and stripped, it is the number.""",
         made="""\
-by a seeded generator. Names have the distribution of the 1990 US census, as the package
-[names](https://pypi.org/project/names/) holds it: first name by gender and cumulative frequency, last
-name by cumulative frequency. Numbers are random; that one is somebody's is chance.""",
+by a seeded generator. Names follow the distribution of the 1990 US census, as in the package
+[names](https://pypi.org/project/names/):  first name by gender and cumulative frequency, last
+name by cumulative frequency. Numbers are random; any match with a real number is a coincidence.""",
         license="""\
 The documents are this project's own, under Apache-2.0. The census's lists of names are a work of the US
 government, in the public domain.""",
         differences="""\
 the names of one book are distinct, so that no query has two answers; a fixed set of documents is
-released, where there three batches of 32 are drawn anew.""",
+released, where the paper's code draws three new batches of 32 per evaluation.""",
     ),
     evaluation=Evaluation(
         stop=("\n",),

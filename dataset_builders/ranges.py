@@ -7,7 +7,7 @@ from dataset_builders.checks import is_integer
 from dataset_builders.errors import InputError
 
 MAX_VALUES = 10_000
-"""A range that holds more is a slip, and would take long to say so later."""
+"""Larger ranges are rejected at once: they are typing errors, and building them would take long."""
 
 _RANGE = re.compile(r"(-?\d{1,18})(?::(-?\d{1,18})(?::(\d{1,18}))?)?", re.ASCII)
 
@@ -18,8 +18,8 @@ def parse_integers(name: str, given: object) -> tuple[int, ...]:
     Args:
         name: what the values are called in messages.
         given: an integer, or a string, or a list of these. A string holds integers and ranges with
-            commas or spaces between them; ``first:last:step`` is a range that includes ``last`` where a
-            step ends there, and ``first:last`` has the step 1.
+            commas or spaces between them; ``first:last:step`` is a range that includes ``last`` if a
+            step ends there, and ``first:last`` has step 1.
 
     Raises:
         InputError: something else was given, a range is empty, or there are none or too many values.

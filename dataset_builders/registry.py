@@ -1,4 +1,4 @@
-"""Which benchmarks there are: this package's own, those of other packages, and those of imported modules.
+"""The registry of benchmarks: this package's own, those of other packages, and those of imported modules.
 
 Another package declares its benchmarks as an entry point, whose value is a module, or a benchmark in it::
 
@@ -6,8 +6,8 @@ Another package declares its benchmarks as an entry point, whose value is a modu
     pairs = "my_package.pairs"
 
 A module that is not installed is named by ``--import MODULE``. In either case every
-:class:`~dataset_builders.benchmark.Benchmark` that stands in the module under a name of its own is found, and
-every string task: its benchmark is derived from it. Entry points of string tasks are those of
+:class:`~dataset_builders.benchmark.Benchmark` in the module is found, and a benchmark is derived from
+every string task. Entry points of string tasks are those of
 ``dataset_builders.string_tasks.registry``.
 """
 
@@ -37,7 +37,7 @@ _OWN_MODULES = (
 )
 
 _imported: dict[str, Benchmark] = {}
-"""Benchmarks of modules that were named by the user, by ``MODULE:NAME``."""
+"""Benchmarks from modules that the user imported, by ``MODULE:NAME``."""
 
 
 @cache
@@ -90,7 +90,7 @@ def import_module(module: str) -> list[Benchmark]:
 
 
 def find(name: str) -> Benchmark:
-    """The benchmark of a name; nothing is imported for it but what ``benchmarks`` lists.
+    """The benchmark with a name, among those that ``benchmarks`` lists.
 
     Raises:
         InputError: there is no such benchmark.
@@ -99,7 +99,7 @@ def find(name: str) -> Benchmark:
     if name not in known:
         raise InputError(
             f"there is no benchmark {name!r}{did_you_mean(name, known)} (known: {', '.join(known)}); "
-            f"{IMPORT_OPTION} MODULE makes those of a module known"
+            f"{IMPORT_OPTION} MODULE adds the benchmarks of a module"
         )
     return known[name]
 
@@ -117,7 +117,7 @@ def resolve(reference: str) -> Benchmark:
 
 
 def reference(benchmark: Benchmark) -> str:
-    """What ``resolve`` finds a benchmark by in another process."""
+    """A reference that ``resolve`` turns into the benchmark in another process."""
     for key, known in _imported.items():
         if known is benchmark:
             return key
@@ -128,10 +128,10 @@ def take_imports(words: Sequence[str]) -> tuple[list[str], list[Benchmark]]:
     """Carry out every ``--import MODULE`` of a command line.
 
     Returns:
-        the other words, and the benchmarks of the modules.
+        the remaining arguments, and the benchmarks of the modules.
 
     Raises:
-        InputError: a module is missing, or see ``import_module``.
+        InputError: the option has no value, or as ``import_module``.
     """
     rest, found = [], []
     left = iter(words)
@@ -160,7 +160,7 @@ def _default_release() -> dict[str, Config]:
 
 
 def _loaded(where: str, load: Any) -> list[Benchmark]:
-    """What a module, or an object of one, holds; its errors in a sentence."""
+    """The benchmarks in a module or object; import errors become one sentence."""
     try:
         value = load()
     except ImportError as error:
@@ -187,7 +187,7 @@ def _in(value: Any) -> list[Benchmark]:
 
 
 def _add(known: dict[str, Benchmark], new: Iterable[Benchmark], where: str) -> None:
-    """Add benchmarks by name; every name of a group or config may be there once."""
+    """Add benchmarks by name; names of groups and configs must be unique."""
     for benchmark in new:
         if known.get(benchmark.name) is benchmark:
             continue

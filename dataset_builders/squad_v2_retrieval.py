@@ -1,4 +1,4 @@
-"""Questions on paragraphs of SQuAD v2, one answered as an example, one asked (arXiv 2402.01032).
+"""Questions about paragraphs of SQuAD v2, after an answered example (arXiv 2402.01032).
 
 One document, its paragraph cut short here::
 
@@ -8,9 +8,9 @@ One document, its paragraph cut short here::
     Answer: The harbour                                    gold answer to it
 
     Question: When did the harbour burn down?           <- its second one; "1711" and "in 1711" are both
-    Answer:                                                right, if SQuAD has both
+    Answer:                                                right, if SQuAD lists both
 
-Documents are grouped by the tokens of the paragraph, since the claim is how scores fall with its length.
+Documents are grouped by the paragraph's length in tokens, to measure how scores fall with it.
 """
 
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ class Paragraph:
     """A paragraph with two answerable questions.
 
     Attributes:
-        question_id: the source's id of the second question, the one that is asked.
-        title: the article that it is from.
+        question_id: the source's id of the second question, the one to answer.
+        title: title of its article.
         prompt: paragraph, first question and its answer, second question.
-        answers: gold answers to the second question, each once.
+        answers: distinct gold answers to the second question.
         tokens: length of the paragraph alone.
     """
 
@@ -98,28 +98,28 @@ def _check(min_tokens: int, max_tokens: int | None, source: str, tokenizer: str)
 
 def _nothing(min_tokens: int, max_tokens: int | None, source: str, lengths: list[int]) -> str:
     if not lengths:
-        return f"{source!r} holds no paragraph with two answerable questions; give another 'squad_source'"
+        return f"{source!r} has no paragraph with two answerable questions; pass another 'squad_source'"
     wanted = f"{min_tokens} or more" if max_tokens is None else f"{min_tokens} to {max_tokens - 1}"
     return (
-        f"no paragraph of {source!r} with two answerable questions has {wanted} tokens: there are "
-        f"{len(lengths)} in all, of {min(lengths)} to {max(lengths)} tokens; take a task of a length among "
-        "these, or another 'squad_source'"
+        f"no paragraph of {source!r} with two answerable questions has {wanted} tokens: it has "
+        f"{len(lengths)} such paragraphs of {min(lengths)} to {max(lengths)} tokens; use a task for one of "
+        "these lengths, or another 'squad_source'"
     )
 
 
 @lru_cache(maxsize=2)
 def paragraphs(source: str, tokenizer: str) -> tuple[Paragraph, ...]:
-    """Every paragraph with two answerable questions; cached, since each length takes its own of them.
+    """Every paragraph with two answerable questions; cached, since each length selects from them.
 
     Raises:
         InputError: the source or the tokenizer cannot be read.
     """
-    asked: dict[str, list[Mapping[str, Any]]] = {}
+    questions_of: dict[str, list[Mapping[str, Any]]] = {}
     for row in read_squad(source):
-        answerable = asked.setdefault(row["context"], [])
+        answerable = questions_of.setdefault(row["context"], [])
         if row["answers"]["text"]:
             answerable.append(row)
-    pairs = [questions[:2] for questions in asked.values() if len(questions) >= 2]
+    pairs = [questions[:2] for questions in questions_of.values() if len(questions) >= 2]
     encoded = load_tokenizer(tokenizer).encode_batch([first["context"] for first, _ in pairs])
     return tuple(
         Paragraph(
@@ -134,7 +134,7 @@ def paragraphs(source: str, tokenizer: str) -> tuple[Paragraph, ...]:
 
 
 def _prompt(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """No space at the end: a tokenizer would take it from the answer's first word."""
+    """There is no space at the end, which would be split from the answer's first word."""
     example = f"Question: {first['question']}\nAnswer: {first['answers']['text'][0]}"
     return f"{first['context']}\n\n{example}\n\nQuestion: {second['question']}\nAnswer:"
 
@@ -150,7 +150,7 @@ def _origin(source: str, tokenizer: str) -> Origin:
 
 
 class _TokenRanges(Lengths):
-    """Ranges of a paragraph's length, the last token left out: ``50_100``, or ``400_plus``."""
+    """Half-open ranges of a paragraph's length in tokens:  ``50_100``, or ``400_plus``."""
 
     @property
     def option(self) -> str:
@@ -191,7 +191,7 @@ BENCHMARK = Benchmark(
     name="squad_v2_retrieval",
     suite="repeat_after_me",
     aliases=("squad_v2",),
-    title="Questions on paragraphs of SQuAD v2, by the length of the paragraph.",
+    title="Questions about paragraphs of SQuAD v2, by paragraph length.",
     version="1.0",
     builder=rows,
     columns={
@@ -200,9 +200,9 @@ BENCHMARK = Benchmark(
             "string",
             "the paragraph, the first question and its first gold answer, the second question, `Answer:`",
         ),
-        "answers": Column("strings", "gold answers to the second question, each once"),
-        "title": Column("string", "the article that the paragraph is from"),
-        "paragraph_tokens": Column("integer", "length of the paragraph alone"),
+        "answers": Column("strings", "distinct gold answers to the second question"),
+        "title": Column("string", "title of the paragraph's article"),
+        "paragraph_tokens": Column("integer", "length of the paragraph alone, in tokens"),
     },
     lengths=_TokenRanges(
         "min_tokens",
@@ -225,21 +225,21 @@ BENCHMARK = Benchmark(
     ),
     license="cc-by-sa-4.0",
     card=Card(
-        heading="squad_v2_retrieval: a question on a paragraph, by its length",
+        heading="squad_v2_retrieval: questions about a paragraph, by its length",
         text="""\
-A paragraph, one question on it with its answer, and a second question. Configs are ranges of the
-paragraph's length in tokens. Scores: exact match and F1 over words, each the best over the gold answers,
-after normalisation.""",
+A paragraph, a question about it with its answer, and a second question to answer. Configs are ranges of
+the paragraph's length in tokens. Scores are exact match and F1 over words after normalisation, each the
+maximum over the gold answers.""",
         made="""\
-every paragraph with two answerable questions, in the source's order; the first two are taken.""",
+every paragraph with two answerable questions, in the source's order; the first two are used.""",
         license="""\
 SQuAD v2 (Rajpurkar, Jia, Liang) is released under [CC BY-SA
 4.0](https://creativecommons.org/licenses/by-sa/4.0/), its paragraphs are from Wikipedia. Changes:
-questions are put into prompts as above; nothing else was changed. These configs are under CC BY-SA 4.0
-too.""",
+questions are put into prompts as above; nothing else was changed. These configs are also under CC BY-SA
+4.0.""",
         differences="""\
-prompts end in `Answer:` without a space, which would split wrongly under byte-pair encoding; all
-paragraphs of a length are there, where there are 15 to 30.""",
+prompts end in `Answer:` without a space, which byte-pair encoding would split wrongly; all paragraphs
+of a length are included, instead of 15 to 30.""",
         citation="""\
 @inproceedings{rajpurkar2018know,
   title     = {Know What You Don't Know: Unanswerable Questions for SQuAD},

@@ -1,6 +1,6 @@
-"""The benchmark of a string task: derived from its class, whichever package that is from.
+"""The benchmark of a string task, derived from its class.
 
-The builder's parameters are those that all string tasks have, and the task's own settings. So
+The builder's parameters are those of all string tasks and the task's own settings. So
 ``string_copy`` has no ``n`` and ``string_duplicate_ngram`` no ``k``.
 """
 
@@ -19,28 +19,28 @@ from dataset_builders.string_tasks import StringTask, own_string_tasks, task_set
 from dataset_builders.string_tasks.documents import COLUMNS, rows
 
 _COMMON: dict[str, tuple[type, Any, str]] = {
-    "length": (int, inspect.Parameter.empty, "letters of a string."),
+    "length": (int, inspect.Parameter.empty, "length of the strings in letters."),
     "num_docs": (int, 500, "documents per length, at least 1."),
     "seed": (int, 0, "any integer; the released benchmark has seed 0."),
-    "spelling": (str, "spaced", "symbols, plain or spaced."),
+    "spelling": (str, "spaced", "how strings are written: symbols, plain or spaced."),
     "vocabulary": (int, 26, "number of different letters; more than 26 are written as numbers."),
 }
 """Parameters of every builder: type, default and description."""
 
 _TEXTS = {
     "id": "name of the document: task, length, seed, index",
-    "prompt": "two worked examples and the string; in the spelling `symbols`, the string alone",
-    "answer": "the letters asked for, spelled as in the prompt",
+    "prompt": "two worked examples and the string; with the spelling `symbols`, only the string",
+    "answer": "the answer, spelled as in the prompt",
     "key": "the n-gram that is looked up, or that occurs twice; empty for tasks without one",
-    "length": "letters of the string",
+    "length": "length of the string in letters",
     "spelling": "`spaced` (a space between letters), `plain` or `symbols`",
 }
 
 _CARD = Card(
-    heading="strings: random letters again, and what followed an n-gram",
+    heading="strings: copy random letters, or look up what follows an n-gram",
     text="""\
-Random letters to copy or to reverse, or to look an n-gram up in: what followed it is the answer. Score: the
-generated answer, up to the first newline or full stop and stripped, is the answer, spelled as in the
+Strings of random letters to copy or reverse, or in which to look up what follows an n-gram. An answer is
+right if, up to the first newline or full stop and stripped, it is the expected one, spelled as in the
 prompt.""",
     made="by a seeded generator.",
     license="The documents are this project's own, under Apache-2.0.",
@@ -79,7 +79,7 @@ def string_benchmark(task: type[StringTask]) -> Benchmark:
 def _builder(task: type[StringTask]) -> Callable[..., Iterator[Row]]:
     """A function that gives the documents of a task, with the task's settings as parameters."""
 
-    # the signature below names the parameters, and ``rows`` refuses others
+    # the signature below names the parameters, and ``rows`` rejects others
     def build(
         length: int,
         num_docs: int = 500,
@@ -121,7 +121,7 @@ def _builder(task: type[StringTask]) -> Callable[..., Iterator[Row]]:
 
 
 def _settings_texts(task: type[StringTask]) -> dict[str, str]:
-    """What a task's settings are, from the docstrings of its class and of those that it is derived from."""
+    """Descriptions of a task's settings, from the docstrings of its class and base classes."""
     return {
         param.arg_name: " ".join((param.description or "").split())
         for base in reversed(task.__mro__)
@@ -130,4 +130,4 @@ def _settings_texts(task: type[StringTask]) -> dict[str, str]:
 
 
 BENCHMARKS = tuple(map(string_benchmark, own_string_tasks()))
-"""Those of this package's string tasks."""
+"""The benchmarks of this package's string tasks."""

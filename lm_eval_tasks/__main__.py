@@ -27,15 +27,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError(f"{IMPORT_OPTION} is an option of generate, report and agreement")
 
         def generate(out: Path | None = None, benchmarks: tuple[str, ...] = (), check: bool = False) -> None:
-            """Write the YAML files of benchmarks, which lm-eval reads.
+            """Write the YAML files of benchmarks for lm-eval.
 
-            With --import MODULE, those of the module's benchmarks.
+            --import MODULE adds the benchmarks of a module.
 
             Args:
-                out: Folder to write to, for lm_eval --include_path (default: this package, for its own
+                out: Output folder, for lm_eval --include_path (default: this package, for its own
                     benchmarks).
-                benchmarks: Names of the benchmarks (default: those imported, or else this package's own).
-                check: Write nothing, and fail if this package's files are not what would be written.
+                benchmarks: Names of benchmarks (default: the imported ones, or else this package's own).
+                check: Write nothing, and fail if this package's files are not up to date.
             """
             _generate(out, benchmarks, check, imported)
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "submit": submit,
             },
             prog="python -m lm_eval_tasks",
-            description=__doc__,
+            description="List, generate and register the lm-eval tasks; report and submit their results.",
             args=words,
         )
 
@@ -61,12 +61,12 @@ def _list() -> None:
     """Print the tasks and groups."""
     from tabulate import tabulate
 
-    from lm_eval_tasks.catalog import entries
+    from lm_eval_tasks.catalog import task_files
 
-    groups = [entry for entry in entries() if entry.members]
+    groups = [entry for entry in task_files() if entry.members]
     print(tabulate([(g.name, " ".join(g.members)) for g in groups], ["group", "tasks"]))
     grouped = {member for group in groups for member in group.members}
-    others = [e.name for e in entries() if not e.members and e.name not in grouped]
+    others = [e.name for e in task_files() if not e.members and e.name not in grouped]
     print(f"\nin no group: {' '.join(others)}")
 
 
@@ -80,20 +80,20 @@ def _generate(out: Path | None, names: Sequence[str], check: bool, imported: Seq
 
     if check:
         if out or names or imported:
-            raise InputError("--check is of this package's own files; leave out the other options")
+            raise InputError("--check checks this package's own files; omit the other options")
         generate.check()
         print(f"up to date: {TASKS_FOLDER}")
         return
     chosen = [find(name) for name in names] or list(imported) or list(own_benchmarks().values())
     others = [benchmark.name for benchmark in chosen if benchmark.name not in own_benchmarks()]
     if out is None and others:
-        raise InputError(f"{others[0]} is not this package's own; give --out a folder for its files")
+        raise InputError(f"{others[0]} is not in this package; pass a folder for its files with --out")
     changed = generate.generate(chosen, TASKS_FOLDER if out is None else out)
     print(f"{len(changed)} files changed in {TASKS_FOLDER if out is None else out}")
 
 
 def _register() -> None:
-    """Let lm_eval find the tasks by their bare names."""
+    """Let lm_eval find the tasks by name, without --include_path."""
     from lm_eval_tasks.register import register
 
     print(register())
@@ -110,7 +110,7 @@ def _agreement(results: Results) -> None:
     """Compare generated and forced answers, document by document.
 
     Args:
-        results: results_*.json, or folders that hold them.
+        results: results_*.json of lm_eval, or folders that contain them.
     """
     from lm_eval_tasks.results.agreement import agreement_table, agreements
 

@@ -1,4 +1,4 @@
-"""Which tokens a forced request scores, and whether they are those of the answer alone."""
+"""Which tokens a forced request scores, and whether they are exactly those of the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from lm_eval_tasks.tokens import encode_all
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredTokens:
     """The tokens of one forced request.
 
     Attributes:
         context: tokens before the scored ones.
         answer: tokens that are scored.
-        aligned: whether the scored tokens are the answer's and follow the prompt's directly. They do not
-            where a token spans the end of the prompt and the start of the answer, where the tokenizer
-            ends the prompt with an end-of-text token, and in encoder-decoder models, which read the
-            prompt and write the answer as two texts.
+        aligned: whether the scored tokens are the answer's and directly follow the prompt's. This is not
+            so if a token spans the end of the prompt and the start of the answer, if the tokenizer ends
+            the prompt with an end-of-text token, and in encoder-decoder models, which encode prompt and
+            answer separately.
     """
 
     context: int
@@ -25,17 +25,17 @@ class Scored:
     aligned: bool
 
 
-def scored_tokens(lm: Any, requests: Sequence[Any]) -> list[Scored]:
-    """What ``lm.loglikelihood`` will score of ``lm_eval.api.instance.Instance`` objects."""
+def scored_tokens(lm: Any, requests: Sequence[Any]) -> list[ScoredTokens]:
+    """The tokens that ``lm.loglikelihood`` scores in ``lm_eval.api.instance.Instance`` objects."""
     pairs = [_split(*request.args) for request in requests]
     contexts = encode_all(lm, [context for context, _ in pairs])
     if is_encoder_decoder(lm):
         answers = [lm.tok_encode(answer, add_special_tokens=False) for _, answer in pairs]
-        return [Scored(len(c), len(a), aligned=False) for c, a in zip(contexts, answers, strict=True)]
+        return [ScoredTokens(len(c), len(a), aligned=False) for c, a in zip(contexts, answers, strict=True)]
     wholes = encode_all(lm, [context + answer for context, answer in pairs])
     end = getattr(lm, "eot_token_id", None)
     return [
-        Scored(len(c), len(w) - len(c), aligned=w[: len(c)] == c and (not c or c[-1] != end))
+        ScoredTokens(len(c), len(w) - len(c), aligned=w[: len(c)] == c and (not c or c[-1] != end))
         for c, w in zip(contexts, wholes, strict=True)
     ]
 
@@ -45,25 +45,26 @@ def is_encoder_decoder(lm: Any) -> bool:
     return getattr(lm, "backend", "causal") == "seq2seq"
 
 
-def misaligned_warning(scored: Sequence[Scored], encoder_decoder: bool) -> str | None:
-    """What to say of documents whose scored tokens are not the answer's; None if there are none."""
+def misaligned_warning(scored: Sequence[ScoredTokens], encoder_decoder: bool) -> str | None:
+    """The warning about documents whose scored tokens are not the answer's; None if there are none."""
     wrong = sum(not one.aligned for one in scored)
     if not wrong:
         return None
     why = (
-        "an encoder-decoder model reads the prompt and writes the answer as two texts"
+        "an encoder-decoder model encodes prompt and answer separately"
         if encoder_decoder
-        else "the tokens of the prompt are not the first tokens of prompt and answer together, or the "
-        "tokenizer puts an end-of-text token between the two"
+        else "the tokens of the prompt alone are not the first tokens of prompt plus answer, or the "
+        "tokenizer inserts an end-of-text token between the two"
     )
     return (
-        f"in {wrong} of {len(scored)} documents the scored tokens are not those of the answer alone: {why}; "
-        "'misaligned' says in how many, and such results cannot be submitted; the task without _forced is "
+        f"in {wrong} of {len(scored)} documents the scored tokens are not exactly those of the answer: "
+        f"{why}; "
+        "'misaligned' is their fraction, and such results cannot be submitted; the task without _forced is "
         "not affected"
     )
 
 
 def _split(prompt: str, answer: str) -> tuple[str, str]:
-    """As lm-eval does, white space at the prompt's end is scored with the answer."""
+    """As in lm-eval, white space at the end of the prompt is scored with the answer."""
     context = prompt.rstrip()
     return context, prompt[len(context) :] + answer

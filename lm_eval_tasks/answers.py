@@ -1,7 +1,7 @@
-"""How a generated answer is read and scored: ``process_results`` functions of the benchmarks.
+"""Extracting and scoring generated answers: ``process_results`` functions of the benchmarks.
 
-Each takes a document and lm-eval's results, of which the first is what the model generated, and gives scores
-from 0 to 1. A benchmark names one of them, or one of its own, as ``Evaluation.score``.
+Each takes a document and lm-eval's results, the first of which is the generated text, and returns scores from
+0 to 1. A benchmark names one of them, or its own function, as ``Evaluation.score``.
 """
 
 import re
@@ -19,18 +19,18 @@ def first_line(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
 
 
 def forced_line(doc: dict[str, Any]) -> str:
-    """What a forced task scores: a space, the answer, and the newline that ends it."""
+    """The text that a forced task scores: a space, the answer, and the newline that ends it."""
     return f" {doc['answer']}\n"
 
 
 def running_text(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """The answer ends at the first empty line; newlines count as spaces."""
+    """The answer ends at the first empty line; newlines become spaces."""
     prediction = results[0].split("\n\n", 1)[0].replace("\n", " ").strip()
     return answer_scores(prediction, doc["answer"].strip())
 
 
 def paragraph_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """Exact match and F1 as SQuAD has them; the answer ends at the first empty line or end-of-text marker."""
+    """Exact match and F1 as in SQuAD; the answer ends at the first empty line or end-of-text marker."""
     prediction = results[0].split("\n\n", 1)[0].split(_END_OF_TEXT, 1)[0]
     return {
         "em": squad_exact_match(prediction, doc["answers"]),
@@ -40,9 +40,9 @@ def paragraph_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float
 
 
 def letters(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """The answer ends at the first newline or full stop; each letter counts once, spaces do not.
+    """The answer ends at the first newline or full stop; letters are compared, spaces are not.
 
-    Letters of a vocabulary of more than 26 are numbers, with spaces between them in any spelling.
+    In vocabularies of more than 26, letters are numbers, separated by spaces in any spelling.
     """
     prediction, answer = re.split(r"[\n.]", results[0], maxsplit=1)[0].strip(), doc["answer"]
     if doc["spelling"] == "spaced" or any(symbol.isdigit() for symbol in answer):
@@ -52,10 +52,10 @@ def letters(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
 
 
 def _one_character_each(text: str, others: dict[str, str]) -> str:
-    """One character for each letter, so that a spaced answer gets nothing for its spaces.
+    """One character for each letter, so that the spaces of a spaced answer are not scored.
 
-    What stands between two spaces and is not one character is given a character of its own, kept in
-    ``others``: texts that differ stay different.
+    Words of more than one character are mapped to characters of their own, recorded in ``others``, so
+    that different texts stay different.
     """
     if not text:
         return text
@@ -67,5 +67,5 @@ def _one_character_each(text: str, others: dict[str, str]) -> str:
 
 
 def forced_letters(doc: dict[str, Any]) -> str:
-    """What a forced task scores: the answer, spelled as in the prompt, and what ends it."""
+    """The text that a forced task scores: the answer, spelled as in the prompt, and its ending."""
     return f"{doc['answer']}." if doc["spelling"] == "symbols" else f" {doc['answer']}\n"

@@ -1,9 +1,9 @@
-"""The class behind the tasks whose names end in ``_n``: any length, or several at once.
+"""The class of the tasks whose names end in ``_n``: any length, or several lengths at once.
 
-``--metadata '{"entries": 37}'`` is one task under the name that was asked for. With a list or a range,
-``'{"entries": [20, 21, 22]}'`` or ``'{"entries": "20:120:20"}'``, each length is a task of its own, named as
-the tasks of one length are: ``phone_book_20``, ``phone_book_21``, ``phone_book_22``. lm-eval loads the model
-once, and each task's results say its ``length``, as those of any other task do.
+``--metadata '{"entries": 37}'`` is one task, with the name given to ``--tasks``. With a list or a range,
+``'{"entries": [20, 21, 22]}'`` or ``'{"entries": "20:120:20"}'``, each length is a separate task, named like
+tasks of a fixed length: ``phone_book_20``, ``phone_book_21``, ``phone_book_22``. lm-eval loads the model
+once, and the results of each task contain its ``length``.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from dataset_builders import InputError
 from dataset_builders.registry import resolve
 from lm_eval_tasks.lm_eval_run import print_input_errors_as_sentences
 from lm_eval_tasks.recall_task import RecallTask
-from lm_eval_tasks.task_metadata import asked_of_the_documents
+from lm_eval_tasks.task_metadata import read_user_metadata
 
 
 class AnyLength:
-    """Makes the tasks that a YAML file and ``--metadata`` ask for.
+    """Creates the tasks of a YAML file for the lengths in ``--metadata``.
 
     Args:
-        config: the task's YAML file, with ``--metadata`` merged into its ``metadata``, as lm-eval has it.
+        config: the task's YAML file, with ``--metadata`` merged into its ``metadata`` by lm-eval.
 
     Returns:
         A :class:`RecallTask`, or for several lengths a list of them.
@@ -35,8 +35,8 @@ class AnyLength:
         benchmark = resolve(config["dataset_path"])
         lengths = benchmark.lengths
         try:
-            asked = asked_of_the_documents(config["metadata"])
-            given = asked.pop(lengths.parameter, None)
+            user_metadata = read_user_metadata(config["metadata"])
+            given = user_metadata.pop(lengths.parameter, None)
             wanted = lengths.parse(given) if isinstance(given, list | tuple | str) else None
         except InputError as error:
             raise InputError(f"{config['task']}: {error}") from None
@@ -50,8 +50,8 @@ class AnyLength:
             name = benchmark.config_name(arguments)
             task = deepcopy(dict(config))
             task |= {"task": f"{name}{forced}", "dataset_name": name, "dataset_kwargs": arguments}
-            tasks.append(RecallTask(task, asked))
+            tasks.append(RecallTask(task, user_metadata))
         return tasks
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """lm-eval looks for the parameter ``config`` here; no object of this class is ever made."""
+        """lm-eval looks for the parameter ``config`` here; no object of this class is ever created."""

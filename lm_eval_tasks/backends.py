@@ -1,4 +1,4 @@
-"""What lm-eval's API models cannot do for these tasks, said before the first document is sent."""
+"""Limits of lm-eval's API models, checked before the first document is sent."""
 
 from typing import Any
 from weakref import WeakSet
@@ -28,11 +28,11 @@ class _Completion(BaseModel):
 
 
 def check_generation(lm: Any, prompt: object) -> None:
-    """Refuse prompts in a form that an API model's endpoint does not take.
+    """Check that prompts have the form that an API model's endpoint accepts.
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
-        prompt: what lm-eval made of the first document: a string, or messages for a chat.
+        prompt: the first document as formatted by lm-eval: a string, or chat messages.
 
     Raises:
         InputError: a chat endpoint gets a string, or a completions endpoint gets messages.
@@ -40,22 +40,22 @@ def check_generation(lm: Any, prompt: object) -> None:
     if not _is_api(lm):
         return
     if is_chat(lm) and isinstance(prompt, str):
-        raise InputError("a chat endpoint takes messages; pass --apply_chat_template")
+        raise InputError("a chat endpoint needs messages; pass --apply_chat_template")
     if not is_chat(lm) and not isinstance(prompt, str):
         raise InputError(
-            "a completions endpoint takes text; leave out --apply_chat_template, pass tokenizer= in "
+            "a completions endpoint needs text; omit --apply_chat_template, pass tokenizer= in "
             "--model_args so that lm-eval applies its template, or use --model local-chat-completions"
         )
 
 
 def check_forced(lm: Any) -> None:
-    """Refuse an API model that cannot score a given answer; a server is sent one short probe.
+    """Check that an API model can score a given answer, by one short request to the server.
 
-    lm-eval adds up whatever log-probabilities a server returns. From a server that ignores ``echo``
-    these are none of the answer's, and every answer would count as right.
+    lm-eval sums whatever log-probabilities a server returns. A server that ignores ``echo`` returns none
+    for the answer, and every answer would count as right.
 
     Raises:
-        InputError: the model chats or has no tokenizer, or its server does not score prompts.
+        InputError: it is a chat model or has no tokenizer, or its server does not score prompts.
     """
     if not _is_api(lm) or lm in _probed:
         return
@@ -98,12 +98,12 @@ def _check_server(lm: Any) -> None:
             f"the server at {lm.base_url} returns no log-probabilities of the prompt; {instead}"
         ) from None
     logprobs = answer.choices[0].logprobs
-    # the prompt's tokens and one more, which the request asks the server to generate
+    # the prompt's tokens and the one that the server generates
     if not len(logprobs.token_logprobs) == len(logprobs.top_logprobs) == len(ids) + 1:
         raise InputError(
             f"the server at {lm.base_url} returns log-probabilities of {len(logprobs.token_logprobs)} tokens "
-            f"for a prompt of {len(ids)} and one new token; pass the tokenizer that the server uses in "
+            f"for a prompt of {len(ids)} and one new token; pass the server's tokenizer as tokenizer= in "
             f"--model_args, or {instead}"
         )
     if None in logprobs.token_logprobs[1:] or None in logprobs.top_logprobs[1:]:
-        raise InputError(f"the server at {lm.base_url} leaves out log-probabilities of the prompt; {instead}")
+        raise InputError(f"the server at {lm.base_url} omits some log-probabilities of the prompt; {instead}")

@@ -1,4 +1,4 @@
-"""Which tasks and groups this package holds."""
+"""The tasks and groups of this package."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +9,21 @@ from lm_eval_tasks import TASKS_FOLDER
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One YAML file: ``name`` is what ``lm_eval --tasks`` takes; ``members`` are empty for a task."""
+class TaskFile:
+    """One YAML file: ``name`` is for ``lm_eval --tasks``; ``members`` lists a group's tasks."""
 
     name: str
     file: Path
     members: tuple[str, ...]
 
 
-def entries() -> list[Entry]:
-    """Every task and group of the package, by file."""
+def task_files() -> list[TaskFile]:
+    """Every task and group of the package, sorted by file."""
     found = []
     for file in sorted(TASKS_FOLDER.glob("**/*.yaml")):
         config = load_yaml(file, resolve_func=False)
         if "group" in config:
-            found.append(Entry(config["group"], file, tuple(config["task"])))
+            found.append(TaskFile(config["group"], file, tuple(config["task"])))
         else:
-            found.append(Entry(config["task"], file, ()))
+            found.append(TaskFile(config["task"], file, ()))
     return found

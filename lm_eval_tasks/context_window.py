@@ -1,21 +1,21 @@
-"""Do requests fit the model's window, or will lm-eval cut them on the left?"""
+"""Whether requests fit the model's context window, beyond which lm-eval truncates them on the left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval_tasks.alignment import Scored, is_encoder_decoder
+from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder
 from lm_eval_tasks.tokens import counts_tokens, token_counts
 
 
 @dataclass(frozen=True)
-class Window:
-    """The model's window, held against the documents of a run.
+class ContextWindow:
+    """The model's context window and the documents of a run.
 
     Attributes:
-        tokens: tokens that the model can hold, as lm-eval takes it (``max_length``).
-        needed: by the document's id, tokens that the window must hold: the prompt, and the answer or the
-            room for it.
+        tokens: size of the window in tokens, as assumed by lm-eval (``max_length``).
+        needed: number of tokens that each document needs, by id: the prompt, plus the answer or the maximum
+            number of new tokens.
     """
 
     tokens: int
@@ -27,27 +27,27 @@ class Window:
 
     @property
     def warning(self) -> str | None:
-        """What to say of the documents that do not fit; None if all do."""
+        """The warning about documents that do not fit; None if all do."""
         cut = sum(map(self.truncates, self.needed))
         if not cut:
             return None
         return (
             f"{cut} of {len(self.needed)} prompts do not fit the model's window of {self.tokens} tokens with "
-            "their answers; they count as wrong, and 'truncated' says how many; pass max_length= in "
-            "--model_args if the model can read more."
+            "their answers; they count as wrong, and 'truncated' is their fraction; pass max_length= in "
+            "--model_args if the model has a larger window."
         )
 
 
 def window_tokens(lm: Any) -> int | None:
-    """The model's window in tokens, or None where lm-eval does not know it or cannot count tokens."""
+    """The model's window in tokens, or None if lm-eval does not know it or cannot count tokens."""
     window = getattr(lm, "max_length", None)
     return window if isinstance(window, int) and counts_tokens(lm) else None
 
 
 def generated_needs(lm: Any, requests: Sequence[Any]) -> list[int]:
-    """Tokens that the window must hold for each generated request; all say ``max_gen_toks``.
+    """The number of tokens that each generated request needs; all requests set ``max_gen_toks``.
 
-    An encoder-decoder model writes its answer into another window than the one it reads.
+    An encoder-decoder model generates its answer in a separate window.
     """
     counts = token_counts(lm, [request.args[0] for request in requests])
     if is_encoder_decoder(lm):
@@ -55,19 +55,19 @@ def generated_needs(lm: Any, requests: Sequence[Any]) -> list[int]:
     return [count + request.args[1]["max_gen_toks"] for count, request in zip(counts, requests, strict=True)]
 
 
-def forced_needs(lm: Any, scored: Sequence[Scored]) -> list[int]:
-    """Tokens that the window must hold for each forced request."""
+def forced_needs(lm: Any, scored: Sequence[ScoredTokens]) -> list[int]:
+    """The number of tokens that each forced request needs."""
     if is_encoder_decoder(lm):
         return [max(one.context, one.answer) for one in scored]
-    # lm-eval's Hugging Face models score the last token, but need not read it
+    # lm-eval's Hugging Face models score the last token without reading it
     unread = 1 if _is_hugging_face(lm) else 0
     return [one.context + one.answer - unread for one in scored]
 
 
 def shrink_request(request: Any) -> None:
-    """Cut down a request that does not fit, and so cannot count, to what any window holds.
+    """Shrink a request that does not fit, whose score is 0 anyway, so that it fits any window.
 
-    lm-eval stops the whole run where an answer alone is longer than the window.
+    lm-eval would stop the whole run if the answer alone is longer than the window.
     """
     if request.request_type == "generate_until":
         prompt, options = request.args

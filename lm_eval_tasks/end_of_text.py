@@ -1,4 +1,4 @@
-"""A forced answer may also end with the end-of-text token, as a generated one may."""
+"""Scoring forced answers that end with the end-of-text token, as generated ones may."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from lm_eval_tasks.tokens import tokenizer_of
 
 
 def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
-    """For each forced request, one that ends the answer with end-of-text in place of its newline or mark.
+    """For each forced request, one whose answer ends with end-of-text instead of its newline or mark.
 
-    None where the target is the answer alone, which has no ending, and where the model's tokenizer does
-    not read the end-of-text token in a text. lm-eval's Hugging Face models score both endings in one
+    There are none if the target is the answer alone, without an ending, or if the model's tokenizer does
+    not recognise the end-of-text token in text. lm-eval's Hugging Face models score both endings in one
     forward pass.
     """
     end = getattr(tokenizer_of(lm), "eos_token", None)
@@ -34,7 +34,7 @@ def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
 
 
 def _without_ending(request: Instance) -> str | None:
-    """The target without what follows the answer in it; None if nothing does."""
+    """The target without the ending after the answer; None if there is no ending."""
     target: str = request.args[1]
     answer = request.doc.get("answer")
     if not answer:

@@ -1,4 +1,4 @@
-"""Requests whose answers are given, and scored by the model in one pass, as it sees them."""
+"""Forced requests, whose given answers the model scores in one pass."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from lm_eval_tasks.alignment import Scored, is_encoder_decoder, misaligned_warning, scored_tokens
+from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder, misaligned_warning, scored_tokens
 from lm_eval_tasks.backends import check_forced
 from lm_eval_tasks.context_window import forced_needs, shrink_request
 from lm_eval_tasks.end_of_text import with_end_of_text
@@ -15,13 +15,13 @@ from lm_eval_tasks.tokens import counts_tokens
 
 
 class ForcedView(ModelView):
-    """Requests whose answers are given.
+    """Forced requests of one task for one model.
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
-        requests: the task's requests. Where the answer has an ending, requests that end it with
-            end-of-text are appended to the list.
-        warn: tells the user a sentence.
+        requests: the task's requests. If answers have an ending, requests that end with end-of-text
+            instead are appended to the list.
+        warn: called with each warning.
 
     Raises:
         InputError: the backend cannot score a given answer.
@@ -30,7 +30,7 @@ class ForcedView(ModelView):
     def __init__(self, lm: Any, requests: list[Instance], warn: Callable[[str], None]) -> None:
         check_forced(lm)
         super().__init__(lm, requests, warn)
-        self._scored: dict[str, Scored] = {}
+        self._scored: dict[str, ScoredTokens] = {}
         self._answer_tokens: dict[str, list[int]] = defaultdict(list)
         scored = scored_tokens(lm, requests) if counts_tokens(lm) else []
         self._measure_window(lambda: forced_needs(lm, scored))
@@ -49,7 +49,7 @@ class ForcedView(ModelView):
         self._keeps_logprobs = self._every_process_has_a_logprob()
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
-        """The scores of the given answer, by the likelier of its two endings."""
+        """The scores of the given answer with the likelier of its two endings."""
         if not self._scored:
             return {**score(doc, results), **self._shares(doc)}
         scores = score({**doc, "answer_tokens": self._answer_tokens[doc["id"]]}, results)
@@ -61,7 +61,7 @@ class ForcedView(ModelView):
         return {**scores, **self._shares(doc), "misaligned": misaligned}
 
     def _every_process_has_a_logprob(self) -> bool:
-        """lm-eval gathers a metric only if every process of a distributed run has some of it."""
+        """lm-eval gathers a metric only if every process of a distributed run has values of it."""
         fits = any(not self._truncates(request.doc) for request in self._requests)
         if self._lm.world_size == 1:
             return fits

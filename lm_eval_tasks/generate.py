@@ -1,8 +1,8 @@
-"""``python -m lm_eval_tasks generate``: the YAML files that lm-eval reads, from the benchmarks' objects.
+"""``python -m lm_eval_tasks generate``: lm-eval's YAML files, generated from the benchmarks' definitions.
 
-A family's folder holds, for each benchmark in it, ``_NAME_yaml`` with all that its tasks share,
-``_NAME_forced_yaml`` for its forced twins, a file of a few lines for each task, and one for each group. A
-suite, which is a group of benchmarks with no mean over them, has a folder of its own.
+The folder of a family has, for each of its benchmarks, ``_NAME_yaml`` with what its tasks share,
+``_NAME_forced_yaml`` for its forced twins, a short file per task, and one per group. A suite, a group of
+benchmarks without a mean over them, has its own folder.
 """
 
 import re
@@ -19,20 +19,20 @@ from dataset_builders.registry import benchmarks, own_benchmarks, reference
 from lm_eval_tasks import TASKS_FOLDER
 
 SHARES = ("truncated", "unknown_tokens", "unanswered")
-"""Shares of documents that the task's class adds to the benchmark's scores; less is better."""
+"""Fractions of documents that the task class adds to the benchmark's scores; lower is better."""
 
 FORCED_SHARES = ("truncated", "unknown_tokens", "misaligned")
-"""The same of a forced task."""
+"""The same for forced tasks."""
 
 FORCED_METRICS = ("exact_match", "logprob_per_token")
-"""Scores of the answer in one pass, of every forced task; more is better."""
+"""Scores of every forced task, from one pass; higher is better."""
 
 _HEADER = "# Written by `python -m lm_eval_tasks generate`; edit the benchmark {name!r} instead.\n"
 _HEADER_PATTERN = re.compile(re.escape(_HEADER).replace(r"\{name!r\}", "'(.*)'"))
 
 
 _QUOTED_FUNCTION = re.compile(r"!function '([\w.]+)'")
-"""PyYAML quotes every scalar that has a tag."""
+"""Writes functions unquoted: PyYAML quotes every scalar with a tag."""
 
 
 class _Function(str):
@@ -40,7 +40,7 @@ class _Function(str):
 
 
 class _Inline(list[Any]):
-    """A list that is written in one line."""
+    """A list that is written on one line."""
 
 
 class _Quoted(str):
@@ -48,7 +48,7 @@ class _Quoted(str):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes YAML as lm-eval's own files are written."""
+    """Writes YAML in the style of lm-eval's own files."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, False)
@@ -64,7 +64,7 @@ _Dumper.add_representer(
 
 
 def yaml_files(benchmark: Benchmark) -> dict[str, str]:
-    """Text of each of a benchmark's files, by path below the folder of all tasks."""
+    """The text of each file of a benchmark, by path relative to the tasks folder."""
     header = _HEADER.format(name=benchmark.name)
     return {
         f"{benchmark.family}/{name}": f"{header}{_written(content)}"
@@ -78,14 +78,14 @@ def _written(content: dict[str, Any]) -> str:
 
 
 def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
-    """Write the files of benchmarks, and remove files of theirs that they no longer have.
+    """Write the files of benchmarks, and remove their outdated files.
 
     Args:
         chosen: benchmarks whose files to write.
-        folder: what lm-eval's ``--include_path`` takes.
+        folder: output folder, for lm-eval's ``--include_path``.
 
     Returns:
-        the files that were written or removed; those that were right already are left.
+        the files that were written or removed; files that are up to date are left alone.
 
     Raises:
         InputError: a file cannot be written.
@@ -101,7 +101,7 @@ def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
 
 
 def check(folder: Path = TASKS_FOLDER) -> None:
-    """Hold this package's committed files against its benchmarks.
+    """Check that this package's committed files are up to date.
 
     Raises:
         InputError: they differ; the message names the files.
@@ -110,7 +110,7 @@ def check(folder: Path = TASKS_FOLDER) -> None:
     if differing:
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise InputError(
-            f"{', '.join(differing[:5])}{more} in {folder} differ from the benchmarks; run "
+            f"{', '.join(differing[:5])}{more} in {folder} are not up to date; run "
             "`python -m lm_eval_tasks generate`"
         )
 
@@ -127,7 +127,7 @@ def _all_files(chosen: Iterable[Benchmark]) -> dict[str, str]:
 
 
 def _differing(wanted: dict[str, str], folder: Path) -> list[str]:
-    """The files that are missing, different, or of the same benchmarks or of none and not wanted."""
+    """The files that are missing, different or outdated."""
     return sorted(
         [path for path, text in wanted.items() if _content(folder / path) != text]
         + [path for path in _stale(wanted, folder) if path not in wanted]
@@ -139,7 +139,7 @@ def _content(file: Path) -> str | None:
 
 
 def _stale(wanted: dict[str, str], folder: Path) -> Iterator[str]:
-    """The files that this module wrote for a benchmark among those wanted, or for one there is no more."""
+    """Generated files that are no longer wanted, of these benchmarks or of ones that no longer exist."""
     others = benchmarks().keys() - {_benchmark_of(text) for text in wanted.values()}
     for family in {path.partition("/")[0] for path in wanted}:
         for pattern in ("*.yaml", "_*_yaml"):
@@ -155,7 +155,7 @@ def _benchmark_of(text: str) -> str | None:
 
 
 def file_contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The files of a benchmark: name and content."""
+    """Name and content of each file of a benchmark."""
     for forced in (False, True):
         if forced and b.evaluation.forced_target is None:
             continue
@@ -223,7 +223,7 @@ def _generated_template(b: Benchmark) -> dict[str, Any]:
         "test_split": "test",
         "output_type": "generate_until",
         "num_fewshot": 0,
-        "doc_to_text": "prompt",  # a column, not a template, which lm-eval compiles anew for each document
+        "doc_to_text": "prompt",  # a column: lm-eval would compile a template for each document
         "doc_to_target": e.target,
         "generation_kwargs": {"until": until, "do_sample": False, **new},
         "process_results": _Function(e.score),

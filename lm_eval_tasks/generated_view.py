@@ -1,13 +1,13 @@
-"""Requests whose answers the model writes, as it sees them."""
+"""Requests whose answers the model generates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from lm_eval_tasks.answer_room import answer_room, set_room
 from lm_eval_tasks.backends import check_generation
 from lm_eval_tasks.context_window import generated_needs, shrink_request
+from lm_eval_tasks.max_new_tokens import max_new_tokens, set_max_new_tokens
 from lm_eval_tasks.model_view import ModelView, Score, Scores
 from lm_eval_tasks.padding import padding_warning
 from lm_eval_tasks.reasoning import may_reason, reasoning_advice, stops_reasoning, without_reasoning
@@ -15,19 +15,20 @@ from lm_eval_tasks.tokens import counts_tokens
 
 
 class GeneratedView(ModelView):
-    """Requests whose answers the model writes.
+    """Generation requests of one task for one model.
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
-        requests: the task's requests; each gets room for its answer.
-        warn: tells the user a sentence.
+        requests: the task's requests; the maximum number of new tokens of each is set.
+        warn: called with each warning.
         documents: columns ``prompt`` and ``answer`` of all documents of the task.
-        own_room: the task's own ``max_gen_toks``, if it has one.
-        rule: the task's rule for it otherwise, see :func:`~lm_eval_tasks.answer_room.answer_room`.
+        task_max_new_tokens: the task's own ``max_gen_toks``, if it has one.
+        rule: the task's rule for the maximum otherwise, see
+            :func:`~lm_eval_tasks.max_new_tokens.max_new_tokens`.
         chat: whether a chat template is applied.
 
     Raises:
-        InputError: the backend cannot take these requests, or the number of new tokens is not one.
+        InputError: the backend cannot run these requests, or the number of new tokens is invalid.
     """
 
     def __init__(
@@ -36,16 +37,16 @@ class GeneratedView(ModelView):
         requests: list[Instance],
         warn: Callable[[str], None],
         documents: Mapping[str, Sequence[Any]],
-        own_room: int | None,
+        task_max_new_tokens: int | None,
         rule: str | None,
         chat: bool,
     ) -> None:
         prompt, options = requests[0].args
         check_generation(lm, prompt)
         super().__init__(lm, requests, warn)
-        room = answer_room(options, own_room, rule, documents, lm)
+        limit = max_new_tokens(options, task_max_new_tokens, rule, documents, lm)
         for request in requests:
-            set_room(request, room)
+            set_max_new_tokens(request, limit)
         self._prompt = prompt if isinstance(prompt, str) else ""
         self._measure_window(lambda: generated_needs(lm, requests))
         for request in requests:
@@ -53,23 +54,26 @@ class GeneratedView(ModelView):
                 shrink_request(request)
         if rule is not None and not counts_tokens(lm):
             warn(
-                f"the model's tokens cannot be counted, so an answer may have {room} tokens, as if each byte "
-                "were one; --gen_kwargs max_gen_toks=N sets another number."
+                f"the model's tokens cannot be counted, so answers may have {limit} tokens, counting each "
+                "byte as "
+                "a token; --gen_kwargs max_gen_toks=N sets another number."
             )
         self._warn_if(padding_warning(lm))
         if chat and stops_reasoning(options.get("until", [])) and may_reason(lm):
             self._warn_once(
-                "the chat template lets the model reason before it answers, and the task stops it at the "
-                f"first line end: {reasoning_advice(lm)}."
+                "the chat template lets the model reason before it answers, but the task stops generation "
+                "at the "
+                f"first newline:  {reasoning_advice(lm)}."
             )
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
-        """The scores of what the model wrote after its reasoning, if it did reason."""
+        """The scores of the generated answer, without the reasoning before it."""
         answer = without_reasoning(results[0], self._prompt)
         if answer is None:
             self._warn_once(
-                "the model was stopped before it had ended its reasoning, so it gave no answer; 'unanswered' "
-                f"says in how many documents: {reasoning_advice(self._lm)}."
+                "generation stopped before the model had finished reasoning, so there is no answer; "
+                "'unanswered' "
+                f"is the fraction of such documents:  {reasoning_advice(self._lm)}."
             )
         scores = {"unanswered": float(not (answer or "").strip())} | score(doc, [answer or ""])
         if self._truncates(doc):

@@ -1,15 +1,14 @@
-"""What a task must know about the lm-eval run that it is part of, and that lm-eval does not hand to it.
+"""Information about the running evaluation that a task needs and lm-eval does not pass to it.
 
 lm-eval merges ``--model_args`` into ``--metadata`` before a task sees either, and it shows a task neither
 the model nor its arguments: ``Task.download`` and ``Task.build_all_requests`` are not given them, the
 task manager holds only the merged dictionary, and no registry or logger refers to the run. Without them
-a misspelt metadata key would pass in silence, and so would a prompt that the model's window cuts. The
-arguments do stand in the calls that lead to the task, so this module reads them from the stack. Nothing
-else in the project does.
+misspelt metadata keys and truncated prompts would go unnoticed. The arguments are in the frames of the calls
+that lead to the task, so this module reads them from the stack. Nothing else in the project does.
 
-Every function returns None where no run is under way: a task that is loaded by a ``TaskManager`` of the
-user's own, in a notebook or a test. If a run is under way but lm-eval is built in another way than this
-module knows, an :class:`~dataset_builders.InputError` names the installed and the supported versions.
+Every function returns None outside a run, such as for a task that the user's own ``TaskManager`` loads in a
+notebook or a test. If the frames of a run do not look as expected, an
+:class:`~dataset_builders.InputError` names the installed and the supported versions of lm-eval.
 """
 
 import inspect
@@ -30,15 +29,15 @@ if TYPE_CHECKING:
 _EVALUATOR = "lm_eval.evaluator"
 _COMMAND = "lm_eval.__main__"
 _TASK_PACKAGES = ("lm_eval.tasks", "lm_eval.api")
-"""The parts of lm-eval that build tasks; they also do so outside a run."""
+"""The modules of lm-eval that build tasks, within and outside a run."""
 
 
 def run_metadata() -> Mapping[str, Any] | None:
-    """What the user asked of the documents, without the model's arguments; None outside a run.
+    """The user's metadata, without the model's arguments; None outside a run.
 
     This is ``--metadata`` (or ``metadata:`` in the file of ``--config``) under the ``lm_eval`` command. From
     Python it is ``metadata=`` of ``simple_evaluate`` together with the metadata of the ``TaskManager``
-    that was given to it, of which lm-eval itself would ignore the former.
+    that was passed to it; lm-eval itself would ignore the former.
 
     Raises:
         InputError: ``metadata=`` and the ``TaskManager`` disagree, or this lm-eval is not supported.
@@ -61,7 +60,7 @@ def run_metadata() -> Mapping[str, Any] | None:
 
 
 def model_arguments() -> Mapping[str, Any] | None:
-    """The run's ``--model_args``, empty where the caller built the model; None outside a run.
+    """The run's ``--model_args``, empty if the caller built the model; None outside a run.
 
     Raises:
         InputError: this lm-eval is not supported.
@@ -71,9 +70,9 @@ def model_arguments() -> Mapping[str, Any] | None:
 
 
 def running_model() -> "LM | None":
-    """The model that gets the requests, without its cache of answers; None outside a run.
+    """The evaluated model, without its response cache; None outside a run.
 
-    It is known once the requests are built, not while the tasks are loaded.
+    It is known when requests are built, but not while tasks are loaded.
 
     Raises:
         InputError: this lm-eval is not supported.
@@ -88,17 +87,17 @@ def running_model() -> "LM | None":
 
 
 def print_input_errors_as_sentences() -> None:
-    """Let the ``lm_eval`` command end on invalid input with one sentence and status 1, as our commands do.
+    """Let the ``lm_eval`` command end with one sentence and status 1 on invalid input, as our commands do.
 
-    The command catches nothing, so this sets ``sys.excepthook``, and only if the command's main program led
-    to this call. Under ``simple_evaluate`` nothing changes.
+    The command catches no exceptions, so this sets ``sys.excepthook``, but only if called from the command's
+    main program. Under ``simple_evaluate`` nothing changes.
     """
     if _is_command() and not isinstance(sys.excepthook, _SentenceHook):
         sys.excepthook = _SentenceHook(sys.excepthook)
 
 
 class _SentenceHook:
-    """A ``sys.excepthook`` that prints an InputError as one sentence, and leaves the rest to the previous."""
+    """A ``sys.excepthook`` that prints an InputError as one sentence; the previous hook gets the rest."""
 
     def __init__(self, previous: Any) -> None:
         self._previous = previous
@@ -115,7 +114,7 @@ class _SentenceHook:
 
 
 def _stack() -> Iterator[FrameType]:
-    """The calls that led here, innermost first."""
+    """The frames of the calling functions, innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         yield frame
@@ -123,7 +122,7 @@ def _stack() -> Iterator[FrameType]:
 
 
 def _module(frame: FrameType) -> str:
-    """The name of the module that a frame's code is from, also where it runs as the main program."""
+    """The name of a frame's module, even if it runs as the main program."""
     name = frame.f_globals.get("__name__", "")
     spec = frame.f_globals.get("__spec__")
     return spec.name if name == "__main__" and spec is not None else name
@@ -132,7 +131,7 @@ def _module(frame: FrameType) -> str:
 def _evaluator_call(function: str) -> Mapping[str, Any] | None:
     """The arguments of the nearest call of a function of ``lm_eval.evaluator``; None outside a run.
 
-    They are read from the decorator around it, which lm-eval's own assignments cannot change.
+    They are read from the decorator's frame, in which lm-eval does not reassign them.
     """
     in_a_run = False
     for frame in _stack():
@@ -148,7 +147,7 @@ def _evaluator_call(function: str) -> Mapping[str, Any] | None:
 
 
 def _command_options() -> Mapping[str, Any] | None:
-    """``--metadata`` as typed after ``lm_eval``; None if the run was not started by that command."""
+    """``--metadata`` of the ``lm_eval`` command; None if the run was not started by it."""
     for frame in _stack():
         if _module(frame) == "lm_eval._cli.run" and frame.f_code.co_name == "_execute":
             break
@@ -165,7 +164,7 @@ def _command_options() -> Mapping[str, Any] | None:
 
 
 def _is_command() -> bool:
-    """Whether the process's main program is lm-eval's command line, and it led to this call."""
+    """Whether this was called from lm-eval's command line as the process's main program."""
     return any(
         frame.f_code.co_name == "cli_evaluate"
         and _module(frame) == _COMMAND
@@ -176,7 +175,7 @@ def _is_command() -> bool:
 
 
 def _dictionary(value: object) -> Mapping[str, Any]:
-    """Arguments in any of the forms in which lm-eval takes them."""
+    """Arguments as a dictionary, from any form that lm-eval accepts."""
     if isinstance(value, str):
         from lm_eval.utils import simple_parse_args_string
 
@@ -186,6 +185,6 @@ def _dictionary(value: object) -> Mapping[str, Any]:
 
 def _refuse_this_lm_eval(sought: str) -> NoReturn:
     raise InputError(
-        f"lm-eval {version('lm-eval')} does not hold the arguments of {sought} where these tasks look for "
-        f"them; install a supported version: pip install 'lm-eval{supported_versions('lm-eval')}'"
+        f"lm-eval {version('lm-eval')} is not supported: the arguments of {sought} are not where these tasks "
+        f"expect them; install a supported version:  pip install 'lm-eval{supported_versions('lm-eval')}'"
     )

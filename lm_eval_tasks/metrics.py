@@ -5,18 +5,20 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-_MARKS = string.punctuation + "\u2018\u2019\u00b4"  # quotes and an accent; the backquote is among the first
+_MARKS = (
+    string.punctuation + "\u2018\u2019\u00b4"
+)  # quotes and an accent; the backquote is in string.punctuation
 _TO_SPACES = str.maketrans(dict.fromkeys(_MARKS, " "))
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def exact_match(prediction: str, answer: str) -> float:
-    """1.0 where the strings are equal, else 0.0 (the paper's string-level accuracy)."""
+    """1.0 if the strings are equal, else 0.0 (the paper's string-level accuracy)."""
     return float(prediction == answer)
 
 
 def char_accuracy(prediction: str, answer: str) -> float:
-    """Share of positions with the right letter, over the longer string; 1.0 for two empty ones."""
+    """Fraction of positions with the right letter, of the longer string; 1.0 for two empty ones."""
     longest = max(len(prediction), len(answer))
     if longest == 0:
         return 1.0
@@ -24,9 +26,9 @@ def char_accuracy(prediction: str, answer: str) -> float:
 
 
 def copied_fraction(prediction: str, answer: str) -> float:
-    """Share of the answer that stands before the first error; 1.0 for an empty answer.
+    """Fraction of the answer before the first error; 1.0 for an empty answer.
 
-    What follows a whole answer is no error of copying: ``exact_match`` sees it.
+    Text after a complete answer is not an error here; it is one in ``exact_match``.
     """
     if not answer:
         return 1.0
@@ -39,26 +41,27 @@ def copied_fraction(prediction: str, answer: str) -> float:
 
 
 def squad_normalize(text: str) -> str:
-    """Lower case; punctuation to spaces; the articles a, an, the removed; white space folded.
+    """Lower case, punctuation as spaces, without the articles a, an, the, and with single spaces.
 
-    A mark becomes a space, as in the paper's code, where SQuAD's own script removes it: "U.S." is "u s".
+    Punctuation becomes spaces, as in the paper's code, so that "U.S." becomes "u s"; SQuAD's own script
+    removes it.
     """
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_TO_SPACES)).split())
 
 
 def squad_exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 where the prediction is one of the answers, both normalised, else 0.0.
+    """1.0 if the prediction is one of the answers, both normalised, else 0.0.
 
-    An answer that is empty then, as "the" is, is met by a prediction that is empty too, and by no other;
-    so is a question without answers.
+    An answer that is empty after normalisation, such as "the", matches only an empty prediction, and so
+    does a question without answers.
     """
     return float(squad_normalize(prediction) in map(squad_normalize, answers or [""]))
 
 
 def squad_f1(prediction: str, answers: Sequence[str]) -> float:
-    """Harmonic mean of the precision and recall of words, the best over the answers, all normalised.
+    """Harmonic mean of word precision and recall, the maximum over the answers, all normalised.
 
-    A word counts as often as it stands there; empty answers as in ``squad_exact_match``.
+    Repeated words count repeatedly; empty answers are treated as in ``squad_exact_match``.
     """
     words = squad_normalize(prediction).split()
     return max(_f1(words, squad_normalize(answer).split()) for answer in answers or [""])

@@ -1,7 +1,7 @@
-"""How the model that runs sees a task's documents: what fits, what is scored, what it cannot read.
+"""A task's documents from one model's view: what fits, what is scored, what its tokenizer cannot encode.
 
-A view is made once the requests are built. It sets the requests' room, cuts down those that cannot
-count, says what the user should know before the model runs, and completes the scores of each document.
+A view is created when the requests are built. It limits the length of answers, shrinks requests that do not
+fit, warns the user before the model runs, and completes the scores of each document.
 """
 
 from abc import ABC, abstractmethod
@@ -11,28 +11,28 @@ from weakref import WeakKeyDictionary
 
 from lm_eval.api.instance import Instance
 
-from lm_eval_tasks.context_window import Window, window_tokens
+from lm_eval_tasks.context_window import ContextWindow, window_tokens
 from lm_eval_tasks.unknown_tokens import unknown_characters, unknown_warning
 
 Scores = dict[str, float]
 Score = Callable[[dict[str, Any], Any], Scores]
 
-_said: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+_warned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 class ModelView(ABC):
-    """One task's requests as one model sees them.
+    """The requests of one task for one model.
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
         requests: every request of this process, in lm-eval's order, one for each document.
-        warn: tells the user a sentence.
+        warn: called with each warning.
 
     Attributes:
-        window: which documents fit; None where that cannot be known.
+        window: which documents fit; None if unknown.
     """
 
-    window: Window | None = None
+    window: ContextWindow | None = None
 
     def __init__(self, lm: Any, requests: list[Instance], warn: Callable[[str], None]) -> None:
         self._lm = lm
@@ -53,33 +53,33 @@ class ModelView(ABC):
 
         Args:
             doc: the document.
-            results: what the model answered to each of its requests.
+            results: the model's response to each request.
             score: the task's own function of both.
         """
 
     def _measure_window(self, needs: Callable[[], Sequence[int]]) -> None:
-        """Hold the requests against the window, and warn of those that do not fit.
+        """Compare the requests with the window, and warn about those that do not fit.
 
         Args:
-            needs: gives the tokens that each request needs, where tokens can be counted.
+            needs: returns the number of tokens that each request needs, if tokens can be counted.
         """
         tokens = window_tokens(self._lm)
         if tokens is None:
             self._warn_once(
-                "lm-eval does not know this model's window in tokens, so prompts that the model or its "
-                "server cuts cannot be counted, and the results have no 'truncated'. Where the model takes "
-                "them, tokenizer= and max_length= in --model_args tell it."
+                "lm-eval does not know this model's context window, so truncated prompts cannot be counted, "
+                "and the results have no 'truncated'. If the model accepts them, pass tokenizer= and "
+                "max_length= in --model_args."
             )
             return
         needed = {request.doc["id"]: n for request, n in zip(self._requests, needs(), strict=True)}
-        self.window = Window(tokens, needed)
+        self.window = ContextWindow(tokens, needed)
         self._warn_if(self.window.warning)
 
     def _truncates(self, doc: Mapping[str, Any]) -> bool:
         return self.window is not None and self.window.truncates(doc["id"])
 
     def _shares(self, doc: Mapping[str, Any]) -> Scores:
-        """The document's part in the shares that both kinds of requests have."""
+        """The scores that forced and generated requests have in common."""
         shares = {}
         if self.window is not None:
             shares["truncated"] = float(self.window.truncates(doc["id"]))
@@ -92,8 +92,8 @@ class ModelView(ABC):
             self._warn(sentence)
 
     def _warn_once(self, sentence: str) -> None:
-        """Warn, unless this was said of the model before, by another task of the run."""
-        said = _said.setdefault(self._lm, set())
-        if sentence not in said:
-            said.add(sentence)
+        """Warn, unless another task of the run has already given this warning."""
+        warned = _warned.setdefault(self._lm, set())
+        if sentence not in warned:
+            warned.add(sentence)
             self._warn(sentence)

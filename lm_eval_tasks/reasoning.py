@@ -1,6 +1,6 @@
 """Models that reason before they answer, in a block such as ``<think>...</think>``.
 
-The tasks stop at the first newline, and a newline is among the first things that such a model writes.
+The tasks stop at the first newline, which such a model generates before it has answered.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ _LET_IT_FINISH = """--gen_kwargs '{"until": ["<|endoftext|>"], "max_gen_toks": 4
 
 
 def without_reasoning(text: str, prompt: str = "") -> str | None:
-    """The answer after a reasoning block, the text itself if there is no block, None in an open block.
+    """The answer after a reasoning block; the whole text without a block; None if the block is not closed.
 
     Args:
-        text: what the model wrote.
-        prompt: what it was given; some chat templates open the block there.
+        text: generated text.
+        prompt: prompt; some chat templates open the block there.
     """
     for opening, closing in _TAGS:
         inside = text.lstrip().startswith(opening) or prompt.rstrip().endswith(opening)
@@ -32,7 +32,7 @@ def without_reasoning(text: str, prompt: str = "") -> str | None:
 
 
 def may_reason(lm: Any) -> bool:
-    """Whether the model's chat template lets it reason first, and the run does not switch that off."""
+    """Whether the model's chat template allows reasoning, and the run does not disable it."""
     template = getattr(tokenizer_of(lm), "chat_template", None)
     chosen = getattr(lm, "chat_template_args", {}).get("enable_thinking")
     return "enable_thinking" in str(template) and chosen is not False
@@ -44,11 +44,9 @@ def stops_reasoning(until: Sequence[str]) -> bool:
 
 
 def reasoning_advice(lm: Any) -> str:
-    """What to type so that a reasoning model can answer."""
+    """Advice on the options that let a reasoning model answer."""
     if hasattr(lm, "chat_template_args"):
-        switch = "if its chat template knows the word, enable_thinking=False in --model_args"
+        switch = "enable_thinking=False in --model_args, if the chat template has this option"
     else:
-        switch = (
-            """if the server knows it, --gen_kwargs '{"chat_template_kwargs": {"enable_thinking": false}}'"""
-        )
-    return f"let it finish with {_LET_IT_FINISH}, or switch the reasoning off: {switch}"
+        switch = """--gen_kwargs '{"chat_template_kwargs": {"enable_thinking": false}}', if supported"""
+    return f"let it finish with {_LET_IT_FINISH}, or disable reasoning: {switch}"

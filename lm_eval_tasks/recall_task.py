@@ -1,9 +1,8 @@
-"""The class behind every YAML task of this package: one benchmark at one length.
+"""The class of every YAML task of this package: one benchmark at one length.
 
-The YAML file says what is asked and how it is scored. This class adds what lm-eval leaves to chance:
-metadata keys are checked, the documents are the benchmark's or the run stops, a backend that cannot run
-the task is refused, and a document that the model did not see whole, did not answer, or that its
-tokenizer cannot spell is counted.
+The YAML file defines prompts and scoring. This class adds checks that lm-eval does not make: unknown metadata
+keys, documents that differ from the benchmark's, and backends that cannot run the task stop the run;
+documents that are truncated, unanswered, or that the model's tokenizer cannot encode are counted.
 """
 
 import logging
@@ -21,7 +20,7 @@ from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
 from lm_eval_tasks.model_view import ModelView
 from lm_eval_tasks.task_documents import TaskDocuments
-from lm_eval_tasks.task_metadata import asked_of_the_documents
+from lm_eval_tasks.task_metadata import read_user_metadata
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
 
@@ -29,58 +28,60 @@ log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its f
 class RecallTask(ConfigurableTask):
     """A task of one benchmark at one length.
 
-    Its YAML file says, beside lm-eval's own fields:
+    Its YAML file has, besides lm-eval's own fields:
 
-    - ``dataset_path`` (the benchmark), ``dataset_name`` and ``dataset_kwargs``: the three parts of
+    - ``dataset_path`` (the benchmark), ``dataset_name`` and ``dataset_kwargs``: the fields of
       :class:`~lm_eval_tasks.task_documents.TaskDocuments`. Each row has a unique ``id``.
-    - ``metadata``: ``version``, ``benchmark`` (a report draws its tasks as one line) and
-      ``length_of`` (the builder's parameter that is the length), ``unit`` where that is called by
-      another name in reports, and ``new_tokens`` where their number is none for the YAML file to know:
-      see :func:`~lm_eval_tasks.answer_room.answer_room`.
-    - ``process_results``: a pure function of the document and the results that gives scores from 0
-      to 1. A forced task's document has one more key, ``answer_tokens``, a number for each result, and
-      its function may give ``logprob_per_token`` too.
+    - ``metadata``: ``version``, ``benchmark`` (reports plot its tasks as one line) and
+      ``length_of`` (the builder's parameter that is the length), ``unit`` if reports call that by another
+      name, and ``new_tokens`` if the maximum number of new tokens depends on the documents: see
+      :func:`~lm_eval_tasks.max_new_tokens.max_new_tokens`.
+    - ``process_results``: a pure function of the document and the results that returns scores from 0
+      to 1. The documents of a forced task have a further key, ``answer_tokens``, with a number for each
+      result, and the function may also return ``logprob_per_token``.
 
-    The results also hold shares of documents, of which smaller is better. A share is left out where it
-    cannot be known.
+    The results also contain fractions of documents, for which lower is better. A fraction that cannot be
+    determined is omitted.
 
     - ``truncated``: the document did not fit the model's window. Its scores are 0, and it has no
       ``logprob_per_token``.
     - ``unknown_tokens``: the model's tokenizer does not know some of its characters.
-    - ``unanswered`` (generated): the answer is empty, or cut off within the model's reasoning.
-    - ``misaligned`` (forced): the scored tokens are not those of the answer alone.
+    - ``unanswered`` (generated): the answer is empty, or generation stopped within the model's reasoning.
+    - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
 
     Args:
         config: the YAML file's content, with lm-eval's additions.
-        asked: what the user asked of the documents; None to find it in the run.
+        user_metadata: the user's metadata; None to take it from the run.
 
     Raises:
-        InputError: the documents cannot be had, or are not the benchmark's.
+        InputError: the documents cannot be built or loaded, or are not the benchmark's.
     """
 
-    def __init__(self, config: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: Mapping[str, Any], user_metadata: Mapping[str, Any] | None = None) -> None:
         harness.print_input_errors_as_sentences()
-        self._asked = asked
-        self._own_room = (config.get("generation_kwargs") or {}).get("max_gen_toks")
+        self._user_metadata = user_metadata
+        self._task_max_new_tokens = (config.get("generation_kwargs") or {}).get("max_gen_toks")
         self._view: ModelView | None = None
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
 
     def download(self, *_: Any, **__: Any) -> None:
-        """Get the documents, and note in the metadata, hence in the results file, what they are."""
+        """Get the documents, and record their arguments and checksum in the metadata and results file."""
         if getattr(self, "dataset", None) is not None:
             return  # lm-eval's acceptance tests of tasks call this again
         source = TaskDocuments.of(self.config)
         metadata = self.config.metadata
         try:
-            asked = asked_of_the_documents(metadata) if self._asked is None else self._asked
-            rows, arguments = source.documents(asked)
+            user_metadata = (
+                read_user_metadata(metadata) if self._user_metadata is None else self._user_metadata
+            )
+            rows, arguments = source.documents(user_metadata)
         except InputError as error:
             raise self._refusal(error) from None
         if len({row["id"] for row in rows}) < len(rows):
-            raise self._refusal("the source repeats an id; give each question one of its own")
+            raise self._refusal("the source contains an id twice; make the ids unique")
         self.dataset = {"test": Dataset.from_list(rows)}
         for key in set(source.keys) - set(arguments):
-            metadata.pop(key, None)  # an argument of the model's, which lm-eval mixes into the metadata
+            metadata.pop(key, None)  # an argument of the model, which lm-eval merges into the metadata
         metadata.update(
             arguments,
             length=arguments[source.benchmark.lengths.parameter],
@@ -89,10 +90,10 @@ class RecallTask(ConfigurableTask):
         )
 
     def build_all_requests(self, **options: Any) -> None:
-        """Build the requests, then hold each against the model that will get them.
+        """Build the requests, then check them for the model.
 
-        They are always built anew: lm-eval's ``--cache_requests`` finds them by the task's name, and would
-        give those of other documents, generation settings or chat templates.
+        They are never cached: lm-eval's ``--cache_requests`` identifies them by the task's name, and would
+        return those of other documents, generation settings or chat templates.
         """
         super().build_all_requests(**{**options, "cache_requests": False})
         lm = harness.running_model()
@@ -111,13 +112,13 @@ class RecallTask(ConfigurableTask):
             self.instances,
             self._warn,
             documents=self.dataset["test"],
-            own_room=self._own_room,
+            task_max_new_tokens=self._task_max_new_tokens,
             rule=self.config.metadata.get("new_tokens"),
             chat=chat,
         )
 
     def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, float]:
-        """Scores of one document; those of a document that the model could not see whole are 0."""
+        """The scores of one document, which are 0 if it was truncated."""
         score = super().process_results
         return score(doc, results) if self._view is None else self._view.scores(doc, results, score)
 

@@ -1,8 +1,8 @@
-"""Make lm-eval find our tasks by their bare names, and undo it.
+"""Let lm-eval find our tasks by name, and undo it.
 
-lm-eval up to 0.4.13 looks for tasks in its own folder and in ``--include_path`` alone. ``register`` writes
+lm-eval up to 0.4.13 looks for tasks only in its own folder and in ``--include_path``. ``register`` writes
 one folder of stub files there, each of which includes one file of this package. A later lm-eval that
-finds plugins by their entry point needs no stubs, and gets none.
+finds plugins by their entry point needs no stubs.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from lm_eval.tasks import TaskManager
 
 from dataset_builders import InputError
 from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.catalog import entries
+from lm_eval_tasks.catalog import task_files
 
 STUBS = Path(lm_eval.tasks.__file__).parent / "repeat_after_me"
 _MARK = "# written by `python -m lm_eval_tasks register`; `unregister` removes this folder\n"
@@ -22,13 +22,13 @@ _INSTEAD = 'use --include_path "$(python -m lm_eval_tasks path)" instead'
 
 
 def register() -> str:
-    """Write the stubs, unless they stand already or lm-eval finds the tasks without; say what was done.
+    """Write the stubs, unless they exist or lm-eval finds the tasks without them; return what was done.
 
     Raises:
-        InputError: a name is taken by another task, or lm-eval's folder cannot be written.
+        InputError: another task has one of the names, or lm-eval's folder cannot be written.
     """
     _refuse_a_folder_of_others()
-    wanted = {f"{entry.name}.yaml": f"{_MARK}include: {entry.file}\n" for entry in entries()}
+    wanted = {f"{entry.name}.yaml": f"{_MARK}include: {entry.file}\n" for entry in task_files()}
     if STUBS.exists() and _read(STUBS) == wanted:
         return f"already registered: {len(wanted)} tasks and groups in {STUBS}"
     found = {
@@ -36,14 +36,14 @@ def register() -> str:
         for name, found in TaskManager().task_index.items()
         if found.yaml_path is not None and not Path(found.yaml_path).is_relative_to(STUBS)
     }
-    for entry in entries():
+    for entry in task_files():
         if entry.name in found and not found[entry.name].is_relative_to(TASKS_FOLDER.resolve()):
             raise InputError(
-                f"lm-eval has a task {entry.name!r} already, in {found[entry.name]}; nothing was "
+                f"lm-eval already has a task {entry.name!r}, in {found[entry.name]}; nothing was "
                 f"registered; {_INSTEAD}"
             )
-    if all(entry.name in found for entry in entries()):
-        return "nothing to do: this lm-eval finds the tasks by itself"
+    if all(entry.name in found for entry in task_files()):
+        return "nothing to do: this version of lm-eval finds the tasks by itself"
     try:
         _replace(wanted)
     except OSError as error:
@@ -54,10 +54,10 @@ def register() -> str:
 
 
 def unregister() -> str:
-    """Remove the stubs; say what was done.
+    """Remove the stubs; return what was done.
 
     Raises:
-        InputError: lm-eval's folder cannot be written, or the folder holds files of somebody else.
+        InputError: lm-eval's folder cannot be written, or the folder contains other files.
     """
     if not STUBS.exists():
         return "nothing to do: not registered"
@@ -80,7 +80,7 @@ def _refuse_a_folder_of_others() -> None:
 
 
 def _replace(files: dict[str, str]) -> None:
-    """Put a folder of these files where the stubs belong, whole or not at all."""
+    """Replace the folder of stubs atomically."""
     new = Path(tempfile.mkdtemp(prefix=".repeat_after_me-", dir=STUBS.parent))
     try:
         for name, text in files.items():

@@ -20,14 +20,14 @@ def read_config(
     """All rows of one config of a released data set.
 
     Args:
-        benchmark: whose columns they have.
+        benchmark: benchmark of the config, which defines the columns.
         dataset: ``ORG/NAME`` on the Hub, or a folder that holds ``CONFIG/test*.parquet``.
         config: name of the config, e.g. ``phone_book_20``.
         revision: branch, tag or commit on the Hub.
-        expected: checksum of the rows; None where this version does not know it.
+        expected: checksum of the rows; None if this version does not know it.
 
     Raises:
-        InputError: it cannot be read, has other columns, or its content is not the benchmark's.
+        InputError: it cannot be read, lacks columns, or its content is not the benchmark's.
     """
     where = f"the data set {dataset!r}"
     table = _load(dataset, config, revision, where)
@@ -44,26 +44,26 @@ def read_config(
         _check_by_manifest(found, config, where, _manifest(dataset, revision))
     elif found != expected:
         raise InputError(
-            f"{where} does not hold this version's documents: the checksum of its config "
-            f"{config!r} is {found[:12]} where {expected[:12]} was expected; use a release of the "
-            "version installed, or leave 'dataset' out to build the documents here"
+            f"{where} does not have this version's documents: the checksum of its config "
+            f"{config!r} is {found[:12]}, not {expected[:12]}; use a release of the installed "
+            "version, or omit 'dataset' to build the documents locally"
         )
     return rows
 
 
 def _check_by_manifest(found: str, config: str, where: str, manifest: Manifest | None) -> None:
-    """Hold rows, of which this version keeps no checksum, against what the data set says of itself."""
+    """Check rows with unknown checksum against the data set's own manifest."""
     if manifest is None or config not in manifest.configs:
-        log.warning("%s: there is no checksum to hold its config %r against", where, config)
+        log.warning("%s: there is no checksum to verify its config %r", where, config)
     elif manifest.configs[config].content_sha256 != found:
         raise InputError(
-            f"{where} is damaged: the rows of its config {config!r} are not those of its own {FILE}; use "
-            "another revision of it"
+            f"{where} is damaged: the rows of its config {config!r} do not match its {FILE}; use "
+            "another revision"
         )
 
 
 def _manifest(dataset: str, revision: str | None) -> Manifest | None:
-    """What a data set says of itself; None where it does not."""
+    """The manifest of a data set; None if it has none."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -88,16 +88,14 @@ def _load(dataset: str, config: str, revision: str | None, where: str) -> Any:
     if folder.is_dir():
         files = sorted(str(file) for file in (folder / config).glob("test*.parquet"))
         if not files:
-            raise InputError(f"{where} holds no file {config}/test*.parquet")
+            raise InputError(f"{where} has no file {config}/test*.parquet")
         return load_dataset("parquet", data_files={"test": files}, split="test")
     try:
         return load_dataset(dataset, config, split="test", revision=revision)
     except DatasetNotFoundError:
-        raise InputError(
-            f"{where} is neither a folder here nor a data set on the Hub that you may read"
-        ) from None
+        raise InputError(f"{where} is neither a local folder nor an accessible data set on the Hub") from None
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{where} cannot be read: {first_line(error)}; give a local folder as 'dataset', or leave it "
-            "out to build the documents here"
+            f"{where} cannot be read: {first_line(error)}; pass a local folder as 'dataset', or omit "
+            "it to build the documents locally"
         ) from None

@@ -1,4 +1,4 @@
-"""What the tasks' ``process_results`` share: pure functions of a document and lm-eval's results."""
+"""Scoring functions shared by the tasks: pure functions of a document and lm-eval's results."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def answer_scores(prediction: str, answer: str) -> dict[str, float]:
 def forced(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
     """Scores of the answer in one pass: each of its tokens the likeliest, and their mean log-probability.
 
-    There is one result for each way to end the answer, of which the better counts.
+    There is one result for each ending of the answer; the better one counts.
     """
     scores = {"exact_match": float(any(is_greedy for _, is_greedy in results))}
     if "answer_tokens" in doc:

@@ -1,4 +1,4 @@
-"""Token ids as lm-eval's models see them."""
+"""Token ids, as lm-eval's models encode text."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 _BATCH = 64
-"""Texts that are tokenized together: enough to use all cores, few enough to keep in memory."""
+"""Number of texts tokenized together: enough to use all cores, few enough to fit in memory."""
 
 
 def tokenizer_of(lm: Any) -> Any:
@@ -21,9 +21,9 @@ def tokenizer_of(lm: Any) -> Any:
 
 
 def counts_tokens(lm: Any) -> bool:
-    """Whether ``lm.tok_encode`` gives token ids.
+    """Whether ``lm.tok_encode`` returns token ids.
 
-    lm-eval's API models give the text itself where they have no tokenizer, and all chat models do.
+    lm-eval's API models without a tokenizer return the text itself, and so do all chat models.
     """
     if not hasattr(lm, "tok_encode"):
         return False
@@ -32,7 +32,7 @@ def counts_tokens(lm: Any) -> bool:
 
 
 def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
-    """``lm.tok_encode(text)`` for each text, on all cores where the tokenizer is a fast one."""
+    """``lm.tok_encode(text)`` for each text, on all cores if the tokenizer is a fast one."""
     tokenizer = tokenizer_of(lm)
     special = _special_tokens(lm, tokenizer, texts[0]) if texts else None
     if special is None:
@@ -41,7 +41,7 @@ def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
 
 
 def encode_batches(tokenizer: Any, texts: Sequence[str], special_tokens: bool) -> Iterator[list[int]]:
-    """Token ids of each text, from a tokenizer of transformers."""
+    """Token ids of each text, by a tokenizer of transformers."""
     for start in range(0, len(texts), _BATCH):
         with _parallel_tokenizers():
             encoded = tokenizer(
@@ -59,7 +59,7 @@ def token_counts(lm: Any, texts: Sequence[str]) -> list[int]:
 
 
 def _special_tokens(lm: Any, tokenizer: Any, text: str) -> bool | None:
-    """With which ``add_special_tokens`` a fast tokenizer gives what lm-eval gives; None if with neither."""
+    """The ``add_special_tokens`` for which a fast tokenizer returns lm-eval's ids; None if neither does."""
     if not getattr(tokenizer, "is_fast", False):
         return None
     wanted = lm.tok_encode(text)

@@ -1,7 +1,7 @@
-"""Documents that a tokenizer cannot spell: some of their characters are unknown to it.
+"""Documents with characters that are unknown to the model's tokenizer.
 
-A model that was trained on a small vocabulary of its own sees such a document with holes, so its score
-says nothing about the model's memory.
+A model with a small vocabulary of its own gets such documents with gaps, so their scores say nothing about
+the model's memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,22 @@ from lm_eval_tasks.tokens import encode_batches, tokenizer_of
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """Characters of one document, prompt and answers, that its tokens do not hold.
+class UnknownCharacters:
+    """Characters of one document, prompt and answers, that the tokenizer cannot encode.
 
     Attributes:
-        unknown: characters that the tokenizer does not know.
-        characters: all characters.
+        unknown: number of characters that the tokenizer does not know.
+        characters: number of all characters.
     """
 
     unknown: int
     characters: int
 
 
-def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[Unknown] | None:
-    """For each document, what the model's tokenizer cannot spell; None where that cannot be known.
+def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[UnknownCharacters] | None:
+    """The characters of each document that the model's tokenizer cannot encode; None if unknown.
 
-    It is known for the tokenizers of transformers and tokenizers.
+    This is known for tokenizers of the packages transformers and tokenizers.
     """
     tokenizer = tokenizer_of(lm)
     if not hasattr(tokenizer, "unk_token_id") or not callable(tokenizer):
@@ -37,7 +37,7 @@ def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[
     dropped = _dropped_characters(tokenizer, set(chain.from_iterable(chain.from_iterable(texts))))
     ids = encode_batches(tokenizer, list(chain.from_iterable(texts)), special_tokens=False)
     return [
-        Unknown(
+        UnknownCharacters(
             sum(_unknown(tokenizer, text, next(ids)) + sum(map(text.count, dropped)) for text in of_one),
             sum(map(len, of_one)),
         )
@@ -45,34 +45,35 @@ def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[
     ]
 
 
-def unknown_warning(found: Sequence[Unknown]) -> str | None:
-    """What to say of documents with unknown characters; None if there are none."""
+def unknown_warning(found: Sequence[UnknownCharacters]) -> str | None:
+    """The warning about documents with unknown characters; None if there are none."""
     documents = sum(one.unknown > 0 for one in found)
     if not documents:
         return None
     share = sum(one.unknown for one in found) / sum(one.characters for one in found)
     return (
         f"the model's tokenizer does not know {share:.0%} of the characters of these documents; "
-        f"{documents} of {len(found)} hold such characters, and 'unknown_tokens' says how many; the score "
+        f"{documents} of {len(found)} have such characters, and 'unknown_tokens' is their fraction; the "
+        "score "
         "says nothing about what the model can recall"
     )
 
 
 def _texts(document: Mapping[str, Any]) -> list[str]:
-    """The prompt and, under either of their names, the answers."""
+    """The prompt and the answers."""
     answers = document.get("answers", [document[key] for key in ("answer",) if key in document])
     return [document["prompt"], *answers]
 
 
 def _dropped_characters(tokenizer: Any, alphabet: set[str]) -> list[str]:
-    """Characters that leave no token at all, as those outside a vocabulary without an unknown token."""
+    """Characters that produce no token, such as those outside a vocabulary without an unknown token."""
     visible = [character for character in sorted(alphabet) if not character.isspace()]
     ids = encode_batches(tokenizer, visible, special_tokens=False)
     return [character for character, tokens in zip(visible, ids, strict=True) if not tokens]
 
 
 def _unknown(tokenizer: Any, text: str, ids: list[int]) -> int:
-    """Characters of the text that became the unknown token, which a text may also hold as itself."""
+    """Number of characters that became the unknown token, which the text itself may also contain."""
     if tokenizer.unk_token_id is None:
         return 0
     unknown = ids.count(tokenizer.unk_token_id) - text.count(tokenizer.unk_token)

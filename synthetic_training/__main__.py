@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tyro.extras.subcommand_cli_from_dict(
             {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
             prog="python -m synthetic_training",
-            description=__doc__,
+            description="Train and evaluate models on synthetic tasks, and reproduce figures of the paper.",
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
             console_outputs=_is_main(),
@@ -131,7 +131,7 @@ def _evaluate(settings: EvaluateConfig) -> None:
 
 
 def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
-    """Plot accuracy against training examples, and against length.
+    """Plot accuracy against training examples and against length.
 
     Args:
         runs: Folders of runs, and files written by evaluate.
@@ -154,21 +154,20 @@ def _reproduce(
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
     trust_remote_code: bool = False,
 ) -> None:
-    """Do the training runs of a figure of the paper, and plot it.
+    """Do the training runs of a figure of the paper, and plot the results.
 
     Args:
         figure: efficiency, length_generalization, ngram_lookup, duplicates, a sweep (learning_rates,
             mamba_weights, mamba_recall), or a YAML file.
-        scale: small runs on a CPU; paper has the sizes of the paper.
+        scale: small: sizes for a CPU; paper: the sizes of the paper.
         seeds: Random seeds (default: those in the figure's file).
         models: Labels of the runs to do (default: all).
         out: Folder for the runs of all figures, and for the results.
-        resume: Continue with what is in the folder; finished runs are only plotted again.
-        per_gpu: Number of runs that share a GPU; one compiles or is evaluated while another trains.
-        revision: Revision of this code to record (default: what git says), such as for a copy without its
-            history.
+        resume: Continue an earlier reproduction in the folder; finished runs are not repeated.
+        per_gpu: Number of runs that share a GPU, so that one trains while another compiles or is evaluated.
+        revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE, such as fla.
-        trust_remote_code: Run the Python code that the folders of the runs' models carry.
+        trust_remote_code: Run the Python code in the folders of the runs' models.
     """
     from synthetic_training.figures.reproduce import reproduce
 

@@ -20,13 +20,13 @@ from dataset_builders.string_tasks import (
     string_task_names,
     task_settings,
 )
-from synthetic_training.arguments import Value, key_values, length_ranges
+from synthetic_training.argument_types import Value, key_values, length_ranges
 from synthetic_training.settings import Settings
 
 Count = Annotated[int, Ge(1), Le(2**31)]
 
 DOCUMENTS = "documents"
-"""The task that is no string task: documents of bytes."""
+"""The task that is not a string task: documents of bytes."""
 
 
 def task_names() -> tuple[str, ...]:
@@ -36,13 +36,13 @@ def task_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """Settings of a training run; one that was made is valid.
+    """Settings of a training run, validated when created.
 
     A step is one update of the weights by ``batch_size`` rows of ``context_length`` tokens, over all
     processes.
 
     Raises:
-        InputError: a value is invalid, or two do not fit together.
+        InputError: a value is invalid, or two values are incompatible.
     """
 
     model: str = "T_rope"
@@ -50,9 +50,9 @@ class TrainConfig(Settings):
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
     imports: Annotated[tuple[str, ...], arg(name="import")] = ()
-    """Packages to import first, which register model types for hf:TYPE, such as fla."""
+    """Packages to import first, such as fla, which register model types for hf:TYPE."""
     trust_remote_code: bool = False
-    """Run the Python code that the model's folder carries."""
+    """Run the Python code in the model's folder."""
     embedding_std: Annotated[float, Gt(0), Lt(math.inf)] | None = None
     """Standard deviation of the initial token embeddings and of a tied output layer (default: the model's
     own)."""

@@ -1,7 +1,7 @@
-"""Settings as plain values, and how they become dataclasses that are known to be valid.
+"""Settings as plain values, and as validated dataclasses.
 
-A subclass of ``Settings`` checks itself when it is made, so that code which receives one has nothing left
-to check. Values come from a file (``read_settings`` and ``parse_settings``), from the command line, or from
+A subclass of ``Settings`` validates itself when it is created, so that code which receives one need not check
+it again. Values come from a file (``read_settings`` and ``parse_settings``), from the command line, or from
 Python.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from synthetic_training.arguments import parse_value
+from synthetic_training.argument_types import parse_value
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -46,7 +46,7 @@ class Settings:
         """Check what concerns several fields.
 
         Raises:
-            InputError: they do not fit together.
+            InputError: they are incompatible.
         """
 
     def as_json(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def parse_settings(kind: type[Kind], content: Any, source: str) -> Kind:
     """
     known = {one.name: one for one in fields(kind)}
     if not isinstance(content, Mapping):
-        raise InputError(f"{source} must hold settings, among {', '.join(known)}, not {content!r}")
+        raise InputError(f"{source} must contain settings, among {', '.join(known)}, not {content!r}")
     for name in content:
         if name not in known:
             raise InputError(f"{source}: there is no setting {name!r}{did_you_mean(str(name), known)}")
@@ -100,7 +100,7 @@ def read_settings(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):
-        raise InputError(f"{file} must hold settings, as in 'steps: 1000'")
+        raise InputError(f"{file} must contain settings, as in 'steps: 1000'")
     arguments = settings.get("model_args")
     if isinstance(arguments, dict):
         settings["model_args"] = parse_values(arguments)

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from dataset_builders.registry import benchmarks
 from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.catalog import Entry, entries
+from lm_eval_tasks.catalog import TaskFile, task_files
 from tests.material import neox_tokenizer, prose
 from tests.models import END, tiny_model
 from tests.squad_sample import squad_sample
@@ -29,20 +29,20 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"source": str(prose()), "tokenizer": str(neox_tokenizer()), "squad_source": str(squad)}
 
 
-def metadata_for(entry: Entry, offline: dict[str, str]) -> dict[str, Any]:
+def metadata_for(entry: TaskFile, offline: dict[str, str]) -> dict[str, Any]:
     any_length = entry.name.removesuffix("_forced").endswith("_n")
     lengths = {b.lengths.parameter: _ANY_LENGTH for b in benchmarks().values() if b.lengths.any_length}
     return {**offline, "num_docs": 2, **(lengths if any_length else {})}
 
 
-def manager_for(entry: Entry, offline: dict[str, str]) -> TaskManager:
+def manager_for(entry: TaskFile, offline: dict[str, str]) -> TaskManager:
     return TaskManager(
         include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata_for(entry, offline)
     )
 
 
-@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
-def test_every_yaml_file_loads(entry: Entry, offline: dict[str, str]) -> None:
+@pytest.mark.parametrize("entry", task_files(), ids=lambda entry: entry.name)
+def test_every_yaml_file_loads(entry: TaskFile, offline: dict[str, str]) -> None:
     manager = manager_for(entry, offline)
     for name, task in manager.load([entry.name])["tasks"].items():
         document = task.test_docs()[0]
@@ -73,14 +73,14 @@ def acceptance_tests(task: Any) -> None:
 
 def test_every_file_is_one_name() -> None:
     manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False)
-    names = [entry.name for entry in entries()]
+    names = [entry.name for entry in task_files()]
     assert sorted(names) == sorted(set(names)) == manager.all_tasks
     assert len(names) == len(list(TASKS_FOLDER.glob("**/*.yaml")))
 
 
 def test_every_length_of_a_group_is_a_file() -> None:
-    names = {entry.name for entry in entries()}
-    for entry in entries():
+    names = {entry.name for entry in task_files()}
+    for entry in task_files():
         assert set(entry.members) <= names, entry.name
 
 
@@ -92,8 +92,8 @@ def tiny() -> HFLM:
     return HFLM(pretrained=model, tokenizer=tokenizer, max_length=1024, batch_size=2, device="cpu")
 
 
-@pytest.mark.parametrize("entry", [e for e in entries() if e.members], ids=lambda entry: entry.name)
-def test_every_group_runs_to_its_end(entry: Entry, offline: dict[str, str], tiny: HFLM) -> None:
+@pytest.mark.parametrize("entry", [e for e in task_files() if e.members], ids=lambda entry: entry.name)
+def test_every_group_runs_to_its_end(entry: TaskFile, offline: dict[str, str], tiny: HFLM) -> None:
     results = simple_evaluate(
         model=tiny,
         tasks=[entry.name],

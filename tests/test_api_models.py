@@ -104,7 +104,7 @@ def test_completions_without_a_tokenizer(caplog: pytest.LogCaptureFixture) -> No
     found = scores(results, "phone_book_200")
     assert 0.0 <= found["exact_match"] < 1.0
     assert "truncated" not in found and found["unanswered"] == 0.0
-    assert len(sentences(caplog, "does not know this model's window")) == 1
+    assert len(sentences(caplog, "does not know this model's context window")) == 1
 
 
 def test_room_for_the_answer_is_estimated_safely(caplog: pytest.LogCaptureFixture) -> None:
@@ -148,7 +148,7 @@ def test_a_model_that_reasons_first(chat: bool, caplog: pytest.LogCaptureFixture
         with caplog.at_level(logging.WARNING):
             results = run(server, "phone_book_20", chat=chat, model_args=arguments, metadata={})
         assert scores(results, "phone_book_20") == SILENT
-        (warning,) = sentences(caplog, "stopped before it had ended its reasoning")
+        (warning,) = sentences(caplog, "stopped before the model had finished reasoning")
         assert """--gen_kwargs '{"until": ["<|endoftext|>"], "max_gen_toks": 4096}'""" in warning
         results = run(
             server,
@@ -175,7 +175,7 @@ def test_documents_without_an_answer_are_counted(rule: Callable[[str], str | Non
 @pytest.mark.parametrize(
     ("chat", "model_args", "template", "said"),
     [
-        (True, {}, False, "a chat endpoint takes messages; pass --apply_chat_template"),
+        (True, {}, False, "a chat endpoint needs messages; pass --apply_chat_template"),
         (False, {"tokenizer_backend": None}, True, "use --model local-chat-completions"),
     ],
 )
@@ -252,7 +252,7 @@ def refuses(ids: list[int]) -> dict[str, Any]:
         (None, "returns no log-probabilities of the prompt"),
         (ignores_echo, "returns log-probabilities of 1 tokens for a prompt of 25 and one new token"),
         (logprobs_of(look_up, extra=0), "log-probabilities of 25 tokens for a prompt of 25"),
-        (forgets_the_first_tokens, "leaves out log-probabilities of the prompt"),
+        (forgets_the_first_tokens, "omits some log-probabilities of the prompt"),
         (refuses, "does not score a given answer .400 Client Error"),
     ],
     ids=["null", "echo ignored", "no new token", "holes", "status 400"],

@@ -117,7 +117,7 @@ def test_logits_of_another_shape_are_refused() -> None:
 
 
 def test_embeddings_that_cannot_be_found_are_not_drawn() -> None:
-    with pytest.raises(InputError, match="leave --embedding-std out"):
+    with pytest.raises(InputError, match="omit --embedding-std"):
         draw_embeddings(tricky(), 1.0)
 
 

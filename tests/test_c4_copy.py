@@ -219,9 +219,9 @@ def test_a_few_megabytes_are_read_at_most(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("nowhere.txt", None, "does not exist"),
-        ("empty.txt", "", "holds no text"),
-        ("blank.txt", "\n \n" * 200, "too little text: 1000 windows of 25 tokens held nothing to copy"),
-        ("short.txt", "a b c", "has 5 tokens, too little text for windows of 25"),
+        ("empty.txt", "", "contains no text"),
+        ("blank.txt", "\n \n" * 200, "too little text: 1000 windows of 25 tokens left nothing to copy"),
+        ("short.txt", "a b c", "has 5 tokens, too few for windows of 25"),
         ("other.jsonl", '{"body": "x"}\n', "no column 'text' of strings, but body"),
         ("broken.jsonl", "{", "cannot be read"),
         ("broken.parquet", "PAR", "cannot be read"),
@@ -243,7 +243,7 @@ def test_a_hub_out_of_reach_is_named_with_the_way_round(byte_tokens: str) -> Non
         InputError, match=r"'allenai/c4' cannot be read from the Hub .*a local text.*\"source\""
     ):
         evaluate(Scripted(copy_by_rule), "c4_copy_25", tokenizer=byte_tokens)
-    with pytest.raises(InputError, match=r"gpt-neox-20b' cannot be had from the Hub .*\"tokenizer\""):
+    with pytest.raises(InputError, match=r"gpt-neox-20b' cannot be downloaded from the Hub .*\"tokenizer\""):
         evaluate(Scripted(copy_by_rule), "c4_copy_25", source=str(prose()))
 
 
@@ -253,7 +253,9 @@ def test_a_tokenizer_that_loses_text_is_refused(tmp_path: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "text.txt").write_text("The cat sat on the mat")
-    with pytest.raises(InputError, match="does not decode what it encoded: 'The cat sat on the m' came back"):
+    with pytest.raises(
+        InputError, match="does not restore the text that it encoded: 'The cat sat on the m' became"
+    ):
         list(rows(3, "standard", 1, 0, str(tmp_path / "text.txt"), str(tmp_path)))
     (tmp_path / "tokenizer.json").write_text("{}")
     load_tokenizer.cache_clear()

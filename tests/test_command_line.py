@@ -11,7 +11,7 @@ import pytest
 from dataset_builders import InputError
 from dataset_builders.phone_book import rows
 from lm_eval_tasks import TASKS_FOLDER, register
-from lm_eval_tasks.catalog import entries
+from lm_eval_tasks.catalog import task_files
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +93,7 @@ def test_register_and_unregister(own_lm_eval: Path, run: Run, model_folder: Path
     before = sorted(tasks.iterdir())
     evaluate = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model_folder}",
                 "--tasks", "phone_book_20", "--limit", "2", "--device", "cpu"]  # fmt: skip
-    names = ",".join(entry.name for entry in entries())
+    names = ",".join(entry.name for entry in task_files())
     commands = [
         ["lm_eval_tasks", "register"],
         ["lm_eval_tasks", "register"],
@@ -109,9 +109,9 @@ def test_register_and_unregister(own_lm_eval: Path, run: Run, model_folder: Path
     first, again, listed, validated, evaluated, gone, nothing, refused = json.loads(process.stdout)
 
     assert first[0] == 0, first
-    assert first[1].startswith(f"registered {len(entries())} tasks and groups in {tasks}")
+    assert first[1].startswith(f"registered {len(task_files())} tasks and groups in {tasks}")
     assert again[1].startswith("already registered")
-    assert all(re.search(rf"^\|{entry.name} *\|", listed[1], re.MULTILINE) for entry in entries())
+    assert all(re.search(rf"^\|{entry.name} *\|", listed[1], re.MULTILINE) for entry in task_files())
     assert validated[0] == 0, validated
     assert evaluated[0] == 0, evaluated
     assert "exact_match" in evaluated[1]
@@ -130,7 +130,7 @@ def test_register_refuses_a_name_that_is_taken(stubs: Path, tmp_path, monkeypatc
     monkeypatch.setattr(
         register, "TaskManager", lambda: TaskManager(include_path=tmp_path, include_defaults=False)
     )
-    with pytest.raises(InputError, match=f"has a task 'phone_book_20' already, in {other}"):
+    with pytest.raises(InputError, match=f"already has a task 'phone_book_20', in {other}"):
         register.register()
     assert not stubs.exists()
 

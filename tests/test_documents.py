@@ -16,10 +16,10 @@ from transformers import AutoTokenizer
 from dataset_builders import InputError, phone_book
 from dataset_builders.c4_copy import first_word
 from dataset_builders.string_tasks import documents as string_documents
+from synthetic_training.data.documents.byte_tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
 from synthetic_training.data.documents.kinds import KINDS, document
 from synthetic_training.data.documents.mix import DocumentBatches
 from synthetic_training.data.documents.rows import FIRST, PREDICTED, TOKEN, Mix, make_rows, row
-from synthetic_training.data.documents.tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
 from synthetic_training.data.strings import Packed
 
 INDICES = st.integers(0, 2**40)
@@ -389,7 +389,7 @@ def test_batches_that_cannot_be_are_refused(arguments: dict[str, Any], sentence:
 
 def test_rows_and_steps_that_a_batch_does_not_have_are_refused(made: DocumentBatches) -> None:
     for first, rows in ((0, 5), (4, None), (-1, 2), (3, 0)):
-        with pytest.raises(InputError, match="a batch has rows 0 to 3; there are no"):
+        with pytest.raises(InputError, match="a batch has rows 0 to 3, so"):
             made.batch(0, first, rows)
     with pytest.raises(InputError, match="step must be an integer of at least 0, not -1"):
         made.batch(-1)

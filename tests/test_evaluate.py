@@ -25,7 +25,7 @@ from synthetic_training.data.strings import (
     evaluation_batches,
 )
 from synthetic_training.data.strings.packing import IGNORED
-from synthetic_training.data.tokens import END, USUAL, decode, encode
+from synthetic_training.data.symbol_tokenizer import END, USUAL, decode, encode
 from synthetic_training.evaluation.accuracy import length_score
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.evaluation.plot import plot, read_points
@@ -190,7 +190,7 @@ def test_evaluate_prints_a_table_and_writes_a_file_once(
     assert [result["length"] for result in content["results"]] == [2, 5]
     assert "torch" in content["versions"] and "git_revision" in content
     written = out.read_bytes()
-    with pytest.raises(SystemExit, match="exists; results are not overwritten"):
+    with pytest.raises(SystemExit, match="exists; pass another file"):
         main(command)
     assert out.read_bytes() == written
 
@@ -224,7 +224,7 @@ def test_a_loaded_model_has_the_fastest_way_that_a_new_one_has(tmp_path: Path) -
         ({"task": "prefix"}, "did you mean 'prefix_ngram'"),
         ({"k": 2, "task": "reverse"}, "reverse has no setting 'k'"),
         ({"vocabulary": 27}, "reads 30 tokens, not the 31 symbols of the task"),
-        ({"checkpoint": Path("none")}, "none is no folder"),
+        ({"checkpoint": Path("none")}, "none is not a folder"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(trained: Path, changes: dict[str, Any], sentence: str) -> None:
@@ -233,7 +233,7 @@ def test_what_cannot_be_evaluated_is_refused(trained: Path, changes: dict[str, A
 
 
 def test_folders_without_a_model_are_refused(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no model: it has neither"):
+    with pytest.raises(InputError, match="contains no model: it has neither"):
         evaluate(EvaluateConfig(tmp_path))
     damaged = shutil.copytree(trained / "model", tmp_path / "damaged")
     data = (damaged / "model.safetensors").read_bytes()

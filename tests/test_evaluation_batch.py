@@ -14,7 +14,7 @@ from dataset_builders import InputError
 from dataset_builders.string_tasks import Copy, DuplicateNgram, StringTask, SuffixNgram
 from synthetic_training.data.strings import EvaluationBatch, PackedBatches, evaluation_batch
 from synthetic_training.data.strings.device_sampling import tries_needed
-from synthetic_training.data.tokens import decode
+from synthetic_training.data.symbol_tokenizer import decode
 from synthetic_training.evaluation.accuracy import length_score
 from synthetic_training.models.registry import build_model
 from tests.string_examples import NAMES, TASKS, check_example, few_tasks, setting, solve, valid_places
@@ -110,7 +110,7 @@ def test_strings_that_are_too_rare_are_refused(shortest: int, vocabulary: int, n
     task = SuffixNgram(shortest, 500, vocabulary, n=n)
     with pytest.raises(InputError, match=r"of \d+ strings of (\d+ to )?\d+ letters, \d+ hold an n-gram"):
         PackedBatches(task, 2048, 1, 0)
-    with pytest.raises(InputError, match="take a larger n"):
+    with pytest.raises(InputError, match="use a larger n"):
         evaluation_batch(task, 1, 0, "cpu")
 
 

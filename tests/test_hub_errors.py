@@ -69,10 +69,10 @@ ACCOUNTS = {
         lambda api: api.create_repo("org/b"),
         'under the namespace "org"); use one',
     ),
-    "token with a line end": (f"{SECRET}\nx", commit, "characters that no token has"),
-    "token with an ellipsis": (f"{SECRET}…", commit, "characters that no token has"),
-    "gated": (OTHER, lambda api: download(api, name="org/gated"), "data set 'org/gated' is gated; ask for"),
-    "private": (OTHER, lambda api: download(api, name="org/private"), "and that the token may see it"),
+    "token with a line end": (f"{SECRET}\nx", commit, "invalid characters"),
+    "token with an ellipsis": (f"{SECRET}…", commit, "invalid characters"),
+    "gated": (OTHER, lambda api: download(api, name="org/gated"), "data set 'org/gated' is gated; request"),
+    "private": (OTHER, lambda api: download(api, name="org/private"), "and that the token has access to it"),
     "private, no token": (
         None,
         lambda api: download(api, name="org/private"),
@@ -96,9 +96,9 @@ def test_accounts(hub, api, case, caplog, capfd):
 
 
 MISSING = {
-    "repository": (lambda api: api.dataset_info("org/none"), "there is no data set 'org/none' to be seen"),
-    "other type": (lambda api: api.dataset_info("org/weights"), "there is no data set 'org/weights'"),
-    "model": (lambda api: api.model_info("org/none"), "there is no model 'org/none' to be seen"),
+    "repository": (lambda api: api.dataset_info("org/none"), "the data set 'org/none' was not found"),
+    "other type": (lambda api: api.dataset_info("org/weights"), "the data set 'org/weights' was not found"),
+    "model": (lambda api: api.model_info("org/none"), "the model 'org/none' was not found"),
     "committing to none": (
         lambda api: api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id="org/none"),
         "there is no model 'org/none'",
@@ -119,7 +119,7 @@ MISSING = {
     "card": (lambda api: commit(api, "README.md", b"---\na: [\n---\n"), "Invalid metadata in README.md"),
     "size of a pointer": (
         lambda api: api.get_discussion_details(NAME, 7, repo_type="dataset"),
-        "refused it with status 404 (Discussion not found)",
+        "refused the request with status 404 (Discussion not found)",
     ),
 }
 
@@ -133,15 +133,15 @@ def test_what_is_missing_or_wrong(api, case):
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("refuse", "was cut; run the command again"),
-        ("cut", "was cut; run the command again"),
-        ("reset", "was cut; run the command again"),
-        ("drop_after", "was cut; run the command again"),
-        ("500", "the Hub is out of order (status 500); run the command again in some minutes"),
-        ("502", "the Hub is out of order (status 502)"),
-        ("503", "the Hub is out of order (status 503)"),
+        ("refuse", "was closed; run the command again"),
+        ("cut", "was closed; run the command again"),
+        ("reset", "was closed; run the command again"),
+        ("drop_after", "was closed; run the command again"),
+        ("500", "the Hub has an internal error (status 500); run the command again in a few minutes"),
+        ("502", "the Hub has an internal error (status 502)"),
+        ("503", "the Hub has an internal error (status 503)"),
         ("412", "someone else has changed the repository"),
-        ("429", "the Hub takes no more requests from you for now"),
+        ("429", "the Hub's rate limit was reached"),
     ],
 )
 def test_faults_on_the_way(hub, api, kind, expected):
@@ -158,7 +158,7 @@ def test_faults_on_the_way(hub, api, kind, expected):
 def test_a_gateway_page_where_json_was_expected(hub, api):
     hub.fail("502", match=("POST", "/validate-yaml"))
     sentence = told(lambda: commit(api, "README.md", b"---\nlicense: mit\n---\n"))
-    assert sentence.startswith("what answered is not the Hub; check HF_ENDPOINT and the proxy")
+    assert sentence.startswith("the answer is not from the Hub; check HF_ENDPOINT and the proxy")
 
 
 def test_no_answer_in_time(hub, api):
@@ -180,10 +180,11 @@ def test_offline(hub, api, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     for action in (commit, download, lambda api: api.snapshot_download(NAME, repo_type="dataset")):
         assert (
-            told(lambda action=action: action(api)) == "the Hub is switched off by HF_HUB_OFFLINE; unset it"
+            told(lambda action=action: action(api))
+            == "access to the Hub is disabled by HF_HUB_OFFLINE; unset it"
         )
     sentence = told(lambda: download(api, local_files_only=True))
-    assert sentence.startswith("it is not in the cache, and the Hub could not be asked")
+    assert sentence.startswith("it is not in the cache, and the Hub cannot be reached")
 
 
 def test_the_disk(api, tmp_path):
@@ -241,7 +242,7 @@ BAD_NAMES += ["datasets/org", "datasets/org/x"]
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_names_that_no_repository_has(name):
-    with pytest.raises(InputError, match="give ORG/NAME") as caught:
+    with pytest.raises(InputError, match="use ORG/NAME") as caught:
         check_repo_id(name)
     assert "\n" not in str(caught.value) and repr(name) in str(caught.value)
 

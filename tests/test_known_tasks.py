@@ -2,13 +2,13 @@
 
 from lm_eval.tasks._yaml_loader import load_yaml
 
-from lm_eval_tasks.catalog import entries
+from lm_eval_tasks.catalog import task_files
 from lm_eval_tasks.results.known_tasks import benchmarks, task_config, task_configs
 
 
 def test_known_tasks_are_what_their_yaml_files_say() -> None:
     files = {
-        entry.name: load_yaml(entry.file, resolve_func=False) for entry in entries() if not entry.members
+        entry.name: load_yaml(entry.file, resolve_func=False) for entry in task_files() if not entry.members
     }
     known = task_configs()
     assert set(known) == set(files)

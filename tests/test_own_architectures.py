@@ -14,7 +14,7 @@ from lm_eval.models.huggingface import HFLM
 
 from dataset_builders import InputError
 from lm_eval_tasks import TASKS_FOLDER
-from synthetic_training.data.tokens import decode, encode, symbol_tokenizer
+from synthetic_training.data.symbol_tokenizer import decode, encode, symbol_tokenizer
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.training.run import train
@@ -78,7 +78,9 @@ def test_it_is_evaluated_where_its_code_is_trusted(trained: Any) -> None:
     if config.imports:  # the type is known in this process: nothing of the folder is run
         assert evaluate(replace(asked, imports=config.imports))["results"][0]["asked"] == 8
     else:
-        with pytest.raises(InputError, match=r"carries its own code .*\.py.*; read it, and pass --trust"):
+        with pytest.raises(
+            InputError, match=r"contains its own code .*\.py.*; inspect it, then pass --trust"
+        ):
             evaluate(asked)
     forced, generated = (
         evaluate(replace(asked, trust_remote_code=True, generate=generate))["results"][0]

@@ -14,7 +14,7 @@ from dataset_builders import InputError
 from dataset_builders.string_tasks import Copy, PrefixNgram, Reverse, StringTask, SuffixNgram, string_task
 from dataset_builders.string_tasks.sampling import longest_example
 from synthetic_training.data.strings import Packed, PackedBatches
-from synthetic_training.data.tokens import decode, encode
+from synthetic_training.data.symbol_tokenizer import decode, encode
 from tests.string_examples import NAMES, TASKS, check_example, few_tasks
 
 
@@ -234,7 +234,7 @@ def test_rows_and_seeds_that_cannot_be_are_refused(rows: int, seed: int, said: s
 
 @pytest.mark.parametrize(("first", "rows"), [(0, 9), (8, None), (-1, 2), (7, 2), (3, 0)])
 def test_rows_that_a_batch_does_not_have_are_refused(first: int, rows: int | None) -> None:
-    with pytest.raises(InputError, match="a batch has rows 0 to 7; there are no"):
+    with pytest.raises(InputError, match="a batch has rows 0 to 7, so"):
         PackedBatches(Copy(5, 20), 220, 8, 0).batch(0, first, rows)
 
 

@@ -50,7 +50,7 @@ def test_rows_that_are_those_of_the_manifest(released: Path, caplog: pytest.LogC
 
 
 def test_rows_that_are_not(released: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"is damaged: the rows of its config '{CONFIG}' are not those"):
+    with pytest.raises(InputError, match=rf"is damaged: the rows of its config '{CONFIG}' do not match"):
         read(altered(released, tmp_path))
 
 
@@ -61,7 +61,7 @@ def test_a_folder_without_a_manifest_is_warned_of(
     (folder / FILE).unlink()
     with caplog.at_level(logging.WARNING):
         assert len(read(folder)) == 3
-    assert f"there is no checksum to hold its config '{CONFIG}' against" in caplog.text
+    assert f"there is no checksum to verify its config '{CONFIG}'" in caplog.text
 
 
 def test_the_manifest_of_a_data_set_on_the_hub(hub: LoopbackHub, released: Path) -> None:

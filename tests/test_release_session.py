@@ -61,7 +61,7 @@ def test_the_whole_release(
     assert run(*builders, "build", "all", *options(sources), "--out", "release").count("  built") == 54
     verified = run(*builders, "verify", "release", *options(sources)).splitlines()
     assert len(verified) == 54 and all(line.endswith("  same") for line in verified)
-    assert "tagged it v1.0" in run(*builders, "push", "release", NAME, "--tag", "v1.0")
+    assert "tagged v1.0" in run(*builders, "push", "release", NAME, "--tag", "v1.0")
     assert "nothing to do" in run(*builders, "push", "release", NAME, "--tag", "v1.0")
 
     manifest = json.loads((tmp_path / "release" / "manifest.json").read_text())

@@ -77,7 +77,7 @@ def test_an_imported_package_changes_no_type_of_transformers(
     assert type(clashing) is other.OtherMamba
     save_with_code(clashing, tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["model_type"] == "stand_in.mamba"
-    with pytest.raises(InputError, match="carries its own code"):
+    with pytest.raises(InputError, match="contains its own code"):
         load_model(tmp_path / "saved")
     with pytest.raises(ValueError, match="trust_remote_code"):
         AutoModelForCausalLM.from_pretrained(tmp_path / "saved", trust_remote_code=False)

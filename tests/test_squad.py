@@ -435,19 +435,19 @@ def refuse(task: str, said: str, **metadata: Any) -> None:
         (
             "none.jsonl",
             None,
-            r"none.jsonl' does not exist; give a .parquet, .jsonl or .json file .*, or leave",
+            r"none.jsonl' does not exist; pass a .parquet, .jsonl or .json file .*, or omit",
         ),
         (
             "squad.csv",
             b"id,title",
-            r"squad.csv' cannot be read by its ending; give a .parquet, .jsonl or .json",
+            r"squad.csv' has an unknown file extension; pass a .parquet, .jsonl or .json",
         ),
-        ("squad.parquet", b"PAR1", "squad.parquet' cannot be read: .*; give a whole"),
+        ("squad.parquet", b"PAR1", "squad.parquet' cannot be read: .*; pass a complete"),
         ("squad.jsonl", b'{"id": "a"}\n{"id"', "squad.jsonl' cannot be read: line 2 is not JSON"),
         ("squad.jsonl", b'"\xff"', "squad.jsonl' cannot be read: 'utf-8' codec"),
         ("squad.json", b'{"data": [{"title": "a"}]}', "its 'data' is not laid out as SQuAD's .'paragraphs'"),
         ("squad.json", b"[3]", "its row 1 lacks id, title, context, question, answers; the columns"),
-        ("squad.jsonl", b"", "squad.jsonl' holds no paragraph with two answerable questions; give another"),
+        ("squad.jsonl", b"", "squad.jsonl' has no paragraph with two answerable questions; pass another"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(
@@ -490,7 +490,7 @@ def test_an_empty_bucket_says_what_there_is(tmp_path: Path, words: str) -> None:
     file = tmp_path / "squad.json"
     table = [row for row in squad_rows() if row["title"] in ("too short", "just below 100", "260")]
     file.write_text(json.dumps(table))
-    there = "there are 3 in all, of 49 to 260 tokens"
+    there = "it has 3 such paragraphs of 49 to 260 tokens"
     for task, wanted in ((TASKS[1], "100 to 149"), (TASKS[-1], "400 or more")):
         said = f"{re.escape(str(file))}' with two answerable questions has {wanted} tokens: {there}"
         refuse(task, said, squad_source=str(file), tokenizer=words)
@@ -498,7 +498,8 @@ def test_an_empty_bucket_says_what_there_is(tmp_path: Path, words: str) -> None:
 
 def test_a_hub_out_of_reach(words: str) -> None:
     said = (
-        "'rajpurkar/squad_v2' .split validation, revision 3ffb306. cannot be had from the Hub: .*; give a "
+        "'rajpurkar/squad_v2' .split validation, revision 3ffb306. cannot be downloaded from the Hub: .*; "
+        "pass a "
         "local .parquet, .jsonl or .json file in its schema, by --squad-source or, in lm-eval, --metadata "
         '\'{"squad_source": "FILE"}\''
     )

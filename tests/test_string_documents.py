@@ -134,7 +134,7 @@ def test_a_vocabulary_of_numbers() -> None:
     (spaced,) = rows("suffix_ngram", 9, 1, 0, "spaced", vocabulary=300, settings={"k": 2})
     assert spaced["answer"] == row["answer"]
     assert spaced["prompt"].split("\n")[-1] == f"{' '.join(string)} | {a} {b} {c} ->"
-    with pytest.raises(InputError, match="run together; take spelling spaced"):
+    with pytest.raises(InputError, match="spaces between them; use the spelling spaced"):
         rows("copy", 9, 1, 0, "plain", vocabulary=27)
 
 

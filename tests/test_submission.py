@@ -12,7 +12,7 @@ from huggingface_hub import EvalResultEntry, parse_eval_result_entries
 
 from dataset_builders import InputError
 from dataset_builders.registry import default_release
-from lm_eval_tasks.catalog import entries as catalog_entries
+from lm_eval_tasks.catalog import task_files
 from lm_eval_tasks.publish.eligibility import (
     PACKAGE_VERSIONS,
     check,
@@ -234,7 +234,7 @@ def test_results_of_another_model_are_refused(tmp_path: Path) -> None:
 
 
 def test_every_task_of_the_release_has_a_kept_checksum_or_none() -> None:
-    tasks = {entry.name for entry in catalog_entries() if not entry.members}
+    tasks = {entry.name for entry in task_files() if not entry.members}
     assert set(kept_checksums()) == set(default_release())
     assert set(default_release()) <= tasks
     assert set(PACKAGE_VERSIONS)

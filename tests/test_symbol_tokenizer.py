@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from dataset_builders import InputError
-from synthetic_training.data.tokens import (
+from synthetic_training.data.symbol_tokenizer import (
     END_ID,
     PAD_ID,
     SYMBOLS,
@@ -34,13 +34,13 @@ def test_every_text_comes_back(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "named"), [("a b", "' '"), ("aB", "'B'"), ("é", "'é'"), ("a\n", r"'\\n'")])
 def test_other_characters_are_refused(text: str, named: str) -> None:
-    with pytest.raises(InputError, match=f"^{named} is none of the 30 symbols"):
+    with pytest.raises(InputError, match=f"^{named} is not one of the 30 symbols"):
         encode(text)
 
 
 @pytest.mark.parametrize("number", [-1, 30, 1000])
 def test_other_numbers_are_refused(number: int) -> None:
-    with pytest.raises(InputError, match=f"token ids are 0 to 29, not {number}"):
+    with pytest.raises(InputError, match=f"token ids must be 0 to 29, not {number}"):
         decode([0, number])
 
 

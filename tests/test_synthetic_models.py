@@ -14,7 +14,14 @@ from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from dataset_builders import InputError
-from synthetic_training.data.tokens import END_ID, PAD_ID, START_ID, decode, encode, symbol_tokenizer
+from synthetic_training.data.symbol_tokenizer import (
+    END_ID,
+    PAD_ID,
+    START_ID,
+    decode,
+    encode,
+    symbol_tokenizer,
+)
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.models.registry import MODELS, build_model
@@ -118,7 +125,7 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
         ("hf:lama", {}, r"no causal language model of the type 'lama'; did you mean 'hf:llama'\?"),
         ("T_rope", {"hiden_size": 8}, r"T_rope has no argument 'hiden_size'; did you mean 'hidden_size'\?"),
         ("lstm", {"num_attention_heads": 8}, "lstm has no argument 'num_attention_heads'"),
-        ("T_nope", {"hidden_size": 65}, "divisible by num_attention_heads: 65 is not by 16"),
+        ("T_nope", {"hidden_size": 65}, "hidden_size = 65 must be divisible by num_attention_heads = 16"),
         ("mamba", {"hidden_size": 0}, "hidden_size of mamba must be an integer of at least 1, not 0"),
         ("mamba", {"state_size": "8"}, "state_size of mamba must be an integer of at least 1, not '8'"),
         ("T_hard_alibi", {"num_masked_heads": 17}, "at most num_attention_heads = 16, not 17"),

@@ -154,7 +154,9 @@ def test_a_model_without_a_window_is_scored_and_said_so(caplog: pytest.LogCaptur
         results = evaluate(Scripted(look_up, None), "phone_book_20", num_docs=2)
     assert scores(results, "phone_book_20")["exact_match"] == 1.0
     assert "truncated" not in scores(results, "phone_book_20")
-    assert any("does not know this model's window" in record.getMessage() for record in caplog.records)
+    assert any(
+        "does not know this model's context window" in record.getMessage() for record in caplog.records
+    )
 
 
 @pytest.mark.parametrize("window", [5, 50])
@@ -214,9 +216,9 @@ def test_cached_requests_of_other_documents_or_settings_are_not_used(
         ("phone_book_20", {"entries": 30}, "'entries' is 20 in this task"),
         ("phone_book_n", {}, "give 'entries', as in --metadata"),
         ("phone_book_n", {"entries": 2}, "entries must be an integer of at least 3, not 2"),
-        ("phone_book_n", {"entries": 5, "dataset": "x/y"}, "no release has this task's documents"),
+        ("phone_book_n", {"entries": 5, "dataset": "x/y"}, "releases do not contain this task's documents"),
         ("phone_book_20", {"dataset_revision": "v1"}, "'dataset_revision' needs a 'dataset'"),
-        ("phone_book_20", {"dataset": "x/y", "seed": 1}, "'seed' cannot be given beside 'dataset'"),
+        ("phone_book_20", {"dataset": "x/y", "seed": 1}, "'seed' cannot be combined with 'dataset'"),
         ("phone_book_20", {"dataset": "nobody/nothing"}, "'nobody/nothing' cannot be read: .*local folder"),
     ],
 )
@@ -278,13 +280,13 @@ def test_an_argument_of_the_model_does_not_pass_for_a_documents_source(run_regis
 @pytest.mark.parametrize("key", ["version", "benchmark", "length_of", "unit", "new_tokens"])
 def test_a_tasks_own_fields_cannot_be_replaced(run_registered: Any, key: str) -> None:
     for arguments in ({"metadata": {key: 7}}, {"manager_metadata": {key: 7}}):
-        with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is the task's own field"):
+        with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is set by the task"):
             run_registered("", **arguments)
-    with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is the task's own field .*to 7, by"):
+    with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is set by the task .*to 7, by"):
         run_registered({key: 7})
-    with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is the task's own field"):
+    with pytest.raises(InputError, match=f"^phone_book_20: {key!r} is set by the task"):
         evaluate(Scripted(look_up), "phone_book_20", **{key: 7})
-    with pytest.raises(InputError, match="'version' is the task's own"):
+    with pytest.raises(InputError, match="'version' is set by the task"):
         run_registered("", metadata={"version": 1.0})
 
 
@@ -323,14 +325,14 @@ def test_a_release_in_a_folder_gives_the_same_scores(release: Path) -> None:
 
 def test_a_release_that_is_not_the_benchmark_is_refused(release: Path) -> None:
     file = release / "phone_book_20" / "test-00000.parquet"
-    with pytest.raises(InputError, match="from 1 to 500, all that the data set has, not 501"):
+    with pytest.raises(InputError, match="from 1 to 500, the size of the data set, not 501"):
         evaluate(Scripted(look_up), "phone_book_20", num_docs=501, dataset=str(release))
-    with pytest.raises(InputError, match=r"holds no file phone_book_40/test\*.parquet"):
+    with pytest.raises(InputError, match=r"has no file phone_book_40/test\*.parquet"):
         evaluate(Scripted(look_up), "phone_book_40", dataset=str(release))
     changed = list(rows(20, 500, 0))
     changed[250]["answer"] = "6000000000"
     Dataset.from_list(changed).to_parquet(file)
-    with pytest.raises(InputError, match="does not hold this version's documents"):
+    with pytest.raises(InputError, match="does not have this version's documents"):
         evaluate(Scripted(look_up), "phone_book_20", dataset=str(release))
     Dataset.from_list([{"text": "a"}]).to_parquet(file)
     with pytest.raises(

@@ -61,7 +61,7 @@ def test_the_dimension_that_the_corollary_asks_for() -> None:
     design = smallest_design(26, 1000, Fraction(1, 100))
     # log_26(1000^2 * 100) = 5.65
     assert (design.n, design.dimension) == (6, 100)
-    with pytest.raises(InputError, match="takes n = 34, and strings of at least 68 letters, not 10"):
+    with pytest.raises(InputError, match="needs n = 34 and strings of at least 68 letters, not 10"):
         smallest_n(2, 10, Fraction(1, 10**8))
     with pytest.raises(InputError, match="the error must be above 0"):
         smallest_n(2, 10, Fraction(0))

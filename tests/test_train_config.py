@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
-from synthetic_training.arguments import parse_value
+from synthetic_training.argument_types import parse_value
 from synthetic_training.config import TrainConfig, differing
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.evaluate import EvaluateConfig
@@ -130,7 +130,7 @@ def test_runs_that_cannot_be_are_refused(settings: dict[str, object], sentence: 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("- 1\n", "must hold settings"), ("a: [1\n", "is not YAML"), ("", "must hold settings")],
+    [("- 1\n", "must contain settings"), ("a: [1\n", "is not YAML"), ("", "must contain settings")],
 )
 def test_files_that_hold_no_settings_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
     file = tmp_path / "run.yaml"

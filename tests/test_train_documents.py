@@ -19,7 +19,7 @@ from synthetic_training.config import TrainConfig
 from synthetic_training.data.documents.mix import DocumentBatches
 from synthetic_training.data.documents.rows import Mix
 from synthetic_training.data.training_data import training_data
-from synthetic_training.evaluation.accuracy import Share
+from synthetic_training.evaluation.accuracy import Shard
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.evaluation.plot import read_points
 from synthetic_training.models.registry import build_model
@@ -155,10 +155,10 @@ class Oracle:
         return SimpleNamespace(logits=one_hot(after, 257).float())
 
 
-def scores(oracle: Oracle, share: Share | None = None, **changes: Any) -> Any:
+def scores(oracle: Oracle, shard: Shard | None = None, **changes: Any) -> Any:
     data = training_data(tiny(**changes))
     model: Any = oracle
-    return data.evaluate(model, batch_tokens=600, bf16=False, share=share or Share(0, 1))
+    return data.evaluate(model, batch_tokens=600, bf16=False, shard=shard or Shard(0, 1))
 
 
 def test_an_answer_is_right_where_every_digit_is_and_exact_where_the_line_ends_too() -> None:
@@ -184,7 +184,7 @@ def test_processes_share_the_books() -> None:
     def halves() -> Iterator[list[str]]:
         for process in range(2):
             oracle = Oracle()
-            scores(oracle, Share(process, 2), eval_examples=7)
+            scores(oracle, Shard(process, 2), eval_examples=7)
             yield oracle.seen
 
     whole = Oracle()
@@ -261,9 +261,11 @@ def test_books_beyond_the_models_window_are_refused(tmp_path: Path) -> None:
 
 
 def test_evaluate_refuses_such_a_model_and_names_lm_eval(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="documents of bytes; ask it through lm-eval, as in lm_eval --model"):
+    with pytest.raises(
+        InputError, match="documents of bytes; evaluate it with lm-eval, as in lm_eval --model"
+    ):
         evaluate(EvaluateConfig(finished, device="cpu"))
     bare = shutil.copytree(finished / "model", tmp_path / "bare")
     (bare / "run.json").unlink()
-    with pytest.raises(InputError, match="reads 257 tokens, not the 30 symbols.*ask it through lm-eval"):
+    with pytest.raises(InputError, match="reads 257 tokens, not the 30 symbols.*evaluate it with lm-eval"):
         evaluate(EvaluateConfig(bare, device="cpu"))

@@ -8,13 +8,13 @@ from lm_eval.models.huggingface import HFLM
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from lm_eval_tasks.unknown_tokens import Unknown, unknown_characters, unknown_warning
-from synthetic_training.data.tokens import PAD, SYMBOLS, VOCAB_SIZE, symbol_tokenizer
+from lm_eval_tasks.unknown_tokens import UnknownCharacters, unknown_characters, unknown_warning
+from synthetic_training.data.symbol_tokenizer import PAD, SYMBOLS, VOCAB_SIZE, symbol_tokenizer
 from tests.models import byte_tokenizer, tiny_model
 from tests.test_tasks import evaluate, scores
 
 
-def spelled_by(tokenizer: object, **document: object) -> Unknown:
+def spelled_by(tokenizer: object, **document: object) -> UnknownCharacters:
     found = unknown_characters(SimpleNamespace(tokenizer=tokenizer), [document])
     assert found is not None
     return found[0]
@@ -22,32 +22,32 @@ def spelled_by(tokenizer: object, **document: object) -> Unknown:
 
 def test_characters_outside_the_vocabulary_are_unknown() -> None:
     tokenizer = symbol_tokenizer(64)
-    assert spelled_by(tokenizer, prompt="$ab|", answer="ab") == Unknown(0, 6)
-    assert spelled_by(tokenizer, prompt="Ada: 5\n", answer="12") == Unknown(7, 9)
-    assert spelled_by(tokenizer, prompt="$ab|", answers=["ab", "B"]) == Unknown(1, 7)
+    assert spelled_by(tokenizer, prompt="$ab|", answer="ab") == UnknownCharacters(0, 6)
+    assert spelled_by(tokenizer, prompt="Ada: 5\n", answer="12") == UnknownCharacters(7, 9)
+    assert spelled_by(tokenizer, prompt="$ab|", answers=["ab", "B"]) == UnknownCharacters(1, 7)
 
 
 def test_the_unknown_token_itself_can_be_spelled() -> None:
     tokenizer = symbol_tokenizer(64)
-    assert spelled_by(tokenizer, prompt=f"ab{PAD}{PAD}", answer="a") == Unknown(0, 5)
-    assert spelled_by(tokenizer, prompt=f"ab{PAD} ", answer="a") == Unknown(1, 5)
+    assert spelled_by(tokenizer, prompt=f"ab{PAD}{PAD}", answer="a") == UnknownCharacters(0, 5)
+    assert spelled_by(tokenizer, prompt=f"ab{PAD} ", answer="a") == UnknownCharacters(1, 5)
 
 
 def test_characters_that_leave_no_token_are_unknown() -> None:
     tokenizer = Tokenizer(models.BPE(vocab={"a": 0, "b": 1}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-    assert spelled_by(fast, prompt="ab ab", answer="a") == Unknown(0, 6)
-    assert spelled_by(fast, prompt="a1b1", answer="a2") == Unknown(3, 6)
+    assert spelled_by(fast, prompt="ab ab", answer="a") == UnknownCharacters(0, 6)
+    assert spelled_by(fast, prompt="a1b1", answer="a2") == UnknownCharacters(3, 6)
 
 
 def test_bytes_spell_everything() -> None:
-    assert spelled_by(byte_tokenizer(), prompt="Ada é 😀\n", answer="7") == Unknown(0, 9)
+    assert spelled_by(byte_tokenizer(), prompt="Ada é 😀\n", answer="7") == UnknownCharacters(0, 9)
 
 
 def test_nothing_is_said_without_a_tokenizer_of_transformers() -> None:
     assert unknown_characters(object(), [{"prompt": "a", "answer": "b"}]) is None
-    assert unknown_warning([Unknown(0, 5), Unknown(0, 6)]) is None
+    assert unknown_warning([UnknownCharacters(0, 5), UnknownCharacters(0, 6)]) is None
 
 
 def test_a_vocabulary_of_symbols_is_asked_for_a_phone_book(caplog: pytest.LogCaptureFixture) -> None:
@@ -65,6 +65,6 @@ def test_a_vocabulary_of_symbols_is_asked_for_a_phone_book(caplog: pytest.LogCap
     text = "".join(s["doc"]["prompt"] + s["doc"]["answer"] for s in results["samples"]["phone_book_n"])
     share = sum(character not in SYMBOLS for character in text) / len(text)
     assert f"tokenizer does not know {share:.0%} of the characters" in warning
-    assert "3 of 3 hold such characters" in warning
+    assert "3 of 3 have such characters" in warning
     results = evaluate(lm, "string_copy_10", num_docs=3, spelling="symbols")
     assert scores(results, "string_copy_10")["unknown_tokens"] == 0.0

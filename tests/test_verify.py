@@ -97,7 +97,10 @@ def test_the_command_prints_a_line_a_config(
     ]
     (folder / PHONE_BOOK).unlink()
     shutil.copy(folder / "c4_copy_random_5" / PHONE_BOOK.name, folder / "string_suffix_ngram_12")
-    with pytest.raises(SystemExit, match=r"^error: not the same: phone_book_3, string_suffix_ngram_12$"):
+    with pytest.raises(
+        SystemExit,
+        match=r"^error: these configs differ or could not be compared: phone_book_3, string_suffix_ngram_12$",
+    ):
         main([*command, "--squad-source", str(sources["squad_source"])])
     out = capsys.readouterr().out
     assert "is missing" in out and "has other columns than id, prompt, answer, length" in out
@@ -119,8 +122,8 @@ def test_a_changed_row_is_found(copied: tuple[Path, dict[str, str]]) -> None:
     rows = table.to_pylist()
     rows[2]["answer"] = str(int(rows[2]["answer"]) ^ 1)
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), folder / PHONE_BOOK)
-    assert "rows are not those" in wrong(folder, sources)["phone_book_3"]
-    with pytest.raises(InputError, match="is not what manifest.json says: its checksum differs"):
+    assert "rows do not have the checksum" in wrong(folder, sources)["phone_book_3"]
+    with pytest.raises(InputError, match="does not match manifest.json: its checksum differs"):
         build(CONFIGS, folder, sources)
 
 
@@ -133,7 +136,7 @@ def test_a_file_and_a_manifest_that_agree_on_other_rows_are_found(
     manifest = read_manifest(folder)
     other = read_manifest(folder.parent / "other").configs["phone_book_3"]
     manifest.with_entry(replace(other, arguments=manifest.configs["phone_book_3"].arguments)).write(folder)
-    assert wrong(folder, sources) == {"phone_book_3": "made again, the documents differ"}
+    assert wrong(folder, sources) == {"phone_book_3": "the rebuilt documents differ"}
     edit_manifest(folder, lambda content: content["configs"]["phone_book_3"].update(documents_version="0.9"))
     assert "of version 0.9, and the installed builder makes 1.0" in wrong(folder, sources)["phone_book_3"]
 
@@ -154,7 +157,7 @@ def test_wrong_sizes_are_found(copied: tuple[Path, dict[str, str]], change: dict
 def test_a_file_that_is_not_in_the_manifest_is_named(copied: tuple[Path, dict[str, str]]) -> None:
     folder, sources = copied
     edit_manifest(folder, lambda content: content["configs"].pop("phone_book_3"))
-    assert wrong(folder, sources) == {str(PHONE_BOOK): "manifest.json does not list it"}
+    assert wrong(folder, sources) == {str(PHONE_BOOK): "not listed in manifest.json"}
 
 
 def test_any_cut_of_a_file_is_found(copied: tuple[Path, dict[str, str]]) -> None:
@@ -263,10 +266,16 @@ def test_any_value_of_a_manifest_that_is_replaced_or_lost_is_found(
     [
         (
             "source",
-            "'c4_copy_random_5' was built from the local 'texts.txt'; give it, as in --source texts.txt",
+            "was built from the local source 'texts.txt'; pass it, as in --source texts.txt",
         ),
-        ("squad_source", "from the local 'squad.json'; give it, as in --squad-source squad.json"),
-        ("tokenizer", "from the local '20B_tokenizer.json'; give it, as in --tokenizer 20B_tokenizer.json"),
+        (
+            "squad_source",
+            "from the local source 'squad.json'; pass it, as in --squad-source squad.json",
+        ),
+        (
+            "tokenizer",
+            "from the local source '20B_tokenizer.json'; pass it, as in --tokenizer 20B_tokenizer.json",
+        ),
     ],
 )
 def test_a_local_source_must_be_given_again(
@@ -290,11 +299,11 @@ def test_another_source_or_tokenizer_is_refused(
         verify(folder, {**sources, "source": str(texts)})
     squad = tmp_path / "other.json"
     squad.write_text(json.dumps(squad_sample(seed=1)))
-    with pytest.raises(InputError, match="of 'other.json' is .*; give the same --squad-source"):
+    with pytest.raises(InputError, match="of 'other.json' is .*; pass the same --squad-source"):
         verify(folder, {**sources, "squad_source": str(squad)})
     tokenizer = tmp_path / "tokenizer.json"
     tokenizer.write_text(Path(sources["tokenizer"]).read_text() + "\n")
-    with pytest.raises(InputError, match="give the same --tokenizer"):
+    with pytest.raises(InputError, match="pass the same --tokenizer"):
         verify(folder, {**sources, "tokenizer": str(tokenizer)})
 
 
@@ -341,7 +350,9 @@ def test_a_data_set_on_the_hub_is_verified(
 
 @pytest.mark.parametrize("name", ["nowhere", "a/b/c", "../x/y", "org/na me"])
 def test_neither_a_folder_nor_a_name_on_the_hub_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=f"there is no folder '{name}'; give one, or ORG/NAME on the Hub"):
+    with pytest.raises(
+        SystemExit, match=f"there is no folder '{name}'; pass a folder, or ORG/NAME on the Hub"
+    ):
         main(["verify", name])
-    with pytest.raises(SystemExit, match="is a folder, which has no revision 'v1'"):
+    with pytest.raises(SystemExit, match="is a local folder, which has no revisions"):
         main(["verify", str(tmp_path), "--revision", "v1"])

@@ -18,12 +18,12 @@ from importlib.metadata import entry_points
 import lm_eval_tasks
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
-from lm_eval_tasks.catalog import entries
+from lm_eval_tasks.catalog import task_files
 from dataset_builders.registry import resolve
 from dataset_builders.release.checksums import known_checksums
 
 print(lm_eval_tasks.__file__)
-for entry in entries():
+for entry in task_files():
     config = load_yaml(entry.file)
     if not entry.members:
         resolve(config["dataset_path"])

@@ -9,7 +9,13 @@ from tokenizers.processors import TemplateProcessing
 from transformers import T5Config, T5ForConditionalGeneration
 
 from lm_eval_tasks.alignment import scored_tokens
-from lm_eval_tasks.context_window import Window, forced_needs, generated_needs, shrink_request, window_tokens
+from lm_eval_tasks.context_window import (
+    ContextWindow,
+    forced_needs,
+    generated_needs,
+    shrink_request,
+    window_tokens,
+)
 from lm_eval_tasks.tokens import counts_tokens, encode_all
 from tests.models import END, byte_tokenizer, tiny_model
 
@@ -113,10 +119,10 @@ def test_a_text_that_comes_back_is_no_token(answer: Any) -> None:
 
 
 def test_a_window_holds_what_needs_no_more_than_it_has() -> None:
-    window = Window(tokens=10, needed={"a": 10, "b": 11, "c": 3})
+    window = ContextWindow(tokens=10, needed={"a": 10, "b": 11, "c": 3})
     assert [window.truncates(name) for name in "abc"] == [False, True, False]
     assert "1 of 3 prompts do not fit the model's window of 10 tokens" in (window.warning or "")
-    assert Window(tokens=11, needed={"a": 10, "b": 11}).warning is None
+    assert ContextWindow(tokens=11, needed={"a": 10, "b": 11}).warning is None
 
 
 def test_a_request_that_does_not_fit_is_cut_down_and_keeps_its_settings() -> None:

@@ -1,6 +1,6 @@
-"""Build configs into a folder: ``{config}/test-00000-of-00001.parquet`` each, ``manifest.json`` and the card.
+"""Build configs into a folder: a Parquet file for each, ``manifest.json`` and the card.
 
-A build that is stopped, whatever stops it, loses the config that it was at; the next one goes on there.
+An interrupted build loses only the config it was writing; the next build continues from there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from dataset_builders.benchmark import Config, Row
 from dataset_builders.checksum import content_sha256
-from dataset_builders.documents import Documents, documents
+from dataset_builders.config_documents import Documents, documents
 from dataset_builders.errors import InputError
 from dataset_builders.files import remove_partial_files
 from dataset_builders.release.folder import write_card
@@ -28,11 +28,12 @@ LOCK = ".lock"
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one config.
+    """The result of building one config.
 
     Attributes:
-        entry: what the manifest now says of it.
-        state: ``built``; ``kept``, where it was there; ``kept, tokens counted``, where these were added.
+        entry: its entry in the manifest.
+        state: ``built``; ``kept`` if it existed; ``kept, tokens counted`` if prompt lengths in tokens were
+            added.
     """
 
     entry: Entry
@@ -40,18 +41,18 @@ class Result:
 
 
 def build(configs: Sequence[Config], folder: Path, sources: Mapping[str, str | None]) -> list[Result]:
-    """Add configs to a folder; those that are there, with the same arguments, are kept.
+    """Add configs to a folder; existing configs with the same arguments are kept.
 
-    All arguments and sources are checked before the first row is made.
+    All arguments and sources are checked before the first row is built.
 
     Args:
         configs: what to build.
         folder: a new or empty folder, or one that this function filled.
-        sources: what documents are made from; see ``dataset_builders.documents.documents``.
+        sources: what documents are built from; see ``dataset_builders.config_documents.documents``.
 
     Raises:
-        InputError: a config cannot be built, or the folder holds it with other arguments or damaged, or
-            holds something else; the disk is full; or another build is at work there.
+        InputError: a config cannot be built; the folder holds it with other arguments or damaged, or holds
+            other files; the disk is full; or another build is running in the folder.
     """
     planned = [(config, _planned(config, sources)) for config in {c.name: c for c in configs}.values()]
     with _own(folder) as manifest:
@@ -81,16 +82,16 @@ def _planned(config: Config, sources: Mapping[str, str | None]) -> Documents:
 
 @contextmanager
 def _own(folder: Path) -> Iterator[Manifest]:
-    """Let no other build work in the folder, remove what killed ones left, and read the manifest."""
+    """Lock the folder, remove what interrupted builds left, and read the manifest."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder")
+        raise InputError(f"{folder} is a file; pass a folder with --out")
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise InputError(
-            f"another build is at work in {folder}; wait for it, or take another folder"
+            f"another build is running in {folder}; wait for it, or pass another folder with --out"
         ) from None
     except OSError as error:
         raise InputError(f"{folder} cannot be written to: {error.strerror or error}") from None
@@ -98,9 +99,7 @@ def _own(folder: Path) -> Iterator[Manifest]:
         remove_partial_files(folder)
         if not (folder / FILE).exists():
             if any(child.name != LOCK for child in folder.iterdir()):
-                raise InputError(
-                    f"{folder} is not empty and holds no {FILE}, so nothing is built there; give a new folder"
-                )
+                raise InputError(f"{folder} is not empty and has no {FILE}; pass a new folder with --out")
             Manifest().write(folder)
         yield read_manifest(folder)
     finally:
@@ -108,22 +107,22 @@ def _own(folder: Path) -> Iterator[Manifest]:
 
 
 def _check_same(config: Config, made: Documents, entry: Entry, folder: Path) -> None:
-    asked: dict[str, Any] = {**config.arguments, "documents version": made.version}
+    requested: dict[str, Any] = {**config.arguments, "documents version": made.version}
     there: dict[str, Any] = {**entry.arguments, "documents version": entry.documents_version}
     for what, new, old in (
         ("source", made.source, entry.source),
         ("tokenizer", made.tokenizer, entry.tokenizer),
     ):
         if new is not None and old is not None:
-            asked[what] = f"{new.name} ({new.sha256[:12]})"
+            requested[what] = f"{new.name} ({new.sha256[:12]})"
             there[what] = f"{old.name} ({old.sha256[:12]})"
             if new.sha256 == old.sha256:
-                asked[what] = there[what]  # a file's name may change
-    for what in {**there, **asked}:
-        if asked.get(what) != there.get(what):
+                requested[what] = there[what]  # a file's name may change
+    for what in {**there, **requested}:
+        if requested.get(what) != there.get(what):
             raise InputError(
-                f"{folder} holds the config {config.name!r} already, with another {what}: {there.get(what)} "
-                f"there, {asked.get(what)} here; give another folder"
+                f"{folder} already holds the config {config.name!r} with another {what}: {there.get(what)}, "
+                f"not {requested.get(what)}; pass another folder with --out"
             )
 
 
@@ -136,9 +135,7 @@ def _build_or_keep(config: Config, made: Documents, manifest: Manifest, folder: 
     counting = made.tokenizer_name is not None and entry.prompt_tokens is None
     lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if counting and made.tokenizer_name else None)
     if content_sha256(_measured(read_rows(path, config.benchmark), lengths, bar)) != entry.content_sha256:
-        raise InputError(
-            f"{path} is not what {FILE} says: its checksum differs; delete it, and it is built again"
-        )
+        raise InputError(f"{path} does not match {FILE}: its checksum differs; delete it, and build again")
     if counting:
         counted = replace(entry, tokenizer=made.tokenizer, prompt_tokens=lengths.tokens)
         return Result(counted, "kept, tokens counted")
@@ -177,7 +174,7 @@ def _measured(rows: Iterable[Row], lengths: PromptLengths, bar: Any) -> Iterator
 
 
 def results_table(results: Sequence[Result]) -> str:
-    """Configs with their rows, lengths of prompts, and the beginning of their checksums."""
+    """A table of configs: rows, prompt lengths, and the first digits of the checksum."""
     from tabulate import tabulate
 
     return tabulate(

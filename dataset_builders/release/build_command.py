@@ -1,4 +1,4 @@
-"""``python -m dataset_builders build``: a command for each benchmark, with the parameters of its builder."""
+"""``python -m dataset_builders build``: one command per benchmark, with the parameters of its builder."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, make_dataclass
@@ -15,14 +15,14 @@ from dataset_builders.registry import IMPORT_OPTION, benchmarks, default_release
 
 PROG = "python -m dataset_builders build"
 
-_TOKENIZER_HELP = "a tokenizer.json, a folder that holds one, or a name on the Hub"
-_NOT_COUNTED = "tokens of prompts are not counted"
+_TOKENIZER_HELP = "tokenizer.json, folder with one, or name on the Hub"
+_NOT_COUNTED = "prompt lengths in tokens are not measured"
 
-_OUT = ("out", Annotated[Path, tyro.conf.arg(help="a new folder, or one to add configs to")])
+_OUT = ("out", Annotated[Path, tyro.conf.arg(help="output folder, new or from an earlier build")])
 
 
 def run(words: list[str]) -> None:
-    """Run one of the commands.
+    """Run the build command with these arguments.
 
     Raises:
         InputError: see ``dataset_builders.release.build.build``.
@@ -40,11 +40,11 @@ def run(words: list[str]) -> None:
 def source_options(
     found: Mapping[str, Benchmark], tokenizer: str | None = None
 ) -> list[tuple[str, Any, Any]]:
-    """Fields of a command's options for what documents are made from.
+    """Option fields for sources and tokenizers.
 
     Args:
-        found: the benchmarks that the command is about.
-        tokenizer: what a tokenizer's absence means; by default what the benchmarks' builders say.
+        found: the benchmarks that the command builds or verifies.
+        tokenizer: description of the tokenizer's default, in place of the builders' default.
     """
     texts: dict[str, tuple[str, str]] = {}
     for benchmark in found.values():
@@ -63,12 +63,12 @@ def _optional(name: str, text: str, default: str) -> Any:
 
 
 def command_class(text: str, options: list[Any], run: Callable[[Any], None]) -> type:
-    """A dataclass that tyro makes from a command line.
+    """A dataclass for one command, which tyro fills from the command line.
 
     Args:
         text: what the command does.
         options: fields, as ``dataclasses.make_dataclass`` takes them.
-        run: carries the command out, with the values of the options as attributes.
+        run: executes the command; the values of the options are attributes of its argument.
     """
     made = make_dataclass("Options", options, kw_only=True, namespace={"run": run})
     made.__doc__ = text
@@ -79,7 +79,7 @@ def _command(benchmark: Benchmark) -> type:
     lengths, variants = benchmark.lengths, benchmark.variants
     own: list[Any] = [_OUT, _lengths_option(benchmark)]
     if variants is not None:
-        text = f"one or more of {', '.join(variants.values)}"
+        text = f"variants to build: one or more of {', '.join(variants.values)}"
         metavar = f"{variants.parameter.upper()} [{variants.parameter.upper()} ...]"
         values = Annotated[tuple[str, ...], tyro.conf.arg(help=text, metavar=metavar)]
         own.append((variants.parameter, values, field(default=variants.values)))
@@ -121,7 +121,9 @@ def _plain_option(benchmark: Benchmark, name: str) -> Any:
 def _all_command() -> type:
     release = default_release()
     used = {config.benchmark.name: config.benchmark for config in release.values()}
-    names = tyro.conf.arg(help="build these alone", metavar="CONFIG [CONFIG ...]", help_behavior_hint="")
+    names = tyro.conf.arg(
+        help="names of configs to build", metavar="CONFIG [CONFIG ...]", help_behavior_hint=""
+    )
 
     def run(options: Any) -> None:
         for name in options.configs:
@@ -130,7 +132,7 @@ def _all_command() -> type:
         _build([release[name] for name in options.configs or release], vars(options))
 
     return command_class(
-        "Everything in the default release.",
+        "All configs of the default release.",
         [_OUT, ("configs", Annotated[tuple[str, ...], names], field(default=())), *source_options(used)],
         run,
     )

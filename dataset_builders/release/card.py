@@ -1,4 +1,4 @@
-"""The data set's card: metadata that the Hub and ``datasets`` read, and what people read."""
+"""The data set's card: metadata for the Hub and ``datasets``, and the text."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from dataset_builders.registry import own_benchmarks
 from dataset_builders.release.card_parts import licenses, sections, sizes_table, source_datasets, tokenizers
 from dataset_builders.release.manifest import Entry, Manifest, parquet_path
 
-BEGIN = "<!-- repeat-after-me: from here to the end mark, the next release replaces everything -->"
+BEGIN = "<!-- repeat-after-me: the next release replaces everything up to the end mark -->"
 END = "<!-- repeat-after-me: end -->"
 
 PRETTY_NAME = "Repeat After Me: copying and look-up benchmarks"
@@ -64,14 +64,14 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
 
 
 def merged(new: DatasetCard, existing: str | None, replaced: Iterable[str]) -> str:
-    """The card to upload: the new one, and what people added to the one that is there.
+    """The card to upload: the new one, with what people added to the existing one.
 
-    Of the metadata, keys that the new card does not set, further tags, and configs that are not ours are
-    kept. Of the text, what stands outside our two marks is kept; a text without marks follows ours.
+    In the metadata, keys that the new card does not set, further tags, and configs that are not ours are
+    kept. In the text, everything outside our two marks is kept; a text without marks goes after ours.
 
     Args:
         new: as ``card`` makes it.
-        existing: content of the repository's README.md, None where there is none.
+        existing: content of the repository's README.md, None if there is none.
         replaced: configs of the previous release, which the new one replaces or drops.
 
     Raises:
@@ -109,11 +109,11 @@ def _parsed(existing: str) -> DatasetCard:
         old = DatasetCard(existing, ignore_metadata_errors=True)
         for key in ("configs", "dataset_info"):
             if not all(isinstance(config, dict) for config in _listed(old.data.get(key))):
-                raise ValueError(f"{key} is no list of mappings")
+                raise ValueError(f"{key} is not a list of mappings")
     except (ValueError, TypeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"the metadata of the repository's README.md cannot be read ({reason}); mend it there"
+            f"the metadata of the repository's README.md cannot be read ({reason}); fix it on the Hub"
         ) from None
     return old
 
@@ -130,8 +130,8 @@ def _merged_text(ours: str, theirs: str) -> str:
     found = re.findall(f"{re.escape(BEGIN)}.*?{re.escape(END)}", theirs, re.DOTALL)
     if len(found) != 1 or theirs.count(BEGIN) != 1 or theirs.count(END) != 1:
         raise InputError(
-            f"the repository's README.md does not hold the marks {BEGIN!r} and {END!r} once each, in this "
-            "order; restore or remove them there"
+            f"the repository's README.md must contain the marks {BEGIN!r} and {END!r} once each, in this "
+            "order; restore or remove them on the Hub"
         )
     return theirs.replace(found[0], ours.strip())
 
@@ -163,14 +163,14 @@ def _size_category(rows: int) -> str:
 
 
 def _is_released(name: str, entry: Entry) -> bool:
-    """Whether the documents are the benchmark's own, as far as their arguments and sources say."""
+    """Whether a config has the arguments and sources of the default release."""
     own = {config.name: dict(config.arguments) for config in entry.benchmark.configs()}
     from_files = entry.source is not None and not entry.source.on_hub
     return own.get(name) == dict(entry.arguments) and not from_files
 
 
 def _tasks(manifest: Manifest, configs: set[str]) -> list[str]:
-    """Groups of lm-eval's tasks that these configs answer whole."""
+    """lm-eval groups whose tasks are all among these configs."""
     used = {entry.benchmark.name: entry.benchmark for entry in manifest.configs.values()}
     return [
         group

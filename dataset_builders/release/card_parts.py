@@ -1,4 +1,4 @@
-"""What a data set's card says of each benchmark in it: sources, licences, sizes."""
+"""The parts of a data set's card for each benchmark: sources, licences, sizes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Section:
 
     Attributes:
         benchmark: the first of them.
-        origins: what their documents were cut from, each once; empty where arguments alone make them.
+        origins: the distinct sources of their documents; empty if documents depend on arguments alone.
     """
 
     benchmark: Benchmark
@@ -37,17 +37,17 @@ class Section:
 
     @property
     def from_default(self) -> bool:
-        """Whether documents are of the benchmark's own source, or of none: their licence is known."""
+        """Whether some documents are from the default source or from none, so that their licence is known."""
         return not self.origins or any(self._is_default(origin) for origin in self.origins)
 
     @property
     def from_others(self) -> bool:
-        """Whether documents are cut from a source whose licence is not known here."""
+        """Whether some documents are cut from a source whose licence is unknown."""
         return _OTHER in self.licenses
 
     @property
     def licenses(self) -> list[str]:
-        """Identifiers of the Hub's list of licences."""
+        """Licence identifiers, as in the Hub's list."""
         if not self.origins:
             return [self.benchmark.license]
         return [self.benchmark.license if self._is_default(o) else _OTHER for o in self.origins]
@@ -76,12 +76,12 @@ def sections(manifest: Manifest) -> list[Section]:
 
 
 def licenses(found: Iterable[Section]) -> list[str]:
-    """Every licence of a release, once."""
+    """The distinct licences of a release."""
     return list(dict.fromkeys(name for section in found for name in section.licenses))
 
 
 def source_datasets(found: Iterable[Section]) -> list[str]:
-    """The card's ``source_datasets``; files have no name that others could look up."""
+    """The card's ``source_datasets``; local files are left out."""
     named = [
         name
         for section in found
@@ -97,19 +97,19 @@ def _described(origin: Origin) -> str:
         else f"`{origin.name}`"
     )
     revision = f" at revision `{origin.revision}`" if origin.revision else ""
-    return f"{name}{revision} (what was read of it has the SHA-256 `{origin.sha256[:12]}`)"
+    return f"{name}{revision} (SHA-256 of the part that was read:  `{origin.sha256[:12]}`)"
 
 
 def tokenizers(entries: Iterable[Entry]) -> str:
-    """The tokenizers that lengths were counted with, as a phrase; empty for none."""
+    """The tokenizers that measured prompt lengths, as a phrase; empty if there were none."""
     used = dict.fromkeys(entry.tokenizer for entry in entries if entry.tokenizer is not None)
     return " and ".join(f"`{origin.name}` (SHA-256 `{origin.sha256[:12]}`)" for origin in used if origin)
 
 
 def sizes_table(configs: Mapping[str, Entry]) -> str:
-    """A Markdown table, a config a row: its rows, and the lengths of its prompts."""
+    """A Markdown table with one row per config: number of rows and prompt lengths."""
     lines = [
-        "| config | rows | characters: least, median, most | tokens: least, median, most |",
+        "| config | rows | characters: min, median, max | tokens: min, median, max |",
         "| --- | --- | --- | --- |",
     ]
     for name, entry in configs.items():

@@ -1,4 +1,4 @@
-"""Checksums of the released documents that this version can make without other texts: ``checksums.json``."""
+"""Known checksums of the released documents that need no source: ``checksums.json``."""
 
 import json
 from functools import cache
@@ -7,6 +7,6 @@ from importlib.resources import files
 
 @cache
 def known_checksums() -> dict[str, str]:
-    """``content_sha256`` of the rows of each config whose documents arguments alone make, by name."""
+    """``content_sha256`` by config name, for configs whose documents depend on arguments alone."""
     text = (files("dataset_builders.release") / "checksums.json").read_text(encoding="utf-8")
     return dict(json.loads(text))

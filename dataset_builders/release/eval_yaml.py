@@ -1,4 +1,4 @@
-"""``eval.yaml``: what the Hub reads of a data set that is a benchmark."""
+"""``eval.yaml``: the Hub's description of a data set that is a benchmark."""
 
 import yaml
 
@@ -8,7 +8,7 @@ from dataset_builders.release.manifest import Manifest
 FILE = "eval.yaml"
 
 FRAMEWORK = "lm-evaluation-harness"
-"""The Hub's list of frameworks did not hold it in August 2026; see the README of this package."""
+"""Not in the Hub's list of frameworks as of August 2026; see the README of this package."""
 
 
 def eval_yaml(manifest: Manifest) -> str:
@@ -17,7 +17,7 @@ def eval_yaml(manifest: Manifest) -> str:
         "name": PRETTY_NAME,
         "description": (
             "How well a sequence model copies and looks up, by length; documents of the benchmarks of "
-            "arXiv 2402.01032, asked and scored by lm-evaluation-harness with repeat-after-me."
+            "arXiv 2402.01032, evaluated by lm-evaluation-harness with repeat-after-me."
         ),
         "evaluation_framework": FRAMEWORK,
         "tasks": [{"id": name, "config": name, "split": "test"} for name in manifest.configs],

@@ -1,4 +1,4 @@
-"""A built folder as a release: checked against its manifest, and the files that are to be uploaded."""
+"""A built folder as a release: checked against its manifest, with the files to upload."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from dataset_builders.release.schema import features
 CARD = "README.md"
 
 UNPUSHED = "FOLDER"
-"""What a card calls a data set that has no name on the Hub yet."""
+"""Name on the card of a data set that is not on the Hub yet."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """A built folder that is what its manifest says.
+    """A built folder that matches its manifest.
 
     Attributes:
-        manifest: as it was read.
-        content: the files that do not depend on where they go, by their path in the repository.
-        infos: what ``datasets`` is to know of each config.
+        manifest: of the folder.
+        content: the files that do not depend on the repository, by their path in it.
+        infos: ``DatasetInfo`` of each config.
     """
 
     manifest: Manifest
@@ -37,7 +37,7 @@ class Release:
     infos: dict[str, DatasetInfo]
 
     def files(self, name: str, existing_card: str | None, replaced: Iterable[str]) -> dict[str, bytes]:
-        """All files of the release, the card merged with the one that is there.
+        """All files of the release, with the card merged into the existing one.
 
         Args:
             name: ``ORG/NAME``.
@@ -51,23 +51,23 @@ class Release:
 
 
 def data_file(config: str) -> str:
-    """Where a config's rows are, in a repository."""
+    """Path of a config's rows in a repository."""
     return parquet_path(Path(), config).as_posix()
 
 
 def read_release(folder: Path) -> Release:
-    """Read a built folder and hold every file against the manifest.
+    """Read a built folder and check every file against the manifest.
 
     Raises:
-        InputError: there is no manifest, or it lists nothing; a file is missing, damaged, of other rows
-            than the manifest says, or not listed.
+        InputError: there is no manifest, or it lists nothing; a file is missing, damaged, not listed, or
+            holds other rows than the manifest says.
     """
     manifest = read_manifest(folder)
     if not manifest.configs:
-        raise InputError(f"{folder / FILE} lists no config: nothing was built there to the end")
+        raise InputError(f"{folder / FILE} lists no config; build at least one config into the folder first")
     listed = {parquet_path(folder, name) for name in manifest.configs}
     for path in sorted(set(folder.glob("*/*.parquet")) - listed):
-        raise InputError(f"{path} is not in {FILE}; build the config to its end, or delete the file")
+        raise InputError(f"{path} is not listed in {FILE}; build the config completely, or delete the file")
     infos = {}
     content = {FILE: (folder / FILE).read_bytes(), eval_yaml.FILE: eval_yaml.eval_yaml(manifest).encode()}
     for name, entry in manifest.configs.items():
@@ -81,7 +81,7 @@ def read_release(folder: Path) -> Release:
 def write_card(folder: Path, manifest: Manifest) -> None:
     """Write a built folder's card, README.md, and eval.yaml; ``datasets`` then knows the folder's configs.
 
-    What people wrote into a card that is there is kept, as ``card.merged`` has it.
+    What people added to an existing card is kept; see ``card.merged``.
 
     Raises:
         InputError: a file cannot be written, or the existing card cannot be merged with.
@@ -105,7 +105,7 @@ def _check(path: Path, entry: Entry) -> None:
             yield row
 
     if content_sha256(counted()) != entry.content_sha256 or rows != entry.rows:
-        raise InputError(f"{path} is not what {FILE} says: its rows differ; delete it and build it again")
+        raise InputError(f"{path} does not match {FILE}: its rows differ; delete it and build again")
 
 
 def _info(path: Path, entry: Entry) -> DatasetInfo:

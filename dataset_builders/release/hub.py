@@ -1,4 +1,4 @@
-"""What goes wrong with the Hugging Face Hub, in one sentence each."""
+"""Errors of the Hugging Face Hub, each as one sentence."""
 
 import errno
 import os
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 LOG_IN = "set HF_TOKEN or run `hf auth login`"
 OTHER_TOKEN = "set HF_TOKEN to another token or run `hf auth login --force`"
-RUN_AGAIN = "run the command again in some minutes"
+RUN_AGAIN = "run the command again in a few minutes"
 
-# Their errors are told apart by name: huggingface_hub has changed its HTTP library twice.
+# Their errors are distinguished by name: huggingface_hub has changed its HTTP library twice.
 _TRANSPORTS = {"aiohttp", "httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"}
 
 
 @contextmanager
 def hub_errors(doing: str) -> Iterator[None]:
-    """Turn what the Hub, the way to it and the disk refuse into one sentence.
+    """Turn errors of the Hub, the network and the disk into one sentence.
 
-    The sentence says what was being done, what went wrong and what would do. It never holds a token or a
-    header. Exceptions of other kinds pass through as they are: they are bugs, and want their traceback.
+    The sentence says what failed, why, and what to do. It never contains a token or a header. Other
+    exceptions pass through unchanged: they are bugs, and need their traceback.
 
     Args:
-        doing: what is done inside, as it follows "cannot", e.g. ``read the data set 'org/name'``.
+        doing: the action inside, as it follows "cannot", e.g. ``read the data set 'org/name'``.
 
-    Raises: InputError: the Hub, the network or the disk refused.
+    Raises: InputError: the Hub, the network or the disk failed.
     """
     try:
         yield
@@ -45,29 +45,30 @@ def hub_errors(doing: str) -> Iterator[None]:
 
 
 def check_repo_id(name: str) -> None:
-    """Accept ``ORG/NAME`` as the Hub does.
+    """Check that a name is ``ORG/NAME`` by the rules of the Hub.
 
-    Raises: InputError: the name cannot be a repository's.
+    Raises: InputError: it is not a valid repository name.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-    asked = f"{name!r} cannot be a repository on the Hub; give ORG/NAME"
+    message = f"{name!r} is not a valid repository name; use ORG/NAME"
     if name.startswith(("http://", "https://", "hf://", "datasets/", "models/")):
-        raise InputError(f"{asked} alone, without an address or a type before it")
+        raise InputError(f"{message} only, without a URL or a repository type before it")
     try:
         validate_repo_id(name)
     except HFValidationError:
         raise InputError(
-            f"{asked}, each of letters, digits, '-', '_' and '.', without '--' or '..', without '-' or '.' "
-            "at an end, and 96 characters at most"
+            f"{message}, each made of letters, digits, '-', '_' and '.', without '--' or '..', without '-' "
+            "or '.' "
+            "at the start or end, and with at most 96 characters"
         ) from None
     if "/" not in name:
-        raise InputError(f"{asked}, with the user or organization that it belongs to")
+        raise InputError(f"{message}, with the user or organization that owns the repository")
 
 
 def other_type(api: "HfApi", name: str, repo_type: str) -> str | None:
-    """The type under which ``name`` exists on the Hub where it is not ``repo_type``, e.g. ``model``.
+    """The type of the repository ``name`` on the Hub if it is not ``repo_type``, e.g. ``model``.
 
     Errors of the Hub and the network pass through; see ``hub_errors``.
     """
@@ -78,7 +79,7 @@ def other_type(api: "HfApi", name: str, repo_type: str) -> str | None:
 
 
 def _sentence(error: BaseException) -> str | None:
-    """What went wrong and what would do; None for what is neither the Hub, the network nor the disk."""
+    """What went wrong and what to do; None for errors of anything but the Hub, the network and the disk."""
     names = {cls.__name__ for cls in type(error).__mro__}
     if _is_wrapper(error, names):
         inner = error.__cause__ or error.__context__
@@ -89,25 +90,25 @@ def _sentence(error: BaseException) -> str | None:
     if isinstance(getattr(response, "status_code", None), int):
         return _answered(error, names, response)
     if "OfflineModeIsEnabled" in names:
-        return "the Hub is switched off by HF_HUB_OFFLINE; unset it"
+        return "access to the Hub is disabled by HF_HUB_OFFLINE; unset it"
     if "LocalTokenNotFoundError" in names:
         return f"there is no token; {LOG_IN}"
     if "HFValidationError" in names:
-        return f"{_words(str(error))}; give the repository as ORG/NAME"
+        return f"{_words(str(error))}; name the repository as ORG/NAME"
     no_json = type(error).__name__ == "JSONDecodeError" and any(_rose_in(error, name) for name in _TRANSPORTS)
     if "FileMetadataError" in names or no_json:
-        return f"what answered is not the Hub; check HF_ENDPOINT and the proxy, or {RUN_AGAIN}"
+        return f"the answer is not from the Hub; check HF_ENDPOINT and the proxy, or {RUN_AGAIN}"
     if "LocalEntryNotFoundError" in names:
-        return "it is not in the cache, and the Hub could not be asked; check the network and HF_HUB_OFFLINE"
+        return "it is not in the cache, and the Hub cannot be reached; check the network and HF_HUB_OFFLINE"
     if "DatasetNotFoundError" in names:
         remedy = "" if "gated" in str(error) else "check the name, or, where it is private, "
         return f"{_words(str(error))}; {remedy}{LOG_IN}"
-    if "DatasetsError" in names or _is_slip(error):
+    if "DatasetsError" in names or _is_user_error(error):
         return _words(str(error))
     if "ArrowException" in names and _rose_in(error, "datasets.packaged_modules"):
         return f"one of its files is damaged ({_words(str(error))})"
     if isinstance(error, UnicodeEncodeError) and str(error.object).startswith("Bearer "):
-        return f"the token holds characters that no token has; {LOG_IN}"
+        return f"the token contains invalid characters; {LOG_IN}"
     transport = any(cls.__module__.split(".")[0] in _TRANSPORTS for cls in type(error).__mro__)
     if transport or (isinstance(error, (ConnectionError, TimeoutError)) and error.errno != errno.EPIPE):
         return _unanswered(error, names)
@@ -118,7 +119,7 @@ def _sentence(error: BaseException) -> str | None:
 
 
 def _is_wrapper(error: BaseException, names: set[str]) -> bool:
-    """Whether a library put this exception around the one that tells what happened."""
+    """Whether this exception only wraps the one that says what happened."""
     if names & {"DatasetsError", "LocalEntryNotFoundError"}:
         return True
     starts: dict[type, tuple[str, ...]] = {
@@ -131,18 +132,18 @@ def _is_wrapper(error: BaseException, names: set[str]) -> bool:
 
 
 def _is_cache_miss(error: BaseException) -> bool:
-    """Whether datasets looked in its cache after the Hub had failed; the Hub's failure is what counts."""
+    """Whether datasets fell back to its cache after the Hub failed; the Hub's error is the one to report."""
     return type(error) is FileNotFoundError and " is not cached in " in str(error)
 
 
-def _is_slip(error: BaseException) -> bool:
-    """Whether it is a slip in a card or in the name of a config or split, for which there is no exception."""
+def _is_user_error(error: BaseException) -> bool:
+    """Whether a card or the name of a config or split is invalid; these errors have no class of their own."""
     starts = ("Invalid metadata in README.md", "BuilderConfig ", "Unknown split ")
     return type(error) is ValueError and str(error).startswith(starts)
 
 
 def _rose_in(error: BaseException, package: str) -> bool:
-    """Whether a module of this package was at work when the exception rose."""
+    """Whether the exception was raised within this package."""
     step = error.__traceback__
     while step is not None:
         if f"{step.tb_frame.f_globals.get('__name__', '')}.".startswith(f"{package}."):
@@ -152,12 +153,12 @@ def _rose_in(error: BaseException, package: str) -> bool:
 
 
 def _answered(error: BaseException, names: set[str], response: Any) -> str:
-    """The sentence for an answer of the Hub that is no success."""
+    """The sentence for an unsuccessful response of the Hub."""
     status, url = response.status_code, str(getattr(response, "url", ""))
-    said = _words(getattr(error, "server_message", str(error)) or "it gives no reason")
+    reason = _words(getattr(error, "server_message", str(error)) or "no reason given")
     with_token = "authorization" in _request_headers(error)
     if "GatedRepoError" in names:
-        return f"the {_repository(url)} is gated; ask for access on its page, and {LOG_IN}"
+        return f"the {_repository(url)} is gated; request access on its page, and {LOG_IN}"
     if "DisabledRepoError" in names:
         return f"the {_repository(url)} has been disabled"
     if status == 401 and with_token:
@@ -165,38 +166,38 @@ def _answered(error: BaseException, names: set[str], response: Any) -> str:
     if "RevisionNotFoundError" in names:
         return f"the {_repository(url)} has no branch, tag or commit {_part(url, 'revision')}"
     if "EntryNotFoundError" in names:
-        return f"the {_repository(url)} has no file {_part(url, 'file')} ({said})"
+        return f"the {_repository(url)} has no file {_part(url, 'file')} ({reason})"
     if "RepositoryNotFoundError" in names:
-        remedy = "and that the token may see it" if with_token else f"or, where it is private, {LOG_IN}"
-        return f"there is no {_repository(url)} to be seen; check the name, {remedy}"
+        remedy = "and that the token has access to it" if with_token else f"or, where it is private, {LOG_IN}"
+        return f"the {_repository(url)} was not found; check the name, {remedy}"
     sentences = {
-        401: f"the Hub asks for a token; {LOG_IN}",
-        403: f"the token has no right to do this ({said}); use one that may write there",
-        409: f"it exists already ({said})",
+        401: f"the Hub requires a token; {LOG_IN}",
+        403: f"the token does not permit this ({reason}); use one with write access",
+        409: f"it already exists ({reason})",
         412: "someone else has changed the repository in the meantime; run the command again",
-        429: f"the Hub takes no more requests from you for now; {RUN_AGAIN}",
+        429: f"the Hub's rate limit was reached; {RUN_AGAIN}",
     }
     if status >= 500:
-        return f"the Hub is out of order (status {status}); {RUN_AGAIN}"
-    return sentences.get(status, f"the Hub refused it with status {status} ({said})")
+        return f"the Hub has an internal error (status {status}); {RUN_AGAIN}"
+    return sentences.get(status, f"the Hub refused the request with status {status} ({reason})")
 
 
 def _unanswered(error: BaseException, names: set[str]) -> str:
-    """The sentence for a request without a whole answer."""
+    """The sentence for a request without a complete response."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     with suppress(RuntimeError, AttributeError):  # httpx raises where the request is not known
         endpoint = re.sub(r"^(\w+://[^/]*).*", r"\1", str(error.request.url))  # type: ignore[attr-defined]
     if names & {"TimeoutException", "Timeout", "TimeoutError"}:
-        return f"{endpoint} does not answer in time; {RUN_AGAIN}"
+        return f"{endpoint} timed out; {RUN_AGAIN}"
     if names & {"UnsupportedProtocol", "InvalidURL", "InvalidSchema", "MissingSchema"}:
-        return "the Hub's address is none that can be asked; correct or unset HF_ENDPOINT"
+        return "the Hub's address is not a valid URL; correct or unset HF_ENDPOINT"
     if names & {"InvalidHeader", "LocalProtocolError"}:
-        return f"the token holds characters that no token has; {LOG_IN}"
+        return f"the token contains invalid characters; {LOG_IN}"
     if "ProxyError" in names:
-        return "the proxy does not answer; check HTTPS_PROXY and NO_PROXY"
+        return "the proxy cannot be reached; check HTTPS_PROXY and NO_PROXY"
     if names & {"ConnectError", "ConnectionRefusedError"} or {"ConnectionError", "RequestException"} <= names:
         return f"{endpoint} cannot be reached; check the network, the proxy and HF_ENDPOINT"
-    return f"the connection to {endpoint} was cut; run the command again"
+    return f"the connection to {endpoint} was closed; run the command again"
 
 
 def _repository(url: str) -> str:
@@ -218,7 +219,7 @@ def _part(url: str, kind: str) -> str:
 
 
 def _words(text: str) -> str:
-    """A library's or the Hub's own words on one line, short."""
+    """A message of a library or the Hub, shortened to one line."""
     return " ".join(text.split())[:400].rstrip(".")
 
 
@@ -229,7 +230,7 @@ def _request_headers(error: BaseException) -> Any:
 
 
 def _without_secrets(text: str, error: BaseException) -> str:
-    """The text without tokens, and without the passwords and queries (signatures) of addresses."""
+    """The text without tokens, and without the passwords and query strings (signatures) of URLs."""
     secrets = {os.environ.get(name, "") for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
     step: BaseException | None = error
     while step is not None:

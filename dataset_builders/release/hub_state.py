@@ -1,4 +1,4 @@
-"""What a data set's repository on the Hub holds at a commit."""
+"""The content of a data set's repository on the Hub at one commit."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from dataset_builders.release.manifest import FILE, read_manifest
 
 
 @dataclass(frozen=True)
-class State:
+class RepositoryState:
     """A repository at one commit.
 
     Attributes:
         commit: its SHA.
-        private: whether the repository is.
-        files: by path.
-        card: content of its README.md, None where there is none.
-        configs: names in its manifest; None where it holds none.
+        private: whether the repository is private.
+        files: the files by path.
+        card: content of its README.md, None if there is none.
+        configs: names in its manifest; None if it has no manifest.
     """
 
     name: str
@@ -33,7 +33,7 @@ class State:
     configs: tuple[str, ...] | None
 
     def holds(self, path: str, content: bytes) -> bool:
-        """Whether a file is there with this content."""
+        """Whether the repository has a file with this content."""
         file = self.files.get(path)
         if file is None:
             return False
@@ -43,8 +43,8 @@ class State:
         return file.blob_id == hashlib.sha1(blob, usedforsecurity=False).hexdigest()
 
 
-def read_state(api: HfApi, name: str, revision: str) -> State:
-    """Ask the Hub; Hub errors are the caller's.
+def read_state(api: HfApi, name: str, revision: str) -> RepositoryState:
+    """Read the state from the Hub; errors of the Hub are left to the caller.
 
     Raises:
         InputError: the repository has a manifest.json that is not one of ours.
@@ -58,7 +58,7 @@ def read_state(api: HfApi, name: str, revision: str) -> State:
                 api.hf_hub_download(name, path, repo_type="dataset", revision=info.sha, local_dir=folder)
         card = (folder / CARD).read_bytes().decode("utf-8", "replace") if CARD in files else None
         configs = _configs(folder, name) if FILE in files else None
-    return State(name, str(info.sha), bool(info.private), files, card, configs)
+    return RepositoryState(name, str(info.sha), bool(info.private), files, card, configs)
 
 
 def _configs(folder: Path, name: str) -> tuple[str, ...]:
@@ -67,6 +67,6 @@ def _configs(folder: Path, name: str) -> tuple[str, ...]:
     except InputError as error:
         reason = str(error).replace(f"{folder}/", "")
         raise InputError(
-            f"the repository {name} holds something else already: {reason}; give another name, or delete "
+            f"the repository {name} has another manifest.json: {reason}; use another name, or delete "
             "that file there"
         ) from None

@@ -1,11 +1,11 @@
-"""``manifest.json``: what each config of a built data set is, where it comes from, and its checksum.
+"""``manifest.json``: the arguments, provenance and checksum of each config of a built data set.
 
 The file is a published interface. It is JSON, an object with the fields
 
 ========== ===================================================================================
 format     version of this layout, ``FORMAT``
 builder    ``repeat-after-me``
-version    version of the builder that wrote the file last
+version    version of the builder that last wrote the file
 configs    object: name of a config, which is the name of its folder -> an object as below
 ========== ===================================================================================
 
@@ -15,7 +15,7 @@ and for each config
 benchmark          name of the benchmark, e.g. ``phone_book``
 documents_version  version of the benchmark's documents; the same arguments and version give the
                    same documents
-arguments          object: keyword arguments of the benchmark's builder, but for source and tokenizer
+arguments          object: keyword arguments of the benchmark's builder, except source and tokenizer
 source             null, or what the documents were cut from, as an origin (below); its checksum
                    is over the texts that were read, whatever file format they were in
 tokenizer          null, or what ``prompt_tokens`` was counted with, as an origin; where the builder
@@ -30,8 +30,8 @@ prompt_tokens      the same in tokens; null where no tokenizer was given
 
 An origin is an object of ``name`` (of the repository on the Hub, or of the file or folder, without the
 folders that it lay in), ``on_hub``, ``revision`` (the commit on the Hub; null where none is known) and
-``sha256``. A config is whole if this file lists it: a file that it does not list is left from a build
-that was stopped.
+``sha256``. A config is complete if this file lists it: a file that it does not list is left from an
+interrupted build.
 """
 
 import json
@@ -58,7 +58,7 @@ _CONFIG_NAME = re.compile(r"\w+", re.ASCII)
 
 @dataclass(frozen=True)
 class LengthSummary:
-    """Least, lower median and greatest of some lengths."""
+    """Minimum, lower median and maximum of lengths."""
 
     min: int
     median: int
@@ -67,7 +67,7 @@ class LengthSummary:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the manifest says of one config; see the module's docstring."""
+    """The manifest's entry of one config; see the module's docstring."""
 
     benchmark: Benchmark
     documents_version: str
@@ -85,7 +85,7 @@ class Entry:
         return Config(self.benchmark, self.arguments)
 
     def as_json(self) -> dict[str, Any]:
-        """The object that stands in the file."""
+        """The entry as in the file."""
         return {
             "benchmark": self.benchmark.name,
             "documents_version": self.documents_version,
@@ -102,22 +102,22 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a data set's folder holds.
+    """The configs of a data set's folder.
 
     Attributes:
-        configs: by name.
-        version: of the builder that wrote it.
+        configs: entries by config name.
+        version: version of the builder that wrote it.
     """
 
     configs: dict[str, Entry] = field(default_factory=dict)
     version: str = field(default_factory=lambda: version(BUILDER))
 
     def with_entry(self, entry: Entry) -> "Manifest":
-        """The same with one config added or replaced, by this version of the builder."""
+        """A copy with one config added or replaced, written by this version of the builder."""
         return Manifest({**self.configs, entry.config.name: entry})
 
     def write(self, folder: Path) -> None:
-        """Replace the manifest of a folder in one step.
+        """Write the manifest of a folder atomically.
 
         Raises:
             InputError: it cannot be written.
@@ -128,7 +128,7 @@ class Manifest:
 
 
 def parquet_path(folder: Path, config: str) -> Path:
-    """Where a config's rows are, in a data set's folder."""
+    """Path of a config's rows in a data set's folder."""
     return folder / config / "test-00000-of-00001.parquet"
 
 
@@ -136,17 +136,17 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a built data set.
 
     Raises:
-        InputError: there is none, it is damaged, or it is of another format.
+        InputError: there is none, it is damaged, or it has another format.
     """
     path = folder / FILE
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{folder} is no data set built by {BUILDER}: it holds no {FILE}") from None
+        raise InputError(f"{folder} is not a data set built by {BUILDER}: it has no {FILE}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read: {first_line(error)}") from None
     if not isinstance(content, dict) or content.get("builder") != BUILDER:
-        raise InputError(f"{path} is no manifest of {BUILDER}")
+        raise InputError(f"{path} is not a manifest of {BUILDER}")
     if content.get("format") != FORMAT or content["format"] is True:  # which equals 1
         raise InputError(
             f"{path} has the format {content.get('format')!r}, and this version of {BUILDER} reads {FORMAT}"

@@ -1,4 +1,4 @@
-"""A config's rows as one Parquet file, written and read a few at a time."""
+"""A config's rows as one Parquet file, written and read in row groups."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ _MAX_BYTES = 16 * 2**30
 
 @contextmanager
 def parquet_writer(path: Path, benchmark: Benchmark) -> Iterator[Callable[[Row], None]]:
-    """A function that adds a row of a benchmark; the file appears, whole, when the context ends.
+    """A function that adds a row of a benchmark; the complete file appears when the context ends.
 
     Raises:
         InputError: it cannot be written.
@@ -79,12 +79,12 @@ def read_rows(path: Path, benchmark: Benchmark) -> Iterator[Row]:
     """The rows of a file, in their order.
 
     Raises:
-        InputError: there is no such file, it is damaged, or it has other columns than the benchmark.
+        InputError: there is no such file, it is damaged, or its columns are not the benchmark's.
     """
     wanted = arrow_schema(benchmark)
     with _parquet_errors(path), ParquetFile(path) as file:
         if not file.schema_arrow.equals(wanted):
-            raise InputError(f"{path} has other columns than {', '.join(wanted.names)}")
+            raise InputError(f"{path} does not have the columns {', '.join(wanted.names)}")
         for batch in file.iter_batches(batch_size=_READ_ROWS):
             yield from batch.to_pylist()
 

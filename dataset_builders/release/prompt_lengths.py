@@ -1,4 +1,4 @@
-"""How long the prompts of a config are, in characters and in tokens."""
+"""Prompt lengths of a config in characters and tokens."""
 
 from collections.abc import Sequence
 from statistics import median_low
@@ -10,7 +10,7 @@ _BATCH_CHARACTERS = 1_000_000  # tokenized together: enough for all cores, littl
 
 
 class PromptLengths:
-    """LengthSummary of prompts that are added one by one; tokens are counted where there is a tokenizer."""
+    """Accumulates prompt lengths one by one; tokens are counted if there is a tokenizer."""
 
     def __init__(self, tokenizer: TextTokenizer | None) -> None:
         self._tokenizer = tokenizer

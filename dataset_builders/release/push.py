@@ -1,7 +1,7 @@
 """Release a built folder to the Hugging Face Hub: all files in one commit, then the tag.
 
-Everything is looked at before anything is uploaded, and a repository changes in one step, its commit.
-Whatever stops a push, the last release stays as it was; the same push again goes on from what is there.
+Everything is checked before anything is uploaded, and the repository changes in a single commit. If a push
+is interrupted, the previous release stays unchanged, and running the same push again completes it.
 """
 
 import re
@@ -18,11 +18,11 @@ from dataset_builders.errors import InputError
 from dataset_builders.release import eval_yaml
 from dataset_builders.release.folder import CARD, Release, data_file, read_release
 from dataset_builders.release.hub import check_repo_id, hub_errors
-from dataset_builders.release.hub_state import State, read_state
+from dataset_builders.release.hub_state import RepositoryState, read_state
 from dataset_builders.release.manifest import FILE
 
 PATIENCE = 120.0
-"""Seconds of silence after which a request is given up; huggingface_hub itself would wait for ever."""
+"""Seconds without data after which a request times out; huggingface_hub itself would wait forever."""
 
 _MAIN = "main"
 _NAME = re.compile(r"(?!.*\.\.)(?!.*\.lock$)[A-Za-z0-9][A-Za-z0-9._-]*(?<!\.)")
@@ -35,16 +35,16 @@ class Target:
     """Where a release goes.
 
     Attributes:
-        name: ``ORG/NAME``; made if it does not exist.
-        private: whether nobody else may see the repository; one that is public is refused then.
-        create_pr: open a pull request, in place of a commit.
-        revision: branch, made from ``main`` if it does not exist, or ``refs/pr/N``.
-        tag: name for the release; none is ever moved.
-        eval_yaml: whether ``eval.yaml`` is part of it; a Hub that does not know the framework that the file
-            names refuses the whole commit.
+        name: ``ORG/NAME``; created if it does not exist.
+        private: whether to create the repository as private; an existing public one is then refused.
+        create_pr: whether to open a pull request instead of committing.
+        revision: branch, created from ``main`` if it does not exist, or ``refs/pr/N``.
+        tag: tag for the release; existing tags are never moved.
+        eval_yaml: whether ``eval.yaml`` is part of it; a Hub that does not know the framework named in the
+            file rejects the whole commit.
 
     Raises:
-        InputError: one of them is malformed, or they do not go together.
+        InputError: a value is malformed, or two cannot be combined.
     """
 
     name: str
@@ -57,28 +57,27 @@ class Target:
     def __post_init__(self) -> None:
         check_repo_id(self.name)
         if self.create_pr and self.tag is not None:
-            raise InputError(
-                "a pull request cannot be tagged before it is merged; leave out --tag or --create-pr"
-            )
+            raise InputError("a pull request cannot be tagged before it is merged; omit --tag or --create-pr")
         if self.tag is not None and not _NAME.fullmatch(self.tag):
-            raise InputError(f"{self.tag!r} cannot be a tag; take letters, digits and . _ -, as in v1.0")
+            raise InputError(f"{self.tag!r} is not a valid tag; use letters, digits and . _ -, as in v1.0")
         branch = self.revision.removeprefix("refs/pr/")
         if not _BRANCH.fullmatch(branch) or _COMMIT.fullmatch(branch):
-            raise InputError(f"{self.revision!r} cannot be pushed to; give the name of a branch")
+            raise InputError(f"{self.revision!r} is not a branch; pass the name of a branch")
 
 
 def push(folder: Path, target: Target, api: HfApi, say: Callable[[str], None]) -> None:
     """Release a folder that ``build`` filled.
 
     Args:
-        folder: the data set.
+        folder: folder of the data set.
         target: where it goes.
         api: client of the Hub.
-        say: is told, a line each, what was done.
+        say: called with one line per completed action.
 
     Raises:
-        InputError: the folder is not what its manifest says, the Hub refuses or is out of reach, the tag
-            or a file that is not ours is in the way, or the repository changed meanwhile.
+        InputError: the folder does not match its manifest, the Hub refuses or cannot be reached, the tag
+            exists with another release, a file that is not ours would be overwritten, or the repository
+            changed in the meantime.
     """
     release = read_release(folder)
     if not target.eval_yaml:
@@ -113,16 +112,16 @@ def _push(release: Release, target: Target, api: HfApi, say: Callable[[str], Non
         tagged = _tagged(api, target, refs, state)
     if tagged is not None:
         _check_tag(release, target, tagged)
-        say(f"nothing to do: the tag {target.tag} of {url} holds these files (commit {tagged.commit})")
+        say(f"nothing to do: the tag {target.tag} of {url} already has these files (commit {tagged.commit})")
         return
     commit = _commit(release, target, state, refs, api, say)
     if target.tag is not None:
         with hub_errors(
-            f"tag the commit {commit[:12]} of {target.name!r} as {target.tag} (all files are there, and "
-            "the same push again tags them)"
+            f"tag the commit {commit[:12]} of {target.name!r} as {target.tag} (all files are uploaded; "
+            "run the same push again to tag them)"
         ):
             api.create_tag(target.name, tag=target.tag, revision=commit, repo_type="dataset")
-        say(f"tagged it {target.tag}: {url}/tree/{target.tag}")
+        say(f"tagged {target.tag}:  {url}/tree/{target.tag}")
 
 
 def _refs(api: HfApi, target: Target) -> GitRefs | None:
@@ -133,7 +132,7 @@ def _refs(api: HfApi, target: Target) -> GitRefs | None:
             raise  # without a token, or with a wrong one, a repository cannot be told from a missing one
         if target.create_pr:
             raise InputError(
-                f"there is no data set {target.name!r} to open a pull request on; leave out --create-pr"
+                f"there is no data set {target.name!r} to open a pull request on; omit --create-pr"
             ) from None
         return None
 
@@ -143,21 +142,19 @@ def _create(api: HfApi, target: Target) -> None:
         api.create_repo(target.name, repo_type="dataset", private=target.private or None)
 
 
-def _state(api: HfApi, target: Target, refs: GitRefs) -> State:
-    """Where the release starts: the branch's head, or that of ``main`` where the branch is to be made."""
+def _state(api: HfApi, target: Target, refs: GitRefs) -> RepositoryState:
+    """The state to start from: the branch's head, or that of ``main`` if the branch does not exist yet."""
     if target.revision in {tag.name for tag in refs.tags}:
-        raise InputError(f"{target.revision!r} is a tag of {target.name}; give the name of a branch")
+        raise InputError(f"{target.revision!r} is a tag of {target.name}; pass the name of a branch")
     there = _is_there(target, refs)
     if target.create_pr and not there:
         raise InputError(
-            f"{target.name} has no branch {target.revision!r} to open a pull request on; leave out "
-            "--revision for main"
+            f"{target.name} has no branch {target.revision!r} to open a pull request on; omit "
+            "--revision to use main"
         )
     state = read_state(api, target.name, target.revision if there else _MAIN)
     if target.private and not state.private:
-        raise InputError(
-            f"{target.name} is public, and stays so: leave out --private, or make it private in its settings"
-        )
+        raise InputError(f"{target.name} is public; omit --private, or make it private in its settings")
     return state
 
 
@@ -165,39 +162,44 @@ def _is_there(target: Target, refs: GitRefs) -> bool:
     return target.revision.startswith("refs/pr/") or target.revision in {b.name for b in refs.branches}
 
 
-def _tagged(api: HfApi, target: Target, refs: GitRefs, state: State) -> State | None:
-    """What the tag holds; None where it does not exist yet."""
+def _tagged(api: HfApi, target: Target, refs: GitRefs, state: RepositoryState) -> RepositoryState | None:
+    """The state at the tag; None if it does not exist yet."""
     found = [tag.target_commit for tag in refs.tags if tag.name == target.tag]
     if not found:
         return None
     return state if found[0] == state.commit else read_state(api, target.name, found[0])
 
 
-def _check_tag(release: Release, target: Target, tagged: State) -> None:
+def _check_tag(release: Release, target: Target, tagged: RepositoryState) -> None:
     files = release.files(target.name, tagged.card, tagged.configs or ())
     other = [path for path, content in files.items() if not tagged.holds(path, content)]
     if other:
         raise InputError(
-            f"the tag {target.tag} of {target.name} holds another release ({_some(other)}); what was "
-            "released does not change: give another tag"
+            f"the tag {target.tag} of {target.name} is another release ({_some(other)}); tags "
+            "are never moved, so pass another tag"
         )
 
 
 def _commit(
-    release: Release, target: Target, state: State, refs: GitRefs, api: HfApi, say: Callable[[str], None]
+    release: Release,
+    target: Target,
+    state: RepositoryState,
+    refs: GitRefs,
+    api: HfApi,
+    say: Callable[[str], None],
 ) -> str:
-    """Make the commit, where there is something to change, and give the one that holds the release."""
+    """Commit what has changed, if anything, and return the commit that holds the release."""
     url = f"{api.endpoint}/datasets/{target.name}"
     files = release.files(target.name, state.card, state.configs or ())
     changed = {path: content for path, content in files.items() if not state.holds(path, content)}
     _check_ours(changed, state)
     gone = [path for path in map(data_file, state.configs or ()) if path in state.files and path not in files]
     if not _is_there(target, refs):
-        with hub_errors(f"make the branch {target.revision!r} of {target.name!r}"):
+        with hub_errors(f"create the branch {target.revision!r} of {target.name!r}"):
             api.create_branch(target.name, branch=target.revision, revision=state.commit, repo_type="dataset")
-        say(f"made the branch {target.revision}, from main")
+        say(f"created the branch {target.revision} from main")
     if not changed and not gone:
-        say(f"nothing to commit: {url} holds these files (commit {state.commit})")
+        say(f"nothing to commit: {url} already has these files (commit {state.commit})")
         return state.commit
     title = f"Release {target.tag or f'of {len(release.manifest.configs)} configs'}"
     if target.create_pr:
@@ -238,7 +240,7 @@ def _opened(release: Release, target: Target, title: str, api: HfApi) -> int | N
     return None
 
 
-def _check_ours(changed: dict[str, bytes], state: State) -> None:
+def _check_ours(changed: dict[str, bytes], state: RepositoryState) -> None:
     """Refuse to overwrite a file that no release of ours brought."""
     ours = {CARD}
     if state.configs is not None:

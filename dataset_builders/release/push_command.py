@@ -19,16 +19,16 @@ def push(
 ) -> None:
     """Push a built data set to the Hub.
 
-    The token is the one of `hf auth login` or of the environment variable HF_TOKEN.
+    The token is taken from `hf auth login` or the environment variable HF_TOKEN.
 
     Args:
-        folder: A folder that build filled.
-        name: ORG/NAME of the data set on the Hub; made if it does not exist.
-        private: Make the repository private, if it is new.
+        folder: Folder that build filled.
+        name: ORG/NAME of the data set on the Hub; created if it does not exist.
+        private: Create the repository as private.
         create_pr: Open a pull request instead of committing.
-        revision: Branch; made from main if it does not exist.
-        tag: Name for the release, as in v1.0; a tag is never moved.
-        eval_yaml: Push eval.yaml, which makes the data set a benchmark. Use --no-eval-yaml if the Hub refuses
+        revision: Branch to push to; created from main if it does not exist.
+        tag: Tag for the release, such as v1.0; existing tags are never moved.
+        eval_yaml: Push eval.yaml, which makes the data set a benchmark. Use --no-eval-yaml if the Hub rejects
             its evaluation framework.
     """
     require("publish")

@@ -1,4 +1,4 @@
-"""Columns of the released files, declared rather than inferred, so that no row has a say in them."""
+"""Columns of the released files, declared rather than inferred from the rows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Verify a built data set: its files against its manifest, and against the same documents made again."""
+"""Verify a built data set: compare its files with its manifest and with documents built again."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from dataset_builders.benchmark import TOKENIZER, Row
 from dataset_builders.checksum import content_sha256
-from dataset_builders.documents import Documents, documents
+from dataset_builders.config_documents import Documents, documents
 from dataset_builders.errors import InputError
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
 from dataset_builders.release.parquet_file import check_size, read_rows
@@ -23,7 +23,7 @@ SAME = "same"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one config: ``state`` is ``SAME``, or says what is wrong with it."""
+    """The result of verifying one config: ``state`` is ``SAME``, or says what is wrong."""
 
     config: str
     rows: int
@@ -33,18 +33,18 @@ class Outcome:
 
 @contextmanager
 def local_folder(dataset: str, revision: str | None) -> Iterator[Path]:
-    """A folder with a data set's files: the one named, or a copy of ``ORG/NAME``'s on the Hub.
+    """A folder with a data set's files: a local folder, or a copy of ``ORG/NAME`` on the Hub.
 
     Raises:
-        InputError: there is neither.
+        InputError: neither exists.
     """
     folder = Path(dataset).expanduser()
     if folder.is_dir():
         if revision is not None:
-            raise InputError(f"{dataset} is a folder, which has no revision {revision!r}")
+            raise InputError(f"{dataset} is a local folder, which has no revisions; omit --revision")
         yield folder
     elif not re.fullmatch(r"[\w.-]+/[\w.-]+", dataset):
-        raise InputError(f"there is no folder {dataset!r}; give one, or ORG/NAME on the Hub")
+        raise InputError(f"there is no folder {dataset!r}; pass a folder, or ORG/NAME on the Hub")
     else:
         from huggingface_hub import snapshot_download
 
@@ -64,20 +64,20 @@ def local_folder(dataset: str, revision: str | None) -> Iterator[Path]:
 
 
 def verify(folder: Path, sources: Mapping[str, str | None]) -> Iterator[Outcome]:
-    """An outcome for each config that the manifest lists, and for each file that it does not.
+    """One outcome per config in the manifest, and per file that is not listed in it.
 
     Args:
         folder: the data set.
-        sources: local sources and the tokenizer that it was built from, by parameter; those on the Hub
-            are known.
+        sources: local sources and tokenizer that it was built from, by parameter; those on the Hub are
+            recorded in the manifest.
 
     Raises:
-        InputError: the manifest cannot be read or lists nothing; a local source was not given, or is
-            not the one that the data set was built from.
+        InputError: the manifest cannot be read or lists nothing; a local source is missing, or is not
+            the one that the data set was built from.
     """
     manifest = read_manifest(folder)
     if not manifest.configs:
-        raise InputError(f"{folder / FILE} lists no config: nothing was built there to the end")
+        raise InputError(f"{folder / FILE} lists no config; build at least one config into the folder first")
     made_again = {name: _documents(entry, sources) for name, entry in manifest.configs.items()}
     return _outcomes(folder, manifest, made_again)
 
@@ -88,7 +88,7 @@ def _outcomes(folder: Path, manifest: Manifest, made_again: dict[str, Documents]
         yield Outcome(name, entry.rows, entry.content_sha256, state)
     known = {parquet_path(folder, name) for name in manifest.configs}
     for path in sorted(set(folder.glob("*/*.parquet")) - known):
-        yield Outcome(str(path.relative_to(folder)), 0, "", f"{FILE} does not list it")
+        yield Outcome(str(path.relative_to(folder)), 0, "", f"not listed in {FILE}")
 
 
 def _documents(entry: Entry, sources: Mapping[str, str | None]) -> Documents:
@@ -113,7 +113,8 @@ def _given(entry: Entry, origin: Origin | None, parameter: str, given: str | Non
         return given
     if not origin.on_hub:
         raise InputError(
-            f"the config {entry.config.name!r} was built from the local {origin.name!r}; give it, as in "
+            f"the config {entry.config.name!r} was built from the local source {origin.name!r}; "
+            "pass it, as in "
             f"{option(parameter)} {origin.name}"
         )
     return origin.name
@@ -123,14 +124,14 @@ def _check(entry: Entry, parameter: str, found: Origin | None, kept: Origin | No
     if found is not None and kept is not None and found.sha256 != kept.sha256:
         raise InputError(
             f"the config {entry.config.name!r} was built from {kept.name!r} with the checksum "
-            f"{kept.sha256[:12]}, and that of {found.name!r} is {found.sha256[:12]}; give the same "
+            f"{kept.sha256[:12]}, and that of {found.name!r} is {found.sha256[:12]}; pass the same "
             f"{option(parameter)}"
         )
 
 
 def _state(path: Path, entry: Entry, made: Documents) -> str:
     if entry.columns != tuple(entry.benchmark.columns):
-        return f"other columns than {', '.join(entry.benchmark.columns)}"
+        return f"the columns are not {', '.join(entry.benchmark.columns)}"
     if entry.documents_version != made.version:
         return (
             f"documents of version {entry.documents_version}, and the installed builder makes {made.version}"
@@ -139,16 +140,16 @@ def _state(path: Path, entry: Entry, made: Documents) -> str:
     try:
         check_size(path, entry.benchmark, entry.rows, entry.prompt_characters.max)
         if content_sha256(_measured(read_rows(path, entry.benchmark), lengths)) != entry.content_sha256:
-            return "the file's rows are not those that the manifest has the checksum of"
+            return "the file's rows do not have the checksum in the manifest"
     except InputError as error:
         return str(error)
     if entry.rows != len(lengths) or entry.prompt_characters != lengths.characters:
-        return "the file's rows are not as many or as long as the manifest says"
+        return "the file's rows differ in number or length from the manifest"
     if made.tokenizer_name and entry.prompt_tokens != lengths.tokens:
-        return "the file's prompts have not as many tokens as the manifest says"
-    # a damaged manifest may ask for any number of documents: no more are made than there ought to be
+        return "the file's prompts differ in tokens from the manifest"
+    # a damaged manifest may list any number of documents: build no more than the file has
     if content_sha256(islice(made.rows, entry.rows + 1)) != entry.content_sha256:
-        return "made again, the documents differ"
+        return "the rebuilt documents differ"
     return SAME
 
 

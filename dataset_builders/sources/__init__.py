@@ -1,1 +1,1 @@
-"""What documents are made from: running text, tokenizers and names."""
+"""Sources of documents: running text, tokenizers and names."""

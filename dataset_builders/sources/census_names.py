@@ -1,7 +1,7 @@
 """Names of people with the distribution of the 1990 US census, as the package ``names`` draws them.
 
-``names.get_full_name()`` reads its files anew at every call. Here they are read once and searched by
-bisection; with the same generator both give the same names, call for call.
+``names.get_full_name()`` reads its files at every call. Here they are read once and searched by
+bisection; with the same generator both give the same sequence of names.
 """
 
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from random import Random
 import names
 
 _GENDERS = ("male", "female")
-_LARGEST_FREQUENCY = 90  # per cent: the files of the census end a little above it
+_LARGEST_FREQUENCY = 90  # per cent; the census files end slightly above it
 
 
 @cache

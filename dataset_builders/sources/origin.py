@@ -1,4 +1,4 @@
-"""Where documents come from: a source or a tokenizer, by name, revision and checksum."""
+"""Provenance of documents: name, revision and checksum of a source or tokenizer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ class Origin:
     """A source of texts, or a tokenizer.
 
     Attributes:
-        name: of the repository on the Hub, or of the file or folder, without the folders it lies in.
+        name: of the repository on the Hub, or of the file or folder, without its parent folders.
         on_hub: whether it is a repository on the Hub.
-        revision: the commit on the Hub; None where none is known.
+        revision: the commit on the Hub; None if unknown.
         sha256: checksum of what was read.
     """
 
@@ -24,13 +24,13 @@ class Origin:
 
 @dataclass(frozen=True)
 class TextSource:
-    """What the documents of a benchmark are cut from.
+    """The source of a benchmark's documents.
 
     Attributes:
         parameter: the builder's parameter that names it, the key of lm-eval's ``--metadata`` and, with
-            dashes, the option of the command line. Its default is the benchmark's own source on the Hub.
-        help: what it may be, for the command line.
-        origin: from the source's name and the tokenizer's to where the documents come from.
+            dashes, the option of the command line. Its default is a source on the Hub.
+        help: command-line help.
+        origin: function of the source's and the tokenizer's name that returns the provenance.
     """
 
     parameter: str
@@ -44,12 +44,12 @@ def option(parameter: str) -> str:
 
 
 def public_name(source: str, on_hub: bool) -> str:
-    """A name that says nothing of the machine: folders that a local file lies in are left out."""
+    """A name that does not depend on the machine: parent folders of a local file are left out."""
     return source if on_hub else Path(source).expanduser().resolve().name
 
 
 def tokenizer_origin(tokenizer: str) -> Origin:
-    """Where a tokenizer comes from.
+    """The provenance of a tokenizer.
 
     Raises:
         InputError: it cannot be read.

@@ -17,7 +17,7 @@ _TEXTS = ("id", "title", "context", "question")
 
 
 def read_squad(source: str) -> Iterator[Mapping[str, Any]]:
-    """The questions of a source, in its order.
+    """The questions of a source, in order.
 
     Args:
         source: ``rajpurkar/squad_v2`` on the Hub (split ``validation``, at a pinned revision), or a file with
@@ -52,7 +52,7 @@ def _missing(row: Any) -> list[str]:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is a string that UTF-8 can hold: a lone surrogate in JSON makes one that it cannot."""
+    """Whether it is a string that UTF-8 can encode; JSON may contain lone surrogates."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
@@ -65,16 +65,16 @@ def _read(source: str) -> list[Any]:
     path = Path(source).expanduser()
     if not path.is_file():
         raise InputError(
-            f"the file {source!r} does not exist; give a {_FORMATS} file in SQuAD v2's schema, or leave "
-            f"'squad_source' out to read {DEFAULT_SOURCE} from the Hub"
+            f"the file {source!r} does not exist; pass a {_FORMATS} file in SQuAD v2's schema, or omit "
+            f"'squad_source' to read {DEFAULT_SOURCE} from the Hub"
         )
     if path.suffix not in (".parquet", ".jsonl", ".json"):
-        raise InputError(f"{source!r} cannot be read by its ending; give a {_FORMATS} file")
+        raise InputError(f"{source!r} has an unknown file extension; pass a {_FORMATS} file")
     try:
         return _parquet(path) if path.suffix == ".parquet" else _json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{source!r} cannot be read: {first_line(error)}; give a whole {_FORMATS} file"
+            f"{source!r} cannot be read: {first_line(error)}; pass a complete {_FORMATS} file"
         ) from None
 
 
@@ -132,7 +132,7 @@ def _hub() -> list[Any]:
         return load_dataset(DEFAULT_SOURCE, split=SPLIT, revision=REVISION).to_list()
     except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
         raise InputError(
-            f"{DEFAULT_SOURCE!r} (split {SPLIT}, revision {REVISION[:7]}) cannot be had from the Hub: "
-            f"{first_line(error)}; give a local {_FORMATS} file in its schema, by "
+            f"{DEFAULT_SOURCE!r} (split {SPLIT}, revision {REVISION[:7]}) cannot be downloaded from the Hub: "
+            f"{first_line(error)}; pass a local {_FORMATS} file in its schema, by "
             '--squad-source or, in lm-eval, --metadata \'{"squad_source": "FILE"}\''
         ) from None

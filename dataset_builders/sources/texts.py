@@ -1,4 +1,4 @@
-"""Running text from a data set on the Hub, a file or a folder: its first few megabytes, as documents."""
+"""The first few megabytes of running text from a data set on the Hub, a file or a folder, as documents."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -9,10 +9,10 @@ from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
 
 MAX_CHARACTERS = 4_000_000
-"""What is read at most of any source: enough for the benchmark, and a few MB of a Hub's time."""
+"""Maximum number of characters read from a source: enough for the benchmark, and a small download."""
 
 _PINNED = {"allenai/c4": ("en", "1588ec454efa1a09f29cd18ddd04fe05fc8653a2")}
-"""Config and revision of the data sets that the benchmark itself reads."""
+"""Config and revision of the default data sets."""
 
 _FORMATS = {".jsonl": "json", ".json": "json", ".gz": "json", ".parquet": "parquet"}
 _TEXTS = (".txt", ".md", ".text")
@@ -21,10 +21,10 @@ _COLUMN = "text"
 
 @dataclass(frozen=True)
 class Texts:
-    """Documents of a source.
+    """The documents of a source.
 
     Attributes:
-        documents: texts that are not empty, in the source's order.
+        documents: non-empty texts, in the source's order.
         revision: the Hub's revision; empty for files.
     """
 
@@ -41,11 +41,11 @@ class Texts:
 
 
 def read_texts(source: str) -> Texts:
-    """The first ``MAX_CHARACTERS`` of a source, the last document whole.
+    """The first ``MAX_CHARACTERS`` of a source; the last document is not cut.
 
     Args:
-        source: a text file (one document), JSON lines or Parquet with a column ``text`` (a document a
-            row), a folder of text files (a document a file, sorted by name), or ``ORG/NAME`` on the
+        source: a text file (one document), JSON lines or Parquet with a column ``text`` (one document
+            per row), a folder of text files (one per file, sorted by name), or  ``ORG/NAME`` on the
             Hub (split ``train``, streamed, the benchmark's own at a pinned revision).
 
     Raises:
@@ -59,12 +59,12 @@ def read_texts(source: str) -> Texts:
         documents = _first(_file(path))
     elif path.suffix or path.is_absolute() or source.count("/") != 1:
         raise InputError(
-            f"the source {source!r} does not exist; give a file, a folder or ORG/NAME on the Hub"
+            f"the source {source!r} does not exist; pass a file, a folder or ORG/NAME on the Hub"
         )
     else:
         documents, revision = _hub(source)
     if not documents:
-        raise InputError(f"the source {source!r} holds no text")
+        raise InputError(f"the source {source!r} contains no text")
     return Texts(tuple(documents), revision)
 
 
@@ -106,7 +106,8 @@ def _column(table: Iterable[dict[str, str]], source: str) -> Iterator[str]:
     for row in table:
         if not isinstance(row.get(_COLUMN), str):
             raise InputError(
-                f"the source {source!r} has no column {_COLUMN!r} of strings, but {', '.join(row)}"
+                f"the source {source!r} has no column {_COLUMN!r} of strings; its columns are "
+                f"{', '.join(row)}"
             )
         yield row[_COLUMN]
 
@@ -124,7 +125,7 @@ def _hub(name: str) -> tuple[list[str], str]:
         raise
     except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
         raise InputError(
-            f"the data set {name!r} cannot be read from the Hub ({first_line(error)}); give a local text, "
+            f"the data set {name!r} cannot be read from the Hub ({first_line(error)}); pass a local text, "
             "JSON-lines or Parquet file or a folder of texts, by --source or, in lm-eval, --metadata "
             '\'{"source": "FILE"}\''
         ) from None

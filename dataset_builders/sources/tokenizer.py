@@ -1,4 +1,4 @@
-"""Tokenizers that are part of a data set's identity: text to token ids and back, and a checksum."""
+"""Tokenizers that documents depend on, with a checksum."""
 
 import hashlib
 import unicodedata
@@ -12,12 +12,12 @@ from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
 
 DEFAULT_TOKENIZER = "EleutherAI/gpt-neox-20b"
-"""The tokenizer of the Pile's models, which the paper measures lengths with."""
+"""The GPT-NeoX tokenizer, which measures lengths in the paper."""
 
 
 @dataclass(frozen=True)
 class TextTokenizer:
-    """A tokenizer without special tokens around a text.
+    """A tokenizer that adds no special tokens.
 
     Attributes:
         name: the name on the Hub, folder or file that it was loaded from.
@@ -38,7 +38,7 @@ class TextTokenizer:
         return self._tokenizer.decode(ids, skip_special_tokens=False)
 
     def check_lossless(self, text: str) -> None:
-        """Refuse a tokenizer that does not give back what it encoded, Unicode's NFC form aside.
+        """Check that decoding restores the text, up to Unicode NFC normalisation.
 
         Raises:
             InputError: it lost or changed something.
@@ -47,14 +47,15 @@ class TextTokenizer:
         if found != wanted:
             at = next((i for i, (f, w) in enumerate(zip(found, wanted, strict=False)) if f != w), 0)
             raise InputError(
-                f"the tokenizer {self.name!r} does not decode what it encoded: {wanted[at : at + 20]!r} came "
-                f"back as {found[at : at + 20]!r}; take a byte-level one, such as {DEFAULT_TOKENIZER}"
+                f"the tokenizer {self.name!r} does not restore the text that it encoded: "
+                f"{wanted[at : at + 20]!r} "
+                f"became {found[at : at + 20]!r}; use a byte-level one, such as {DEFAULT_TOKENIZER}"
             )
 
 
 @lru_cache(maxsize=4)
 def load_tokenizer(name: str) -> TextTokenizer:
-    """The tokenizer of a ``tokenizer.json``, of a folder that holds one, or of a repository on the Hub.
+    """The tokenizer of a ``tokenizer.json``, of a folder that contains one, or of a repository on the Hub.
 
     Raises:
         InputError: there is none, or it cannot be read.
@@ -75,7 +76,7 @@ def _file(name: str) -> Path:
         return path
     if path.suffix == ".json" or path.is_absolute() or name.count("/") > 1:
         raise InputError(
-            f"the tokenizer {name!r} does not exist; give a tokenizer.json, a folder that holds one, or a "
+            f"the tokenizer {name!r} does not exist; pass a tokenizer.json, a folder that contains one, or a "
             "name on the Hub"
         )
     from huggingface_hub import hf_hub_download
@@ -85,7 +86,7 @@ def _file(name: str) -> Path:
         return Path(hf_hub_download(name, "tokenizer.json"))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise InputError(
-            f"the tokenizer {name!r} cannot be had from the Hub ({first_line(error)}); give a "
-            "tokenizer.json or a folder that holds one, by --tokenizer or, in lm-eval, "
+            f"the tokenizer {name!r} cannot be downloaded from the Hub ({first_line(error)}); pass a "
+            "tokenizer.json or a folder that contains one, by --tokenizer or, in lm-eval, "
             '--metadata \'{"tokenizer": "FILE"}\''
         ) from None

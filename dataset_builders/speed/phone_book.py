@@ -1,4 +1,4 @@
-"""Time of making phone books, beside what ``names.get_full_name()`` alone would take for their names.
+"""Time to build phone books, compared with ``names.get_full_name()`` for their names alone.
 
 python -m dataset_builders.speed.phone_book
 """
@@ -13,11 +13,11 @@ from tabulate import tabulate
 from dataset_builders.command_line import command_errors
 from dataset_builders.phone_book import rows
 
-_NAMES_SAMPLED = 2000  # of names.get_full_name(), which is too slow for as many as the books hold
+_NAMES_SAMPLED = 2000  # calls of names.get_full_name(), which is too slow to draw all names of the books
 
 
 def main() -> None:
-    """Make the books, and print both times."""
+    """Build the books, and print both times."""
     parser = argparse.ArgumentParser(prog="python -m dataset_builders.speed.phone_book")
     parser.add_argument("--entries", type=int, default=100)
     parser.add_argument("--num-docs", type=int, default=10_000)

@@ -1,14 +1,14 @@
 """String tasks: copy, look up or reverse random strings (arXiv 2402.01032, section 3).
 
-One example of each task, as the models of this project read it; the answer stands after the gap::
+One example of each task, as the models of this project read it, with the answer after the gap::
 
     copy              $qwerty|  qwerty.
     reverse           $qwerty|  ytrewq.
-    prefix_ngram      $we|qwertyuiop|  rtyuiop.   the key ``we`` occurs once; what follows it is the answer
+    prefix_ngram      $we|qwertyuiop|  rtyuiop.   the key ``we`` occurs once; the answer is what follows it
     suffix_ngram      $qwertyuiop|we  rtyuiop.    the same, with the key after the string
-    duplicate_ngram   $qwertyqw|  qwertyqw.       copy, where one n-gram was written over another
+    duplicate_ngram   $qwertyqw|  qwertyqw.       copy a string in which one n-gram occurs twice
 
-A task is one class in one file, see ``task``. The documents of the benchmark (NumPy, see ``documents``) and
+A task is one class in one file; see ``task``. The documents of the benchmark (NumPy, see ``documents``) and
 the batches of a training run (PyTorch, in ``synthetic_training``) are drawn by the same code.
 """
 

@@ -16,7 +16,7 @@ class Copy(StringTask):
     """Copy a string of random letters: ``$qwerty|qwerty.``
 
     Attributes:
-        k: letters of the answer, the string's first ones; None for all.
+        k: length of the answer, the first letters of the string; None for the whole string.
     """
 
     name: ClassVar[str] = "copy"

@@ -6,8 +6,8 @@ The string ``qwerty`` in each spelling; those for pretrained models begin with t
     plain    asdfgh -> asdfgh\\nzxcvbn -> zxcvbn\\nqwerty ->    ``qwerty``, after a space
     spaced   the same, with a space between letters          ``q w e r t y``, after a space
 
-A key stands before or after its string, behind a bar: ``$we|qwertyuiop|``, ``we | qwertyuiop ->``. Where an
-example has several answers, a document asks for the last; those before it stand in the prompt.
+A key comes before or after its string, separated by a bar: ``$we|qwertyuiop|``, ``we | qwertyuiop ->``. If an
+example has several answers, the document's answer is the last; the others are part of the prompt.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ SPELLINGS = ("symbols", "plain", "spaced")
 COLUMNS = ("id", "prompt", "answer", "length", "key", "spelling")
 
 _BLOCK = 256
-"""Documents that are sampled together. More would make short runs slow; another number, other documents."""
+"""Number of documents sampled together. More would make short runs slow; changing it changes documents."""
 
 _SHOTS = 2
 
@@ -42,10 +42,10 @@ class TextExample:
     """An example as symbols.
 
     Attributes:
-        fields: what stands before the answer, between bars; each a sequence of letters.
+        fields: sequences of letters before the answer, separated by bars.
         bar_before_answer: whether a bar separates the last of them from the answer.
-        answer: its letters.
-        key: the letters of what is looked up; empty where nothing is.
+        answer: letters of the answer.
+        key: letters of the key; empty for tasks without one.
     """
 
     fields: tuple[tuple[str, ...], ...]
@@ -67,23 +67,23 @@ def rows(
     """Documents 0 .. ``num_docs`` - 1 of a task; all strings have ``length`` letters.
 
     Document k depends on the task, its settings, the length, the seed and k alone. The spelling changes
-    how its strings are written, not which they are.
+    how strings are written, but not the strings.
 
     Args:
         task: the name of a string task.
-        length: letters of each string.
+        length: length of each string in letters.
         num_docs: number of documents, at least 1.
         seed: any integer; the released benchmark has seed 0.
         spelling: one of ``SPELLINGS``; ``plain`` needs a vocabulary of at most 26 letters.
         vocabulary: number of different letters.
-        settings: the task's own, such as n and k.
+        settings: settings of the task, such as n and k.
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str), ``answer`` (str, spelled as in the prompt), ``length``
-        (int), ``key`` (str, the letters of what is looked up; empty where nothing is) and ``spelling`` (str).
+        (int), ``key`` (str, empty for tasks without a key) and ``spelling`` (str).
 
     Raises:
-        InputError: an argument is of the wrong kind or out of range, or no such strings exist.
+        InputError: an argument is of the wrong type or out of range, or no such strings exist.
     """
     check_integer("length", length, 1)
     check_integer("num_docs", num_docs, 1)
@@ -93,8 +93,8 @@ def rows(
     made = string_task(task, length, length, vocabulary, settings)
     if spelling == "plain" and not made.symbols.are_characters:
         raise InputError(
-            f"the {vocabulary} letters of this vocabulary are numbers, which spelling plain would run "
-            "together; take spelling spaced"
+            f"a vocabulary of {vocabulary} letters is written as numbers, which need spaces between them; "
+            "use the spelling spaced"
         )
     return _rows(made, num_docs, seed, spelling)
 
@@ -116,8 +116,8 @@ def _rows(task: StringTask, num_docs: int, seed: int, spelling: str) -> Iterator
 
 
 def _block(task: StringTask, seed: int, block: int) -> list[TextExample]:
-    """For each document of the block, its query and then the examples shown with it."""
-    # n and k stand here for tasks without them too: their released documents were drawn so
+    """For each document of the block, the query followed by its worked examples."""
+    # n and k are part of the seed even for tasks without them: the released documents depend on it
     settings = {"n": 3, "k": None} | task.settings
     identity = "/".join(
         [
@@ -131,15 +131,15 @@ def _block(task: StringTask, seed: int, block: int) -> list[TextExample]:
 
 
 def draw(task: StringTask, count: int, bits: BitGenerator) -> list[TextExample]:
-    """So many examples of a task.
+    """``count`` examples of a task.
 
     Raises:
-        InputError: valid examples are too rare to be found.
+        InputError: valid examples are too rare to sample.
     """
     drawn, symbols = sample(task, count, bits), tuple(task.symbols.ids)
     examples = []
     for i, (tokens, scored) in enumerate(zip(drawn.tokens, drawn.scored, strict=True)):
-        # the mark that ends an example is left out, and so is the one that begins it
+        # without the marks that begin and end an example
         end = int(drawn.counts[i]) - 1
         begin = end - int(scored[end - 1 :: -1].argmin())
         text = tuple(symbols[token] for token in tokens[1:end].tolist())
@@ -152,7 +152,7 @@ def draw(task: StringTask, count: int, bits: BitGenerator) -> list[TextExample]:
 
 
 def _split(text: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """What stands between the bars of a text."""
+    """The parts of a text between bars."""
     bars = [-1, *(i for i, symbol in enumerate(text) if symbol == BAR), len(text)]
     return tuple(text[a + 1 : b] for a, b in pairwise(bars))
 
@@ -162,22 +162,22 @@ def _prompt(task: StringTask, spelling: str, query: TextExample, shown: Sequence
         symbols = ["$"]
         for field in query.fields:
             symbols += [*field, BAR]
-        asked = symbols if query.bar_before_answer else symbols[:-1]
-        return spell(asked, _answer_spelling(task, spelling))
+        prompt = symbols if query.bar_before_answer else symbols[:-1]
+        return spell(prompt, _answer_spelling(task, spelling))
     lines = [f"{question(spelling, one)} {spell(one.answer, spelling)}" for one in shown]
     return "\n".join([*lines, question(spelling, query)])
 
 
 def _answer_spelling(task: StringTask, spelling: str) -> str:
-    """How an answer's symbols are put together: numbers never without spaces."""
+    """The spelling of an answer: numbers are always separated by spaces."""
     return spelling if task.symbols.are_characters else "spaced"
 
 
 def question(spelling: str, example: TextExample) -> str:
-    """A line of a document up to its arrow, in spelling ``plain`` or ``spaced``."""
+    """A line of a document up to its arrow, in the spelling ``plain`` or ``spaced``."""
     return " | ".join(spell(field, spelling) for field in example.fields) + " ->"
 
 
 def spell(symbols: Sequence[str], spelling: str) -> str:
-    """The symbols, with a space between each two where they are ``spaced``."""
+    """The symbols, separated by spaces if ``spaced``."""
     return (" " if spelling == "spaced" else "").join(symbols)

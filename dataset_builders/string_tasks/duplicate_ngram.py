@@ -23,17 +23,17 @@ from dataset_builders.string_tasks.task import (
 @register_string_task
 @dataclass(frozen=True)
 class DuplicateNgram(StringTask):
-    """Copy a string in which one n-gram was written over another: ``$qwertyqw|qwertyqw.``
+    """Copy a string in which one n-gram occurs twice: ``$qwertyqw|qwertyqw.``
 
-    The two places are uniform among those that do not overlap, and what was written over was another n-gram.
+    One n-gram is written over a different one. The two places are uniform among those that do not overlap.
 
-    Deviation from the code released with the paper: there, two n-grams of the string are drawn, and every
-    occurrence of the one is replaced by the other by ``str.replace``. The two may overlap, or be equal, and
-    then the result may have no n-gram twice: in 8% of strings of 50 letters at n = 3, in 40% at n = 10. There
-    too, neither of the two is among a string's last n-grams. Here, every string has the duplicate.
+    Deviation from the code released with the paper: that code draws two n-grams of the string and
+    replaces every occurrence of one by the other with ``str.replace``. If the two overlap or are equal, the
+    result may contain no n-gram twice: in 8% of strings of 50 letters at n = 3, in 40% at n = 10. It also
+    never draws one of a string's last n-grams. Here, every string contains a duplicate.
 
     Attributes:
-        n: letters of the n-gram.
+        n: length of the n-gram in letters.
     """
 
     name: ClassVar[str] = "duplicate_ngram"
@@ -50,7 +50,7 @@ class DuplicateNgram(StringTask):
 
     @property
     def rare(self) -> str:
-        return f"hold two different n-grams of n = {self.n}; take a larger n or a larger vocabulary"
+        return f"contain two different n-grams of n = {self.n}; use a larger n or a larger vocabulary"
 
     def draw(self, random: RandomIntegers, lengths: Array) -> Examples:
         xp, n, string = random.xp, self.n, self.random_string(random, lengths)

@@ -20,21 +20,21 @@ from dataset_builders.string_tasks.task import (
 )
 
 _LEAST_BEYOND = 3
-"""Letters at least that follow the key, or the answer's k letters, as in the released sampler."""
+"""Minimum number of letters after the key, or after the answer's k letters, as in the released sampler."""
 
 
 @dataclass(frozen=True)
 class _NgramLookup(StringTask):
-    """What both tasks have in common: the key, and the answer that follows it in the string.
+    """The base of both tasks: the key, and the answer that follows it in the string.
 
     Deviation from the code released with the paper: the key occurs once in its string, so that no query has
-    two answers. That code looks whether some n-gram does and may then ask about another one.
+    two answers. That code only checks that some n-gram occurs once, and may then use another one as the key.
 
     Attributes:
-        n: letters of the key. The default is the least n at which few n-grams of a string of 100 letters
-            occur twice by chance.
-        k: letters of the answer; None for all that follow the key. At least three letters follow the key,
-            or at least k + 3.
+        n: length of the key in letters. The default is the smallest n at which few n-grams of a string of
+            100 letters occur twice by chance.
+        k: length of the answer in letters (None: everything after the key). At least three letters follow
+            the key, or at least k + 3.
     """
 
     version: ClassVar[str] = "2.0"
@@ -55,8 +55,9 @@ class _NgramLookup(StringTask):
     @property
     def rare(self) -> str:
         return (
-            f"hold an n-gram of n = {self.n} that occurs once and is followed by at least {self._after_key} "
-            "letters; take a larger n, a larger vocabulary or shorter strings"
+            f"contain an n-gram of n = {self.n} that occurs once and is followed by at least "
+            f"{self._after_key} "
+            "letters; use a larger n, a larger vocabulary or shorter strings"
         )
 
     @property
@@ -82,7 +83,8 @@ class _NgramLookup(StringTask):
     def _keys(self, xp: Any, string: Part) -> tuple[Array, Array]:
         """The places of a string's n-grams, sorted by n-gram, and 1 where a place may be the key's, else 0.
 
-        Both are (B, max_length - n + 1) int64. The order of equal n-grams is of no account: none is a key.
+        Both are (B, max_length - n + 1) int64. The order of equal n-grams does not matter: none of them is a
+        key.
         """
         codes = self._codes(xp, string)
         order = xp.argsort(codes, axis=1)
@@ -106,7 +108,7 @@ class _NgramLookup(StringTask):
 @register_string_task
 @dataclass(frozen=True)
 class PrefixNgram(_NgramLookup):
-    """Given an n-gram and then a string in which it occurs once, say what follows it there.
+    """Given an n-gram, then a string in which it occurs once, write what follows it in the string.
 
     ``$we|qwertyuiop|rtyuiop.``, where ``we`` is the key and ``rtyuiop`` the answer.
     """
@@ -121,7 +123,7 @@ class PrefixNgram(_NgramLookup):
 @register_string_task
 @dataclass(frozen=True)
 class SuffixNgram(_NgramLookup):
-    """Given a string and then an n-gram that occurs in it once, say what follows it there.
+    """Given a string, then an n-gram that occurs in it once, write what follows it in the string.
 
     ``$qwertyuiop|wertyuiop.``, where ``we`` is the key and ``rtyuiop`` the answer.
     """
@@ -134,7 +136,7 @@ class SuffixNgram(_NgramLookup):
 
 
 def check_ngrams(name: str, vocabulary: int, n: int) -> None:
-    """Raise ``InputError`` where n-grams are all equal, or too many for a 64-bit number each."""
+    """Raise ``InputError`` if all n-grams are equal, or if there are too many to number in 64 bits."""
     if vocabulary == 1:
         raise InputError(f"{name} needs a vocabulary of at least 2: with one letter, all n-grams are equal")
     if vocabulary**n >= 2**63:

@@ -1,6 +1,6 @@
-"""String tasks by name: this project's own, and those that other packages register.
+"""The registry of string tasks: this project's own, and those of other packages.
 
-A package makes its tasks known by an entry point that names the module, which registers them when it is
+A package declares its tasks with an entry point that names the module, which registers them when it is
 imported::
 
     [project.entry-points."repeat_after_me.string_tasks"]
@@ -27,7 +27,7 @@ Task = TypeVar("Task", bound=type[StringTask])
 
 
 def register_string_task(task: Task) -> Task:
-    """Make a task known by its ``name``; a decorator for its class.
+    """Class decorator that registers a task under its ``name``.
 
     Raises:
         ValueError: the class has no name or no docstring, or the name is taken by another class.
@@ -52,10 +52,10 @@ def own_string_tasks() -> list[type[StringTask]]:
 
 
 def string_task_names() -> list[str]:
-    """Names of all tasks, the project's own first.
+    """The names of all tasks, the project's own first.
 
     Raises:
-        InputError: a module that an installed package names as its tasks cannot be imported.
+        InputError: the module of an installed package's entry point cannot be imported.
     """
     _load_entry_points()
     return list(_TASKS)
@@ -65,7 +65,7 @@ def string_task_class(name: str) -> type[StringTask]:
     """The class of a task.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: there is no task with this name.
     """
     names = string_task_names()
     if name not in _TASKS:
@@ -85,11 +85,11 @@ def string_task(
     """A task by its name, at a range of lengths.
 
     Args:
-        name: of a registered task.
-        min_length: fewest letters of a string.
-        max_length: most letters of a string.
+        name: name of a registered task.
+        min_length: minimum length of a string in letters.
+        max_length: maximum length of a string in letters.
         vocabulary: number of different letters.
-        settings: the task's own, such as n and k; those that are None or missing are at their defaults.
+        settings: settings of the task, such as n and k; those that are None or missing have their defaults.
 
     Raises:
         InputError: there is no such task, it has no such setting, or a value is out of range.

@@ -18,17 +18,18 @@ from dataset_builders.string_tasks.task import StringTask
 Ints = NDArray[np.int64]
 
 _LEAST_RATE = 1 / 1000
-"""Tasks are refused of which fewer drawn strings than this make an example."""
+"""Minimum fraction of drawn strings that must make a valid example."""
 
 
 _UNFILLED = 1e-12
-"""Chance at most that a row is not filled, which then ends with padding."""
+"""Maximum probability that a row is not filled; it then ends with padding."""
 
 
 class NumpyRandomIntegers:
     """Random integers for ``count`` examples, from one raw output of a bit generator each.
 
-    NumPy promises to keep the raw bits of a generator, but not what its methods make of them. Here the upper
+    NumPy guarantees that the raw bits of a generator stay the same, but not the results of its methods. Here
+    the upper
     32 bits are multiplied by the bound and shifted: each probability is within 2^-32 of uniform.
     """
 
@@ -45,10 +46,10 @@ class NumpyRandomIntegers:
 def sample(task: StringTask, count: int, bits: BitGenerator) -> Sequences:
     """Draw ``count`` examples.
 
-    Lengths are uniform. Given its length, an example is drawn again, whole, until it is valid.
+    Lengths are uniform. Given its length, an example is drawn again as a whole until it is valid.
 
     Raises:
-        InputError: valid examples are too rare to be found.
+        InputError: valid examples are too rare to sample.
     """
     lengths = _lengths(task, count, bits)
     pending, drawn = np.arange(count), 0
@@ -73,17 +74,17 @@ def sample(task: StringTask, count: int, bits: BitGenerator) -> Sequences:
 
 @lru_cache(maxsize=128)
 def examples_to_fill(task: StringTask, tokens: int) -> int:
-    """How many examples one after the other have at least so many tokens, but for one time in 10^12.
+    """The number of examples that together have ``tokens`` tokens or more, except with probability 10^-12.
 
-    The number of tokens of an example is seen on some thousand of them, the same on every machine.
+    The distribution of tokens per example is estimated from thousands of them, the same on every machine.
 
     Raises:
-        InputError: valid examples are too rare to be found.
+        InputError: valid examples are too rare to sample.
     """
     counts = sample(task, max(256, 2**18 // task.max_length), Philox(key=0)).counts
     chances = np.bincount(np.minimum(counts, tokens)) / len(counts)
     chances = np.pad(chances, (0, tokens + 1 - len(chances)))
-    # the chances of each number of tokens of all examples together, those that are enough in the last place
+    # probability of each total number of tokens; the last entry collects all sufficient totals
     together, examples = np.zeros(tokens + 1), 0
     together[0] = 1.0
     while together[:-1].sum() > _UNFILLED:
@@ -94,16 +95,16 @@ def examples_to_fill(task: StringTask, tokens: int) -> int:
 
 
 def longest_example(task: StringTask) -> int:
-    """The most tokens that an example may have."""
+    """The maximum number of tokens of an example."""
     return int(_draw(task, np.full(1, task.max_length), Philox(key=0)).tokens.shape[1])
 
 
 def failures(task: StringTask, length: int, count: int) -> int | None:
-    """How many of ``count`` examples that are drawn once are not valid; None where all always are.
+    """How many of ``count`` examples, each drawn once, are not valid; None if the task's are always valid.
 
     Args:
         task: the task.
-        length: letters of the strings.
+        length: length of the strings in letters.
         count: number of examples.
     """
     bits, failed = Philox(key=length), 0
@@ -118,7 +119,7 @@ def failures(task: StringTask, length: int, count: int) -> int | None:
 
 
 def too_rare(task: StringTask, accepted: int, drawn: int) -> InputError:
-    """What to raise where too few drawn strings make an example."""
+    """The error for a task of which too few drawn strings make a valid example."""
     lengths = (
         f"{task.min_length}"
         if task.min_length == task.max_length

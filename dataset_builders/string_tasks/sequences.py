@@ -1,9 +1,9 @@
-"""Examples as sequences of tokens: parts put one after the other, with the marks around them.
+"""Examples as token sequences: their parts joined, with marks around them.
 
 An example of the copy task, in a batch whose longest has three letters::
 
     tokens   $ a b | a b . * *
-    scored   - - - - x x x - -      x is to be predicted
+    scored   - - - - x x x - -      x is a token to predict
     counts   7
 """
 
@@ -17,14 +17,14 @@ from dataset_builders.string_tasks.task import Array, Examples, StringTask, indi
 
 @dataclass(frozen=True)
 class Sequences:
-    """B examples as tokens; W is the most tokens that an example of the task may have.
+    """B examples as tokens; W is the maximum number of tokens of an example of the task.
 
     Attributes:
         tokens: (B, W) int64, padded on the right.
-        scored: (B, W) bool, the tokens to be predicted: answers, and the ``.`` that ends the example.
-        counts: (B,) int64, tokens of each example.
-        key: (B, n) int64, the key's letters; None where the task has no key.
-        valid: (B,) bool, as in ``Examples``; None for all.
+        scored: (B, W) bool, the tokens to predict: answers, and the ``.`` that ends the example.
+        counts: (B,) int64, number of tokens of each example.
+        key: (B, n) int64, the key's letters; None if the task has no key.
+        valid: (B,) bool, as in ``Examples``; None if all are valid.
     """
 
     tokens: Array
@@ -35,10 +35,10 @@ class Sequences:
 
 
 def sequences(task: StringTask, examples: Examples, xp: Any) -> Sequences:
-    """Write examples as tokens.
+    """Encode examples as tokens.
 
     Args:
-        task: what they are examples of.
+        task: task of the examples.
         examples: from ``task.draw``.
         xp: the array namespace of the examples.
     """
@@ -51,29 +51,29 @@ def sequences(task: StringTask, examples: Examples, xp: Any) -> Sequences:
 
 
 def most_tokens(examples: Examples) -> int:
-    """The most tokens that an example of the task may have."""
+    """The maximum number of tokens of an example of the task."""
     return 2 + sum(1 if part == "|" else part.letters.shape[1] for part in examples.parts)
 
 
 def token_counts(examples: Examples) -> Array:
-    """(B,) int64: tokens of each example."""
+    """(B,) int64: number of tokens of each example."""
     return 2 + sum(1 if part == "|" else part.lengths for part in examples.parts)
 
 
 def tokens_at(
     task: StringTask, examples: Examples, xp: Any, example: Array, place: Array
 ) -> tuple[Array, Array]:
-    """The tokens at some places of some examples, padding beyond an example's end.
+    """The tokens at given positions of given examples; padding beyond an example's end.
 
     Args:
-        task: what they are examples of.
+        task: task of the examples.
         examples: B examples.
         xp: their array namespace.
-        example: int64, numbers of examples.
-        place: int64, places in these examples, from 0; broadcasts against ``example``.
+        example: int64, indices of examples.
+        place: int64, positions in these examples, from 0; broadcasts against ``example``.
 
     Returns:
-        tokens, int64, and whether each is to be predicted, bool, of the broadcast shape.
+        tokens (int64) and whether each is to predict (bool), of the broadcast shape.
     """
     symbols = task.symbols
     end = xp.zeros_like(example) + 1

@@ -1,6 +1,6 @@
 """The symbols of string tasks: letters, and the marks around them (arXiv 2402.01032, section 3).
 
-A token is one symbol; letter number i is token i. An example of the copy task and its tokens::
+Each symbol is one token; letter number i is token i. An example of the copy task and its tokens::
 
     $   a   b   |   a   b   .   *
     26  0   1   27  0   1   28  29
@@ -22,15 +22,15 @@ from dataset_builders.errors import InputError
 
 LETTERS = string.ascii_lowercase
 START, BAR, END, PAD = MARKS = "$|.*"
-"""What begins an example, separates its parts, ends it, and pads it."""
+"""The marks that begin an example, separate its parts, end it, and pad it."""
 
 
 @dataclass(frozen=True)
 class Symbols:
     """The symbols of a vocabulary, and their token ids.
 
-    Vocabularies of up to 26 letters share one set of 30 symbols, so that a model that was trained on one of
-    them can be evaluated on another.
+    Vocabularies of up to 26 letters share one set of 30 symbols, so that a model trained on one of them
+    can be evaluated on another.
 
     Attributes:
         vocabulary: number of different letters in a string.
@@ -40,12 +40,12 @@ class Symbols:
 
     @property
     def letters(self) -> int:
-        """Number of symbols that are letters, at least 26."""
+        """Number of letters among the symbols, at least 26."""
         return max(self.vocabulary, len(LETTERS))
 
     @property
     def are_characters(self) -> bool:
-        """Whether each symbol is one character, so that nothing need stand between two."""
+        """Whether each symbol is one character, so that no separator is needed."""
         return self.letters == len(LETTERS)
 
     @property
@@ -89,10 +89,10 @@ class Symbols:
             return [self.ids[symbol] for symbol in (text if self.are_characters else text.split())]
         except KeyError as error:
             shown = "".join(self._names) if self.are_characters else f"0 to {self.letters - 1} {MARKS}"
-            raise InputError(f"{error.args[0]!r} is none of the {self.size} symbols {shown}") from None
+            raise InputError(f"{error.args[0]!r} is not one of the {self.size} symbols {shown}") from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of token ids; arrays and tensors of one dimension will do too.
+        """The text of token ids, given as any one-dimensional iterable.
 
         Raises:
             InputError: a number is not a token id.
@@ -100,5 +100,5 @@ class Symbols:
         numbers = [int(i) for i in ids]
         for number in numbers:
             if not 0 <= number < self.size:
-                raise InputError(f"token ids are 0 to {self.size - 1}, not {number}")
+                raise InputError(f"token ids must be 0 to {self.size - 1}, not {number}")
         return ("" if self.are_characters else " ").join(self._names[number] for number in numbers)

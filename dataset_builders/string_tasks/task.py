@@ -1,4 +1,4 @@
-"""What a string task is: how its examples are drawn, what they ask and what the answer is.
+"""The interface of string tasks: how examples are drawn, with their questions and answers.
 
 A new task is a subclass of ``StringTask`` in a module of its own; ``reverse`` is the shortest complete one.
 Its ``draw`` is written against the array API standard (https://data-apis.org/array-api), with ``random.xp``
@@ -20,10 +20,10 @@ Array: TypeAlias = Any
 """A NumPy array or a PyTorch tensor."""
 
 MAX_LENGTH = 10_000
-"""Far above the paper's 1,000; a block of documents of this length still fits in memory."""
+"""Maximum string length, far above the paper's 1,000; a block of such documents still fits in memory."""
 
 MAX_VOCABULARY = 2**20
-"""More letters than any model's vocabulary has tokens."""
+"""Maximum number of different letters, larger than any model's vocabulary."""
 
 
 class RandomIntegers(Protocol):
@@ -31,27 +31,26 @@ class RandomIntegers(Protocol):
 
     @property
     def xp(self) -> Any:
-        """The namespace of the array API that the integers belong to."""
+        """The array API namespace of the integers."""
 
     def integers(self, bound: int | Array, shape: tuple[int, ...] = ()) -> Array:
         """(B, *shape) int64: uniform integers of 0 to ``bound`` - 1.
 
         Args:
             bound: at most 2^31; an integer, or an array that broadcasts against the result.
-            shape: of what is drawn for each example. The same in every call: it may depend on the task's
-                settings alone.
+            shape: shape of the numbers of each example. It may depend only on the task's settings.
         """
 
 
 @dataclass(frozen=True)
 class Part:
-    """Letters of B examples, in each of a length of its own.
+    """Letters of B examples, with a length per example.
 
     Attributes:
-        letters: (B, W) int64, 0 to vocabulary - 1; W is the most letters that a part may have. What stands
-            beyond a part's length has no meaning.
-        lengths: (B,) int64, letters of each example's part.
-        scored: which letters are to be predicted: all, none, or (W,) bools.
+        letters: (B, W) int64, 0 to vocabulary - 1; W is the maximum length of the part. Values
+            beyond a part's length have no meaning.
+        lengths: (B,) int64, length of each example's part.
+        scored: which letters to predict: all, none, or (W,) bools.
     """
 
     letters: Array
@@ -64,9 +63,9 @@ class Examples:
     """B examples.
 
     Attributes:
-        parts: what stands one after the other between an example's ``$`` and its ``.``; "|" is the bar.
-        key: what is looked up, which documents list in a column of its own; None where nothing is.
-        valid: (B,) bools, which of them are examples; the others are drawn again. None for all.
+        parts: the consecutive parts between an example's ``$`` and its ``.``; "|" is the bar.
+        key: the key to look up, which documents list in a separate column; None if there is none.
+        valid: (B,) bools, which examples are valid; the others are drawn again. None if all are.
     """
 
     parts: tuple[Part | Literal["|"], ...]
@@ -79,16 +78,16 @@ class StringTask(ABC):
     """A task at one range of lengths. A subclass may have more settings, as fields with defaults.
 
     Attributes:
-        min_length: fewest letters of a string; lengths are uniform.
-        max_length: most letters of a string, at most ``MAX_LENGTH``.
+        min_length: minimum length of a string in letters; lengths are uniform.
+        max_length: maximum length of a string in letters, at most ``MAX_LENGTH``.
         vocabulary: number of different letters.
 
     Raises:
-        InputError: a value out of range, or no such string exists.
+        InputError: a value is out of range, or no such string exists.
     """
 
     name: ClassVar[str]
-    """What users type, such as ``copy``."""
+    """Name of the task, such as ``copy``."""
     version: ClassVar[str] = "1.0"
     """Version of the documents; it changes when the same settings give other documents."""
     benchmark_lengths: ClassVar[tuple[int, ...]] = (20, 50, 100, 200)
@@ -116,7 +115,7 @@ class StringTask(ABC):
 
         Args:
             random: the only source of randomness.
-            lengths: (B,) int64, of the examples' strings, from ``min_length`` to ``max_length``.
+            lengths: (B,) int64, string length of each example, from ``min_length`` to ``max_length``.
         """
 
     def check(self) -> None:  # noqa: B027  a task without settings has nothing to check
@@ -124,22 +123,22 @@ class StringTask(ABC):
 
     @property
     def shortest(self) -> int:
-        """Letters of the shortest string that the task can be asked about."""
+        """Minimum length of a string for which the task is defined."""
         return 1
 
     @property
     def rare(self) -> str:
-        """What a string must have for an example to be valid, and what makes that more likely."""
-        return "make an example; take other lengths"
+        """What makes an example valid, and which settings make that more likely, for error messages."""
+        return "make a valid example; use other lengths"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that this task has besides lengths and vocabulary."""
+        """The task's settings besides lengths and vocabulary."""
         return {k: v for k, v in asdict(self).items() if k not in ("min_length", "max_length", "vocabulary")}
 
     @property
     def symbols(self) -> Symbols:
-        """The symbols that its examples are written in."""
+        """The symbols of its examples."""
         return Symbols(self.vocabulary)
 
     def random_string(self, random: RandomIntegers, lengths: Array) -> Part:

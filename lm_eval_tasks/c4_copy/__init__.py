@@ -1,1 +1,1 @@
-"""Copies of running text in lm-eval: ``lm_eval --tasks c4_copy``."""
+"""Copying running text in lm-eval: ``lm_eval --tasks c4_copy``."""

@@ -1,4 +1,4 @@
-"""``python -m lm_eval_tasks leaderboard``: the results of several models as one page."""
+"""``python -m lm_eval_tasks leaderboard``: the results of several models as a web page."""
 
 import sys
 from pathlib import Path
@@ -18,18 +18,18 @@ def leaderboard(
     title: str = "Copying and look-up by length",
     label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
 ) -> None:
-    """Write several models' results as one page: a table and curves.
+    """Write the results of several models as a web page, with a table and curves.
 
-    The page replaces an older one that this command wrote.
+    An earlier page of this command is replaced.
 
     Args:
-        results: results_*.json of all models, or folders that hold them.
+        results: results_*.json of all models, or folders that contain them.
         out: Folder for index.html.
-        title: The page's title.
+        title: Title of the page.
         label: NAME=PATTERN: call the row whose label or model matches the pattern NAME; may be repeated.
 
     Raises:
-        InputError: the results hold nothing to show, or the file is another's or cannot be written.
+        InputError: there are no results to show, or the file is not an earlier page or cannot be written.
     """
     require("publish")
     from dataset_builders.files import atomic_file

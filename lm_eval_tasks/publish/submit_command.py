@@ -1,4 +1,4 @@
-"""``python -m lm_eval_tasks submit``: from lm-eval's results to an entry of a leaderboard."""
+"""``python -m lm_eval_tasks submit``: send lm-eval's results to leaderboards on the Hub."""
 
 import re
 import sys
@@ -31,20 +31,20 @@ def submit(
     every_eval_ever: Path | None = None,
     organization: str | None = None,
 ) -> None:
-    """Put results into a model's repository on the Hub, for leaderboards.
+    """Submit results to a model's repository on the Hub, for leaderboards.
 
     Args:
-        results: results_*.json of one model, or folders that hold them.
-        model: ORG/NAME of the model on the Hub that the results are of.
+        results: results_*.json of one model, or folders that contain them.
+        model: ORG/NAME of the evaluated model on the Hub.
         dataset: ORG/NAME of the benchmark's data set on the Hub.
-        dataset_revision: Its branch, tag or commit (default: its main branch).
-        tasks: Submit these alone, as in A,B (default: all that a leaderboard has).
-        source_url: Where readers find more, such as the run's log.
-        create_pr: Open a pull request, or commit to the model's main branch.
-        dry_run: Print the entries, and ask no Hub.
-        allow_limited: Let results of --limit pass; their entries say it.
-        every_eval_ever: File to which a record of Every Eval Ever's schema is written too.
-        organization: Who ran the evaluation, for Every Eval Ever's record.
+        dataset_revision: Branch, tag or commit of the data set (default: its main branch).
+        tasks: Tasks to submit, as in A,B (default: all tasks of the leaderboard).
+        source_url: Link to further information, such as the run's log.
+        create_pr: Open a pull request, instead of committing to the model's main branch.
+        dry_run: Print the entries without contacting the Hub.
+        allow_limited: Accept results of --limit, which are marked as such in their entries.
+        every_eval_ever: File for a record in the Every Eval Ever schema.
+        organization: Organization that ran the evaluation, for the Every Eval Ever record.
 
     Raises:
         InputError: the results are not the benchmark's, or the Hub refuses.

@@ -1,9 +1,9 @@
-"""Time of building the documents of each default task, 500 for each length.
+"""Time to build the documents of each default task, 500 per length.
 
     python -m lm_eval_tasks.speed.build --metadata '{"source": "FOLDER", "tokenizer": "tokenizer.json",
       "squad_source": "squad.jsonl"}'
 
-Tasks of one benchmark share a source; the first of them reads and tokenizes it.
+Tasks of one benchmark share a source, which the first of them reads and tokenizes.
 """
 
 import argparse
@@ -17,19 +17,21 @@ from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
 from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.catalog import entries
+from lm_eval_tasks.catalog import task_files
 
 
 def main() -> None:
-    """Build every task that needs no argument, and print the times by benchmark."""
+    """Build every task without required arguments, and print the times by benchmark."""
     parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.build")
-    parser.add_argument("--metadata", type=json.loads, default={}, help="as for lm_eval")
+    parser.add_argument(
+        "--metadata", type=json.loads, default={}, help="metadata of the tasks, as in lm_eval"
+    )
     metadata = parser.parse_args().metadata
     logging.disable(logging.WARNING)
 
     manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
     seconds: dict[str, dict[str, float]] = defaultdict(dict)
-    for entry in entries():
+    for entry in task_files():
         if entry.members or entry.name.removesuffix("_forced").endswith("_n"):
             continue
         start = time.perf_counter()

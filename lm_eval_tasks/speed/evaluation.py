@@ -1,9 +1,9 @@
-"""Examples a second: the tasks through lm-eval, beside one prompt at a time as the paper's code asks.
+"""Examples per second: the tasks through lm-eval, compared with one prompt at a time as in the paper's code.
 
     python -m lm_eval_tasks.speed.evaluation --tokenizer EleutherAI/pythia-410m --out speed.json
 
-The model has the shape of Pythia-410M and random weights, which never end an answer: every generated
-answer has all of its 50 tokens, the worst case. Three ways, in one process and one run:
+The model has the shape of Pythia-410M and random weights, which never end an answer: every generated answer
+has 50 tokens, the worst case. Three methods are measured in one process:
 
 - ``one at a time``: float32, batch 1, 50 new tokens without a stop, as the code released with the
   paper does;
@@ -46,16 +46,18 @@ _NEW_TOKENS = 50
 
 
 def main() -> None:
-    """Measure, print a table, and write the numbers with what they are of."""
+    """Measure, print a table, and write the numbers with their settings."""
     parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.evaluation")
     parser.add_argument("--tokenizer", required=True, help="name on the Hub, folder, or tokenizer.json")
     parser.add_argument("--entries", type=int, nargs="+", default=[20, 100])
     parser.add_argument("--num-docs", type=int, default=2048)
-    parser.add_argument("--single-docs", type=int, default=16, help="documents asked one at a time")
+    parser.add_argument(
+        "--single-docs", type=int, default=16, help="number of documents evaluated one at a time"
+    )
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--device", default="cuda")
     parser.add_argument(
-        "--revision", default=get_git_commit_hash(), help="of this code, where git cannot tell"
+        "--revision", default=get_git_commit_hash(), help="revision of this code, if git cannot tell"
     )
     parser.add_argument("--out", type=Path, help="JSON file for the numbers")
     arguments = parser.parse_args()
@@ -66,18 +68,18 @@ def main() -> None:
     tokenizer = _tokenizer(arguments.tokenizer)
     measured: dict[int, dict[str, float]] = {}
     for entries in arguments.entries:
-        ask = _one_at_a_time(model, tokenizer, entries)
-        measured[entries] = {"one at a time": _rate(ask, arguments.single_docs, warm_up=2)}
+        run = _one_at_a_time(model, tokenizer, entries)
+        measured[entries] = {"one at a time": _rate(run, arguments.single_docs, warm_up=2)}
     model = model.bfloat16()
     for entries in arguments.entries:
         for way, task in (("generated", "phone_book_n"), ("forced", "phone_book_n_forced")):
             for batch_size in arguments.batch_sizes:
                 lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
-                ask = _through_lm_eval(lm, task, entries)
+                run = _through_lm_eval(lm, task, entries)
                 try:
-                    rate = _rate(ask, arguments.num_docs, warm_up=batch_size)
+                    rate = _rate(run, arguments.num_docs, warm_up=batch_size)
                 except torch.OutOfMemoryError:
-                    continue  # this batch is too large, and another one is the best
+                    continue  # the batch does not fit in memory: another one is the best
                 measured[entries][f"{way}, batch {batch_size}"] = rate
 
     print(_table(measured))
@@ -91,12 +93,12 @@ def _tokenizer(name: str) -> Any:
     return AutoTokenizer.from_pretrained(name)
 
 
-def _rate(ask: Callable[[int], object], num_docs: int, warm_up: int) -> float:
-    """Examples a second of asking ``num_docs`` documents, after ``warm_up``; the device is waited for."""
-    ask(warm_up)
+def _rate(run: Callable[[int], object], num_docs: int, warm_up: int) -> float:
+    """Examples per second over ``num_docs`` documents, after ``warm_up`` of them, including device time."""
+    run(warm_up)
     _wait()
     start = time.perf_counter()
-    ask(num_docs)
+    run(num_docs)
     _wait()
     return num_docs / (time.perf_counter() - start)
 
@@ -107,7 +109,7 @@ def _wait() -> None:
 
 
 def _one_at_a_time(model: Any, tokenizer: Any, entries: int) -> Callable[[int], None]:
-    def ask(num_docs: int) -> None:
+    def run(num_docs: int) -> None:
         for row in rows(entries, num_docs, seed=0):
             ids = tokenizer(row["prompt"], return_tensors="pt").to(model.device)
             new = model.generate(
@@ -115,16 +117,16 @@ def _one_at_a_time(model: Any, tokenizer: Any, entries: int) -> Callable[[int], 
             )
             tokenizer.decode(new[0, ids["input_ids"].shape[1] :])
 
-    return ask
+    return run
 
 
 def _through_lm_eval(lm: HFLM, task: str, entries: int) -> Callable[[int], None]:
-    def ask(num_docs: int) -> None:
+    def run(num_docs: int) -> None:
         documents = {"entries": entries, "num_docs": num_docs}
         manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=documents)
         simple_evaluate(model=lm, tasks=[task], task_manager=manager, bootstrap_iters=1)
 
-    return ask
+    return run
 
 
 def _write(out: Path, measured: dict[int, dict[str, float]], arguments: dict[str, Any]) -> None:
@@ -140,7 +142,7 @@ def _table(measured: dict[int, dict[str, float]]) -> str:
         for way in ("one at a time", "generated", "forced"):
             name = max((n for n in rates if n.startswith(way)), key=lambda n: rates[n])
             lines.append([entries, name, f"{rates[name]:.2f}", f"{rates[name] / single:.0f}x"])
-    headers = ["entries", "way (best batch)", "examples/s", "ratio"]
+    headers = ["entries", "method (best batch)", "examples/s", "ratio"]
     return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
 

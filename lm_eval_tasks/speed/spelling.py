@@ -1,4 +1,4 @@
-"""How a tokenizer cuts the strings of ``string_copy`` in each spelling for pretrained models.
+"""How a tokenizer splits the strings of ``string_copy`` in each spelling for pretrained models.
 
 python -m lm_eval_tasks.speed.spelling TOKENIZER [TOKENIZER ...]
 """
@@ -13,7 +13,7 @@ from dataset_builders.string_tasks.documents import rows
 
 
 def main() -> None:
-    """Print tokens a letter, and how often a string is cut alike where it is asked and answered."""
+    """Print tokens per letter, and how often a string is split in the same way in question and answer."""
     parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.spelling")
     parser.add_argument("tokenizers", nargs="+", help="names on the Hub, folders or tokenizer.json files")
     parser.add_argument("--length", type=int, default=20)
@@ -24,12 +24,14 @@ def main() -> None:
     for name in arguments.tokenizers:
         tokenizer = load_tokenizer(name)
         for spelling in ("plain", "spaced"):
-            asked = [row["answer"] for row in rows("copy", arguments.length, arguments.num_docs, 0, spelling)]
-            tokens = sum(len(tokenizer.encode(f" {answer}")) for answer in asked)
-            alike = sum(_pieces(tokenizer, f" {answer}") == _pieces(tokenizer, answer) for answer in asked)
+            answers = [
+                row["answer"] for row in rows("copy", arguments.length, arguments.num_docs, 0, spelling)
+            ]
+            tokens = sum(len(tokenizer.encode(f" {answer}")) for answer in answers)
+            alike = sum(_pieces(tokenizer, f" {answer}") == _pieces(tokenizer, answer) for answer in answers)
             letters = f"{tokens / arguments.length / arguments.num_docs:.2f}"
-            lines.append([name, spelling, letters, f"{alike} of {len(asked)}"])
-    headers = ["tokenizer", "spelling", "tokens a letter", "cut alike"]
+            lines.append([name, spelling, letters, f"{alike} of {len(answers)}"])
+    headers = ["tokenizer", "spelling", "tokens per letter", "cut alike"]
     print(tabulate(lines, headers, tablefmt="github", disable_numparse=True))
 
 

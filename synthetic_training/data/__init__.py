@@ -1,1 +1,1 @@
-"""What a run is trained on."""
+"""Training and evaluation data."""

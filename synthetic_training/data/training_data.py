@@ -1,7 +1,7 @@
-"""What a run is trained on: strings of the 30 symbols, or documents of bytes.
+"""The training data of a run: strings of symbols, or documents of bytes.
 
-Each kind of training data gives the batches, the tokens that models read, and the evaluation of a model. The
-task in a run's settings decides which kind it is.
+Each kind of training data defines the batches, the vocabulary and the evaluation of a model. The task in the
+run's settings selects the kind.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from synthetic_training.config import DOCUMENTS, TrainConfig
 from synthetic_training.data.documents.document_data import DocumentData
 from synthetic_training.data.documents.rows import Mix
 from synthetic_training.data.strings import Packed, PackedBatches, check_context
-from synthetic_training.data.tokens import model_tokens, symbol_tokenizer
-from synthetic_training.evaluation.accuracy import LengthScore, Share, evaluate_lengths
+from synthetic_training.data.symbol_tokenizer import model_tokens, symbol_tokenizer
+from synthetic_training.evaluation.accuracy import LengthScore, Shard, evaluate_lengths
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -38,7 +38,7 @@ class Batches(Protocol):
 
 
 class TrainingData(Protocol):
-    """What a run is trained on. It is cheap to make; ``batches`` is where time and memory go.
+    """The training data of a run. It is cheap to create; ``batches`` takes time and memory.
 
     Attributes:
         tokens: ``vocab_size`` and the ids of special tokens, as arguments of a model's configuration.
@@ -55,10 +55,10 @@ class TrainingData(Protocol):
         """The tokenizer that is saved with a model; ``window`` is None where its configuration has none."""
 
     def batches(self, device: torch.device, *, progress: bool) -> Batches:
-        """The training batches, with a progress bar if they take time to make and one is wanted."""
+        """The training batches; if they take time to make, ``progress`` shows a progress bar."""
 
     def evaluate(
-        self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, share: Share
+        self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard
     ) -> list[LengthScore]:
         """Forced accuracy at each length, on data that is never trained on; see
         ``accuracy.evaluate_lengths``."""
@@ -129,7 +129,7 @@ class StringData:
         return PackedBatches(self.task, self.context_length, self.batch_size, self.seed, device)
 
     def evaluate(
-        self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, share: Share
+        self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard
     ) -> list[LengthScore]:
         return evaluate_lengths(
             model,
@@ -138,5 +138,5 @@ class StringData:
             seed=self.seed,
             batch_tokens=batch_tokens,
             bf16=bf16,
-            share=share,
+            shard=shard,
         )

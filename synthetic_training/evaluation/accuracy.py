@@ -1,8 +1,8 @@
-"""Accuracy on examples of one length after the other, from one forced pass or from generated answers.
+"""Accuracy by length, from one forced pass or from generated answers.
 
-A forced pass sees the right answer's letters before each token it predicts. An answer that is right in all
-places is then the one that greedy generation gives, so string accuracy is the same in both; letter accuracy
-is not, since a generated answer goes on from its own errors.
+In a forced pass the model sees the right letters before each token that it predicts. If all predictions are
+right, greedy generation gives the same answer, so string accuracy is the same in both. Letter accuracy is
+not, since generation continues from its own errors.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,12 +19,12 @@ from synthetic_training.data.strings import EvaluationBatch, evaluation_batches
 from synthetic_training.data.strings.packing import IGNORED
 
 Answer = Callable[[PreTrainedModel, EvaluationBatch], Tensor]
-"""Gives what a model says comes after each token of a batch, (count, width)."""
+"""Returns a model's prediction after each token of a batch, (count, width)."""
 
 
 @dataclass(frozen=True)
-class Share:
-    """Which of the processes this is, and how sums over all of them are made; None where there is one."""
+class Shard:
+    """The part of the examples that one process evaluates; ``reduce``, if any, sums over processes."""
 
     process: int
     processes: int
@@ -36,11 +36,11 @@ class LengthScore:
     """Means over the examples of one length, with standard errors.
 
     Attributes:
-        length: letters of the strings.
+        length: length of the strings in letters.
         asked: number of examples.
-        string_accuracy: share of examples in which every letter of the answers is right.
-        letter_accuracy: share of an example's answer letters that are right.
-        exact_match: as ``string_accuracy``, and the full stop follows: what lm-eval calls by this name.
+        string_accuracy: fraction of examples in which every letter of the answers is right.
+        letter_accuracy: mean fraction of right letters in the answers of an example.
+        exact_match: as ``string_accuracy``, but the full stop must follow, as in lm-eval's ``exact_match``.
     """
 
     length: int
@@ -61,26 +61,26 @@ def evaluate_lengths(
     seed: int,
     batch_tokens: int,
     bf16: bool,
-    share: Share,
+    shard: Shard,
 ) -> list[LengthScore]:
-    """Forced accuracy on fresh examples, which are shared out to the processes.
+    """Forced accuracy on fresh examples, which are distributed over the processes.
 
     Args:
         model: in evaluation mode.
         tasks: the task at each length.
-        examples: of each length, at least 2.
-        seed: of the examples; they are none of a training run's.
-        batch_tokens: about as many tokens are read at once.
+        examples: number of examples per length, at least 2.
+        seed: seed of the examples, which are disjoint from those of training.
+        batch_tokens: approximate number of tokens per forward pass.
         bf16: whether to compute in bfloat16.
-        share: this process.
+        shard: the part of the examples that this process evaluates.
     """
-    first, end = (examples * i // share.processes for i in (share.process, share.process + 1))
+    first, end = (examples * i // shard.processes for i in (shard.process, shard.process + 1))
     scores = []
     for task in tasks:
         size = max(1, batch_tokens // longest_example(task))
         batches = evaluation_batches(task, range(first, end), size, seed, model.device)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            scores.append(length_score(model, task.max_length, batches, forced_answers, share))
+            scores.append(length_score(model, task.max_length, batches, forced_answers, shard))
     return scores
 
 
@@ -90,12 +90,12 @@ def length_score(
     length: int,
     batches: Iterable[EvaluationBatch],
     answer: Answer,
-    share: Share | None = None,
+    shard: Shard | None = None,
 ) -> LengthScore:
     """Score a model's answers to all examples of one length.
 
     Raises:
-        InputError: the model cannot read so many tokens.
+        InputError: the model's context window is too small.
     """
     sums = torch.zeros(7, dtype=torch.float64, device=model.device)
     for batch in batches:
@@ -108,8 +108,8 @@ def length_score(
             ) from None
         each = _scores(predicted, batch)
         sums += torch.cat([each.new_tensor([len(each)]), each.sum(0), each.square().sum(0)])
-    if share is not None and share.reduce is not None:
-        share.reduce(sums)
+    if shard is not None and shard.reduce is not None:
+        shard.reduce(sums)
     count, *rest = sums.tolist()
     (string, letter, exact), squares = (r / count for r in rest[:3]), [r / count for r in rest[3:]]
     errors = [_stderr(m, s, count) for m, s in zip((string, letter, exact), squares, strict=True)]
@@ -117,7 +117,7 @@ def length_score(
 
 
 def forced_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
-    """The arg-max at each place of the right answers, in one pass."""
+    """The arg-max at each position of the right answers, in one pass."""
     logits: Tensor = model(
         input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
     ).logits
@@ -125,7 +125,7 @@ def forced_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
 
 
 def generated_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
-    """What the model continues the prompts with, greedily, at the places of the answers; -1 elsewhere.
+    """The greedy continuations of the prompts, at the positions of the answers; -1 elsewhere.
 
     Raises:
         InputError: an example has several answers, which cannot be generated one after the other.
@@ -154,7 +154,7 @@ def generated_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
 
 
 def _scores(predicted: Tensor, batch: EvaluationBatch) -> Tensor:
-    """(count, 3): whether every letter is right, the share that is, and whether what ends the text is too."""
+    """(count, 3): whether every letter is right, the fraction that is, and whether the text's end is too."""
     right = predicted == batch.targets
     letters = batch.answers.sum(1)
     right_letters = (right & batch.answers).sum(1)

@@ -20,8 +20,8 @@ from dataset_builders.string_tasks import (
     task_settings,
 )
 from dataset_builders.string_tasks.symbols import Symbols
-from synthetic_training.arguments import Value, key_values, length_ranges
-from synthetic_training.data.tokens import USUAL
+from synthetic_training.argument_types import Value, key_values, length_ranges
+from synthetic_training.data.symbol_tokenizer import USUAL
 from synthetic_training.training.run_folder import RUN
 
 if TYPE_CHECKING:
@@ -37,51 +37,51 @@ _MEANS = ("string_accuracy", "letter_accuracy", "exact_match")
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Measure the accuracy of a trained model on strings of each length."""
+    """Settings of the evaluation."""
 
     checkpoint: Annotated[Path, tyro.conf.Positional]
-    """The folder of a run, of one of its checkpoints, or of any model over the same symbols."""
+    """Folder of a run, of one of its checkpoints, or of another model over the same symbols."""
     task: str | None = None
-    """String task, such as copy (default: the one that the model was trained on, with its settings)."""
+    """String task, such as copy (default: the task and settings of training)."""
     lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
     """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20."""
     num_examples: int = 500
-    """Examples of each length."""
+    """Number of examples per length."""
     documents: Literal["fresh", "benchmark"] = "fresh"
-    """benchmark: the documents of lm-eval's string tasks, whose spelling is symbols."""
+    """fresh: new random strings; benchmark: the documents of the string tasks in lm-eval."""
     generate: bool = False
-    """Generate the answers greedily; otherwise, one pass over the right ones."""
+    """Generate answers greedily, instead of scoring the right answer in one forward pass."""
     batch_size: int = 64
-    """Examples that are read at once."""
+    """Number of examples per forward pass."""
     vocabulary: int | None = None
-    """Number of different letters (default: that of training)."""
+    """Number of different letters in the strings (default: as in training)."""
     n: int | None = None
-    """Length of the n-gram tasks' key in letters (default: that of training)."""
+    """Length of the n-gram in letters, for tasks that have one (default: as in training)."""
     k: int | None = None
-    """Length of the answer in letters (default: that of training)."""
+    """Length of the answer in letters (default: as in training)."""
     task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Other settings of the string task, such as name=2."""
     seed: int = 0
-    """Of the examples."""
+    """Random seed of the examples."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: the GPU where there is one."""
+    """Device to evaluate on; auto uses a GPU if there is one."""
     out: Path | None = None
-    """A new JSON file for the result."""
+    """JSON file for the results; it must not exist."""
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
-    """Packages that register the model's type, such as fla."""
+    """Packages to import first, such as fla, which register the model's type."""
     trust_remote_code: bool = False
-    """Run the Python code that the model's folder carries."""
+    """Run the Python code in the model's folder."""
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
-    """Measure; write the result where one was asked for, and return it.
+    """Evaluate a model; return the result, and write it to ``config.out`` if set.
 
     Returns:
-        ``config``; ``training``, the settings that the model was trained with, or None; ``results``, a
-        ``LengthScore`` as a dict for each length; and what ``provenance`` says.
+        ``config``; ``training``, the training settings of the model, or None; ``results``, one
+        ``LengthScore`` per length as a dict; and the fields of ``provenance``.
 
     Raises:
-        InputError: the checkpoint is none, a value is out of range, or the file is there already.
+        InputError: the checkpoint cannot be loaded, a value is out of range, or the file exists.
     """
     if config.out is not None:
         _make_room(config.out)
@@ -90,7 +90,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     folder = model_folder(config.checkpoint)
     trained = _trained_as(folder)
     if trained and trained.get("task") == "documents":
-        raise InputError(f"the model in {folder} was trained on documents of bytes; {_ask_lm_eval(folder)}")
+        raise InputError(f"the model in {folder} was trained on documents of bytes; {_use_lm_eval(folder)}")
     from synthetic_training.models.user_code import import_packages
 
     import_packages(config.imports)
@@ -109,7 +109,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     for task in tasks:
         length = task.max_length
         if room is not None and room < longest_example(task):
-            log.warning("strings of %d letters go beyond the model's window of %d tokens", length, room)
+            log.warning("strings of %d letters exceed the model's context window of %d tokens", length, room)
         results.append(length_score(model, length, _batches(config, task, model.device), answer))
     content = {
         "kind": "evaluation",
@@ -135,7 +135,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def model_folder(folder: Path) -> Path:
-    """Where the model of a run, or of a checkpoint, is.
+    """The folder with the model of a run or checkpoint.
 
     Raises:
         InputError: there is none.
@@ -144,48 +144,49 @@ def model_folder(folder: Path) -> Path:
         if (candidate / "config.json").is_file():
             return candidate
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; name that of a run or of a checkpoint")
-    raise InputError(f"{folder} holds no model: it has neither config.json nor model/config.json")
+        raise InputError(f"{folder} is not a folder; pass the folder of a run or checkpoint")
+    raise InputError(f"{folder} contains no model: it has neither config.json nor model/config.json")
 
 
 def load_symbol_model(
     folder: Path, symbols: Symbols = USUAL, *, trust_remote_code: bool = False
 ) -> "PreTrainedModel":
-    """A saved model that reads these symbols, in float32.
+    """A saved model over these symbols, in float32.
 
     Raises:
         InputError: it cannot be loaded, carries code that is not trusted, its weights are incomplete or not
-            finite, or it reads other symbols.
+            finite, or its vocabulary is another one.
     """
     from synthetic_training.models.saved import load_model
 
     model = load_model(folder, trust_remote_code=trust_remote_code)
     if model.config.vocab_size != symbols.size:
         raise InputError(
-            f"the model in {folder} reads {model.config.vocab_size} tokens, not the {symbols.size} symbols "
-            f"of the task; {_ask_lm_eval(folder)}"
+            f"the model in {folder} has a vocabulary of {model.config.vocab_size} tokens, not the "
+            f"{symbols.size} symbols "
+            f"of the task; {_use_lm_eval(folder)}"
         )
     return model
 
 
-def _ask_lm_eval(folder: Path) -> str:
-    return f"ask it through lm-eval, as in lm_eval --model hf --model_args pretrained={folder}"
+def _use_lm_eval(folder: Path) -> str:
+    return f"evaluate it with lm-eval, as in lm_eval --model hf --model_args pretrained={folder}"
 
 
 def _trained_as(folder: Path) -> dict[str, Any] | None:
-    """The settings that the model was trained with, where they are there."""
+    """The training settings of the model, if known."""
     file = folder / RUN
     if not file.is_file():
         return None
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
-        raise InputError(f"{file} is damaged: it holds no settings")
+        raise InputError(f"{file} is damaged: it contains no settings")
     settings: dict[str, Any] = content["config"]
     return settings
 
 
 def _tasks(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[StringTask]:
-    """The task at each length; what is not given is as the model was trained."""
+    """The task at each length; settings that are not given are those of training."""
     if not config.lengths:
         raise InputError("there is no length to evaluate; pass --lengths, such as --lengths 10 20")
     trained = trained or {}
@@ -193,7 +194,7 @@ def _tasks(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[St
     vocabulary = config.vocabulary or trained.get("vocabulary", 26)
     kept = {**(trained.get("task_args") or {}), **{key: trained.get(key) for key in ("n", "k")}}
     if name != trained.get("task"):
-        # the key's length alone means the same in another task
+        # of the settings, only the key's length carries over to another task
         kept = {"n": kept["n"]}
     own = task_settings(string_task_class(name))
     given = {key: value for key in ("n", "k") if (value := getattr(config, key)) is not None}
@@ -202,7 +203,7 @@ def _tasks(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[St
 
 
 def _settings(config: EvaluateConfig, task: StringTask, n: int) -> dict[str, Any]:
-    """The configuration as JSON can hold it, with what was taken from the training run, such as its n."""
+    """The configuration as JSON values, completed with settings of training, such as n."""
     own = dict(task.settings)
     settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": task.name}
     settings |= {"vocabulary": task.vocabulary, "n": own.pop("n", n), "k": own.pop("k", None)}
@@ -234,7 +235,7 @@ def _batches(config: EvaluateConfig, task: StringTask, device: "torch.device") -
 
 def _make_room(file: Path) -> None:
     if file.exists():
-        raise InputError(f"{file} exists; results are not overwritten, so name another file")
+        raise InputError(f"{file} exists; pass another file with --out")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -37,7 +37,7 @@ class Point:
 
 
 def plot(sources: Sequence[Path], out: Path) -> list[Path]:
-    """Plot what the sources hold, as PNG and SVG.
+    """Plot the accuracies in the sources, as PNG and SVG.
 
     Args:
         sources: folders of runs, and files written by ``evaluate``. Each of them is a curve in
@@ -48,7 +48,7 @@ def plot(sources: Sequence[Path], out: Path) -> list[Path]:
         The files.
 
     Raises:
-        InputError: a source is neither, is damaged or has no evaluation, or the folder cannot be written.
+        InputError: a source is neither, is damaged or has no evaluation; or the folder cannot be written.
     """
     if not sources:
         raise InputError("name at least one folder of a run or file of evaluate to plot")

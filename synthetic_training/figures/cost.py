@@ -1,4 +1,4 @@
-"""GPU hours of the runs of figures, and of the paper's trainer for as many tokens.
+"""GPU hours of the runs of figures, and of the paper's trainer for the same number of tokens.
 
     python -m synthetic_training.figures.cost reproduced/*.jsonl
 

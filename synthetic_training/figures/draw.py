@@ -1,4 +1,4 @@
-"""A figure's plot, from its results alone: the mean over seeds, in a band from the lowest to the highest."""
+"""A figure's plot, from its results alone: the mean over seeds, with a band from minimum to maximum."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -28,7 +28,7 @@ from annotated_types import Ge, Le, MinLen
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from synthetic_training.arguments import parse_value
+from synthetic_training.argument_types import parse_value
 from synthetic_training.config import Count
 from synthetic_training.settings import Settings, parse_settings, read_settings
 
@@ -174,7 +174,7 @@ def _with_models(content: Any, scale: str, source: str) -> Any:
             if not isinstance(changed, dict):
                 raise InputError(f"{source}: {label} must have settings, not {changed!r}")
             if label in runs:
-                raise InputError(f"{source}: scale {scale} lists {label} twice; give one another name")
+                raise InputError(f"{source}: scale {scale} lists {label} twice; rename one of them")
             runs[label] = {**sized[label], **changed}
             if isinstance(sizes := changed.get("model_args"), dict):
                 runs[label]["model_args"] = {**sized[label].get("model_args", {}), **sizes}

@@ -99,9 +99,10 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
     # the code in the folder is then that of the model which this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
     found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=trusted))
-    asked = {"task": test["task"], "n": found["config"]["n"]}
+    test_key = {"task": test["task"], "n": found["config"]["n"]}
     return [
-        {**asked, **{key: score[key] for key in ("length", "asked", *SCORES)}} for score in found["results"]
+        {**test_key, **{key: score[key] for key in ("length", "asked", *SCORES)}}
+        for score in found["results"]
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from synthetic_training.arguments import parse_value
+from synthetic_training.argument_types import parse_value
 from synthetic_training.config import CHANGEABLE, TrainConfig
 from synthetic_training.figures.figure_file import Scale, Values
 from synthetic_training.settings import parse_settings, parse_values

@@ -23,7 +23,7 @@ from dataset_builders.command_line import command_errors
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 
-LEAST = (4, 3, 2)
+SHORTEST_REPEATS = (4, 3, 2)
 """Lengths of the shortest repeats that are counted; each is a column of the table."""
 
 
@@ -85,11 +85,11 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
         [
             length,
             f"{mean(values):.3f}",
-            *(f"{accuracy_with_repeats(length, errors, letters, least):.3f}" for least in LEAST),
+            *(f"{accuracy_with_repeats(length, errors, letters, least):.3f}" for least in SHORTEST_REPEATS),
         ]
         for length, values in sorted(found.items())
     ]
-    headers = ["length", "found", *(f"repeats of {least} letters and more" for least in LEAST)]
+    headers = ["length", "found", *(f"repeats of {least} letters and more" for least in SHORTEST_REPEATS)]
     shares = ", ".join(f"{share:.3f} for {n}" for n, share in errors.items())
     counts = ", ".join(f"{expected_repeats(max(found), n, letters):,.3g} of {n}" for n in errors)
     return "\n\n".join(

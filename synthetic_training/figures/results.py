@@ -56,7 +56,7 @@ def _changed(result: Result, run: Run, tests: Sequence[Test]) -> str | None:
         # the result has the device and precision that auto resolved to
         names = [k for k, v in mine.items() if k not in CHANGEABLE and v not in (before[k], "auto")]
         return f"other settings ({', '.join(names) or 'of a run with another name'})"
-    asked = [(t.task, t.n or run.config.n, length, t.num_examples) for t in tests for length in t.lengths]
-    if asked != [(t["task"], t["n"], t["length"], t["asked"]) for t in result["tests"]]:
+    tests_now = [(t.task, t.n or run.config.n, length, t.num_examples) for t in tests for length in t.lengths]
+    if tests_now != [(t["task"], t["n"], t["length"], t["asked"]) for t in result["tests"]]:
         return "other tests"
     return None

@@ -20,7 +20,7 @@ def draw_embeddings(model: PreTrainedModel, std: float) -> None:
     except NotImplementedError:
         raise InputError(
             f"{type(model).__name__} has no get_input_embeddings, so its embeddings cannot be drawn again; "
-            "leave --embedding-std out"
+            "omit --embedding-std"
         ) from None
     nn.init.normal_(embeddings.weight, std=std)
     padding = getattr(embeddings, "padding_idx", None)

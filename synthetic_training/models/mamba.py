@@ -1,4 +1,4 @@
-"""Mamba's own initial weights, and a faster scan, for transformers' Mamba; checkpoints stay as they are."""
+"""The authors' initial weights and a faster scan for transformers' Mamba; checkpoints are unchanged."""
 
 import importlib.util
 import math
@@ -20,7 +20,7 @@ if _HAS_TRITON:
 
 @torch.no_grad()
 def draw_authors_weights(model: PreTrainedModel) -> int:
-    """Draw the weights of a Mamba again as the code of its authors does, mamba_ssm's ``_init_weights``.
+    """Initialise the weights of a Mamba as in its authors' code, mamba_ssm's ``_init_weights``.
 
     transformers draws most matrices with a standard deviation of 0.1, whatever their size. With that, the
     paper's Mamba (24 layers, 1,024 wide) does not leave chance at any learning rate that was tried.

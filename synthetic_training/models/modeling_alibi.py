@@ -48,19 +48,19 @@ class _NoRotaryConfig(GPTNeoXConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         given = getattr(self, "rope_parameters", None) or {}
         if given.get("partial_rotary_factor"):
-            raise ValueError(f"{self.model_type} has no rotary positions: leave rope_parameters out")
+            raise ValueError(f"{self.model_type} has no rotary positions: omit rope_parameters")
         self.rope_parameters = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.0}
         super().__post_init__(**kwargs)
 
 
 class AlibiConfig(_NoRotaryConfig):
-    """A GPTNeoXConfig whose positions are ALiBi's."""
+    """A GPTNeoXConfig with ALiBi positions."""
 
     model_type = "gpt_neox_alibi"
 
 
 class HardAlibiConfig(_NoRotaryConfig):
-    """A GPTNeoXConfig of which the first ``num_masked_heads`` heads see the last few keys alone."""
+    """A GPTNeoXConfig whose first ``num_masked_heads`` heads attend only to the last few keys."""
 
     model_type = "gpt_neox_hard_alibi"
 

@@ -1,6 +1,6 @@
-"""Every model by its name, untrained: token ids in, logits out.
+"""The registry of models, which builds untrained models by name.
 
-The six of arXiv 2402.01032, section 3, have the paper's sizes unless told otherwise. Other names bring any
+The six models of arXiv 2402.01032, section 3, have the paper's sizes by default. Other names select any other
 architecture: see ``find_architecture``.
 """
 
@@ -26,9 +26,9 @@ from transformers import (
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.files import read_json
-from synthetic_training.data.tokens import USUAL, model_tokens
+from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
-from synthetic_training.models.arguments import ConfigArguments
+from synthetic_training.models.config_arguments import ConfigArguments
 from synthetic_training.models.model_types import classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
@@ -52,21 +52,21 @@ _TRANSFORMER = {
 }
 
 _ANY_ARCHITECTURE = {**_TRANSFORMER, "is_decoder": True}
-"""Arguments of ``hf:TYPE``, where the architecture has one of that name."""
+"""Default arguments of ``hf:TYPE``, if the architecture has arguments of these names."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a name of a model stands for.
+    """A model architecture.
 
     Attributes:
         config_class, model_class: of transformers, or of the same kind.
         defaults: arguments of the configuration, besides the vocabulary.
         extra: arguments that the configuration takes but does not list.
-        sizes_follow: whether sizes that are not given follow from width and heads, as in a transformer.
-        initialise: draws the initial weights again where transformers' are not those of its authors.
-        use_fast_kernels: makes calls without padding and cache, such as training's, as fast as they can be;
-            other calls, and what is saved, are as before.
+        sizes_follow: whether missing sizes are derived from width and heads, as in a transformer.
+        initialise: draws initial weights as in the authors' code, if transformers' differ.
+        use_fast_kernels: enables fast kernels for calls without padding and cache, such as in training;
+            other calls, and saved models, do not change.
     """
 
     config_class: type[PreTrainedConfig]
@@ -123,17 +123,17 @@ for _config, _model in (
 
 
 def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architecture:
-    """What a name of a model stands for.
+    """The architecture with a name.
 
     Args:
-        name: one of these:
+        name: one of:
 
             - a key of ``MODELS``;
             - ``hf:TYPE``: a causal language model by its ``model_type``, of transformers or of a package that
               was imported;
             - ``module.path:ClassName``: a ``PreTrainedModel``, or a ``torch.nn.Module`` that maps ids
               (batch, length) to logits (batch, length, vocabulary);
-            - a folder with a ``config.json``, of which the weights are left alone.
+            - a folder with a ``config.json``, whose weights are not loaded.
         trust_remote_code: whether code in the folder may run.
 
     Raises:
@@ -161,7 +161,7 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
 
 
 def is_own_code(name: str) -> bool:
-    """Whether a model's name brings a class of the user's own, and not one of a package."""
+    """Whether a name refers to a class in the user's own code, rather than in a package."""
     return name not in MODELS and not name.startswith("hf:")
 
 
@@ -177,7 +177,7 @@ def build_model(
     trust_remote_code: bool = False,
     **overrides: Any,
 ) -> PreTrainedModel:
-    """An untrained model in float32; seed torch before.
+    """An untrained model in float32; seed torch before calling this.
 
     Args:
         name: see ``find_architecture``.
@@ -205,7 +205,7 @@ def build_model(
         model = model_class(_of_text(config, model_class))
     except _MISFITS as error:
         if is_own_code(name):
-            raise  # the traceback says where in the user's own code
+            raise  # the traceback points into the user's own code
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name} cannot be built with these arguments: {message}") from error
     arguments.check_taken(config, overrides)
@@ -226,16 +226,16 @@ _MISFITS = (
     TypeError,
     ValueError,
 )
-"""What configurations and models of transformers raise where sizes do not fit together."""
+"""Exceptions of transformers' configurations and models for incompatible sizes."""
 
 
 def _of_text(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:
-    """The part of a configuration for several modalities that a language model takes."""
+    """The language model's part of a multimodal configuration."""
     part = config.sub_configs.get("text_config")
     return config.get_text_config() if part is not None and part is model_class.config_class else config
 
 
 def use_fast_kernels(model: PreTrainedModel) -> None:
-    """Give a model that was loaded the fast kernels that ``build_model`` gives one of its class."""
+    """Enable the fast kernels in a loaded model, as ``build_model`` does."""
     known = {one.model_class: one.use_fast_kernels for one in MODELS.values()}
     known.get(type(model), mamba.use_fast_scan)(model)

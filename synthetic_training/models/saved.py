@@ -1,9 +1,9 @@
-"""Models in folders: saving one with the code that it needs, and loading it.
+"""Saving models with the code that they need, and loading them.
 
-A model of transformers' own classes is saved as ``save_pretrained`` leaves it. Any other folder also holds
-the Python files of its classes, and ``config.json`` names them (``auto_map``), so that transformers and
-lm-eval load it with ``trust_remote_code=True``. Classes of an installed package, and those whose file needs
-others that cannot be copied beside it, are imported by name instead.
+A model of transformers' own classes is saved by ``save_pretrained`` alone. Folders of other models also
+contain the Python files of their classes,  and ``config.json`` names them (``auto_map``), so that
+transformers and lm-eval load it with ``trust_remote_code=True``. Classes of an installed package, and those
+whose file needs others that cannot be copied beside it, are imported by name instead.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _IMPORTED = "modeling_imported"
 def save_with_code(model: PreTrainedModel, folder: Path) -> None:
     """Save a model and the code of its classes into a folder.
 
-    Where transformers has another class of the same ``model_type``, ``config.json`` gets a type of its own:
-    without trust in its code the model is then refused, and not loaded as the other class.
+    If transformers has another class of the same ``model_type``, ``config.json`` gets a different type, so
+    that without ``trust_remote_code`` loading fails instead of using the other class.
     """
     model.save_pretrained(folder)
     model_class, config_class = type(model), type(model.config)
@@ -126,7 +126,7 @@ def _own_imports(file: Path, package: str) -> Iterator[str | None]:
 
 
 def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:
-    """A saved model, in float32, with the fast kernels that ``build_model`` gives one of its class.
+    """A saved model in float32, with the same fast kernels as from ``build_model``.
 
     Args:
         folder: holds ``config.json`` and the weights.

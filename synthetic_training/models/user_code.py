@@ -1,4 +1,4 @@
-"""Models that the user brings: packages to import, ``module:Class``, and folders that carry their code."""
+"""Models in user code: imported packages, ``module:Class``, and folders with code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from synthetic_training.models.arguments import refuse_unknown
 from synthetic_training.models.bare_module import BareModuleForCausalLM
+from synthetic_training.models.config_arguments import refuse_unknown
 from synthetic_training.models.model_types import PACKAGES, Classes, classes_of_type
 
 MODEL_KEY = "AutoModelForCausalLM"
-"""What the ``auto_map`` of a ``config.json`` calls the model's class."""
+"""Key of the model's class in the ``auto_map`` of a ``config.json``."""
 
 
 def import_packages(names: Iterable[str]) -> None:
@@ -155,7 +155,8 @@ def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: 
     reference = str(auto_map[MODEL_KEY])
     if not trust_remote_code:
         raise InputError(
-            f"the model in {folder} carries its own code ({reference.split('.')[0]}.py); read it, and pass "
+            f"the model in {folder} contains its own code ({reference.split('.')[0]}.py); inspect it, then "
+            "pass "
             "--trust-remote-code to run it"
         )
     try:
@@ -170,7 +171,7 @@ def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: 
 
 
 def _registered(model_type: str) -> Classes | None:
-    """The classes that an imported package registered; transformers' own do not stand for a folder's code."""
+    """The classes that an imported package registered; transformers' own do not replace a folder's code."""
     try:
         classes = classes_of_type(model_type)
     except InputError:
@@ -180,9 +181,9 @@ def _registered(model_type: str) -> Classes | None:
 
 @torch.no_grad()
 def check_causal(name: str, model: PreTrainedModel) -> None:
-    """Check that a model's logits depend on no later token, as they would without a causal mask.
+    """Check that a model is causal: its logits must not depend on later tokens.
 
-    A model that sees the answers learns nothing and scores well on forced answers.
+    A model that sees the answers learns nothing, but scores well on forced answers.
 
     Raises:
         InputError: they do, or they are not of shape (batch, length, vocabulary).

@@ -44,7 +44,9 @@ def arm_named(name: str) -> Arm:
         InputError: there is none.
     """
     if name not in ARMS:
-        raise InputError(f"the arms are {', '.join(ARMS)}; {name!r} is none{did_you_mean(name, ARMS)}")
+        raise InputError(
+            f"there is no arm {name!r}{did_you_mean(name, ARMS)}; the arms are {', '.join(ARMS)}"
+        )
     return ARMS[name]
 
 

@@ -33,21 +33,21 @@ class GradientErrors:
     """Compare gradients with those in float64."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """The folder of a run or model."""
+    """Folder of a run or model."""
     out: Path | None = None
-    """A JSON file for the result."""
+    """JSON file for the results."""
     rows: int = 4
-    """Rows of the batch."""
+    """Number of rows in the batch."""
     context: int = 220
-    """Tokens of a row."""
+    """Number of tokens per row."""
     max_length: int = 50
-    """Most letters of a string."""
+    """Maximum string length in letters."""
     seed: int = 12345
-    """Of the examples."""
+    """Random seed of the examples."""
     revision: str | None = None
-    """Revision of this code, where git cannot tell."""
+    """Code revision to record, if git cannot tell."""
     device: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
-    """Where to compute."""
+    """Device to compute on."""
 
 
 def measure(settings: GradientErrors) -> dict[str, Any]:

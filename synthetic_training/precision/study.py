@@ -51,13 +51,13 @@ class Study:
     arms: tuple[str, ...] = tuple(ARMS)
     """Arms to train."""
     seeds: tuple[int, ...] = tuple(range(8))
-    """Seeds of each arm; the first seed of every arm comes before the second of any."""
+    """Random seeds of each arm; all arms run with the first seed before any runs with the second."""
     revision: str | None = None
-    """Revision of this code, where git cannot tell."""
+    """Code revision to record, if git cannot tell."""
     keep_models: bool = False
     """Keep the trained models, 0.65 GB each."""
     settings: TrainConfig = PAPER_RUN
-    """What is trained."""
+    """Settings of the runs."""
 
 
 def run_study(study: Study) -> None:

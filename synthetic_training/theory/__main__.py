@@ -21,21 +21,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     construction.add_argument(
         "--letters", type=int, required=True, help="D, number of letters in the alphabet, 2 to 26"
     )
-    construction.add_argument("--n", type=int, required=True, help="length of an n-gram in letters")
+    construction.add_argument("--n", type=int, required=True, help="length of the n-grams in letters")
     construction.add_argument(
         "--length", type=int, default=1000, help="L, length of the longest string in letters (1000)"
     )
     construction.add_argument("--out", type=Path, required=True, help="a new folder")
     construction.set_defaults(run=_construction)
 
-    table = commands.add_parser("table", help="measure it on random strings of many lengths")
+    table = commands.add_parser("table", help="measure the construction on random strings of many lengths")
     table.add_argument(
         "--strings", type=int, default=10_000, help="number of random strings per size (10000)"
     )
-    table.add_argument("--longest", type=int, default=2000, help="length of the longest string (2000)")
+    table.add_argument(
+        "--longest", type=int, default=2000, help="length of the longest string in letters (2000)"
+    )
     table.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     table.add_argument("--seed", type=int, default=0)
-    table.add_argument("--out", type=Path, default=_RESULTS, help="folder for construction.json and .md")
+    table.add_argument(
+        "--out", type=Path, default=_RESULTS, help="folder for construction.json and construction.md"
+    )
     table.set_defaults(run=_table)
 
     figure = commands.add_parser(
@@ -88,9 +92,9 @@ def _table(settings: argparse.Namespace) -> None:
     rows = as_dicts(
         measure(list(sizes(settings.longest)), settings.strings, device, settings.seed, most_pairs=pairs)
     )
-    asked = {"strings": settings.strings, "longest": settings.longest, "seed": settings.seed}
+    options = {"strings": settings.strings, "longest": settings.longest, "seed": settings.seed}
     text = f"{dimensions_table()}\n\n{as_table(rows)}\n"
-    content = {"kind": "construction", "config": {**asked, "device": device}, "results": rows}
+    content = {"kind": "construction", "config": {**options, "device": device}, "results": rows}
     write_json(files[0], {**content, **provenance()})
     write_text(files[1], text)
     print(text)

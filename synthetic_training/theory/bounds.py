@@ -94,7 +94,7 @@ def smallest_n(letters: int, length: int, error: Fraction) -> int:
         n += 1
     if 2 * n > length:
         raise InputError(
-            f"an error of {error} takes n = {n}, and strings of at least {2 * n} letters, not {length}"
+            f"an error of {error} needs n = {n} and strings of at least {2 * n} letters, not {length}"
         )
     return n
 

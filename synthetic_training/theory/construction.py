@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from dataset_builders.string_tasks.task import MAX_LENGTH
-from synthetic_training.data.tokens import BAR_ID, END_ID, START_ID, VOCAB_SIZE, symbol_tokenizer
+from synthetic_training.data.symbol_tokenizer import BAR_ID, END_ID, START_ID, VOCAB_SIZE, symbol_tokenizer
 from synthetic_training.theory.design import CONSTANT, ROUNDOFF, Design
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from synthetic_training.data.tokens import BAR_ID, END_ID, START_ID
+from synthetic_training.data.symbol_tokenizer import BAR_ID, END_ID, START_ID
 from synthetic_training.theory.bounds import Proportion, repeated_ngram_bound
 from synthetic_training.theory.construction import construct
 from synthetic_training.theory.unrepeated import unrepeated_strings
@@ -91,14 +91,14 @@ def sizes(longest: int = LONGEST) -> Iterator[tuple[int, int, int]]:
     """D, n and L of the table: L is 2n, D^(n/2), D^n and 2 D^n, up to the longest."""
     for letters in ALPHABETS:
         for n in NS:
-            asked = (2 * n, round(letters ** (n / 2)), letters**n, 2 * letters**n)
+            lengths = (2 * n, round(letters ** (n / 2)), letters**n, 2 * letters**n)
             yield from (
-                (letters, n, length) for length in sorted({min(max(a, 2 * n), longest) for a in asked})
+                (letters, n, length) for length in sorted({min(max(a, 2 * n), longest) for a in lengths})
             )
 
 
 def measure(
-    asked: Sequence[tuple[int, int, int]],
+    cases: Sequence[tuple[int, int, int]],
     strings: int,
     device: torch.device | str,
     seed: int = 0,
@@ -107,7 +107,7 @@ def measure(
     """Copy random strings with the construction of each size.
 
     Args:
-        asked: D, n and L of each size.
+        cases: D, n and L of each size.
         strings: number of strings per size.
         device: on which to compute.
         seed: of the strings.
@@ -115,7 +115,7 @@ def measure(
             that attend to each other, with at least 100 strings; None for no limit.
     """
     measurements = []
-    for letters, n, length in asked:
+    for letters, n, length in cases:
         pairs = (2 * length + 3) ** 2
         count = strings if most_pairs is None else min(strings, max(100, most_pairs // pairs))
         measurements.append(_measure_size(letters, n, length, count, device, seed))

@@ -47,7 +47,7 @@ def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = 
     except (NotImplementedError, RuntimeError) as error:
         if model.device.type == "meta" or dtype not in (None, model.dtype):
             raise InputError(
-                f"{model.config.model_type} cannot run without numbers: {first_line(error)}"
+                f"{model.config.model_type} cannot run on the meta device: {first_line(error)}"
             ) from error
     # mixtures of experts look at their numbers to choose
     return _count(model, length)

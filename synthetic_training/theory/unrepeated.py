@@ -1,4 +1,4 @@
-"""Strings in which no n-gram stands twice, at lengths where a uniform string nearly always has one twice."""
+"""Strings without repeated n-grams, at lengths where a uniform string nearly always has one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_TRIES = 10_000
 
 
 def unrepeated_strings(letters: int, n: int, length: int, count: int, seed: int = 0) -> list[list[int]]:
-    """Random strings of one length, each n-gram of which stands there once.
+    """Random strings of one length in which no n-gram occurs twice.
 
     They are parts of random de Bruijn sequences, up to the longest there is, D^n + n - 1 letters. Where
     there are more than 20,000 n-grams, they are uniform strings, drawn until one has no n-gram twice.
@@ -38,7 +38,9 @@ def unrepeated_strings(letters: int, n: int, length: int, count: int, seed: int 
             found.append(string)
             if len(found) == count:
                 return found
-    raise InputError(f"of strings of {length} letters out of {letters}, too few have each {n}-gram once")
+    raise InputError(
+        f"strings of {length} letters over an alphabet of {letters} in which no {n}-gram repeats are too rare"
+    )
 
 
 def _part_of_sequence(letters: int, n: int, length: int, generator: Generator) -> list[int]:

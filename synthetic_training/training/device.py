@@ -8,10 +8,10 @@ from dataset_builders import InputError
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
-    """The device that is meant, where ``auto`` is the GPU if there is one.
+    """The device with a name; ``auto`` is the GPU if there is one.
 
     Raises:
-        InputError: a GPU was asked for, and there is none.
+        InputError: there is no GPU, and ``name`` is ``cuda``.
     """
     gpu = torch.cuda.is_available()
     if name == "cuda" and not gpu:

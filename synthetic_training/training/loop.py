@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from dataset_builders import InputError
 from synthetic_training.config import TrainConfig
 from synthetic_training.data.training_data import TrainingData
-from synthetic_training.evaluation.accuracy import Share
+from synthetic_training.evaluation.accuracy import Shard
 from synthetic_training.training.checkpoint import (
     Checkpoints,
     Progress,
@@ -82,7 +82,7 @@ class TrainingRun:
             processes=processes,
         )
         reduce = processes.sum if processes.count > 1 else None
-        self._share = Share(processes.rank, processes.count, reduce)
+        self._shard = Shard(processes.rank, processes.count, reduce)
         self._log: MetricsLog | None = None
         if self._newest is not None:
             self._step.load_state_dict(load_optimizer(self._newest))
@@ -176,7 +176,7 @@ class TrainingRun:
             self._model,
             batch_tokens=self._rows * config.context_length,
             bf16=self._bf16,
-            share=self._share,
+            shard=self._shard,
         )
         for score in scores:
             where = {"kind": "eval", "step": progress.step, "examples": progress.examples}
@@ -200,7 +200,7 @@ class TrainingRun:
                 self._report(done)
             self._save()
         raise Interrupted(
-            f"interrupted after step {done}, which is saved; to continue, type\n"
+            f"interrupted after step {done}, which is saved; to continue, run\n"
             f"python -m synthetic_training train --resume --out {self._out}",
             number,
         )

@@ -11,7 +11,7 @@ from dataset_builders import InputError
 from dataset_builders.files import write_json
 from synthetic_training.config import DOCUMENTS, TrainConfig
 from synthetic_training.data.documents.rows import TOKEN_BYTES
-from synthetic_training.data.tokens import encode
+from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.registry import build_model, is_own_code

@@ -58,11 +58,12 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
         names = differing(read_run(out), config)
         if names:
             raise InputError(
-                f"the run in {out} has other settings: {', '.join(names)}; resume it with its own, or train "
+                f"the run in {out} has other settings: {', '.join(names)}; resume it without changes, or "
+                "train "
                 "into another folder"
             )
     elif out.exists() and (not out.is_dir() or any(file.name != _LOCK for file in out.iterdir())):
-        what = "holds a run; pass --resume to continue it, or" if (out / RUN).exists() else "is not empty;"
+        what = "contains a run; pass --resume to continue it, or" if (out / RUN).exists() else "is not empty;"
         raise InputError(f"{out} {what} train into another folder")
 
 

@@ -1,4 +1,4 @@
-"""Copy tasks in the form of ``dataset_builders.c4_copy``; the first copy is an answer too.
+"""Copy tasks in the form of ``dataset_builders.c4_copy``, in which the first copy is also an answer.
 
 Answers are between braces::
 
@@ -18,7 +18,7 @@ from synthetic_training.data.documents.draws import Pieces, letters, log_uniform
 from synthetic_training.data.documents.prose import pieces_of_words, prose
 
 _SHORTEST = 8
-LEAST = 3 * (_SHORTEST + 2)
+MIN_BYTES = 3 * (_SHORTEST + 2)
 """Size in bytes of a document with a text of eight letters, the smallest."""
 
 _PRINTABLE = "".join(map(chr, range(ord("!"), ord("~") + 1)))
@@ -31,7 +31,7 @@ def copy_random(rng: Random, size: int) -> Pieces:
 
     Args:
         rng: generator of this document alone.
-        size: maximum size of the document in bytes, at least ``LEAST``; it is nearly reached.
+        size: maximum size of the document in bytes, at least ``MIN_BYTES``; documents are nearly that large.
     """
     return _copied(_random_text(rng, _text_size(size)))
 

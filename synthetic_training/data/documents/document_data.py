@@ -1,7 +1,7 @@
 """Documents as training data, and the evaluation of models trained on them: fresh phone books.
 
-A model is asked as in lm-eval's ``phone_book``, with books that are none of the benchmark's. The answer is a
-space, the ten digits and the end of the line::
+The evaluation has the form of lm-eval's ``phone_book``, with books that are not in the benchmark. The answer
+is a space, the ten digits and the newline::
 
     ... Helen Brown: 9038471625\\n\\nFrank Ortiz:{ 6120938475\\n}
 """
@@ -19,13 +19,13 @@ from transformers import PreTrainedModel
 
 from dataset_builders import phone_book
 from dataset_builders.checks import check_integer
+from synthetic_training.data.documents.byte_tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
 from synthetic_training.data.documents.mix import DocumentBatches, check_pool
 from synthetic_training.data.documents.rows import Mix
-from synthetic_training.data.documents.tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
 from synthetic_training.data.strings import EvaluationBatch, batch_of_answers
 from synthetic_training.evaluation.accuracy import (
     LengthScore,
-    Share,
+    Shard,
     forced_answers,
     length_score,
 )
@@ -55,7 +55,8 @@ class DocumentData:
         eval_examples: number of books of each size.
 
     Raises:
-        InputError: ``pool_rows`` is not a multiple of ``batch_size``, or there is no book of so few entries.
+        InputError: ``pool_rows`` is not a multiple of ``batch_size``, or a number of entries is too small for
+            a book.
     """
 
     mix: Mix
@@ -93,15 +94,15 @@ class DocumentData:
         return DocumentBatches(self.mix, self.batch_size, device, pool_rows=self.pool_rows, progress=progress)
 
     def evaluate(
-        self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, share: Share
+        self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard
     ) -> list[LengthScore]:
         """Scores of the books of each size; the space before a number counts as one of its letters."""
         scores = []
         for entries, books in self._books.items():
-            first, end = (len(books) * i // share.processes for i in (share.process, share.process + 1))
+            first, end = (len(books) * i // shard.processes for i in (shard.process, shard.process + 1))
             batches = _batches(books[first:end], max(1, batch_tokens // _width(books)), model.device)
             with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-                scores.append(length_score(model, entries, batches, forced_answers, share))
+                scores.append(length_score(model, entries, batches, forced_answers, shard))
         return scores
 
 

@@ -22,11 +22,11 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "phone_book": Kind(phone_books.phone_book, phone_books.LEAST),
-    "copy_random": Kind(copies.copy_random, copies.LEAST),
-    "copy_prose": Kind(copies.copy_prose, copies.LEAST),
-    "lookup": Kind(lookups.lookup, lookups.LEAST),
-    "strings": Kind(strings.strings, strings.LEAST),
+    "phone_book": Kind(phone_books.phone_book, phone_books.MIN_BYTES),
+    "copy_random": Kind(copies.copy_random, copies.MIN_BYTES),
+    "copy_prose": Kind(copies.copy_prose, copies.MIN_BYTES),
+    "lookup": Kind(lookups.lookup, lookups.MIN_BYTES),
+    "strings": Kind(strings.strings, strings.MIN_BYTES),
 }
 
 

@@ -20,11 +20,11 @@ from synthetic_training.data.documents.prose import words
 
 _SEPARATORS = (":", ":", " =", " ->", "=", ",", " |", "\t", " is", " =>")
 _BETWEEN = ("\n", "\n", "\n", "; ", ", ")
-_LONGEST, _MOST_ASKED = 16, 48
+_LONGEST, _MAX_QUESTIONS = 16, 48
 _ENTRY = 2 * _LONGEST + 6
 """Size in bytes of an entry with the longest key and value, with separators."""
 
-LEAST = 5 * _ENTRY
+MIN_BYTES = 5 * _ENTRY
 
 
 def lookup(rng: Random, size: int) -> Pieces:
@@ -32,18 +32,18 @@ def lookup(rng: Random, size: int) -> Pieces:
 
     Args:
         rng: generator of this document alone.
-        size: maximum size of the document in bytes, at least ``LEAST``.
+        size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     separator, between = pick(rng, _SEPARATORS), pick(rng, _BETWEEN)
     space = "" if separator in ("=", "\t") else " "
     key_of, value_of = _strings(rng), _strings(rng)
     room = size - 2
-    asked = 1 + below(rng, max(1, min(_MOST_ASKED, room // 2 // _ENTRY)))
-    room -= asked * _ENTRY
+    questions = 1 + below(rng, max(1, min(_MAX_QUESTIONS, room // 2 // _ENTRY)))
+    room -= questions * _ENTRY
 
     entries: dict[str, str] = {}
     vain = 0
-    while (room >= _ENTRY or len(entries) < asked) and vain < 50:
+    while (room >= _ENTRY or len(entries) < questions) and vain < 50:
         key = key_of()
         if key in entries:
             vain += 1
@@ -52,7 +52,7 @@ def lookup(rng: Random, size: int) -> Pieces:
         room -= len((key + separator + space + entries[key] + between).encode())
 
     keys = list(entries)
-    queried = [keys[i] for i in sample(rng, len(keys), min(asked, len(keys)))]
+    queried = [keys[i] for i in sample(rng, len(keys), min(questions, len(keys)))]
     listed = between.join(f"{key}{separator}{space}{value}" for key, value in entries.items())
     pieces = [(f"{listed}\n\n", False)]
     for key in queried:

@@ -1,4 +1,4 @@
-"""Phone books in the form of ``dataset_builders.phone_book``; the numbers of the examples are answers too.
+"""Phone books in the form of ``dataset_builders.phone_book``; the numbers of the examples are also answers.
 
 Answers are between braces. More than 40% of the documents have two examples, as in the benchmark. The
 others have more, which gives more training signal per token::
@@ -26,7 +26,7 @@ _LINE = len("Christopher Hollingsworth: 6000000000\n")
 _EXAMPLES = 2
 _MOST_EXAMPLES = 48
 
-LEAST = (MIN_ENTRIES + _EXAMPLES + 1) * _LINE + 2
+MIN_BYTES = (MIN_ENTRIES + _EXAMPLES + 1) * _LINE + 2
 """Maximum size in bytes of a book of three entries."""
 
 
@@ -35,7 +35,7 @@ def phone_book(rng: Random, size: int) -> Pieces:
 
     Args:
         rng: generator of this document alone.
-        size: maximum size of the document in bytes, at least ``LEAST``.
+        size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     examples = _EXAMPLES
     if rng.random() < 0.6:
@@ -51,8 +51,8 @@ def phone_book(rng: Random, size: int) -> Pieces:
             room -= len(name) + 13
 
     names = list(book)
-    asked = [names[i] for i in sample(rng, len(names), examples + 1)]
+    queried = [names[i] for i in sample(rng, len(names), examples + 1)]
     pieces = [("".join(f"{name}: {digits}\n" for name, digits in book.items()) + "\n", False)]
-    for name in asked[:-1]:
+    for name in queried[:-1]:
         pieces += [(f"{name}:", False), (f" {book[name]}\n", True)]
-    return [*pieces, (f"\n{asked[-1]}:", False), (f" {book[asked[-1]]}\n", True)]
+    return [*pieces, (f"\n{queried[-1]}:", False), (f" {book[queried[-1]]}\n", True)]

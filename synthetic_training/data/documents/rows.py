@@ -1,4 +1,4 @@
-"""Rows of documents, one after the other, each followed by the token that ends a text.
+"""Rows of consecutive documents, each followed by the end-of-text token.
 
 All documents of a row are complete except the last, which is cut at the end of the row. Its answers before
 the cut are trained on, unlike in ``data.strings.packing``, because what they need is in the row. Every
@@ -23,19 +23,19 @@ from numpy.typing import NDArray
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, did_you_mean
+from synthetic_training.data.documents.byte_tokenizer import END_ID
 from synthetic_training.data.documents.draws import below, log_uniform
 from synthetic_training.data.documents.kinds import KINDS, document
-from synthetic_training.data.documents.tokenizer import END_ID
 
 TOKEN = 0x1FF
-"""The bits of a stored number that are the token."""
+"""Mask of the bits of a stored number that hold the token."""
 PREDICTED = 1 << 9
-"""Set where the token is to be predicted."""
+"""Bit that marks a token to predict."""
 FIRST = 1 << 10
-"""Set where the token is a document's first."""
+"""Bit that marks the first token of a document."""
 
 TOKEN_BYTES = 2
-"""Memory of a stored token."""
+"""Memory per stored token."""
 
 _CHUNK = 128
 _FEWEST_FOR_PROCESSES = 4 * _CHUNK
@@ -125,23 +125,23 @@ def row(mix: Mix, number: int) -> tuple[NDArray[np.int16], int]:
     """The codes of one row, as in ``RowPool``, and its number of complete documents."""
     rng = Random(f"synthetic_training/row/seed_{mix.seed}/{number}")
     kinds, bounds = list(mix.kinds), list(accumulate(mix.kinds.values()))
-    text, asked = bytearray(), bytearray()
+    text, flags = bytearray(), bytearray()
     ends: list[int] = []
     long = rng.random() < 0.5
     while len(text) < mix.context_length:
         kind = kinds[bisect_right(bounds, rng.random() * bounds[-1], hi=len(bounds) - 1)]
         size = _size(rng, KINDS[kind].least_bytes, mix.context_length - len(text), long and not text)
-        for piece, is_asked in document(kind, mix.seed, number * mix.context_length + len(text), size):
+        for piece, is_answer in document(kind, mix.seed, number * mix.context_length + len(text), size):
             encoded = piece.encode()
             text += encoded
-            asked += (b"\1" if is_asked else b"\0") * len(encoded)
+            flags += (b"\1" if is_answer else b"\0") * len(encoded)
         ends.append(len(text))
         text += b"\0"
-        asked += b"\0"
+        flags += b"\0"
     chance = np.frombuffer(
         rng.getrandbits(16 * mix.context_length).to_bytes(2 * mix.context_length, "little"), "<u2"
     )
-    predicted = np.frombuffer(asked, np.uint8)[: mix.context_length].astype(np.bool_)
+    predicted = np.frombuffer(flags, np.uint8)[: mix.context_length].astype(np.bool_)
     codes = np.frombuffer(text, np.uint8)[: mix.context_length].astype(np.int16)
     separators = [end for end in ends if end < mix.context_length]
     codes[separators] = END_ID

@@ -1,7 +1,6 @@
-"""The string tasks as ``dataset_builders.string_tasks.documents`` spells them for pretrained models.
+"""The string tasks as ``dataset_builders.string_tasks.documents`` writes them for pretrained models.
 
-What is asked stands between braces; in a benchmark's document there are two lines before the last one, and
-so in half of these::
+Answers are between braces. Documents of the benchmark have two worked examples, and so have half of these::
 
     asdfgh ->{ asdfgh
     }zxcvbn ->{ zxcvbn
@@ -20,19 +19,19 @@ from synthetic_training.data.documents.draws import Pieces, log_uniform, pick
 _TASKS: tuple[type[StringTask], ...] = (Copy, Copy, PrefixNgram, SuffixNgram)
 _SHORTEST, _LINES = 6, 3
 _OTHERS = 3 + 3 + len(" |  -> \n")
-"""Bytes of a line beside its string and its answer, at most: the key, spaced, and the marks."""
+"""Maximum size in bytes of a line without its string and answer: the key, spaced, and the marks."""
 
 _MARGIN = _OTHERS + 4
-LEAST = _LINES * (4 * _SHORTEST + _MARGIN)
-"""Bytes of three lines of the shortest strings, spaced."""
+MIN_BYTES = _LINES * (4 * _SHORTEST + _MARGIN)
+"""Size in bytes of three lines of the shortest strings, spaced."""
 
 
 def strings(rng: Random, size: int) -> Pieces:
     """Lines of one task, with strings of one length.
 
     Args:
-        rng: a generator of the document's own.
-        size: bytes that the document may have, at least ``LEAST``.
+        rng: generator of this document alone.
+        size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     task = pick(rng, _TASKS)
     spelling = pick(rng, ("plain", "spaced"))
@@ -40,7 +39,7 @@ def strings(rng: Random, size: int) -> Pieces:
     longest = (size // _LINES - _MARGIN) // wide
     length = longest if rng.random() < 0.5 else log_uniform(rng, _SHORTEST, longest)
     lines = max(_LINES, size // (wide * length + _MARGIN)) if length < longest else _LINES
-    # the bits are the document's own, whatever else numpy draws
+    # a bit generator for this document alone
     bits = Philox(key=int(rng.random() * 2**53))
     pieces: Pieces = []
     for example in draw(task(length, length), lines, bits):

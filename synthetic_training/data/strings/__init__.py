@@ -1,4 +1,4 @@
-"""Training and evaluation batches of the string tasks, made on the device where the model is."""
+"""Training and evaluation batches of the string tasks, sampled on the model's device."""
 
 from synthetic_training.data.strings.evaluation_batch import (
     EvaluationBatch,

@@ -1,8 +1,8 @@
-"""Examples of string tasks, drawn by tensor operations on the device where the model is.
+"""Examples of string tasks, drawn by tensor operations on the model's device.
 
-The examples are drawn by the task's own code, as the documents of the benchmark are, and so have the same
-distribution; they are other ones. Nothing waits for the device. Where documents are drawn again until they
-are valid, here each example is drawn a fixed number of times, and the first valid one is taken.
+They are drawn by the same code as the benchmark's documents, and so have the same distribution, but are
+different examples. Nothing waits for the device. Documents are drawn again until they are valid; here each
+example is drawn a fixed number of times, and the first valid draw is used.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ xp: Any = SimpleNamespace(**{**vars(array_api_compat.torch), "cumulative_sum": _
 
 
 class PhiloxRandomIntegers:
-    """Random integers for E examples in each of R rows, at places of their own in the rows' random words.
+    """Random integers for E examples in each of R rows, each from its own part of the row's random words.
 
     Args:
         counter: of the rows.
@@ -63,14 +63,14 @@ class PhiloxRandomIntegers:
 
 
 class DeviceSampler:
-    """Draws examples of a task; those of a row and step are the same whatever was drawn before.
+    """Draws examples of a task, which depend on the row and step but not on earlier draws.
 
     Args:
-        task: what is drawn.
-        examples: E, examples of each row.
+        task: task of the examples.
+        examples: E, number of examples per row.
         stream: ``TRAIN`` or ``EVALUATE``.
         seed: 0 to 2^64 - 1.
-        device: where they are drawn.
+        device: device on which they are drawn.
 
     Raises:
         InputError: valid examples are too rare.
@@ -87,9 +87,9 @@ class DeviceSampler:
         self._blocks = torch.arange(examples * size, device=device).view(examples, size)
 
     def sample(self, rows: Tensor, step: Word) -> Examples:
-        """R * E examples, those of a row one after the other; ``valid`` is None, or (R * E,) bool.
+        """R * E examples, row by row; ``valid``  is None, or (R * E,) bool.
 
-        Fewer than one example in 10^12 is not valid: none of its tries was.
+        Fewer than one example in 10^12 is invalid because none of its tries was valid.
 
         Args:
             rows: (R,) int64, numbers of rows, 0 to 2^32 - 1.
@@ -112,9 +112,9 @@ class DeviceSampler:
 
 @lru_cache(maxsize=128)
 def tries_needed(task: StringTask) -> int:
-    """How often to draw an example, so that fewer than one in 10^12 is never valid.
+    """The number of tries per example for which fewer than one example in 10^12 stays invalid.
 
-    How rare valid ones are is seen on examples of some lengths, the same on every machine.
+    The rate of valid draws is estimated at several lengths, the same on every machine.
 
     Raises:
         InputError: they are so rare that more than 256 tries would be needed.
@@ -131,7 +131,7 @@ def _tries_at(task: StringTask) -> int:
     failed = failures(task, length, count)
     if failed is None:
         return 1
-    # seldom too low: three standard deviations more than was seen, and three failures where none was
+    # a conservative estimate: three standard deviations above the observed rate, or three failures
     failure = min(1.0, (failed + 3 * failed**0.5 + 3) / count)
     tries = 1
     while failure**tries > _FAILURE:
@@ -150,14 +150,14 @@ def _purpose_of(task: StringTask, stream: int) -> int:
 
 
 def _blocks_needed(task: StringTask) -> int:
-    """Blocks of four words that an example takes in one try."""
+    """Number of blocks of four words that one try of an example uses."""
     counted = _CountedIntegers()
     task.draw(counted, np.full(1, task.max_length))
     return counted.blocks
 
 
 class _CountedIntegers(NumpyRandomIntegers):
-    """Counts what an example takes."""
+    """Counts the random numbers that an example uses."""
 
     def __init__(self) -> None:
         super().__init__(Philox(key=0), 1)
@@ -169,12 +169,12 @@ class _CountedIntegers(NumpyRandomIntegers):
 
 
 def _blocks_of(count: int) -> int:
-    """Blocks of four words that hold so many."""
+    """Number of blocks of four words for this many words."""
     return -(-count // 4)
 
 
 def _selected(examples: Examples, chosen: Tensor) -> Examples:
-    """The examples of these numbers."""
+    """The examples with these indices."""
     parts = tuple(
         part if part == "|" else replace(part, letters=part.letters[chosen], lengths=part.lengths[chosen])
         for part in examples.parts

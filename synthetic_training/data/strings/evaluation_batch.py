@@ -27,13 +27,13 @@ from synthetic_training.data.strings.philox import check_seed
 
 @dataclass(frozen=True)
 class EvaluationBatch:
-    """Examples, one per row; ``width`` is the most tokens that one may have.
+    """Examples, one per row; ``width`` is the maximum number of tokens.
 
     Attributes:
         input_ids: (count, width) int64, whole examples, padded on the right.
         attention_mask: (count, width) int64, 1 for an example's tokens and 0 for padding.
-        targets: (count, width) int64, the token after each where it is to be predicted, else -100.
-        answers: (count, width) bool, where the target is part of an answer, and not what ends the example.
+        targets: (count, width) int64, the next token where it is to be predicted, else -100.
+        answers: (count, width) bool, where the target is part of an answer; false at the end of the example.
         pad_id: the token of padding.
         end_id: the token that ends an example.
     """
@@ -47,7 +47,7 @@ class EvaluationBatch:
 
     @property
     def prompt_lengths(self) -> Tensor:
-        """(count,) int64: tokens before the first answer."""
+        """(count,) int64: number of tokens before the first answer."""
         return (self.targets != IGNORED).int().argmax(1) + 1
 
     def left_padded_prompts(self) -> tuple[Tensor, Tensor]:
@@ -70,10 +70,10 @@ def evaluation_batch(
     Example i depends on the task, the seed and i alone.
 
     Args:
-        task: for one length, it is both the least and the most.
+        task: task at one length: minimum and maximum are equal.
         count: number of examples, at least 1.
         seed: 0 to 2^64 - 1.
-        device: where they are drawn.
+        device: device on which they are drawn.
         first: number of the first example.
 
     Raises:
@@ -100,7 +100,7 @@ def evaluation_batch(
 def evaluation_batches(
     task: StringTask, numbers: range, size: int, seed: int, device: torch.device
 ) -> Iterator[EvaluationBatch]:
-    """The examples of these numbers, ``size`` at a time; see ``evaluation_batch``."""
+    """The examples with these indices, ``size`` at a time; see ``evaluation_batch``."""
     for first in numbers[::size]:
         yield evaluation_batch(task, min(size, numbers.stop - first), seed, device, first=first)
 
@@ -126,7 +126,7 @@ def batch_of_answers(
 
     Args:
         documents: at least one.
-        pad_id: what follows the shorter ones.
+        pad_id: the token of padding.
         end_id: the token at which generation ends.
         device: where the batch is made.
     """

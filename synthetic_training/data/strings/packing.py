@@ -1,13 +1,13 @@
 """Training batches: examples packed into rows of a fixed number of tokens, as in arXiv 2402.01032.
 
-A row of 16 tokens of the copy task; what is below a token is what the model is to predict there::
+A row of 16 tokens of the copy task, with the target of each token below it::
 
     input_ids     $ a b | a b . $ c d e | c d e .
     targets       - - - a b . - - - - - c d e . -      here - is -100
     position_ids  0 1 2 3 4 5 6 0 1 2 3 4 5 6 7 8
 
-Answers and the ``.`` after an example are predicted. An example that does not end within the row is cut there
-and not trained on.
+Targets are answers and the ``.`` after an example. An example that does not fit into the row is cut off and
+not trained on.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Packed:
 
 
 class PackedBatches:
-    """The batches of a training run; step t's is the same whatever came before, on any device.
+    """The batches of a training run; each depends on its step alone, and is the same on any device.
 
     Args:
-        task: what is trained on.
-        context: tokens per row.
-        rows: rows of a whole batch, over all processes.
-        seed: of the run, 0 to 2^64 - 1.
-        device: where the batches are made.
+        task: task of the examples.
+        context: number of tokens per row.
+        rows: number of rows per batch, over all processes.
+        seed: seed of the run, 0 to 2^64 - 1.
+        device: device on which the batches are made.
 
     Raises:
         InputError: a value out of range, a context too short for an example, or valid examples are too rare.
@@ -77,8 +77,8 @@ class PackedBatches:
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
         """Rows ``first_row`` to ``first_row + rows - 1`` of a step's batch.
 
-        Processes that take different rows of a step have its whole batch between them. Nothing waits for
-        the device, so that the method may be compiled and captured in a CUDA graph.
+        Processes can share a batch by taking different rows. Nothing waits for the device, so the method can
+        be compiled and captured in a CUDA graph.
 
         Args:
             step: 0 to 2^32 - 1; or a tensor of it on the device, int64, without dimensions.
@@ -104,7 +104,7 @@ class PackedBatches:
 
 
 def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
-    """The numbers of a batch's rows from one on.
+    """The indices of a range of a batch's rows.
 
     Args:
         numbers: (R,), of all its rows.
@@ -117,7 +117,9 @@ def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
     total = len(numbers)
     rows = total - first_row if rows is None else rows
     if first_row < 0 or rows < 1 or first_row + rows > total:
-        raise InputError(f"a batch has rows 0 to {total - 1}; there are no {rows} from row {first_row} on")
+        raise InputError(
+            f"a batch has rows 0 to {total - 1}, so {rows} rows from row {first_row} are out of range"
+        )
     return numbers[first_row : first_row + rows]
 
 
@@ -133,5 +135,5 @@ def check_context(task: StringTask, context: int) -> None:
 
 
 def targets_of(tokens: Tensor, predicted: Tensor) -> Tensor:
-    """(R, P) int64: the token after each, where that one is to be predicted, else ``IGNORED``."""
+    """(R, P) int64: the next token where it is to be predicted, else ``IGNORED``."""
     return pad(tokens.masked_fill(~predicted, IGNORED)[:, 1:], (0, 1), value=IGNORED)

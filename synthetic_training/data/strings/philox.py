@@ -1,16 +1,16 @@
-"""Random numbers without a state: Philox 4x32-10, as tensor operations (Salmon et al., SC 2011).
+"""Stateless random numbers: Philox 4x32-10, as tensor operations (Salmon et al., SC 2011).
 
 Four 32-bit words, the counter, and two more, the key, give four random words::
 
-    counter   (block, purpose, row, step)     which words of the run these are
+    counter   (block, purpose, row, step)     position in the run's random words
     key       (seed's low half, high half)    which run
 
-So words of any row and step are made without those before them, are the same on every device, and do not
-depend on how a batch is shared between processes. Nothing here waits for the device: all of it may be
-compiled, and captured in a CUDA graph.
+So the words of any row and step can be computed directly, are the same on every device, and do not depend on
+how processes share a batch. Nothing here waits for the device, so all of it can be compiled and captured in a
+CUDA graph.
 
-32-bit words stand in int64 tensors, since PyTorch has few operations on unsigned integers. The product of
-two words wraps around in int64, and its upper and lower 32 bits are right all the same.
+32-bit words are stored in int64 tensors, since PyTorch has few operations on unsigned integers. The product
+of two words wraps around in int64, and its upper and lower 32 bits are right all the same.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ def philox(counter: tuple[Tensor, Word, Tensor, Word], key: tuple[int, int]) -> 
     for i in range(_ROUNDS):
         k0, k1 = ((word + i * step) & _MASK for word, step in zip(key, _KEY_STEPS, strict=True))
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        # c1 and c3 stay whole products: a round later their upper bits are masked away
+        # c1 and c3 stay full products: the next round masks their upper bits
         c0, c1, c2, c3 = ((p1 >> 32) ^ c1 ^ k0) & _MASK, p1, ((p0 >> 32) ^ c3 ^ k1) & _MASK, p0
     return c0, p1 & _MASK, c2, p0 & _MASK
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Where in a run's random words a batch begins.
+    """The position of a batch in a run's random words.
 
     Attributes:
         seed: of the run, 0 to 2^64 - 1.
-        purpose: 0 to 2^32 - 1; words of two purposes are different ones.
+        purpose: 0 to 2^32 - 1; different purposes have independent words.
         rows: (R,) int64, each row's number in the whole batch, 0 to 2^32 - 1.
         step: of the run, 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
 

@@ -1,4 +1,4 @@
-"""Bytes as tokens: token i is byte i, and token 256 ends a text."""
+"""Bytes as tokens: token i is byte i, and token 256 is end-of-text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VOCAB_SIZE = 257
 def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
     """A transformers tokenizer that is saved with a model; decoding gives back any text exactly.
 
-    It adds no special tokens and pads on the left, with the token that ends a text.
+    It adds no special tokens and pads on the left, with the end-of-text token.
 
     Args:
         max_length: recorded as ``model_max_length``, in tokens. Configurations of recurrent models have no

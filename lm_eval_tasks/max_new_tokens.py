@@ -1,4 +1,4 @@
-"""How many tokens a generated answer may have."""
+"""The maximum number of tokens of a generated answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,42 +8,43 @@ from dataset_builders.errors import InputError
 from lm_eval_tasks.tokens import counts_tokens, token_counts
 
 _ALIASES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-"""What ``--gen_kwargs`` may call the number of tokens to generate; each of lm-eval's models reads some."""
+"""Names of this setting in ``--gen_kwargs``; each of lm-eval's models reads some of them."""
 
 
-def answer_room(
+def max_new_tokens(
     options: Mapping[str, Any],
     default: int | None,
     rule: str | None,
     documents: Mapping[str, Sequence[Any]],
     lm: Any,
 ) -> int:
-    """Tokens to generate for each document of a task, one number so that lm-eval can batch them.
+    """The maximum number of new tokens, the same for all documents of a task so that lm-eval can batch them.
 
     Args:
-        options: the run's generation settings, where ``--gen_kwargs`` has replaced the task's own.
+        options: the run's generation settings: the task's, updated by ``--gen_kwargs``.
         default: the task's own ``max_gen_toks``, if it has one.
-        rule: ``half_prompt`` for half as many as the longest prompt has and 50 more, or ``answer`` for as
-            many as the longest answer has and 10 more; of no effect if there is another number.
+        rule: ``half_prompt`` for half the length of the longest prompt plus 50, or ``answer`` for the length
+            of the longest answer plus 10; ignored if a number is set.
         documents: columns ``prompt`` and ``answer`` of all documents of the task, so that neither
-            ``--limit`` nor the number of processes changes the room.
-        lm: the model, which counts the tokens. Where it cannot, bytes stand for tokens: no tokenizer
-            makes more tokens than there are bytes.
+            ``--limit`` nor the number of processes changes the result.
+        lm: the model, which counts the tokens. If it cannot, bytes are counted instead: no tokenizer
+            produces more tokens than bytes.
 
     Raises:
-        InputError: ``--gen_kwargs`` gives two numbers, or one that is no positive integer.
+        InputError: ``--gen_kwargs`` has two different numbers, or one that is not a positive integer.
     """
     given = {name: options[name] for name in _ALIASES if options.get(name) is not None}
     if len(given) > 1 and given.get("max_gen_toks") == default:
         given.pop("max_gen_toks", None)
     if len(set(given.values())) > 1:
         raise InputError(
-            f"--gen_kwargs gives two numbers of new tokens: {', '.join(f'{k}={v}' for k, v in given.items())}"
+            f"--gen_kwargs has different values for one setting: "
+            f"{', '.join(f'{k}={v}' for k, v in given.items())}; pass one of them"
         )
     if given:
-        name, room = given.popitem()
-        check_integer(name, room, least=1)
-        return int(room)
+        name, number = given.popitem()
+        check_integer(name, number, least=1)
+        return int(number)
     if rule not in ("half_prompt", "answer"):
         raise InputError(f"new_tokens must be half_prompt or answer, not {rule!r}")
     half = rule == "half_prompt"
@@ -52,8 +53,8 @@ def answer_room(
     return max(lengths) // 2 + 50 if half else max(lengths) + 10
 
 
-def set_room(request: Any, room: int) -> None:
-    """Give a generated request this room, under the one name that all of lm-eval's models read."""
+def set_max_new_tokens(request: Any, number: int) -> None:
+    """Set the maximum of a generated request, under the one name that all of lm-eval's models read."""
     prompt, options = request.args
     others = {name: value for name, value in options.items() if name not in _ALIASES}
-    request.arguments = (prompt, {**others, "max_gen_toks": room})
+    request.arguments = (prompt, {**others, "max_gen_toks": number})

@@ -1,4 +1,4 @@
-"""From a config, a source and a tokenizer to its documents, and to where they come from."""
+"""The documents of a config, built from a source and a tokenizer, with their provenance."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class Documents:
     """Documents of one config.
 
     Attributes:
-        rows: made as they are asked for, once.
+        rows: an iterator that builds them one by one.
         version: version of the benchmark's documents.
-        source: what they are cut from; None where the arguments alone make them.
-        tokenizer: the one they depend on, or else the one that their prompts shall be counted with.
-        tokenizer_name: as ``load_tokenizer`` takes it; None where there is none.
+        source: what they are cut from; None if they depend on the arguments alone.
+        tokenizer: the one they depend on, or else the one that counts the tokens of prompts.
+        tokenizer_name: as passed to ``load_tokenizer``; None if there is none.
     """
 
     rows: Iterable[Row]
@@ -27,18 +27,18 @@ class Documents:
 
 
 def documents(config: Config, sources: Mapping[str, str | None]) -> Documents:
-    """The documents of a config; arguments and sources are checked here, before a row is made.
+    """The documents of a config; arguments and sources are checked here, before the first row is built.
 
     Args:
         config: what to build.
-        sources: what documents are made from, by the builder's parameter: a file, folder or name on the
-            Hub, e.g. ``{"source": "texts.jsonl", "tokenizer": "tokenizer.json"}``. What is left out, or
-            None, is the benchmark's own; parameters of other benchmarks are left aside. A ``tokenizer``
-            on which the documents do not depend counts the tokens of prompts.
+        sources: what documents are built from, by the builder's parameter: a file, folder or name on the
+            Hub, e.g. ``{"source": "texts.jsonl", "tokenizer": "tokenizer.json"}``. A missing source, or
+            None, means the benchmark's default; parameters of other benchmarks are ignored. If the
+            documents do not depend on a tokenizer, ``tokenizer`` only counts the tokens of prompts.
 
     Raises:
-        InputError: an argument is out of range, or a source or tokenizer cannot be read or has no such
-            documents.
+        InputError: an argument is out of range, or a source or tokenizer cannot be read, or the
+            source has no such documents.
     """
     benchmark = config.benchmark
     used = {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 USUAL = Symbols(26)
-"""The symbols of every vocabulary of up to 26 letters."""
+"""The symbols of vocabularies of up to 26 letters."""
 
 SYMBOLS = "".join(USUAL.ids)
 VOCAB_SIZE = USUAL.size
@@ -29,7 +29,7 @@ def decode(ids: Iterable[int]) -> str:
 
 
 def model_tokens(symbols: Symbols) -> Mapping[str, int]:
-    """The symbols as arguments of a model's configuration."""
+    """The vocabulary size and special tokens as arguments of a model's configuration."""
     return {
         "vocab_size": symbols.size,
         "bos_token_id": symbols.ids[START],
@@ -39,17 +39,15 @@ def model_tokens(symbols: Symbols) -> Mapping[str, int]:
 
 
 def symbol_tokenizer(max_length: int, symbols: Symbols = USUAL) -> PreTrainedTokenizerFast:
-    """The map of ``Symbols.encode`` as a tokenizer of transformers, to be saved beside a model.
+    """A transformers tokenizer with the ids of ``Symbols.encode``, which is saved with a model.
 
-    It adds no tokens of its own and pads on the left. ``.`` ends a text, ``*`` pads. What is none of the
-    symbols becomes ``*`` too: lm-eval tokenizes the line ends at which answers stop, and the spaces before
-    them.
+    It adds no special tokens and pads on the left. ``.`` ends a text, ``*`` pads. Other characters also
+    become ``*``: lm-eval tokenizes the newlines at which answers stop, and the spaces before them.
 
     Args:
-        max_length: tokens of the longest text that the model is asked about, kept as
-            ``model_max_length``. Recurrent models' configurations carry no length, and lm-eval would
-            take 2,048.
-        symbols: up to 26 letters are a token per character; more are numbers with spaces between them.
+        max_length: recorded as ``model_max_length``, in tokens. Configurations of recurrent models have no
+            maximum length, and lm-eval would assume 2,048.
+        symbols: with up to 26 letters, each character is a token; otherwise numbers separated by spaces.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

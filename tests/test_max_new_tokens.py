@@ -9,7 +9,7 @@ from lm_eval.tasks import TaskManager
 
 from dataset_builders import InputError
 from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.answer_room import answer_room, set_room
+from lm_eval_tasks.max_new_tokens import max_new_tokens, set_max_new_tokens
 from tests.material import neox_tokenizer, prose
 from tests.scripted import Scripted, look_up
 
@@ -29,7 +29,7 @@ DOCUMENTS = {"prompt": ["abcd", "ab cd é"], "answer": ["ab", "abcé"]}
     ],
 )
 def test_gen_kwargs_may_use_any_of_the_names(options: dict[str, Any], default: int | None, room: int) -> None:
-    assert answer_room({"until": [], **options}, default, "answer", DOCUMENTS, None) == room
+    assert max_new_tokens({"until": [], **options}, default, "answer", DOCUMENTS, None) == room
 
 
 @pytest.mark.parametrize(
@@ -42,23 +42,23 @@ def test_gen_kwargs_may_use_any_of_the_names(options: dict[str, Any], default: i
 )
 def test_other_numbers_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        answer_room(options, 50, None, DOCUMENTS, None)
+        max_new_tokens(options, 50, None, DOCUMENTS, None)
 
 
 def test_rules_count_tokens_or_bytes() -> None:
     lm = Scripted(look_up)  # a token is a character
-    assert answer_room({}, None, "half_prompt", DOCUMENTS, lm) == 7 // 2 + 50
-    assert answer_room({}, None, "answer", DOCUMENTS, lm) == 5 + 10
-    assert answer_room({}, None, "half_prompt", DOCUMENTS, None) == 8 // 2 + 50
-    assert answer_room({}, None, "answer", DOCUMENTS, None) == 6 + 10
+    assert max_new_tokens({}, None, "half_prompt", DOCUMENTS, lm) == 7 // 2 + 50
+    assert max_new_tokens({}, None, "answer", DOCUMENTS, lm) == 5 + 10
+    assert max_new_tokens({}, None, "half_prompt", DOCUMENTS, None) == 8 // 2 + 50
+    assert max_new_tokens({}, None, "answer", DOCUMENTS, None) == 6 + 10
     with pytest.raises(InputError, match="new_tokens must be half_prompt or answer, not 'half'"):
-        answer_room({}, None, "half", DOCUMENTS, lm)
+        max_new_tokens({}, None, "half", DOCUMENTS, lm)
 
 
 def test_the_room_has_one_name() -> None:
     options = {"until": ["\n"], "max_tokens": 3, "max_new_tokens": 4, "temperature": 0.0}
     request = Instance("generate_until", {}, ("prompt", options), 0)
-    set_room(request, 9)
+    set_max_new_tokens(request, 9)
     assert request.args == ("prompt", {"until": ["\n"], "temperature": 0.0, "max_gen_toks": 9})
 
 

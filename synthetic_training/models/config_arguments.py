@@ -1,8 +1,8 @@
 """Arguments of a model's configuration, under an architecture's own names or the common ones.
 
 Many configurations of transformers have their own names for common sizes, such as ``n_embd`` of GPT-2 for
-``hidden_size``, and an ``attribute_map`` from the common name to their own. Everything here ends under the
-configuration's own names, so that a size is never given twice.
+``hidden_size``, and an ``attribute_map`` from the common name to their own. Here all arguments are
+translated to the configuration's own names, so that no size is set twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DECODER = {
     "num_hidden_layers": ("decoder_layers", "num_decoder_layers"),
     "num_attention_heads": ("decoder_attention_heads", "num_decoder_attention_heads"),
 }
-"""Of a configuration for encoder and decoder, a causal language model is the decoder."""
+"""Of an encoder-decoder configuration, a causal language model uses the decoder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +84,9 @@ class ConfigArguments:
             own = self.own_name(argument)
             if values.setdefault(own, value) != value:
                 raise InputError(
-                    f"{origin[own]}={values[own]} and {argument}={value} are one setting of {self.name}; "
-                    "give one of them"
+                    f"{origin[own]}={values[own]} and {argument}={value} are the same setting of "
+                    f"{self.name}; "
+                    "pass one of them"
                 )
             origin[own] = argument
         known = self.known
@@ -115,9 +116,7 @@ class ConfigArguments:
                 raise InputError(f"{key} of {self.name} must be an integer of at least 1, not {value!r}")
         width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
         if width and heads and width % heads and sizes["head_dim"] is None:
-            raise InputError(
-                f"hidden_size must be divisible by num_attention_heads: {width} is not by {heads}"
-            )
+            raise InputError(f"hidden_size = {width} must be divisible by num_attention_heads = {heads}")
         activation = arguments.get("hidden_act")
         if isinstance(activation, str) and activation not in ACT2FN:
             raise InputError(
@@ -125,7 +124,7 @@ class ConfigArguments:
             )
 
     def check_taken(self, config: PreTrainedConfig, given: Mapping[str, Any]) -> None:
-        """Check that a configuration has the integers that it was given, or its sizes would be false.
+        """Check that a configuration has the integers that were passed to it.
 
         Raises:
             InputError: one has another value.
@@ -133,16 +132,14 @@ class ConfigArguments:
         for argument, value in given.items():
             taken = getattr(config, self.own_name(argument), value)
             if is_integer(value) and taken != value:
-                raise InputError(
-                    f"{self.name} sets {argument} itself, to {taken}; leave {argument}={value} out"
-                )
+                raise InputError(f"{self.name} sets {argument} to {taken}; omit {argument}={value}")
 
 
 def refuse_unknown(name: str, arguments: Iterable[str], known: Iterable[str]) -> None:
     """Check the names of arguments.
 
     Raises:
-        InputError: one is unknown; the message names the nearest.
+        InputError: one is unknown; the message suggests the closest known one.
     """
     known = set(known)
     for argument in arguments:
