@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from torch.utils import collect_env
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -24,6 +26,13 @@ from tests.in_process import run_module
 from tests.models import byte_tokenizer, tiny_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def environment_told_once() -> Iterator[None]:
+    """lm-eval lists the installed packages in every result, which takes pip a second each time."""
+    with mock.patch.object(collect_env, "get_pretty_env_info", cache(collect_env.get_pretty_env_info)):
+        yield
 
 
 @pytest.fixture(scope="session")
