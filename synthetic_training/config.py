@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator
 from tyro.conf import arg
 
 from dataset_builders import InputError
@@ -35,13 +34,6 @@ def task_names() -> tuple[str, ...]:
     return (*string_task_names(), DOCUMENTS)
 
 
-def _check_task(name: str) -> str:
-    known = task_names()
-    if name not in known:
-        raise ValueError(f"it must be one of {', '.join(known)}{did_you_mean(name, known)}")
-    return name
-
-
 @dataclass(frozen=True)
 class TrainConfig(Settings):
     """Settings of a training run; one that was made is valid.
@@ -65,16 +57,16 @@ class TrainConfig(Settings):
     """Standard deviation of the initial token embeddings and of a tied output layer (default: the model's
     own)."""
 
-    task: Annotated[str, AfterValidator(_check_task)] = "copy"
+    task: str = "copy"
     """Training task: a string task, such as copy or prefix_ngram, or documents."""
     min_length: Count = 5
     """Minimum string length in letters; lengths are uniform."""
     max_length: Count = 20
     """Maximum string length in letters."""
     vocabulary: Count = 26
-    """Number of different letters in the strings. More than 26 are written as numbers."""
+    """Number of different letters in the strings; more than 26 are written as numbers."""
     n: Count = 3
-    """Length of the n-gram in letters, for tasks that have one."""
+    """Length of the n-gram in letters; only for tasks that have one."""
     k: Count | None = None
     """Length of the answer in letters (default: everything after the key)."""
     task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
@@ -138,7 +130,7 @@ class TrainConfig(Settings):
 
     @property
     def string_task(self) -> StringTask:
-        """The string task at the training lengths.
+        """The task at the training lengths.
 
         Raises:
             InputError: there is no such task, it has no such setting, or the lengths are too short for it.
@@ -158,6 +150,7 @@ class TrainConfig(Settings):
         return [replace(self.string_task, min_length=length, max_length=length) for length in lengths]
 
     def check(self) -> None:
+        self._check_task()
         if self.batch_size % self.accumulation_steps:
             raise InputError(
                 f"a batch_size of {self.batch_size} rows cannot be split into {self.accumulation_steps} "
@@ -167,6 +160,18 @@ class TrainConfig(Settings):
             raise InputError(
                 f"warmup_steps = {self.warmup_steps} must be smaller than steps = {self.steps}; "
                 "pass --warmup-steps or --steps"
+            )
+
+    def _check_task(self) -> None:
+        if self.task not in task_names() and self.imports:
+            from synthetic_training.models.user_code import import_packages
+
+            # one of them may register the task
+            import_packages(self.imports)
+        known = task_names()
+        if self.task not in known:
+            raise InputError(
+                f"task = {self.task!r}: it must be one of {', '.join(known)}{did_you_mean(self.task, known)}"
             )
 
 

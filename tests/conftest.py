@@ -9,10 +9,8 @@ from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
-from torch.utils import collect_env
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -28,10 +26,11 @@ from tests.models import byte_tokenizer, tiny_model
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def environment_told_once() -> Iterator[None]:
-    """lm-eval lists the installed packages in every result, which takes pip a second each time."""
-    with mock.patch.object(collect_env, "get_pretty_env_info", cache(collect_env.get_pretty_env_info)):
+@pytest.fixture(scope="session", autouse=True)
+def no_environment_report() -> Iterator[None]:
+    """lm-eval puts a report of the machine into its results, for which it runs ``pip list`` each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "not reported in tests")
         yield
 
 

@@ -23,7 +23,7 @@ def test_every_task_is_trained_on_and_evaluated(
 ) -> None:
     run, result = tmp_path / "run", tmp_path / "result.json"
     config = tmp_path / "config.yaml"
-    settings = {"max_length": 10, "min_length": 6, "eval_lengths": [10], "context": 40, "steps": 12}
+    settings = {"max_length": 10, "min_length": 6, "eval_lengths": [10], "context_length": 40, "steps": 12}
     config.write_text(json.dumps({**SETTINGS, **settings, "vocabulary": 5, "task": task}))
     main(["train", "--config", str(config), "--out", str(run)])
     evaluating = ["evaluate", str(run), "--lengths", "8", "--num-examples", "10"]
@@ -44,7 +44,7 @@ def test_a_model_learns_to_reverse_and_lm_eval_agrees(tmp_path: Path) -> None:
         vocabulary=26,
         min_length=1,
         max_length=4,
-        context=64,
+        context_length=64,
         batch_size=16,
         steps=600,
         lr=3e-3,

@@ -93,7 +93,7 @@ class StringData:
     """Strings of letters with marks around them; see ``data.strings.packing``.
 
     Attributes:
-        task: at the training lengths.
+        task: the task at the training lengths.
         eval_tasks: the task at each evaluated length.
         context_length: number of tokens per row.
         batch_size: number of rows per step, over all processes.
@@ -101,7 +101,7 @@ class StringData:
         seed: of the run.
 
     Raises:
-        InputError: the task is for evaluation alone, or the context cannot hold an example.
+        InputError: the context cannot hold an example.
     """
 
     task: StringTask

@@ -91,16 +91,17 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     trained = _trained_as(folder)
     if trained and trained.get("task") == "documents":
         raise InputError(f"the model in {folder} was trained on documents of bytes; {_ask_lm_eval(folder)}")
+    from synthetic_training.models.user_code import import_packages
+
+    import_packages(config.imports)
     tasks = _tasks(config, trained)
 
     from dataset_builders.string_tasks.sampling import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
-    from synthetic_training.models.user_code import import_packages
     from synthetic_training.provenance import provenance
     from synthetic_training.training.checkpoint import window
     from synthetic_training.training.device import resolve_device
 
-    import_packages(config.imports)
     model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
     model = model.to(resolve_device(config.device)).eval()
     answer = generated_answers if config.generate else forced_answers
