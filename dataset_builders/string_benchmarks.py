@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 from docstring_parser import parse
 
 from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
+from dataset_builders.errors import InputError
 from dataset_builders.lengths import Lengths
 from dataset_builders.string_tasks import StringTask, own_string_tasks, task_settings
 from dataset_builders.string_tasks.documents import COLUMNS, rows
@@ -87,6 +88,9 @@ def _builder(task: type[StringTask]) -> Callable[..., Iterator[Row]]:
         vocabulary: int = 26,
         **settings: Any,
     ) -> Iterator[Row]:
+        for name, value in settings.items():
+            if value is None and task_settings(task).get(name) is not None:
+                raise InputError(f"{name} must be a number, not None")
         return rows(task.name, length, num_docs, seed, spelling, vocabulary=vocabulary, settings=settings)
 
     hints, texts = get_type_hints(task), _settings_texts(task)

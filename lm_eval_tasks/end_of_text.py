@@ -4,6 +4,8 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
+from lm_eval_tasks.tokens import tokenizer_of
+
 
 def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
     """For each forced request, one whose answer ends with end-of-text instead of its newline or mark.
@@ -12,7 +14,7 @@ def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
     not recognise the end-of-text token in text. lm-eval's Hugging Face models score both endings in one
     forward pass.
     """
-    end = getattr(getattr(lm, "tokenizer", None), "eos_token", None)
+    end = getattr(tokenizer_of(lm), "eos_token", None)
     if not isinstance(end, str) or not requests:
         return []
     prompt, target = requests[0].args

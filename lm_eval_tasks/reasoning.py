@@ -6,6 +6,8 @@ The tasks stop at the first newline, which such a model generates before it has 
 from collections.abc import Sequence
 from typing import Any
 
+from lm_eval_tasks.tokens import tokenizer_of
+
 _TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 
 _LET_IT_FINISH = """--gen_kwargs '{"until": ["<|endoftext|>"], "max_gen_toks": 4096}'"""
@@ -31,7 +33,7 @@ def without_reasoning(text: str, prompt: str = "") -> str | None:
 
 def may_reason(lm: Any) -> bool:
     """Whether the model's chat template allows reasoning, and the run does not disable it."""
-    template = getattr(getattr(lm, "tokenizer", None), "chat_template", None)
+    template = getattr(tokenizer_of(lm), "chat_template", None)
     chosen = getattr(lm, "chat_template_args", {}).get("enable_thinking")
     return "enable_thinking" in str(template) and chosen is not False
 

@@ -3,10 +3,21 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 _BATCH = 64
 """Number of texts tokenized together: enough to use all cores, few enough to fit in memory."""
+
+
+def tokenizer_of(lm: Any) -> Any:
+    """The tokenizer that a model reads with; None where it has none, or has not loaded one yet.
+
+    lm-eval's ``dummy`` would look for GPT-2's on the Hub.
+    """
+    if isinstance(getattr(type(lm), "tokenizer", None), cached_property):
+        return vars(lm).get("tokenizer")
+    return getattr(lm, "tokenizer", None)
 
 
 def counts_tokens(lm: Any) -> bool:
@@ -22,7 +33,7 @@ def counts_tokens(lm: Any) -> bool:
 
 def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
     """``lm.tok_encode(text)`` for each text, on all cores if the tokenizer is a fast one."""
-    tokenizer: Any = getattr(lm, "tokenizer", None)
+    tokenizer = tokenizer_of(lm)
     special = _special_tokens(lm, tokenizer, texts[0]) if texts else None
     if special is None:
         return (lm.tok_encode(text) for text in texts)

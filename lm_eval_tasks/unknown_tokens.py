@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from lm_eval_tasks.tokens import encode_batches
+from lm_eval_tasks.tokens import encode_batches, tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[
 
     This is known for tokenizers of the packages transformers and tokenizers.
     """
-    tokenizer: Any = getattr(lm, "tokenizer", None)
+    tokenizer = tokenizer_of(lm)
     if not hasattr(tokenizer, "unk_token_id") or not callable(tokenizer):
         return None
     texts = [_texts(document) for document in documents]

@@ -39,7 +39,7 @@ print(point.load().__name__)
 
 RUN_TIME_SUFFIXES = {".py", ".yaml", ".typed", ".jinja", ".md"}
 RUN_TIME_JSON = {"checksums.json", "speed_h200.json"}
-LARGEST = 500_000
+LARGEST = 600_000
 """Bytes; the wheel had 390,000 when this was set."""
 
 
