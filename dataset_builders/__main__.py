@@ -68,7 +68,7 @@ def _verify(dataset: str, revision: str | None, sources: dict[str, Any]) -> None
             if outcome.state != SAME:
                 wrong.append(outcome.config)
     if wrong:
-        raise InputError(f"these configs differ or could not be compared:  {', '.join(wrong)}")
+        raise InputError(f"these configs differ or could not be compared: {', '.join(wrong)}")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ up. The names in a book are distinct; the two examples and the query are three d
 uniformly. An answer is right if, up to the first newline and stripped, it is the number.""",
         made="""\
 by a seeded generator. Names follow the distribution of the 1990 US census, as in the package
-[names](https://pypi.org/project/names/):  first name by gender and cumulative frequency, last
+[names](https://pypi.org/project/names/): first name by gender and cumulative frequency, last
 name by cumulative frequency. Numbers are random; any match with a real number is a coincidence.""",
         license="""\
 The documents are this project's own, under Apache-2.0. The census's lists of names are a work of the US

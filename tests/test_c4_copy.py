@@ -222,7 +222,7 @@ def test_a_few_megabytes_are_read_at_most(tmp_path: Path) -> None:
         ("empty.txt", "", "contains no text"),
         ("blank.txt", "\n \n" * 200, "too little text: 1000 windows of 25 tokens left nothing to copy"),
         ("short.txt", "a b c", "has 5 tokens, too few for windows of 25"),
-        ("other.jsonl", '{"body": "x"}\n', "no column 'text' of strings, but body"),
+        ("other.jsonl", '{"body": "x"}\n', "no column 'text' of strings; its columns are body"),
         ("broken.jsonl", "{", "cannot be read"),
         ("broken.parquet", "PAR", "cannot be read"),
     ],

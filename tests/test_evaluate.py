@@ -223,7 +223,7 @@ def test_a_loaded_model_has_the_fastest_way_that_a_new_one_has(tmp_path: Path) -
         ({"task": "prefix_ngram", "lengths": (5,)}, "needs strings of at least 6 letters, not 5"),
         ({"task": "prefix"}, "did you mean 'prefix_ngram'"),
         ({"k": 2, "task": "reverse"}, "reverse has no setting 'k'"),
-        ({"vocabulary": 27}, "reads 30 tokens, not the 31 symbols of the task"),
+        ({"vocabulary": 27}, "has a vocabulary of 30 tokens, not the 31 symbols of the task"),
         ({"checkpoint": Path("none")}, "none is not a folder"),
     ],
 )

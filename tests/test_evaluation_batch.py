@@ -108,7 +108,7 @@ def test_an_example_without_a_valid_try_is_not_scored(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(("shortest", "vocabulary", "n"), [(500, 26, 1), (100, 2, 2), (4, 2, 1)])
 def test_strings_that_are_too_rare_are_refused(shortest: int, vocabulary: int, n: int) -> None:
     task = SuffixNgram(shortest, 500, vocabulary, n=n)
-    with pytest.raises(InputError, match=r"of \d+ strings of (\d+ to )?\d+ letters, \d+ hold an n-gram"):
+    with pytest.raises(InputError, match=r"of \d+ strings of (\d+ to )?\d+ letters, \d+ contain an n-gram"):
         PackedBatches(task, 2048, 1, 0)
     with pytest.raises(InputError, match="use a larger n"):
         evaluation_batch(task, 1, 0, "cpu")

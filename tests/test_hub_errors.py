@@ -56,14 +56,14 @@ ACCOUNTS = {
     "wrong token": (SECRET, commit, "does not accept the token; set HF_TOKEN to another"),
     "wrong token reading": (SECRET, lambda api: api.dataset_info(NAME), "does not accept the token"),
     "wrong token download": (SECRET, download, "does not accept the token"),
-    "no token": (None, commit, "asks for a token; set HF_TOKEN or run `hf auth login`"),
-    "no token creating": (None, lambda api: api.create_repo("org/b"), "asks for a token; set HF_TOKEN"),
+    "no token": (None, commit, "requires a token; set HF_TOKEN or run `hf auth login`"),
+    "no token creating": (None, lambda api: api.create_repo("org/b"), "requires a token; set HF_TOKEN"),
     "no token at all": (
         None,
         lambda api: type(api)(api.endpoint).whoami(),
         "there is no token; set HF_TOKEN",
     ),
-    "no rights": (OTHER, commit, "no right to do this (Forbidden: pass"),
+    "no rights": (OTHER, commit, "does not permit this (Forbidden: pass"),
     "no rights to create": (
         OTHER,
         lambda api: api.create_repo("org/b"),
@@ -101,7 +101,7 @@ MISSING = {
     "model": (lambda api: api.model_info("org/none"), "the model 'org/none' was not found"),
     "committing to none": (
         lambda api: api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id="org/none"),
-        "there is no model 'org/none'",
+        "the model 'org/none' was not found",
     ),
     "revision": (lambda api: download(api, revision="v/9"), "has no branch, tag or commit 'v/9'"),
     "branch to commit to": (lambda api: commit(api, revision="next"), "has no branch, tag or commit 'next'"),
@@ -114,7 +114,7 @@ MISSING = {
         "A file with this name doesn't exist: x",
     ),
     "name": (lambda api: api.dataset_info("org//x"), "'org//x'"),
-    "existing": (lambda api: api.create_repo(NAME, repo_type="dataset"), "exists already (You already"),
+    "existing": (lambda api: api.create_repo(NAME, repo_type="dataset"), "already exists (You already"),
     "parent": (lambda api: commit(api, parent_commit="0" * 40), "someone else has changed the repository"),
     "card": (lambda api: commit(api, "README.md", b"---\na: [\n---\n"), "Invalid metadata in README.md"),
     "size of a pointer": (
@@ -151,7 +151,7 @@ def test_faults_on_the_way(hub, api, kind, expected):
         content = f"{kind} {match}".encode()
         sentence = told(lambda content=content: commit(api, "b.parquet", content))
         assert expected in sentence
-        assert "was cut" not in expected or hub.url in sentence
+        assert "was closed" not in expected or hub.url in sentence
         hub.heal()
 
 

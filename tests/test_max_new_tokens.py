@@ -35,7 +35,10 @@ def test_gen_kwargs_may_use_any_of_the_names(options: dict[str, Any], default: i
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"max_gen_toks": 8, "max_tokens": 7}, "two numbers of new tokens: max_gen_toks=8, max_tokens=7"),
+        (
+            {"max_gen_toks": 8, "max_tokens": 7},
+            "different values for one setting: max_gen_toks=8, max_tokens=7",
+        ),
         ({"max_tokens": 0}, "max_tokens must be an integer of at least 1, not 0"),
         ({"max_gen_toks": "x"}, "max_gen_toks must be an integer of at least 1, not 'x'"),
     ],

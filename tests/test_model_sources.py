@@ -56,7 +56,9 @@ def test_own_and_common_names_are_one_setting(model_type: str, tmp_path: Path) -
         if key != common:
             both = {**COMMON, key: value}
             assert build_model(name, **both).num_parameters() == by_own.num_parameters()
-            with pytest.raises(InputError, match=f"{common}={COMMON[common]} and {key}={2 * value} are one"):
+            with pytest.raises(
+                InputError, match=f"{common}={COMMON[common]} and {key}={2 * value} are the same"
+            ):
                 build_model(name, **{**both, key: 2 * value})
 
 

@@ -73,7 +73,7 @@ def test_a_pull_request_is_opened_once(hub, old, new):
 
 def test_others_may_open_a_pull_request(hub, old, new):
     pushed(hub, old)
-    refused(hub, new, "no right", token=OTHER)
+    refused(hub, new, "does not permit this", token=OTHER)
     pushed(hub, new, token=OTHER, create_pr=True)
     assert "refs/pr/1" in snapshot(hub)
 
@@ -94,7 +94,7 @@ def test_others_may_open_a_pull_request(hub, old, new):
         ({"revision": "../x"}, "name of a branch"),
         ({"token": None}, "no token"),
         ({"token": "hf_wrong"}, "does not accept the token"),
-        ({"token": OTHER}, "no right"),
+        ({"token": OTHER}, "does not permit this"),
     ],
 )
 def test_slips_are_one_sentence(hub, old, target, match):

@@ -201,5 +201,5 @@ def test_a_task_that_cannot_be_is_refused(arguments: tuple[Any, ...], message: s
 @pytest.mark.parametrize(("shortest", "vocabulary", "n"), [(500, 26, 1), (100, 2, 2), (4, 2, 1)])
 def test_a_search_without_end_is_ended(shortest: int, vocabulary: int, n: int) -> None:
     task = SuffixNgram(shortest, 500, vocabulary, n=n)
-    with pytest.raises(InputError, match=r"of \d+ strings of (\d+ to )?500 letters, \d+ hold an n-gram"):
+    with pytest.raises(InputError, match=r"of \d+ strings of (\d+ to )?500 letters, \d+ contain an n-gram"):
         sample(task, 20, np.random.Philox(key=0))

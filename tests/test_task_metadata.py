@@ -22,7 +22,7 @@ from tests.scripted import Scripted, look_up
         ("phone_book_20", {"colour": 3}, "unknown metadata key 'colour' .known: num_docs, seed, dataset"),
         ("phone_book_20", {"num_docs": 0}, "num_docs must be an integer of at least 1, not 0"),
         ("phone_book_20", {"entries": 30}, "'entries' is 20 in this task"),
-        ("phone_book_n", {}, "give 'entries', as in --metadata"),
+        ("phone_book_n", {}, "pass 'entries', as in --metadata"),
         ("phone_book_n", {"entries": 2}, "entries must be an integer of at least 3, not 2"),
         ("phone_book_n", {"entries": 5, "dataset": "x/y"}, "releases do not contain this task's documents"),
         ("phone_book_20", {"dataset_revision": "v1"}, "'dataset_revision' needs a 'dataset'"),

@@ -267,5 +267,7 @@ def test_evaluate_refuses_such_a_model_and_names_lm_eval(finished: Path, tmp_pat
         evaluate(EvaluateConfig(finished, device="cpu"))
     bare = shutil.copytree(finished / "model", tmp_path / "bare")
     (bare / "run.json").unlink()
-    with pytest.raises(InputError, match="reads 257 tokens, not the 30 symbols.*evaluate it with lm-eval"):
+    with pytest.raises(
+        InputError, match="has a vocabulary of 257 tokens, not the 30 symbols.*evaluate it with lm-eval"
+    ):
         evaluate(EvaluateConfig(bare, device="cpu"))

@@ -164,7 +164,9 @@ def test_another_configuration_is_refused_with_what_differs(half: Path) -> None:
 
 def test_a_run_is_not_begun_over_another(half: Path) -> None:
     before = (half / "metrics.jsonl").read_bytes()
-    with pytest.raises(InputError, match="holds a run; pass --resume to continue it, or train into another"):
+    with pytest.raises(
+        InputError, match="contains a run; pass --resume to continue it, or train into another"
+    ):
         train(tiny(), half)
     assert (half / "metrics.jsonl").read_bytes() == before
 
@@ -226,7 +228,7 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(half: Path, whole: Whol
     with lock:
         with pytest.raises(InputError, match=sentence):
             train(tiny(), half, resume=True)
-        with pytest.raises(InputError, match="holds a run"):
+        with pytest.raises(InputError, match="contains a run"):
             train(tiny(), half)
     new = tmp_path / "new"
     new.mkdir()

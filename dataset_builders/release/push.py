@@ -121,7 +121,7 @@ def _push(release: Release, target: Target, api: HfApi, say: Callable[[str], Non
             "run the same push again to tag them)"
         ):
             api.create_tag(target.name, tag=target.tag, revision=commit, repo_type="dataset")
-        say(f"tagged {target.tag}:  {url}/tree/{target.tag}")
+        say(f"tagged {target.tag}: {url}/tree/{target.tag}")
 
 
 def _refs(api: HfApi, target: Target) -> GitRefs | None:

@@ -1,7 +1,7 @@
 """Saving models with the code that they need, and loading them.
 
 A model of transformers' own classes is saved by ``save_pretrained`` alone. Folders of other models also
-contain the Python files of their classes,  and ``config.json`` names them (``auto_map``), so that
+contain the Python files of their classes, and ``config.json`` names them (``auto_map``), so that
 transformers and lm-eval load it with ``trust_remote_code=True``. Classes of an installed package, and those
 whose file needs others that cannot be copied beside it, are imported by name instead.
 """
