@@ -243,3 +243,8 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
         read_scores([tmp_path / "nowhere.json"])
     with pytest.raises(InputError, match=r"holds no results_\*.json"):
         read_scores([tmp_path])
+
+
+def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="name at least one result file"):
+        read_scores([])

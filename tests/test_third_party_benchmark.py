@@ -67,6 +67,11 @@ def test_one_file_is_all_that_a_benchmark_needs(
         assert content["configs"][task]["metadata"]["length"] == int(task[-1])
     assert "logprob_per_token,none" in content["results"]["echo_3_forced"]
 
+    capsys.readouterr()
+    main([*added, "report", str(file), "--out", str(tmp_path / "plots")])
+    assert capsys.readouterr().out.startswith("## echo\n")
+    assert (tmp_path / "plots" / "echo.png").is_file()
+
 
 def _path(module: Path) -> str:
     return f"{module}:{Path(__file__).parents[1]}"
@@ -124,5 +129,5 @@ def test_a_name_that_is_taken_is_refused(module: Path) -> None:
 
 
 def test_files_of_other_benchmarks_do_not_go_into_this_package(module: Path) -> None:
-    with pytest.raises(SystemExit, match="error: echo is not this package's own; give --out a folder"):
+    with pytest.raises(SystemExit, match="error: echo is not in this package; pass a folder for its files with --out"):
         main(["generate", "--import", MODULE])

@@ -10,8 +10,7 @@ from typing import Any
 
 from lm_eval_tasks.publish.eligibility import is_on_hub
 from lm_eval_tasks.publish.submission import model_notes
-from lm_eval_tasks.results.score import Run, Score, is_proportion
-from lm_eval_tasks.results.table import SHARES
+from lm_eval_tasks.results.score import SHARES, Run, Score, is_proportion
 
 SCHEMA_VERSION = "0.3.0"
 

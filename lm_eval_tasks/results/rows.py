@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from dataset_builders import InputError
 from lm_eval_tasks.results.identity import Identity, merged
 from lm_eval_tasks.results.labels import labels, training_step, without_step
 from lm_eval_tasks.results.reader import read_results
@@ -24,7 +25,10 @@ def read_scores(paths: Iterable[Path], names: Sequence[str] = ()) -> list[Score]
     Raises:
         InputError: a path holds no results of our tasks, or a label matches no row or several.
     """
-    found = merged(read_results(paths))
+    given = tuple(paths)
+    if not given:
+        raise InputError("name at least one result file of lm_eval, or a folder that holds some")
+    found = merged(read_results(given))
     identities = sorted({identity for identity, _ in found}, key=lambda one: (one.source, one.settings))
     label_of = labels(identities, names)
     scores = [

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 MAIN_METRICS = ("exact_match", "f1")
-"""A benchmark's main metric is the first of these that it has."""
+"""A benchmark's main metric is the first of these that it has, or else the first of its own."""
+
+SHARES = ("truncated", "unknown_tokens", "unanswered", "misaligned")
+"""Metrics that count what went wrong with documents; they are shown last and without an interval."""
+
+_NO_ACCURACY = frozenset({*SHARES, "logprob_per_token"})
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,8 @@ class Score:
     @property
     def main_metric(self) -> str | None:
         """The metric that stands for the score where there is room for one; None where it is missing."""
-        return next((metric for metric in MAIN_METRICS if metric in self.values), None)
+        own = [metric for metric in self.values if metric not in _NO_ACCURACY]
+        return next((metric for metric in (*MAIN_METRICS, *own) if metric in self.values), None)
 
     @property
     def main_value(self) -> float | None:

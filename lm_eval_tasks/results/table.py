@@ -1,16 +1,13 @@
 """Every metric of one benchmark as a Markdown table: rows of models, columns of lengths."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
 from lm_eval_tasks.results.intervals import method, score_interval, with_interval
 from lm_eval_tasks.results.rows import row_labels
-from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.score import SHARES, Score
 from lm_eval_tasks.results.text import in_markdown
-
-SHARES = ("truncated", "unknown_tokens", "unanswered", "misaligned")
-"""Metrics that count what went wrong with documents; they are shown without an interval."""
 
 
 def table(scores: Sequence[Score]) -> str:
@@ -25,11 +22,16 @@ def table(scores: Sequence[Score]) -> str:
     rows = [
         [in_markdown(label), metric, *(cells.get((label, metric, length), "") for length in lengths)]
         for label in row_labels(scores)
-        for metric in dict.fromkeys(m for s in scores if s.label == label for m in s.values)
+        for metric in _in_order(m for s in scores if s.label == label for m in s.values)
     ]
     unit = in_markdown(scores[0].unit)
     text = markdown_table(["model", "metric", *(f"{n} {unit}" for n in lengths)], rows)
     return f"{text}\n\n{' '.join(_notes(scores, lengths, most))}"
+
+
+def _in_order(metrics: Iterable[str]) -> list[str]:
+    """Each metric once: the scores first, then what went wrong with documents."""
+    return sorted(dict.fromkeys(metrics), key=lambda metric: metric in SHARES)
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
