@@ -164,7 +164,9 @@ def test_another_configuration_is_refused_with_what_differs(half: Path) -> None:
 
 def test_a_run_is_not_begun_over_another(half: Path) -> None:
     before = (half / "metrics.jsonl").read_bytes()
-    with pytest.raises(InputError, match="contains a run; pass --resume to continue it, or train into another"):
+    with pytest.raises(
+        InputError, match="contains a run; pass --resume to continue it, or train into another"
+    ):
         train(tiny(), half)
     assert (half / "metrics.jsonl").read_bytes() == before
 
