@@ -14,6 +14,11 @@ def look_up(prompt: str) -> str:
     return dict(line.split(":") for line in book.split("\n"))[query.removesuffix(":")] + "\n"
 
 
+def wrong_last_digit(prompt: str) -> str:
+    answer = look_up(prompt)
+    return answer[:-2] + str((int(answer[-2]) + 1) % 10) + "\n"
+
+
 class Scripted(TemplateLM):
     """An LM whose greedy continuation of a prompt is ``rule(prompt)``; a token is a character."""
 

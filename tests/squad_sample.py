@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 _TOWNS = [
     "Varnholm",
@@ -59,10 +60,10 @@ def _value(kind: str, rng: Random) -> str:
     return str(rng.randrange(20, 400)) if kind == "number" else rng.choice(lists[kind])
 
 
-def squad_sample(paragraphs: int = 82, seed: int = 0) -> list[dict[str, object]]:
+def squad_sample(paragraphs: int = 82, seed: int = 0) -> list[dict[str, Any]]:
     """Rows of so many paragraphs of 4 to 44 facts, with three questions each, the last unanswerable."""
     rng = Random(seed)
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for index in range(paragraphs):
         facts = [(town, *fact) for town in rng.sample(_TOWNS, 5) for fact in _FACTS]
         facts = facts[: 4 + index % 41]
@@ -84,5 +85,20 @@ def squad_sample(paragraphs: int = 82, seed: int = 0) -> list[dict[str, object]]
     return rows
 
 
+def write_squad(file: Path, rows: list[dict[str, Any]] | None = None) -> Path:
+    """Write rows, by default the sample's, in the format of the file's ending: .parquet, .json or .jsonl."""
+    rows = squad_sample() if rows is None else rows
+    if file.suffix == ".parquet":
+        from datasets import Dataset
+
+        Dataset.from_list(rows).to_parquet(file)
+    elif file.suffix == ".json":
+        file.write_text(json.dumps(rows))
+    else:
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        file.write_text("".join(lines), encoding="utf-8")
+    return file
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text("".join(json.dumps(row) + "\n" for row in squad_sample()))
+    write_squad(Path(sys.argv[1]))

@@ -13,7 +13,7 @@ from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import TaskFile, task_files
 from tests.material import neox_tokenizer, prose
 from tests.models import END, tiny_model
-from tests.squad_sample import squad_sample
+from tests.squad_sample import write_squad
 
 _ANY_LENGTH = 20
 """A length that every task of any length has documents of."""
@@ -22,10 +22,7 @@ _ANY_LENGTH = 20
 @pytest.fixture(scope="session")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Metadata that stands in for the Hub."""
-    from datasets import Dataset
-
-    squad = tmp_path_factory.mktemp("squad") / "squad.parquet"
-    Dataset.from_list(squad_sample()).to_parquet(squad)
+    squad = write_squad(tmp_path_factory.mktemp("squad") / "squad.parquet")
     return {"source": str(prose()), "tokenizer": str(neox_tokenizer()), "squad_source": str(squad)}
 
 

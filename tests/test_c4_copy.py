@@ -12,10 +12,10 @@ from dataset_builders import InputError
 from dataset_builders.c4_copy import first_word, rows
 from dataset_builders.sources.texts import MAX_CHARACTERS, read_texts
 from dataset_builders.sources.tokenizer import load_tokenizer
+from tests.evaluation import evaluate, scores
 from tests.material import neox_tokenizer, prose
 from tests.models import byte_tokenizer
 from tests.scripted import Scripted
-from tests.test_tasks import evaluate, scores
 
 HOSTILE = {
     "english": "The cat sat on the mat. The cat sat again, and the mat was flat. " * 5,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -168,3 +169,27 @@ def test_path_and_list(run_here: Run) -> None:
     listed = run_here("lm_eval_tasks", "list").stdout
     assert "phone_book_long" in listed
     assert "phone_book_n_forced" in listed
+
+
+def test_output_that_nobody_reads_ends_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "lm_eval_tasks", "path"]
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # as Python is by itself
+    result = subprocess.run(
+        command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, env=buffered
+    )
+    os.close(write)
+    assert (result.stderr, result.returncode) == ("", 141)
+
+
+def test_help_and_a_slip_are_quick() -> None:
+    code = (
+        "import sys; sys.argv[1:] = ['submit', '--help']\n"
+        "import lm_eval_tasks.__main__ as m\n"
+        "try: m.main()\n"
+        "finally: print(*sorted({'torch', 'datasets', 'lm_eval', 'huggingface_hub'} & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "--every-eval-ever" in result.stdout
+    assert result.stdout.endswith("\n\n"), "help imports what it does not need"

@@ -77,7 +77,9 @@ def test_an_extra_is_complete_missing_or_too_old(installed: dict[str, str | None
     installed["torch"] = "99.0.0.dev20300101+cpu"
     require("train")
     installed["huggingface-hub"] = "0.36.2"
-    with pytest.raises(InputError, match=r"huggingface-hub>=2.0, which is 0.36.2 here; .*\[publish\]'"):
+    with pytest.raises(
+        InputError, match=r"huggingface-hub>=2.0, which is installed as 0.36.2; .*\[publish\]'"
+    ):
         require("publish")
 
 

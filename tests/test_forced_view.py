@@ -15,9 +15,9 @@ from dataset_builders.phone_book import rows
 from lm_eval_tasks.end_of_text import with_end_of_text
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.scoring import forced as forced_scores
+from tests.evaluation import evaluate, scores
 from tests.models import END, byte_tokenizer, tiny_model
 from tests.scripted import Scripted, look_up
-from tests.test_tasks import evaluate, scores
 from tests.test_window import tiny_t5
 
 

@@ -15,8 +15,8 @@ from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.__main__ import main
 from lm_eval_tasks.generate import check, generate, yaml_files
 from tests.echo_benchmark import ECHO
+from tests.evaluation import evaluate, scores
 from tests.scripted import Scripted, look_up
-from tests.test_tasks import evaluate, scores
 
 
 def test_the_committed_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

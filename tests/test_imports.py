@@ -81,7 +81,6 @@ LONGEST = 300
 REASON = "Length: "
 
 
-@pytest.mark.xfail(reason="files that are being split; remove this mark with the last of them", strict=True)
 def test_no_file_is_long_without_a_reason() -> None:
     """A file of more than 300 lines gives its reason in its docstring, after ``Length:``."""
     long = []

@@ -1,4 +1,4 @@
-"""Pushing a release to a loopback Hub: what is there afterwards, and what is refused before anything is."""
+"""Pushing a release to a loopback Hub: which files are there afterwards, and which folders are refused."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 
@@ -18,54 +18,9 @@ from dataset_builders.release.card import END
 from dataset_builders.release.folder import read_release
 from dataset_builders.release.manifest import FILE, parquet_path
 from dataset_builders.release.push import Target
-from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
+from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
-from tests.push_fault_table import build_releases
-
-NAME = "org/benchmark"
-
-
-@pytest.fixture(scope="module")
-def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return build_releases(tmp_path_factory.mktemp("releases"))
-
-
-@pytest.fixture
-def old(releases, tmp_path) -> Path:
-    return shutil.copytree(releases[0], tmp_path / "old")
-
-
-@pytest.fixture
-def new(releases, tmp_path) -> Path:
-    return shutil.copytree(releases[1], tmp_path / "new")
-
-
-def pushed(hub: LoopbackHub, folder: Path, token: str | None = GOOD, **target) -> list[str]:
-    said: list[str] = []
-    push.push(folder, Target(**{"name": NAME, **target}), hub.api(token), said.append)
-    return said
-
-
-def refused(hub: LoopbackHub, folder: Path, match: str, token: str | None = GOOD, **target) -> str:
-    """Push, see it refused with nothing changed on the Hub, and give the sentence."""
-    before = snapshot(hub)
-    with pytest.raises(InputError, match=match) as error:
-        pushed(hub, folder, token, **target)
-    assert snapshot(hub) == before
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-def snapshot(hub: LoopbackHub) -> dict[str, str]:
-    try:
-        return dict(hub.repository(NAME).refs)
-    except KeyError:
-        return {}
-
-
-def commit(hub: LoopbackHub, **files: bytes) -> None:
-    operations = [CommitOperationAdd(path.replace("__", "."), content) for path, content in files.items()]
-    hub.api(GOOD).create_commit(NAME, operations, commit_message="by hand", repo_type="dataset")
+from tests.pushing import NAME, commit, new, old, pushed, refused, releases, snapshot  # noqa: F401
 
 
 def writes(hub: LoopbackHub) -> list[str]:
@@ -156,105 +111,6 @@ def test_what_people_wrote_into_the_card_is_kept(hub, old, new):
     text = hub.repository(NAME).files()["README.md"].decode()
     assert DatasetCard(text).data["doi"] == "10.1/x"
     assert text.endswith("\nMy own words.\n") and "phone_book_30" in text
-
-
-def test_a_tag_on_another_release_is_refused_and_on_the_same_one_is_enough(hub, old, new):
-    pushed(hub, old, tag="v1.0")
-    message = refused(hub, new, "is another release", tag="v1.0")
-    assert "v1.0" in message and "another tag" in message
-    pushed(hub, new, tag="v2.0")
-    before = snapshot(hub)
-    assert pushed(hub, old, tag="v1.0")[0].startswith("nothing to do: the tag v1.0")
-    assert snapshot(hub) == before
-
-
-def test_a_card_that_was_edited_after_the_tag_does_not_make_it_another_release(hub, old):
-    pushed(hub, old, tag="v1.0")
-    commit(hub, README__md=hub.repository(NAME).files()["README.md"] + b"\nMine.\n")
-    before = snapshot(hub)
-    assert pushed(hub, old, tag="v1.0")[0].startswith("nothing to do")
-    assert snapshot(hub) == before
-
-
-def test_a_tag_that_is_missing_is_added_without_a_commit(hub, old):
-    pushed(hub, old)
-    before = snapshot(hub)
-    assert len(pushed(hub, old, tag="v1.0")) == 2
-    assert snapshot(hub) == {**before, "refs/tags/v1.0": before["refs/heads/main"]}
-
-
-def test_a_private_repository(hub, old):
-    assert "(private)" in pushed(hub, old, private=True)[0]
-    assert hub.repository(NAME).private
-    assert pushed(hub, old)[0].startswith("nothing to commit")
-    assert hub.repository(NAME).private
-
-
-def test_private_does_not_pretend_on_a_public_repository(hub, old, new):
-    pushed(hub, old)
-    refused(hub, new, "is public", private=True)
-
-
-def test_a_branch_is_made_and_main_stays(hub, old, new):
-    pushed(hub, old, tag="v1.0")
-    main = snapshot(hub)["refs/heads/main"]
-    said = pushed(hub, new, revision="dev", tag="v2.0")
-    assert said[0] == "created the branch dev from main"
-    after = snapshot(hub)
-    assert after["refs/heads/main"] == main
-    assert after["refs/heads/dev"] == after["refs/tags/v2.0"] != main
-    assert pushed(hub, new, revision="dev")[0].startswith("nothing to commit")
-    refused(hub, new, "is a tag", revision="v1.0")
-
-
-def test_a_pull_request_is_opened_once(hub, old, new):
-    pushed(hub, old)
-    main = snapshot(hub)["refs/heads/main"]
-    (said,) = pushed(hub, new, create_pr=True)
-    assert f"{hub.url}/datasets/{NAME}/discussions/1" in said
-    after = snapshot(hub)
-    assert after["refs/heads/main"] == main
-    assert "phone_book_30/test-00000-of-00001.parquet" in hub.repository(NAME).files("refs/pr/1")
-    (said,) = pushed(hub, new, create_pr=True)
-    assert said.startswith("nothing to do: the pull request") and snapshot(hub) == after
-    hub.api(GOOD).merge_pull_request(NAME, 1, repo_type="dataset")
-    assert pushed(hub, new)[0].startswith("nothing to commit")
-
-
-def test_others_may_open_a_pull_request(hub, old, new):
-    pushed(hub, old)
-    refused(hub, new, "does not permit this", token=OTHER)
-    pushed(hub, new, token=OTHER, create_pr=True)
-    assert "refs/pr/1" in snapshot(hub)
-
-
-@pytest.mark.parametrize(
-    ("target", "match"),
-    [
-        ({"create_pr": True, "tag": "v1.0"}, "cannot be tagged before it is merged"),
-        ({"create_pr": True}, "no data set"),
-        ({"name": "benchmark"}, "ORG/NAME"),
-        ({"name": "org/a/b"}, "ORG/NAME"),
-        ({"name": "org/-a"}, "ORG/NAME"),
-        ({"tag": "v 1"}, "is not a valid tag"),
-        ({"tag": "v1..0"}, "is not a valid tag"),
-        ({"tag": ""}, "is not a valid tag"),
-        ({"revision": "a b"}, "name of a branch"),
-        ({"revision": "0" * 40}, "name of a branch"),
-        ({"revision": "../x"}, "name of a branch"),
-        ({"token": None}, "no token"),
-        ({"token": "hf_wrong"}, "does not accept the token"),
-        ({"token": OTHER}, "does not permit this"),
-    ],
-)
-def test_slips_are_one_sentence(hub, old, target, match):
-    refused(hub, old, match, **target)
-    assert not any(path.startswith(("/lfs", "/datasets")) for _, path, _ in hub.log)
-
-
-def test_no_branch_to_open_a_pull_request_on(hub, old, new):
-    pushed(hub, old)
-    refused(hub, new, "no branch 'dev'", create_pr=True, revision="dev")
 
 
 def _missing_file(folder: Path) -> None:

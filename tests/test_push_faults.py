@@ -25,18 +25,13 @@ from tests.push_fault_table import (
     STEPS,
     Case,
     attempt,
-    build_releases,
     cases,
     left,
     prepare,
     record,
     release,
 )
-
-
-@pytest.fixture(scope="module")
-def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return build_releases(tmp_path_factory.mktemp("releases"))
+from tests.pushing import releases  # noqa: F401
 
 
 def case(requests: list[str], step: str, part: str, kind: str, always: bool) -> Case:

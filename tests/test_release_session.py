@@ -11,7 +11,7 @@ from lm_eval_tasks import TASKS_FOLDER
 from tests import material as texts
 from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
-from tests.squad_sample import squad_sample
+from tests.squad_sample import write_squad
 
 NAME = "org/benchmark"
 
@@ -30,11 +30,9 @@ print(json.dumps(seen))
 @pytest.fixture
 def sources(tmp_path: Path) -> dict[str, str]:
     """Prose in the place of C4, our own paragraphs in SQuAD's schema, GPT-NeoX's tokenizer."""
-    squad = tmp_path / "squad.jsonl"
-    squad.write_text("".join(json.dumps(row) + "\n" for row in squad_sample()))
     return {
         "source": str(texts.prose()),
-        "squad_source": str(squad),
+        "squad_source": str(write_squad(tmp_path / "squad.jsonl")),
         "tokenizer": str(texts.neox_tokenizer()),
     }
 

@@ -8,9 +8,9 @@ import pytest
 from dataset_builders import InputError
 from dataset_builders.string_tasks.documents import SPELLINGS, rows
 from lm_eval_tasks import answers
+from tests.evaluation import evaluate, scores
 from tests.scripted import Rule, Scripted
 from tests.string_examples import NAMES, solve
-from tests.test_tasks import evaluate, scores
 
 Spoil = Callable[[str], str]
 

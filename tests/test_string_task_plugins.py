@@ -31,9 +31,9 @@ from synthetic_training.evaluation.accuracy import length_score
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.run import train
+from tests.evaluation import scores
 from tests.scripted import Scripted
 from tests.string_examples import DRAWS
-from tests.test_tasks import scores
 from tests.tiny_run import tiny
 
 

@@ -9,9 +9,9 @@ from dataset_builders.string_tasks import Reverse
 from synthetic_training.__main__ import main
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.training.run import train
+from tests.evaluation import evaluate as evaluate_with_lm_eval
+from tests.evaluation import scores
 from tests.string_examples import NAMES
-from tests.test_tasks import evaluate as evaluate_with_lm_eval
-from tests.test_tasks import scores
 from tests.tiny_run import SETTINGS, tiny
 
 SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}

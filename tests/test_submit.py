@@ -1,8 +1,6 @@
 """Entries in the file of the model's repository, and the command against a Hub on this machine."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from dataset_builders.release.push import Target, push
 from dataset_builders.sources.origin import Origin
 from lm_eval_tasks.__main__ import main
 from lm_eval_tasks.publish.eligibility import kept_checksums
-from lm_eval_tasks.publish.submit import FILE, merged, to_yaml
+from lm_eval_tasks.publish.submit import FILE, to_yaml
 from lm_eval_tasks.publish.submit import submit as put
 from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
 from tests.hub.server import LoopbackHub
@@ -29,47 +27,8 @@ DATASET = "org/benchmark"
 Content = dict[str, Any]
 
 
-# ---- the file in the model's repository
-
-
 def entry(task: str, value: float, dataset: str = DATASET, **fields: Any) -> EvalResultEntry:
     return EvalResultEntry(dataset_id=dataset, task_id=task, value=value, **fields)
-
-
-def test_merging_keeps_what_is_of_others() -> None:
-    others = (
-        "- dataset: {id: a/b, task_id: t, revision: 1e5}\n  value: 20.90\n  date: 2026-01-02\n  odd: [1]\n"
-        "- dataset: {id: org/benchmark, task_id: phone_book_20}\n  value: 0.5\n  verifyToken: old\n"
-        "- nothing we know\n"
-    )
-    text = merged(others, [entry("phone_book_40", 0.25), entry("phone_book_20", 0.75, date="2026-11-22")])
-    assert text is not None
-    first, replaced, odd, added = yaml.safe_load(text)
-    assert first == {
-        "dataset": {"id": "a/b", "task_id": "t", "revision": yaml.safe_load("1e5")},
-        "value": 20.9,
-        "date": "2026-01-02",
-        "odd": [1],
-    }
-    assert replaced == {
-        "dataset": {"id": DATASET, "task_id": "phone_book_20"}, "value": 0.75, "date": "2026-11-22",
-    }  # fmt: skip
-    assert odd == "nothing we know"
-    assert added["dataset"]["task_id"] == "phone_book_40"
-    assert merged(text, [entry("phone_book_40", 0.25)]) is None
-    assert merged(text, [entry("phone_book_40", 0.25, dataset="other/one")]) is not None
-    twice = to_yaml([entry("a", 0.1), entry("b", 0.2), entry("a", 0.3)])
-    assert [item["value"] for item in yaml.safe_load(merged(twice, [entry("a", 0.4)]) or "")] == [0.4, 0.2]
-
-
-@pytest.mark.parametrize("text", ["a: b", "- [", "text", "0"])
-def test_a_file_that_is_no_list_is_left_alone(text: str) -> None:
-    with pytest.raises(InputError, match=r"\.eval_results/repeat-after-me\.yaml is no list of entries"):
-        merged(text, [entry("a", 0.1)])
-    assert merged("", [entry("a", 0.1)]) == to_yaml([entry("a", 0.1)])
-
-
-# ---- the command
 
 
 @pytest.fixture
@@ -320,27 +279,3 @@ def test_entries_that_came_in_meanwhile_are_not_overwritten(released: LoopbackHu
 
 
 # ---- the command line itself
-
-
-def test_output_that_nobody_reads_ends_quietly() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    command = [sys.executable, "-m", "lm_eval_tasks", "path"]
-    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # as Python is by itself
-    result = subprocess.run(
-        command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, env=buffered
-    )
-    os.close(write)
-    assert (result.stderr, result.returncode) == ("", 141)
-
-
-def test_help_and_a_slip_are_quick() -> None:
-    code = (
-        "import sys; sys.argv[1:] = ['submit', '--help']\n"
-        "import lm_eval_tasks.__main__ as m\n"
-        "try: m.main()\n"
-        "finally: print(*sorted({'torch', 'datasets', 'lm_eval', 'huggingface_hub'} & set(sys.modules)))\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "--every-eval-ever" in result.stdout
-    assert result.stdout.endswith("\n\n"), "help imports what it does not need"

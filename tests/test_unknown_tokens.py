@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from lm_eval_tasks.unknown_tokens import UnknownCharacters, unknown_characters, unknown_warning
 from synthetic_training.data.symbol_tokenizer import PAD, SYMBOLS, VOCAB_SIZE, symbol_tokenizer
+from tests.evaluation import evaluate, scores
 from tests.models import byte_tokenizer, tiny_model
-from tests.test_tasks import evaluate, scores
 
 
 def spelled_by(tokenizer: object, **document: object) -> UnknownCharacters:

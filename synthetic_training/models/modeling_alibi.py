@@ -1,7 +1,6 @@
 """GPT-NeoX with ALiBi or Hard-ALiBi in place of rotary positions (arXiv 2402.01032, section 3).
 
-This one file travels with a saved model, so it imports nothing but torch and transformers. The blocks are
-transformers' own; what is added is attention by the distance of two positions:
+The blocks are transformers' own; what is added is attention by the distance of two positions:
 
 * ALiBi (arXiv 2108.12409): head h = 1..H adds -2^(-8h/H) (query - key) to its scores;
 * Hard-ALiBi: of the first M heads, head h = 0..M-1 sees the keys query-h .. query alone.
@@ -20,6 +19,9 @@ Those without a mask tensor serve calls without padding, cache and position ids,
 other call takes the mask.
 
 Shapes: B batch, H heads, M masked heads, Q queries, K keys, L tokens, D dimensions of a head.
+
+Length: a saved checkpoint carries its model's code as this one file, so all of it is here, and it imports
+nothing but torch and transformers.
 """
 
 from collections.abc import Callable

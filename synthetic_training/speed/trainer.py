@@ -43,7 +43,7 @@ _OVERRIDES: dict[str, dict[str, Any]] = {
 }
 _KINDS = (
     ("recurrence", ("selective_scan", "gate_backward", "rnn", "lstm", "elemwise")),
-    ("attention", ("flash", "fmha", "attention", "sdpa", "_forward_kernel", "_query_kernel", "_key_kernel")),
+    ("attention", ("flash", "fmha", "attention", "sdpa", "window_")),
     ("recurrence", ("forward_kernel", "backward_kernel")),
     ("matrix products", ("gemm", "nvjet", "cutlass", "cublas", "xmma", "splitk")),
     ("optimizer", ("multi_tensor", "adam", "lpnorm", "div_lerp")),

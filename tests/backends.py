@@ -1,0 +1,84 @@
+"""Evaluations of every family of tasks by a kind of model, to be compared with ``--model hf``."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
+
+from lm_eval_tasks import TASKS_FOLDER
+from tests.material import neox_tokenizer, prose
+from tests.served_model import CHECKPOINTS
+from tests.squad_sample import write_squad
+
+GENERATED = ("phone_book_20", "string_copy_10", "c4_copy_25", "squad_v2_retrieval_50_100")
+FORCED = ("phone_book_20_forced", "string_copy_10_forced", "c4_copy_25_forced")
+TRANSFORMER = str(CHECKPOINTS / "transformer")
+MAMBA = str(CHECKPOINTS / "mamba")
+
+Samples = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session")
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return {
+        "num_docs": 3,
+        "source": str(prose()),
+        "tokenizer": str(neox_tokenizer()),
+        "squad_source": str(write_squad(tmp_path_factory.mktemp("squad") / "squad.parquet")),
+    }
+
+
+_runs: dict[str, Samples] = {}
+
+
+@pytest.fixture(scope="session")
+def hf(metadata: dict[str, Any]) -> Callable[[str, str], list[dict[str, Any]]]:
+    """What ``--model hf`` gives on the CPU for a checkpoint and a task.
+
+    Each checkpoint is run once, whichever test files ask.
+    """
+
+    def samples(checkpoint: str, task: str) -> list[dict[str, Any]]:
+        if checkpoint not in _runs:
+            arguments = {"pretrained": checkpoint, "dtype": "float32"}
+            _runs[checkpoint] = evaluated("hf", arguments, (*GENERATED, *FORCED), metadata)
+        return _runs[checkpoint][task]
+
+    return samples
+
+
+def evaluated(
+    model: Any,
+    model_args: Any,
+    tasks: tuple[str, ...],
+    metadata: dict[str, Any],
+    device: str = "cpu",
+    **options: Any,
+) -> Samples:
+    results = simple_evaluate(
+        model=model,
+        model_args=model_args,
+        tasks=list(tasks),
+        device=device,
+        limit=3,
+        task_manager=TaskManager(include_path=TASKS_FOLDER, include_defaults=False),
+        metadata=metadata,
+        bootstrap_iters=1,
+        **options,
+    )
+    return results["samples"]
+
+
+def check_same(samples: list[dict[str, Any]], expected: list[dict[str, Any]], shares: set[str]) -> None:
+    """The same answers and scores; ``shares`` are those that the backend cannot know."""
+    assert len(samples) == len(expected) == 3
+    for sample, other in zip(samples, expected, strict=True):
+        assert sample["doc"] == other["doc"]
+        assert set(other["metrics"]) - set(sample["metrics"]) == shares
+        assert not set(sample["metrics"]) - set(other["metrics"])
+        for metric in sample["metrics"]:
+            assert sample[metric] == pytest.approx(other[metric], rel=1e-4), metric
+        if isinstance(sample["filtered_resps"][0], str):
+            assert sample["filtered_resps"][0].strip() == other["filtered_resps"][0].strip()

@@ -1,0 +1,29 @@
+"""The tokenizer of bytes: any text comes back, also from a saved one."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from synthetic_training.data.documents.byte_tokenizer import END_ID, VOCAB_SIZE, byte_tokenizer
+
+
+@given(st.text())
+def test_any_text_comes_back_from_the_tokenizer(text: str) -> None:
+    tokenizer = byte_tokenizer(4096)
+    ids = tokenizer(text)["input_ids"]
+    assert ids == list(text.encode())
+    assert tokenizer.decode(ids) == tokenizer.decode([*ids, END_ID], skip_special_tokens=True) == text
+
+
+def test_a_saved_tokenizer_is_the_same_and_pads_on_the_left(tmp_path: Path) -> None:
+    byte_tokenizer(4096).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    every = bytes(range(128)).decode() + "".join(map(chr, range(128, 0x3000)))
+    assert tokenizer(every)["input_ids"] == list(every.encode())
+    assert tokenizer.decode(tokenizer(every)["input_ids"]) == every
+    assert len(tokenizer) == VOCAB_SIZE and tokenizer.model_max_length == 4096
+    assert {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id} == {END_ID}
+    assert tokenizer(["a", "bcd"], padding=True)["input_ids"] == [[END_ID, END_ID, 97], [98, 99, 100]]
+    assert tokenizer.tokenize("a b") and tokenizer.convert_tokens_to_ids("<|endoftext|>") == END_ID

@@ -1,0 +1,100 @@
+"""The leaderboard's chart: where points stand, and whether lines can be told apart."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lm_eval_tasks.publish.leaderboard import render
+from lm_eval_tasks.publish.leaderboard_chart import BOTTOM, LEFT, RIGHT, TOP, chart, style
+from lm_eval_tasks.results.intervals import interval
+from tests.leaderboard_page import page_of, scores_of
+from tests.result_files import result_file
+
+# ---- the curves
+
+
+def test_points_stand_where_the_scores_say(tmp_path: Path) -> None:
+    exact = {"phone_book_20": 1.0, "phone_book_40": 0.5, "phone_book_60": 0.0}
+    result_file(tmp_path, exact, model="a", error=0.125)
+    drawn = chart("phone_book", scores_of(tmp_path), {"a": style(0)})
+    (line,) = drawn.lines
+    first, middle, last = line.points
+    assert (first.y, middle.y, last.y) == (TOP, (TOP + BOTTOM) / 2, BOTTOM)
+    assert middle.x == pytest.approx((first.x + last.x) / 2) == pytest.approx((LEFT + RIGHT) / 2)
+    low, high = interval("exact_match", 0.5, None, 500) or (0, 0)
+    assert middle.low is not None and middle.high is not None
+    assert middle.low - middle.high == pytest.approx((high - low) * (BOTTOM - TOP), abs=0.2)
+    assert (first.high, last.low) == (TOP, BOTTOM), "intervals end where the scale does"
+    assert [tick.label for tick in drawn.x_ticks] == ["20", "40", "60"]
+
+
+def test_far_lengths_are_drawn_by_their_logarithm(tmp_path: Path) -> None:
+    result_file(tmp_path, {f"phone_book_{n}": 0.5 for n in (20, 100, 120, 200, 1600)}, model="a")
+    ticks = chart("phone_book", scores_of(tmp_path), {"a": style(0)}).x_ticks
+    at = {tick.label: tick.at for tick in ticks}
+    assert at["200"] - at["20"] > at["1600"] - at["200"] > 0
+    assert [tick.label for tick in ticks] == ["20", "100", "", "200", "1600"], "labels do not run together"
+
+
+def test_truncated_points_are_hollow(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a", truncated=0.5)
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="b")
+    (drawn,) = page_of(tmp_path).charts
+    assert [[p.hollow for p in line.points] for line in drawn.lines] == [[True], [False]]
+    assert drawn.lines[0].points[0].x != drawn.lines[1].points[0].x, "equal scores do not hide each other"
+    assert render(page_of(tmp_path), "t").count(b'class="marker hollow"') == 1
+
+
+def test_styles_differ_by_colour_and_marker() -> None:
+    pairs = {(style(n).colour, style(n).marker) for n in range(42)}
+    assert len(pairs) == 42
+    assert all(style(n).marker.endswith("z") for n in range(42)), "an open path cannot be hollow"
+
+
+# ---- the colours
+
+_TO_LMS = {  # Machado et al. 2009, severity 1: linear RGB as it is seen
+    "normal": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.1523, 1.0526, -0.2049), (0.1145, 0.7863, 0.0992), (-0.0039, -0.0481, 1.0520)),
+    "deuteranopia": ((0.3673, 0.8606, -0.2280), (0.2801, 0.6727, 0.0472), (-0.0118, 0.0430, 0.9688)),
+}
+
+
+def _linear(colour: str) -> list[float]:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+
+
+def _lab(rgb: list[float]) -> tuple[float, float, float]:
+    r, g, b = (min(1.0, max(0.0, part)) for part in rgb)
+    x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089
+    fx, fy, fz = (v ** (1 / 3) if v > 0.008856 else 7.787 * v + 16 / 116 for v in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+def _luminance(colour: str) -> float:
+    r, g, b = _linear(colour)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("sight", _TO_LMS)
+def test_lines_are_told_apart_by_their_colours(tmp_path: Path, theme: str, sight: str) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a")
+    text = render(page_of(tmp_path), "t").decode()
+    rule = re.search(rf'data-theme="{theme}"\] {{(.*?)}}', text, re.DOTALL)
+    assert rule is not None
+    colours = dict(re.findall(r"--(\w+): (#\w{6})", rule[1]))
+    lines = [colours[f"c{n}"] for n in range(6)]
+    seen = [_lab([sum(m * p for m, p in zip(row, _linear(c), strict=True)) for row in _TO_LMS[sight]])
+            for c in lines]  # fmt: skip
+    apart = min(sum((p - q) ** 2 for p, q in zip(a, b, strict=True)) ** 0.5
+                for i, a in enumerate(seen) for b in seen[:i])  # fmt: skip
+    assert apart > 15, "a difference of 2 is just seen"
+    paper = _luminance(colours["paper"])
+    for colour in lines:
+        low, high = sorted((paper, _luminance(colour)))
+        assert (high + 0.05) / (low + 0.05) >= 3, colour

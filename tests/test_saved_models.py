@@ -1,0 +1,102 @@
+"""Saved models come back the same, also where nothing of this project is installed but trusted."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from synthetic_training.data.symbol_tokenizer import decode, encode, symbol_tokenizer
+from synthetic_training.models.registry import MODELS
+from tests.tiny_synthetic_models import PROMPTS, letters, prompts, tiny, without_padding
+
+OWN_TYPES = ("T_alibi", "T_hard_alibi", "lstm")
+
+
+@pytest.mark.parametrize("name", MODELS)
+@torch.no_grad()
+def test_saved_models_come_back(name: str, tmp_path: Path) -> None:
+    model = tiny(name)
+    ids, mask = prompts()
+    expected = model(ids, attention_mask=mask).logits
+    model.save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert type(again) is type(model)
+    if name.endswith("alibi"):
+        assert again.config._attn_implementation == f"{name.removeprefix('T_')}_sdpa"
+    torch.testing.assert_close(again(ids, attention_mask=mask).logits, expected, atol=0, rtol=0)
+    code = sorted(path.name for path in tmp_path.glob("*.py"))
+    file = "modeling_lstm.py" if name == "lstm" else "modeling_alibi.py"
+    assert code == ([file] if name in OWN_TYPES else [])
+
+
+BARE = """
+import json, sys, torch
+from transformers import AttentionInterface, AutoModelForCausalLM
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+folder, *names = sys.argv[1:]
+for name in names:
+    try:
+        AutoModelForCausalLM.from_pretrained(f"{folder}/{name}", trust_remote_code=False)
+    except ValueError as error:
+        assert "trust_remote_code" in str(error), error
+    else:
+        raise AssertionError(f"{name} was loaded without trust")
+    model = AutoModelForCausalLM.from_pretrained(f"{folder}/{name}", trust_remote_code=True)
+    saved = torch.load(f"{folder}/{name}.pt", weights_only=True)
+    with torch.no_grad():
+        logits = model(saved["ids"], attention_mask=saved["mask"]).logits
+    assert torch.equal(logits, saved["logits"]), name
+    model.save_pretrained(f"{folder}/{name}-again")
+    print(name, model.config._attn_implementation)
+
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+path = f"{folder}/{names[0]}"
+lm = HFLM(pretrained=path, trust_remote_code=True, device="cpu", batch_size=4, dtype="float32")
+prompts = sys.stdin.read().split()
+options = {"until": ["."], "max_gen_toks": 12, "do_sample": False}
+asked = [Instance("generate_until", {}, (prompt, options), i) for i, prompt in enumerate(prompts)]
+answers = lm.generate_until(asked, disable_tqdm=True)
+with open(f"{folder}/answers.json", "w") as file:
+    json.dump([answers, lm.tok_encode(prompts[0])], file)
+assert "synthetic_training" not in sys.modules
+"""
+
+
+@torch.no_grad()
+def test_saved_models_need_nothing_of_ours_but_trust(tmp_path: Path) -> None:
+    """Also: lm-eval asks such a model, which adds no token to the prompts and stops at the full stop."""
+    ids, mask = prompts()
+    names = ["T_hard_alibi", "T_alibi", "lstm"]
+    for name in names:
+        model = tiny(name)
+        model.save_pretrained(tmp_path / name)
+        symbol_tokenizer(64).save_pretrained(tmp_path / name)
+        logits = model(ids, attention_mask=mask).logits
+        torch.save({"ids": ids, "mask": mask, "logits": logits}, tmp_path / f"{name}.pt")
+    asked = [*PROMPTS, *(f"${decode(row)}|" for row in letters(12, 9))]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", BARE, str(tmp_path), *names],
+        input=" ".join(asked),
+        env={**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "T_hard_alibi hard_alibi_sdpa" in lines
+    assert "T_alibi alibi_sdpa" in lines
+    answered, tokens = json.loads((tmp_path / "answers.json").read_text())
+    assert tokens == encode(PROMPTS[0])
+    model = tiny("T_hard_alibi")
+    answers = [decode(without_padding(model, prompt, 12)[0]) for prompt in asked]
+    assert any("." in answer for answer in answers)
+    assert answered == [answer.split(".")[0].replace("*", "") for answer in answers]

@@ -1,0 +1,87 @@
+"""The documents of the SQuAD retrieval, from each format of source file."""
+
+# ruff: noqa: F811 - pytest finds the fixture by its name
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from datasets import Dataset
+
+from dataset_builders import InputError
+from dataset_builders.sources.squad import DEFAULT_SOURCE, REVISION
+from dataset_builders.squad_v2_retrieval import BENCHMARK, rows
+from tests.squad_paragraphs import ANSWERABLE, BUCKETS, PARAGRAPHS, source, squad_rows, words, write  # noqa: F401
+
+
+def test_one_document_to_the_letter(source: dict[str, str]) -> None:
+    (row,) = rows(150, 200, *source.values())
+    assert row == {
+        "id": "squad_v2_retrieval_150_200/third is asked/3",
+        "prompt": PARAGRAPHS["third is asked"][0]
+        + "\n\nQuestion: What nests in the tower?\nAnswer: A rook"
+        + "\n\nQuestion: What nests on the roof?\nAnswer:",
+        "answers": ["a stork", "stork"],
+        "title": "third is asked",
+        "paragraph_tokens": 160,
+    }
+    assert tuple(row) == tuple(BENCHMARK.columns)
+
+
+@pytest.mark.parametrize("name", ["squad.parquet", "squad.jsonl", "lines.json", "list.json", "own.json"])
+def test_each_format_gives_the_same_paragraphs_in_the_order_of_the_file(
+    tmp_path: Path, words: str, name: str
+) -> None:
+    found = rows(0, None, str(write(tmp_path / name)), words)
+    assert [row["title"] for row in found] == ANSWERABLE
+    assert [row["paragraph_tokens"] for row in found] == [len(PARAGRAPHS[t][0].split()) for t in ANSWERABLE]
+    assert [row["answers"] for row in found[:2]] == [["barley"], ["1788", "in 1788"]]
+    assert len({row["id"] for row in found}) == len(found)
+
+
+def test_buckets_part_the_paragraphs(source: dict[str, str]) -> None:
+    bounds = [*pairwise(BUCKETS), (400, None)]
+    lengths = [[row["paragraph_tokens"] for row in rows(*bound, *source.values())] for bound in bounds]
+    assert lengths == [[50, 99], [100], [160], [210], [260], [300], [350], [400, 452]]
+
+
+def test_a_document_can_be_changed_and_the_next_is_whole(source: dict[str, str]) -> None:
+    rows(50, 100, *source.values())[0]["answers"].clear()
+    assert rows(50, 100, *source.values())[0]["answers"] == ["1788", "in 1788"]
+
+
+def test_line_separators_inside_json_strings(tmp_path: Path, words: str) -> None:
+    table = [row | {"context": row["context"] + " a\u2028b"} for row in squad_rows()]
+    file = tmp_path / "squad.jsonl"
+    file.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in table), encoding="utf-8")
+    assert "a\u2028b" in rows(0, None, str(file), words)[0]["prompt"]
+
+
+def test_the_default_is_a_pinned_revision_of_the_hub(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load_dataset(*names: str, **options: str) -> Dataset:
+        asked.append((names, options))
+        return Dataset.from_list(squad_rows())
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert len(rows(50, 100, tokenizer=words)) == 2
+    assert len(rows(400, None, tokenizer=words)) == 2
+    assert asked == [((DEFAULT_SOURCE,), {"split": "validation", "revision": REVISION})]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ((-1, 50), "min_tokens must be an integer of at least 0, not -1"),
+        ((True, 50), "min_tokens must be an integer of at least 0, not True"),
+        ((50, 50), "max_tokens must be an integer greater than 50, not 50"),
+        ((50, "60"), "max_tokens must be an integer greater than 50, not '60'"),
+    ],
+)
+def test_bad_bounds_are_refused(source: dict[str, str], bounds: tuple[Any, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        rows(*bounds, *source.values())
