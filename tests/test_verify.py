@@ -48,7 +48,7 @@ def test_the_command_prints_a_line_a_config(
     ):
         main([*command, "--squad-source", str(sources["squad_source"])])
     out = capsys.readouterr().out
-    assert "is missing" in out and "does not have the columns than id, prompt, answer, length" in out
+    assert "is missing" in out and "does not have the columns id, prompt, answer, length" in out
 
 
 def test_a_data_set_on_the_hub_is_verified(
