@@ -69,7 +69,7 @@ def test_a_constructor_that_takes_the_common_name_takes_the_stored_one_too() -> 
 
 
 def test_a_size_that_an_architecture_sets_itself_is_refused() -> None:
-    with pytest.raises(InputError, match="hf:hrm_text sets num_hidden_layers itself, to"):
+    with pytest.raises(InputError, match="hf:hrm_text sets num_hidden_layers to"):
         build_model("hf:hrm_text", hidden_size=32, num_hidden_layers=2, num_attention_heads=4)
 
 
@@ -149,7 +149,7 @@ def test_code_in_a_folder_runs_only_where_it_is_trusted(
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "secret", "auto_map": auto_map}))
     command = ["train", "--model", str(tmp_path), "--out", str(tmp_path / "run"), "--device", "cpu"]
     with pytest.raises(
-        SystemExit, match=r"carries its own code \(code.py\); read it, and pass --trust-remote"
+        SystemExit, match=r"contains its own code \(code.py\); inspect it, then pass --trust-remote"
     ):
         main(command)
     assert not (tmp_path / "ran").exists()
