@@ -201,7 +201,7 @@ def _of_window(score: Score) -> Iterator[str]:
 
 def _of_value(score: Score) -> Iterator[str]:
     metric = score.main_metric
-    if metric is None:
+    if metric not in MAIN_METRICS:
         yield (
             f"the results hold none of {' or '.join(MAIN_METRICS)}; run lm_eval again without --predict_only"
         )
