@@ -244,7 +244,7 @@ def test_folders_without_a_model_are_refused(trained: Path, tmp_path: Path) -> N
 
 
 def test_a_model_of_other_tokens_is_refused(model_folder: Path) -> None:
-    with pytest.raises(InputError, match="reads 257 tokens, not the 30 symbols"):
+    with pytest.raises(InputError, match="has a vocabulary of 257 tokens, not the 30 symbols"):
         evaluate(EvaluateConfig(model_folder))
 
 

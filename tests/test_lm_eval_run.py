@@ -128,7 +128,7 @@ def test_an_lm_eval_that_is_built_otherwise_is_refused_by_its_version(
     assert in_lm_eval("lm_eval.tasks.manager", function) is None
     with pytest.raises(InputError) as refusal:
         in_lm_eval("lm_eval.runner", function)
-    assert f"lm-eval {version('lm-eval')} does not" in str(refusal.value)
+    assert f"lm-eval {version('lm-eval')} is not supported" in str(refusal.value)
     assert "pip install 'lm-eval<0.5,>=0.4." in str(refusal.value)
 
 

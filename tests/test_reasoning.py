@@ -84,7 +84,7 @@ def test_a_template_that_opens_the_block_leaves_documents_unanswered(
     assert (found["unanswered,none"], found["exact_match,none"]) == (1.0, 0.0)
     warnings = [r.getMessage() for r in caplog.records if "reasoning" in r.getMessage()]
     assert len(warnings) == 1
-    assert "phone_book_20: the model was stopped before it had ended its reasoning" in warnings[0]
+    assert "phone_book_20: generation stopped before the model had finished reasoning" in warnings[0]
 
 
 @pytest.mark.parametrize(("arguments", "count"), [({}, 1), ({"enable_thinking": False}, 0)])

@@ -129,7 +129,5 @@ def test_a_name_that_is_taken_is_refused(module: Path) -> None:
 
 
 def test_files_of_other_benchmarks_do_not_go_into_this_package(module: Path) -> None:
-    with pytest.raises(
-        SystemExit, match="error: echo is not in this package; pass a folder .* with --out"
-    ):
+    with pytest.raises(SystemExit, match="error: echo is not in this package; pass a folder .* with --out"):
         main(["generate", "--import", MODULE])

@@ -155,7 +155,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(half: Path) -> None:
 
 
 def test_another_configuration_is_refused_with_what_differs(half: Path) -> None:
-    with pytest.raises(InputError, match="has other settings: steps, lr; resume it with its own") as error:
+    with pytest.raises(InputError, match="has other settings: steps, lr; resume it without changes") as error:
         train(tiny(steps=40, lr=1.0, log_every=1), half, resume=True)
     assert "\n" not in str(error.value)
     with pytest.raises(SystemExit, match="has other settings: steps;"):

@@ -45,7 +45,7 @@ def arm_named(name: str) -> Arm:
     """
     if name not in ARMS:
         raise InputError(
-            f"there is no arm {name!r}{did_you_mean(name, ARMS)}; the arms are {', '.join(ARMS)}"
+            f"there is no arm {name!r}; the arms are {', '.join(ARMS)}{did_you_mean(name, ARMS)}"
         )
     return ARMS[name]
 
