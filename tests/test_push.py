@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from huggingface_hub import CommitOperationAdd, DatasetCard
 
 from dataset_builders import InputError
+from dataset_builders.__main__ import main
 from dataset_builders.registry import find
 from dataset_builders.release import push
 from dataset_builders.release.build import build
@@ -219,3 +221,21 @@ def test_what_was_pushed_is_a_whole_folder_again(hub, new, tmp_path):
     pushed(hub, new)
     folder = Path(hub.api(GOOD).snapshot_download(NAME, repo_type="dataset", local_dir=tmp_path / "again"))
     assert read_release(folder).manifest == read_release(new).manifest
+
+
+def test_a_dry_run_lists_what_a_push_sends(hub, old, capsys):
+    """The files of the list are those of a push to a new repository, and the Hub is not asked."""
+    main(["push", str(old), NAME, "--tag", "v1.0", "--dry-run"])
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"would push {len(lines)} files to the branch main of the data set {NAME}, tagged v1.0:"
+    assert hub.log == []
+    pushed(hub, old)
+    sent = hub.repository(NAME).files()
+    expected = {path: (len(data), hashlib.sha256(data).hexdigest()[:12]) for path, data in sent.items()}
+    listed = {}
+    for line in lines:
+        size, _, _, checksum, path = line.split()
+        listed[path] = (int(size.replace(",", "")), checksum)
+    assert listed == {path: one for path, one in expected.items() if path != ".gitattributes"}
+    main(["push", str(old), NAME, "--no-eval-yaml", "--dry-run"])
+    assert "eval.yaml" not in capsys.readouterr().out

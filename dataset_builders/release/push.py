@@ -4,6 +4,7 @@ Everything is checked before anything is uploaded, and the repository changes in
 is interrupted, the previous release stays unchanged, and running the same push again completes it.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,14 +80,36 @@ def push(folder: Path, target: Target, api: HfApi, say: Callable[[str], None]) -
             exists with another release, a file that is not ours would be overwritten, or the repository
             changed in the meantime.
     """
-    release = read_release(folder)
-    if not target.eval_yaml:
-        content = {path: data for path, data in release.content.items() if path != eval_yaml.FILE}
-        release = replace(release, content=content)
+    release = _release(folder, target)
     if not (get_token() if api.token is None else api.token):
         raise InputError("there is no token to push with; set HF_TOKEN or run `hf auth login`")
     with _patience():
         _push(release, target, api, say)
+
+
+def show(folder: Path, target: Target, say: Callable[[str], None]) -> None:
+    """Say what ``push`` would send to a new repository, without a request to the Hub.
+
+    Args:
+        folder, target, say: as for ``push``.
+
+    Raises:
+        InputError: the folder does not match its manifest.
+    """
+    files = _release(folder, target).files(target.name, None, ())
+    where = "a pull request" if target.create_pr else f"the branch {target.revision}"
+    tag = "" if target.tag is None else f", tagged {target.tag}"
+    say(f"would push {len(files)} files to {where} of the data set {target.name}{tag}:")
+    for path, content in sorted(files.items()):
+        say(f"{len(content):>12,} bytes  sha256 {hashlib.sha256(content).hexdigest()[:12]}  {path}")
+
+
+def _release(folder: Path, target: Target) -> Release:
+    release = read_release(folder)
+    if target.eval_yaml:
+        return release
+    content = {path: data for path, data in release.content.items() if path != eval_yaml.FILE}
+    return replace(release, content=content)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ def push(
     revision: str = "main",
     tag: str | None = None,
     eval_yaml: bool = True,
+    dry_run: bool = False,
 ) -> None:
     """Push a built data set to the Hub.
 
@@ -30,6 +31,7 @@ def push(
         tag: Tag for the release, such as v1.0; existing tags are never moved.
         eval_yaml: Push eval.yaml, which makes the data set a benchmark. Use --no-eval-yaml if the Hub rejects
             its evaluation framework.
+        dry_run: Check the folder and list the files that would be sent; the Hub is not contacted.
     """
     require("publish")
     from huggingface_hub import HfApi
@@ -37,4 +39,7 @@ def push(
     from dataset_builders.release import push as release
 
     target = release.Target(name, private, create_pr, revision, tag, eval_yaml)
-    release.push(folder, target, HfApi(), print)
+    if dry_run:
+        release.show(folder, target, print)
+    else:
+        release.push(folder, target, HfApi(), print)
