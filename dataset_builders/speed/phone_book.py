@@ -3,11 +3,11 @@
 python -m dataset_builders.speed.phone_book
 """
 
-import argparse
 import time
 from collections import deque
 
 import names
+import tyro
 from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
@@ -16,24 +16,24 @@ from dataset_builders.phone_book import rows
 _NAMES_SAMPLED = 2000  # calls of names.get_full_name(), which is too slow to draw all names of the books
 
 
-def main() -> None:
-    """Build the books, and print both times."""
-    parser = argparse.ArgumentParser(prog="python -m dataset_builders.speed.phone_book")
-    parser.add_argument("--entries", type=int, default=100)
-    parser.add_argument("--num-docs", type=int, default=10_000)
-    arguments = parser.parse_args()
+def main(entries: int = 100, num_docs: int = 10_000) -> None:
+    """Build phone books, and print the time beside that of the package names.
 
+    Args:
+        entries: Entries per book.
+        num_docs: Number of books.
+    """
     start = time.perf_counter()
-    deque(rows(arguments.entries, arguments.num_docs, seed=0), maxlen=0)
+    deque(rows(entries, num_docs, seed=0), maxlen=0)
     ours = time.perf_counter() - start
 
     start = time.perf_counter()
     for _ in range(_NAMES_SAMPLED):
         names.get_full_name()
-    drawn = arguments.entries * arguments.num_docs
+    drawn = entries * num_docs
     theirs = (time.perf_counter() - start) / _NAMES_SAMPLED * drawn
 
-    what = f"{arguments.num_docs} books of {arguments.entries} entries"
+    what = f"{num_docs} books of {entries} entries"
     print(
         tabulate(
             [
@@ -50,4 +50,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     with command_errors():
-        main()
+        tyro.cli(main)

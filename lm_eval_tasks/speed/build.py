@@ -6,30 +6,35 @@
 Tasks of one benchmark share a source, which the first of them reads and tokenizes.
 """
 
-import argparse
 import json
 import logging
 import time
 from collections import defaultdict
 
+import tyro
 from lm_eval.tasks import TaskManager
 from tabulate import tabulate
 
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
 from dataset_builders.command_line import command_errors
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import task_files
 
 
-def main() -> None:
-    """Build every task without required arguments, and print the times by benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.build")
-    parser.add_argument(
-        "--metadata", type=json.loads, default={}, help="metadata of the tasks, as in lm_eval"
-    )
-    metadata = parser.parse_args().metadata
+def main(metadata: str = "{}") -> None:
+    """Build every task without required arguments, and print the times by benchmark.
+
+    Args:
+        metadata: Metadata of the tasks as JSON, as for lm_eval.
+    """
+    try:
+        given = json.loads(metadata)
+    except ValueError as error:
+        raise InputError(f"metadata = {metadata!r} is not JSON ({first_line(error)})") from None
     logging.disable(logging.WARNING)
 
-    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=given)
     seconds: dict[str, dict[str, float]] = defaultdict(dict)
     for entry in task_files():
         if entry.members or entry.name.removesuffix("_forced").endswith("_n"):
@@ -48,4 +53,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     with command_errors():
-        main()
+        tyro.cli(main)

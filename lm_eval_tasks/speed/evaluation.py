@@ -12,16 +12,17 @@ has 50 tokens, the worst case. Three methods are measured in one process:
 - ``forced``: ``phone_book_n_forced``, the same way.
 """
 
-import argparse
 import logging
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+import tyro
 from lm_eval import simple_evaluate
 from lm_eval.loggers.utils import get_git_commit_hash
 from lm_eval.models.huggingface import HFLM
@@ -45,46 +46,55 @@ _PYTHIA_410M = {
 _NEW_TOKENS = 50
 
 
+@dataclass(frozen=True)
+class Speed:
+    """Examples per second, evaluated one at a time and through lm-eval."""
+
+    tokenizer: str
+    """Name on the Hub, folder, or tokenizer.json."""
+    entries: tuple[int, ...] = (20, 100)
+    """Entries per phone book."""
+    num_docs: int = 2048
+    """Number of documents evaluated through lm-eval."""
+    single_docs: int = 16
+    """Number of documents evaluated one at a time."""
+    batch_sizes: tuple[int, ...] = (128, 512)
+    """Batch sizes to try; the best is reported."""
+    device: str = "cuda"
+    """Device to compute on."""
+    revision: str | None = field(default_factory=get_git_commit_hash)
+    """Revision of this code, if git cannot tell."""
+    out: Path | None = None
+    """JSON file for the numbers."""
+
+
 def main() -> None:
     """Measure, print a table, and write the numbers with their settings."""
-    parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.evaluation")
-    parser.add_argument("--tokenizer", required=True, help="name on the Hub, folder, or tokenizer.json")
-    parser.add_argument("--entries", type=int, nargs="+", default=[20, 100])
-    parser.add_argument("--num-docs", type=int, default=2048)
-    parser.add_argument(
-        "--single-docs", type=int, default=16, help="number of documents evaluated one at a time"
-    )
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512])
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument(
-        "--revision", default=get_git_commit_hash(), help="revision of this code, if git cannot tell"
-    )
-    parser.add_argument("--out", type=Path, help="JSON file for the numbers")
-    arguments = parser.parse_args()
+    settings = tyro.cli(Speed, prog="python -m lm_eval_tasks.speed.evaluation")
     logging.disable(logging.WARNING)
 
     torch.manual_seed(0)
-    model = GPTNeoXForCausalLM(GPTNeoXConfig(**_PYTHIA_410M)).eval().to(arguments.device)
-    tokenizer = _tokenizer(arguments.tokenizer)
+    model = GPTNeoXForCausalLM(GPTNeoXConfig(**_PYTHIA_410M)).eval().to(settings.device)
+    tokenizer = _tokenizer(settings.tokenizer)
     measured: dict[int, dict[str, float]] = {}
-    for entries in arguments.entries:
+    for entries in settings.entries:
         run = _one_at_a_time(model, tokenizer, entries)
-        measured[entries] = {"one at a time": _rate(run, arguments.single_docs, warm_up=2)}
+        measured[entries] = {"one at a time": _rate(run, settings.single_docs, warm_up=2)}
     model = model.bfloat16()
-    for entries in arguments.entries:
+    for entries in settings.entries:
         for way, task in (("generated", "phone_book_n"), ("forced", "phone_book_n_forced")):
-            for batch_size in arguments.batch_sizes:
+            for batch_size in settings.batch_sizes:
                 lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
                 run = _through_lm_eval(lm, task, entries)
                 try:
-                    rate = _rate(run, arguments.num_docs, warm_up=batch_size)
+                    rate = _rate(run, settings.num_docs, warm_up=batch_size)
                 except torch.OutOfMemoryError:
                     continue  # the batch does not fit in memory: another one is the best
                 measured[entries][f"{way}, batch {batch_size}"] = rate
 
     print(_table(measured))
-    if arguments.out:
-        _write(arguments.out, measured, vars(arguments))
+    if settings.out:
+        _write(settings.out, measured, asdict(settings))
 
 
 def _tokenizer(name: str) -> Any:

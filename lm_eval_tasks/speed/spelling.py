@@ -3,8 +3,9 @@
 python -m lm_eval_tasks.speed.spelling TOKENIZER [TOKENIZER ...]
 """
 
-import argparse
+from typing import Annotated
 
+import tyro
 from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
@@ -12,24 +13,24 @@ from dataset_builders.sources.tokenizer import TextTokenizer, load_tokenizer
 from dataset_builders.string_tasks.documents import rows
 
 
-def main() -> None:
-    """Print tokens per letter, and how often a string is split in the same way in question and answer."""
-    parser = argparse.ArgumentParser(prog="python -m lm_eval_tasks.speed.spelling")
-    parser.add_argument("tokenizers", nargs="+", help="names on the Hub, folders or tokenizer.json files")
-    parser.add_argument("--length", type=int, default=20)
-    parser.add_argument("--num-docs", type=int, default=200)
-    arguments = parser.parse_args()
+def main(
+    tokenizers: Annotated[tuple[str, ...], tyro.conf.Positional], length: int = 20, num_docs: int = 200
+) -> None:
+    """Print tokens per letter, and how often a string is split in the same way in question and answer.
 
+    Args:
+        tokenizers: Names on the Hub, folders or tokenizer.json files.
+        length: Letters per string.
+        num_docs: Number of documents.
+    """
     lines = []
-    for name in arguments.tokenizers:
+    for name in tokenizers:
         tokenizer = load_tokenizer(name)
         for spelling in ("plain", "spaced"):
-            answers = [
-                row["answer"] for row in rows("copy", arguments.length, arguments.num_docs, 0, spelling)
-            ]
+            answers = [row["answer"] for row in rows("copy", length, num_docs, 0, spelling)]
             tokens = sum(len(tokenizer.encode(f" {answer}")) for answer in answers)
             alike = sum(_pieces(tokenizer, f" {answer}") == _pieces(tokenizer, answer) for answer in answers)
-            letters = f"{tokens / arguments.length / arguments.num_docs:.2f}"
+            letters = f"{tokens / length / num_docs:.2f}"
             lines.append([name, spelling, letters, f"{alike} of {len(answers)}"])
     headers = ["tokenizer", "spelling", "tokens per letter", "cut alike"]
     print(tabulate(lines, headers, tablefmt="github", disable_numparse=True))
@@ -41,4 +42,4 @@ def _pieces(tokenizer: TextTokenizer, text: str) -> list[str]:
 
 if __name__ == "__main__":
     with command_errors():
-        main()
+        tyro.cli(main)

@@ -8,12 +8,12 @@ layers instead of 12, its tokens per second are assumed to be inversely proporti
 parameters. Beyond a factor of 4 no estimate is made.
 """
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from tabulate import tabulate
 
 from dataset_builders import InputError
@@ -148,20 +148,24 @@ def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
+def _print_costs(files: Annotated[tuple[Path, ...], tyro.conf.Positional], speed: Path = SPEED) -> None:
+    """Print what runs cost, beside the released trainer.
+
+    Args:
+        files: Results of reproduce, FIGURE_SCALE.jsonl.
+        speed: Measurements of synthetic_training.speed.trainer.
+    """
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing or not files:
+        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; name files that reproduce wrote")
+    results = [result for file in files for result in read_results(file)]
+    print(table(costs(results, baselines(read_json(speed)))))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of the files that are named."""
-    parser = argparse.ArgumentParser(prog="python -m synthetic_training.figures.cost")
-    parser.add_argument("files", type=Path, nargs="+", help="results of reproduce, FIGURE_SCALE.jsonl")
-    parser.add_argument(
-        "--speed", type=Path, default=SPEED, help="measurements of synthetic_training.speed.trainer"
-    )
-    options = parser.parse_args(arguments)
-    missing = [str(file) for file in options.files if not file.is_file()]
     with command_errors():
-        if missing:
-            raise InputError(f"{', '.join(missing)}: no such file; name files that reproduce wrote")
-        results = [result for file in options.files for result in read_results(file)]
-        print(table(costs(results, baselines(read_json(options.speed)))))
+        tyro.cli(_print_costs, prog="python -m synthetic_training.figures.cost", args=arguments)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ the one in ``duplicates`` does, independently of the others, the string is right
 over n of pairs times error rate).
 """
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
+from typing import Annotated
+
+import tyro
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
@@ -101,18 +103,28 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     )
 
 
+def _print_repeats(
+    lengths: Annotated[Path, tyro.conf.Positional],
+    duplicates: Annotated[Path, tyro.conf.Positional],
+    model: str = "T_hard_alibi",
+) -> None:
+    """Print what repeated n-grams explain of a model's errors.
+
+    Args:
+        lengths: Results of length_generalization.
+        duplicates: Results of duplicates.
+        model: A label of both.
+    """
+    for file in (lengths, duplicates):
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; name one that reproduce wrote")
+    print(table(read_results(lengths), read_results(duplicates), model))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of a model."""
-    parser = argparse.ArgumentParser(prog="python -m synthetic_training.figures.repeats")
-    parser.add_argument("lengths", type=Path, help="results of length_generalization")
-    parser.add_argument("duplicates", type=Path, help="results of duplicates")
-    parser.add_argument("--model", default="T_hard_alibi", help="a label of both (T_hard_alibi)")
-    options = parser.parse_args(arguments)
     with command_errors():
-        for file in (options.lengths, options.duplicates):
-            if not file.is_file():
-                raise InputError(f"{file}: no such file; name one that reproduce wrote")
-        print(table(read_results(options.lengths), read_results(options.duplicates), options.model))
+        tyro.cli(_print_repeats, prog="python -m synthetic_training.figures.repeats", args=arguments)
 
 
 if __name__ == "__main__":

@@ -13,17 +13,18 @@ ours, the report has:
 - ``kernels_ms``: time per kind of kernel in a profiled step; ``idle`` is the time in which no kernel ran.
 """
 
-import argparse
 import gc
 import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+import tyro
 from tabulate import tabulate
 
 from dataset_builders import InputError
@@ -50,25 +51,39 @@ _KINDS = (
 )
 
 
+@dataclass(frozen=True)
+class Speed:
+    """Tokens per second of this trainer and of the released one."""
+
+    models: tuple[str, ...] = tuple(MODELS)
+    """Models to measure."""
+    batch_sizes: tuple[int, ...] = (8, 64)
+    """Rows per step."""
+    context_length: int = 220
+    """Tokens per row."""
+    baseline: bool = True
+    """Measure the released trainer as well."""
+    revision: str | None = None
+    """Revision of this code, if git cannot tell."""
+    out: Path | None = None
+    """JSON file for the numbers."""
+
+
 def main() -> None:
-    """Measure, print a table, and write the numbers with their provenance."""
-    parser = argparse.ArgumentParser(prog="python -m synthetic_training.speed.trainer")
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 64])
-    parser.add_argument("--context-length", type=int, default=220)
-    parser.add_argument("--no-baseline", action="store_true", help="measure this trainer alone")
-    parser.add_argument("--revision", help="revision of this code, if git cannot tell")
-    parser.add_argument("--out", type=Path, help="JSON file for the numbers")
-    arguments = parser.parse_args()
+    """Measure, print a table, and write the numbers with their settings."""
+    settings = tyro.cli(Speed, prog="python -m synthetic_training.speed.trainer")
+    for name in settings.models:
+        if name not in MODELS:
+            raise InputError(f"{name!r} is not one of the models {', '.join(MODELS)}")
 
     rates = {"matrix_product_tflops": _matrix_rate(), "copy_tb_per_s": _copy_rate()}
     measured: list[dict[str, Any]] = []
-    for name in arguments.models:
-        for batch_size in arguments.batch_sizes:
-            one = {"model": name, "batch_size": batch_size}
-            for part in (_paper, _ours) if not arguments.no_baseline else (_ours,):
+    for name in settings.models:
+        for batch_size in settings.batch_sizes:
+            one: dict[str, Any] = {"model": name, "batch_size": batch_size}
+            for part in (_paper, _ours) if settings.baseline else (_ours,):
                 try:
-                    one |= part(name, batch_size, arguments.context_length, rates)
+                    one |= part(name, batch_size, settings.context_length, rates)
                 except (InputError, RuntimeError, torch.OutOfMemoryError) as error:
                     # such as a missing package: the other measurements continue
                     one |= {f"{part.__name__.strip('_')}_failed": f"{type(error).__name__}: {error}"[:500]}
@@ -78,8 +93,8 @@ def main() -> None:
                 one["ratio"] = one["tokens_per_s"] / one["paper_tokens_per_s"]
             measured.append(one)
             print(json.dumps(one), flush=True)
-            if arguments.out:
-                _write(arguments.out, measured, rates, vars(arguments))
+            if settings.out:
+                _write(settings.out, measured, rates, asdict(settings))
     print(table(measured))
 
 
