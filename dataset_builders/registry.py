@@ -118,10 +118,9 @@ def resolve(reference: str) -> Benchmark:
 
 def reference(benchmark: Benchmark) -> str:
     """A reference that ``resolve`` turns into the benchmark in another process."""
-    for key, known in _imported.items():
-        if known is benchmark:
-            return key
-    return benchmark.name
+    if own_benchmarks().get(benchmark.name) is benchmark:
+        return benchmark.name
+    return next((key for key, known in _imported.items() if known is benchmark), benchmark.name)
 
 
 def take_imports(words: Sequence[str]) -> tuple[list[str], list[Benchmark]]:

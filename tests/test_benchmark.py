@@ -14,7 +14,7 @@ from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark, Config, Variants
 from dataset_builders.phone_book import BENCHMARK
 from dataset_builders.ranges import MAX_VALUES, parse_integers
-from dataset_builders.registry import benchmarks, default_release, find, own_benchmarks, resolve
+from dataset_builders.registry import benchmarks, default_release, find, own_benchmarks, reference, resolve
 from tests.conftest import Run
 from tests.echo_benchmark import ECHO
 
@@ -70,6 +70,7 @@ def test_names_of_a_benchmark_with_variants() -> None:
 def test_a_benchmark_is_found_by_its_name_and_by_its_module() -> None:
     assert find("phone_book") is resolve("phone_book") is BENCHMARK
     assert resolve("dataset_builders.phone_book:phone_book") is BENCHMARK
+    assert reference(BENCHMARK) == "phone_book", "however it was found"
     with pytest.raises(InputError, match="there is no benchmark 'phonebook'; did you mean 'phone_book'"):
         find("phonebook")
     with pytest.raises(InputError, match="there is no benchmark 'json:dumps'"):
