@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -167,7 +168,7 @@ def _errors(found: _Found, exact: _Found) -> dict[str, Any]:
 
 
 def _median_and_largest(values: list[float]) -> dict[str, float]:
-    return {"median": sorted(values)[len(values) // 2], "largest": max(values)}
+    return {"median": median(values), "largest": max(values)}
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ python -m synthetic_training.precision.summary
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from scipy.stats import binomtest, fisher_exact
@@ -40,6 +41,7 @@ def seeds_table() -> str:
         lines = read_lines(RESULTS / f"{file}.jsonl")
         for arm in [arm for arm in ARMS if any(line["arm"] == arm for line in lines)]:
             last = [line["curve"][-1] for line in lines if line["arm"] == arm]
+            speeds = [line["tokens_per_second"] for line in lines if line["arm"] == arm]
             norms = [line["largest_grad_norm"] for line in lines if line["arm"] == arm]
             rows.append(
                 [
@@ -47,10 +49,18 @@ def seeds_table() -> str:
                     arm,
                     _share(sum(one["string_accuracy"] >= LEARNED for one in last), len(last)),
                     _share(sum(one["letter_accuracy"] >= ABOVE_CHANCE for one in last), len(last)),
-                    f"{sorted(norms)[len(norms) // 2]:.0f}",
+                    f"{median(norms):.0f}",
+                    f"{median(speeds) / 1000:.0f}",
                 ]
             )
-    headers = ["initial weights", "arm", "learned", "above chance", "largest gradient norm (median)"]
+    headers = [
+        "initial weights",
+        "arm",
+        "learned",
+        "above chance",
+        "largest gradient norm (median)",
+        "1,000 tokens/s (median)",
+    ]
     return tabulate(rows, headers, tablefmt="github")
 
 
