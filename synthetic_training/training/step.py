@@ -3,6 +3,7 @@
 Nothing here waits for the device: sums of what is reported stay there until ``TrainingStep.read``.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,16 +99,15 @@ class TrainingStep:
         self._step = torch.zeros((), dtype=torch.int64, device=self._device)
         self._sums = torch.zeros(len(_COUNTS), dtype=torch.float64, device=self._device)
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
-        self._layers: CompiledLayers | None = None
+        self._layers: AbstractContextManager[None] = nullcontext()
         self._batch, self._forward, self._loss = batches.batch, self._forward_pass, _summed_loss
         if config.compile:
             self._batch = torch.compile(batches.batch, fullgraph=True)
-            if self._reducer is None:
-                self._forward = torch.compile(self._forward_pass)
+            layers = CompiledLayers(model)
+            if len(layers):
+                self._layers, self._loss = layers, torch.compile(_summed_loss)
             else:
-                # a compiled backward pass gives all its gradients at its end; compiled layer by layer, each
-                # layer's are sent while the layer before is computed
-                self._layers, self._loss = CompiledLayers(model), torch.compile(_summed_loss)
+                self._forward = torch.compile(self._forward_pass)
         self._run = Replayed(self._update) if config.compile and on_gpu else self._update
 
     def run(self, step: int, learning_rate: float) -> None:
@@ -143,11 +143,8 @@ class TrainingStep:
             arguments: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
             if position_ids is not None:
                 arguments["position_ids"] = position_ids
-            if self._layers is None:
+            with self._layers:
                 logits = functional_call(self._model, self._optimizer.copies, (), arguments).logits
-            else:
-                with self._layers:
-                    logits = functional_call(self._model, self._optimizer.copies, (), arguments).logits
         return self._loss(logits, targets)
 
     def read(self) -> StepMetrics:
