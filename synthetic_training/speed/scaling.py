@@ -109,6 +109,7 @@ def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
                 *(sys.executable, *(launcher if arm.gpus > 1 else []), "-m", "synthetic_training", "train"),
                 *("--model", settings.model, *arguments, "--batch-size", str(arm.rows), "--compile", "on"),
                 *("--steps", str(settings.steps), "--log-every", str(_LOGGED), "--lr", "1e-4"),
+                *("--warmup-steps", str(settings.steps // 10)),
                 *("--eval-examples", "2", "--out", str(out)),
             ],
             env={
@@ -122,9 +123,9 @@ def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
             check=False,
         )
         if done.returncode:
-            raise InputError(
-                f"the run of {arm.rows} rows on {arm.gpus} GPUs failed: {done.stderr.strip()[-2000:]}"
-            )
+            lines = (done.stdout + done.stderr).strip().splitlines()
+            reason = next((line for line in lines if line.startswith("error:")), lines[-1])
+            raise InputError(f"the run of {arm.rows} rows on {arm.gpus} GPUs failed: {reason}")
         records = [one for one in read_metrics(out / METRICS) if one["kind"] == "train"]
         later = records[len(records) // 2 :]
         return {
