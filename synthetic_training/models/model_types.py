@@ -22,11 +22,12 @@ from transformers.models.auto.modeling_auto import (
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from synthetic_training.models.presets import presets
 
 Classes = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
 
 PACKAGES = {"fla": "flash-linear-attention"}
-"""Packages of models whose name to import is not the name to install."""
+"""Packages of models that are imported by need, and what to install for each."""
 
 
 def is_shipped(model_type: str) -> bool:
@@ -81,11 +82,7 @@ def classes_of_type(model_type: str, prefix: str = "") -> Classes:
         return types[own_type]
     raise InputError(
         f"transformers and the imported packages have no causal language model of the type {model_type!r}"
-        + (
-            did_you_mean(model_type, _known_types(), prefix)
-            or "; for a type that a package registers, pass --model PACKAGE:TYPE, such as fla:gla "
-            "(pip install flash-linear-attention)"
-        )
+        + (_package_hint(model_type) or did_you_mean(model_type, _known_types(), prefix))
     )
 
 
@@ -101,6 +98,11 @@ def package_types(package: str) -> dict[str, Classes]:
     }
 
 
+def is_of_package(model: PreTrainedModel) -> bool:
+    """Whether a model is one of ``PACKAGES``."""
+    return type(model).__module__.split(".")[0] in PACKAGES
+
+
 def import_isolated(name: str) -> object:
     """``importlib.import_module``, after which transformers' types mean what they meant before."""
     with keep_shipped_types():
@@ -110,6 +112,13 @@ def import_isolated(name: str) -> object:
 def installation(module: str) -> str:
     """What to install for a module, as the end of an error message; empty if that is not known."""
     return f"; pip install {PACKAGES[module]}" if module in PACKAGES else ""
+
+
+def _package_hint(model_type: str) -> str:
+    for package, distribution in PACKAGES.items():
+        if (name := f"{package}:{model_type}") in presets()["paper"]:
+            return f"; {distribution} has it: pip install {distribution}, and pass --model {name}"
+    return ""
 
 
 def _known_types() -> list[str]:

@@ -155,8 +155,8 @@ _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: bool) -> Classes:
     """The classes of a saved model.
 
-    A type that is known is used as it is; code in the folder is run only if it is trusted, and only where
-    the type is not known.
+    A type that is known is used as it is, and so is one of an installed package of ``PACKAGES``. Code in the
+    folder is run only if it is trusted, and only where the type is not known.
 
     Args:
         folder: holds ``config.json`` and, where ``auto_map`` names them, Python files.
@@ -171,17 +171,17 @@ def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: 
         raise InputError(f"{folder / 'config.json'} names no model_type")
     if not isinstance(auto_map, dict) or MODEL_KEY not in auto_map:
         return classes_of_type(model_type)
+    reference = str(auto_map[MODEL_KEY])
+    package = _imported_package(folder / f"{reference.split('.')[0]}.py")
+    if package is not None:
+        import_module(package)
+        model_type = model_type.removeprefix(f"{package}.")
+        if model_type in (types := package_types(package)):
+            return types[model_type]
     registered = _registered(model_type)
     if registered is not None:
         return registered
-    reference = str(auto_map[MODEL_KEY])
     if not trust_remote_code:
-        package = _imported_package(folder / f"{reference.split('.')[0]}.py")
-        if package is not None:
-            raise InputError(
-                f"the model in {folder} is one of the package {package}; pass --import {package}"
-                f"{installation(package)}"
-            )
         raise InputError(
             f"the model in {folder} contains its own code ({reference.split('.')[0]}.py); inspect it, then "
             "pass --trust-remote-code to run it"
@@ -199,7 +199,7 @@ def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: 
 
 
 def _imported_package(file: Path) -> str | None:
-    """The package of models that a saved model's code imports its classes from, if it does nothing else."""
+    """The package of ``PACKAGES`` that a saved model's code imports its classes from; None if there is none."""
     try:
         code = ast.parse(file.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):

@@ -76,7 +76,7 @@ class Speed:
     at_once: int = 4
     """Number of processes that compile at the same time."""
     limit: float = 150.0
-    """Seconds that a process may compile."""
+    """Seconds that a process may take to import Python, to compile, and to be timed, each."""
     minutes: float = 9.0
     """No other group of processes begins after this."""
     device: Literal["cuda", "cpu"] = "cuda"
@@ -240,7 +240,7 @@ def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[s
                 return
             group, waiting = waiting, []
             for one in group:
-                if one.hear("loaded", 120):
+                if one.hear("loaded", settings.limit):
                     one.say("warm")
             waiting = [_Process(job, settings) for job in (groups[number + 1] if groups[number + 1 :] else [])]
             begin = time.monotonic()
@@ -249,7 +249,7 @@ def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[s
             for one in group:
                 if one.result is None:
                     one.say("time")
-                    one.hear("a result", 90)
+                    one.hear("timed", settings.limit)
             yield [(one.job, one.result or {}) for one in group]
     finally:
         for one in waiting:
