@@ -43,7 +43,10 @@ def test_every_model_of_the_paper_has_every_preset() -> None:
 def test_the_users_arguments_replace_the_presets_under_any_name(name: str) -> None:
     arguments = preset_arguments("small", "hf:gpt2", {name: 64})
     model = build_model("hf:gpt2", **arguments)
-    assert (model.config.n_embd, model.config.n_layer) == (64, presets()["small"]["hf:gpt2"]["num_hidden_layers"])
+    assert (model.config.n_embd, model.config.n_layer) == (
+        64,
+        presets()["small"]["hf:gpt2"]["num_hidden_layers"],
+    )
 
 
 @pytest.mark.parametrize(

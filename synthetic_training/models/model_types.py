@@ -1,7 +1,7 @@
 """Model types: from the name in a ``config.json`` to its configuration and model classes.
 
 A type that transformers ships always means transformers' own classes. Packages such as flash-linear-attention
-replace ``mamba`` and ``mamba2`` in the Auto classes when they are imported: ``keep_shipped_types`` undoes that.
+replace ``mamba`` and ``mamba2`` in the Auto classes when they are imported; ``keep_shipped_types`` undoes it.
 All other types are looked up at run time among the classes that the imported packages registered.
 """
 
@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
@@ -101,6 +102,17 @@ def package_types(package: str) -> dict[str, Classes]:
 def is_of_package(model: PreTrainedModel) -> bool:
     """Whether a model is one of ``PACKAGES``."""
     return type(model).__module__.split(".")[0] in PACKAGES
+
+
+def check_device(name: str, model: PreTrainedModel, device: torch.device) -> None:
+    """Check that a device can run a model.
+
+    Raises:
+        InputError: the model is one of ``PACKAGES``, whose kernels run on GPUs alone, and this is no GPU.
+    """
+    if is_of_package(model) and device.type != "cuda":
+        distribution = PACKAGES[type(model).__module__.split(".")[0]]
+        raise InputError(f"{name} needs a GPU: the kernels of {distribution} do not run on a {device.type}")
 
 
 def import_isolated(name: str) -> object:

@@ -1,7 +1,7 @@
 """Named sizes: arguments that give every architecture about the same number of parameters.
 
-``presets.yaml`` holds them. They are exact to ``TOLERANCE`` of ``PARAMETERS`` for the 30 symbols of the string
-tasks.
+``presets.yaml`` holds them. With the 30 symbols of the string tasks they are within ``TOLERANCE`` of
+``PARAMETERS``.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[
         )
     if model not in known[preset]:
         raise InputError(
-            f"the preset {preset} has no sizes for {model}{did_you_mean(model, known[preset])}; omit --preset "
-            "and pass sizes by --model-args"
+            f"the preset {preset} has no sizes for {model}{did_you_mean(model, known[preset])}; omit "
+            "--preset and pass sizes by --model-args"
         )
     arguments = known[preset][model]
     if not given:

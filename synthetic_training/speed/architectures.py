@@ -26,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +73,7 @@ class Speed:
     """Rows per step."""
     context_length: int = 220
     """Tokens per row."""
-    at_once: int = 4
+    at_once: int = 3
     """Number of processes that compile at the same time."""
     limit: float = 150.0
     """Seconds that a process may take to import Python, to compile, and to be timed, each."""
@@ -95,10 +95,17 @@ def main() -> None:
             raise InputError(f"{name} has no preset {settings.preset}")
     results = _Results(settings)
     jobs = [job for job in _jobs(settings.models or tuple(presets()[settings.preset])) if job not in results]
-    for group in _groups(jobs, settings):
-        for job, row in group:
+    start, lacked_memory = time.monotonic(), []
+    for job, row in _measurements(jobs, settings, start):
+        if "OutOfMemory" in row.get("error", ""):
+            lacked_memory.append(job)
+        else:
             results.add(job, row)
-            print(json.dumps({"job": job.key, **row}), flush=True)
+        print(json.dumps({"job": job.key, **row}), flush=True)
+    # others shared the device with them
+    for job, row in _measurements(lacked_memory, replace(settings, at_once=1), start):
+        results.add(job, row)
+        print(json.dumps({"job": job.key, **row}), flush=True)
     print(table(results.rows))
 
 
@@ -227,10 +234,10 @@ class _Process:
         self._process.wait()
 
 
-def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[str, Any]]]]:
-    """The results of one group of processes after another; the next group imports Python meanwhile."""
-    start = time.monotonic()
+def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Results of one group of processes after another; the next group imports Python meanwhile."""
     groups = [jobs[i : i + settings.at_once] for i in range(0, len(jobs), settings.at_once)]
+    group: list[_Process] = []
     waiting = [_Process(job, settings) for job in groups[0]] if groups else []
     try:
         for number in range(len(groups)):
@@ -242,7 +249,9 @@ def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[s
             for one in group:
                 if one.hear("loaded", settings.limit):
                     one.say("warm")
-            waiting = [_Process(job, settings) for job in (groups[number + 1] if groups[number + 1 :] else [])]
+            waiting = [
+                _Process(job, settings) for job in (groups[number + 1] if groups[number + 1 :] else [])
+            ]
             begin = time.monotonic()
             for one in group:
                 one.hear("ready", max(1.0, settings.limit - (time.monotonic() - begin)))
@@ -250,9 +259,9 @@ def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[s
                 if one.result is None:
                     one.say("time")
                     one.hear("timed", settings.limit)
-            yield [(one.job, one.result or {}) for one in group]
+                yield one.job, one.result or {}
     finally:
-        for one in waiting:
+        for one in [*group, *waiting]:
             one.end()
 
 
