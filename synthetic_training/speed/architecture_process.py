@@ -147,7 +147,7 @@ def _attention_width(model: Any) -> int:
     config = model.config
     types = getattr(config, "layer_types", None)
     if types:
-        count = sum("full" in one or "attention" == one for one in types)
+        count = sum("full" in one or one == "attention" for one in types)
     elif hasattr(config, "num_attention_heads") and not hasattr(config, "state_size"):
         count = config.num_hidden_layers
     else:

@@ -30,7 +30,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import tyro
 from tabulate import tabulate
 
@@ -287,8 +286,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         ]
         for row in sorted(rows, key=lambda row: -row.get("tokens_per_s", 0))
     ]
-    headers = ["model", "size", "eager, tokens/s", "CUDA graph", "compiled", "MFU", "MFU of 989", "first step, s",
-               "memory, GB", "loss", "missing kernels", "error"]  # fmt: skip
+    headers = ["model", "size", "eager, tokens/s", "CUDA graph", "compiled", "MFU", "MFU of 989",
+               "first step, s", "memory, GB", "loss", "missing kernels", "error"]  # fmt: skip
     return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
 
