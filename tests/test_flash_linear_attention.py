@@ -81,7 +81,8 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def settings(model_type: str) -> TrainConfig:
     return TrainConfig(
         model=f"fla:{model_type}", preset="small", min_length=3, max_length=8, context_length=64,
-        batch_size=64, lr=2e-3, steps=100, warmup_steps=10, eval_every=50, eval_lengths=(5,), save_every=50, log_every=10,
+        batch_size=64, lr=2e-3,
+        steps=100, warmup_steps=10, eval_every=50, eval_lengths=(5,), save_every=50, log_every=10,
     )  # fmt: skip
 
 
