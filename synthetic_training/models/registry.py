@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
@@ -24,12 +25,12 @@ from transformers import (
 )
 
 from dataset_builders import InputError
-from dataset_builders.checks import did_you_mean
+from dataset_builders.checks import did_you_mean, first_line
 from dataset_builders.files import read_json
 from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
 from synthetic_training.models.config_arguments import ConfigArguments
-from synthetic_training.models.model_types import classes_of_type, is_shipped
+from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
     AlibiForCausalLM,
@@ -37,7 +38,13 @@ from synthetic_training.models.modeling_alibi import (
     HardAlibiForCausalLM,
 )
 from synthetic_training.models.modeling_lstm import LstmConfig, LstmForCausalLM
-from synthetic_training.models.user_code import bare_module_arguments, classes_of_folder, classes_of_path
+from synthetic_training.models.presets import presets
+from synthetic_training.models.user_code import (
+    bare_module_arguments,
+    classes_of_folder,
+    classes_of_path,
+    registered_type,
+)
 
 SYMBOL_TOKENS: Mapping[str, int] = model_tokens(USUAL)
 """The 30 symbols of the string tasks, as arguments of a model's configuration."""
@@ -53,6 +60,9 @@ _TRANSFORMER = {
 
 _ANY_ARCHITECTURE = {**_TRANSFORMER, "is_decoder": True}
 """Default arguments of ``hf:TYPE``, if the architecture has arguments of these names."""
+
+_PACKAGE_SIZES = {"hidden_size": _WIDTH, "num_hidden_layers": _LAYERS}
+"""Default arguments of ``PACKAGE:TYPE``; heads and other sizes are the package's own defaults."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,8 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
             - a key of ``MODELS``;
             - ``hf:TYPE``: a causal language model by its ``model_type``, of transformers or of a package that
               was imported;
+            - ``PACKAGE:TYPE``: a model type that an installed package registers with transformers, such as
+              ``fla:gla`` of flash-linear-attention, also where transformers has another model of this type;
             - ``module.path:ClassName``: a ``PreTrainedModel``, or a ``torch.nn.Module`` that maps ids
               (batch, length) to logits (batch, length, vocabulary);
             - a folder with a ``config.json``, whose weights are not loaded.
@@ -144,6 +156,9 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
     if name.startswith("hf:"):
         classes = classes_of_type(name.removeprefix("hf:"), "hf:")
         language_model = classes[0].sub_configs.get("text_config")
+        if language_model is AutoConfig:
+            raise InputError(f"{name} is multimodal, and its language model is chosen in its configuration; "
+                             "pass that model's own hf:TYPE")  # fmt: skip
         if language_model is not None and is_shipped(language_model.model_type):
             raise InputError(f"{name} is multimodal; its language model is hf:{language_model.model_type}")
         return Architecture(*classes, _ANY_ARCHITECTURE, use_fast_kernels=mamba.use_fast_scan)
@@ -153,16 +168,19 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
         saved = {key: value for key, value in content.items() if key not in _WRITTEN_BY_TRANSFORMERS}
         return Architecture(*classes, saved, saved, sizes_follow=False)
     if ":" in name:
+        classes_of_package = registered_type(name)
+        if classes_of_package is not None:
+            return Architecture(*classes_of_package, _PACKAGE_SIZES, sizes_follow=False)
         return Architecture(*classes_of_path(name), {}, sizes_follow=False)
     raise InputError(
         f"{name!r} is not a model{did_you_mean(name, MODELS)}; the models are {', '.join(MODELS)}, hf:TYPE, "
-        "module.path:ClassName, and a folder with a config.json"
+        "PACKAGE:TYPE such as fla:gla, module.path:ClassName, and a folder with a config.json"
     )
 
 
 def is_own_code(name: str) -> bool:
-    """Whether a name refers to a class in the user's own code, rather than in a package."""
-    return name not in MODELS and not name.startswith("hf:")
+    """Whether a name refers to a class in the user's own code, rather than in a package of models."""
+    return name not in MODELS and name.partition(":")[0] not in {"hf", *PACKAGES}
 
 
 _WRITTEN_BY_TRANSFORMERS = {"model_type", "architectures", "auto_map", "dtype", "transformers_version"}
@@ -207,12 +225,54 @@ def build_model(
         if is_own_code(name):
             raise  # the traceback points into the user's own code
         message = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name} cannot be built with these arguments: {message}") from error
+        raise InputError(
+            f"{name} cannot be built with these arguments: {message.rstrip('.')}; pass others in --model-args"
+            f"{_preset_hint(name)}"
+        ) from error
     arguments.check_taken(config, overrides)
     architecture.initialise(model)
     if "attn_implementation" not in overrides:
         architecture.use_fast_kernels(model)
     return model.float()
+
+
+def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **overrides: Any) -> int:
+    """Number of parameters of the model that ``build_model`` would give, without memory for them."""
+    with torch.device("meta"):
+        model = build_model(name, tokens, **overrides)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@torch.no_grad()
+def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf16: bool) -> None:
+    """Check that a model of a package can read a row: some sizes fit together only until then.
+
+    Args:
+        name: of the model.
+        model: on its device.
+        context_length: tokens per row.
+        bf16: whether to compute in bfloat16.
+
+    Raises:
+        InputError: it cannot.
+    """
+    ids = torch.zeros(1, context_length, dtype=torch.long, device=model.device)
+    was_training = model.training
+    try:
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            model.eval()(input_ids=ids, use_cache=False)
+    except torch.OutOfMemoryError:
+        raise
+    except _MISFITS as error:
+        raise InputError(
+            f"{name} cannot read a row with these sizes: {first_line(error)}; pass others in --model-args"
+            f"{_preset_hint(name)}"
+        ) from error
+    model.train(was_training)
+
+
+def _preset_hint(name: str) -> str:
+    return ", or --preset paper or small" if name in presets()["paper"] else ""
 
 
 _MISFITS = (
