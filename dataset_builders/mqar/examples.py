@@ -1,7 +1,7 @@
 """Examples of multi-query associative recall (MQAR), as in Zoology (arXiv 2312.04927).
 
-An example of 16 tokens with 2 pairs, without random tokens between the queries, of a vocabulary of 12 tokens. The
-second line is what is to be predicted at each token::
+An example of 16 tokens with 2 pairs, of a vocabulary of 12 tokens, without random tokens between the queries.
+The second line is what is to be predicted::
 
     tokens   2 8 4 7 0 0 4 0 0 0 0 0 2 0 0 0
     answers  - - - - - - 7 - - - - - 8 - - -
