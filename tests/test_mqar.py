@@ -160,3 +160,24 @@ def test_evaluation_has_other_examples_than_training() -> None:
 def test_invalid_arguments(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Mqar(**{"length": 16, "pairs": 4, **arguments})  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("fixed_examples", [None, 20])
+def test_batches_in_a_cuda_graph_are_the_same(fixed_examples: int | None) -> None:
+    task = Mqar(256, 16)
+    plain, made = (MqarBatches(task, 8, 3, device, fixed_examples) for device in ("cpu", "cuda"))
+    compiled = torch.compile(made.batch, fullgraph=True)
+    step = torch.zeros((), dtype=torch.int64, device="cuda")
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        compiled(step)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        packed = compiled(step)
+        step += 1
+    for number in range(4):
+        graph.replay()
+        assert _same(plain.batch(number), Packed(*(getattr(packed, f.name).cpu() for f in fields(Packed))))

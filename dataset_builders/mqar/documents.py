@@ -2,10 +2,12 @@
 
 One document of three pairs in each spelling; the one for pretrained models begins with two worked examples::
 
-    symbols  12 4512 77 5002 9 4100 0 0 77                                           the answer is ``5002``
-    spaced   8 4099 3 7001 14 6203 | 14 -> 6203\\n...\\n12 4512 77 5002 9 4100 | 77 ->   the same, after a space
+    symbols  12 4512 77 5002 9 4100 0 0 77                      the answer is ``5002``
+    spaced   8 4099 3 7001 14 6203 | 14 -> 6203                 the same, after a space
+             2 6000 51 7110 83 4400 | 2 -> 6000
+             12 4512 77 5002 9 4100 | 77 ->
 
-``symbols`` is an example of ``examples`` up to one of its queries, which models that were trained on MQAR read.
+``symbols`` is an example of ``examples`` up to one of its queries, as models that were trained on MQAR read it.
 """
 
 import hashlib
@@ -55,7 +57,7 @@ def rows(
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str), ``answer`` (str, the value), ``key`` (str, the query),
-        ``pairs`` (int), ``query_position`` (int, the index of the queried pair, from 0) and ``spelling`` (str).
+        ``pairs`` (int), ``query_position`` (int, index of the queried pair, from 0) and ``spelling`` (str).
 
     Raises:
         InputError: an argument is of the wrong type or out of range.
@@ -107,8 +109,8 @@ BENCHMARK = Benchmark(
     builder=rows,
     columns={
         "id": Column("string", "name of the document: number of pairs, seed, index"),
-        "prompt": Column("string", "two worked examples, the pairs and the query; with the spelling `symbols`, "
-                                   "an example of the training task up to a query"),
+        "prompt": Column("string", "two worked examples, the pairs and the query; with the spelling "
+                                   "`symbols`, an example of the training task up to a query"),
         "answer": Column("string", "the value of the queried key"),
         "key": Column("string", "the queried key"),
         "pairs": Column("integer", "number of key-value pairs"),

@@ -149,7 +149,7 @@ def read_figure(file: Path) -> Figure:
         )
     if figure.best_of is not None and (figure.x in MEASURED or figure.best_of not in {*swept} - {figure.x}):
         raise InputError(
-            f"{file}: best_of = {figure.best_of!r} must be a setting that every scale sweeps, and x another one"
+            f"{file}: best_of = {figure.best_of!r} must be a setting that every scale sweeps, other than x"
         )
     for scale in figure.scales.values():
         for value in scale.sweep.get(figure.x, ()):
