@@ -7,7 +7,7 @@ One document of three pairs in each spelling; the one for pretrained models begi
              2 6000 51 7110 83 4400 | 2 -> 6000
              12 4512 77 5002 9 4100 | 77 ->
 
-``symbols`` is an example of ``examples`` up to one of its queries, as models that were trained on MQAR read it.
+``symbols`` is an example of ``examples`` up to one of its queries, for models that were trained on MQAR.
 """
 
 import hashlib
