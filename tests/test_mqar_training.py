@@ -109,7 +109,9 @@ def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
     assert [half.asked for half in halves] == [5, 5]
 
 
-def test_a_model_is_trained_from_the_command_line(tmp_path: Path) -> None:
+def test_a_model_is_trained_and_evaluated_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     arguments = ["--task", "mqar", "--vocabulary", "12", "--pairs", "2", "--context-length", "12"]
     arguments += ["--model", "T_rope", "--model-args", "hidden_size=32", "num_hidden_layers=2"]
@@ -127,6 +129,21 @@ def test_a_model_is_trained_from_the_command_line(tmp_path: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(run / "model")
     assert tokenizer("3 11 0").input_ids == [3, 11, 0] and tokenizer.decode([3, 11]) == "3 11"
+    evaluated = ["evaluate", str(run), "--num-examples", "128", "--lengths"]
+    main([*evaluated, "1", "2", "3", "--out", str(tmp_path / "scores.json")])
+    content = read_json(tmp_path / "scores.json")
+    # the same examples as in training's own evaluation
+    for found, expected in zip(content["results"], scores, strict=True):
+        assert found["length"] == expected["length"] and found["asked"] == 128
+        assert found["string_accuracy"] == pytest.approx(expected["string_accuracy"])
+    for wrong, message in (
+        (["4"], "4 pairs and their queries need a length of at least 16 tokens, not 12"),
+        (["2", "--generate"], "generate is not a setting of mqar"),
+        (["2", "--documents", "benchmark"], "evaluated by lm-eval"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*evaluated, *wrong])
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
