@@ -115,8 +115,9 @@ class TrainConfig(Settings):
     precision: Literal["auto", "bf16", "tf32", "fp32"] = "auto"
     """Precision of the forward and backward pass; weights are always fp32. tf32: fp32 with TF32 matrix
     products, on a GPU. auto: bf16 on a GPU, fp32 on a CPU."""
-    compile: bool = False
-    """Compile the model, which takes a while at the start and makes each step faster."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the model, which takes some seconds at the start and makes each step faster. auto: on for runs
+    of at least 1,000 steps on a GPU."""
     deterministic: bool = False
     """Use deterministic algorithms only: bitwise the same results on the same machine, slower on a GPU."""
 
@@ -157,6 +158,11 @@ class TrainConfig(Settings):
         """
         lengths = self.eval_lengths or (self.max_length,)
         return [replace(self.string_task, min_length=length, max_length=length) for length in lengths]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.compile, bool):  # as YAML reads an unquoted on or off
+            object.__setattr__(self, "compile", "on" if self.compile else "off")
+        super().__post_init__()
 
     @property
     def mqar(self) -> Mqar:

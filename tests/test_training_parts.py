@@ -7,8 +7,9 @@ import torch
 from torch.func import functional_call
 
 from dataset_builders import InputError
+from synthetic_training.config import TrainConfig
 from synthetic_training.models.registry import build_model
-from synthetic_training.training.compilation import CompiledLayers
+from synthetic_training.training.compilation import CompiledLayers, resolve_compile
 from synthetic_training.training.memory import check_memory
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 from synthetic_training.training.precision import float32_precision, resolve_precision
@@ -59,6 +60,55 @@ def test_compiled_layers_read_the_copies_of_their_weights() -> None:
     assert len(optimizer.copies) == 3 * 4 + 1
     for found, expected in zip(compiled, plain, strict=True):
         torch.testing.assert_close(found, expected, rtol=2**-6, atol=float(expected.abs().max()) * 2**-6)
+
+
+def test_more_kinds_of_layers_than_dynamo_compiles_by_itself() -> None:
+    """Without its limit raised, the ninth kind of layer would run uncompiled."""
+
+    class Scale(torch.nn.Module):
+        def __init__(self, factor: int) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.factor
+
+    class Layers(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.ModuleList(Scale(i) for i in range(1, 13))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    model, calls = Layers(), 0
+
+    def count(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        nonlocal calls
+        calls += 1
+        return graph
+
+    torch.compiler.reset()
+    x = torch.randn(3)
+    with CompiledLayers(model, backend=count):
+        compiled = model(x)
+    torch.testing.assert_close(compiled, model(x))
+    assert calls == 12
+
+
+def test_long_runs_on_a_gpu_are_compiled() -> None:
+    assert resolve_compile("auto", "cuda", 1000) == "on"
+    assert resolve_compile("auto", "cuda", 999) == resolve_compile("auto", "cpu", 10**6) == "off"
+    assert resolve_compile("on", "cpu", 1) == "on"
+    assert resolve_compile("off", "cuda", 10**6) == "off"
+    # as YAML reads an unquoted on and off
+    assert (TrainConfig(compile=True).compile, TrainConfig(compile=False).compile) == ("on", "off")  # type: ignore[arg-type]
+    with pytest.raises(
+        InputError, match="compile = 'yes': it must be one of 'auto', 'on' or 'off'|should be"
+    ):
+        TrainConfig(compile="yes")  # type: ignore[arg-type]
 
 
 def test_tf32_is_for_gpus() -> None:

@@ -181,7 +181,7 @@ def train_config(run: ZoologyRun, *, fresh: bool) -> TrainConfig:
         warmup_steps=min(100, epoch * run.epochs // 10),
         lr=run.lr,
         seed=run.seed,
-        compile=torch.cuda.is_available(),
+        compile="on" if torch.cuda.is_available() else "off",
         eval_every=epoch,
         eval_examples=min(TEST_EXAMPLES, run.examples),
         save_every=2**31,

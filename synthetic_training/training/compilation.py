@@ -1,11 +1,28 @@
-"""A model compiled layer by layer: its repeated layers share one piece of compiled code."""
+"""A model compiled layer by layer: its repeated layers share one piece of compiled code.
+
+Compiling one layer takes seconds, where a whole model takes a minute; and the gradients of a layer are there
+before those of the layer below are computed, so that they can be sent to other processes meanwhile.
+"""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
+
+Compile = Literal["auto", "on", "off"]
+
+_WORTHWHILE_STEPS = 1000
+"""Number of steps whose time, saved by compiling, makes up for compiling."""
+
+
+def resolve_compile(choice: Compile, device: Literal["cpu", "cuda"], steps: int) -> Literal["on", "off"]:
+    """Whether to compile; ``auto`` is on for runs on a GPU that are long enough for it to save time."""
+    if choice == "auto":
+        return "on" if device == "cuda" and steps >= _WORTHWHILE_STEPS else "off"
+    return choice
 
 
 class CompiledLayers:
@@ -22,8 +39,17 @@ class CompiledLayers:
         self._compiled: list[tuple[nn.Module, Any]] = [
             (layer, torch.compile(layer.forward, backend=backend)) for layer in _layers(model)
         ]
+        self._limit: AbstractContextManager[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self._compiled)
 
     def __enter__(self) -> None:
+        # layers of different kinds are variants of one function; beyond the limit of 8, dynamo would run
+        # further ones uncompiled
+        limit = max(torch._dynamo.config.recompile_limit, 2 * len(self))
+        self._limit = torch._dynamo.config.patch(recompile_limit=limit)
+        self._limit.__enter__()
         for layer, forward in self._compiled:
             layer.forward = forward
 
@@ -32,6 +58,8 @@ class CompiledLayers:
     ) -> None:
         for layer, _ in self._compiled:
             del layer.forward
+        assert self._limit is not None  # noqa: S101  entered
+        self._limit.__exit__(kind, error, trace)
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:

@@ -18,6 +18,7 @@ from synthetic_training.models.registry import build_model, is_own_code
 from synthetic_training.models.user_code import check_causal, import_packages
 from synthetic_training.provenance import provenance
 from synthetic_training.training.checkpoint import window
+from synthetic_training.training.compilation import resolve_compile
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
 from synthetic_training.training.memory import check_bytes, check_memory
@@ -49,8 +50,10 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
         with processes.agree():
             device = resolve_device(config.device)
             precision = resolve_precision(config.precision, device)
-            config = TrainConfig(**{**vars(config), "device": device, "precision": precision})
-            step = StepConfig(precision, config.compile, config.accumulation_steps, config.isolate_examples)
+            compiled = resolve_compile(config.compile, device, config.steps)
+            resolved = {"device": device, "precision": precision, "compile": compiled}
+            config = TrainConfig(**{**vars(config), **resolved})
+            step = StepConfig(precision, compiled == "on", config.accumulation_steps, config.isolate_examples)
             check_folder(out, config, resume=resume)
             check_tracker(config.tracker)
             data = training_data(config)

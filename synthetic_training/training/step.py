@@ -3,6 +3,7 @@
 Nothing here waits for the device: sums of what is reported stay there until ``TrainingStep.read``.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,17 +100,16 @@ class TrainingStep:
         self._step = torch.zeros((), dtype=torch.int64, device=self._device)
         self._sums = torch.zeros(len(_COUNTS), dtype=torch.float64, device=self._device)
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
-        self._layers: CompiledLayers | None = None
+        self._layers: AbstractContextManager[None] = nullcontext()
         self._outputs: OutputPositions | None = None
         self._batch, self._forward, self._loss = batches.batch, self._forward_pass, _summed_loss
         if config.compile:
             self._batch = torch.compile(batches.batch, fullgraph=True)
-            if self._reducer is None:
-                self._forward = torch.compile(self._forward_pass)
+            layers = CompiledLayers(model)
+            if len(layers):
+                self._layers, self._loss = layers, torch.compile(_summed_loss)
             else:
-                # a compiled backward pass gives all its gradients at its end; compiled layer by layer, each
-                # layer's are sent while the layer before is computed
-                self._layers, self._loss = CompiledLayers(model), torch.compile(_summed_loss)
+                self._forward = torch.compile(self._forward_pass)
         self._run = Replayed(self._update) if config.compile and on_gpu else self._update
 
     def run(self, step: int, learning_rate: float) -> None:
@@ -155,11 +155,8 @@ class TrainingStep:
             return self._loss(logits, targets.gather(1, predicted))
 
     def _logits(self, arguments: dict[str, Any]) -> Tensor:
-        if self._layers is None:
-            logits = functional_call(self._model, self._optimizer.copies, (), arguments).logits
-        else:
-            with self._layers:
-                logits = functional_call(self._model, self._optimizer.copies, (), arguments).logits
+        with self._layers:
+            logits: Tensor = functional_call(self._model, self._optimizer.copies, (), arguments).logits
         return logits
 
     def read(self) -> StepMetrics:

@@ -1,0 +1,142 @@
+"""Speed of training on several GPUs of one host, against one of them.
+
+    python -m synthetic_training.speed.scaling --gpus 1 2 4 --out scaling.json
+
+Every measurement is a run of the ``train`` command, under ``torchrun`` where it has several processes. Weak
+scaling gives each GPU the same number of rows; strong scaling divides the same rows among them. The losses
+are those of the last 50 steps: with the same rows, they agree to rounding.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import tyro
+from tabulate import tabulate
+
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import read_json, write_json
+from synthetic_training.provenance import provenance
+from synthetic_training.training.run_folder import RUN
+from synthetic_training.training.run_log import METRICS, read_metrics
+
+_LOGGED = 50
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Measure training on several numbers of GPUs."""
+
+    model: str = "T_rope"
+    """Architecture, at the paper's size."""
+    model_args: tuple[str, ...] = ()
+    """Arguments of the model's configuration, such as hidden_size=128."""
+    gpus: tuple[int, ...] = (1, 2, 4)
+    """Numbers of GPUs; 1 must be among them."""
+    rows_per_gpu: int = 32
+    """Rows of each GPU, for weak scaling."""
+    rows: int = 128
+    """Rows of all GPUs together, for strong scaling."""
+    steps: int = 500
+    """Steps of each run; the speed is the median over the later half."""
+    revision: str | None = None
+    """Revision of this code, if git cannot tell."""
+    out: Path | None = None
+    """JSON file for the numbers."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One run: how many GPUs share how many rows."""
+
+    gpus: int
+    rows: int
+
+
+def main() -> None:
+    """Measure, print a table, and write the numbers."""
+    settings = tyro.cli(Scaling, prog="python -m synthetic_training.speed.scaling")
+    there = torch.cuda.device_count()
+    if 1 not in settings.gpus or max(settings.gpus) > there:
+        raise InputError(
+            f"--gpus {settings.gpus} must have 1, and none above the {there} GPUs of this machine"
+        )
+    arms = {Arm(n, rows) for n in settings.gpus for rows in (n * settings.rows_per_gpu, settings.rows)}
+    found: dict[Arm, dict[str, Any]] = {}
+    alone = sorted((arm for arm in arms if arm.gpus == 1), key=lambda arm: arm.rows)
+    with ThreadPoolExecutor(there) as pool:
+        runs = [pool.submit(_run, settings, arm, i % there) for i, arm in enumerate(alone)]
+        found = {arm: run.result() for arm, run in zip(alone, runs, strict=True)}
+    for arm in sorted(arms - found.keys(), key=lambda arm: (arm.gpus, arm.rows)):
+        found[arm] = _run(settings, arm)
+    measured = [{**asdict(arm), **one} for arm, one in found.items()]
+    print(table(measured, settings.rows_per_gpu, settings.rows))
+    if settings.out is not None:
+        options = {key: value for key, value in asdict(settings).items() if key not in ("out", "revision")}
+        write_json(settings.out, {"measured": measured, "options": options, **provenance(settings.revision)})
+
+
+def table(measured: list[dict[str, Any]], rows_per_gpu: int, rows: int) -> str:
+    """The measurements as a Markdown table, weak scaling before strong."""
+    speeds = {(one["gpus"], one["rows"]): one for one in measured}
+    numbers = sorted({one["gpus"] for one in measured})
+    lines = []
+    for kind, rows_of in (("weak", lambda n: n * rows_per_gpu), ("strong", lambda _: rows)):
+        base = speeds[1, rows_of(1)]["tokens_per_s"]
+        for n in numbers:
+            one = speeds[n, rows_of(n)]
+            speed, loss = f"{one['tokens_per_s'] / 1e3:.1f}k", f"{one['loss']:.4f}"
+            lines.append([kind, n, one["rows"], speed, f"{one['tokens_per_s'] / base:.2f}", loss])
+    headers = ["scaling", "GPUs", "rows", "tokens/s", "times one GPU", "loss"]
+    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+
+
+def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(arm.gpus)]
+    arguments = ["--model-args", *settings.model_args] if settings.model_args else []
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary) / "run"
+        done = subprocess.run(  # noqa: S603
+            [
+                *(sys.executable, *(launcher if arm.gpus > 1 else []), "-m", "synthetic_training", "train"),
+                *("--model", settings.model, *arguments, "--batch-size", str(arm.rows), "--compile", "on"),
+                *("--steps", str(settings.steps), "--log-every", str(_LOGGED), "--lr", "1e-4"),
+                *("--warmup-steps", str(settings.steps // 10)),
+                *("--eval-examples", "2", "--out", str(out)),
+            ],
+            env={
+                **os.environ,
+                "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(first_gpu, first_gpu + arm.gpus))),
+                # processes of one run compile side by side
+                "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "4"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = (done.stdout + done.stderr).strip().splitlines()
+            reason = next((line for line in lines if line.startswith("error:")), lines[-1])
+            raise InputError(f"the run of {arm.rows} rows on {arm.gpus} GPUs failed: {reason}")
+        records = [one for one in read_metrics(out / METRICS) if one["kind"] == "train"]
+        later = records[len(records) // 2 :]
+        return {
+            "tokens_per_s": median(one["tokens_per_second"] for one in later),
+            "loss": records[-1]["loss"],
+            "grad_norm": records[-1]["grad_norm"],
+            "seconds_to_the_first_report": records[0]["seconds"],
+            "parameters": read_json(out / RUN)["parameters"],
+        }
+
+
+if __name__ == "__main__":
+    with command_errors():
+        main()
