@@ -148,7 +148,7 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) 
     [
         ({"context_length": 7}, "2 pairs and their queries need a length of at least 8 tokens, not 7"),
         ({"eval_lengths": [5]}, "5 pairs and their queries need a length of at least 20 tokens, not 16"),
-        ({"task_args": {"power": 1}}, "mqar has no setting 'power'; it has power_a, random_non_queries"),
+        ({"task_args": {"gap": 1}}, "mqar has no setting 'gap'; it has power_a, random_non_queries"),
     ],
 )
 def test_settings_that_do_not_fit(settings: dict[str, Any], message: str) -> None:
