@@ -34,6 +34,7 @@ _OWN_MODULES = (
     "dataset_builders.c4_copy",
     "dataset_builders.squad_v2_retrieval",
     "dataset_builders.string_benchmarks",
+    "dataset_builders.mqar.documents",
 )
 
 _imported: dict[str, Benchmark] = {}

@@ -51,6 +51,17 @@ def letters(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     return answer_scores(prediction, answer)
 
 
+def value(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """The answer is the first word. A model that was trained on values alone does not end after one."""
+    prediction = (results[0].split() or [""])[0]
+    return {"exact_match": float(prediction == doc["answer"]), "unanswered": float(not prediction)}
+
+
+def forced_value(doc: dict[str, Any]) -> str:
+    """The text that a forced task scores: a space and the value, with a newline in running text."""
+    return f" {doc['answer']}" if doc["spelling"] == "symbols" else f" {doc['answer']}\n"
+
+
 def _one_character_each(text: str, others: dict[str, str]) -> str:
     """One character for each letter, so that the spaces of a spaced answer are not scored.
 

@@ -157,8 +157,8 @@ def _reproduce(
     """Do the training runs of a figure of the paper, and plot the results.
 
     Args:
-        figure: efficiency, length_generalization, ngram_lookup, duplicates, a sweep (learning_rates,
-            mamba_weights, mamba_recall), or a YAML file.
+        figure: efficiency, length_generalization, ngram_lookup, duplicates, mqar, a sweep
+            (learning_rates, mamba_weights, mamba_recall), or a YAML file.
         scale: small: sizes for a CPU; paper: the sizes of the paper.
         seeds: Random seeds (default: those in the figure's file).
         models: Labels of the runs to do (default: all).

@@ -6,13 +6,14 @@ the defaults, and the command line overrides the file.
 
 import math
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 from tyro.conf import arg
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from dataset_builders.mqar import Mqar
 from dataset_builders.string_tasks import (
     StringTask,
     string_task,
@@ -26,12 +27,15 @@ from synthetic_training.settings import Settings
 Count = Annotated[int, Ge(1), Le(2**31)]
 
 DOCUMENTS = "documents"
-"""The task that is not a string task: documents of bytes."""
+"""The task of documents of bytes."""
+
+MQAR = "mqar"
+"""The task of multi-query associative recall."""
 
 
 def task_names() -> tuple[str, ...]:
-    """What a model can be trained on: the string tasks, and documents."""
-    return (*string_task_names(), DOCUMENTS)
+    """What a model can be trained on: the string tasks, associative recall, and documents."""
+    return (*string_task_names(), MQAR, DOCUMENTS)
 
 
 @dataclass(frozen=True)
@@ -60,19 +64,24 @@ class TrainConfig(Settings):
     own)."""
 
     task: str = "copy"
-    """Training task: a string task, such as copy or prefix_ngram, or documents."""
+    """Training task: a string task, such as copy or prefix_ngram, mqar, or documents."""
     min_length: Count = 5
     """Minimum string length in letters; lengths are uniform."""
     max_length: Count = 20
     """Maximum string length in letters."""
     vocabulary: Count = 26
-    """Number of different letters in the strings; more than 26 are written as numbers."""
+    """Number of different letters in the strings, or of tokens of mqar (8192 in Zoology); more than 26 are
+    written as numbers."""
     n: Count = 3
     """Length of the n-gram in letters; only for tasks that have one."""
     k: Count | None = None
     """Length of the answer in letters (default: everything after the key)."""
     task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
-    """Other settings of the string task, such as name=2."""
+    """Other settings of the string task or of mqar, such as name=2."""
+    pairs: Count = 4
+    """Number of key-value pairs of an example (mqar only); context_length is its number of tokens."""
+    fixed_examples: Count | None = None
+    """Number of examples in a fixed training set (mqar only; default: new examples in every step)."""
     mix: Annotated[dict[str, float], key_values] = field(default_factory=dict)
     """Sampling weight of each kind of document, such as phone_book=2 (default: all kinds equally)."""
     pool_rows: Count = 16_384
@@ -118,7 +127,7 @@ class TrainConfig(Settings):
     """Number of steps between evaluations; the last step is always evaluated."""
     eval_lengths: Annotated[tuple[Count, ...], length_ranges] = ()
     """Lengths to evaluate, as numbers or ranges such as 20:120:20 (default: max_length). For documents,
-    numbers of phone book entries (default: 20)."""
+    numbers of phone book entries (default: 20); for mqar, numbers of pairs (default: pairs)."""
     eval_examples: Annotated[int, Ge(2), Le(2**31)] = 128
     """Number of examples per evaluated length."""
     stop_accuracy: Annotated[float, Gt(0), Le(1)] | None = None
@@ -157,6 +166,22 @@ class TrainConfig(Settings):
             object.__setattr__(self, "compile", "on" if self.compile else "off")
         super().__post_init__()
 
+    @property
+    def mqar(self) -> Mqar:
+        """The examples of multi-query associative recall.
+
+        Raises:
+            InputError: it has no such setting, or the context is too short for the pairs.
+        """
+        for name in self.task_args:
+            if name not in _MQAR_ARGS:
+                raise InputError(
+                    f"mqar has no setting {name!r}{did_you_mean(name, _MQAR_ARGS)}; it has "
+                    f"{', '.join(_MQAR_ARGS)}"
+                )
+        arguments: dict[str, Any] = self.task_args
+        return Mqar(self.context_length, self.pairs, self.vocabulary, **arguments)
+
     def check(self) -> None:
         self._check_task()
         if self.batch_size % self.accumulation_steps:
@@ -164,6 +189,8 @@ class TrainConfig(Settings):
                 f"a batch_size of {self.batch_size} rows cannot be split into {self.accumulation_steps} "
                 f"accumulation_steps; make it a multiple of {self.accumulation_steps}"
             )
+        if self.fixed_examples is not None and self.task != MQAR:
+            raise InputError(f"fixed_examples is a setting of mqar; {self.task} does not have it")
         if self.warmup_steps >= self.steps:
             raise InputError(
                 f"warmup_steps = {self.warmup_steps} must be smaller than steps = {self.steps}; "
@@ -182,6 +209,9 @@ class TrainConfig(Settings):
                 f"task = {self.task!r}: it must be one of {', '.join(known)}{did_you_mean(self.task, known)}"
             )
 
+
+_MQAR_ARGS = ("power_a", "random_non_queries")
+"""Settings of mqar that are given by ``task_args``."""
 
 CHANGEABLE = frozenset({"tracker", "log_every", "save_every", "trust_remote_code"})
 """Settings that may change when a run is resumed: they affect neither what is learned nor when it ends."""

@@ -186,6 +186,9 @@ def test_an_axis_must_be_there_to_draw(tmp_path: Path) -> None:
             InputError, match=f"{name} = {value!r} cannot be on a logarithmic axis; use numbers"
         ):
             read_figure(a_figure(file, x=name, sweep={name: [value]}))
+    file.write_text(a_figure(file, x="lr", sweep={"lr": [1e-3]}).read_text() + "best_of: lr\n")
+    with pytest.raises(InputError, match="best_of = 'lr' must be a setting that every scale sweeps, other"):
+        read_figure(file)
     with pytest.raises(InputError, match=r"there is no setting 'model_arg.hidden_size'"):
         runs_of(a_figure(file, sweep={"model_arg.hidden_size": [16]}))
 

@@ -16,6 +16,7 @@ from synthetic_training.figures.figure_file import Figure, Scale
 from synthetic_training.figures.results import append_result, read_results
 from synthetic_training.figures.summary import (
     Band,
+    best_of,
     by_key,
     by_length,
     by_swept,
@@ -155,6 +156,29 @@ def test_the_tables_of_learning_rates_and_panels(tmp_path: Path) -> None:
     panels = [a_line(panel="b"), a_line(panel="a", seed=1)]
     text = report(a_figure("examples", panels={"b": {}, "a": {}}), panels)
     assert text.index("## b") < text.index("## a") and len(rows_of(text)) == 6
+
+
+def test_accuracy_by_a_size_at_the_best_learning_rate(tmp_path: Path) -> None:
+    found = {(16, 1e-3): (0.1, 0.3), (16, 1e-2): (0.6, 0.0), (32, 1e-3): (1.0, 0.5), (32, 1e-2): (0.7, 0.7)}
+    lines = [
+        a_line(seed=seed, accuracies=(accuracy,), sweep={"model_args.width": width, "lr": lr})
+        for (width, lr), accuracies in found.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    lines += [{**lines[0], "label": "lstm"}, rated(1e-3, 0.1)]  # the last of another version of the file
+    kept = best_of(lines, "lr")
+    rates = {(line["sweep"].get("model_args.width"), line["sweep"]["lr"]) for line in kept}
+    # of (16, 1e-3) and (16, 1e-2) the second has the higher mean
+    assert {(16, 1e-2), (32, 1e-3)} < rates and (32, 1e-2) not in rates
+    figure = replace(a_figure("model_args.width"), best_of="lr")
+    text = report(figure, lines)
+    assert [row for row in rows_of(text) if row[0] in ("model", "mamba", "lstm")] == [
+        ["model", "16", "32"], ["mamba", "0.300 ± 0.424", "0.750 ± 0.354"], ["lstm", "0.100", ""],
+        ["model", "16", "32"], ["mamba", "0.01", "0.001"], ["lstm", "0.001", ""],
+    ]  # fmt: skip
+    draw(figure, lines, tmp_path, "best")
+    drawn = (tmp_path / "best.svg").read_text()
+    assert "<!-- string accuracy, best learning rate -->" in drawn and "<!-- width -->" in drawn
 
 
 @pytest.mark.parametrize("x", ["examples", "length", "lr"])

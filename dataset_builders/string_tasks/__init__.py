@@ -8,6 +8,8 @@ One example of each task, as the models of this project read it, with the answer
     suffix_ngram      $qwertyuiop|we  rtyuiop.    the same, with the key after the string
     duplicate_ngram   $qwertyqw|  qwertyqw.       copy a string in which one n-gram occurs twice
 
+Multi-query associative recall, whose answers are not part of its examples, is in ``dataset_builders.mqar``.
+
 A task is one class in one file; see ``task``. The documents of the benchmark (NumPy, see ``documents``) and
 the batches of a training run (PyTorch, in ``synthetic_training``) are drawn by the same code.
 """

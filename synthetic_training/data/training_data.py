@@ -1,4 +1,4 @@
-"""The training data of a run: strings of symbols, or documents of bytes.
+"""The training data of a run: strings of symbols, associative recall, or documents of bytes.
 
 Each kind of training data defines the batches, the vocabulary and the evaluation of a model. The task in the
 run's settings selects the kind.
@@ -16,9 +16,10 @@ from transformers import PreTrainedModel
 
 from dataset_builders.string_tasks import StringTask
 from dataset_builders.string_tasks.sampling import longest_example
-from synthetic_training.config import DOCUMENTS, TrainConfig
+from synthetic_training.config import DOCUMENTS, MQAR, TrainConfig
 from synthetic_training.data.documents.document_data import DocumentData
 from synthetic_training.data.documents.rows import Mix
+from synthetic_training.data.mqar.mqar_data import MqarData
 from synthetic_training.data.strings import Packed, PackedBatches, check_context
 from synthetic_training.data.symbol_tokenizer import model_tokens, symbol_tokenizer
 from synthetic_training.evaluation.accuracy import LengthScore, Shard, evaluate_lengths
@@ -77,6 +78,15 @@ def training_data(config: TrainConfig) -> TrainingData:
             pool_rows=config.pool_rows,
             eval_entries=config.eval_lengths,
             eval_examples=config.eval_examples,
+        )
+    if config.task == MQAR:
+        return MqarData(
+            config.mqar,
+            config.eval_lengths,
+            batch_size=config.batch_size,
+            eval_examples=config.eval_examples,
+            seed=config.seed,
+            fixed_examples=config.fixed_examples,
         )
     return StringData(
         config.string_task,

@@ -111,9 +111,8 @@ def length_score(
     if shard is not None and shard.reduce is not None:
         shard.reduce(sums)
     count, *rest = sums.tolist()
-    (string, letter, exact), squares = (r / count for r in rest[:3]), [r / count for r in rest[3:]]
-    errors = [_stderr(m, s, count) for m, s in zip((string, letter, exact), squares, strict=True)]
-    return LengthScore(length, int(count), string, errors[0], letter, errors[1], exact, errors[2])
+    means = [mean_and_error(*sums, count) for sums in zip(rest[:3], rest[3:], strict=True)]
+    return LengthScore(length, int(count), *means[0], *means[1], *means[2])
 
 
 def forced_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
@@ -165,6 +164,8 @@ def _scores(predicted: Tensor, batch: EvaluationBatch) -> Tensor:
     )
 
 
-def _stderr(mean: float, square: float, count: float) -> float:
-    variance = max(0.0, square - mean * mean) * count / (count - 1)
-    return float((variance / count) ** 0.5)
+def mean_and_error(total: float, squares: float, count: float) -> tuple[float, float]:
+    """Mean and standard error of at least two values, from their sum and the sum of their squares."""
+    mean = total / count
+    variance = max(0.0, squares / count - mean * mean) * count / (count - 1)
+    return mean, float((variance / count) ** 0.5)

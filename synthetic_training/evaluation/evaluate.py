@@ -21,6 +21,7 @@ from dataset_builders.string_tasks import (
 )
 from dataset_builders.string_tasks.symbols import Symbols
 from synthetic_training.argument_types import Value, key_values, length_ranges
+from synthetic_training.config import MQAR
 from synthetic_training.data.symbol_tokenizer import USUAL
 from synthetic_training.training.run_folder import RUN
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from synthetic_training.data.strings import EvaluationBatch
+    from synthetic_training.evaluation.accuracy import LengthScore
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,8 @@ class EvaluateConfig:
     task: str | None = None
     """String task, such as copy (default: the task and settings of training)."""
     lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
-    """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20."""
+    """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20; for mqar,
+    numbers of pairs."""
     num_examples: int = 500
     """Number of examples per length."""
     documents: Literal["fresh", "benchmark"] = "fresh"
@@ -94,34 +97,14 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     from synthetic_training.models.user_code import import_packages
 
     import_packages(config.imports)
-    tasks = _tasks(config, trained)
+    of_mqar = trained is not None and trained.get("task") == MQAR and config.task in (None, MQAR)
+    results, settings = (_of_mqar if of_mqar else _of_strings)(config, folder, trained or {})
 
-    import torch
-
-    from dataset_builders.string_tasks.sampling import longest_example
-    from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
-    from synthetic_training.models.model_types import check_device, is_of_package
     from synthetic_training.provenance import provenance
-    from synthetic_training.training.checkpoint import window
-    from synthetic_training.training.device import resolve_device
 
-    model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
-    device = resolve_device(config.device)
-    check_device(str(folder), model, torch.device(device))
-    model = model.to(device).eval()
-    answer = generated_answers if config.generate else forced_answers
-    results, room = [], window(model)
-    # some kernels of these packages do not take float32
-    bf16 = model.device.type == "cuda" and is_of_package(model)
-    for task in tasks:
-        length = task.max_length
-        if room is not None and room < longest_example(task):
-            log.warning("strings of %d letters exceed the model's context window of %d tokens", length, room)
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            results.append(length_score(model, length, _batches(config, task, model.device), answer))
     content = {
         "kind": "evaluation",
-        "config": _settings(config, tasks[0], (trained or {}).get("n", 3)),
+        "config": settings,
         "training": trained,
         "results": [asdict(result) for result in results],
         **provenance(),
@@ -129,6 +112,59 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     if config.out is not None:
         write_json(config.out, content)
     return content
+
+
+def _of_mqar(
+    config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
+) -> "tuple[list[LengthScore], dict[str, Any]]":
+    """Scores by number of pairs, and the settings as JSON values."""
+    for name in ("generate", "vocabulary", "n", "k", "task_args"):
+        if getattr(config, name):
+            raise InputError(f"{name} is not a setting of mqar, whose examples are as in training")
+    if config.documents == "benchmark":
+        raise InputError(f"the benchmark mqar is evaluated by lm-eval; {_use_lm_eval(folder)}")
+    from synthetic_training.evaluation.mqar import mqar_scores
+    from synthetic_training.models.saved import load_model
+    from synthetic_training.training.device import evaluation_precision, on_device
+
+    model = on_device(load_model(folder, trust_remote_code=config.trust_remote_code), config.device)
+    with evaluation_precision(model):
+        scores = mqar_scores(
+            model,
+            trained,
+            folder / RUN,
+            config.lengths,
+            examples=config.num_examples,
+            batch_size=config.batch_size,
+            seed=config.seed,
+        )
+    settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": MQAR}
+    del settings["out"]
+    return scores, settings
+
+
+def _of_strings(
+    config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
+) -> "tuple[list[LengthScore], dict[str, Any]]":
+    """Scores by string length, and the settings as JSON values, completed with those of training."""
+    tasks = _tasks(config, trained)
+
+    from dataset_builders.string_tasks.sampling import longest_example
+    from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
+    from synthetic_training.training.checkpoint import window
+    from synthetic_training.training.device import evaluation_precision, on_device
+
+    model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
+    model = on_device(model, config.device)
+    answer = generated_answers if config.generate else forced_answers
+    results, room = [], window(model)
+    for task in tasks:
+        length = task.max_length
+        if room is not None and room < longest_example(task):
+            log.warning("strings of %d letters exceed the model's context window of %d tokens", length, room)
+        with evaluation_precision(model):
+            results.append(length_score(model, length, _batches(config, task, model.device), answer))
+    return results, _settings(config, tasks[0], trained.get("n", 3))
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -193,11 +229,10 @@ def _trained_as(folder: Path) -> dict[str, Any] | None:
     return settings
 
 
-def _tasks(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[StringTask]:
+def _tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTask]:
     """The task at each length; settings that are not given are those of training."""
     if not config.lengths:
         raise InputError("there is no length to evaluate; pass --lengths, such as --lengths 10 20")
-    trained = trained or {}
     name = config.task or trained.get("task", "copy")
     vocabulary = config.vocabulary or trained.get("vocabulary", 26)
     kept = {**(trained.get("task_args") or {}), **{key: trained.get(key) for key in ("n", "k")}}

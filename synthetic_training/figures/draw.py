@@ -19,10 +19,12 @@ from synthetic_training.figures.style import (
 )
 from synthetic_training.figures.summary import (
     Band,
+    best_of,
     by_key,
     by_length,
     by_swept,
     by_test,
+    final_accuracy,
     final_loss,
     grouped,
     label_of,
@@ -58,6 +60,8 @@ def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> 
     scale = figure.scales.get(results[0]["scale"])
     by_n = figure.x == "length" and _one_length(results)
     plot = _keys if by_n else _X.get(figure.x, partial(_swept, name=figure.x))
+    if figure.best_of is not None:
+        plot = partial(_best, name=figure.x, over=figure.best_of)
     facets = _facets(figure, results, list(scale.panels) if scale else [])
     with plot_style():
         each = 2.4 if figure.x in MEASURED else 3.0
@@ -165,6 +169,16 @@ def _swept(axes: "Axes", results: Sequence[Result], name: str) -> None:
     _ticks(axes, swept_values(results, name))
     axes.set_xlabel(setting_title(name))
     axes.set_ylabel("final training loss (ringed: lowest)")
+
+
+def _best(axes: "Axes", results: Sequence[Result], name: str, over: str) -> None:
+    for label, own in grouped(best_of(results, over), lambda result: result["label"]).items():
+        _draw_curve(axes, by_swept(own, name, final_accuracy), style_of(label, results))
+    log_scale(axes, "x", base=2)
+    _ticks(axes, swept_values(results, name))
+    axes.set_xlabel(setting_title(name))
+    axes.set_ylabel(f"string accuracy, best {setting_title(over)}")
+    axes.set_ylim(-0.03, 1.03)
 
 
 _X: dict[str, Callable[["Axes", Sequence[Result]], None]] = {

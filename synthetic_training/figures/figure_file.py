@@ -4,6 +4,7 @@
 
     title: Training efficiency
     x: examples                # horizontal axis: examples, length, or a setting that is swept
+    # best_of: lr              # if x is a setting: draw accuracy at the best value of another swept setting
     paper: What the paper found.
     scales:
       small:
@@ -93,12 +94,15 @@ class Figure(Settings):
             that every scale sweeps, such as ``lr``.
         paper: what the paper found.
         scales: ``small`` for a CPU, ``paper`` for its sizes.
+        best_of: a setting, such as ``lr``, that every scale sweeps besides ``x``. Accuracy after training is
+            then drawn, with the value of this setting that has the highest one; otherwise the training loss.
     """
 
     title: str
     x: str
     paper: str
     scales: Annotated[dict[Literal["small", "paper"], Scale], MinLen(1)]
+    best_of: str | None = None
 
 
 def shipped() -> dict[str, Path]:
@@ -142,6 +146,10 @@ def read_figure(file: Path) -> Figure:
         raise InputError(
             f"{file}: x = {figure.x!r} must be one of {', '.join(known)}; a setting can be the axis if every "
             "scale sweeps it"
+        )
+    if figure.best_of is not None and (figure.x in MEASURED or figure.best_of not in {*swept} - {figure.x}):
+        raise InputError(
+            f"{file}: best_of = {figure.best_of!r} must be a setting that every scale sweeps, other than x"
         )
     for scale in figure.scales.values():
         for value in scale.sweep.get(figure.x, ()):

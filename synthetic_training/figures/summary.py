@@ -155,6 +155,26 @@ def by_swept(results: Sequence[Result], name: str, value: Callable[[Result], flo
     return [band(x, values) for x, values in kept if values]
 
 
+def best_of(results: Iterable[Result], name: str) -> list[Result]:
+    """Of runs that differ in a swept setting and in seeds alone, those with its best value.
+
+    That is the one with the highest mean accuracy after training; of equal ones, the first. Results of an
+    earlier version of the file, without the setting, are left out.
+    """
+
+    def others(result: Result) -> tuple[Any, ...]:
+        rest = sorted((key, value) for key, value in result["sweep"].items() if key != name)
+        return result["label"], result["panel"], *rest
+
+    kept: list[Result] = []
+    for own in grouped((one for one in results if name in one["sweep"]), others).values():
+        values: dict[Any, list[Result]] = {}
+        for result in own:
+            values.setdefault(result["sweep"][name], []).append(result)
+        kept += max(values.values(), key=lambda some: mean(map(final_accuracy, some)))
+    return kept
+
+
 def final_loss(result: Result) -> float:
     return nan if result["final_loss"] is None else float(result["final_loss"])
 

@@ -6,9 +6,10 @@ from functools import partial
 from tabulate import tabulate
 
 from synthetic_training.figures.figure_file import Figure
-from synthetic_training.figures.plan import Result
+from synthetic_training.figures.plan import Result, short
 from synthetic_training.figures.style import setting_title
 from synthetic_training.figures.summary import (
+    best_of,
     by_swept,
     by_test,
     examples_until,
@@ -33,6 +34,8 @@ def report(figure: Figure, results: Sequence[Result]) -> str:
     scale = results[0]["scale"]
     known = figure.scales.get(scale)
     tables = _TABLES.get(figure.x, partial(_swept, name=figure.x))
+    if figure.best_of is not None:
+        tables = partial(_best, name=figure.x, over=figure.best_of)
     parts = [f"# {figure.title} ({scale})"]
     for panel in panels_of(results, list(known.panels) if known else []):
         if panel:
@@ -92,6 +95,22 @@ def _swept(results: Sequence[Result], name: str) -> list[str]:
         _markdown(losses, ["model", *headers, "lowest at"]),
         f"String accuracy at the end, by {setting_title(name)}:",
         _markdown(accuracies, ["model", *headers]),
+    ]
+
+
+def _best(results: Sequence[Result], name: str, over: str) -> list[str]:
+    values = swept_values(results, name)
+    accuracies, best = [], []
+    for label, own in grouped(best_of(results, over), lambda result: result["label"]).items():
+        each = [[result for result in own if result["sweep"].get(name) == value] for value in values]
+        accuracies.append([label, *(_mean(final_accuracy(result) for result in at) for at in each)])
+        best.append([label, *(short(at[0]["sweep"][over]) if at else "" for at in each)])
+    headers = ["model", *(f"{value:g}" for value in values)]
+    return [
+        f"String accuracy at the end, by {setting_title(name)}, with the best {setting_title(over)}:",
+        _markdown(accuracies, headers),
+        f"Best {setting_title(over)}:",
+        _markdown(best, headers),
     ]
 
 

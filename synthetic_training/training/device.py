@@ -3,8 +3,10 @@
 from typing import Literal
 
 import torch
+from transformers import PreTrainedModel
 
 from dataset_builders import InputError
+from synthetic_training.models.model_types import check_device, is_of_package
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
@@ -19,3 +21,21 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda
     if name == "auto":
         return "cuda" if gpu else "cpu"
     return name
+
+
+def on_device(model: PreTrainedModel, name: Literal["auto", "cpu", "cuda"]) -> PreTrainedModel:
+    """The model in evaluation mode on the device with a name.
+
+    Raises:
+        InputError: there is no such device, or it cannot run the model.
+    """
+    device = torch.device(resolve_device(name))
+    check_device(f"a model of type {model.config.model_type}", model, device)
+    moved: PreTrainedModel = model.to(device)  # type: ignore[arg-type]
+    return moved.eval()
+
+
+def evaluation_precision(model: PreTrainedModel) -> torch.autocast:
+    """Float32, or bfloat16 for models of packages some of whose kernels do not take float32."""
+    bf16 = model.device.type == "cuda" and is_of_package(model)
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=bf16)

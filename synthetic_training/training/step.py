@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.training_data import Batches
+from synthetic_training.models.output_positions import OutputPositions
 from synthetic_training.training.compilation import CompiledLayers
 from synthetic_training.training.distributed import GradientReducer
 from synthetic_training.training.graphs import Replayed
@@ -100,6 +101,7 @@ class TrainingStep:
         self._sums = torch.zeros(len(_COUNTS), dtype=torch.float64, device=self._device)
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
         self._layers: AbstractContextManager[None] = nullcontext()
+        self._outputs: OutputPositions | None = None
         self._batch, self._forward, self._loss = batches.batch, self._forward_pass, _summed_loss
         if config.compile:
             self._batch = torch.compile(batches.batch, fullgraph=True)
@@ -124,7 +126,11 @@ class TrainingStep:
         for first_row, rows in self._parts:
             packed = self._batch(self._step, first_row=first_row, rows=rows)
             positions = packed.position_ids if self._config.isolate_examples else None
-            loss, right, trained = self._forward(packed.input_ids, packed.targets, positions)
+            if packed.predicted is not None and self._outputs is None:
+                self._outputs = OutputPositions(self._model)
+            loss, right, trained = self._forward(
+                packed.input_ids, packed.targets, positions, packed.predicted
+            )
             if self._reducer is not None and first_row == self._parts[-1][0]:
                 self._reducer.expect()
             loss.backward()
@@ -136,16 +142,22 @@ class TrainingStep:
         self._finite &= finite & counts[0].isfinite()
 
     def _forward_pass(
-        self, input_ids: Tensor, targets: Tensor, position_ids: Tensor | None
+        self, input_ids: Tensor, targets: Tensor, position_ids: Tensor | None, predicted: Tensor | None
     ) -> tuple[Tensor, ...]:
         """Summed loss, and numbers of right and of trained tokens, of rows of (rows, context_length)."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             arguments: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
             if position_ids is not None:
                 arguments["position_ids"] = position_ids
-            with self._layers:
-                logits = functional_call(self._model, self._optimizer.copies, (), arguments).logits
-        return self._loss(logits, targets)
+            if predicted is None or self._outputs is None:
+                return self._loss(self._logits(arguments), targets)
+            logits = self._outputs.logits(predicted, lambda: self._logits(arguments))
+            return self._loss(logits, targets.gather(1, predicted))
+
+    def _logits(self, arguments: dict[str, Any]) -> Tensor:
+        with self._layers:
+            logits: Tensor = functional_call(self._model, self._optimizer.copies, (), arguments).logits
+        return logits
 
     def read(self) -> StepMetrics:
         """What happened since the last call; waits for the device."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ import torch
 from numpy.random import Philox
 from torch import Tensor
 
-from dataset_builders.string_tasks import Examples, StringTask
+from dataset_builders.string_tasks import Examples, RandomIntegers, StringTask
 from dataset_builders.string_tasks.sampling import NumpyRandomIntegers, failures, too_rare
 from synthetic_training.data.strings.philox import Counter, Word, uniform
 
@@ -83,7 +84,8 @@ class DeviceSampler:
         self._tries = tries_needed(task)
         self._purpose = _purpose_of(task, stream)
         # one block for the length, and then some for each try
-        size = 1 + self._tries * _blocks_needed(task)
+        blocks = blocks_needed(lambda random: task.draw(random, np.full(1, task.max_length)))
+        size = 1 + self._tries * blocks
         self._blocks = torch.arange(examples * size, device=device).view(examples, size)
 
     def sample(self, rows: Tensor, step: Word) -> Examples:
@@ -144,15 +146,25 @@ def _tries_at(task: StringTask) -> int:
 def _purpose_of(task: StringTask, stream: int) -> int:
     """The counter's word for a task and a stream; streams differ in its upper two bits."""
     settings = "".join(f"/{name}_{value}" for name, value in task.settings.items())
-    identity = f"{task.name}/{task.min_length}-{task.max_length}/vocabulary_{task.vocabulary}{settings}"
+    return purpose_of(
+        f"{task.name}/{task.min_length}-{task.max_length}/vocabulary_{task.vocabulary}{settings}", stream
+    )
+
+
+def purpose_of(identity: str, stream: int) -> int:
+    """The counter's word for a text that identifies a task with its settings, and a stream."""
     digest = hashlib.sha256(identity.encode()).digest()
     return stream << 30 | int.from_bytes(digest[:4], "big") >> 2
 
 
-def _blocks_needed(task: StringTask) -> int:
-    """Number of blocks of four words that one try of an example uses."""
+def blocks_needed(draw: Callable[[RandomIntegers], object]) -> int:
+    """Number of blocks of four words that one example uses.
+
+    Args:
+        draw: draws the longest example.
+    """
     counted = _CountedIntegers()
-    task.draw(counted, np.full(1, task.max_length))
+    draw(counted)
     return counted.blocks
 
 

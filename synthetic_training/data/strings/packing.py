@@ -39,12 +39,15 @@ class Packed:
         targets: (rows, context) int64, the token after each where it is to be predicted, else ``IGNORED``.
         position_ids: (rows, context) int64, each token's place in its example, from 0.
         examples: number of whole examples, an int64 tensor without dimensions.
+        predicted: (rows, P) int64, the positions of all targets, where every row has the same number of them;
+            None otherwise.
     """
 
     input_ids: Tensor
     targets: Tensor
     position_ids: Tensor
     examples: Tensor
+    predicted: Tensor | None = None
 
 
 class PackedBatches:

@@ -1,0 +1,110 @@
+"""Training and evaluation batches of MQAR, sampled on the model's device: one example per row.
+
+Unlike in the string tasks, a query's answer is not the next token of the row. The targets of the example in
+``dataset_builders.mqar.examples``::
+
+    input_ids  2 8 4 7 0 0 4 0 0 0 0 0 2 0 0 0
+    targets    - - - - - - 7 - - - - - 8 - - -      here - is -100
+    predicted  12 6
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from dataset_builders.checks import check_integer
+from dataset_builders.mqar import Mqar, MqarExamples
+from synthetic_training.data.strings.device_sampling import (
+    TRAIN,
+    PhiloxRandomIntegers,
+    blocks_needed,
+    purpose_of,
+)
+from synthetic_training.data.strings.packing import IGNORED, Packed, rows_from
+from synthetic_training.data.strings.philox import Counter, Word, check_seed
+
+
+class MqarSampler:
+    """Draws examples, each of which depends on its row and step alone.
+
+    Args:
+        task: task of the examples.
+        stream: ``TRAIN`` or ``EVALUATE`` of ``device_sampling``.
+        seed: 0 to 2^64 - 1.
+        device: device on which they are drawn.
+
+    Raises:
+        InputError: the seed is out of range.
+    """
+
+    def __init__(self, task: Mqar, stream: int, seed: int, device: torch.device | str) -> None:
+        check_seed(seed)
+        self.task, self._seed = task, seed
+        identity = "/".join(f"{name}_{value}" for name, value in asdict(task).items())
+        self._purpose = purpose_of(f"mqar/{identity}", stream)
+        self._blocks = torch.arange(blocks_needed(task.draw), device=device)[None]
+
+    def sample(self, rows: Tensor, step: Word) -> MqarExamples:
+        """One example per row.
+
+        Args:
+            rows: (R,) int64, numbers of rows, 0 to 2^32 - 1.
+            step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
+        """
+        counter = Counter(self._seed, self._purpose, rows, step)
+        return self.task.draw(PhiloxRandomIntegers(counter, self._blocks))
+
+
+class MqarBatches:
+    """The batches of a training run; each depends on its step alone, and is the same on any device.
+
+    Args:
+        task: task of the examples.
+        rows: number of rows per batch, over all processes.
+        seed: seed of the run, 0 to 2^64 - 1.
+        device: device on which the batches are made.
+        fixed_examples: number of examples in a fixed training set, which is repeated in the same order; None
+            for new examples in every step.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        task: Mqar,
+        rows: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        fixed_examples: int | None = None,
+    ) -> None:
+        check_integer("rows", rows, 1, 2**32)
+        if fixed_examples is not None:
+            check_integer("fixed_examples", fixed_examples, 1, 2**32)
+        self.task, self.rows, self.fixed_examples = task, rows, fixed_examples
+        self._sampler = MqarSampler(task, TRAIN, seed, device)
+        self._numbers = torch.arange(rows, device=device)
+        self._places = torch.arange(task.length, device=device)
+
+    def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
+        """Rows ``first_row`` to ``first_row + rows - 1`` of a step's batch; see ``PackedBatches.batch``.
+
+        Raises:
+            InputError: there are no such rows, or no such step.
+        """
+        numbers = rows_from(self._numbers, first_row, rows)
+        if self.fixed_examples is not None:
+            numbers, step = (numbers + step * self.rows) % self.fixed_examples, 0
+        drawn = self._sampler.sample(numbers, step)
+        places = self._places.expand(len(numbers), -1)
+        # as many rows as there are examples, without a constant that would have to be copied to the device
+        examples = torch.ones_like(numbers).sum()
+        return Packed(drawn.tokens, targets_of(drawn), places, examples, drawn.queries)
+
+
+def targets_of(drawn: MqarExamples) -> Tensor:
+    """(B, L) int64: the answer at each query, else ``IGNORED``."""
+    return torch.full_like(drawn.tokens, IGNORED).scatter(1, drawn.queries, drawn.answers)

@@ -1,0 +1,37 @@
+"""The tokenizer of MQAR: numbers from 0, separated by spaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dataset_builders.mqar import BLANK
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+def number_tokenizer(vocabulary: int, max_length: int) -> PreTrainedTokenizerFast:
+    """A transformers tokenizer in which number i is token i, which is saved with a model.
+
+    It adds no special tokens and pads on the left, with token 0. Other words also become token 0.
+
+    Args:
+        vocabulary: number of different tokens.
+        max_length: recorded as ``model_max_length``, in tokens.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    blank = str(BLANK)
+    words = {str(number): number for number in range(vocabulary)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token=blank))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=blank,
+        pad_token=blank,
+        unk_token=blank,
+        padding_side="left",
+        model_max_length=max_length,
+        clean_up_tokenization_spaces=False,
+    )

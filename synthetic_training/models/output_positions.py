@@ -1,0 +1,68 @@
+"""Logits at a few positions alone.
+
+Where a row has few targets and the vocabulary is large, such as in MQAR, most of a model's time would go into
+logits that nobody reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+
+class OutputPositions:
+    """Lets a model compute its logits at given positions alone, until the end of a ``with`` block.
+
+    The output layer is given the hidden states of these positions. A model of which it is not known, or whose
+    output layer is not called as a module, computes all logits, of which these are selected.
+
+    Args:
+        model: a causal language model of transformers, or of the same kind.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._positions: Tensor | None = None
+        layer = _output_layer(model)
+        self._handle = None if layer is None else layer.register_forward_pre_hook(self._select)
+
+    def logits(self, positions: Tensor, forward: Callable[[], Tensor]) -> Tensor:
+        """(B, P, vocabulary): the logits at these positions.
+
+        Args:
+            positions: (B, P) int64, with P smaller than L.
+            forward: calls the model on rows of (B, L) and returns its logits.
+        """
+        self._positions = positions
+        logits = forward()
+        self._positions = None
+        return logits if logits.shape[1] == positions.shape[1] else _at(logits, positions)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+
+    def _select(self, _layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if self._positions is None or not arguments or arguments[0].ndim != 3:
+            return None
+        return (_at(arguments[0], self._positions), *arguments[1:])
+
+
+def _at(values: Tensor, positions: Tensor) -> Tensor:
+    """(B, P, D): the vectors (B, L, D) at positions (B, P)."""
+    return values.gather(1, positions[:, :, None].expand(-1, -1, values.shape[2]))
+
+
+def _output_layer(model: nn.Module) -> nn.Module | None:
+    try:
+        layer = model.get_output_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError):
+        return None
+    return layer if isinstance(layer, nn.Module) else None

@@ -1,0 +1,235 @@
+"""The trainer of Zoology (arXiv 2312.04927), from a checkout that the user has.
+
+    git clone https://github.com/HazyResearch/zoology
+    git -C zoology checkout dbcb60d
+
+In the commit after it, d88d6f5, ``LanguageModel`` returns hidden states where the trainer expects logits, and
+training ends with an error.
+
+The trainer's own code makes the data, the model and the updates, with the settings of its
+``iclr24_zoology_figure2``. Only what it needs around it is replaced:
+
+- ``wandb``, to which it logs nothing here, and ``torchvision``, of which it uses stochastic depth at a rate
+  of 0, need not be installed;
+- its copy of mamba_ssm's kernels, which calls an older causal_conv1d, is that of the installed mamba_ssm;
+- on a CPU, its embeddings are not put on a GPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import io
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from dataset_builders import InputError
+from dataset_builders.mqar import Mqar
+
+TEST_EXAMPLES = 3000
+"""Number of examples that Zoology evaluates on."""
+
+BATCH_SIZES = {64: 512, 128: 512, 256: 256, 512: 128}
+"""Zoology's rows per step by the number of tokens of an example."""
+
+
+@dataclass(frozen=True)
+class ZoologyRun:
+    """Settings of a run.
+
+    Attributes:
+        model: ``attention`` or ``mamba``.
+        task: the examples.
+        width: of the model, ``d_model``.
+        layers: number of layers.
+        examples: number of examples in the training set.
+        batch_size: rows per step.
+        epochs: maximum number of epochs; the rate falls to 0 over so many.
+        lr: learning rate.
+        stop_accuracy: at which training ends.
+        seed: of the weights and the data.
+        cache: folder for the examples, which take long to make.
+    """
+
+    model: str
+    task: Mqar
+    width: int
+    layers: int
+    examples: int
+    batch_size: int
+    epochs: int
+    lr: float
+    stop_accuracy: float
+    seed: int
+    cache: Path
+
+
+def load_zoology(checkout: Path) -> None:
+    """Make the modules of a checkout importable.
+
+    Raises:
+        InputError: there is no checkout in the folder, or something that it needs is not installed.
+    """
+    if not (checkout / "zoology" / "train.py").is_file():
+        raise InputError(f"{checkout} is not a checkout of https://github.com/HazyResearch/zoology")
+    sys.path.insert(0, str(checkout.resolve()))
+    if importlib.util.find_spec("wandb") is None:
+        sys.modules["wandb"] = ModuleType("wandb")
+    if importlib.util.find_spec("torchvision") is None:
+        operations = ModuleType("torchvision.ops")
+        operations.StochasticDepth = _NoStochasticDepth  # type: ignore[attr-defined]
+        sys.modules |= {"torchvision": ModuleType("torchvision"), operations.__name__: operations}
+    try:
+        model = importlib.import_module("zoology.model")
+        importlib.import_module("zoology.train")
+    except ImportError as error:
+        raise InputError(f"zoology cannot be imported: {error}") from None
+    if not torch.cuda.is_available():
+        init = model.TokenEmbeddings.__init__
+        init.__defaults__ = tuple("cpu" if one == "cuda" else one for one in init.__defaults__)
+
+
+def sources_sha256(checkout: Path) -> str:
+    """A checksum of the checkout's Python files, which identifies its revision without git."""
+    digest = hashlib.sha256()
+    for file in sorted((checkout / "zoology").rglob("*.py")):
+        digest.update(f"{file.relative_to(checkout)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+class _NoStochasticDepth(nn.Identity):
+    """Stochastic depth that drops nothing."""
+
+    def __init__(self, rate: float, mode: str) -> None:
+        super().__init__()
+        if rate:
+            raise InputError(f"stochastic depth at a rate of {rate} ({mode}) needs the package torchvision")
+
+
+def _use_installed_kernels() -> None:
+    for theirs, installed in (
+        ("zoology.mixers.mamba_ssm.selective_scan_interface", "mamba_ssm.ops.selective_scan_interface"),
+        ("zoology.mixers.mamba_ssm.triton.layernorm", "mamba_ssm.ops.triton.layer_norm"),
+    ):
+        try:
+            sys.modules[theirs] = importlib.import_module(installed)
+        except ImportError as error:
+            raise InputError(
+                f"zoology's Mamba needs the packages mamba_ssm and causal_conv1d: {error}; "
+                "pip install 'repeat-after-me[cuda]', or leave mamba out of --models"
+            ) from None
+
+
+def train_with_zoology(run: ZoologyRun) -> dict[str, Any]:
+    """Train a model by ``zoology.train.train``.
+
+    Returns:
+        ``curve``: after each epoch, the number of ``examples`` trained on and the ``accuracy``;
+        ``examples_per_s``: the median over epochs but the first, without evaluation; ``parameters``; and
+        ``seconds`` in all, with making the examples.
+
+    Raises:
+        InputError: Mamba without its packages.
+    """
+    if run.model == "mamba":
+        _use_installed_kernels()
+    trainer: Any = importlib.import_module("zoology.train")
+    own, seen = trainer.Trainer, _Observed()
+
+    class Observed(own):  # type: ignore[misc,valid-type]
+        """Zoology's trainer, with a look at the clock before and after each epoch."""
+
+        def train_epoch(self, epoch: int) -> None:
+            seen.parameters = sum(p.numel() for p in self.model.parameters())
+            start = _now()
+            super().train_epoch(epoch)
+            seen.seconds.append(_now() - start)
+
+        def test(self, epoch: int) -> Any:
+            metrics = super().test(epoch)
+            seen.accuracies.append(metrics["valid/accuracy"])
+            return metrics
+
+    start, output = time.perf_counter(), io.StringIO()
+    trainer.Trainer = Observed
+    try:
+        # bars, and lines for each layer
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            trainer.train(_config(run))
+    finally:
+        trainer.Trainer = own
+    rates = sorted(run.examples / seconds for seconds in seen.seconds[1:] or seen.seconds)
+    curve = [
+        {"examples": run.examples * number, "accuracy": accuracy}
+        for number, accuracy in enumerate(seen.accuracies, 1)
+    ]
+    return {
+        "curve": curve,
+        "examples_per_s": rates[len(rates) // 2],
+        "parameters": seen.parameters,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+class _Observed:
+    """What is seen of a run: seconds and accuracy of each epoch, and the size of the model."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.accuracies: list[float] = []
+        self.parameters = 0
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _config(run: ZoologyRun) -> Any:
+    """The settings as Zoology's ``TrainConfig``."""
+    settings: Any = importlib.import_module("zoology.config")
+    examples: Any = importlib.import_module("zoology.data.multiquery_ar")
+    attention = run.model == "attention"
+    task = {
+        "vocab_size": run.task.vocabulary,
+        "input_seq_len": run.task.length,
+        "num_kv_pairs": run.task.pairs,
+        "power_a": run.task.power_a,
+        "random_non_queries": run.task.random_non_queries,
+    }
+    mixer = {"name": "zoology.mixers.attention.MHA", "kwargs": {"dropout": 0.1, "num_heads": 1}}
+    if not attention:
+        mixer = {"name": "zoology.mixers.mamba.Mamba", "kwargs": {}}
+    return settings.TrainConfig(
+        data=settings.DataConfig(
+            train_configs=[examples.MQARConfig(num_examples=run.examples, **task)],
+            test_configs=[examples.MQARConfig(num_examples=min(TEST_EXAMPLES, run.examples), **task)],
+            batch_size=run.batch_size,
+            cache_dir=str(run.cache),
+            seed=run.seed,
+        ),
+        model=settings.ModelConfig(
+            d_model=run.width,
+            n_layers=run.layers,
+            block_type="TransformerBlock" if attention else "MambaBlock",
+            max_position_embeddings=run.task.length if attention else 0,
+            vocab_size=run.task.vocabulary,
+            sequence_mixer=mixer,
+            state_mixer={"name": "torch.nn.Identity", "kwargs": {}},
+        ),
+        learning_rate=run.lr,
+        max_epochs=run.epochs,
+        early_stopping_threshold=run.stop_accuracy,
+        seed=run.seed,
+        run_id="",
+    )
