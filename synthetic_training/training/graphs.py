@@ -45,3 +45,13 @@ class Replayed:
             with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._function()
             self._graph.replay()
+
+    def release(self) -> None:
+        """Forget the recorded work; the next call records it again.
+
+        A communicator whose operations are part of a graph can only be closed once the graph is gone:
+        closing it waits for the graph.
+        """
+        if self._graph is not None:
+            self._graph.reset()
+            self._graph = None

@@ -119,6 +119,7 @@ class TrainingRun:
                     if main:
                         save_model(self._out / MODEL, self._model, self._tokenizer, self._out / RUN)
         finally:
+            self._step.release()
             self._bar.close()
             if self._log is not None:
                 self._log.close()

@@ -110,13 +110,19 @@ class TrainingStep:
                 self._layers, self._loss = layers, torch.compile(_summed_loss)
             else:
                 self._forward = torch.compile(self._forward_pass)
-        self._run = Replayed(self._update) if config.compile and on_gpu else self._update
+        self._replayed = Replayed(self._update) if config.compile and on_gpu else None
+        self._run = self._replayed or self._update
 
     def run(self, step: int, learning_rate: float) -> None:
         """Update the weights by the batch of this step, without waiting for the device."""
         self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
         self._run()
+
+    def release(self) -> None:
+        """Free what was recorded on the device, before the processes part."""
+        if self._replayed is not None:
+            self._replayed.release()
 
     def _update(self) -> None:
         """The step that ``_step`` says; everything it reads and writes are tensors that stay where they
