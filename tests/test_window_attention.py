@@ -187,6 +187,7 @@ def test_replayed_as_a_cuda_graph() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_layer_uses_it() -> None:
     """``hard_alibi_split`` by the kernels gives what masks give, compiled in one graph and with gradients."""
+    from synthetic_training.models.alibi import use_fast_attention
     from synthetic_training.models.modeling_alibi import HardAlibiForCausalLM
     from synthetic_training.models.registry import build_model
 
@@ -197,7 +198,7 @@ def test_a_layer_uses_it() -> None:
     ids = torch.randint(0, 30, (3, 50), device="cuda")
     expected = model(ids, use_cache=False).logits
     gradients = torch.autograd.grad(expected.square().sum(), list(model.parameters()))
-    model.set_attn_implementation("hard_alibi_split")
+    use_fast_attention(model)
     seen = []
 
     def as_it_is(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., Any]:
