@@ -22,6 +22,7 @@ from dataset_builders.string_tasks import (
 )
 from synthetic_training.argument_types import Value, key_values, length_ranges
 from synthetic_training.settings import Settings
+from synthetic_training.training.schedule import Decay
 
 Count = Annotated[int, Ge(1), Le(2**31)]
 
@@ -90,8 +91,9 @@ class TrainConfig(Settings):
     """Number of training steps."""
     lr: Annotated[float, Gt(0), Lt(math.inf)] = 1e-5
     """Peak learning rate, reached after warm-up."""
-    schedule: Literal["linear", "constant"] = "linear"
-    """Learning rate after warm-up: linear decay to 0, or constant."""
+    schedule: Decay = "linear"
+    """Learning rate after warm-up: linear decay to 0, or constant. linear_from_zero: linear, with a first rate
+    of 0 as in the trainer released with the paper."""
     warmup_steps: Annotated[int, Ge(0)] = 100
     """Number of steps in which the learning rate rises linearly to its peak."""
     weight_decay: Annotated[float, Ge(0), Lt(math.inf)] = 0.1

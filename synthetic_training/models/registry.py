@@ -1,6 +1,7 @@
 """The registry of models, which builds untrained models by name.
 
-The six models of arXiv 2402.01032, section 3, have the paper's sizes by default. Other names select any other
+The six models of arXiv 2402.01032, section 3, have the paper's sizes by default, and ``mamba_layer_norm`` is
+its released code's Mamba. Other names select any other
 architecture: see ``find_architecture``.
 """
 
@@ -37,6 +38,10 @@ from synthetic_training.models.modeling_alibi import (
     HardAlibiForCausalLM,
 )
 from synthetic_training.models.modeling_lstm import LstmConfig, LstmForCausalLM
+from synthetic_training.models.modeling_mamba_layer_norm import (
+    LayerNormMambaConfig,
+    LayerNormMambaForCausalLM,
+)
 from synthetic_training.models.user_code import bare_module_arguments, classes_of_folder, classes_of_path
 
 SYMBOL_TOKENS: Mapping[str, int] = model_tokens(USUAL)
@@ -78,6 +83,13 @@ class Architecture:
     use_fast_kernels: Callable[[Any], object] = lambda _: None
 
 
+_MAMBA: dict[str, Any] = {
+    "defaults": {"hidden_size": _WIDTH, "num_hidden_layers": 24, "state_size": 32},
+    "extra": {"x_proj_gain": 1.0},
+    "initialise": mamba.draw_authors_weights,
+    "use_fast_kernels": mamba.use_fast_scan,
+}
+
 MODELS: dict[str, Architecture] = {
     "T_rope": Architecture(
         GPTNeoXConfig,
@@ -102,14 +114,8 @@ MODELS: dict[str, Architecture] = {
         {**_TRANSFORMER, "num_masked_heads": 8},
         use_fast_kernels=alibi.use_fast_attention,
     ),
-    "mamba": Architecture(
-        MambaConfig,
-        MambaForCausalLM,
-        {"hidden_size": _WIDTH, "num_hidden_layers": 24, "state_size": 32},
-        {"x_proj_gain": 1.0},
-        initialise=mamba.draw_authors_weights,
-        use_fast_kernels=mamba.use_fast_scan,
-    ),
+    "mamba": Architecture(MambaConfig, MambaForCausalLM, **_MAMBA),
+    "mamba_layer_norm": Architecture(LayerNormMambaConfig, LayerNormMambaForCausalLM, **_MAMBA),
     "lstm": Architecture(LstmConfig, LstmForCausalLM, {"hidden_size": _WIDTH, "num_hidden_layers": 4}),
 }
 
@@ -117,6 +123,7 @@ for _config, _model in (
     (AlibiConfig, AlibiForCausalLM),
     (HardAlibiConfig, HardAlibiForCausalLM),
     (LstmConfig, LstmForCausalLM),
+    (LayerNormMambaConfig, LayerNormMambaForCausalLM),
 ):
     AutoConfig.register(_config.model_type, _config)
     AutoModelForCausalLM.register(_config, _model)
