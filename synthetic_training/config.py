@@ -92,8 +92,8 @@ class TrainConfig(Settings):
     lr: Annotated[float, Gt(0), Lt(math.inf)] = 1e-5
     """Peak learning rate, reached after warm-up."""
     schedule: Decay = "linear"
-    """Learning rate after warm-up: linear decay to 0, or constant. linear_from_zero: linear, with a first rate
-    of 0 as in the trainer released with the paper."""
+    """Learning rate after warm-up: linear decay to 0, or constant. linear_from_zero: linear, and the first
+    rate is 0, as in the trainer released with the paper."""
     warmup_steps: Annotated[int, Ge(0)] = 100
     """Number of steps in which the learning rate rises linearly to its peak."""
     weight_decay: Annotated[float, Ge(0), Lt(math.inf)] = 0.1

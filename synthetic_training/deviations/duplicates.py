@@ -1,4 +1,4 @@
-"""How often an n-gram occurs twice in the strings of ``duplicate_ngram``, drawn in our way and in the released one.
+"""How often an n-gram occurs twice in strings of ``duplicate_ngram``, drawn in two ways.
 
     python -m synthetic_training.deviations.duplicates --out duplicates.json
 

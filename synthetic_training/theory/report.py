@@ -42,25 +42,21 @@ def bounds_text(bits: int, letters: int, length: int, n: int, error: float) -> s
     except InputError as reason:  # the strings are too short for the theorem; the other bounds hold
         transformer = str(reason)
     else:
-        transformer = f"an error of at most {error:g} takes a transformer of n = {design.n}, dimension {design.dimension}"
+        size = f"n = {design.n}, dimension {design.dimension}"
+        transformer = f"an error of at most {error:g} takes a transformer of {size}"
     of_string = length * math.log2(letters)
+    repeat = f"{float(lemma):.3g}{vacuous}"
+    least = f"{gssm_error_bound_of_bits(bits, letters, length):.6g}"
+    most = f"2^{log2_accuracy_bound(bits, letters, length):.6g}"
+    half = f"{half_error_length(bits, letters):,} letters on; at {length:,} letters"
     rows = (
-        (
-            "Lemma 2.4",
-            f"a uniform string has some {n}-gram twice with probability below {float(lemma):.3g}{vacuous}",
-        ),
+        ("Lemma 2.4", f"a uniform string has some {n}-gram twice with probability below {repeat}"),
         ("Corollary 2.5", transformer),
         (
             "Theorem 2.7",
-            f"the error of a model of {bits:,} bits of state is at least "
-            f"{gssm_error_bound_of_bits(bits, letters, length):.6g}; "
-            f"its accuracy is at most 2^{log2_accuracy_bound(bits, letters, length):.6g}",
+            f"with {bits:,} bits of state the error is at least {least}; accuracy at most {most}",
         ),
-        (
-            "Corollary 2.8",
-            f"the error is above 1/2 from {half_error_length(bits, letters):,} letters on; at {length:,} "
-            f"letters, with fewer than {of_string - 1:,.1f} bits",
-        ),
+        ("Corollary 2.8", f"the error is above 1/2 from {half}, with fewer than {of_string - 1:,.1f} bits"),
     )
     head = f"D = {letters} letters, L = {length:,}: a string has {of_string:,.1f} bits"
     return "\n".join([head, *(f"{name:14} {text}" for name, text in rows)])
