@@ -18,7 +18,6 @@ OWN_TYPES = {
     "T_alibi": "modeling_alibi.py",
     "T_hard_alibi": "modeling_alibi.py",
     "lstm": "modeling_lstm.py",
-    "mamba_layer_norm": "modeling_mamba_layer_norm.py",
 }
 
 
@@ -36,6 +35,19 @@ def test_saved_models_come_back(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(again(ids, attention_mask=mask).logits, expected, atol=0, rtol=0)
     code = sorted(path.name for path in tmp_path.glob("*.py"))
     assert code == ([OWN_TYPES[name]] if name in OWN_TYPES else [])
+
+
+@torch.no_grad()
+def test_a_mamba_with_layer_norm_is_saved_with_its_code(tmp_path: Path) -> None:
+    model = tiny("mamba", norm="layer")
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            parameter.add_(torch.linspace(0, 1, len(parameter)))
+    model.save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    ids = letters(2, 9)
+    torch.testing.assert_close(again(ids).logits, model(ids).logits)
+    assert [path.name for path in tmp_path.glob("*.py")] == ["modeling_mamba_layer_norm.py"]
 
 
 BARE = """

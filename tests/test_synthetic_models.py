@@ -92,6 +92,8 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
         ("mamba", {"x_proj_gain": 0}, "x_proj_gain of mamba must be a number above 0, not 0"),
         ("mamba", {"x_proj_gain": "much"}, "must be a number above 0, not 'much'"),
         ("hf:mamba", {"x_proj_gain": 2.0}, "hf:mamba has no argument 'x_proj_gain'"),
+        ("mamba", {"norm": "group"}, "norm of mamba must be one of rms, layer, not 'group'"),
+        ("lstm", {"norm": "layer"}, "lstm has no argument 'norm'"),
         ("lstm", {"dropout": 1}, "lstm cannot be built .* dropout must be at least 0 and below 1, not 1"),
         ("lstm", {"initial_weights": "zero"}, "initial_weights must be orthogonal or uniform, not 'zero'"),
         ("T_alibi", {"attn_implementation": "flash"}, "T_alibi cannot be built .* must be one of alibi_sdpa"),
@@ -138,9 +140,9 @@ def test_the_lstm_of_the_released_code() -> None:
 def test_mamba_with_layer_norm() -> None:
     """LayerNorm is RMSNorm of the centred input, and 25 biases more than the paper's Mamba otherwise has."""
     with torch.device("meta"):
-        sizes = [sum(p.numel() for p in build_model(m).parameters()) for m in ("mamba", "mamba_layer_norm")]
+        sizes = [sum(p.numel() for p in build_model("mamba", norm=n).parameters()) for n in ("rms", "layer")]
     assert sizes == [162_405_376, 162_430_976]
-    rms, layer = tiny("mamba"), tiny("mamba_layer_norm")
+    rms, layer = tiny("mamba"), tiny("mamba", norm="layer")
     x = torch.randn(5, 32)
     for one, other in ((rms.backbone.norm_f, layer.backbone.norm_f),
                        (rms.backbone.layers[1].norm, layer.backbone.layers[1].norm)):  # fmt: skip

@@ -14,7 +14,6 @@ TINY: dict[str, dict[str, Any]] = {
     "T_alibi": {"num_attention_heads": 4},
     "T_hard_alibi": {"num_attention_heads": 4, "num_masked_heads": 3},
     "mamba": {"state_size": 4},
-    "mamba_layer_norm": {"state_size": 4},
     "lstm": {},
 }
 TRANSFORMERS = ("T_rope", "T_nope", "T_alibi", "T_hard_alibi")

@@ -11,9 +11,11 @@ from synthetic_training.figures.style import setting_title
 from synthetic_training.figures.summary import (
     by_swept,
     by_test,
+    evaluation_grid,
     examples_until,
     final_accuracy,
     final_loss,
+    geometric_mean,
     grouped,
     hours,
     label_of,
@@ -49,13 +51,16 @@ def _examples(results: Sequence[Result]) -> list[str]:
             [
                 *_about(label, own),
                 *(_until(own, accuracy) for accuracy in _REACHED),
+                f"{evaluation_grid(own):,.0f}",
                 _mean(final_accuracy(result) for result in own),
             ]
         )
     until = [f"examples until {accuracy}" for accuracy in _REACHED]
-    headers = ["model", "parameters", "lr", "seeds", *until, "accuracy at the end"]
+    headers = ["model", "parameters", "lr", "seeds", *until, "evaluated every", "accuracy at the end"]
     measured = (
-        f"String accuracy at length {' / '.join(map(str, lengths))}; mean ± standard deviation over seeds."
+        f"String accuracy at length {' / '.join(map(str, lengths))}. Examples are interpolated between "
+        "evaluations: geometric mean over seeds with a 95% confidence interval (Student's t). Accuracy: mean "
+        "± standard deviation over seeds."
     )
     return [_markdown(rows, headers), measured]
 
@@ -113,14 +118,17 @@ def _about(label: str, results: Sequence[Result]) -> list[str]:
 
 
 def _until(results: Sequence[Result], accuracy: float) -> str:
-    """Number of examples until this accuracy, and how many seeds never reached it."""
+    """Number of examples until this accuracy, with an interval over seeds, or how many never reached it."""
     reached = [n for result in results if (n := examples_until(result, accuracy)) is not None]
     missed = [result for result in results if examples_until(result, accuracy) is None]
     never = f"not within {max((result['curve'][-1]['examples'] for result in missed), default=0):,}"
     if not reached:
         return never
-    text = _mean(reached, ",.0f")
-    return f"{text} ({len(missed)} of {len(results)}: {never})" if missed else text
+    found, low, high = geometric_mean(reached)
+    text = f"{found:,.0f}"
+    if missed:  # an interval of those that did would be too low
+        return f"{text} ({len(missed)} of {len(results)}: {never})"
+    return text if len(reached) == 1 else f"{text} ({low:,.0f} to {high:,.0f})"
 
 
 def _mean(values: Iterable[float], form: str = ".3f") -> str:

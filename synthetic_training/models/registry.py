@@ -1,16 +1,15 @@
 """The registry of models, which builds untrained models by name.
 
-The six models of arXiv 2402.01032, section 3, have the paper's sizes by default, and ``mamba_layer_norm`` is
-its released code's Mamba. Other names select any other
+The six models of arXiv 2402.01032, section 3, have the paper's sizes by default. Other names select any other
 architecture: see ``find_architecture``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
@@ -60,6 +59,9 @@ _ANY_ARCHITECTURE = {**_TRANSFORMER, "is_decoder": True}
 """Default arguments of ``hf:TYPE``, if the architecture has arguments of these names."""
 
 
+Classes: TypeAlias = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A model architecture.
@@ -72,6 +74,8 @@ class Architecture:
         initialise: draws initial weights as in the authors' code, if transformers' differ.
         use_fast_kernels: enables fast kernels for calls without padding and cache, such as in training;
             other calls, and saved models, do not change.
+        variants: for an argument that chooses between classes, the configuration and model class of each
+            value; the first is the default.
     """
 
     config_class: type[PreTrainedConfig]
@@ -81,14 +85,23 @@ class Architecture:
     sizes_follow: bool = True
     initialise: Callable[[Any], object] = lambda _: None
     use_fast_kernels: Callable[[Any], object] = lambda _: None
+    variants: Mapping[str, Mapping[str, Classes]] = field(default_factory=dict)
 
+    def variant(self, name: str, chosen: Mapping[str, Any]) -> Architecture:
+        """The architecture with the classes that these arguments choose.
 
-_MAMBA: dict[str, Any] = {
-    "defaults": {"hidden_size": _WIDTH, "num_hidden_layers": 24, "state_size": 32},
-    "extra": {"x_proj_gain": 1.0},
-    "initialise": mamba.draw_authors_weights,
-    "use_fast_kernels": mamba.use_fast_scan,
-}
+        Raises:
+            InputError: an argument has none of the known values.
+        """
+        found = self
+        for argument, values in self.variants.items():
+            value = chosen.get(argument, next(iter(values)))
+            if value not in values:
+                raise InputError(f"{argument} of {name} must be one of {', '.join(values)}, not {value!r}")
+            config_class, model_class = values[value]
+            found = replace(found, config_class=config_class, model_class=model_class)
+        return found
+
 
 MODELS: dict[str, Architecture] = {
     "T_rope": Architecture(
@@ -114,8 +127,20 @@ MODELS: dict[str, Architecture] = {
         {**_TRANSFORMER, "num_masked_heads": 8},
         use_fast_kernels=alibi.use_fast_attention,
     ),
-    "mamba": Architecture(MambaConfig, MambaForCausalLM, **_MAMBA),
-    "mamba_layer_norm": Architecture(LayerNormMambaConfig, LayerNormMambaForCausalLM, **_MAMBA),
+    "mamba": Architecture(
+        MambaConfig,
+        MambaForCausalLM,
+        {"hidden_size": _WIDTH, "num_hidden_layers": 24, "state_size": 32},
+        {"x_proj_gain": 1.0},
+        initialise=mamba.draw_authors_weights,
+        use_fast_kernels=mamba.use_fast_scan,
+        variants={
+            "norm": {
+                "rms": (MambaConfig, MambaForCausalLM),
+                "layer": (LayerNormMambaConfig, LayerNormMambaForCausalLM),
+            }
+        },
+    ),
     "lstm": Architecture(LstmConfig, LstmForCausalLM, {"hidden_size": _WIDTH, "num_hidden_layers": 4}),
 }
 
@@ -199,6 +224,9 @@ def build_model(
         InputError: unknown name or argument, with the nearest known one; sizes that do not fit together.
     """
     architecture = find_architecture(name, trust_remote_code=trust_remote_code)
+    chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
+    overrides = {key: value for key, value in overrides.items() if key not in chosen}
+    architecture = architecture.variant(name, chosen)
     config_class, model_class = architecture.config_class, architecture.model_class
     arguments = ConfigArguments(name, config_class, frozenset(architecture.extra))
     if hasattr(model_class, "module_class"):
