@@ -112,7 +112,7 @@ def _table(
     print("written: " + ", ".join(map(str, files)))
 
 
-def _distributions(out: Path, strings: int = 2000, seed: int = 0) -> None:
+def _distributions(out: Path, strings: int = 500, seed: int = 0) -> None:
     """Measure the construction on strings that are not uniform.
 
     Args:
