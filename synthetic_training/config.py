@@ -1,6 +1,7 @@
 """The settings of a training run.
 
-The defaults are those of the trainer released with arXiv 2402.01032. A file given by ``--config`` overrides
+The defaults are those of the trainer released with arXiv 2402.01032, where DEVIATIONS.md says nothing else;
+``--preset released`` has all of them. A file given by ``--config`` overrides
 the defaults, and the command line overrides the file.
 """
 

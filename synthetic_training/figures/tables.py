@@ -67,6 +67,9 @@ def _examples(results: Sequence[Result]) -> list[str]:
 
 def _lengths(results: Sequence[Result]) -> list[str]:
     lengths = sorted({score["length"] for result in results for score in result["tests"]})
+    tests = list(dict.fromkeys(test for result in results for test in by_test(result)))
+    if len(lengths) == 1 and len(tests) > 1:
+        return _tests(results, tests, lengths[0])
     rows = []
     for label, own in grouped(results, label_of).items():
         for test in dict.fromkeys(name for result in own for name in by_test(result)):
@@ -80,6 +83,21 @@ def _lengths(results: Sequence[Result]) -> list[str]:
         "mean ± standard deviation over seeds."
     )
     return [_markdown(rows, headers), measured]
+
+
+def _tests(results: Sequence[Result], tests: Sequence[str], length: int) -> list[str]:
+    """Several tests at one length, a column each."""
+    rows = []
+    for label, own in grouped(results, label_of).items():
+        scores = [by_test(result) for result in own]
+        found = [[one[test][length] for one in scores if test in one] for test in tests]
+        rows.append([*_about(label, own), *(_mean(values) for values in found)])
+    trained = max(result["config"]["max_length"] for result in results)
+    measured = (
+        f"String accuracy at length {length}, by test; trained on at most {trained} letters; "
+        "mean ± standard deviation over seeds."
+    )
+    return [_markdown(rows, ["model", "parameters", "lr", "seeds", *tests]), measured]
 
 
 def _swept(results: Sequence[Result], name: str) -> list[str]:
