@@ -1,21 +1,26 @@
 """Types of command-line arguments: ``KEY=VALUE`` pairs, and lengths with ranges."""
 
 import json
+from typing import Any
 
 from tyro.constructors import PrimitiveConstructorSpec
 
 from dataset_builders.ranges import parse_integers
 
-Value = int | float | bool | str
+Value = int | float | bool | str | list[Any] | dict[str, Any]
 
 
 def parse_value(text: str) -> Value:
-    """``true``, ``8``, ``1e-3`` and ``gelu`` as bool, int, float and str."""
+    """``true``, ``8``, ``1e-3``, ``gelu``, ``[1, 3]`` and ``{"layers": [1]}`` as Python values."""
     try:
         value = json.loads(text.lower() if text in ("True", "False") else text)
     except ValueError:
         return text
-    return value if isinstance(value, int | float) else text
+    return value if isinstance(value, int | float | list | dict) else text
+
+
+def _written(value: Value) -> str:
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
 def _parse_pairs(pairs: list[str]) -> dict[str, Value]:
@@ -37,7 +42,7 @@ key_values = PrimitiveConstructorSpec[dict[str, Value]](
     metavar="KEY=VALUE ...",
     instance_from_str=_parse_pairs,
     is_instance=lambda value: isinstance(value, dict),
-    str_from_instance=lambda values: [f"{key}={value}" for key, value in values.items()],
+    str_from_instance=lambda values: [f"{key}={_written(value)}" for key, value in values.items()],
 )
 """How tyro reads a dict of ``Value``."""
 

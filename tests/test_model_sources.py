@@ -91,8 +91,8 @@ class Needy(nn.Module):
 @pytest.mark.parametrize(
     ("name", "overrides", "sentence"),
     [
-        ("hf:gla", {}, "of the type 'gla'; pip install flash-linear-attention, and pass --import fla"),
-        ("hf:rwkv7", {}, "pip install flash-linear-attention, and pass --import fla"),
+        ("hf:gla", {}, "of the type 'gla'; flash-linear-attention has it: .*, and pass --model fla:gla"),
+        ("no_such_package:gla", {}, "there is no module 'no_such_package' to import"),
         ("hf:gpt3", {}, "of the type 'gpt3'; did you mean 'hf:gptj'"),
         ("hf:bert_for_all", {}, "no causal language model of the type 'bert_for_all'"),
         ("hf:gemma3", {}, "hf:gemma3 is multimodal; its language model is hf:gemma3_text"),

@@ -1,10 +1,8 @@
 """Packages that register model types which transformers has already: nothing that is ours changes."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 import synthetic_training
 from dataset_builders import InputError
+from synthetic_training.models.model_types import PACKAGES
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.models.user_code import import_packages
@@ -64,66 +63,54 @@ def test_an_imported_package_changes_no_type_of_transformers(
     monkeypatch.setattr(sys, "path", [one for one in sys.path if one != ""])
     import_packages(["stand_in"])
     other = sys.modules["stand_in"]
-    assert type(AutoConfig.for_model("mamba")) is other.OtherMambaConfig
-    assert MODEL_FOR_CAUSAL_LM_MAPPING[MambaConfig] is other.OtherMamba
+    assert type(AutoConfig.for_model("mamba")) is MambaConfig
+    assert MODEL_FOR_CAUSAL_LM_MAPPING[MambaConfig] is MambaForCausalLM
 
     sizes = {"hidden_size": 16, "num_hidden_layers": 1}
     for name in ("hf:mamba", "mamba"):
         assert type(build_model(name, **sizes)) is MambaForCausalLM
     assert type(load_model(CHECKPOINTS / "mamba")) is MambaForCausalLM
+    assert type(AutoModelForCausalLM.from_pretrained(CHECKPOINTS / "mamba")) is MambaForCausalLM
     assert type(build_model("hf:quite_new", **sizes)) is other.New
+    with pytest.raises(InputError, match="no model type or class 'quite_old'; did you mean 'quite_new'"):
+        build_model("stand_in:quite_old", **sizes)
 
-    clashing = build_model("stand_in:OtherMamba", **sizes)
+    clashing = build_model("stand_in:mamba", **sizes)
     assert type(clashing) is other.OtherMamba
     save_with_code(clashing, tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["model_type"] == "stand_in.mamba"
-    with pytest.raises(InputError, match="contains its own code"):
-        load_model(tmp_path / "saved")
     with pytest.raises(ValueError, match="trust_remote_code"):
         AutoModelForCausalLM.from_pretrained(tmp_path / "saved", trust_remote_code=False)
-    again = load_model(tmp_path / "saved", trust_remote_code=True)
+    again = load_model(tmp_path / "saved")
+    assert type(again) is other.OtherMamba
     ids = torch.arange(9)[None]
     assert torch.equal(again(ids).logits, clashing(ids).logits)
 
 
-FLA = """
-import json, sys
-from pathlib import Path
-from transformers import AutoConfig
-from synthetic_training.models.registry import build_model
-from synthetic_training.models.saved import load_model, save_with_code
-from synthetic_training.models.user_code import import_packages
-checkpoint, out = map(Path, sys.argv[1:])
-import_packages(["fla"])
-sizes = {"hidden_size": 64, "num_hidden_layers": 1}
-mamba2 = {"num_heads": 16, "head_dim": 8, "n_groups": 1, "state_size": 8}
-gla = build_model("hf:gla", **sizes)
-other = build_model("fla.models.mamba:MambaForCausalLM", **sizes)
-for name, model in (("gla", gla), ("mamba", other)):
-    save_with_code(model, out / name)
-models = {
-    "replaced": AutoConfig.for_model("mamba"),
-    "hf:mamba": build_model("hf:mamba", **sizes),
-    "hf:mamba2": build_model("hf:mamba2", **sizes, **mamba2),
-    "checkpoint": load_model(checkpoint),
-    "hf:gla": load_model(out / "gla", trust_remote_code=True),
-    "other": load_model(out / "mamba", trust_remote_code=True),
-}
-print(json.dumps({key: type(model).__module__.split(".")[0] for key, model in models.items()}))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("fla") is None, reason="needs flash-linear-attention")
-def test_flash_linear_attention_changes_no_type_of_transformers(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", FLA, str(CHECKPOINTS / "mamba"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == {
-        "replaced": "fla",
-        "hf:mamba": "transformers",
-        "hf:mamba2": "transformers",
-        "checkpoint": "transformers",
-        "hf:gla": "fla",
-        "other": "fla",
-    }
+def test_a_saved_model_of_a_known_package_needs_no_trust_here(
+    auto_classes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder names classes of the installed package, and nothing in the folder is run."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "other_stand_in.py").write_text(STAND_IN.replace("quite_new", "newer"))
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr("synthetic_training.models.saved._is_installed", lambda file: file.parent == site)
+    monkeypatch.setitem(PACKAGES, "other_stand_in", "stand-in-package")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1}
+    for model_type in ("mamba", "newer"):
+        folder = tmp_path / model_type
+        model = build_model(f"other_stand_in:{model_type}", **sizes)
+        save_with_code(model, folder)
+        again = load_model(folder)
+        assert type(again) is type(model)
+        ids = torch.arange(9)[None]
+        assert torch.equal(again(ids).logits, model(ids).logits)
+        trusted = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+        assert torch.equal(trusted(ids).logits, model(ids).logits)
+    monkeypatch.delitem(sys.modules, "other_stand_in")
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one != str(site)])
+    with pytest.raises(InputError, match="no module 'other_stand_in' to import; pip install stand-in-package"):
+        load_model(tmp_path / "mamba")
+    with pytest.raises(ImportError, match="this model needs stand-in-package: pip install stand-in-package"):
+        AutoModelForCausalLM.from_pretrained(tmp_path / "mamba", trust_remote_code=True, force_download=True)

@@ -96,8 +96,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     import_packages(config.imports)
     tasks = _tasks(config, trained)
 
+    import torch
+
     from dataset_builders.string_tasks.sampling import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
+    from synthetic_training.models.model_types import is_of_package
     from synthetic_training.provenance import provenance
     from synthetic_training.training.checkpoint import window
     from synthetic_training.training.device import resolve_device
@@ -106,11 +109,14 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     model = model.to(resolve_device(config.device)).eval()
     answer = generated_answers if config.generate else forced_answers
     results, room = [], window(model)
+    # some kernels of these packages do not take float32
+    bf16 = model.device.type == "cuda" and is_of_package(model)
     for task in tasks:
         length = task.max_length
         if room is not None and room < longest_example(task):
             log.warning("strings of %d letters exceed the model's context window of %d tokens", length, room)
-        results.append(length_score(model, length, _batches(config, task, model.device), answer))
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            results.append(length_score(model, length, _batches(config, task, model.device), answer))
     content = {
         "kind": "evaluation",
         "config": _settings(config, tasks[0], (trained or {}).get("n", 3)),

@@ -65,7 +65,7 @@ class ConfigArguments:
     @property
     def _listed(self) -> set[str]:
         fields = {field.name for field in dataclasses.fields(self.config_class)}
-        return fields | set(inspect.signature(self.config_class.__init__).parameters) | self.extra
+        return fields | _constructor_arguments(self.config_class) | self.extra
 
     def resolve(self, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
         """All arguments under the configuration's own names.
@@ -133,6 +133,18 @@ class ConfigArguments:
             taken = getattr(config, self.own_name(argument), value)
             if is_integer(value) and taken != value:
                 raise InputError(f"{self.name} sets {argument} to {taken}; omit {argument}={value}")
+
+
+def _constructor_arguments(config_class: type[PreTrainedConfig]) -> set[str]:
+    """Names that a constructor takes, and those that it hands on to its base classes."""
+    names: set[str] = set()
+    for one in config_class.__mro__[: config_class.__mro__.index(PreTrainedConfig)]:
+        if "__init__" in vars(one):
+            parameters = inspect.signature(one.__init__).parameters.values()
+            names |= {parameter.name for parameter in parameters}
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+                break
+    return names
 
 
 def refuse_unknown(name: str, arguments: Iterable[str], known: Iterable[str]) -> None:

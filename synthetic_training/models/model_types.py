@@ -1,11 +1,15 @@
 """Model types: from the name in a ``config.json`` to its configuration and model classes.
 
 A type that transformers ships always means transformers' own classes. Packages such as flash-linear-attention
-replace ``mamba`` and ``mamba2`` in the Auto classes when they are imported; that changes nothing here. All
-other types are looked up in the Auto classes at run time, so that a package that registers its own is found.
+replace ``mamba`` and ``mamba2`` in the Auto classes when they are imported: ``keep_shipped_types`` undoes that.
+All other types are looked up at run time among the classes that the imported packages registered.
 """
 
 from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -13,63 +17,44 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_M
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_MAPPING,
 )
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from synthetic_training.models.presets import presets
 
 Classes = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
 
-PACKAGES = {
-    "fla": (
-        "flash-linear-attention",
-        [
-            "abc",
-            "cat",
-            "comba",
-            "cyclic_flow_attention",
-            "delta_net",
-            "deltaformer",
-            "forgetting_transformer",
-            "gated_deltanet",
-            "gated_deltaproduct",
-            "gla",
-            "gsa",
-            "hgrn",
-            "hgrn2",
-            "kda",
-            "lightnet",
-            "linear_attn",
-            "log_linear_mamba2",
-            "mamba3",
-            "mesa_net",
-            "mla",
-            "moba",
-            "mom",
-            "nsa",
-            "parallax",
-            "path_attn",
-            "precond_gated_deltanet",
-            "precond_kda",
-            "raven",
-            "retnet",
-            "rodimus",
-            "rwkv6",
-            "rwkv7",
-            "samba",
-            "stickbreaking_attn",
-            "transformer",
-            "wall_transformer",
-            "yoco",
-        ],
-    )
-}
-"""Packages known to register model types: what to import, what to install, and their types (fla 0.6.0)."""
+PACKAGES = {"fla": "flash-linear-attention"}
+"""Packages of models that are imported by need, and what to install for each."""
 
 
 def is_shipped(model_type: str) -> bool:
     """Whether transformers itself has a causal language model of this type."""
     return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type in CONFIG_MAPPING_NAMES
+
+
+@contextmanager
+def keep_shipped_types() -> Iterator[None]:
+    """Undo what is registered within the block for types and configurations that transformers ships.
+
+    What a package registers under a type of its own is kept, and so are the models that it registers for its
+    own configuration classes: they change the meaning of no name.
+    """
+    mappings = (CONFIG_MAPPING, MODEL_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING)
+    before = [dict(one._extra_content) for one in mappings]
+    try:
+        yield
+    finally:
+        for mapping, extra in zip(mappings, before, strict=True):
+            for key in set(mapping._extra_content) - set(extra):
+                if key in CONFIG_MAPPING_NAMES or _is_of_transformers(key):
+                    del mapping._extra_content[key]
+
+
+def _is_of_transformers(key: object) -> bool:
+    return isinstance(key, type) and key.__module__.startswith("transformers.")
 
 
 def classes_of_type(model_type: str, prefix: str = "") -> Classes:
@@ -80,21 +65,60 @@ def classes_of_type(model_type: str, prefix: str = "") -> Classes:
         prefix: written before the name that an error suggests, such as ``hf:``.
 
     Raises:
-        InputError: the type is unknown; the message names the nearest one, or the package that has it.
+        InputError: the type is unknown; the message names the nearest one, and how to reach other packages.
     """
     if is_shipped(model_type):
-        return (
-            getattr(transformers, CONFIG_MAPPING_NAMES[model_type]),
-            getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type]),
-        )
+        with keep_shipped_types():  # the modeling files of some types import flash-linear-attention
+            return (
+                getattr(transformers, CONFIG_MAPPING_NAMES[model_type]),
+                getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type]),
+            )
     if model_type in CONFIG_MAPPING:
         config_class = CONFIG_MAPPING[model_type]
         if config_class in MODEL_FOR_CAUSAL_LM_MAPPING:
             return config_class, MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
+    package, _, own_type = model_type.partition(".")
+    if own_type and own_type in (types := package_types(package)):
+        return types[own_type]
     raise InputError(
         f"transformers and the imported packages have no causal language model of the type {model_type!r}"
         + (_package_hint(model_type) or did_you_mean(model_type, _known_types(), prefix))
     )
+
+
+def package_types(package: str) -> dict[str, Classes]:
+    """The causal language models that an imported package registered with transformers, by type.
+
+    These include types that transformers ships too; here they are the package's.
+    """
+    return {
+        config.model_type: (config, model)
+        for config, model in MODEL_FOR_CAUSAL_LM_MAPPING._extra_content.items()
+        if config.__module__.split(".")[0] == package
+    }
+
+
+def is_of_package(model: PreTrainedModel) -> bool:
+    """Whether a model is one of ``PACKAGES``."""
+    return type(model).__module__.split(".")[0] in PACKAGES
+
+
+def import_isolated(name: str) -> object:
+    """``importlib.import_module``, after which transformers' types mean what they meant before."""
+    with keep_shipped_types():
+        return importlib.import_module(name)
+
+
+def installation(module: str) -> str:
+    """What to install for a module, as the end of an error message; empty if that is not known."""
+    return f"; pip install {PACKAGES[module]}" if module in PACKAGES else ""
+
+
+def _package_hint(model_type: str) -> str:
+    for package, distribution in PACKAGES.items():
+        if (name := f"{package}:{model_type}") in presets()["paper"]:
+            return f"; {distribution} has it: pip install {distribution}, and pass --model {name}"
+    return ""
 
 
 def _known_types() -> list[str]:
@@ -103,10 +127,3 @@ def _known_types() -> list[str]:
         *filter(is_shipped, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
         *(name for name in registered if CONFIG_MAPPING[name] in MODEL_FOR_CAUSAL_LM_MAPPING),
     ]
-
-
-def _package_hint(model_type: str) -> str:
-    for module, (distribution, types) in PACKAGES.items():
-        if model_type in types:
-            return f"; pip install {distribution}, and pass --import {module}"
-    return ""

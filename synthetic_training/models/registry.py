@@ -29,7 +29,7 @@ from dataset_builders.files import read_json
 from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
 from synthetic_training.models.config_arguments import ConfigArguments
-from synthetic_training.models.model_types import classes_of_type, is_shipped
+from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
     AlibiForCausalLM,
@@ -41,7 +41,12 @@ from synthetic_training.models.modeling_mamba_layer_norm import (
     LayerNormMambaConfig,
     LayerNormMambaForCausalLM,
 )
-from synthetic_training.models.user_code import bare_module_arguments, classes_of_folder, classes_of_path
+from synthetic_training.models.user_code import (
+    bare_module_arguments,
+    classes_of_folder,
+    classes_of_path,
+    registered_type,
+)
 
 SYMBOL_TOKENS: Mapping[str, int] = model_tokens(USUAL)
 """The 30 symbols of the string tasks, as arguments of a model's configuration."""
@@ -57,6 +62,9 @@ _TRANSFORMER = {
 
 _ANY_ARCHITECTURE = {**_TRANSFORMER, "is_decoder": True}
 """Default arguments of ``hf:TYPE``, if the architecture has arguments of these names."""
+
+_PACKAGE_SIZES = {"hidden_size": _WIDTH, "num_hidden_layers": _LAYERS}
+"""Default arguments of ``PACKAGE:TYPE``; heads and other sizes are the package's own defaults."""
 
 
 Classes: TypeAlias = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
@@ -163,6 +171,8 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
             - a key of ``MODELS``;
             - ``hf:TYPE``: a causal language model by its ``model_type``, of transformers or of a package that
               was imported;
+            - ``PACKAGE:TYPE``: a model type that an installed package registers with transformers, such as
+              ``fla:gla`` of flash-linear-attention, also where transformers has another model of this type;
             - ``module.path:ClassName``: a ``PreTrainedModel``, or a ``torch.nn.Module`` that maps ids
               (batch, length) to logits (batch, length, vocabulary);
             - a folder with a ``config.json``, whose weights are not loaded.
@@ -185,16 +195,19 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
         saved = {key: value for key, value in content.items() if key not in _WRITTEN_BY_TRANSFORMERS}
         return Architecture(*classes, saved, saved, sizes_follow=False)
     if ":" in name:
+        classes_of_package = registered_type(name)
+        if classes_of_package is not None:
+            return Architecture(*classes_of_package, _PACKAGE_SIZES, sizes_follow=False)
         return Architecture(*classes_of_path(name), {}, sizes_follow=False)
     raise InputError(
         f"{name!r} is not a model{did_you_mean(name, MODELS)}; the models are {', '.join(MODELS)}, hf:TYPE, "
-        "module.path:ClassName, and a folder with a config.json"
+        "PACKAGE:TYPE such as fla:gla, module.path:ClassName, and a folder with a config.json"
     )
 
 
 def is_own_code(name: str) -> bool:
-    """Whether a name refers to a class in the user's own code, rather than in a package."""
-    return name not in MODELS and not name.startswith("hf:")
+    """Whether a name refers to a class in the user's own code, rather than in a package of models."""
+    return name not in MODELS and name.partition(":")[0] not in {"hf", *PACKAGES}
 
 
 _WRITTEN_BY_TRANSFORMERS = {"model_type", "architectures", "auto_map", "dtype", "transformers_version"}

@@ -24,7 +24,7 @@ from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.files import read_json, write_json, write_text
 from synthetic_training.models.bare_module import BareModuleForCausalLM
-from synthetic_training.models.model_types import is_shipped
+from synthetic_training.models.model_types import PACKAGES, is_shipped
 from synthetic_training.models.registry import use_fast_kernels
 from synthetic_training.models.user_code import MODEL_KEY, classes_of_folder
 from synthetic_training.models.weights import check_weights
@@ -73,8 +73,17 @@ def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str
 
 
 def _write_classes(classes: dict[str, type], folder: Path) -> dict[str, str]:
-    imports = [_copied_or_imported(one, folder) for one in classes.values()]
-    lines = ['"""The classes of this model."""\n', *dict.fromkeys(imports)]
+    imports = [*dict.fromkeys(_copied_or_imported(one, folder) for one in classes.values())]
+    packages = {one.__module__.split(".")[0] for one in classes.values()} & set(PACKAGES)
+    if packages:  # transformers would name the module, which is not what is installed
+        package = PACKAGES[packages.pop()]
+        imports = [
+            "try:",
+            *(f"    {line}" for line in imports),
+            "except ModuleNotFoundError as error:",
+            f'    raise ImportError("this model needs {package}: pip install {package}") from error',
+        ]
+    lines = ['"""The classes of this model."""\n', *imports]
     write_text(folder / f"{_IMPORTED}.py", "\n".join(lines) + "\n")
     return {key: f"{_IMPORTED}.{one.__name__}" for key, one in classes.items()}
 

@@ -1,8 +1,8 @@
-"""Models in user code: imported packages, ``module:Class``, and folders with code."""
+"""Models in user code: imported packages, ``module:Class``, ``package:type``, and folders with code."""
 
 from __future__ import annotations
 
-import importlib
+import ast
 import inspect
 import os
 import sys
@@ -20,7 +20,15 @@ from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.config_arguments import refuse_unknown
-from synthetic_training.models.model_types import PACKAGES, Classes, classes_of_type
+from synthetic_training.models.model_types import (
+    PACKAGES,
+    Classes,
+    classes_of_type,
+    import_isolated,
+    installation,
+    keep_shipped_types,
+    package_types,
+)
 
 MODEL_KEY = "AutoModelForCausalLM"
 """Key of the model's class in the ``auto_map`` of a ``config.json``."""
@@ -39,6 +47,8 @@ def import_packages(names: Iterable[str]) -> None:
 def import_module(name: str) -> ModuleType:
     """Import a module as ``python -m`` would, which finds the current folder's first.
 
+    What it registers with transformers does not replace transformers' own types.
+
     Raises:
         InputError: there is no such module. An error inside the module is raised as it is.
     """
@@ -46,13 +56,11 @@ def import_module(name: str) -> ModuleType:
     if "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        return import_isolated(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        distribution, _ = PACKAGES.get(name, (None, ()))
-        hint = f"; pip install {distribution}" if distribution else ""
-        raise InputError(f"there is no module {error.name!r} to import{hint}") from None
+        raise InputError(f"there is no module {error.name!r} to import{installation(error.name)}") from None
     except (TypeError, ValueError) as error:
         if name and all(part.isidentifier() for part in name.split(".")):
             raise
@@ -73,7 +81,21 @@ def import_class(path: str) -> type[nn.Module]:
     if found is not None:
         raise InputError(f"{path} is not a class of torch.nn.Module")
     known = [key for key, value in vars(module).items() if isinstance(value, type)]
-    raise InputError(f"module {module_name} has no class {class_name!r}{did_you_mean(class_name, known)}")
+    what = "class"
+    if types := package_types(module_name):
+        known, what = [*types, *known], "model type or class"
+    raise InputError(f"module {module_name} has no {what} {class_name!r}{did_you_mean(class_name, known)}")
+
+
+def registered_type(path: str) -> Classes | None:
+    """The classes of ``package:type``, a model type that the package registers; None if there is none.
+
+    Raises:
+        InputError: there is no such package.
+    """
+    package, _, model_type = path.partition(":")
+    import_module(package)
+    return package_types(package).get(model_type)
 
 
 def classes_of_path(path: str) -> Classes:
@@ -133,8 +155,8 @@ _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: bool) -> Classes:
     """The classes of a saved model.
 
-    A type that is known is used as it is; code in the folder is run only if it is trusted, and only where
-    the type is not known.
+    A type that is known is used as it is, and so is one of an installed package of ``PACKAGES``. Code in the
+    folder is run only if it is trusted, and only where the type is not known.
 
     Args:
         folder: holds ``config.json`` and, where ``auto_map`` names them, Python files.
@@ -149,25 +171,42 @@ def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: 
         raise InputError(f"{folder / 'config.json'} names no model_type")
     if not isinstance(auto_map, dict) or MODEL_KEY not in auto_map:
         return classes_of_type(model_type)
+    reference = str(auto_map[MODEL_KEY])
+    package = _imported_package(folder / f"{reference.split('.')[0]}.py")
+    if package is not None:
+        import_module(package)
+        model_type = model_type.removeprefix(f"{package}.")
+        if model_type in (types := package_types(package)):
+            return types[model_type]
     registered = _registered(model_type)
     if registered is not None:
         return registered
-    reference = str(auto_map[MODEL_KEY])
     if not trust_remote_code:
         raise InputError(
             f"the model in {folder} contains its own code ({reference.split('.')[0]}.py); inspect it, then "
-            "pass "
-            "--trust-remote-code to run it"
+            "pass --trust-remote-code to run it"
         )
     try:
-        model_class = get_class_from_dynamic_module(reference, str(folder))
-        config_class = model_class.config_class
-        if "AutoConfig" in auto_map:
-            config_class = get_class_from_dynamic_module(str(auto_map["AutoConfig"]), str(folder))
+        with keep_shipped_types():
+            model_class = get_class_from_dynamic_module(reference, str(folder))
+            config_class = model_class.config_class
+            if "AutoConfig" in auto_map:
+                config_class = get_class_from_dynamic_module(str(auto_map["AutoConfig"]), str(folder))
     except (ImportError, OSError) as error:
         message = " ".join(str(error).split())
         raise InputError(f"the code in {folder} cannot be imported: {message}") from error
     return config_class, model_class
+
+
+def _imported_package(file: Path) -> str | None:
+    """The package of ``PACKAGES`` that a saved model's code imports its classes from; None if there is none."""
+    try:
+        code = ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    imports = [node for node in ast.walk(code) if isinstance(node, ast.ImportFrom) and node.level == 0]
+    packages = {str(node.module).split(".")[0] for node in imports}
+    return packages.pop() if len(packages) == 1 and packages & set(PACKAGES) else None
 
 
 def _registered(model_type: str) -> Classes | None:

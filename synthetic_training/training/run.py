@@ -2,7 +2,9 @@
 
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -14,6 +16,7 @@ from synthetic_training.data.documents.rows import TOKEN_BYTES
 from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.models.embeddings import draw_embeddings
+from synthetic_training.models.presets import preset_arguments
 from synthetic_training.models.registry import build_model, is_own_code
 from synthetic_training.models.user_code import check_causal, import_packages
 from synthetic_training.provenance import provenance
@@ -49,7 +52,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
         with processes.agree():
             device = resolve_device(config.device)
             precision = resolve_precision(config.precision, device)
-            config = TrainConfig(**{**vars(config), "device": device, "precision": precision})
+            config = replace(config, device=device, precision=precision, model_args=_model_args(config))
             step = StepConfig(precision, config.compile, config.accumulation_steps, config.isolate_examples)
             check_folder(out, config, resume=resume)
             check_tracker(config.tracker)
@@ -73,6 +76,18 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
         with processes.agree():
             run = TrainingRun(config, step, out, processes, data, model, tracker, resume=resume)
         return run.finish()
+
+
+def _model_args(config: TrainConfig) -> dict[str, Any]:
+    """The model's arguments with those of the preset, which ``run.json`` then holds.
+
+    Raises:
+        InputError: there is no such preset, or it has no sizes for this model.
+    """
+    if config.preset is None:
+        return config.model_args
+    import_packages(config.imports)
+    return preset_arguments(config.preset, config.model, config.model_args)
 
 
 def _model(

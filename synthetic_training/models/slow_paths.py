@@ -1,0 +1,96 @@
+"""Which packages a model of transformers would run faster with, by transformers' own checks.
+
+transformers' modeling files look for packages of kernels when they are imported, and fall back to PyTorch
+code without them. A file does so in two ways: a function is decorated by
+``use_kernel_func_from_hub_with_fallback``, or a flag ``is_..._available`` decides.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from dataset_builders.files import read_json
+from synthetic_training.models.model_types import PACKAGES
+
+MEASURED = Path(__file__).parents[1] / "speed" / "results" / "architectures.json"
+
+_FLAGS = {"is_xlstm_available": "xlstm", "is_kernels_available": "kernels"}
+"""Flags that stand for a faster recurrence, with the package that each asks for."""
+
+
+def missing_kernels(model: nn.Module) -> list[str]:
+    """Packages that transformers would use for a model's layers if they were installed.
+
+    Layers whose kernels are this project's own, and models from elsewhere, need none.
+    """
+    modules = {type(layer).__module__ for layer in model.modules()}
+    own = {type(layer) for layer in model.modules() if not type(layer).__module__.startswith("transformers.")}
+    replaced = {base.__module__ for one in own for base in one.__mro__[1:]}
+    found = {
+        package
+        for name in modules
+        if name.startswith("transformers.models.") and name not in replaced
+        for package in _missing(name)
+    }
+    return sorted(found)
+
+
+@cache
+def _missing(module_name: str) -> frozenset[str]:
+    module = sys.modules[module_name]
+    flags = {_FLAGS[name] for name, flag in vars(module).items() if name in _FLAGS and not flag()}
+    return frozenset({*flags, *_fallbacks(module)})
+
+
+def _fallbacks(module: ModuleType) -> Iterator[str]:
+    """Packages of the functions of a file that run transformers' own PyTorch code."""
+    for value in vars(module).values():
+        state = _closure(value) if callable(value) and hasattr(value, "__wrapped__") else {}
+        if state.get("is_new_implementation") is False and isinstance(state.get("package"), str):
+            package: str = state["package"]
+            yield PACKAGES.get(package, package.replace("_", "-"))
+
+
+def _closure(function: Callable[..., Any]) -> dict[str, Any]:
+    while not inspect.isfunction(function):
+        function = getattr(function, "__wrapped__", None)  # type: ignore[assignment]
+        if function is None:
+            return {}
+    try:
+        return dict(inspect.getclosurevars(function).nonlocals)
+    except (TypeError, ValueError):
+        return {}
+
+
+def slow_path_warning(name: str, model: nn.Module) -> str | None:
+    """What to say of a model that runs on a GPU without its kernels; None if it lacks none."""
+    packages = missing_kernels(model)
+    if not packages:
+        return None
+    return (
+        f"{name} runs on transformers' PyTorch code, which is slow on a GPU; it uses faster kernels if "
+        f"these packages are installed: {', '.join(packages)}{_measured(name)}"
+    )
+
+
+def _measured(name: str) -> str:
+    """Its measured speed, and T_rope's beside it, as the end of a sentence; empty if there is none."""
+    if not MEASURED.is_file():
+        return ""
+    content = read_json(MEASURED)
+    rows = {row["model"]: row for row in content["rows"] if "tokens_per_s" in row}
+    if name not in rows or not rows[name].get("missing_kernels") or "T_rope" not in rows:
+        return ""
+    speeds = [f"{rows[one]['tokens_per_s'] / 1e3:,.0f} thousand tokens/s" for one in (name, "T_rope")]
+    return (
+        f" (without {', '.join(rows[name]['missing_kernels'])} it trained at {speeds[0]} at the paper's size "
+        f"on one {content['machine']}, T_rope at {speeds[1]})"
+    )

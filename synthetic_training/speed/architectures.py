@@ -1,0 +1,295 @@
+"""Training speed of many architectures at the paper's size, on one GPU.
+
+    python -m synthetic_training.speed.architectures --out architectures.json
+
+Each architecture is measured in a process of its own, which ends after a time limit, so that one which hangs
+or crashes does not stop the rest. Several processes compile and tune their kernels at the same time; then
+each is timed alone. A row is written to ``--out`` as soon as it is known, with the error where there is one;
+the same command measures what is not in the file yet.
+
+A row has, for 64 rows of 220 tokens in bfloat16:
+
+- ``eager_tokens_per_s``: as the trainer runs it without ``--compile``, ``graph_tokens_per_s``: the same
+  kernels captured in one CUDA graph, ``compiled_tokens_per_s``: with ``--compile``; ``tokens_per_s`` is the
+  best of them;
+- ``first_step_s``: from the first call to the end of the first step, with an empty compile cache, while up to
+  ``--at-once`` processes compile;
+- ``mfu``: model FLOPs utilisation against the rate of a large matrix product in this run, and
+  ``mfu_datasheet`` against 989 TFLOP/s; 6 operations per parameter and token, and those of softmax attention;
+- ``loss`` after 50 steps of copying strings of 5 to 20 letters, which shows a wrong kernel: 3.26 is chance.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+from tabulate import tabulate
+
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import read_json, write_json
+from synthetic_training.models.presets import PARAMETERS, presets
+from synthetic_training.models.registry import MODELS
+from synthetic_training.provenance import provenance
+
+_PROCESS = "synthetic_training.speed.architecture_process"
+_DATASHEET_TFLOPS = 989.0
+_COMPILED = ("gla", "retnet", "hgrn2", "gated_deltanet", "mamba2", "rwkv7", "delta_net")
+"""Architectures of flash-linear-attention that are also measured with ``--compile``."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One architecture, compiled or not."""
+
+    model: str
+    compile: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.model}{' --compile' if self.compile else ''}"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Training speed of architectures, each in its own process."""
+
+    out: Path
+    """JSON file of the rows; what it holds already is not measured again."""
+    models: tuple[str, ...] = ()
+    """Models to measure (default: all that have the preset)."""
+    preset: str = "paper"
+    """Named size of every model."""
+    rows: int = 64
+    """Rows per step."""
+    context_length: int = 220
+    """Tokens per row."""
+    at_once: int = 4
+    """Number of processes that compile at the same time."""
+    limit: float = 150.0
+    """Seconds that a process may take to import Python, to compile, and to be timed, each."""
+    minutes: float = 9.0
+    """No other group of processes begins after this."""
+    device: Literal["cuda", "cpu"] = "cuda"
+    """Device; cpu is for trying the command out."""
+    revision: str | None = None
+    """Revision of this code, if git cannot tell."""
+
+
+def main() -> None:
+    """Measure, print a table, and write the rows."""
+    settings = tyro.cli(Speed, prog="python -m synthetic_training.speed.architectures")
+    if settings.preset not in presets():
+        raise InputError(f"there is no preset {settings.preset!r}; the presets are {', '.join(PARAMETERS)}")
+    for name in settings.models:
+        if name not in presets()[settings.preset]:
+            raise InputError(f"{name} has no preset {settings.preset}")
+    results = _Results(settings)
+    jobs = [job for job in _jobs(settings.models or tuple(presets()[settings.preset])) if job not in results]
+    for group in _groups(jobs, settings):
+        for job, row in group:
+            results.add(job, row)
+            print(json.dumps({"job": job.key, **row}), flush=True)
+    print(table(results.rows))
+
+
+def _jobs(models: tuple[str, ...]) -> list[Job]:
+    """Those with a goal first; the paper's models compiled alone, others eager and as a CUDA graph."""
+    ours = [Job(name, compile=True) for name in models if name in MODELS]
+    known = [f"fla:{one}" for one in _COMPILED]
+    goals = [Job(name, compile=compiled) for compiled in (False, True) for name in known if name in models]
+    done = {job.model for job in (*ours, *goals)}
+    others = [Job(name, compile=False) for name in models if name not in done]
+    return [*goals, *ours, *sorted(others, key=lambda job: job.model.startswith("fla:"))]
+
+
+class _Results:
+    """The file of rows."""
+
+    def __init__(self, settings: Speed) -> None:
+        self._settings = settings
+        self.rows: list[dict[str, Any]] = read_json(settings.out)["rows"] if settings.out.exists() else []
+        self._rate = _matrix_rate() if settings.device == "cuda" else float("nan")
+
+    def __contains__(self, job: Job) -> bool:
+        return any(job.key in row["jobs"] for row in self.rows)
+
+    def add(self, job: Job, measured: dict[str, Any]) -> None:
+        """Merge a job's measurements into the row of its architecture, and write the file."""
+        row = next((one for one in self.rows if one["model"] == job.model), None)
+        if row is None:
+            row = {"model": job.model, "preset": self._settings.preset, "jobs": []}
+            self.rows.append(row)
+        row["jobs"].append(job.key)
+        if job.compile and row["jobs"][:-1]:  # the eager job's other measurements are kept
+            kept = ("compiled_tokens_per_s", "error", "first_step_s", "loss", "memory_gb")
+            measured = {
+                key if key.startswith("compiled") else f"compiled_{key}": measured[key]
+                for key in kept
+                if key in measured
+            }
+        row |= measured
+        speeds = [value for key, value in row.items() if key.endswith("_tokens_per_s")]
+        if speeds:
+            row["tokens_per_s"] = max(speeds)
+            row |= self._utilisation(row)
+        content = {
+            "rows": self.rows,
+            "matrix_product_tflops": self._rate,
+            "shape": {"rows": self._settings.rows, "context_length": self._settings.context_length},
+            **provenance(self._settings.revision),
+        }
+        write_json(self._settings.out, content)
+
+    def _utilisation(self, row: dict[str, Any]) -> dict[str, float]:
+        # two products forward and four backward, over the lower half of (context_length, context_length)
+        attention = 6.0 * row["attention_width"] * self._settings.context_length
+        flops = 6.0 * (row["parameters"] - row["embedding"]) + attention
+        rate = flops * row["tokens_per_s"] / 1e12
+        return {"mfu": rate / self._rate, "mfu_datasheet": rate / _DATASHEET_TFLOPS}
+
+
+class _Process:
+    """A process that measures one job, and its conversation with this one."""
+
+    def __init__(self, job: Job, settings: Speed) -> None:
+        self.job, self.result = job, None
+        content = {
+            "model": job.model,
+            "compile": job.compile,
+            "preset": settings.preset,
+            "rows": settings.rows,
+            "context_length": settings.context_length,
+            "device": settings.device,
+        }
+        self._started, self._heard = time.monotonic(), ""
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", _PROCESS, json.dumps(content)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "TRITON_CACHE_AUTOTUNING": "1"},
+        )
+
+    def say(self, word: str) -> None:
+        if self.result is None and self._process.stdin is not None:
+            try:
+                self._process.stdin.write(f"{word}\n".encode())
+                self._process.stdin.flush()
+            except BrokenPipeError:
+                pass  # it has ended; ``hear`` says how
+
+    def hear(self, word: str, seconds: float) -> bool:
+        """Whether it says the word in time; if not, its result is known afterwards, and it has ended."""
+        deadline = time.monotonic() + seconds
+        while self.result is None:
+            line = self._line(deadline - time.monotonic())
+            if line is None:
+                self.result = {"error": f"TimeoutError: not {word} after {seconds:.0f} s"}
+            elif line == word:
+                return True
+            elif line.startswith("{"):
+                self.result = json.loads(line)
+            elif line == "":
+                self.result = {"error": f"the process ended with status {self._process.wait()}"}
+        self.end()
+        return False
+
+    def _line(self, seconds: float) -> str | None:
+        """The next line that means something; empty at the end, None if none comes in time."""
+        stream = self._process.stdout
+        if stream is None:
+            return ""
+        deadline = time.monotonic() + seconds
+        while "\n" not in self._heard:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([stream], [], [], left)[0]:
+                return None
+            read = os.read(stream.fileno(), 65536).decode(errors="replace")
+            if not read:
+                return ""
+            self._heard += read
+        line, _, self._heard = self._heard.partition("\n")
+        line = line.strip()
+        return line if line in ("loaded", "ready") or line.startswith("{") else self._line(seconds)
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[str, Any]]]]:
+    """The results of one group of processes after another; the next group imports Python meanwhile."""
+    start = time.monotonic()
+    groups = [jobs[i : i + settings.at_once] for i in range(0, len(jobs), settings.at_once)]
+    waiting = [_Process(job, settings) for job in groups[0]] if groups else []
+    try:
+        for number in range(len(groups)):
+            if time.monotonic() - start > 60 * settings.minutes:
+                left = [job.key for group in groups[number:] for job in group]
+                print(f"no time left for {', '.join(left)}; the same command continues", file=sys.stderr)
+                return
+            group, waiting = waiting, []
+            for one in group:
+                if one.hear("loaded", settings.limit):
+                    one.say("warm")
+            waiting = [_Process(job, settings) for job in (groups[number + 1] if groups[number + 1 :] else [])]
+            begin = time.monotonic()
+            for one in group:
+                one.hear("ready", max(1.0, settings.limit - (time.monotonic() - begin)))
+            for one in group:
+                if one.result is None:
+                    one.say("time")
+                    one.hear("timed", settings.limit)
+            yield [(one.job, one.result or {}) for one in group]
+    finally:
+        for one in waiting:
+            one.end()
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table, fastest first."""
+    columns = (
+        ("parameters", 1e-6, 1, "M"),
+        ("eager_tokens_per_s", 1e-3, 1, "k"),
+        ("graph_tokens_per_s", 1e-3, 1, "k"),
+        ("compiled_tokens_per_s", 1e-3, 1, "k"),
+        ("mfu", 1, 2, ""),
+        ("mfu_datasheet", 1, 2, ""),
+        ("first_step_s", 1, 0, ""),
+        ("memory_gb", 1, 1, ""),
+        ("loss", 1, 2, ""),
+    )
+    lines = [
+        [
+            row["model"],
+            *(f"{row[key] * by:.{digits}f}{end}" if key in row else "" for key, by, digits, end in columns),
+            ", ".join(row.get("missing_kernels", [])),
+            row.get("error", row.get("compiled_error", row.get("graph_error", "")))[:80],
+        ]
+        for row in sorted(rows, key=lambda row: -row.get("tokens_per_s", 0))
+    ]
+    headers = ["model", "size", "eager, tokens/s", "CUDA graph", "compiled", "MFU", "MFU of 989", "first step, s",
+               "memory, GB", "loss", "missing kernels", "error"]  # fmt: skip
+    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+
+
+def _matrix_rate(size: int = 8192) -> float:
+    """TFLOP/s of a large bfloat16 matrix product of random numbers."""
+    from synthetic_training.speed import trainer
+
+    return trainer._matrix_rate(size)
+
+
+if __name__ == "__main__":
+    with command_errors():
+        main()

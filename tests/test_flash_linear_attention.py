@@ -1,0 +1,137 @@
+"""Models of flash-linear-attention: their names, what importing it leaves alone, and, on a GPU, training."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+import synthetic_training
+from synthetic_training.config import TrainConfig
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.models.saved import load_model
+from synthetic_training.training.run import train
+from synthetic_training.training.run_log import read_metrics
+
+pytestmark = pytest.mark.skipif(find_spec("fla") is None, reason="needs flash-linear-attention")
+
+CHECKPOINTS = Path(synthetic_training.__file__).parent / "checkpoints"
+
+ISOLATION = """
+import json, sys
+from pathlib import Path
+from transformers import AutoConfig, AutoModelForCausalLM
+from synthetic_training.models.registry import build_model
+from synthetic_training.models.saved import load_model, save_with_code
+from synthetic_training.models.user_code import import_packages
+checkpoint, out = map(Path, sys.argv[1:])
+sizes = {"hidden_size": 64, "num_hidden_layers": 1}
+mamba2 = {"num_heads": 16, "head_dim": 8, "n_groups": 1, "state_size": 8}
+linear = {"linear_num_key_heads": 2, "linear_num_value_heads": 2, "num_experts": 2, "num_experts_per_tok": 1}
+models = {}
+models["hf:qwen3_next"] = build_model("hf:qwen3_next", **sizes, **linear, num_attention_heads=2)
+models["hf:mamba2 after hf:qwen3_next"] = AutoConfig.for_model("mamba2")
+import_packages(["fla"])
+for name in ("gla", "mamba", "mamba2"):
+    models[f"fla:{name}"] = build_model(f"fla:{name}", **sizes)
+    save_with_code(models[f"fla:{name}"], out / name)
+    models[f"fla:{name} saved"] = load_model(out / name)
+    trusted = AutoModelForCausalLM.from_pretrained(out / name, trust_remote_code=True)
+    models[f"fla:{name} in transformers"] = trusted
+models |= {
+    "hf:gla": build_model("hf:gla", **sizes),
+    "hf:mamba": build_model("hf:mamba", **sizes),
+    "hf:mamba2": build_model("hf:mamba2", **sizes, **mamba2),
+    "config of mamba": AutoConfig.for_model("mamba"),
+    "config of mamba2": AutoConfig.for_model("mamba2"),
+    "bundled": load_model(checkpoint),
+    "bundled in transformers": AutoModelForCausalLM.from_pretrained(checkpoint),
+}
+print(json.dumps({key: type(model).__module__ for key, model in models.items()}))
+"""
+
+
+@pytest.mark.slow
+def test_importing_it_changes_no_type_of_transformers(tmp_path: Path) -> None:
+    """In a process of its own: what it registers is never forgotten."""
+    command = [sys.executable, "-c", ISOLATION, str(CHECKPOINTS / "mamba"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    for name, module in found.items():
+        package = "fla" if "fla:" in name or name == "hf:gla" else "transformers"
+        assert module.split(".")[0] == package, (name, module)
+
+
+TRAINED = ("gla", "retnet", "hgrn2", "gated_deltanet", "mamba2", "rwkv7", "delta_net")
+
+
+@pytest.fixture(scope="module", params=TRAINED)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that was trained on a GPU for 200 steps."""
+    out = tmp_path_factory.mktemp(request.param) / "run"
+    train(settings(request.param), out)
+    return out
+
+
+def settings(model_type: str) -> TrainConfig:
+    return TrainConfig(
+        model=f"fla:{model_type}", preset="small", min_length=3, max_length=8, context_length=64, batch_size=64,
+        lr=2e-3, steps=200, warmup_steps=20, eval_every=100, eval_lengths=(5,), save_every=100, log_every=10,
+    )  # fmt: skip
+
+
+@pytest.mark.gpu
+def test_it_trains_and_resumes(run: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    losses = [line["loss"] for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "train"]
+    assert losses[-1] < 0.9 * losses[0]
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    shutil.rmtree(again / "model")
+    shutil.rmtree(again / "checkpoints" / "step_200", ignore_errors=True)
+    train(settings(request.node.callspec.params["run"]), again, resume=True)
+    resumed = [line["loss"] for line in read_metrics(again / "metrics.jsonl") if line["kind"] == "train"]
+    assert len(resumed) == len(losses)
+    assert resumed[-1] == pytest.approx(losses[-1], rel=0.1)
+
+
+@pytest.mark.gpu
+def test_it_is_evaluated_without_trusting_code(run: Path) -> None:
+    forced, generated = (
+        evaluate(EvaluateConfig(run, lengths=(4,), num_examples=32, generate=generate))["results"][0]
+        for generate in (False, True)
+    )
+    assert generated["string_accuracy"] == pytest.approx(forced["string_accuracy"], abs=0.1)
+
+
+@pytest.mark.gpu
+def test_padding_changes_no_logits(run: Path) -> None:
+    model = load_model(run / "model").to("cuda").eval()
+    ids = torch.randint(26, (4, 20), generator=torch.Generator().manual_seed(0)).cuda()
+    padded = torch.cat([torch.zeros_like(ids[:, :7]), ids], dim=1)
+    mask = (torch.arange(27, device="cuda") >= 7).long().expand(4, -1)
+    with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+        alone = model(input_ids=ids).logits[:, -1].float()
+        beside = model(input_ids=padded, attention_mask=mask).logits[:, -1].float()
+    assert (alone - beside).abs().max() < 0.05 * alone.abs().max()
+
+
+@pytest.mark.gpu
+def test_lm_eval_generates_the_same_in_any_batch(run: Path) -> None:
+    pytest.importorskip("lm_eval")
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    prompts = ("$a|", "$ccccbb|", "$abcabcab|", "$zz|", "$bca|", "$qwertyu|", "$b|", "$abab|", "$ca|")
+    options = {"until": [".\n"], "max_gen_toks": 10, "do_sample": False}
+    answers = []
+    for batch_size in (1, 8):
+        lm = HFLM(pretrained=str(run / "model"), trust_remote_code=True, dtype="bfloat16", batch_size=batch_size)
+        asked = [Instance("generate_until", {}, (prompt, options), i) for i, prompt in enumerate(prompts)]
+        answers.append(lm.generate_until(asked, disable_tqdm=True))
+    # near ties of bfloat16 logits are broken differently
+    assert sum(a == b for a, b in zip(*answers, strict=True)) >= len(prompts) - 1

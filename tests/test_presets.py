@@ -1,0 +1,72 @@
+"""Named sizes: the number of parameters of every model, and how they mix with the user's arguments."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from dataset_builders import InputError
+from dataset_builders.files import read_json
+from synthetic_training.__main__ import main
+from synthetic_training.models.presets import PARAMETERS, TOLERANCE, preset_arguments, presets
+from synthetic_training.models.registry import MODELS, build_model
+from tests.tiny_run import SETTINGS
+
+ALL = [(preset, model) for preset in presets() for model in presets()[preset]]
+OF_FLA = [one for one in ALL if one[1].startswith("fla:")]
+
+
+def has_its_size(preset: str, model: str) -> None:
+    with torch.device("meta"):
+        built = build_model(model, **preset_arguments(preset, model, {}))
+    parameters = sum(one.numel() for one in built.parameters())
+    assert parameters == pytest.approx(PARAMETERS[preset], rel=TOLERANCE)
+
+
+@pytest.mark.parametrize(("preset", "model"), [one for one in ALL if one not in OF_FLA])
+def test_a_preset_gives_its_number_of_parameters(preset: str, model: str) -> None:
+    has_its_size(preset, model)
+
+
+@pytest.mark.skipif(find_spec("fla") is None, reason="needs flash-linear-attention")
+@pytest.mark.parametrize(("preset", "model"), OF_FLA)
+def test_a_preset_of_flash_linear_attention_does_so_too(preset: str, model: str) -> None:
+    has_its_size(preset, model)
+
+
+def test_every_model_of_the_paper_has_every_preset() -> None:
+    assert all(set(MODELS) <= set(presets()[preset]) for preset in PARAMETERS)
+
+
+@pytest.mark.parametrize("name", ["hidden_size", "n_embd"])
+def test_the_users_arguments_replace_the_presets_under_any_name(name: str) -> None:
+    arguments = preset_arguments("small", "hf:gpt2", {name: 64})
+    model = build_model("hf:gpt2", **arguments)
+    assert (model.config.n_embd, model.config.n_layer) == (64, presets()["small"]["hf:gpt2"]["num_hidden_layers"])
+
+
+@pytest.mark.parametrize(
+    ("preset", "model", "sentence"),
+    [
+        ("papr", "T_rope", "there is no preset 'papr'; did you mean 'paper'.*the presets are paper, small"),
+        ("paper", "hf:bloom", "the preset paper has no sizes for hf:bloom.*omit --preset and pass sizes by"),
+    ],
+)
+def test_what_is_no_preset_gets_one_sentence(preset: str, model: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as raised:
+        preset_arguments(preset, model, {})
+    assert "\n" not in str(raised.value)
+
+
+def test_a_run_records_the_arguments_of_its_preset(tmp_path: Path) -> None:
+    """So that it is resumed with them, whatever the preset is by then."""
+    (tmp_path / "run.yaml").write_text(str({**SETTINGS, "model_args": {"num_hidden_layers": 1}, "steps": 6}))
+    out = tmp_path / "run"
+    command = ["train", "--config", str(tmp_path / "run.yaml"), "--out", str(out), "--preset", "small"]
+    main(command)
+    expected = {**presets()["small"]["T_hard_alibi"], "num_hidden_layers": 1}
+    assert read_json(out / "run.json")["config"]["model_args"] == expected
+    main(["train", "--out", str(out), "--resume"])
+    with pytest.raises(SystemExit, match="has other settings: preset"):
+        main(["train", "--out", str(out), "--resume", "--preset", "paper"])
