@@ -52,7 +52,8 @@ class TrainConfig(Settings):
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
     preset: str | None = None
-    """Named size of the model, paper or small; model_args override its arguments."""
+    """Named arguments of the model: its size in paper or small; or released, the defaults of the code
+    released with the paper, also for the run. Arguments and settings that are given override it."""
     imports: Annotated[tuple[str, ...], arg(name="import")] = ()
     """Packages to import first, such as fla, which register model types for hf:TYPE."""
     trust_remote_code: bool = False
