@@ -6,7 +6,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("repeat-after-me", "torch", "transformers", "triton", "mamba-ssm", "causal-conv1d", "flash-linear-attention")
+_PACKAGES = (
+    "repeat-after-me",
+    "torch",
+    "transformers",
+    "triton",
+    "mamba-ssm",
+    "causal-conv1d",
+    "flash-linear-attention",
+)
 
 
 def provenance(git_revision: str | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,8 +37,10 @@ models = {}
 models["hf:qwen3_next"] = build_model("hf:qwen3_next", **sizes, **linear, num_attention_heads=2)
 models["hf:mamba2 after hf:qwen3_next"] = AutoConfig.for_model("mamba2")
 import_packages(["fla"])
-for name in ("gla", "mamba", "mamba2"):
-    models[f"fla:{name}"] = build_model(f"fla:{name}", **sizes)
+hybrid = {"attn": {"layers": [0], "num_heads": 2}}
+for name in ("gla", "mamba", "mamba2", "hybrid"):
+    arguments = hybrid if name == "hybrid" else {}
+    models[f"fla:{name}"] = build_model(f"fla:{name.replace('hybrid', 'gla')}", **sizes, **arguments)
     save_with_code(models[f"fla:{name}"], out / name)
     models[f"fla:{name} saved"] = load_model(out / name)
     trusted = AutoModelForCausalLM.from_pretrained(out / name, trust_remote_code=True)
@@ -67,21 +70,26 @@ def test_importing_it_changes_no_type_of_transformers(tmp_path: Path) -> None:
         assert module.split(".")[0] == package, (name, module)
 
 
-TRAINED = ("gla", "retnet", "hgrn2", "gated_deltanet", "mamba2", "rwkv7", "delta_net")
+TRAINED: dict[str, dict[str, Any]] = {
+    "gla": {"model": "fla:gla"},
+    "gated_deltanet": {"model": "fla:gated_deltanet"},
+    "hybrid": {"model": "fla:gla", "model_args": {"attn": {"layers": [1], "num_heads": 4}}},
+}
 
 
 @pytest.fixture(scope="module", params=TRAINED)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that was trained on a GPU for 200 steps."""
+    """A small model that was trained on a GPU for 100 steps."""
     out = tmp_path_factory.mktemp(request.param) / "run"
     train(settings(request.param), out)
     return out
 
 
-def settings(model_type: str) -> TrainConfig:
+def settings(name: str) -> TrainConfig:
     return TrainConfig(
-        model=f"fla:{model_type}", preset="small", min_length=3, max_length=8, context_length=64, batch_size=64,
-        lr=2e-3, steps=200, warmup_steps=20, eval_every=100, eval_lengths=(5,), save_every=100, log_every=10,
+        **TRAINED[name], preset="small", min_length=3, max_length=8, context_length=64,
+        batch_size=64, lr=2e-3,
+        steps=100, warmup_steps=10, eval_every=50, eval_lengths=(5,), save_every=50, log_every=10,
     )  # fmt: skip
 
 
@@ -92,7 +100,7 @@ def test_it_trains_and_resumes(run: Path, tmp_path: Path, request: pytest.Fixtur
     again = tmp_path / "again"
     shutil.copytree(run, again)
     shutil.rmtree(again / "model")
-    shutil.rmtree(again / "checkpoints" / "step_200", ignore_errors=True)
+    shutil.rmtree(again / "checkpoints" / "step_100", ignore_errors=True)
     train(settings(request.node.callspec.params["run"]), again, resume=True)
     resumed = [line["loss"] for line in read_metrics(again / "metrics.jsonl") if line["kind"] == "train"]
     assert len(resumed) == len(losses)
@@ -130,7 +138,9 @@ def test_lm_eval_generates_the_same_in_any_batch(run: Path) -> None:
     options = {"until": [".\n"], "max_gen_toks": 10, "do_sample": False}
     answers = []
     for batch_size in (1, 8):
-        lm = HFLM(pretrained=str(run / "model"), trust_remote_code=True, dtype="bfloat16", batch_size=batch_size)
+        lm = HFLM(
+            pretrained=str(run / "model"), trust_remote_code=True, dtype="bfloat16", batch_size=batch_size
+        )
         asked = [Instance("generate_until", {}, (prompt, options), i) for i, prompt in enumerate(prompts)]
         answers.append(lm.generate_until(asked, disable_tqdm=True))
     # near ties of bfloat16 logits are broken differently

@@ -100,13 +100,15 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
     from dataset_builders.string_tasks.sampling import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
-    from synthetic_training.models.model_types import is_of_package
+    from synthetic_training.models.model_types import check_device, is_of_package
     from synthetic_training.provenance import provenance
     from synthetic_training.training.checkpoint import window
     from synthetic_training.training.device import resolve_device
 
     model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
-    model = model.to(resolve_device(config.device)).eval()
+    device = resolve_device(config.device)
+    check_device(str(folder), model, torch.device(device))
+    model = model.to(device).eval()
     answer = generated_answers if config.generate else forced_answers
     results, room = [], window(model)
     # some kernels of these packages do not take float32

@@ -1,7 +1,7 @@
 """Model types: from the name in a ``config.json`` to its configuration and model classes.
 
 A type that transformers ships always means transformers' own classes. Packages such as flash-linear-attention
-replace ``mamba`` and ``mamba2`` in the Auto classes when they are imported: ``keep_shipped_types`` undoes that.
+replace ``mamba`` and ``mamba2`` in the Auto classes when they are imported; ``keep_shipped_types`` undoes it.
 All other types are looked up at run time among the classes that the imported packages registered.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
+import torch
 import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
@@ -22,6 +24,7 @@ from transformers.models.auto.modeling_auto import (
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from synthetic_training.models.packed_attention import supply_attention
 from synthetic_training.models.presets import presets
 
 Classes = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
@@ -103,10 +106,24 @@ def is_of_package(model: PreTrainedModel) -> bool:
     return type(model).__module__.split(".")[0] in PACKAGES
 
 
-def import_isolated(name: str) -> object:
+def check_device(name: str, model: PreTrainedModel, device: torch.device) -> None:
+    """Check that a device can run a model.
+
+    Raises:
+        InputError: the model is one of ``PACKAGES``, whose kernels run on GPUs alone, and this is no GPU.
+    """
+    if is_of_package(model) and device.type != "cuda":
+        distribution = PACKAGES[type(model).__module__.split(".")[0]]
+        raise InputError(f"{name} needs a GPU: the kernels of {distribution} do not run on a {device.type}")
+
+
+def import_isolated(name: str) -> ModuleType:
     """``importlib.import_module``, after which transformers' types mean what they meant before."""
     with keep_shipped_types():
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        if name.split(".")[0] == "fla":
+            supply_attention()
+        return module
 
 
 def installation(module: str) -> str:

@@ -70,8 +70,8 @@ def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[
         )
     if model not in known[preset]:
         raise InputError(
-            f"the preset {preset} has no sizes for {model}{did_you_mean(model, known[preset])}; omit --preset "
-            "and pass sizes by --model-args"
+            f"the preset {preset} has no sizes for {model}{did_you_mean(model, known[preset])}; omit "
+            "--preset and pass sizes by --model-args"
         )
     arguments = known[preset][model]
     if not given:

@@ -6,11 +6,11 @@ architecture: see ``find_architecture``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
@@ -24,10 +24,11 @@ from transformers import (
 )
 
 from dataset_builders import InputError
-from dataset_builders.checks import did_you_mean
+from dataset_builders.checks import did_you_mean, first_line
 from dataset_builders.files import read_json
 from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
+from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
@@ -41,6 +42,7 @@ from synthetic_training.models.modeling_mamba_layer_norm import (
     LayerNormMambaConfig,
     LayerNormMambaForCausalLM,
 )
+from synthetic_training.models.presets import presets
 from synthetic_training.models.user_code import (
     bare_module_arguments,
     classes_of_folder,
@@ -65,50 +67,6 @@ _ANY_ARCHITECTURE = {**_TRANSFORMER, "is_decoder": True}
 
 _PACKAGE_SIZES = {"hidden_size": _WIDTH, "num_hidden_layers": _LAYERS}
 """Default arguments of ``PACKAGE:TYPE``; heads and other sizes are the package's own defaults."""
-
-
-Classes: TypeAlias = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A model architecture.
-
-    Attributes:
-        config_class, model_class: of transformers, or of the same kind.
-        defaults: arguments of the configuration, besides the vocabulary.
-        extra: arguments that the configuration takes but does not list.
-        sizes_follow: whether missing sizes are derived from width and heads, as in a transformer.
-        initialise: draws initial weights as in the authors' code, if transformers' differ.
-        use_fast_kernels: enables fast kernels for calls without padding and cache, such as in training;
-            other calls, and saved models, do not change.
-        variants: for an argument that chooses between classes, the configuration and model class of each
-            value; the first is the default.
-    """
-
-    config_class: type[PreTrainedConfig]
-    model_class: type[PreTrainedModel]
-    defaults: Mapping[str, Any]
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    sizes_follow: bool = True
-    initialise: Callable[[Any], object] = lambda _: None
-    use_fast_kernels: Callable[[Any], object] = lambda _: None
-    variants: Mapping[str, Mapping[str, Classes]] = field(default_factory=dict)
-
-    def variant(self, name: str, chosen: Mapping[str, Any]) -> Architecture:
-        """The architecture with the classes that these arguments choose.
-
-        Raises:
-            InputError: an argument has none of the known values.
-        """
-        found = self
-        for argument, values in self.variants.items():
-            value = chosen.get(argument, next(iter(values)))
-            if value not in values:
-                raise InputError(f"{argument} of {name} must be one of {', '.join(values)}, not {value!r}")
-            config_class, model_class = values[value]
-            found = replace(found, config_class=config_class, model_class=model_class)
-        return found
 
 
 MODELS: dict[str, Architecture] = {
@@ -186,6 +144,9 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
     if name.startswith("hf:"):
         classes = classes_of_type(name.removeprefix("hf:"), "hf:")
         language_model = classes[0].sub_configs.get("text_config")
+        if language_model is AutoConfig:
+            raise InputError(f"{name} is multimodal, and its language model is chosen in its configuration; "
+                             "pass that model's own hf:TYPE")  # fmt: skip
         if language_model is not None and is_shipped(language_model.model_type):
             raise InputError(f"{name} is multimodal; its language model is hf:{language_model.model_type}")
         return Architecture(*classes, _ANY_ARCHITECTURE, use_fast_kernels=mamba.use_fast_scan)
@@ -255,12 +216,54 @@ def build_model(
         if is_own_code(name):
             raise  # the traceback points into the user's own code
         message = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name} cannot be built with these arguments: {message}") from error
+        raise InputError(
+            f"{name} cannot be built with these arguments: {message.rstrip('.')}; pass others in --model-args"
+            f"{_preset_hint(name)}"
+        ) from error
     arguments.check_taken(config, overrides)
     architecture.initialise(model)
     if "attn_implementation" not in overrides:
         architecture.use_fast_kernels(model)
     return model.float()
+
+
+def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **overrides: Any) -> int:
+    """Number of parameters of the model that ``build_model`` would give, without memory for them."""
+    with torch.device("meta"):
+        model = build_model(name, tokens, **overrides)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@torch.no_grad()
+def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf16: bool) -> None:
+    """Check that a model of a package can read a row: some sizes fit together only until then.
+
+    Args:
+        name: of the model.
+        model: on its device.
+        context_length: tokens per row.
+        bf16: whether to compute in bfloat16.
+
+    Raises:
+        InputError: it cannot.
+    """
+    ids = torch.zeros(1, context_length, dtype=torch.long, device=model.device)
+    was_training = model.training
+    try:
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            model.eval()(input_ids=ids, use_cache=False)
+    except torch.OutOfMemoryError:
+        raise
+    except _MISFITS as error:
+        raise InputError(
+            f"{name} cannot read a row with these sizes: {first_line(error)}; pass others in --model-args"
+            f"{_preset_hint(name)}"
+        ) from error
+    model.train(was_training)
+
+
+def _preset_hint(name: str) -> str:
+    return ", or --preset paper or small" if name in presets()["paper"] else ""
 
 
 _MISFITS = (

@@ -199,7 +199,7 @@ def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: 
 
 
 def _imported_package(file: Path) -> str | None:
-    """The package of ``PACKAGES`` that a saved model's code imports its classes from; None if there is none."""
+    """The one of ``PACKAGES`` that a saved model's code imports its classes from, if there is one."""
     try:
         code = ast.parse(file.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):

@@ -26,11 +26,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import tyro
 from tabulate import tabulate
 
@@ -73,7 +72,7 @@ class Speed:
     """Rows per step."""
     context_length: int = 220
     """Tokens per row."""
-    at_once: int = 4
+    at_once: int = 3
     """Number of processes that compile at the same time."""
     limit: float = 150.0
     """Seconds that a process may take to import Python, to compile, and to be timed, each."""
@@ -95,10 +94,17 @@ def main() -> None:
             raise InputError(f"{name} has no preset {settings.preset}")
     results = _Results(settings)
     jobs = [job for job in _jobs(settings.models or tuple(presets()[settings.preset])) if job not in results]
-    for group in _groups(jobs, settings):
-        for job, row in group:
+    start, lacked_memory = time.monotonic(), []
+    for job, row in _measurements(jobs, settings, start):
+        if "OutOfMemory" in row.get("error", ""):
+            lacked_memory.append(job)
+        else:
             results.add(job, row)
-            print(json.dumps({"job": job.key, **row}), flush=True)
+        print(json.dumps({"job": job.key, **row}), flush=True)
+    # others shared the device with them
+    for job, row in _measurements(lacked_memory, replace(settings, at_once=1), start):
+        results.add(job, row)
+        print(json.dumps({"job": job.key, **row}), flush=True)
     print(table(results.rows))
 
 
@@ -118,7 +124,7 @@ class _Results:
     def __init__(self, settings: Speed) -> None:
         self._settings = settings
         self.rows: list[dict[str, Any]] = read_json(settings.out)["rows"] if settings.out.exists() else []
-        self._rate = _matrix_rate() if settings.device == "cuda" else float("nan")
+        self._rate = _matrix_rate() if settings.device == "cuda" else None
 
     def __contains__(self, job: Job) -> bool:
         return any(job.key in row["jobs"] for row in self.rows)
@@ -155,6 +161,8 @@ class _Results:
         attention = 6.0 * row["attention_width"] * self._settings.context_length
         flops = 6.0 * (row["parameters"] - row["embedding"]) + attention
         rate = flops * row["tokens_per_s"] / 1e12
+        if self._rate is None:
+            return {}
         return {"mfu": rate / self._rate, "mfu_datasheet": rate / _DATASHEET_TFLOPS}
 
 
@@ -227,10 +235,10 @@ class _Process:
         self._process.wait()
 
 
-def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[str, Any]]]]:
-    """The results of one group of processes after another; the next group imports Python meanwhile."""
-    start = time.monotonic()
+def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Results of one group of processes after another; the next group imports Python meanwhile."""
     groups = [jobs[i : i + settings.at_once] for i in range(0, len(jobs), settings.at_once)]
+    group: list[_Process] = []
     waiting = [_Process(job, settings) for job in groups[0]] if groups else []
     try:
         for number in range(len(groups)):
@@ -242,7 +250,9 @@ def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[s
             for one in group:
                 if one.hear("loaded", settings.limit):
                     one.say("warm")
-            waiting = [_Process(job, settings) for job in (groups[number + 1] if groups[number + 1 :] else [])]
+            waiting = [
+                _Process(job, settings) for job in (groups[number + 1] if groups[number + 1 :] else [])
+            ]
             begin = time.monotonic()
             for one in group:
                 one.hear("ready", max(1.0, settings.limit - (time.monotonic() - begin)))
@@ -250,9 +260,9 @@ def _groups(jobs: list[Job], settings: Speed) -> Iterator[list[tuple[Job, dict[s
                 if one.result is None:
                     one.say("time")
                     one.hear("timed", settings.limit)
-            yield [(one.job, one.result or {}) for one in group]
+                yield one.job, one.result or {}
     finally:
-        for one in waiting:
+        for one in [*group, *waiting]:
             one.end()
 
 
@@ -278,8 +288,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         ]
         for row in sorted(rows, key=lambda row: -row.get("tokens_per_s", 0))
     ]
-    headers = ["model", "size", "eager, tokens/s", "CUDA graph", "compiled", "MFU", "MFU of 989", "first step, s",
-               "memory, GB", "loss", "missing kernels", "error"]  # fmt: skip
+    headers = ["model", "size", "eager, tokens/s", "CUDA graph", "compiled", "MFU", "MFU of 989",
+               "first step, s", "memory, GB", "loss", "missing kernels", "error"]  # fmt: skip
     return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
 

@@ -24,6 +24,16 @@ def check_memory(rows: int, context_length: int, vocab_size: int, device: torch.
                 "reduce batch_size or context_length, or raise accumulation_steps")  # fmt: skip
 
 
+def check_weights_fit(name: str, parameters: int, device: torch.device) -> None:
+    """Check that a model's weights, its gradients and the optimizer's two moments fit into memory.
+
+    Raises:
+        InputError: they do not.
+    """
+    advice = "pass --preset paper, or smaller sizes in --model-args"
+    check_bytes(16 * parameters, device, f"{name} with {parameters / 1e9:.1f} billion parameters", advice)
+
+
 def check_bytes(needed: int, device: torch.device, what: str, advice: str) -> None:
     """Raise InputError if the device has fewer bytes of memory in total."""
     total = _total_memory(device)

@@ -1,5 +1,6 @@
 """A training run: from settings to a folder that holds its metrics, its checkpoints and its model."""
 
+import logging
 import os
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,19 +17,23 @@ from synthetic_training.data.documents.rows import TOKEN_BYTES
 from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.models.embeddings import draw_embeddings
+from synthetic_training.models.model_types import check_device
 from synthetic_training.models.presets import preset_arguments
-from synthetic_training.models.registry import build_model, is_own_code
+from synthetic_training.models.registry import build_model, check_forward, count_parameters, is_own_code
+from synthetic_training.models.slow_paths import slow_path_warning
 from synthetic_training.models.user_code import check_causal, import_packages
 from synthetic_training.provenance import provenance
 from synthetic_training.training.checkpoint import window
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
-from synthetic_training.training.memory import check_bytes, check_memory
+from synthetic_training.training.memory import check_bytes, check_memory, check_weights_fit
 from synthetic_training.training.precision import float32_precision, resolve_precision
 from synthetic_training.training.processes import Processes, connect
 from synthetic_training.training.run_folder import MODEL, RUN, check_folder, locked
 from synthetic_training.training.step import StepConfig
 from synthetic_training.training.tracker import Tracker, check_tracker
+
+log = logging.getLogger(__name__)
 
 
 def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
@@ -112,11 +117,15 @@ def _model(
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
-    torch.manual_seed(config.seed)
     import_packages(config.imports)
+    if not is_own_code(config.model):
+        size = count_parameters(config.model, data.tokens, **config.model_args)
+        check_weights_fit(config.model, size, device)
+    torch.manual_seed(config.seed)
     model = build_model(
         config.model, data.tokens, trust_remote_code=config.trust_remote_code, **config.model_args
     )
+    check_device(config.model, model, device)
     if config.embedding_std is not None:
         draw_embeddings(model, config.embedding_std)
     room, longest = window(model), data.longest_row
@@ -130,6 +139,10 @@ def _model(
     model = model.to(device)
     if is_own_code(config.model):
         check_causal(config.model, model)
+    else:
+        check_forward(config.model, model, config.context_length, bf16=config.precision == "bf16")
+    if device.type == "cuda" and processes.is_main and (warning := slow_path_warning(config.model, model)):
+        log.warning(warning)
     return model
 
 
