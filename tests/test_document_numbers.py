@@ -13,6 +13,9 @@ from dataset_builders.files import read_json
 from synthetic_training.documents import documents, with_tables
 from synthetic_training.evaluation.evaluate import table
 from synthetic_training.figures import cost, repeats
+from synthetic_training.figures.figure_file import figure_path, read_figure
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.tables import report
 from synthetic_training.speed.trainer import table as speed_table
 from synthetic_training.theory.__main__ import main as theory
 from tests.document_numbers import Number, numbers, values
@@ -143,6 +146,15 @@ def test_numbers_are_read_as_they_are_meant() -> None:
 @pytest.mark.parametrize("document", documents(), ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_tables_are_those_of_the_results(document: Path) -> None:
     assert with_tables(document) == document.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "file", sorted((PACKAGE / "figures/results").glob("*.md")), ids=lambda file: file.stem
+)
+def test_committed_tables_of_figures_are_those_of_their_runs(file: Path) -> None:
+    figure, _, _ = file.stem.rpartition("_")
+    made = report(read_figure(figure_path(figure)), read_results(file.with_suffix(".jsonl")))
+    assert file.read_text(encoding="utf-8") == made
 
 
 def test_the_table_of_speeds_is_that_of_the_results() -> None:
