@@ -69,25 +69,28 @@ class _Flags(TrainConfig):
 
 
 def _base_settings(arguments: Sequence[str]) -> TrainConfig:
-    """What the flags of ``train`` override: the settings of the run to resume, or of a file, or the
-    defaults."""
+    """What the flags of ``train`` override: the settings of the run to resume, or of a file, or of a preset,
+    or the defaults."""
     if list(arguments[:1]) != ["train"]:
         return TrainConfig()
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--preset")
     try:
         known, _ = parser.parse_known_args(arguments[1:])
     except argparse.ArgumentError:  # tyro reports it better
         return TrainConfig()
-    settings = {}
+    from synthetic_training.models.presets import preset_settings
+
+    given = read_settings(known.config) if known.config else {}
+    settings = dict(preset_settings(known.preset or given.get("preset")))
     if known.resume and known.out:
         from synthetic_training.training.run_folder import read_run
 
-        settings = read_run(known.out).as_json()
-    if known.config:
-        settings |= read_settings(known.config)
+        settings |= read_run(known.out).as_json()
+    settings |= given
     return parse_settings(TrainConfig, settings, str(known.config)) if settings else TrainConfig()
 
 

@@ -1,6 +1,7 @@
 """The settings of a training run.
 
-The defaults are those of the trainer released with arXiv 2402.01032. A file given by ``--config`` overrides
+The defaults are those of the trainer released with arXiv 2402.01032, where DEVIATIONS.md says nothing else;
+``--preset released`` has all of them. A file given by ``--config`` overrides
 the defaults, and the command line overrides the file.
 """
 
@@ -23,6 +24,7 @@ from dataset_builders.string_tasks import (
 )
 from synthetic_training.argument_types import Value, key_values, length_ranges
 from synthetic_training.settings import Settings
+from synthetic_training.training.schedule import Decay
 
 Count = Annotated[int, Ge(1), Le(2**31)]
 
@@ -54,7 +56,8 @@ class TrainConfig(Settings):
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
     preset: str | None = None
-    """Named size of the model, paper or small; model_args override its arguments."""
+    """Named arguments of the model: its size in paper or small; or released, the defaults of the code
+    released with the paper, also for the run. Arguments and settings that are given override it."""
     imports: Annotated[tuple[str, ...], arg(name="import")] = ()
     """Packages to import first, such as fla, which register model types for hf:TYPE."""
     trust_remote_code: bool = False
@@ -101,8 +104,9 @@ class TrainConfig(Settings):
     """Number of training steps."""
     lr: Annotated[float, Gt(0), Lt(math.inf)] = 1e-5
     """Peak learning rate, reached after warm-up."""
-    schedule: Literal["linear", "constant"] = "linear"
-    """Learning rate after warm-up: linear decay to 0, or constant."""
+    schedule: Decay = "linear"
+    """Learning rate after warm-up: linear decay to 0, or constant. linear_from_zero: linear, and the first
+    rate is 0, as in the trainer released with the paper."""
     warmup_steps: Annotated[int, Ge(0)] = 100
     """Number of steps in which the learning rate rises linearly to its peak."""
     weight_decay: Annotated[float, Ge(0), Lt(math.inf)] = 0.1

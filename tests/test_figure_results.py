@@ -1,6 +1,7 @@
 """What is made of lines of results: curves, bands, tables, plots and costs, against numbers made by hand."""
 
 import json
+import math
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from synthetic_training.figures.summary import (
     by_key,
     by_length,
     by_swept,
+    evaluation_grid,
     examples_until,
     final_loss,
+    geometric_mean,
     grouped,
     hours,
     label_of,
@@ -59,7 +62,17 @@ def test_a_run_that_stopped_early_stays_at_its_last_value() -> None:
 
 def test_the_examples_that_an_accuracy_took() -> None:
     line = a_line(accuracies=(0.1, 0.5, 0.4, 0.99))
-    assert [examples_until(line, accuracy) for accuracy in (0.1, 0.5, 0.99, 1.0)] == [1000, 2000, 4000, None]
+    found = [examples_until(line, accuracy) for accuracy in (0.05, 0.1, 0.3, 0.5, 0.99, 1.0)]
+    assert found == [pytest.approx(500), 1000, pytest.approx(1500), 2000, 4000, None]
+    assert evaluation_grid([line, a_line(seed=1, accuracies=(0.1,))]) == 1000
+
+
+def test_the_interval_of_a_geometric_mean() -> None:
+    """Of 100, 200 and 400: log 2 apart, and t is 4.3027 with two degrees of freedom."""
+    mean, low, high = geometric_mean([100, 400, 200])
+    assert (mean, high / mean) == (pytest.approx(200), pytest.approx(2 ** (4.3027 / 3**0.5), rel=1e-4))
+    assert mean / low == pytest.approx(high / mean)
+    assert geometric_mean([7.0])[0] == 7 and math.isnan(geometric_mean([7.0])[1])
 
 
 def test_lines_are_in_the_order_of_models_sweeps_and_seeds() -> None:
@@ -111,15 +124,33 @@ def test_the_table_of_training_examples() -> None:
     header, _, *rows = rows_of(text)
     assert header == [
         "model", "parameters", "lr", "seeds", "examples until 0.5", "examples until 0.99",
-        "accuracy at the end",
+        "evaluated every", "accuracy at the end",
     ]  # fmt: skip
     assert rows == [
-        ["T_rope", "1,000", "0.001", "2", "1,010 ± 14", "1,520 ± 735", "1.000 ± 0.000"],
-        ["mamba", "1,000", "0.001", "2", "1,510 ± 721", "2,000 (1 of 2: not within 2,020)", "0.795 ± 0.276"],
-        ["lstm", "1,000", "0.001", "1", "not within 2,000", "not within 2,000", "0.100"],
+        [
+            "T_rope",
+            "1,000",
+            "0.001",
+            "2",
+            "652 (22 to 18,978)",
+            "1,412 (15 to 128,836)",
+            "1,020",
+            "1.000 ± 0.000",
+        ],
+        [
+            "mamba",
+            "1,000",
+            "0.001",
+            "2",
+            "1,329 (36 to 49,565)",
+            "2,000 (1 of 2: not within 2,020)",
+            "1,005",
+            "0.795 ± 0.276",
+        ],
+        ["lstm", "1,000", "0.001", "1", "not within 2,000", "not within 2,000", "1,000", "0.100"],
     ]
     assert "2.5 CPU hours of training (5 runs, x86_64)." in text
-    assert "String accuracy at length 5;" in text and "The paper: What it found." in text
+    assert "String accuracy at length 5." in text and "The paper: What it found." in text
 
 
 def test_the_table_of_lengths_has_a_row_of_each_test() -> None:

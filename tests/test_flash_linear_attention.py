@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,8 +37,10 @@ models = {}
 models["hf:qwen3_next"] = build_model("hf:qwen3_next", **sizes, **linear, num_attention_heads=2)
 models["hf:mamba2 after hf:qwen3_next"] = AutoConfig.for_model("mamba2")
 import_packages(["fla"])
-for name in ("gla", "mamba", "mamba2"):
-    models[f"fla:{name}"] = build_model(f"fla:{name}", **sizes)
+hybrid = {"attn": {"layers": [0], "num_heads": 2}}
+for name in ("gla", "mamba", "mamba2", "hybrid"):
+    arguments = hybrid if name == "hybrid" else {}
+    models[f"fla:{name}"] = build_model(f"fla:{name.replace('hybrid', 'gla')}", **sizes, **arguments)
     save_with_code(models[f"fla:{name}"], out / name)
     models[f"fla:{name} saved"] = load_model(out / name)
     trusted = AutoModelForCausalLM.from_pretrained(out / name, trust_remote_code=True)
@@ -67,7 +70,11 @@ def test_importing_it_changes_no_type_of_transformers(tmp_path: Path) -> None:
         assert module.split(".")[0] == package, (name, module)
 
 
-TRAINED = ("gla", "gated_deltanet")
+TRAINED: dict[str, dict[str, Any]] = {
+    "gla": {"model": "fla:gla"},
+    "gated_deltanet": {"model": "fla:gated_deltanet"},
+    "hybrid": {"model": "fla:gla", "model_args": {"attn": {"layers": [1], "num_heads": 4}}},
+}
 
 
 @pytest.fixture(scope="module", params=TRAINED)
@@ -78,9 +85,9 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return out
 
 
-def settings(model_type: str) -> TrainConfig:
+def settings(name: str) -> TrainConfig:
     return TrainConfig(
-        model=f"fla:{model_type}", preset="small", min_length=3, max_length=8, context_length=64,
+        **TRAINED[name], preset="small", min_length=3, max_length=8, context_length=64,
         batch_size=64, lr=2e-3,
         steps=100, warmup_steps=10, eval_every=50, eval_lengths=(5,), save_every=50, log_every=10,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from synthetic_training.models.presets import PARAMETERS, TOLERANCE, preset_argu
 from synthetic_training.models.registry import MODELS, build_model
 from tests.tiny_run import SETTINGS
 
-ALL = [(preset, model) for preset in presets() for model in presets()[preset]]
+ALL = [(preset, model) for preset in PARAMETERS for model in presets()[preset]]
 OF_FLA = [one for one in ALL if one[1].startswith("fla:")]
 
 
@@ -36,7 +36,42 @@ def test_a_preset_of_flash_linear_attention_does_so_too(preset: str, model: str)
 
 
 def test_every_model_of_the_paper_has_every_preset() -> None:
-    assert all(set(MODELS) <= set(presets()[preset]) for preset in PARAMETERS)
+    assert all(set(MODELS) <= set(presets()[preset]) for preset in presets())
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        # found by running the released code
+        *((name, 151_218_176) for name in ("T_rope", "T_nope", "T_alibi", "T_hard_alibi")),
+        ("mamba", 81_231_872),
+        ("lstm", 100_823_070),
+    ],
+)
+def test_the_released_models_have_their_parameters(model: str, parameters: int) -> None:
+    with torch.device("meta"):
+        built = build_model(model, **preset_arguments("released", model, {}))
+    assert sum(one.numel() for one in built.parameters()) == parameters
+
+
+def test_the_released_preset_is_for_the_run_too(tmp_path: Path) -> None:
+    """Its first step has a rate of 0, what is given goes before it, and a file may name it."""
+    out = tmp_path / "run"
+    (tmp_path / "run.yaml").write_text(
+        "{preset: released, max_length: 9, eval_lengths: [5], eval_examples: 4}"
+    )
+    sizes = ["hidden_size=8", "num_hidden_layers=2"]
+    command = ["train", "--model", "lstm", "--config", str(tmp_path / "run.yaml"), "--model-args", *sizes]
+    main([*command, "--steps", "6", "--warmup-steps", "4", "--log-every", "1", "--out", str(out)])
+    config = read_json(out / "run.json")["config"]
+    assert (config["schedule"], config["precision"], config["eval_every"]) == (
+        "linear_from_zero",
+        "fp32",
+        2000,
+    )
+    assert (config["eval_lengths"], config["eval_examples"], config["steps"]) == ([5], 4, 6)
+    arguments = {"hidden_size": 8, "num_hidden_layers": 2}
+    assert config["model_args"] == {**presets()["released"]["lstm"], **arguments}
 
 
 @pytest.mark.parametrize("name", ["hidden_size", "n_embd"])

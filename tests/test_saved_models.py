@@ -14,7 +14,11 @@ from synthetic_training.data.symbol_tokenizer import decode, encode, symbol_toke
 from synthetic_training.models.registry import MODELS
 from tests.tiny_synthetic_models import PROMPTS, letters, prompts, tiny, without_padding
 
-OWN_TYPES = ("T_alibi", "T_hard_alibi", "lstm")
+OWN_TYPES = {
+    "T_alibi": "modeling_alibi.py",
+    "T_hard_alibi": "modeling_alibi.py",
+    "lstm": "modeling_lstm.py",
+}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -30,8 +34,20 @@ def test_saved_models_come_back(name: str, tmp_path: Path) -> None:
         assert again.config._attn_implementation == f"{name.removeprefix('T_')}_sdpa"
     torch.testing.assert_close(again(ids, attention_mask=mask).logits, expected, atol=0, rtol=0)
     code = sorted(path.name for path in tmp_path.glob("*.py"))
-    file = "modeling_lstm.py" if name == "lstm" else "modeling_alibi.py"
-    assert code == ([file] if name in OWN_TYPES else [])
+    assert code == ([OWN_TYPES[name]] if name in OWN_TYPES else [])
+
+
+@torch.no_grad()
+def test_a_mamba_with_layer_norm_is_saved_with_its_code(tmp_path: Path) -> None:
+    model = tiny("mamba", norm="layer")
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            parameter.add_(torch.linspace(0, 1, len(parameter)))
+    model.save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    ids = letters(2, 9)
+    torch.testing.assert_close(again(ids).logits, model(ids).logits)
+    assert [path.name for path in tmp_path.glob("*.py")] == ["modeling_mamba_layer_norm.py"]
 
 
 BARE = """

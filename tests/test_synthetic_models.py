@@ -92,6 +92,10 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
         ("mamba", {"x_proj_gain": 0}, "x_proj_gain of mamba must be a number above 0, not 0"),
         ("mamba", {"x_proj_gain": "much"}, "must be a number above 0, not 'much'"),
         ("hf:mamba", {"x_proj_gain": 2.0}, "hf:mamba has no argument 'x_proj_gain'"),
+        ("mamba", {"norm": "group"}, "norm of mamba must be one of rms, layer, not 'group'"),
+        ("lstm", {"norm": "layer"}, "lstm has no argument 'norm'"),
+        ("lstm", {"dropout": 1}, "lstm cannot be built .* dropout must be at least 0 and below 1, not 1"),
+        ("lstm", {"initial_weights": "zero"}, "initial_weights must be orthogonal or uniform, not 'zero'"),
         ("T_alibi", {"attn_implementation": "flash"}, "T_alibi cannot be built .* must be one of alibi_sdpa"),
         ("T_rope", {"hidden_act": "geluu"}, r"no activation 'geluu'; did you mean 'gelu'\?"),
         ("hf:mamba2", {"hidden_size": 1000}, "hf:mamba2 cannot be built with these arguments: "),
@@ -109,6 +113,41 @@ def test_lstm_starts_with_orthogonal_memory_and_open_forget_gates() -> None:
         torch.testing.assert_close(gate @ gate.T, torch.eye(32), atol=1e-5, rtol=0)
     assert [bias.unique().tolist() for bias in model.lstm.bias_ih_l0.chunk(4)] == [[0], [1], [0], [0]]
     assert model.lstm.bias_hh_l0.unique().tolist() == [0]
+
+
+def test_the_lstm_of_the_released_code() -> None:
+    """Its parameters by hand, its initial weights, and what dropout changes in training alone."""
+    changes = {"dropout": 0.65, "head_bias": True, "initial_weights": "uniform"}
+    with torch.device("meta"):
+        built = build_model("lstm", num_hidden_layers=12, **changes)
+    layer, width, symbols = 4 * (1024 * 1024 * 2 + 2 * 1024), 1024, 30
+    assert sum(p.numel() for p in built.parameters()) == 12 * layer + symbols * width * 2 + symbols
+    model = tiny("lstm", **changes)
+    bounds = {"embed": 0.1, "lstm": 32**-0.5, "lm_head": 32**-0.5}
+    for name, parameter in model.named_parameters():
+        if name == "lm_head.bias":
+            assert not parameter.any()
+        else:
+            bound = bounds[name.partition(".")[0]]
+            assert 0.9 * bound < parameter.abs().max() <= bound
+            assert float(parameter.std()) == pytest.approx(bound / 3**0.5, rel=0.15)
+    ids = letters(2, 12)
+    assert torch.equal(model(ids).logits, model(ids).logits)
+    model.train()
+    assert not torch.equal(model(ids).logits, model(ids).logits)
+
+
+def test_mamba_with_layer_norm() -> None:
+    """LayerNorm is RMSNorm of the centred input, and 25 biases more than the paper's Mamba otherwise has."""
+    with torch.device("meta"):
+        sizes = [sum(p.numel() for p in build_model("mamba", norm=n).parameters()) for n in ("rms", "layer")]
+    assert sizes == [162_405_376, 162_430_976]
+    rms, layer = tiny("mamba"), tiny("mamba", norm="layer")
+    x = torch.randn(5, 32)
+    for one, other in ((rms.backbone.norm_f, layer.backbone.norm_f),
+                       (rms.backbone.layers[1].norm, layer.backbone.layers[1].norm)):  # fmt: skip
+        torch.testing.assert_close(other(x), one(x - x.mean(-1, keepdim=True)))
+    assert sum(type(module) is FastMambaMixer for module in layer.modules()) == 2
 
 
 def test_models_are_built_with_their_fastest_way() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
+from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.bounds import (
     gssm_error_bound,
     gssm_error_bound_of_bits,
@@ -155,3 +156,33 @@ def test_huge_states_do_not_overflow() -> None:
     assert gssm_error_bound_of_bits(bits, 26, length - 3) == 0
     assert gssm_error_bound_of_bits(bits, 26, 10 * length) == 1
     assert half_error_length(10**30, 2) == 10**30 + 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        # 50^2 / 26^3 and 26^4; 50 log2(26) = 235.022; 2^-35.022 of the strings
+        (
+            "--letters 26 --length 50 --bits 200 --n 3",
+            "235.0 bits|below 0.142\n|n = 4, dimension 76|at least 1; |2^-35.022|from 43 letters|than 234.0",
+        ),
+        # 100 / 2^5; a half of 2^10 strings; 9 < L - 1
+        (
+            "--letters 2 --length 10 --bits 9 --n 5 --error 0.5",
+            "3.12 (says nothing)|needs n = 8 and strings of at least 16|0.5; |2^-1\n|11 letters|than 9.0",
+        ),
+        ("--letters 2 --length 10 --bits 10", "at least 0; accuracy at most 2^0\n"),
+    ],
+)
+def test_the_command_prints_each_bound(
+    arguments: str, found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["bounds", *arguments.split()])
+    text = capsys.readouterr().out
+    places = [text.index(one) for one in found.split("|")]
+    assert places == sorted(places)
+
+
+def test_the_command_refuses_what_is_no_error() -> None:
+    with pytest.raises(SystemExit, match="the error must be above 0 and below 1, not 1"):
+        main(["bounds", "--letters", "26", "--length", "50", "--bits", "1", "--error", "1"])

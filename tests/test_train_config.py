@@ -69,6 +69,8 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     falling = LearningRateSchedule(1.0, "linear", warmup_steps=4, steps=10)
     rates = [falling(step) for step in range(10)]
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    late = LearningRateSchedule(1.0, "linear_from_zero", warmup_steps=4, steps=10)
+    assert [late(step) for step in range(10)] == pytest.approx([0, 0.25, 0.5, 0.75, *rates[4:]])
     constant = LearningRateSchedule(1.0, "constant", warmup_steps=4, steps=10)
     assert [constant(step) for step in range(10)] == [0.25, 0.5, 0.75, *[1] * 7]
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
-from statistics import mean, stdev
+from itertools import pairwise
+from math import exp, isnan, log, nan, sqrt
+from statistics import mean, median, stdev
 from typing import Any, TypeVar
 
 from synthetic_training.figures.plan import Result, short
@@ -109,10 +110,40 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
 
 
-def examples_until(result: Result, accuracy: float) -> int | None:
-    """Training examples at the first evaluation with this string accuracy; None if there is none."""
-    reached = (p["examples"] for p in learning_curve(result) if p["string_accuracy"] >= accuracy)
-    return next(reached, None)
+def examples_until(result: Result, accuracy: float) -> float | None:
+    """Training examples until this string accuracy; None if no evaluation reached it.
+
+    It is interpolated linearly between the first evaluation that reached it and the one before; before the
+    first evaluation lies an accuracy of 0 without training.
+    """
+    examples, found = 0, 0.0
+    for point in learning_curve(result):
+        if point["string_accuracy"] >= accuracy:
+            part = (accuracy - found) / (point["string_accuracy"] - found)
+            return examples + part * (point["examples"] - examples)
+        examples, found = point["examples"], point["string_accuracy"]
+    return None
+
+
+def evaluation_grid(results: Iterable[Result]) -> float:
+    """Median number of training examples between two evaluations."""
+    counts = [[0, *(point["examples"] for point in learning_curve(result))] for result in results]
+    return median(after - before for curve in counts for before, after in pairwise(curve))
+
+
+def geometric_mean(values: Sequence[float]) -> tuple[float, float, float]:
+    """The geometric mean of positive numbers, and its 95% confidence interval (Student's t on logarithms).
+
+    For a single number the interval is unknown: NaN.
+    """
+    from scipy.stats import t
+
+    logs = [log(value) for value in values]
+    center = mean(logs)
+    if len(logs) == 1:
+        return values[0], nan, nan
+    half = float(t.ppf(0.975, len(logs) - 1)) * stdev(logs) / sqrt(len(logs))
+    return exp(center), exp(center - half), exp(center + half)
 
 
 def by_test(result: Result) -> dict[str, dict[int, float]]:

@@ -12,9 +12,11 @@ from synthetic_training.figures.summary import (
     best_of,
     by_swept,
     by_test,
+    evaluation_grid,
     examples_until,
     final_accuracy,
     final_loss,
+    geometric_mean,
     grouped,
     hours,
     label_of,
@@ -52,19 +54,25 @@ def _examples(results: Sequence[Result]) -> list[str]:
             [
                 *_about(label, own),
                 *(_until(own, accuracy) for accuracy in _REACHED),
+                f"{evaluation_grid(own):,.0f}",
                 _mean(final_accuracy(result) for result in own),
             ]
         )
     until = [f"examples until {accuracy}" for accuracy in _REACHED]
-    headers = ["model", "parameters", "lr", "seeds", *until, "accuracy at the end"]
+    headers = ["model", "parameters", "lr", "seeds", *until, "evaluated every", "accuracy at the end"]
     measured = (
-        f"String accuracy at length {' / '.join(map(str, lengths))}; mean ± standard deviation over seeds."
+        f"String accuracy at length {' / '.join(map(str, lengths))}. Examples are interpolated between "
+        "evaluations: geometric mean over seeds with a 95% confidence interval (Student's t). Accuracy: mean "
+        "± standard deviation over seeds."
     )
     return [_markdown(rows, headers), measured]
 
 
 def _lengths(results: Sequence[Result]) -> list[str]:
     lengths = sorted({score["length"] for result in results for score in result["tests"]})
+    tests = list(dict.fromkeys(test for result in results for test in by_test(result)))
+    if len(lengths) == 1 and len(tests) > 1:
+        return _tests(results, tests, lengths[0])
     rows = []
     for label, own in grouped(results, label_of).items():
         for test in dict.fromkeys(name for result in own for name in by_test(result)):
@@ -78,6 +86,21 @@ def _lengths(results: Sequence[Result]) -> list[str]:
         "mean ± standard deviation over seeds."
     )
     return [_markdown(rows, headers), measured]
+
+
+def _tests(results: Sequence[Result], tests: Sequence[str], length: int) -> list[str]:
+    """Several tests at one length, a column each."""
+    rows = []
+    for label, own in grouped(results, label_of).items():
+        scores = [by_test(result) for result in own]
+        found = [[one[test][length] for one in scores if test in one] for test in tests]
+        rows.append([*_about(label, own), *(_mean(values) for values in found)])
+    trained = max(result["config"]["max_length"] for result in results)
+    measured = (
+        f"String accuracy at length {length}, by test; trained on at most {trained} letters; "
+        "mean ± standard deviation over seeds."
+    )
+    return [_markdown(rows, ["model", "parameters", "lr", "seeds", *tests]), measured]
 
 
 def _swept(results: Sequence[Result], name: str) -> list[str]:
@@ -132,14 +155,17 @@ def _about(label: str, results: Sequence[Result]) -> list[str]:
 
 
 def _until(results: Sequence[Result], accuracy: float) -> str:
-    """Number of examples until this accuracy, and how many seeds never reached it."""
+    """Number of examples until this accuracy, with an interval over seeds, or how many never reached it."""
     reached = [n for result in results if (n := examples_until(result, accuracy)) is not None]
     missed = [result for result in results if examples_until(result, accuracy) is None]
     never = f"not within {max((result['curve'][-1]['examples'] for result in missed), default=0):,}"
     if not reached:
         return never
-    text = _mean(reached, ",.0f")
-    return f"{text} ({len(missed)} of {len(results)}: {never})" if missed else text
+    found, low, high = geometric_mean(reached)
+    text = f"{found:,.0f}"
+    if missed:  # an interval of those that did would be too low
+        return f"{text} ({len(missed)} of {len(results)}: {never})"
+    return text if len(reached) == 1 else f"{text} ({low:,.0f} to {high:,.0f})"
 
 
 def _mean(values: Iterable[float], form: str = ".3f") -> str:

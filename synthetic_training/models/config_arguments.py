@@ -140,7 +140,7 @@ def _constructor_arguments(config_class: type[PreTrainedConfig]) -> set[str]:
     names: set[str] = set()
     for one in config_class.__mro__[: config_class.__mro__.index(PreTrainedConfig)]:
         if "__init__" in vars(one):
-            parameters = inspect.signature(one.__init__).parameters.values()
+            parameters = inspect.signature(vars(one)["__init__"]).parameters.values()
             names |= {parameter.name for parameter in parameters}
             if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
                 break

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import torch
 import transformers
@@ -23,6 +24,7 @@ from transformers.models.auto.modeling_auto import (
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from synthetic_training.models.packed_attention import supply_attention
 from synthetic_training.models.presets import presets
 
 Classes = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
@@ -115,10 +117,13 @@ def check_device(name: str, model: PreTrainedModel, device: torch.device) -> Non
         raise InputError(f"{name} needs a GPU: the kernels of {distribution} do not run on a {device.type}")
 
 
-def import_isolated(name: str) -> object:
+def import_isolated(name: str) -> ModuleType:
     """``importlib.import_module``, after which transformers' types mean what they meant before."""
     with keep_shipped_types():
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        if name.split(".")[0] == "fla":
+            supply_attention()
+        return module
 
 
 def installation(module: str) -> str:

@@ -15,7 +15,18 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 
 class LstmConfig(PreTrainedConfig):
-    """Sizes of the model: the width of embedding and layers, and the number of layers."""
+    """Sizes and settings of the model.
+
+    Attributes:
+        hidden_size: width of the embedding and of the layers.
+        num_hidden_layers: number of layers.
+        dropout: fraction of each layer's outputs, but the last's, that is zeroed in training, 0 up to 1.
+        head_bias: whether the head has a bias.
+        initial_weights: ``orthogonal`` or ``uniform``, see ``LstmForCausalLM``.
+
+    Raises:
+        ValueError: dropout or initial weights are none of these.
+    """
 
     model_type = "lstm_lm"
 
@@ -27,6 +38,16 @@ class LstmConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = None
     pad_token_id: int | None = None
     tie_word_embeddings: bool = False
+    dropout: float = 0.0
+    head_bias: bool = False
+    initial_weights: str = "orthogonal"
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+        if self.initial_weights not in ("orthogonal", "uniform"):
+            raise ValueError(f"initial_weights must be orthogonal or uniform, not {self.initial_weights!r}")
 
 
 class LstmState:
@@ -48,11 +69,13 @@ class LstmState:
 
 
 class LstmForCausalLM(PreTrainedModel, GenerationMixin):
-    """Embedding, ``num_hidden_layers`` layers of LSTM, linear head without bias.
+    """Embedding, ``num_hidden_layers`` layers of LSTM, linear head.
 
-    Embeddings start as N(0, 1); input weights are Xavier uniform, recurrent ones orthogonal for each gate,
-    biases 0 but for the forget gate's, which start at 1 (Jozefowicz et al. 2015); the head is
-    N(0, 1 / W).
+    With ``orthogonal`` initial weights, embeddings start as N(0, 1); input weights are Xavier uniform,
+    recurrent ones orthogonal for each gate, biases 0 but for the forget gate's, which start at 1 (Jozefowicz
+    et al. 2015); the head is N(0, 1 / W). With ``uniform`` ones, as in the code released with the paper,
+    embeddings are uniform within 0.1 of 0, and all else within 1 / sqrt(W), but for the head's bias, which
+    is 0.
     """
 
     config_class = LstmConfig
@@ -63,12 +86,18 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
         super().__init__(config)
         width = config.hidden_size
         self.embed = nn.Embedding(config.vocab_size, width)
-        self.lstm = nn.LSTM(width, width, config.num_hidden_layers, batch_first=True)
-        self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
+        # between layers: torch warns of dropout in a single one
+        dropout = config.dropout if config.num_hidden_layers > 1 else 0.0
+        self.lstm = nn.LSTM(width, width, config.num_hidden_layers, batch_first=True, dropout=dropout)
+        self.lm_head = nn.Linear(width, config.vocab_size, bias=config.head_bias)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Embedding):
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if self.config.initial_weights == "uniform":
+            self._init_uniform(module)
+        elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
@@ -83,6 +112,16 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
                     nn.init.zeros_(parameter)
                     if name.startswith("bias_ih"):
                         nn.init.ones_(parameter.data.chunk(4)[1])
+
+    def _init_uniform(self, module: nn.Module) -> None:
+        bound = self.config.hidden_size**-0.5
+        if isinstance(module, nn.Embedding):
+            nn.init.uniform_(module.weight, -0.1, 0.1)
+        elif isinstance(module, nn.Linear):
+            nn.init.uniform_(module.weight, -bound, bound)
+        elif isinstance(module, nn.LSTM):
+            for parameter in module.parameters():
+                nn.init.uniform_(parameter, -bound, bound)
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:

@@ -1,7 +1,8 @@
-"""Named sizes: arguments that give every architecture about the same number of parameters.
+"""Presets: named arguments of the models, and in one case named settings of a run.
 
-``presets.yaml`` holds them. With the 30 symbols of the string tasks they are within ``TOLERANCE`` of
-``PARAMETERS``.
+``presets.yaml`` holds the arguments. Those of ``paper`` and ``small`` give every architecture about the same
+number of parameters, exact to ``TOLERANCE`` of ``PARAMETERS`` for the 30 symbols of the string tasks.
+``released`` has the defaults of the code released with the paper, for its six models, and its run settings.
 """
 
 from __future__ import annotations
@@ -19,6 +20,18 @@ PARAMETERS = {"paper": 156_000_000, "small": 400_000}
 
 TOLERANCE = 0.05
 
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "released": {
+        "steps": 2000,
+        "schedule": "linear_from_zero",
+        "precision": "fp32",
+        "eval_lengths": list(range(10, 20)),
+        "eval_examples": 24,
+        "eval_every": 2000,
+    }
+}
+"""Settings of a run that differ from the defaults, by preset."""
+
 _FILE = Path(__file__).with_suffix(".yaml")
 
 
@@ -29,6 +42,11 @@ def presets() -> dict[str, dict[str, dict[str, Any]]]:
 
     content: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     return content
+
+
+def preset_settings(preset: str | None) -> Mapping[str, Any]:
+    """The settings of a run that a preset has besides the model's arguments; a name may be unknown."""
+    return _SETTINGS.get(preset or "", {})
 
 
 def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ architecture: see ``find_architecture``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from dataset_builders.checks import did_you_mean, first_line
 from dataset_builders.files import read_json
 from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
+from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
@@ -38,6 +38,10 @@ from synthetic_training.models.modeling_alibi import (
     HardAlibiForCausalLM,
 )
 from synthetic_training.models.modeling_lstm import LstmConfig, LstmForCausalLM
+from synthetic_training.models.modeling_mamba_layer_norm import (
+    LayerNormMambaConfig,
+    LayerNormMambaForCausalLM,
+)
 from synthetic_training.models.presets import presets
 from synthetic_training.models.user_code import (
     bare_module_arguments,
@@ -63,29 +67,6 @@ _ANY_ARCHITECTURE = {**_TRANSFORMER, "is_decoder": True}
 
 _PACKAGE_SIZES = {"hidden_size": _WIDTH, "num_hidden_layers": _LAYERS}
 """Default arguments of ``PACKAGE:TYPE``; heads and other sizes are the package's own defaults."""
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A model architecture.
-
-    Attributes:
-        config_class, model_class: of transformers, or of the same kind.
-        defaults: arguments of the configuration, besides the vocabulary.
-        extra: arguments that the configuration takes but does not list.
-        sizes_follow: whether missing sizes are derived from width and heads, as in a transformer.
-        initialise: draws initial weights as in the authors' code, if transformers' differ.
-        use_fast_kernels: enables fast kernels for calls without padding and cache, such as in training;
-            other calls, and saved models, do not change.
-    """
-
-    config_class: type[PreTrainedConfig]
-    model_class: type[PreTrainedModel]
-    defaults: Mapping[str, Any]
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    sizes_follow: bool = True
-    initialise: Callable[[Any], object] = lambda _: None
-    use_fast_kernels: Callable[[Any], object] = lambda _: None
 
 
 MODELS: dict[str, Architecture] = {
@@ -119,6 +100,12 @@ MODELS: dict[str, Architecture] = {
         {"x_proj_gain": 1.0},
         initialise=mamba.draw_authors_weights,
         use_fast_kernels=mamba.use_fast_scan,
+        variants={
+            "norm": {
+                "rms": (MambaConfig, MambaForCausalLM),
+                "layer": (LayerNormMambaConfig, LayerNormMambaForCausalLM),
+            }
+        },
     ),
     "lstm": Architecture(LstmConfig, LstmForCausalLM, {"hidden_size": _WIDTH, "num_hidden_layers": 4}),
 }
@@ -127,6 +114,7 @@ for _config, _model in (
     (AlibiConfig, AlibiForCausalLM),
     (HardAlibiConfig, HardAlibiForCausalLM),
     (LstmConfig, LstmForCausalLM),
+    (LayerNormMambaConfig, LayerNormMambaForCausalLM),
 ):
     AutoConfig.register(_config.model_type, _config)
     AutoModelForCausalLM.register(_config, _model)
@@ -210,6 +198,9 @@ def build_model(
         InputError: unknown name or argument, with the nearest known one; sizes that do not fit together.
     """
     architecture = find_architecture(name, trust_remote_code=trust_remote_code)
+    chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
+    overrides = {key: value for key, value in overrides.items() if key not in chosen}
+    architecture = architecture.variant(name, chosen)
     config_class, model_class = architecture.config_class, architecture.model_class
     arguments = ConfigArguments(name, config_class, frozenset(architecture.extra))
     if hasattr(model_class, "module_class"):

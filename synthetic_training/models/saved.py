@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.files import read_json, write_json, write_text
+from synthetic_training.models import packed_attention
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.model_types import PACKAGES, is_shipped
 from synthetic_training.models.registry import use_fast_kernels
@@ -49,6 +50,8 @@ def save_with_code(model: PreTrainedModel, folder: Path) -> None:
         content["auto_map"] = _write_wrapper(model_class, folder)
     elif model_class._auto_class is None:  # else save_pretrained did it
         content["auto_map"] = _write_classes({"AutoConfig": config_class, MODEL_KEY: model_class}, folder)
+        if any(type(layer).__module__ == "fla.layers.attn" for layer in model.modules()):
+            _supply_attention(folder)
     if is_shipped(content["model_type"]):
         content["model_type"] = f"{model_class.__module__.split('.')[0]}.{content['model_type']}"
     write_json(folder / _CONFIG, content)
@@ -86,6 +89,15 @@ def _write_classes(classes: dict[str, type], folder: Path) -> dict[str, str]:
     lines = ['"""The classes of this model."""\n', *imports]
     write_text(folder / f"{_IMPORTED}.py", "\n".join(lines) + "\n")
     return {key: f"{_IMPORTED}.{one.__name__}" for key, one in classes.items()}
+
+
+def _supply_attention(folder: Path) -> None:
+    """Let the model's attention layers work without flash-attn, also where this project is not installed."""
+    source = Path(packed_attention.__file__)
+    shutil.copyfile(source, folder / source.name)
+    code = folder / f"{_IMPORTED}.py"
+    lines = [f"from .{source.stem} import supply_attention\n", "supply_attention()"]
+    write_text(code, code.read_text(encoding="utf-8") + "\n".join(lines) + "\n")
 
 
 def _copied_or_imported(one: type, folder: Path) -> str:

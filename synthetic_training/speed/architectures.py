@@ -124,7 +124,7 @@ class _Results:
     def __init__(self, settings: Speed) -> None:
         self._settings = settings
         self.rows: list[dict[str, Any]] = read_json(settings.out)["rows"] if settings.out.exists() else []
-        self._rate = _matrix_rate() if settings.device == "cuda" else float("nan")
+        self._rate = _matrix_rate() if settings.device == "cuda" else None
 
     def __contains__(self, job: Job) -> bool:
         return any(job.key in row["jobs"] for row in self.rows)
@@ -161,6 +161,8 @@ class _Results:
         attention = 6.0 * row["attention_width"] * self._settings.context_length
         flops = 6.0 * (row["parameters"] - row["embedding"]) + attention
         rate = flops * row["tokens_per_s"] / 1e12
+        if self._rate is None:
+            return {}
         return {"mfu": rate / self._rate, "mfu_datasheet": rate / _DATASHEET_TFLOPS}
 
 

@@ -1,4 +1,4 @@
-"""``python -m synthetic_training.theory``: the construction as a checkpoint, its table, and the figure."""
+"""``python -m synthetic_training.theory``: the bounds, the construction, its tables, and the figure."""
 
 import logging
 import sys
@@ -19,11 +19,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; invalid input ends with one sentence and exit status 1."""
     with command_errors():
         tyro.extras.subcommand_cli_from_dict(
-            {"construction": _construction, "table": _table, "figure": _figure},
+            {
+                "bounds": _bounds,
+                "construction": _construction,
+                "table": _table,
+                "distributions": _distributions,
+                "figure": _figure,
+            },
             prog="python -m synthetic_training.theory",
             description=__doc__,
             args=sys.argv[1:] if arguments is None else list(arguments),
         )
+
+
+def _bounds(bits: int, letters: int, length: int, n: int = 4, error: float = 0.01) -> None:
+    """Print the lemma, both corollaries and Theorem 2.7 for given numbers.
+
+    Args:
+        bits: Bits of a model's state.
+        letters: D, number of letters in the alphabet.
+        length: L, length of the strings in letters.
+        n: Length of the n-grams of Lemma 2.4 in letters.
+        error: Error of the transformer of Corollary 2.5.
+    """
+    from synthetic_training.theory.report import bounds_text
+
+    print(bounds_text(bits, letters, length, n, error))
 
 
 def _construction(letters: int, n: int, out: Path, length: int = 1000) -> None:
@@ -89,6 +110,29 @@ def _table(
     write_text(files[1], text)
     print(text)
     print("written: " + ", ".join(map(str, files)))
+
+
+def _distributions(out: Path, strings: int = 500, seed: int = 0) -> None:
+    """Measure the construction on strings that are not uniform.
+
+    Args:
+        out: A new JSON file.
+        strings: Number of random strings per distribution and size.
+        seed: Random seed of the strings.
+    """
+    from dataset_builders.checks import check_integer
+    from dataset_builders.files import write_json
+    from synthetic_training.provenance import provenance
+    from synthetic_training.theory.distributions import CASES, distributions_table, measure
+
+    check_integer("strings", strings, 1)
+    check_integer("seed", seed, 0)
+    if out.exists():
+        raise InputError(f"{out} exists; pass another file with --out")
+    rows = measure(CASES, strings, seed)
+    config = {"strings": strings, "seed": seed}
+    write_json(out, {"kind": "distributions", "config": config, "results": rows, **provenance()})
+    print(f"{distributions_table(rows)}\n\nwritten: {out}")
 
 
 def _figure(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path, n: int = 4) -> None:

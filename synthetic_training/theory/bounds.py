@@ -120,7 +120,7 @@ def log2_accuracy_bound(bits: int, letters: int, length: int) -> float:
 
 def gssm_error_bound_of_bits(bits: int, letters: int, length: int) -> float:
     """Theorem 2.7's bound on the error, by bits of state, rounded to a float."""
-    return -math.expm1(math.log(2) * log2_accuracy_bound(bits, letters, length))
+    return abs(math.expm1(math.log(2) * log2_accuracy_bound(bits, letters, length)))
 
 
 def half_error_length(bits: int, letters: int) -> int:

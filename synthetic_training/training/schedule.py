@@ -1,29 +1,37 @@
 """The learning rate of each step."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
+
+Decay: TypeAlias = Literal["linear", "constant", "linear_from_zero"]
 
 
 @dataclass(frozen=True)
 class LearningRateSchedule:
     """Linear warm-up to a peak, then linear decay or a constant rate.
 
+    ``linear_from_zero`` is the schedule of the trainer released with the paper (transformers'
+    ``get_scheduler``): the first step's rate is 0, so that this step changes nothing. Its other rates are
+    those of ``linear`` but for a warm-up that is one step late.
+
     Attributes:
         peak: reached after ``warmup_steps`` steps.
-        decay: ``linear`` would reach 0 after the last step; ``constant`` stays at the peak.
+        decay: ``linear`` and ``linear_from_zero`` would reach 0 after the last step; ``constant`` stays at
+            the peak.
         warmup_steps: fewer than ``steps``.
         steps: of the whole run.
     """
 
     peak: float
-    decay: Literal["linear", "constant"]
+    decay: Decay
     warmup_steps: int
     steps: int
 
     def __call__(self, step: int) -> float:
-        """The learning rate of step 0, 1, ..., ``steps`` - 1; it is above 0."""
+        """The learning rate of step 0, 1, ..., ``steps`` - 1."""
         if step < self.warmup_steps:
-            return self.peak * (step + 1) / self.warmup_steps
+            late = self.decay == "linear_from_zero"
+            return self.peak * (step + (not late)) / self.warmup_steps
         if self.decay == "constant":
             return self.peak
         return self.peak * (self.steps - step) / max(1, self.steps - self.warmup_steps)

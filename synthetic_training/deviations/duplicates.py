@@ -1,0 +1,174 @@
+"""How often an n-gram occurs twice in strings of ``duplicate_ngram``, drawn in two ways.
+
+    python -m synthetic_training.deviations.duplicates --out duplicates.json
+
+The code released with the paper takes two of a string's n-grams, at different places that may overlap, and
+replaces each occurrence of one by the other. Where the two overlap or are equal, or where a later replacement
+overwrites an earlier copy, no n-gram may occur twice afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import tyro
+from numpy.random import Philox
+from tabulate import tabulate
+
+from dataset_builders import InputError
+from dataset_builders.checks import check_integer
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import read_json, write_json
+from dataset_builders.string_tasks import DuplicateNgram
+from dataset_builders.string_tasks.sampling import sample
+from dataset_builders.string_tasks.symbols import LETTERS
+from synthetic_training.figures.results import read_results
+from synthetic_training.provenance import provenance
+
+RESULTS = Path(__file__).parent / "results" / "duplicates.json"
+_FIGURE = Path(__file__).parents[1] / "figures" / "results" / "duplicates_paper.jsonl"
+
+_LENGTH = 50
+"""Letters of the strings of the figure ``duplicates`` at the paper's size."""
+
+_NS = (2, 3, 4, 6, 8, 10)
+
+
+def released_strings(n: int, length: int, count: int, seed: int) -> Iterator[str]:
+    """Strings drawn as by the code released with the paper, from this module's own generator.
+
+    A string without an n-gram that occurs once among the places that may be drawn is drawn again.
+    """
+    generator = random.Random(seed)
+    while count:
+        string = "".join(generator.choices(LETTERS, k=length))
+        # the last n-gram's place, and the one before, are never drawn
+        grams = [string[at : at + n] for at in range(length - n - 1)]
+        if 1 not in Counter(grams).values():
+            continue
+        kept, replaced = generator.sample(grams, 2)
+        yield string.replace(replaced, kept)
+        count -= 1
+
+
+def our_strings(n: int, length: int, count: int, seed: int) -> Iterator[str]:
+    """Strings of this project's task ``duplicate_ngram``."""
+    task = DuplicateNgram(length, length, n=n)
+    for row in sample(task, count, Philox(key=seed)).tokens[:, 1 : length + 1]:
+        yield task.symbols.decode(row)
+
+
+def measured(strings: Sequence[str], n: int) -> dict[str, float]:
+    """Fractions of the strings in which an n-gram occurs twice or more, and a longer one, and three times."""
+    counts = [Counter(s[at : at + n] for at in range(len(s) - n + 1)) for s in strings]
+    most = [max(count.values()) for count in counts]
+    longest = [_longest_repeat(string) for string in strings]
+    return {
+        "none_twice": mean(one == 1 for one in most),
+        "three_times": mean(one >= 3 for one in most),
+        "longer_twice": mean(one > n for one in longest),
+        "longest_repeat": mean(longest),
+    }
+
+
+def _longest_repeat(string: str) -> int:
+    size = 0
+    while len({string[at : at + size + 1] for at in range(len(string) - size)}) < len(string) - size:
+        size += 1
+    return size
+
+
+_SAMPLERS: Mapping[str, Callable[[int, int, int, int], Iterator[str]]] = {
+    "ours": our_strings,
+    "released": released_strings,
+}
+
+
+def measure(count: int, seed: int) -> dict[str, Any]:
+    """Both distributions at each n."""
+    rows = [
+        {"sampler": name, "n": n, "length": _LENGTH, "strings": count, **measured(list(strings), n)}
+        for n in _NS
+        for name, sampler in _SAMPLERS.items()
+        for strings in [sampler(n, _LENGTH, count, seed)]
+    ]
+    config = {"strings": count, "length": _LENGTH, "ns": list(_NS), "seed": seed}
+    return {"kind": "duplicates", "config": config, "results": rows, **provenance()}
+
+
+def distribution_table(content: Mapping[str, Any]) -> str:
+    """Both distributions, side by side, as Markdown."""
+    rows = []
+    for n in content["config"]["ns"]:
+        ours, released = (
+            next(row for row in content["results"] if (row["sampler"], row["n"]) == (name, n))
+            for name in _SAMPLERS
+        )
+        cells = [
+            f"{row[key]:.3f}"
+            for key in ("none_twice", "three_times", "longer_twice")
+            for row in (ours, released)
+        ]
+        rows.append([str(n), *cells])
+    headers = ["n"]
+    for name in ("no n-gram twice", "one three times", "a longer one twice"):
+        headers += [f"{name}: ours", "released"]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def effect_table(content: Mapping[str, Any], model: str = "T_hard_alibi") -> str:
+    """A model's accuracy on our strings, and what it would be on the released ones, as Markdown.
+
+    A string without a duplicate is copied as often as a plain one.
+    """
+    tests = [test for line in read_results(_FIGURE) if line["label"] == model for test in line["tests"]]
+    plain = mean(test["string_accuracy"] for test in tests if test["task"] == "copy")
+    rows = []
+    for row in content["results"]:
+        found = [t["string_accuracy"] for t in tests if t["task"] != "copy" and t["n"] == row["n"]]
+        if row["sampler"] == "released" and found:
+            none = row["none_twice"]
+            expected = none * plain + (1 - none) * mean(found)
+            rows.append([str(row["n"]), f"{mean(found):.3f}", f"{expected:.3f}", str(len(found))])
+    return tabulate(
+        rows, ["n", "found on our strings", "expected on released strings", "seeds"], tablefmt="github",
+        disable_numparse=True,
+    )  # fmt: skip
+
+
+def report() -> str:
+    """Both tables from the committed results."""
+    content = read_json(RESULTS)
+    return f"{distribution_table(content)}\n\n{effect_table(content)}"
+
+
+def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:
+    """Measure both samplers of strings with a duplicate.
+
+    Args:
+        out: A new JSON file.
+        strings: Number of strings per sampler and n.
+        seed: Random seed of the strings.
+    """
+    check_integer("strings", strings, 1)
+    check_integer("seed", seed, 0)
+    if out.exists():
+        raise InputError(f"{out} exists; pass another file with --out")
+    content = measure(strings, seed)
+    write_json(out, content)
+    print(f"{distribution_table(content)}\n\nwritten: {out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; invalid input ends with one sentence and exit status 1."""
+    with command_errors():
+        tyro.cli(_measure, prog="python -m synthetic_training.deviations.duplicates", args=arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""DEVIATIONS.md, and the measurement of strings with a duplicate that it has."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import synthetic_training
+from dataset_builders.files import read_json
+from synthetic_training.deviations.duplicates import (
+    RESULTS,
+    distribution_table,
+    effect_table,
+    main,
+    measured,
+    released_strings,
+)
+from tests.figure_lines import rows_of
+
+DOCUMENT = Path(synthetic_training.__file__).parent / "DEVIATIONS.md"
+MOST_WORDS = 15
+
+
+def test_no_cell_is_longer_than_a_line() -> None:
+    cells = [cell for row in rows_of(DOCUMENT.read_text(encoding="utf-8")) for cell in row]
+    assert len(cells) > 100
+    assert [cell for cell in cells if len(cell.split()) > MOST_WORDS] == []
+
+
+@pytest.mark.parametrize(("name", "table"), [("duplicates", distribution_table), ("effect", effect_table)])
+def test_the_document_has_the_tables_of_the_committed_results(name: str, table: object) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    shown = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", text, re.DOTALL)
+    assert shown is not None and callable(table) and shown[1] == table(read_json(RESULTS))
+
+
+def test_strings_are_measured_by_their_repeats() -> None:
+    found = measured(["abcab", "abcde", "ababab", "abcabc"], 2)
+    assert found == {
+        "none_twice": 1 / 4,
+        "three_times": 1 / 4,
+        "longer_twice": 2 / 4,
+        "longest_repeat": 9 / 4,
+    }
+
+
+def test_released_strings_have_no_duplicate_only_where_places_overlap_or_are_overwritten() -> None:
+    """Of two uniform places of 49 - n, n - 1 distances of the first overlap: a bound on what may go wrong."""
+    n, strings = 10, list(released_strings(10, 50, 600, seed=1))
+    places = 50 - n - 1
+    overlapping = 1 - (places - n) * (places - n + 1) / (places * (places - 1))
+    assert all(len(string) == 50 for string in strings)
+    share = measured(strings, n)["none_twice"]
+    # a share of those that overlap by a period of the string has a duplicate all the same
+    assert 0.8 * overlapping < share <= overlapping + 0.05
+
+
+def test_the_command_measures_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "found.json"
+    main(["--strings", "40", "--out", str(out)])
+    rows = read_json(out)["results"]
+    assert {row["none_twice"] for row in rows if row["sampler"] == "ours"} == {0}
+    assert max(row["none_twice"] for row in rows if row["sampler"] == "released") > 0.1
+    assert distribution_table(read_json(out)) in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="exists; pass another file with --out"):
+        main(["--strings", "40", "--out", str(out)])
