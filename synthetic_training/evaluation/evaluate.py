@@ -97,10 +97,13 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     from synthetic_training.models.user_code import import_packages
 
     import_packages(config.imports)
-    of_mqar = trained is not None and trained.get("task") == MQAR and config.task in (None, MQAR)
-    results, settings = (_of_mqar if of_mqar else _of_strings)(config, folder, trained or {})
 
+    from synthetic_training.evaluation.mqar import mqar_scores
     from synthetic_training.provenance import provenance
+
+    trained_on_mqar = trained is not None and trained.get("task") == MQAR and config.task in (None, MQAR)
+    scores = mqar_scores if trained_on_mqar else _string_scores
+    results, settings = scores(config, folder, trained or {})
 
     content = {
         "kind": "evaluation",
@@ -114,35 +117,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     return content
 
 
-def _of_mqar(
-    config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
-) -> "tuple[list[LengthScore], dict[str, Any]]":
-    """Scores by number of pairs, and the settings as JSON values."""
-    for name in ("generate", "vocabulary", "n", "k", "task_args"):
-        if getattr(config, name):
-            raise InputError(f"{name} is not a setting of mqar, whose examples are as in training")
-    if config.documents == "benchmark":
-        raise InputError(f"the benchmark mqar is evaluated by lm-eval; {_use_lm_eval(folder)}")
-    from synthetic_training.evaluation.mqar import mqar_scores
-    from synthetic_training.models.saved import load_model
-    from synthetic_training.training.device import resolve_device
-
-    model = load_model(folder, trust_remote_code=config.trust_remote_code)
-    scores = mqar_scores(
-        model.to(resolve_device(config.device)),
-        trained,
-        folder / RUN,
-        config.lengths,
-        examples=config.num_examples,
-        batch_size=config.batch_size,
-        seed=config.seed,
-    )
-    settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": MQAR}
-    del settings["out"]
-    return scores, settings
-
-
-def _of_strings(
+def _string_scores(
     config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
     """Scores by string length, and the settings as JSON values, completed with those of training."""
