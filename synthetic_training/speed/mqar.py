@@ -153,9 +153,8 @@ def _measure(run: ZoologyRun, settings: Comparison) -> dict[str, Any]:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    both = [one.get(f"{name}_examples_per_s") for name in ("ours", "zoology")]
-    if all(both):
-        one["ratio"] = both[0] / both[1]
+    if "ours_examples_per_s" in one and "zoology_examples_per_s" in one:
+        one["ratio"] = one["ours_examples_per_s"] / one["zoology_examples_per_s"]
     return one
 
 
