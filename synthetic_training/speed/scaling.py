@@ -70,17 +70,27 @@ def main() -> None:
             f"--gpus {settings.gpus} must have 1, and none above the {there} GPUs of this machine"
         )
     arms = {Arm(n, rows) for n in settings.gpus for rows in (n * settings.rows_per_gpu, settings.rows)}
-    found: dict[Arm, dict[str, Any]] = {}
     alone = sorted((arm for arm in arms if arm.gpus == 1), key=lambda arm: arm.rows)
     with ThreadPoolExecutor(there) as pool:
         runs = [pool.submit(_run, settings, arm, i % there) for i, arm in enumerate(alone)]
         found = {arm: run.result() for arm, run in zip(alone, runs, strict=True)}
+    _write(settings, found)
     for arm in sorted(arms - found.keys(), key=lambda arm: (arm.gpus, arm.rows)):
         found[arm] = _run(settings, arm)
-    measured = [{**asdict(arm), **one} for arm, one in found.items()]
-    print(table(measured, settings.rows_per_gpu, settings.rows))
+        _write(settings, found)
+    print(table(_lines(found), settings.rows_per_gpu, settings.rows))
+
+
+def _lines(found: dict[Arm, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**asdict(arm), **one} for arm, one in found.items()]
+
+
+def _write(settings: Scaling, found: dict[Arm, dict[str, Any]]) -> None:
+    """After each run, so that one that fails loses nothing."""
+    print(*_lines(found)[-1:], flush=True)
     if settings.out is not None:
         options = {key: value for key, value in asdict(settings).items() if key not in ("out", "revision")}
+        measured = _lines(found)
         write_json(settings.out, {"measured": measured, "options": options, **provenance(settings.revision)})
 
 
