@@ -1,6 +1,5 @@
 """Batches of rows of documents: in any slice, compiled and on a GPU, the same; and what is refused."""
 
-from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
@@ -13,11 +12,7 @@ from dataset_builders import InputError
 from synthetic_training.data.documents.byte_tokenizer import END_ID
 from synthetic_training.data.documents.mix import DocumentBatches
 from synthetic_training.data.documents.rows import PREDICTED, TOKEN, Mix, make_rows
-from synthetic_training.data.strings import Packed
-
-
-def same(one: Packed, other: Packed) -> bool:
-    return all(torch.equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Packed))
+from tests.packed_rows import same
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +72,7 @@ def check_compiled(made: DocumentBatches, backend: str, device: str = "cpu") -> 
     compiled: Any = torch.compile(on_device.batch, fullgraph=True, backend=backend)
     for step in (0, 7, 2**31 + 5):
         packed = compiled(torch.tensor(step, device=device), 1, 3)
-        moved = Packed(*(getattr(packed, f.name).cpu() for f in fields(Packed)))
-        assert same(made.batch(step, 1, 3), moved)
+        assert same(made.batch(step, 1, 3), packed)
 
 
 def test_compiled_batches_are_the_same(made: DocumentBatches) -> None:
@@ -105,7 +99,7 @@ def test_batches_on_a_gpu_and_in_a_cuda_graph_are_the_same(made: DocumentBatches
         step += 1
     for expected in range(8):
         graph.replay()
-        assert same(made.batch(expected), Packed(*(getattr(packed, f.name).cpu() for f in fields(Packed))))
+        assert same(made.batch(expected), packed)
 
 
 @pytest.mark.parametrize(

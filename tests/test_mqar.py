@@ -17,6 +17,7 @@ from dataset_builders.string_tasks.sampling import NumpyRandomIntegers
 from synthetic_training.data.mqar.batches import MqarBatches, MqarSampler
 from synthetic_training.data.strings.device_sampling import EVALUATE, TRAIN
 from synthetic_training.data.strings.packing import IGNORED, Packed
+from tests.packed_rows import same
 from tests.string_examples import chi_square, chi_square_bound
 
 Example = tuple[list[int], list[int], list[int]]
@@ -114,15 +115,11 @@ def test_targets_are_the_values_at_the_queries_alone() -> None:
         }
 
 
-def _same(one: Packed, other: Packed) -> bool:
-    return all(torch.equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Packed))
-
-
 def test_a_batch_depends_on_its_step_and_rows_alone() -> None:
     task = Mqar(16, 2, 12)
     batches = MqarBatches(task, 6, seed=1)
     whole, part = batches.batch(torch.tensor(5)), MqarBatches(task, 6, seed=1).batch(5, 2, 3)
-    assert _same(part, Packed(*(getattr(whole, f.name)[2:5] for f in fields(Packed)[:3]),
+    assert same(part, Packed(*(getattr(whole, f.name)[2:5] for f in fields(Packed)[:3]),
                               examples=torch.tensor(3), predicted=whole.predicted[2:5]))  # fmt: skip
     others = [batches.batch(6), MqarBatches(task, 6, seed=2).batch(5)]
     others.append(MqarBatches(replace(task, power_a=1.0), 6, seed=1).batch(5))
@@ -180,4 +177,4 @@ def test_batches_in_a_cuda_graph_are_the_same(fixed_examples: int | None) -> Non
         step += 1
     for number in range(4):
         graph.replay()
-        assert _same(plain.batch(number), Packed(*(getattr(packed, f.name).cpu() for f in fields(Packed))))
+        assert same(plain.batch(number), packed)

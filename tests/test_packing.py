@@ -1,7 +1,6 @@
 """Packed training batches, read back by a plain parser; the same on slices, compiled, and on a GPU."""
 
 import re
-from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
@@ -13,13 +12,10 @@ from hypothesis import strategies as st
 from dataset_builders import InputError
 from dataset_builders.string_tasks import Copy, PrefixNgram, Reverse, StringTask, SuffixNgram, string_task
 from dataset_builders.string_tasks.sampling import longest_example
-from synthetic_training.data.strings import Packed, PackedBatches
+from synthetic_training.data.strings import PackedBatches
 from synthetic_training.data.symbol_tokenizer import decode, encode
+from tests.packed_rows import same
 from tests.string_examples import NAMES, TASKS, check_example, few_tasks
-
-
-def same(one: Packed, other: Packed) -> bool:
-    return all(torch.equal(getattr(one, f.name), getattr(other, f.name).cpu()) for f in fields(Packed))
 
 
 def check_row(task: StringTask, text: str, targets: list[int], positions: list[int]) -> int:
