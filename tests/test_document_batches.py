@@ -12,7 +12,7 @@ from dataset_builders import InputError
 from synthetic_training.data.documents.byte_tokenizer import END_ID
 from synthetic_training.data.documents.mix import DocumentBatches
 from synthetic_training.data.documents.rows import PREDICTED, TOKEN, Mix, make_rows
-from tests.packed import same
+from tests.packed_rows import same
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,8 @@ def check_compiled(made: DocumentBatches, backend: str, device: str = "cpu") -> 
     torch.compiler.reset()
     compiled: Any = torch.compile(on_device.batch, fullgraph=True, backend=backend)
     for step in (0, 7, 2**31 + 5):
-        assert same(made.batch(step, 1, 3), compiled(torch.tensor(step, device=device), 1, 3))
+        packed = compiled(torch.tensor(step, device=device), 1, 3)
+        assert same(made.batch(step, 1, 3), packed)
 
 
 def test_compiled_batches_are_the_same(made: DocumentBatches) -> None:

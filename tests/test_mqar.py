@@ -17,7 +17,7 @@ from dataset_builders.string_tasks.sampling import NumpyRandomIntegers
 from synthetic_training.data.mqar.batches import MqarBatches, MqarSampler
 from synthetic_training.data.strings.device_sampling import EVALUATE, TRAIN
 from synthetic_training.data.strings.packing import IGNORED, Packed
-from tests.packed import same
+from tests.packed_rows import same
 from tests.string_examples import chi_square, chi_square_bound
 
 Example = tuple[list[int], list[int], list[int]]
@@ -162,7 +162,7 @@ def test_invalid_arguments(arguments: dict[str, object], message: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("fixed_examples", [None, 20])
-def test_batches_in_a_cuda_graph_are_thesame(fixed_examples: int | None) -> None:
+def test_batches_in_a_cuda_graph_are_the_same(fixed_examples: int | None) -> None:
     task = Mqar(256, 16)
     plain, made = (MqarBatches(task, 8, 3, device, fixed_examples) for device in ("cpu", "cuda"))
     compiled = torch.compile(made.batch, fullgraph=True)

@@ -49,7 +49,7 @@ def test_a_document_depends_on_its_index_alone() -> None:
         ({"pairs": 0}, "pairs must be"),
         ({"num_docs": 0}, "num_docs must be"),
         ({"spelling": "plain"}, "spelling must be one of symbols, spaced, not 'plain'"),
-        ({"length": 12}, "a length of at least 16 tokens, not 12"),
+        ({"example_tokens": 12}, "a length of at least 16 tokens, not 12"),
     ],
 )
 def test_invalid_arguments(arguments: dict[str, Any], message: str) -> None:
@@ -78,7 +78,7 @@ def test_lm_eval_scores_a_model_of_the_training_task(tmp_path: Path) -> None:
     model = build_model("T_rope", data.tokens, hidden_size=16, num_hidden_layers=1, num_attention_heads=1)
     model.save_pretrained(tmp_path)
     data.tokenizer(12).save_pretrained(tmp_path)
-    documents = {"pairs": 2, "num_docs": 30, "spelling": "symbols", "length": 12, "vocabulary": 10}
+    documents = {"pairs": 2, "num_docs": 30, "spelling": "symbols", "example_tokens": 12, "vocabulary": 10}
     right = []
     for row in rows(**documents):  # type: ignore[arg-type]
         ids = torch.tensor([[int(token) for token in row["prompt"].split(" ")]])

@@ -137,7 +137,7 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) 
     for wrong, message in (
         (["3"], "3 pairs and their queries need a length of at least 12 tokens, not 8"),
         (["2", "--generate"], "generate is not a setting of mqar"),
-        (["2", "--documents", "benchmark"], "evaluated by lm-eval"),
+        (["2", "--documents", "benchmark"], "the documents of mqar are for lm-eval"),
     ):
         with pytest.raises(SystemExit, match=message):
             main([*evaluated, *wrong])

@@ -14,7 +14,7 @@ from dataset_builders.string_tasks import Copy, PrefixNgram, Reverse, StringTask
 from dataset_builders.string_tasks.sampling import longest_example
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.data.symbol_tokenizer import decode, encode
-from tests.packed import same
+from tests.packed_rows import same
 from tests.string_examples import NAMES, TASKS, check_example, few_tasks
 
 

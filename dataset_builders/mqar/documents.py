@@ -35,7 +35,7 @@ def rows(
     num_docs: int = 500,
     seed: int = 0,
     spelling: str = "spaced",
-    length: int | None = None,
+    example_tokens: int | None = None,
     vocabulary: int = 8192,
     power_a: float = 0.01,
     random_non_queries: bool = True,
@@ -50,7 +50,7 @@ def rows(
         num_docs: documents per number of pairs, at least 1.
         seed: any integer; the released benchmark has seed 0.
         spelling: how documents are written: spaced (with two worked examples), or symbols (as in training).
-        length: tokens of the example that a document of symbols is cut from (default: 16 per pair).
+        example_tokens: tokens of the example that a document of symbols is cut from (default: 16 per pair).
         vocabulary: number of different tokens; the lower half are keys, the upper half values.
         power_a: exponent of the distances between the pairs and the query, in symbols; 1 for uniform ones.
         random_non_queries: whether random tokens stand between the queries, in symbols.
@@ -67,7 +67,7 @@ def rows(
     check_integer("seed", seed)
     if spelling not in SPELLINGS:
         raise InputError(f"spelling must be one of {', '.join(SPELLINGS)}, not {spelling!r}")
-    length = TOKENS_PER_PAIR * pairs if length is None else length
+    length = TOKENS_PER_PAIR * pairs if example_tokens is None else example_tokens
     task = Mqar(length, pairs, vocabulary, power_a, random_non_queries)
     return (_row(task, spelling, seed, index) for index in range(num_docs))
 

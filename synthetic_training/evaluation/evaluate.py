@@ -97,10 +97,13 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     from synthetic_training.models.user_code import import_packages
 
     import_packages(config.imports)
-    of_mqar = trained is not None and trained.get("task") == MQAR and config.task in (None, MQAR)
-    results, settings = (_of_mqar if of_mqar else _of_strings)(config, folder, trained or {})
 
+    from synthetic_training.evaluation.mqar import mqar_scores
     from synthetic_training.provenance import provenance
+
+    trained_on_mqar = trained is not None and trained.get("task") == MQAR and config.task in (None, MQAR)
+    scores = mqar_scores if trained_on_mqar else _string_scores
+    results, settings = scores(config, folder, trained or {})
 
     content = {
         "kind": "evaluation",
@@ -114,45 +117,18 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     return content
 
 
-def _of_mqar(
-    config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
-) -> "tuple[list[LengthScore], dict[str, Any]]":
-    """Scores by number of pairs, and the settings as JSON values."""
-    for name in ("generate", "vocabulary", "n", "k", "task_args"):
-        if getattr(config, name):
-            raise InputError(f"{name} is not a setting of mqar, whose examples are as in training")
-    if config.documents == "benchmark":
-        raise InputError(f"the benchmark mqar is evaluated by lm-eval; {_use_lm_eval(folder)}")
-    from synthetic_training.evaluation.mqar import mqar_scores
-    from synthetic_training.models.saved import load_model
-    from synthetic_training.training.device import evaluation_precision, on_device
-
-    model = on_device(load_model(folder, trust_remote_code=config.trust_remote_code), config.device)
-    with evaluation_precision(model):
-        scores = mqar_scores(
-            model,
-            trained,
-            folder / RUN,
-            config.lengths,
-            examples=config.num_examples,
-            batch_size=config.batch_size,
-            seed=config.seed,
-        )
-    settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": MQAR}
-    del settings["out"]
-    return scores, settings
-
-
-def _of_strings(
+def _string_scores(
     config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
     """Scores by string length, and the settings as JSON values, completed with those of training."""
     tasks = _tasks(config, trained)
 
+    import torch
+
     from dataset_builders.string_tasks.sampling import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
     from synthetic_training.training.checkpoint import window
-    from synthetic_training.training.device import evaluation_precision, on_device
+    from synthetic_training.training.device import autocasts, on_device
 
     model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
     model = on_device(model, config.device)
@@ -162,7 +138,7 @@ def _of_strings(
         length = task.max_length
         if room is not None and room < longest_example(task):
             log.warning("strings of %d letters exceed the model's context window of %d tokens", length, room)
-        with evaluation_precision(model):
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocasts(model)):
             results.append(length_score(model, length, _batches(config, task, model.device), answer))
     return results, _settings(config, tasks[0], trained.get("n", 3))
 

@@ -1,47 +1,60 @@
-"""The accuracy of a model that was trained on MQAR, by number of pairs."""
+"""``evaluate`` for models that were trained on MQAR: the accuracy by number of pairs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthetic_training.config import TrainConfig
+from dataset_builders import InputError
+from synthetic_training.config import MQAR, TrainConfig
 from synthetic_training.settings import parse_settings
+from synthetic_training.training.run_folder import RUN
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from synthetic_training.evaluation.accuracy import LengthScore
+    from synthetic_training.evaluation.evaluate import EvaluateConfig
 
 
 def mqar_scores(
-    model: "PreTrainedModel",
-    trained: Mapping[str, Any],
-    source: Path,
-    pairs: Sequence[int],
-    *,
-    examples: int,
-    batch_size: int,
-    seed: int,
-) -> "list[LengthScore]":
-    """The fraction of queries that are answered right, on examples that the model was not trained on.
+    config: "EvaluateConfig", folder: Path, trained: Mapping[str, Any]
+) -> "tuple[list[LengthScore], dict[str, Any]]":
+    """The fraction of queries that are answered right, on examples as in training that are new.
 
     Args:
-        model: on its device.
-        trained: the settings of its training, which the examples follow.
-        source: where the settings are from, for error messages.
-        pairs: numbers of pairs.
-        examples: number of examples for each.
-        batch_size: number of examples per forward pass.
-        seed: seed of the examples.
+        config: its lengths are numbers of pairs.
+        folder: of the model.
+        trained: the settings of its training.
+
+    Returns:
+        A score for each number of pairs, and the configuration as JSON values.
 
     Raises:
-        InputError: the settings are damaged, or an example has too few tokens for a number of pairs.
+        InputError: the model cannot be loaded, a setting is for string tasks alone, or an example has too
+            few tokens for a number of pairs.
     """
+    for name in ("generate", "vocabulary", "n", "k", "task_args"):
+        if getattr(config, name):
+            raise InputError(f"{name} is not a setting of mqar, whose examples are as in training")
+    if config.documents == "benchmark":
+        raise InputError("the documents of mqar are for lm-eval; pass --documents fresh")
+    examples = parse_settings(TrainConfig, trained, str(folder / RUN))
+    examples = replace(
+        examples, eval_lengths=config.lengths, eval_examples=config.num_examples, seed=config.seed
+    )
+
     from synthetic_training.data.training_data import training_data
     from synthetic_training.evaluation.accuracy import Shard
+    from synthetic_training.models.saved import load_model
+    from synthetic_training.training.device import autocasts, on_device
 
-    config = parse_settings(TrainConfig, trained, str(source))
-    config = replace(config, eval_lengths=tuple(pairs), eval_examples=examples, seed=seed)
-    tokens = batch_size * config.context_length
-    return training_data(config).evaluate(model, batch_tokens=tokens, bf16=False, shard=Shard(0, 1))
+    data = training_data(examples)
+    model = on_device(load_model(folder, trust_remote_code=config.trust_remote_code), config.device)
+    scores = data.evaluate(
+        model,
+        batch_tokens=config.batch_size * examples.context_length,
+        bf16=autocasts(model),
+        shard=Shard(0, 1),
+    )
+    settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": MQAR}
+    del settings["out"]
+    return scores, settings

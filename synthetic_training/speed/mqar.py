@@ -20,19 +20,18 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json, write_json
 from dataset_builders.mqar import Mqar
-from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.config import TrainConfig
 from synthetic_training.provenance import provenance
+from synthetic_training.speed.mqar_report import save, table
 from synthetic_training.speed.zoology_trainer import (
     BATCH_SIZES,
     TEST_EXAMPLES,
@@ -44,12 +43,6 @@ from synthetic_training.speed.zoology_trainer import (
 from synthetic_training.training.run import train
 from synthetic_training.training.run_folder import RUN
 from synthetic_training.training.run_log import METRICS, read_metrics
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-GOALS = {"attention": 10, "mamba": 4}
-"""Examples per second relative to Zoology's trainer that are aimed at."""
 
 _SIZE = "LENGTHxPAIRS"
 
@@ -153,9 +146,8 @@ def _measure(run: ZoologyRun, settings: Comparison) -> dict[str, Any]:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    both = [one.get(f"{name}_examples_per_s") for name in ("ours", "zoology")]
-    if all(both):
-        one["ratio"] = both[0] / both[1]
+    if "ours_examples_per_s" in one and "zoology_examples_per_s" in one:
+        one["ratio"] = one["ours_examples_per_s"] / one["zoology_examples_per_s"]
     return one
 
 
@@ -210,60 +202,6 @@ def train_with_ours(run: ZoologyRun, *, fresh: bool) -> dict[str, Any]:
         "parameters": content["parameters"],
         "seconds": time.perf_counter() - start,
     }
-
-
-def table(measured: list[dict[str, Any]]) -> str:
-    """The measurements as a Markdown table; accuracies are after the same number of examples."""
-    lines = []
-    for one in measured:
-        curves = [one.get(f"{name}_curve", []) for name in ("zoology", "ours")]
-        shared = [len(curve) for curve in curves if curve]
-        ratio = f"{one['ratio']:.1f}x" if "ratio" in one else ""
-        lines.append(
-            [
-                one["model"],
-                f"({one['length']}, {one['pairs']})",
-                f"{curves[1][min(shared) - 1]['examples']:,}" if curves[1] else "",
-                *(f"{curve[min(shared) - 1]['accuracy']:.3f}" if curve else "failed" for curve in curves),
-                *(f"{max(p['accuracy'] for p in curve):.3f}" if curve else "failed" for curve in curves),
-                *(
-                    f"{one[f'{name}_examples_per_s']:,.0f}" if f"{name}_examples_per_s" in one else "failed"
-                    for name in ("zoology", "ours")
-                ),
-                ratio,
-                f"{GOALS[one['model']]}x",
-            ]
-        )
-    headers = ["model", "(length, pairs)", "examples", "accuracy, Zoology", "accuracy, ours",
-               "best, Zoology", "best, ours", "examples/s, Zoology", "examples/s, ours", "ratio",
-               "goal"]  # fmt: skip
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
-
-
-def save(measured: list[dict[str, Any]], out: Path) -> list[Path]:
-    """Plot accuracy by examples beside the file of the numbers, as PNG and SVG; return the files."""
-    with plot_style():
-        return save_plot(_curves(measured), out.parent, out.stem)
-
-
-def _curves(measured: list[dict[str, Any]]) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(2.6 * len(measured) + 1.4, 3.0), layout="constrained")
-    row = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
-    for axes, one in zip(row, measured, strict=True):
-        for name, label in (("ours", "ours"), ("zoology", "Zoology's trainer")):
-            curve = one.get(f"{name}_curve", [])
-            axes.plot(
-                [p["examples"] for p in curve], [p["accuracy"] for p in curve], marker="o", ms=3, label=label
-            )
-        log_scale(axes, "x")
-        axes.set_title(f"{one['model']}, length {one['length']}, {one['pairs']} pairs")
-        axes.set_xlabel("training examples")
-        axes.set_ylim(-0.03, 1.03)
-    row[0].set_ylabel("accuracy")
-    row[-1].legend(loc="lower right", frameon=False)
-    return figure
 
 
 def _write(out: Path, measured: list[dict[str, Any]], settings: Comparison) -> None:

@@ -35,7 +35,6 @@ def on_device(model: PreTrainedModel, name: Literal["auto", "cpu", "cuda"]) -> P
     return moved.eval()
 
 
-def evaluation_precision(model: PreTrainedModel) -> torch.autocast:
-    """Float32, or bfloat16 for models of packages some of whose kernels do not take float32."""
-    bf16 = model.device.type == "cuda" and is_of_package(model)
-    return torch.autocast(model.device.type, torch.bfloat16, enabled=bf16)
+def autocasts(model: PreTrainedModel) -> bool:
+    """Whether a model is evaluated in bfloat16: some kernels of packages do not take float32."""
+    return model.device.type == "cuda" and is_of_package(model)

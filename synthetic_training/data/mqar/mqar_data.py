@@ -128,8 +128,8 @@ def evaluate_mqar(
     model.train(was_training)
     if shard.reduce is not None:
         shard.reduce(sums)
-    count, *moments = sums.tolist()
-    accuracy, error = mean_and_error(*moments, count)
+    count, total, squares = sums.tolist()
+    accuracy, error = mean_and_error(total, squares, count)
     return LengthScore(task.pairs, int(count), *(accuracy, error) * 3)
 
 
