@@ -170,7 +170,8 @@ class _Process:
     """A process that measures one job, and its conversation with this one."""
 
     def __init__(self, job: Job, settings: Speed) -> None:
-        self.job, self.result = job, None
+        self.job = job
+        self.result: dict[str, Any] | None = None
         content = {
             "model": job.model,
             "compile": job.compile,
