@@ -13,7 +13,8 @@ from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.models.config_arguments import ConfigArguments
 from synthetic_training.models.model_types import is_shipped
-from synthetic_training.models.registry import build_model, check_forward, count_parameters, find_architecture
+from synthetic_training.models.registry import build_model, find_architecture
+from synthetic_training.models.sizes import check_forward, count_parameters
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.step import StepConfig, TrainingStep
 
@@ -39,7 +40,7 @@ def outcome(model_type: str) -> str:
         model = build_model(name, **sizes)
         check_forward(name, model, 32, bf16=False)
         batches = PackedBatches(Copy(3, 5), 32, 2, seed=0, device="cpu")
-        step = TrainingStep(model, batches, StepConfig("fp32"), OptimizerConfig(), rows=2)
+        step = TrainingStep(model, batches, StepConfig("fp32"), OptimizerConfig(0.1, 1.0), rows=2)
         for number in range(2):
             step.run(number, 1e-3)
         return "trained" if step.read().finite else "not finite"

@@ -7,8 +7,8 @@ import pytest
 
 from dataset_builders.files import write_json
 from synthetic_training.models import slow_paths
-from synthetic_training.models.presets import preset_arguments
 from synthetic_training.models.registry import build_model
+from synthetic_training.models.sizes import preset_arguments
 from synthetic_training.models.slow_paths import missing_kernels, slow_path_warning
 
 LACKS = {
