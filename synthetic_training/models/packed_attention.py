@@ -5,6 +5,7 @@ functions here take the same arguments. This file is copied into the folders of 
 """
 
 import importlib
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -17,7 +18,7 @@ _LAYERS = "fla.layers.attn"
 
 def supply_attention() -> None:
     """Let flash-linear-attention's attention layers use this file's functions if flash-attn is missing."""
-    layers = importlib.import_module(_LAYERS)
+    layers: Any = importlib.import_module(_LAYERS)
     if layers.flash_attn_func is None:
         layers.flash_attn_func = flash_attn_func
         layers.flash_attn_varlen_func = flash_attn_varlen_func

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
@@ -24,7 +23,7 @@ from transformers import (
 )
 
 from dataset_builders import InputError
-from dataset_builders.checks import did_you_mean, first_line
+from dataset_builders.checks import did_you_mean
 from dataset_builders.files import read_json
 from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
@@ -212,13 +211,13 @@ def build_model(
     try:
         config = config_class(**given)
         model = model_class(_of_text(config, model_class))
-    except _MISFITS as error:
+    except MISFITS as error:
         if is_own_code(name):
             raise  # the traceback points into the user's own code
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{name} cannot be built with these arguments: {message.rstrip('.')}; pass others in --model-args"
-            f"{_preset_hint(name)}"
+            f"{preset_hint(name)}"
         ) from error
     arguments.check_taken(config, overrides)
     architecture.initialise(model)
@@ -227,46 +226,12 @@ def build_model(
     return model.float()
 
 
-def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **overrides: Any) -> int:
-    """Number of parameters of the model that ``build_model`` would give, without memory for them."""
-    with torch.device("meta"):
-        model = build_model(name, tokens, **overrides)
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-@torch.no_grad()
-def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf16: bool) -> None:
-    """Check that a model of a package can read a row: some sizes fit together only until then.
-
-    Args:
-        name: of the model.
-        model: on its device.
-        context_length: tokens per row.
-        bf16: whether to compute in bfloat16.
-
-    Raises:
-        InputError: it cannot.
-    """
-    ids = torch.zeros(1, context_length, dtype=torch.long, device=model.device)
-    was_training = model.training
-    try:
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            model.eval()(input_ids=ids, use_cache=False)
-    except torch.OutOfMemoryError:
-        raise
-    except _MISFITS as error:
-        raise InputError(
-            f"{name} cannot read a row with these sizes: {first_line(error)}; pass others in --model-args"
-            f"{_preset_hint(name)}"
-        ) from error
-    model.train(was_training)
-
-
-def _preset_hint(name: str) -> str:
+def preset_hint(name: str) -> str:
+    """What an error about sizes says of presets, if the model has them."""
     return ", or --preset paper or small" if name in presets()["paper"] else ""
 
 
-_MISFITS = (
+MISFITS = (
     ArithmeticError,
     AssertionError,
     AttributeError,

@@ -47,8 +47,8 @@ def _measure(job: dict[str, Any], result: dict[str, Any]) -> None:
 
     from dataset_builders.string_tasks import Copy
     from synthetic_training.data.strings import PackedBatches
-    from synthetic_training.models.presets import preset_arguments
     from synthetic_training.models.registry import build_model, find_architecture
+    from synthetic_training.models.sizes import preset_arguments
     from synthetic_training.models.slow_paths import missing_kernels
     from synthetic_training.training.graphs import Replayed
     from synthetic_training.training.optimizer import OptimizerConfig

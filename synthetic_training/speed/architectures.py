@@ -20,9 +20,6 @@ A row has, for 64 rows of 220 tokens in bfloat16:
 """
 
 import json
-import os
-import select
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -39,23 +36,11 @@ from dataset_builders.files import read_json, write_json
 from synthetic_training.models.presets import PARAMETERS, presets
 from synthetic_training.models.registry import MODELS
 from synthetic_training.provenance import provenance
+from synthetic_training.speed.measuring_process import Job, MeasuringProcess
 
-_PROCESS = "synthetic_training.speed.architecture_process"
 _DATASHEET_TFLOPS = 989.0
 _COMPILED = ("gla", "retnet", "hgrn2", "gated_deltanet", "mamba2", "rwkv7", "delta_net")
 """Architectures of flash-linear-attention that are also measured with ``--compile``."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One architecture, compiled or not."""
-
-    model: str
-    compile: bool
-
-    @property
-    def key(self) -> str:
-        return f"{self.model}{' --compile' if self.compile else ''}"
 
 
 @dataclass(frozen=True)
@@ -166,80 +151,12 @@ class _Results:
         return {"mfu": rate / self._rate, "mfu_datasheet": rate / _DATASHEET_TFLOPS}
 
 
-class _Process:
-    """A process that measures one job, and its conversation with this one."""
-
-    def __init__(self, job: Job, settings: Speed) -> None:
-        self.job, self.result = job, None
-        content = {
-            "model": job.model,
-            "compile": job.compile,
-            "preset": settings.preset,
-            "rows": settings.rows,
-            "context_length": settings.context_length,
-            "device": settings.device,
-        }
-        self._started, self._heard = time.monotonic(), ""
-        self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", _PROCESS, json.dumps(content)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "TRITON_CACHE_AUTOTUNING": "1"},
-        )
-
-    def say(self, word: str) -> None:
-        if self.result is None and self._process.stdin is not None:
-            try:
-                self._process.stdin.write(f"{word}\n".encode())
-                self._process.stdin.flush()
-            except BrokenPipeError:
-                pass  # it has ended; ``hear`` says how
-
-    def hear(self, word: str, seconds: float) -> bool:
-        """Whether it says the word in time; if not, its result is known afterwards, and it has ended."""
-        deadline = time.monotonic() + seconds
-        while self.result is None:
-            line = self._line(deadline - time.monotonic())
-            if line is None:
-                self.result = {"error": f"TimeoutError: not {word} after {seconds:.0f} s"}
-            elif line == word:
-                return True
-            elif line.startswith("{"):
-                self.result = json.loads(line)
-            elif line == "":
-                self.result = {"error": f"the process ended with status {self._process.wait()}"}
-        self.end()
-        return False
-
-    def _line(self, seconds: float) -> str | None:
-        """The next line that means something; empty at the end, None if none comes in time."""
-        stream = self._process.stdout
-        if stream is None:
-            return ""
-        deadline = time.monotonic() + seconds
-        while "\n" not in self._heard:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([stream], [], [], left)[0]:
-                return None
-            read = os.read(stream.fileno(), 65536).decode(errors="replace")
-            if not read:
-                return ""
-            self._heard += read
-        line, _, self._heard = self._heard.partition("\n")
-        line = line.strip()
-        return line if line in ("loaded", "ready") or line.startswith("{") else self._line(seconds)
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
 def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tuple[Job, dict[str, Any]]]:
     """Results of one group of processes after another; the next group imports Python meanwhile."""
     groups = [jobs[i : i + settings.at_once] for i in range(0, len(jobs), settings.at_once)]
-    group: list[_Process] = []
-    waiting = [_Process(job, settings) for job in groups[0]] if groups else []
+    content = {name: getattr(settings, name) for name in ("preset", "rows", "context_length", "device")}
+    group: list[MeasuringProcess] = []
+    waiting = [MeasuringProcess(job, content) for job in groups[0]] if groups else []
     try:
         for number in range(len(groups)):
             if time.monotonic() - start > 60 * settings.minutes:
@@ -251,7 +168,7 @@ def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tu
                 if one.hear("loaded", settings.limit):
                     one.say("warm")
             waiting = [
-                _Process(job, settings) for job in (groups[number + 1] if groups[number + 1 :] else [])
+                MeasuringProcess(job, content) for job in (groups[number + 1] if groups[number + 1 :] else [])
             ]
             begin = time.monotonic()
             for one in group:

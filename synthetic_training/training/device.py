@@ -31,7 +31,7 @@ def on_device(model: PreTrainedModel, name: Literal["auto", "cpu", "cuda"]) -> P
     """
     device = torch.device(resolve_device(name))
     check_device(f"a model of type {model.config.model_type}", model, device)
-    moved: PreTrainedModel = model.to(device)  # type: ignore[arg-type]
+    moved: PreTrainedModel = model.to(device)
     return moved.eval()
 
 

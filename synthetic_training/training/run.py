@@ -18,8 +18,8 @@ from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.model_types import check_device
-from synthetic_training.models.presets import preset_arguments
-from synthetic_training.models.registry import build_model, check_forward, count_parameters, is_own_code
+from synthetic_training.models.registry import build_model, is_own_code
+from synthetic_training.models.sizes import check_forward, count_parameters, preset_arguments
 from synthetic_training.models.slow_paths import slow_path_warning
 from synthetic_training.models.user_code import check_causal, import_packages
 from synthetic_training.provenance import provenance

@@ -1,0 +1,86 @@
+"""Sizes of models: those of presets, the number of parameters, and whether they fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean, first_line
+from synthetic_training.models.config_arguments import ConfigArguments
+from synthetic_training.models.presets import presets
+from synthetic_training.models.registry import (
+    MISFITS,
+    SYMBOL_TOKENS,
+    build_model,
+    find_architecture,
+    preset_hint,
+)
+
+
+def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's arguments: those that are given, and the preset's for the rest.
+
+    Args:
+        preset: its name.
+        model: as in ``find_architecture``.
+        given: by the user, under any of their names.
+
+    Raises:
+        InputError: there is no such preset, or it has no sizes for this model.
+    """
+    known = presets()
+    if preset not in known:
+        raise InputError(
+            f"there is no preset {preset!r}{did_you_mean(preset, known)}; the presets are {', '.join(known)}"
+        )
+    if model not in known[preset]:
+        raise InputError(
+            f"the preset {preset} has no sizes for {model}{did_you_mean(model, known[preset])}; omit "
+            "--preset and pass sizes by --model-args"
+        )
+    arguments = known[preset][model]
+    if not given:
+        return dict(arguments)
+    architecture = find_architecture(model)
+    names = ConfigArguments(model, architecture.config_class, frozenset(architecture.extra))
+    taken = {names.own_name(argument) for argument in given}
+    return {key: value for key, value in arguments.items() if names.own_name(key) not in taken} | dict(given)
+
+
+def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **overrides: Any) -> int:
+    """Number of parameters of the model that ``build_model`` would give, without memory for them."""
+    with torch.device("meta"):
+        model = build_model(name, tokens, **overrides)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@torch.no_grad()
+def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf16: bool) -> None:
+    """Check that a model of a package can read a row: some sizes fit together only until then.
+
+    Args:
+        name: of the model.
+        model: on its device.
+        context_length: tokens per row.
+        bf16: whether to compute in bfloat16.
+
+    Raises:
+        InputError: it cannot.
+    """
+    ids = torch.zeros(1, context_length, dtype=torch.long, device=model.device)
+    was_training = model.training
+    try:
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            model.eval()(input_ids=ids, use_cache=False)
+    except torch.OutOfMemoryError:
+        raise
+    except MISFITS as error:
+        raise InputError(
+            f"{name} cannot read a row with these sizes: {first_line(error)}; pass others in --model-args"
+            f"{preset_hint(name)}"
+        ) from error
+    model.train(was_training)

@@ -1,0 +1,55 @@
+"""Which packages a model would run faster with."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from dataset_builders.files import write_json
+from synthetic_training.models import slow_paths
+from synthetic_training.models.registry import build_model
+from synthetic_training.models.sizes import preset_arguments
+from synthetic_training.models.slow_paths import missing_kernels, slow_path_warning
+
+LACKS = {
+    "T_rope": [],
+    "mamba": [],
+    "hf:mamba": [],  # this project's scan
+    "hf:llama": [],
+    "hf:mamba2": ["causal-conv1d", "mamba-ssm"],
+    "hf:qwen3_next": ["causal-conv1d", "flash-linear-attention"],
+    "hf:lfm2": ["causal-conv1d"],
+    "hf:xlstm": ["xlstm"],
+    "hf:rwkv": ["kernels"],
+}
+
+
+@pytest.mark.parametrize("name", LACKS)
+def test_packages_are_those_that_transformers_looks_for(name: str) -> None:
+    """In an environment without any of them."""
+    for package in ("fla", "causal_conv1d", "mamba_ssm", "xlstm", "kernels"):
+        if find_spec(package) is not None:
+            pytest.skip(f"{package} is installed")
+    model = build_model(name, **preset_arguments("small", name, {}))
+    assert missing_kernels(model) == LACKS[name]
+
+
+def test_the_warning_has_the_measured_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "architectures.json"
+    monkeypatch.setattr(slow_paths, "MEASURED", file)
+    monkeypatch.setattr(slow_paths, "missing_kernels", lambda _: ["mamba-ssm"])
+    model = build_model("hf:llama", **preset_arguments("small", "hf:llama", {}))
+    assert slow_path_warning("hf:mamba2", model) == (
+        "hf:mamba2 runs on transformers' PyTorch code, which is slow on a GPU; it uses faster kernels if "
+        "these packages are installed: mamba-ssm"
+    )
+    rows = [
+        {"model": "T_rope", "tokens_per_s": 440_000.0, "missing_kernels": []},
+        {"model": "hf:mamba2", "tokens_per_s": 28_000.0, "missing_kernels": ["mamba-ssm"]},
+    ]
+    write_json(file, {"rows": rows, "machine": "NVIDIA H200"})
+    assert "28 thousand tokens/s at the paper's size on one NVIDIA H200, T_rope at 440 thousand" in str(
+        slow_path_warning("hf:mamba2", model)
+    )
+    monkeypatch.setattr(slow_paths, "missing_kernels", lambda _: [])
+    assert slow_path_warning("hf:mamba2", model) is None
