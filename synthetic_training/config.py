@@ -102,13 +102,14 @@ class TrainConfig(Settings):
     """Number of forward and backward passes per step; more of them use less memory."""
     steps: Count = 10_000
     """Number of training steps."""
-    lr: Annotated[float, Gt(0), Lt(math.inf)] = 1e-5
+    lr: Annotated[float, Gt(0), Lt(1e38)] = 1e-5
     """Peak learning rate, reached after warm-up."""
     schedule: Decay = "linear"
     """Learning rate after warm-up: linear decay to 0, or constant. linear_from_zero: linear, and the first
     rate is 0, as in the trainer released with the paper."""
-    warmup_steps: Annotated[int, Ge(0)] = 100
-    """Number of steps in which the learning rate rises linearly to its peak."""
+    warmup_steps: Annotated[int, Ge(0)] | None = None
+    """Number of steps in which the learning rate rises linearly to its peak (default: 100, or a tenth of the
+    steps if that is less)."""
     weight_decay: Annotated[float, Ge(0), Lt(math.inf)] = 0.1
     """Weight decay of AdamW, applied to all parameters."""
     grad_clip: Annotated[float, Gt(0)] = 1.0
@@ -143,6 +144,11 @@ class TrainConfig(Settings):
     """Number of steps between lines of metrics."""
     tracker: Literal["none", "trackio", "wandb"] = "none"
     """Experiment tracker that metrics are sent to, in addition to metrics.jsonl."""
+
+    @property
+    def warmup(self) -> int:
+        """Number of steps of warm-up."""
+        return min(100, self.steps // 10) if self.warmup_steps is None else self.warmup_steps
 
     @property
     def string_task(self) -> StringTask:
@@ -195,7 +201,7 @@ class TrainConfig(Settings):
             )
         if self.fixed_examples is not None and self.task != MQAR:
             raise InputError(f"fixed_examples is a setting of mqar; {self.task} does not have it")
-        if self.warmup_steps >= self.steps:
+        if self.warmup >= self.steps:
             raise InputError(
                 f"warmup_steps = {self.warmup_steps} must be smaller than steps = {self.steps}; "
                 "pass --warmup-steps or --steps"

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -18,7 +17,6 @@ from transformers import (
     GPTNeoXForCausalLM,
     MambaConfig,
     MambaForCausalLM,
-    PreTrainedConfig,
     PreTrainedModel,
 )
 
@@ -29,6 +27,7 @@ from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
 from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
+from synthetic_training.models.construction import misfits, of_text, untrained
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
@@ -42,6 +41,7 @@ from synthetic_training.models.modeling_mamba_layer_norm import (
     LayerNormMambaForCausalLM,
 )
 from synthetic_training.models.presets import presets
+from synthetic_training.models.size_limit import check_allocation, check_size
 from synthetic_training.models.user_code import (
     bare_module_arguments,
     classes_of_folder,
@@ -160,8 +160,8 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
             return Architecture(*classes_of_package, _PACKAGE_SIZES, sizes_follow=False)
         return Architecture(*classes_of_path(name), {}, sizes_follow=False)
     raise InputError(
-        f"{name!r} is not a model{did_you_mean(name, MODELS)}; the models are {', '.join(MODELS)}, hf:TYPE, "
-        "PACKAGE:TYPE such as fla:gla, module.path:ClassName, and a folder with a config.json"
+        f"{name!r} is not a model; the models are {', '.join(MODELS)}, hf:TYPE, PACKAGE:TYPE such as "
+        f"fla:gla, module.path:ClassName, and a folder with a config.json{did_you_mean(name, MODELS)}"
     )
 
 
@@ -194,7 +194,8 @@ def build_model(
             models is 4 times ``hidden_size``, and ``num_key_value_heads`` equals ``num_attention_heads``.
 
     Raises:
-        InputError: unknown name or argument, with the nearest known one; sizes that do not fit together.
+        InputError: unknown name or argument, with the nearest known one; sizes that do not fit together, or
+            not into memory, which is checked before any is taken.
     """
     architecture = find_architecture(name, trust_remote_code=trust_remote_code)
     chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
@@ -202,6 +203,12 @@ def build_model(
     architecture = architecture.variant(name, chosen)
     config_class, model_class = architecture.config_class, architecture.model_class
     arguments = ConfigArguments(name, config_class, frozenset(architecture.extra))
+    size = tokens.get("vocab_size")
+    if size is not None and overrides.get("vocab_size", size) != size:
+        raise InputError(
+            f"the task has {size} tokens; omit vocab_size={overrides['vocab_size']} from the arguments of "
+            f"{name}"
+        )
     if hasattr(model_class, "module_class"):
         overrides = bare_module_arguments(name, model_class, tokens, architecture.defaults, overrides)
     defaults = {**architecture.defaults, **architecture.extra, **tokens}
@@ -210,8 +217,12 @@ def build_model(
         given |= arguments.transformer_sizes(given)
     try:
         config = config_class(**given)
-        model = model_class(_of_text(config, model_class))
-    except MISFITS as error:
+        check_size(name, lambda: untrained(model_class, config), preset_hint(name))
+        model = model_class(of_text(config, model_class))
+    except InputError:
+        raise
+    except misfits(model_class) as error:
+        check_allocation(name, error)
         if is_own_code(name):
             raise  # the traceback points into the user's own code
         message = " ".join(str(error).split()) or type(error).__name__
@@ -229,26 +240,6 @@ def build_model(
 def preset_hint(name: str) -> str:
     """What an error about sizes says of presets, if the model has them."""
     return ", or --preset paper or small" if name in presets()["paper"] else ""
-
-
-MISFITS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    RuntimeError,
-    StrictDataclassError,
-    TypeError,
-    ValueError,
-)
-"""Exceptions of transformers' configurations and models for incompatible sizes."""
-
-
-def _of_text(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:
-    """The language model's part of a multimodal configuration."""
-    part = config.sub_configs.get("text_config")
-    return config.get_text_config() if part is not None and part is model_class.config_class else config
 
 
 def use_fast_kernels(model: PreTrainedModel) -> None:
