@@ -20,7 +20,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
     In this process huggingface_hub is online, keeps its cache and its token in ``tmp_path``, and waits
     20 ms at most between attempts. ``datasets`` reads its endpoint at import: give it a subprocess.
     """
-    from huggingface_hub import close_session, constants, file_download
+    from huggingface_hub import constants, file_download
     from huggingface_hub.utils import _http
 
     served = start(tmp_path / "hub", {GOOD: "org", OTHER: "other"})
@@ -43,7 +43,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
     for module in (_http, file_download):
         monkeypatch.setattr(module, "time", quick)
     if any(key.lower().endswith("_proxy") for key in os.environ):
-        close_session()  # the client that all tests share may have been made before NO_PROXY was set
+        _close_session()  # the client that all tests share may have been made before NO_PROXY was set
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     yield served
     served.close()
+
+
+def _close_session() -> None:
+    try:
+        from huggingface_hub import close_session
+    except ImportError:  # below version 1
+        from huggingface_hub.utils import reset_sessions as close_session
+    close_session()
