@@ -22,16 +22,13 @@ extra_c4_copy := hf
 # What is installed together at its lowest, and which tests then run: all that can, or those of one extra.
 lowest_hf := hf api test
 lowest_train := train test
-lowest_publish := publish hf test
-lowest_tests_train := --extra train
-lowest_tests_publish := --extra publish
+lowest_publish := publish train test
+lowest_tests_train := --extra=train
+lowest_tests_publish := --extra=publish
 # the only version with a CPU build that `pip` finds wherever the tests run
 TORCH := 2.13.0
 
 export HF_HUB_OFFLINE ?= 1
-
-comma := ,
-space := $(subst ,, )
 
 .PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check
 
@@ -99,7 +96,7 @@ check: $(VENV)/dev-installed
 .PRECIOUS: $(VENV)-lowest-%/installed
 $(VENV)-lowest-%/installed: pyproject.toml constraints-lowest/%.txt
 	test -d $(VENV)-lowest-$* || $(PYTHON) -m venv $(VENV)-lowest-$*
-	$(VENV)-lowest-$*/bin/python -m pip install --quiet -c constraints-lowest/$*.txt -e '.[$(subst $(space),$(comma),$(lowest_$*))]'
+	$(VENV)-lowest-$*/bin/python -m pip install --quiet --no-deps -r constraints-lowest/$*.txt -e .
 	$(VENV)-lowest-$*/bin/python -m pip install --quiet --no-deps -c constraints.txt $(material_dev)
 	touch $@
 

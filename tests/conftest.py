@@ -115,6 +115,7 @@ def _link(source: str, target: str) -> None:
 NEEDS = {
     "synthetic_training": "train",
     "tests.completions_server": "api",
+    "tests.hub.client": "publish",
     "lm_eval_tasks.publish": "publish",
     "dataset_builders.release.push": "publish",
 }

@@ -42,16 +42,21 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
     quick = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.02)), time=time.time)
     for module in (_http, file_download):
         monkeypatch.setattr(module, "time", quick)
-    if any(key.lower().endswith("_proxy") for key in os.environ):
-        _close_session()  # the client that all tests share may have been made before NO_PROXY was set
+    _forget_clients()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     yield served
     served.close()
+    _forget_clients()
 
 
-def _close_session() -> None:
+def _forget_clients() -> None:
+    """Close the clients that all tests share where they would keep to another test's environment."""
     try:
         from huggingface_hub import close_session
-    except ImportError:  # below version 1
-        from huggingface_hub.utils import reset_sessions as close_session
-    close_session()
+    except ImportError:  # below version 1 they are online or offline from the beginning
+        from huggingface_hub.utils import reset_sessions
+
+        reset_sessions()
+    else:
+        if any(key.lower().endswith("_proxy") for key in os.environ):
+            close_session()  # it may have been made before NO_PROXY was set
