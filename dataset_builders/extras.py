@@ -1,5 +1,6 @@
 """Optional dependencies: a command that needs an extra checks for it before importing it."""
 
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
@@ -15,7 +16,7 @@ def require(extra: str) -> None:
     Raises:
         InputError: one is missing or too old; the message says which extra to install.
     """
-    for requirement in _requirements(extra):
+    for requirement in _requirements(DISTRIBUTION, extra):
         try:
             installed = version(requirement.name)
         except PackageNotFoundError:
@@ -39,12 +40,14 @@ def supported_versions(dependency: str) -> str:
     )
 
 
-def _requirements(extra: str) -> list[Requirement]:
-    """The requirements that an extra adds on this platform."""
-    return [
-        requirement
-        for requirement in map(Requirement, requires(DISTRIBUTION) or ())
-        if requirement.marker is not None
-        and requirement.marker.evaluate({"extra": extra})
-        and not requirement.marker.evaluate({"extra": ""})
-    ]
+def _requirements(distribution: str, extra: str) -> Iterator[Requirement]:
+    """The requirements that an extra adds on this platform, each before those of its own extras."""
+    for requirement in map(Requirement, requires(distribution) or ()):
+        if (
+            requirement.marker is not None
+            and requirement.marker.evaluate({"extra": extra})
+            and not requirement.marker.evaluate({"extra": ""})
+        ):
+            yield requirement
+            for inner in sorted(requirement.extras):
+                yield from _requirements(requirement.name, inner)

@@ -59,12 +59,14 @@ def check_repo_id(name: str) -> None:
         raise InputError(f"{message} only, without a URL or a repository type before it")
     try:
         validate_repo_id(name)
+        allowed = name.isascii() and name.isprintable()  # huggingface_hub below 2 does not check this
     except HFValidationError:
+        allowed = False
+    if not allowed:
         raise InputError(
             f"{message}, each made of letters, digits, '-', '_' and '.', without '--' or '..', without '-' "
-            "or '.' "
-            "at the start or end, and with at most 96 characters"
-        ) from None
+            "or '.' at the start or end, and with at most 96 characters"
+        )
     if "/" not in name:
         raise InputError(f"{message}, with the user or organization that owns the repository")
 

@@ -114,10 +114,18 @@ def _link(source: str, target: str) -> None:
 
 NEEDS = {
     "synthetic_training": "train",
+    "tests.completions_server": "api",
+    "tests.hub.client": "publish",
     "lm_eval_tasks.publish": "publish",
     "dataset_builders.release.push": "publish",
 }
-"""Packages whose tests are left out where an extra is missing or too old, as beside an old transformers."""
+"""Modules whose tests are left out where an extra is missing or too old, as beside an old transformers."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--extra", choices=sorted(set(NEEDS.values())), help="only test files that need this extra"
+    )
 
 
 @cache
@@ -145,10 +153,11 @@ def _needed_extras(test: Path) -> set[str]:
     return needed
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    return True if any(map(_missing, _needed_extras(collection_path))) else None
+    needed, chosen = _needed_extras(collection_path), config.getoption("--extra")
+    return True if any(map(_missing, needed)) or chosen not in {None, *needed} else None
 
 
 def pytest_report_header() -> list[str]:

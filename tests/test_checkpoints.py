@@ -13,7 +13,9 @@ import synthetic_training
 from dataset_builders import phone_book
 from dataset_builders.files import read_json
 from synthetic_training.config import TrainConfig, differing
+from synthetic_training.data.documents.byte_tokenizer import byte_tokenizer
 from synthetic_training.figures.results import read_results
+from synthetic_training.models.saved import save_tokenizer
 from synthetic_training.settings import read_settings
 
 FOLDERS = sorted(
@@ -30,6 +32,15 @@ def test_a_shipped_model_is_stock_and_small(folder: Path) -> None:
     assert (card.data.license, card.data.library_name) == ("apache-2.0", "transformers")
     for part in ("## Data", "## Training", "## Scores", "## What it is not for"):
         assert part in card.text
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_shipped_tokenizer_is_what_the_trainer_saves_with_a_model_of_bytes(
+    folder: Path, tmp_path: Path
+) -> None:
+    save_tokenizer(byte_tokenizer(4096), tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert read_json(folder / name) == read_json(tmp_path / name)
 
 
 @torch.no_grad()

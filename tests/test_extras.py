@@ -89,14 +89,24 @@ def test_supported_versions_are_those_of_pyproject() -> None:
     assert supported_versions("lm-eval") == str(Requirement(line).specifier)
 
 
-def test_the_lowest_versions_that_are_tested_are_those_of_pyproject() -> None:
+@pytest.mark.parametrize("extra", ["hf", "train", "publish"])
+def test_the_lowest_versions_that_are_tested_are_those_of_pyproject(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
-    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
-    for requirement in map(Requirement, project["dependencies"] + project["optional-dependencies"]["hf"]):
+    lines = (ROOT / "constraints-lowest" / f"{extra}.txt").read_text().splitlines()
+    tested = dict(line.split("==") for line in lines)
+    # what train and publish need raises some of the base dependencies
+    base = project["dependencies"] if extra == "hf" else []
+    for requirement in map(Requirement, base + project["optional-dependencies"][extra]):
         if requirement.name != "torch":
             (lowest,) = (s.version for s in requirement.specifier if s.operator in (">=", "=="))
             assert Version(tested[requirement.name]) == Version(lowest), requirement.name
+
+
+def test_what_an_extra_of_a_dependency_adds_is_needed_too(installed: dict[str, str | None]) -> None:
+    require("api")
+    installed["tenacity"] = None  # of lm-eval[api]
+    with pytest.raises(InputError, match=r"needs tenacity, which is not installed; .*\[api\]'"):
+        require("api")
 
 
 def test_todos_of_the_guide_are_done() -> None:

@@ -17,6 +17,8 @@ from dataset_builders import InputError
 from dataset_builders.hub import check_repo_id, hub_errors, other_type
 from tests.hub.fixture import GOOD, OTHER
 
+pytest.importorskip("httpx2", reason="huggingface-hub below 2 has another HTTP library")
+
 NAME = "org/benchmark"
 SECRET = "hf_abcdefghijklmnopqrstuvwxyz01234567"
 TOKENS = (GOOD, OTHER, SECRET)

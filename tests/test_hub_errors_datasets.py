@@ -6,9 +6,12 @@ import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from huggingface_hub import CommitOperationAdd
 
 from tests.hub.fixture import GOOD, OTHER
+
+pytest.importorskip("httpx2", reason="huggingface-hub below 2 has another HTTP library")
 
 SECRET = "hf_abcdefghijklmnopqrstuvwxyz01234567"
 

@@ -17,6 +17,7 @@ from synthetic_training.data.symbol_tokenizer import (
     encode,
     symbol_tokenizer,
 )
+from synthetic_training.models.saved import save_tokenizer
 
 TEXTS = st.text(alphabet=SYMBOLS, max_size=40)
 
@@ -53,7 +54,7 @@ def test_the_tokenizer_is_the_same_map(text: str) -> None:
 
 
 def test_the_tokenizer_is_saved_with_its_length_and_ends(tmp_path: Path) -> None:
-    symbol_tokenizer(512).save_pretrained(tmp_path)
+    save_tokenizer(symbol_tokenizer(512), tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert tokenizer("$qwerty|")["input_ids"] == encode("$qwerty|")
     assert len(tokenizer) == tokenizer.vocab_size == VOCAB_SIZE

@@ -12,6 +12,9 @@ import pytest
 
 from tests.import_graph import PACKAGES, ROOT
 
+for tool in ("build", "hatchling"):
+    pytest.importorskip(tool, reason=f"building the wheel needs {tool}")
+
 LOAD_ALL = """
 from importlib.metadata import entry_points
 

@@ -66,4 +66,5 @@ def symbol_tokenizer(max_length: int, symbols: Symbols = USUAL) -> PreTrainedTok
         padding_side="left",
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],  # transformers 4 would add token_type_ids
     )

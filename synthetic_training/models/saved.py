@@ -1,4 +1,4 @@
-"""Saving models with the code that they need, and loading them.
+"""Saving models with the code that they need and their tokenizers, and loading them.
 
 A model of transformers' own classes is saved by ``save_pretrained`` alone. Folders of other models also
 contain the Python files of their classes, and ``config.json`` names them (``auto_map``), so that
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, is_integer
@@ -34,6 +34,7 @@ from synthetic_training.models.user_code import MODEL_KEY, classes_of_folder
 from synthetic_training.models.weights import check_weights
 
 _CONFIG = "config.json"
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 _IMPORTED = "modeling_imported"
 """Name of the file that imports the classes that are not copied."""
 
@@ -58,6 +59,17 @@ def save_with_code(model: PreTrainedModel, folder: Path) -> None:
     if is_shipped(content["model_type"]):
         content["model_type"] = f"{model_class.__module__.split('.')[0]}.{content['model_type']}"
     write_json(folder / _CONFIG, content)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Save a tokenizer for every version of transformers that the extra ``hf`` allows.
+
+    transformers 5 writes the class by its new name, ``TokenizersBackend``, which transformers 4 does not
+    know; both know the old one.
+    """
+    tokenizer.save_pretrained(folder)
+    content = read_json(folder / _TOKENIZER_CONFIG)
+    write_json(folder / _TOKENIZER_CONFIG, {**content, "tokenizer_class": "PreTrainedTokenizerFast"})
 
 
 def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str, str]:

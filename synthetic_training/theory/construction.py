@@ -119,6 +119,7 @@ def save(folder: Path, letters: int, n: int, length: int = 1000) -> dict[str, An
         InputError: the folder exists or cannot be written, or a value is out of range.
     """
     from dataset_builders.files import atomic_folder, write_json
+    from synthetic_training.models.saved import save_tokenizer
     from synthetic_training.training.run_folder import RUN
 
     if folder.exists():
@@ -127,7 +128,7 @@ def save(folder: Path, letters: int, n: int, length: int = 1000) -> dict[str, An
     described = description(Design(letters, n), length)
     with atomic_folder(folder) as new:
         model.save_pretrained(new)
-        symbol_tokenizer(model.config.max_position_embeddings).save_pretrained(new)
+        save_tokenizer(symbol_tokenizer(model.config.max_position_embeddings), new)
         settings = {"task": "copy", "vocabulary": letters, "n": n, "k": None}
         write_json(new / RUN, {"kind": "construction", "config": settings, **described})
     return described

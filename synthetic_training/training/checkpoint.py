@@ -27,7 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.files import atomic_folder, partial_path, read_json, write_json
-from synthetic_training.models.saved import save_with_code
+from synthetic_training.models.saved import save_tokenizer, save_with_code
 from synthetic_training.models.weights import check_weights
 from synthetic_training.training.run_folder import RUN
 
@@ -125,7 +125,7 @@ class Checkpoints:
 def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, run: Path) -> None:
     """Fill an empty folder with the model, the code that it needs, its tokenizer and the run's settings."""
     save_with_code(model, folder)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     shutil.copyfile(run, folder / RUN)
 
 

@@ -20,7 +20,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
     In this process huggingface_hub is online, keeps its cache and its token in ``tmp_path``, and waits
     20 ms at most between attempts. ``datasets`` reads its endpoint at import: give it a subprocess.
     """
-    from huggingface_hub import close_session, constants, file_download
+    from huggingface_hub import constants, file_download
     from huggingface_hub.utils import _http
 
     served = start(tmp_path / "hub", {GOOD: "org", OTHER: "other"})
@@ -37,13 +37,28 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
         "HUGGINGFACE_CO_URL_TEMPLATE": served.url + "/{repo_id}/resolve/{revision}/{filename}",
     }.items():
         monkeypatch.setattr(constants, name, value)
+        if hasattr(file_download, name):  # below version 1 it has a copy of some
+            monkeypatch.setattr(file_download, name, value)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     quick = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.02)), time=time.time)
     for module in (_http, file_download):
         monkeypatch.setattr(module, "time", quick)
-    if any(key.lower().endswith("_proxy") for key in os.environ):
-        close_session()  # the client that all tests share may have been made before NO_PROXY was set
+    _forget_clients()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     yield served
     served.close()
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    """Close the clients that all tests share where they would keep to another test's environment."""
+    try:
+        from huggingface_hub import close_session
+    except ImportError:  # below version 1 they are online or offline from the beginning
+        from huggingface_hub.utils import reset_sessions
+
+        reset_sessions()
+    else:
+        if any(key.lower().endswith("_proxy") for key in os.environ):
+            close_session()  # it may have been made before NO_PROXY was set

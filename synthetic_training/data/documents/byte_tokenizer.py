@@ -35,6 +35,7 @@ def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
         padding_side="left",
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],  # transformers 4 would add token_type_ids
     )
 
 
