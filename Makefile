@@ -60,7 +60,7 @@ demo-smollm2: $(VENV)/smollm2-installed
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
 
 test: $(VENV)/dev-installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-slow: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow

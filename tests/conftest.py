@@ -18,30 +18,32 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.extras import require
+from tests import forked
 from tests.hub.fixture import hub  # noqa: F401
 from tests.import_graph import imports, modules
-from tests.in_process import run_module
-from tests.models import byte_tokenizer, tiny_model
+from tests.quick_lm_eval import our_tasks_alone, quick_lm_eval
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_environment_report() -> Iterator[None]:
-    """lm-eval puts a report of the machine into its results, for which it runs ``pip list`` each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "not reported in tests")
+def lm_eval_is_quick() -> Iterator[None]:
+    with quick_lm_eval():
         yield
 
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
+    from tests.models import byte_tokenizer
+
     return byte_tokenizer()
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random GPT-NeoX over bytes with a window of 512 tokens, saved as a user's model would be."""
+    from tests.models import byte_tokenizer, tiny_model
+
     folder = tmp_path_factory.mktemp("models") / "tiny-neox"
     tiny_model("gpt_neox", max_position_embeddings=512).save_pretrained(folder)
     byte_tokenizer(model_max_length=512).save_pretrained(folder)
@@ -67,20 +69,29 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run_forked(tmp_path: Path) -> Run:
+    """As ``run``, in a process that has torch, transformers, lm-eval and the trainer imported from its start.
+
+    lm-eval finds the tasks of ``--include_path`` alone.
+    """
+
+    def run_command(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return forked.run_forked(command, tmp_path, {**os.environ, **environment})
+
+    return run_command
+
+
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Run ``python -m MODULE ...`` in this process, in a folder of its own; lm-eval finds our tasks alone.
 
     A process of its own takes 10 s more to import torch and lm-eval and to index lm-eval's own tasks.
     """
-    from lm_eval.tasks import TaskManager
+    from tests.in_process import run_module
 
-    def index_ours_alone(manager: TaskManager, **options: Any) -> None:
-        index(manager, **{**options, "include_defaults": False})
-
-    index = TaskManager.__init__
-    monkeypatch.setattr(TaskManager, "__init__", index_ours_alone)
     monkeypatch.chdir(tmp_path)
-    return run_module
+    with our_tasks_alone():
+        yield run_module
 
 
 @pytest.fixture
@@ -175,9 +186,11 @@ def pytest_report_header() -> list[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of what this machine has not are skipped, and say so."""
-    import torch
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if on_gpu:
+        import torch
 
-    if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker("gpu"):
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+        if torch.cuda.is_available():
+            return
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))

@@ -5,6 +5,7 @@ import logging
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
@@ -29,13 +30,14 @@ def run_module(module: str, *arguments: str | Path) -> subprocess.CompletedProce
         redirect_stdout(out),
         redirect_stderr(err),
     ):
-        status = _status(module)
+        status = exit_status(lambda: runpy.run_module(module, run_name="__main__"))
     return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
-def _status(module: str) -> int:
+def exit_status(main: Callable[[], object]) -> int:
+    """The exit status of a process that does this; what it prints at its end is printed."""
     try:
-        runpy.run_module(module, run_name="__main__")
+        main()
     except SystemExit as stop:
         if isinstance(stop.code, str):
             print(stop.code, file=sys.stderr)

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -18,6 +17,7 @@ from dataset_builders.release.build import LOCK, build
 from dataset_builders.release.manifest import FILE, Manifest, parquet_path, read_manifest
 from dataset_builders.release.parquet_file import read_rows
 from dataset_builders.release.verify import SAME, verify
+from tests.forked import context
 
 CONFIGS = find("phone_book").configs(range(20, 50, 3), num_docs=100)
 
@@ -41,10 +41,7 @@ def check_what_is_listed_is_whole(folder: Path) -> int:
 def kill_and_go_on(folder: Path, unhurt: tuple[Manifest, float], rng: Random) -> int:
     """Kill a build at a random moment, build again; the number of configs that the first one finished."""
     expected, seconds = unhurt
-    # one server has the imports done and forks the builders, so that a kill costs no start of Python
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["dataset_builders.release.build"])
-    builder = context.Process(target=build, args=(CONFIGS, folder, {}))
+    builder = context().Process(target=build, args=(CONFIGS, folder, {}))
     builder.start()
     while not (folder / FILE).exists():
         assert builder.is_alive(), "the builder ended before it began"

@@ -140,7 +140,7 @@ def test_the_batch_changes_no_result(trained: Path) -> None:
         assert results[0]["results"] == results[1]["results"] == results[2]["results"]
 
 
-def test_lm_eval_agrees_on_the_same_documents(trained: Path, run: Run, tmp_path: Path) -> None:
+def test_lm_eval_agrees_on_the_same_documents(trained: Path, run_forked: Run, tmp_path: Path) -> None:
     documents = {"spelling": "symbols", "num_docs": 100, "vocabulary": 3}
     names = ("string_copy_n", "string_copy_n_forced")
     model = f"pretrained={trained / 'model'},trust_remote_code=True,dtype=float32"
@@ -154,7 +154,7 @@ def test_lm_eval_agrees_on_the_same_documents(trained: Path, run: Run, tmp_path:
         "--batch_size": 16,
         "--output_path": tmp_path / "results",
     }
-    done = run("-m", "lm_eval", *chain(*options.items()))
+    done = run_forked("-m", "lm_eval", *chain(*options.items()))
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "results").rglob("results_*.json")
     theirs = json.loads(file.read_text())["results"]

@@ -127,11 +127,11 @@ SLOW = [pytest.param(way, marks=pytest.mark.slow) for way in WAYS if way != "bar
 
 
 @pytest.mark.parametrize("trained", ["bare_module", *SLOW], indirect=True)
-def test_the_command_of_the_docs(trained: Any, run: Run, tmp_path: Path) -> None:
-    """The real ``lm_eval``, in another folder than the one that the model was trained in."""
+def test_the_command_of_the_docs(trained: Any, run_forked: Run, tmp_path: Path) -> None:
+    """``lm_eval`` in a process that knows no class of the model's, and in another folder."""
     out = trained[1]
     arguments = f"pretrained={out / 'model'},trust_remote_code=True"
-    done = run(
+    done = run_forked(
         "-m", "lm_eval", "--model", "hf", "--model_args", arguments, "--device", "cpu", "--batch_size", "8",
         "--include_path", TASKS_FOLDER, "--tasks", "string_copy_20,string_copy_20_forced", "--limit", "4",
         "--metadata", '{"spelling": "symbols"}', "--output_path", tmp_path / "out",

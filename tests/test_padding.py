@@ -15,7 +15,7 @@ from lm_eval_tasks.padding import PADDING_DEPENDENT, padding_dependence
 from tests.models import ARCHITECTURES, byte_tokenizer, tiny_model
 
 TASKS = ("phone_book_n", "phone_book_n_forced")
-DOCUMENTS = 16
+DOCUMENTS = 8
 
 
 def build(task: str) -> Any:
@@ -39,7 +39,7 @@ def answers(architecture: str, batch_size: int) -> tuple[list[str], list[tuple[f
     )
     generated, forced = (build(task).instances for task in TASKS)
     for request in generated:
-        request.args[1]["max_gen_toks"] = 12
+        request.args[1]["max_gen_toks"] = 8
     return lm.generate_until(generated, True), lm.loglikelihood(forced, True)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,24 @@ from filelock import FileLock
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
 from synthetic_training.figures import reproduce as reproduce_module
+from synthetic_training.figures import workers
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.workers import Job, last_line, places, run_jobs
 from synthetic_training.training.run_log import read_metrics
+from tests.forked import Forked
 from tests.tiny_figure import LSTM, a_figure, runs_of
 from tests.tiny_run import SETTINGS
+
+
+@pytest.fixture
+def forked_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs take no seconds to import what they need. Their commands are those of new interpreters."""
+
+    def start(job: Job, place: Mapping[str, str]) -> Forked:
+        assert job.command[0] == sys.executable
+        return Forked(job.command[1:], Path.cwd(), {**os.environ, **place}, job.log)
+
+    monkeypatch.setattr(workers, "_start", start)
 
 
 def terminate_when(moment: Callable[[], bool]) -> None:
@@ -35,7 +48,7 @@ def terminate_when(moment: Callable[[], bool]) -> None:
 
 
 def test_a_figure_killed_resumed_shared_and_drawn_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    forked_jobs: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     settings = {

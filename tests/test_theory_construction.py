@@ -215,14 +215,14 @@ def test_what_cannot_be_built(arguments: tuple[int, int, int], sentence: str) ->
 
 
 @pytest.mark.slow
-def test_lm_eval_takes_the_checkpoint(tmp_path: Path, run: Run) -> None:
+def test_lm_eval_takes_the_checkpoint(tmp_path: Path, run_forked: Run) -> None:
     folder = tmp_path / "construction"
     main(["construction", "--letters", "26", "--n", "3", "--out", str(folder)])
     model = f"pretrained={folder},trust_remote_code=True,dtype=float32"
     command = ["-m", "lm_eval", "--model", "hf", "--model_args", model, "--include_path", str(TASKS_FOLDER)]
     command += ["--tasks", "string_copy_20_forced", "--device", "cpu", "--batch_size", "50"]
     command += ["--metadata", '{"spelling": "symbols", "num_docs": 100}', "--output_path", "results"]
-    done = run(*command)
+    done = run_forked(*command)
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "results").rglob("results_*.json")
     theirs = json.loads(file.read_text())["results"]["string_copy_20_forced"]["exact_match,none"]

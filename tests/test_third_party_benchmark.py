@@ -34,7 +34,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_one_file_is_all_that_a_benchmark_needs(
-    module: Path, run: Run, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    module: Path, run_forked: Run, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, tasks = tmp_path / "data", tmp_path / "tasks"
     added = ["--import", MODULE]
@@ -54,7 +54,7 @@ def test_one_file_is_all_that_a_benchmark_needs(
 
     main(["generate", "--out", str(tasks), *added])
     assert yaml.safe_load((tasks / "echo" / "echo.yaml").read_text())["task"] == ["echo_3", "echo_5"]
-    result = run(
+    result = run_forked(
         "-m", "lm_eval", "--model", "hf", "--model_args", f"pretrained={model_folder}", "--device", "cpu",
         "--include_path", tasks, "--tasks", "echo,echo_3_forced", "--metadata", json.dumps({"num_docs": 2}),
         "--output_path", "out", PYTHONPATH=_path(module),

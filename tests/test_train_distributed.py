@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +14,13 @@ import torch
 import yaml
 from torch import distributed as dist
 from torch import nn
-from torch.multiprocessing.spawn import spawn
 
 from dataset_builders import InputError
 from synthetic_training.training.distributed import GradientReducer
 from synthetic_training.training.processes import Processes, connect
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics
+from tests.forked import Forked, context
 from tests.tiny_run import SETTINGS, start_training, tiny
 
 CHANGES: dict[str, Any] = {"steps": 12, "eval_every": 6, "eval_examples": 17, "accumulation_steps": 2}
@@ -34,17 +32,23 @@ ACCELERATE = (
 )
 
 
-def start(folder: Path, launcher: tuple[str, ...], *flags: str) -> "subprocess.Popen[str]":
-    """``LAUNCHER -m synthetic_training train FLAGS``, in a folder."""
+def start(folder: Path, launcher: tuple[str, ...], *flags: str) -> Forked:
+    """``LAUNCHER -m synthetic_training train FLAGS``, in a folder: the launcher starts new interpreters."""
     launcher = (*launcher[:-1], str(free_port()))
-    return subprocess.Popen(
-        [sys.executable, "-m", *launcher, "-m", "synthetic_training", "train", *flags],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = ["-m", *launcher, "-m", "synthetic_training", "train", *flags]
+    return Forked(command, folder, {**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def run_pair(folder: Path, *flags: str) -> list[tuple[int, str, str]]:
+    """``train FLAGS`` in two processes as a launcher would start them: status, output and errors of each."""
+    launched = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    command = ["-m", "synthetic_training", "train", *flags]
+    pair = [
+        Forked(command, folder, {**os.environ, **launched, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(2)
+    ]
+    shown = [process.communicate(timeout=200) for process in pair]
+    return [(process.wait(), *texts) for process, texts in zip(pair, shown, strict=True)]
 
 
 def free_port() -> int:
@@ -59,7 +63,7 @@ def config_file(folder: Path, **changes: Any) -> str:
     return "run.yaml"
 
 
-def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+def wait_until(condition: Callable[[], bool], process: Forked) -> None:
     until = time.monotonic() + 120
     while not condition() and process.poll() is None:
         assert time.monotonic() < until
@@ -85,30 +89,36 @@ def test_a_killed_run_continues_on_two_processes_with_the_losses_of_one(tmp_path
     killed.kill()
     killed.join(60)
     assert not (tmp_path / "two" / "model").exists()
-    process = start(tmp_path, TORCHRUN, "--resume", "--out", "two")
-    out, err = process.communicate(timeout=200)
-    assert process.returncode == 0, err
-    assert out.count("trained:") == 1
+    one, other = run_pair(tmp_path, "--resume", "--out", "two")
+    assert (one[0], other[0]) == (0, 0), (one, other)
+    assert one[1].count("trained:") == 1 and not other[1]
     assert_same_metrics(tmp_path / "one", tmp_path / "two")
 
 
-def test_invalid_input_is_reported_once(tmp_path: Path) -> None:
-    config = config_file(tmp_path, steps=4, warmup_steps=3)
-    cases = {
-        "error: warmup_steps = 9 must be smaller than steps = 4;": (TORCHRUN, "--warmup-steps", "9"),
-        "error: a batch_size of 4 rows cannot be split among 2 processes in 4 passes": (
-            *(ACCELERATE, "--accumulation-steps", "4"),
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--warmup-steps", "9"), "error: warmup_steps = 9 must be smaller than steps = 4;"),
+        (
+            ("--accumulation-steps", "4"),
+            "error: a batch_size of 4 rows cannot be split among 2 processes in 4 passes",
         ),
-    }
-    started = {
-        sentence: start(tmp_path, launcher, "--config", config, "--out", "run", *flags)
-        for sentence, (launcher, *flags) in cases.items()
-    }
-    for sentence, process in started.items():
-        out, err = process.communicate(timeout=200)
-        assert process.returncode == 1 and not out
-        assert err.count("error: ") == 1 and sentence in err
+    ],
+)
+def test_invalid_input_is_reported_once(tmp_path: Path, flags: tuple[str, ...], sentence: str) -> None:
+    config = config_file(tmp_path, steps=4, warmup_steps=3)
+    (status, out, err), other = run_pair(tmp_path, "--config", config, "--out", "run", *flags)
+    assert status == 1 and not out
+    assert err.count("error: ") == 1 and sentence in err
+    assert other[0] == 1 and "error: " not in "".join(other[1:])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_launcher_that_ends_all_processes_with_the_first_lets_it_report(tmp_path: Path) -> None:
+    process = start(tmp_path, ACCELERATE, "--steps", "0", "--out", "run")
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 1 and not out
+    assert err.count("error: ") == 1 and "error: steps = 0: " in err
 
 
 def test_an_interrupted_run_keeps_a_checkpoint_and_continues_with_one_process(tmp_path: Path) -> None:
@@ -184,7 +194,13 @@ def reduce_halves(rank: int, port: int, folder: str) -> None:
 
 
 def test_gradients_are_summed_over_processes_passes_and_buckets(tmp_path: Path) -> None:
-    spawn(reduce_halves, (free_port(), str(tmp_path)), nprocs=2)
+    port = free_port()
+    pair = [context().Process(target=reduce_halves, args=(rank, port, str(tmp_path))) for rank in range(2)]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join(120)
+        assert process.exitcode == 0
     model, copy, leaves = model_and_leaves()
     model(inputs(), copy).backward()
     for bucket_bytes in BUCKET_BYTES:

@@ -1,14 +1,9 @@
 """The Triton kernels of windowed attention, held against loops in float64.
 
-The same tests run on a CUDA device and, on small shapes, in Triton's interpreter, which needs a process of
-its own: it must be asked for before the kernels are imported.
+The same tests run on a CUDA device and, on small shapes, in Triton's interpreter: see ``triton_interpreter``.
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,31 +12,7 @@ from torch import Tensor
 
 pytest.importorskip("triton", reason="the kernels need triton")
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cpu" if INTERPRETED else "cuda"
-
-
-def on_device(test: Callable[..., None]) -> Callable[..., None]:
-    if INTERPRETED:
-        return test
-    skip = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-    return pytest.mark.gpu(skip(test))
-
-
-@pytest.mark.skipif(INTERPRETED, reason="already in the interpreter")
-def test_in_the_interpreter() -> None:
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--durations=9"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, __file__],
-        cwd=Path(__file__).parent.parent,
-        env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "passed" in done.stdout
+from tests.triton_interpreter import DEVICE, INTERPRETED, on_device
 
 
 def by_loops(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:

@@ -1,11 +1,11 @@
 """A training run of a second, in this process or in one that can be killed."""
 
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
 from synthetic_training.config import TrainConfig
 from synthetic_training.training.run_log import read_metrics
+from tests.forked import context
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_masked_heads": 2}
 
@@ -62,8 +62,6 @@ def train_here(config: TrainConfig, out: Path, resume: bool) -> None:
 
 def start_training(config: TrainConfig, out: Path, resume: bool = False) -> Any:
     """Train in another process, which is there in a moment: its imports were done before."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["synthetic_training.training.run", "tests.tiny_run"])
-    process = context.Process(target=train_here, args=(config, out, resume))
+    process = context().Process(target=train_here, args=(config, out, resume))
     process.start()
     return process

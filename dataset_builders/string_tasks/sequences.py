@@ -86,7 +86,7 @@ def tokens_at(
             continue
         length = part.lengths[example]
         inside = (place >= end) & (place < end + length)
-        source = (place - end) % part.letters.shape[1]
+        source = xp.where(inside, place - end, 0)
         tokens = xp.where(inside, part.letters[example, source], tokens)
         if part.scored is True:
             scored = scored | inside

@@ -1,0 +1,150 @@
+"""Commands in processes that are there in a moment: forked from a server that has done the imports before.
+
+A new interpreter takes 4 s to import torch and transformers, and 8 s more to import the trainer and lm-eval's
+models. A forked process runs the same commands with the same arguments and environment, and knows nothing of
+this one. Tests of what the interpreter or a launcher does start real ones, with the fixture ``run``.
+"""
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+from dataset_builders import InputError
+from dataset_builders.extras import require
+
+LM_EVAL = ["lm_eval.evaluator", "lm_eval.models.huggingface", "transformers.generation", "tests.in_process"]
+TRAINER = ["synthetic_training.training.run", "synthetic_training.evaluation.evaluate", "tests.tiny_run"]
+
+ENVIRONMENT = dict(os.environ)
+"""That of the test run; a test may change its own before the server starts."""
+
+ROOT = Path(__file__).parents[1]
+
+
+@cache
+def context() -> ForkServerContext:
+    """For processes that have the imports done; there is one server for all tests."""
+    context = multiprocessing.get_context("forkserver")
+    try:
+        require("train")
+        context.set_forkserver_preload(LM_EVAL + TRAINER)
+    except InputError:  # beside a transformers that is too old for the trainer
+        context.set_forkserver_preload(LM_EVAL)
+    path = os.pathsep.join(filter(None, (str(ROOT), ENVIRONMENT.get("PYTHONPATH"))))
+    with mock.patch.dict(os.environ, {**ENVIRONMENT, "PYTHONPATH": path}, clear=True):
+        forkserver.ensure_running()
+    return context
+
+
+class Forked:
+    """``python ARGUMENTS``, with the part of Popen's interface that tests use.
+
+    Args:
+        arguments: ``-m MODULE ...`` or ``-c CODE ...``.
+        folder: the folder that it runs in.
+        environment: its environment variables.
+        output: a file for all that it prints, which is appended to; ``communicate`` returns it without one.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str | Path],
+        folder: Path,
+        environment: Mapping[str, str],
+        output: Path | None = None,
+    ) -> None:
+        self._kept = TemporaryDirectory()
+        self._files = [output or Path(self._kept.name, name) for name in ("out", "err")]
+        words = list(map(str, arguments))
+        stdin, self.stdin = context().Pipe(duplex=False)
+        self._process = context().Process(
+            target=_run, args=(words, str(folder), dict(environment), *map(str, self._files), stdin)
+        )
+        self._process.start()
+        stdin.close()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("a forked command", timeout or 0)
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it printed, and the errors, once it has ended."""
+        self.stdin.close()
+        self.wait(timeout)
+        out, err = (file.read_text() for file in self._files)
+        return out, err
+
+    def send_signal(self, number: int) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def run_forked(
+    arguments: Sequence[str | Path], folder: Path, environment: Mapping[str, str], timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    process = Forked(arguments, folder, environment)
+    try:
+        out, err = process.communicate(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(list(arguments), process.wait(), out, err)
+
+
+def _run(
+    words: list[str], folder: str, environment: dict[str, str], out: str, err: str, stdin: Connection
+) -> None:
+    """In the new process: what the interpreter does from its start to its end."""
+    from tests.in_process import exit_status
+    from tests.quick_lm_eval import our_tasks_alone, quick_lm_eval
+
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    os.dup2(stdin.fileno(), 0)
+    for number, file in ((1, out), (2, err)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115  until the end
+    sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
+    kind, what, *options = words
+    sys.argv = [what, *options] if kind == "-m" else [kind, *options]
+    with ExitStack() as stack:
+        stack.enter_context(quick_lm_eval())
+        stack.enter_context(our_tasks_alone())
+        if kind == "-m":
+            status = exit_status(lambda: runpy.run_module(what, run_name="__main__", alter_sys=True))
+        else:
+            status = exit_status(lambda: exec(what, {"__name__": "__main__"}))  # noqa: S102  as python -c does
+    atexit._run_exitfuncs()
+    sys.exit(status)
