@@ -20,7 +20,7 @@ from dataset_builders.registry import find
 from lm_eval_tasks.probe import RecallProbe
 
 END = "<|endoftext|>"
-ROW = 160  # tokens
+ROW = 80  # tokens
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -43,7 +43,9 @@ class Strings(IterableDataset[dict[str, torch.Tensor]]):
         seed = 0
         while True:
             seed += 1
-            lengths = [builder(length=length, num_docs=256, seed=seed) for length in range(4, 11)]
+            lengths = [
+                builder(length=length, num_docs=256, seed=seed, spelling="plain") for length in range(4, 11)
+            ]
             for documents in zip(*lengths, strict=True):
                 for document in documents:
                     text = f"{document['prompt']} {document['answer']}\n"
@@ -55,7 +57,7 @@ class Strings(IterableDataset[dict[str, torch.Tensor]]):
                     }
 
 
-def main(out: Path = Path("tiny_llama"), steps: int = 2000, every: int = 200, num_docs: int = 100) -> None:
+def main(out: Path = Path("tiny_llama"), steps: int = 1500, every: int = 100, num_docs: int = 100) -> None:
     """Train for some minutes on a CPU.
 
     Args:
@@ -67,8 +69,8 @@ def main(out: Path = Path("tiny_llama"), steps: int = 2000, every: int = 200, nu
     tokenizer = byte_tokenizer()
     config = LlamaConfig(
         vocab_size=257,
-        hidden_size=128,
-        intermediate_size=256,
+        hidden_size=64,
+        intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=1024,
@@ -77,7 +79,7 @@ def main(out: Path = Path("tiny_llama"), steps: int = 2000, every: int = 200, nu
         output_dir=str(out),
         max_steps=steps,
         per_device_train_batch_size=32,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         warmup_steps=steps // 20,
         logging_steps=every,
         save_strategy="no",
@@ -87,8 +89,10 @@ def main(out: Path = Path("tiny_llama"), steps: int = 2000, every: int = 200, nu
     trainer = Trainer(
         LlamaForCausalLM(config), arguments, train_dataset=Strings(tokenizer), processing_class=tokenizer
     )
-    tasks = ["string_copy_5", "string_copy_10", "string_copy_20", "phone_book_20"]
-    trainer.add_callback(RecallProbe(trainer, tasks, every=every, num_docs=num_docs))
+    tasks = ["string_copy_5", "string_copy_10", "string_copy_20"]
+    trainer.add_callback(
+        RecallProbe(trainer, tasks, every=every, num_docs=num_docs, metadata={"spelling": "plain"})
+    )
     trainer.train()
 
 

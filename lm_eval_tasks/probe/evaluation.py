@@ -257,7 +257,7 @@ def _document_score(
     return DocumentScore(name, right, max(logprob for _, logprob, _ in scored), truncated=0.0, **shares)
 
 
-def _check_model(model: nn.Module, documents: Sequence[EncodedDocument]) -> None:
+def _check_model(model: Any, documents: Sequence[EncodedDocument]) -> None:
     """Raise InputError if the model cannot read the documents as a causal model does."""
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         raise InputError("the probe scores causal models, and this is an encoder-decoder model")
