@@ -13,8 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArgumen
 from dataset_builders import InputError
 from lm_eval_tasks.probe import RecallProbe
 from lm_eval_tasks.probe import callback as callback_module
-from lm_eval_tasks.results.report import report
-from lm_eval_tasks.results.rows import read_scores
+from lm_eval_tasks.results.rows import by_benchmark, read_scores
+from lm_eval_tasks.results.sweep import sweep_table, sweeps
 from tests.models import byte_tokenizer
 
 TASKS = ("string_copy_10", "phone_book_20")
@@ -53,9 +53,7 @@ def losses(trainer: Trainer) -> dict[int, float]:
     return {entry["step"]: entry["loss"] for entry in trainer.state.log_history if "loss" in entry}
 
 
-def test_a_run_is_probed_logged_reported_resumed_and_repeated(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_is_probed_logged_reported_resumed_and_repeated(tmp_path: Path) -> None:
     plain = a_trainer(tmp_path / "plain")
     plain.train()
     trainer = a_trainer(tmp_path / "out")
@@ -75,9 +73,10 @@ def test_a_run_is_probed_logged_reported_resumed_and_repeated(
     assert {score.task for score in scores} == {"string_copy_10_forced", "phone_book_20_forced"}
     assert {score.label for score in scores} == {f"out@step{n}" for n in (0, 2, 4, 5)}
     assert all(score.documents == 3 and score.run.dtype == "float32" for score in scores)
-    report((folder,), out=tmp_path / "plots")
-    assert "out: exact_match by training step" in capsys.readouterr().out
-    assert (tmp_path / "plots" / "phone_book_forced_by_step.png").exists()
+    for own in by_benchmark(scores).values():
+        (sweep,) = sweeps(own)
+        assert sweep.name == "out" and list(sweep.steps) == [0, 2, 4, 5]
+        assert "out: exact_match by training step" in sweep_table(sweep)
 
     resumed = a_trainer(tmp_path / "out", max_steps=6)
     resumed.add_callback(RecallProbe(resumed, TASKS, every=3, num_docs=3))

@@ -112,7 +112,8 @@ class RecallProbe(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Score the model if it is time; a failure is a warning, and the training goes on."""
-        if state.global_step % self._every and state.global_step != state.max_steps:
+        is_due = state.global_step % self._every == 0 or state.global_step == state.max_steps
+        if self._evaluation is None or not is_due:  # None if it was added while training was at work
             return
         scores = self._probe(state, control)
         try:
