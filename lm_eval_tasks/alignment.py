@@ -27,7 +27,7 @@ class ScoredTokens:
 
 def scored_tokens(lm: Any, requests: Sequence[Any]) -> list[ScoredTokens]:
     """The tokens that ``lm.loglikelihood`` scores in ``lm_eval.api.instance.Instance`` objects."""
-    pairs = [_split(*request.args) for request in requests]
+    pairs = [split_request(*request.args) for request in requests]
     contexts = encode_all(lm, [context for context, _ in pairs])
     if is_encoder_decoder(lm):
         answers = [lm.tok_encode(answer, add_special_tokens=False) for _, answer in pairs]
@@ -35,9 +35,20 @@ def scored_tokens(lm: Any, requests: Sequence[Any]) -> list[ScoredTokens]:
     wholes = encode_all(lm, [context + answer for context, answer in pairs])
     end = getattr(lm, "eot_token_id", None)
     return [
-        ScoredTokens(len(c), len(w) - len(c), aligned=w[: len(c)] == c and (not c or c[-1] != end))
+        ScoredTokens(len(c), len(w) - len(c), aligned=is_aligned(c, w, end))
         for c, w in zip(contexts, wholes, strict=True)
     ]
+
+
+def is_aligned(context: Sequence[int], whole: Sequence[int], end: int | None) -> bool:
+    """Whether what follows the prompt's tokens in prompt plus answer is exactly the answer.
+
+    Args:
+        context: tokens of the prompt alone.
+        whole: tokens of prompt and answer.
+        end: the end-of-text token.
+    """
+    return list(whole[: len(context)]) == list(context) and (not context or context[-1] != end)
 
 
 def is_encoder_decoder(lm: Any) -> bool:
@@ -64,7 +75,7 @@ def misaligned_warning(scored: Sequence[ScoredTokens], encoder_decoder: bool) ->
     )
 
 
-def _split(prompt: str, answer: str) -> tuple[str, str]:
+def split_request(prompt: str, answer: str) -> tuple[str, str]:
     """As in lm-eval, white space at the end of the prompt is scored with the answer."""
     context = prompt.rstrip()
     return context, prompt[len(context) :] + answer

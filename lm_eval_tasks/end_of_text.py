@@ -4,7 +4,7 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from lm_eval_tasks.tokens import tokenizer_of
+from lm_eval_tasks.answer_ending import end_of_text, without_ending
 
 
 def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
@@ -14,11 +14,8 @@ def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
     not recognise the end-of-text token in text. lm-eval's Hugging Face models score both endings in one
     forward pass.
     """
-    end = getattr(tokenizer_of(lm), "eos_token", None)
-    if not isinstance(end, str) or not requests:
-        return []
-    prompt, target = requests[0].args
-    if lm.tok_encode(f"{prompt}{target}{end}") != [*lm.tok_encode(prompt + target), lm.eot_token_id]:
+    end = end_of_text(lm, "".join(requests[0].args)) if requests else None
+    if end is None:
         return []
     return [
         Instance(
@@ -29,15 +26,5 @@ def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
             metadata=request.metadata,
         )
         for request in requests
-        if (answer := _without_ending(request)) is not None
+        if (answer := without_ending(request.args[1], request.doc.get("answer"))) is not None
     ]
-
-
-def _without_ending(request: Instance) -> str | None:
-    """The target without the ending after the answer; None if there is no ending."""
-    target: str = request.args[1]
-    answer = request.doc.get("answer")
-    if not answer:
-        return None
-    before, found, ending = target.rpartition(answer)
-    return target.removesuffix(ending) if found and ending and not before.strip() else None

@@ -156,6 +156,7 @@ def _reproduce(
     revision: str | None = None,
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
     trust_remote_code: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Do the training runs of a figure of the paper, and plot the results.
 
@@ -171,6 +172,7 @@ def _reproduce(
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE, such as fla.
         trust_remote_code: Run the Python code in the folders of the runs' models.
+        dry_run: Print the plan, with the GPU hours that are to be expected, and do nothing.
     """
     from synthetic_training.figures.reproduce import reproduce
 
@@ -187,8 +189,10 @@ def _reproduce(
         revision=revision,
         imports=imports,
         trust_remote_code=trust_remote_code,
+        dry_run=dry_run,
     )
-    print("written: " + ", ".join(map(str, made)))
+    if made:
+        print("written: " + ", ".join(map(str, made)))
 
 
 def _terminate(number: int, frame: object) -> None:  # noqa: ARG001

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from synthetic_training.__main__ import main
 from synthetic_training.figures import reproduce as reproduce_module
 from synthetic_training.figures import workers
 from synthetic_training.figures.reproduce import reproduce
-from synthetic_training.figures.workers import Job, last_line, places, run_jobs
+from synthetic_training.figures.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.training.run_log import read_metrics
 from tests.forked import Forked
 from tests.tiny_figure import LSTM, a_figure, runs_of
@@ -76,16 +77,24 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     assert ended.value.code == 143
     shown = capsys.readouterr()
     assert shown.out.startswith(
-        "one_small: 1 run, 0 finished, 1 to do, 1 at a time\n"
-        f"  lstm, seed 3: 400 steps, log in {folder}.log\n"
+        f"one_small: 1 run, 0 finished, 1 to do, 1 at a time\nresults in {out / 'one_small.jsonl'}\n"
     )
-    assert "interrupted: 0 of 1 run are finished and kept; the others continue from" in shown.err
+    assert f"started: lstm, seed 3; log in {folder}.log" in shown.err
+    assert "stopping: the runs save a checkpoint" in shown.err
+    assert "interrupted: 0 of 1 run finished" in shown.err
+    assert f"reproduce {file} --scale small --out {out} --resume" in shown.err
     assert "train --resume" in last_line(Path(f"{folder}.log"))
     written = (folder / "metrics.jsonl").stat().st_size
     assert not (folder / "model").exists() and not (out / "one_small.jsonl").exists()
 
     with pytest.raises(InputError, match=r"holds a run that is not finished; pass --resume"):
         reproduce(str(file), out=out)
+    before_dry = {f: f.stat().st_mtime_ns for f in out.glob("**/*")}
+    main(["reproduce", str(file), "--out", str(out), "--dry-run"])
+    planned = capsys.readouterr().out
+    assert "2 runs, 0 finished, 2 to do" in planned and "51,200" in planned  # 400 steps of 4 rows of 32
+    assert re.search(r"lstm, seed 3 .* at step \d+ of 400 .*lstm-", planned) and "new" in planned
+    assert {f: f.stat().st_mtime_ns for f in out.glob("**/*")} == before_dry
     with pytest.raises(SystemExit) as ended:
         main(["reproduce", str(file), "--out", str(out), "--resume", "--revision", "abc"])
     signal.signal(signal.SIGTERM, before)
@@ -163,7 +172,7 @@ def test_each_gpu_is_a_place_or_several(monkeypatch: pytest.MonkeyPatch) -> None
 def test_runs_that_share_a_gpu_get_places_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def run_none(jobs: list[Job], at: object, ended: object) -> None:
+    def run_none(jobs: list[Job], at: object, watcher: object) -> None:
         asked.extend([at, *(json.loads(job.command[-1])["per_gpu"] for job in jobs)])
 
     monkeypatch.setattr(reproduce_module, "run_jobs", run_none)
@@ -177,13 +186,28 @@ def test_runs_that_share_a_gpu_get_places_and_say_so(tmp_path: Path, monkeypatch
 def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Path) -> None:
     code = "import os, sys, time; print(os.environ['PLACE']); time.sleep(.2); sys.exit(int(sys.argv[1]))"
     jobs = [Job(str(i), [sys.executable, "-c", code, str(i % 2)], tmp_path / f"{i}.log") for i in range(4)]
-    ended: dict[str, int] = {}
-    run_jobs(jobs, [{"PLACE": "a"}, {"PLACE": "b"}], lambda job, status: ended.update({job.name: status}))
-    assert ended == {"0": 0, "1": 1, "2": 0, "3": 1}
-    assert sorted(last_line(job.log) for job in jobs) == ["a", "a", "b", "b"]
+    told: list[tuple[str, str, int]] = []
 
-    def fail(job: Job, status: int) -> None:
-        raise KeyboardInterrupt
+    class Noting(Watcher):
+        def started(self, job: Job, place: int) -> None:
+            told.append(("started", job.name, place))
+
+        def ended(self, job: Job, status: int) -> None:
+            told.append(("ended", job.name, status))
+
+        def stopping(self) -> None:
+            told.append(("stopping", "", 0))
+
+    run_jobs(jobs, [{"PLACE": "a"}, {"PLACE": "b"}], Noting())
+    assert sorted(one for one in told if one[0] == "ended") == [("ended", str(i), i % 2) for i in range(4)]
+    places_of = {name: place for what, name, place in told if what == "started"}
+    assert told[:2] == [("started", "0", 0), ("started", "1", 1)]
+    assert [last_line(job.log) for job in jobs] == ["ab"[places_of[job.name]] for job in jobs]
+    assert ("stopping", "", 0) not in told
+
+    class Failing(Noting):
+        def ended(self, job: Job, status: int) -> None:
+            raise KeyboardInterrupt
 
     sleeper = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     log = tmp_path / "sleeper.log"
@@ -195,7 +219,8 @@ def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Pa
     ]
     both = [Job("sleeper", [sys.executable, "-c", sleeper], log), Job("quick", quick, tmp_path / "quick.log")]
     with pytest.raises(KeyboardInterrupt):
-        run_jobs(both, [{}, {}], fail)
+        run_jobs(both, [{}, {}], Failing())
+    assert told[-1] == ("stopping", "", 0)
     with pytest.raises(ProcessLookupError):
         os.kill(int(last_line(log)), 0)
 

@@ -9,21 +9,23 @@
 """
 
 import json
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, did_you_mean
 from dataset_builders.files import read_json, write_text
 from synthetic_training.figures.draw import draw
 from synthetic_training.figures.figure_file import Scale, figure_path, read_figure
-from synthetic_training.figures.plan import Key, Result, Run, key_of, plan
+from synthetic_training.figures.plan import Result, Run, key_of, plan
+from synthetic_training.figures.plan_text import log_of, plan_text, runs_text
+from synthetic_training.figures.progress import Progress
 from synthetic_training.figures.results import append_result, done, read_results
 from synthetic_training.figures.tables import report
 from synthetic_training.figures.workers import Job, last_line, places, run_jobs
@@ -42,6 +44,7 @@ def reproduce(
     revision: str | None = None,
     imports: Sequence[str] = (),
     trust_remote_code: bool = False,
+    dry_run: bool = False,
 ) -> list[Path]:
     """Print the plan of a figure, and do the runs that have no result yet.
 
@@ -57,6 +60,7 @@ def reproduce(
         revision: of this code, in place of what git says, as for a copy without its history.
         imports: packages to import first in every run, besides those of the figure's file.
         trust_remote_code: whether code in the folders of the runs' models may run.
+        dry_run: print the plan, and do and write nothing.
 
     Returns:
         The files that were written: results, plots and table.
@@ -83,9 +87,14 @@ def reproduce(
     runs = plan(size, str(file), models, seeds)
     where = _Files(out, file.stem, scale)
     results = read_results(where.results)
-    if not resume:
+    if not resume and not dry_run:
         _refuse_begun(results, runs, where)
     finished = done(results, runs, size.tests, where.results)
+    remaining = [run for run in runs if run.key not in finished]
+    at = places(any(run.config.device != "cpu" for run in runs), per_gpu) if remaining else []
+    print(plan_text(runs, remaining, where.stem, where.results, where.runs, len(at)), flush=True)
+    if dry_run:
+        return []
     try:
         where.runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -100,10 +109,7 @@ def reproduce(
         write_text(table, report(content, found))
         return [where.results, *drawn, table]
 
-    with _only_one(where), _kept_when_interrupted(where, runs):
-        remaining = [run for run in runs if run.key not in finished]
-        at = places(any(run.config.device != "cpu" for run in runs), per_gpu) if remaining else []
-        _print_plan(runs, finished, where, len(at))
+    with _only_one(where), _kept_when_interrupted(where, runs, figure):
         options = _Options(per_gpu, revision)
         failures = _work(remaining, at, size, where, options, show) if remaining else []
         made = show()
@@ -171,34 +177,46 @@ def _only_one(where: _Files) -> Iterator[None]:
 
 
 @contextmanager
-def _kept_when_interrupted(where: _Files, runs: Sequence[Run]) -> Iterator[None]:
+def _kept_when_interrupted(where: _Files, runs: Sequence[Run], figure: str) -> Iterator[None]:
     """After Ctrl-C or SIGTERM, say what is kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt as stop:
         keys = {run.key for run in runs}
         kept = len({key for key in map(key_of, read_results(where.results)) if key in keys})
+        words = ["reproduce", figure, "--scale", where.scale, "--out", str(where.out), "--resume"]
         message = (
-            f"interrupted: {kept} of {_runs(runs)} are finished and kept; the others continue from their "
-            "last checkpoint when you repeat the command with --resume"
+            f"interrupted: {kept} of {runs_text(runs)} finished, with results in {where.results}; runs that "
+            "were at work continue from their last checkpoint with\n"
+            f"python -m synthetic_training {shlex.join(words)}\n"
+            "and the other options of this command"
         )
         raise (
             Interrupted(message, stop.number) if isinstance(stop, Interrupted) else Interrupted(message)
         ) from None
 
 
-def _print_plan(runs: Sequence[Run], finished: set[Key], where: _Files, at_once: int) -> None:
-    """Say what is going to happen, and where it can be watched."""
-    remaining = [run for run in runs if run.key not in finished]
-    print(f"{where.stem}: {_runs(runs)}, {len(finished)} finished, {len(remaining)} to do", end="")
-    print(f", {min(at_once, len(remaining))} at a time" if remaining else "")
-    for run in remaining:
-        print(f"  {run}: {run.config.steps:,} steps, log in {_log(run, where)}")
-    sys.stdout.flush()
+class _Recorder(Progress):
+    """Shows the runs, and adds the result of each that ends."""
 
+    def __init__(self, runs: Mapping[str, Run], where: _Files, show: Callable[[], object]) -> None:
+        super().__init__(runs, where.runs, where.stem)
+        self._where, self._show = where, show
+        self.failures: list[str] = []
 
-def _runs(runs: Sequence[Run]) -> str:
-    return f"{len(runs)} run" + ("s" if len(runs) != 1 else "")
+    def ended(self, job: Job, status: int) -> None:
+        run, file = self._runs[job.name], _result_file(job.name, self._where)
+        if status == 0:
+            result = read_json(file)
+            append_result(self._where.results, {**_head(run, self._where), **result})
+            file.unlink()
+            self._show()
+            accuracy, minutes = result["curve"][-1]["string_accuracy"], result["seconds"] / 60
+            self.say(f"{run}: string accuracy {accuracy:.3f}, {minutes:.1f} min", sys.stdout)
+        else:
+            self.failures.append(f"the run ({run}) failed: {last_line(job.log)} ({job.log})")
+            self.say(self.failures[-1], sys.stdout)
+        super().ended(job, status)
 
 
 def _work(
@@ -210,30 +228,12 @@ def _work(
     show: Callable[[], object],
 ) -> list[str]:
     """Do the runs, and add the result of each; return a sentence for each that failed."""
-    by_name = {run.name: run for run in runs}
-    failures: list[str] = []
-    bar = tqdm(total=len(runs), unit="run", file=sys.stderr)
-
-    def ended(job: Job, status: int) -> None:
-        run, file = by_name[job.name], _result_file(job.name, where)
-        if status == 0:
-            result = read_json(file)
-            append_result(where.results, {**_head(run, where), **result})
-            file.unlink()
-            show()
-            accuracy, minutes = result["curve"][-1]["string_accuracy"], result["seconds"] / 60
-            bar.write(f"{run}: string accuracy {accuracy:.3f}, {minutes:.1f} min", file=sys.stdout)
-        else:
-            failures.append(f"the run ({run}) failed: {last_line(job.log)} ({job.log})")
-            bar.write(failures[-1], file=sys.stdout)
-        sys.stdout.flush()
-        bar.update()
-
+    recorder = _Recorder({run.name: run for run in runs}, where, show)
     try:
-        run_jobs([_job(run, scale, where, options) for run in runs], at, ended)
+        run_jobs([_job(run, scale, where, options) for run in runs], at, recorder)
     finally:
-        bar.close()
-    return failures
+        recorder.close()
+    return recorder.failures
 
 
 def _job(run: Run, scale: Scale, where: _Files, options: _Options) -> Job:
@@ -245,11 +245,7 @@ def _job(run: Run, scale: Scale, where: _Files, options: _Options) -> Job:
         "result": str(_result_file(run.name, where)),
     }
     command = [sys.executable, "-m", "synthetic_training.figures.job", json.dumps(content)]
-    return Job(run.name, command, _log(run, where))
-
-
-def _log(run: Run, where: _Files) -> Path:
-    return where.runs / f"{run.name}.log"
+    return Job(run.name, command, log_of(run, where.runs))
 
 
 def _result_file(name: str, where: _Files) -> Path:

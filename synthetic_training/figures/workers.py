@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,22 @@ class Job:
     name: str
     command: Sequence[str]
     log: Path
+
+
+class Watcher:
+    """Is told what happens to jobs; does nothing by itself."""
+
+    def started(self, job: Job, place: int) -> None:
+        """A job began at one of the places, which are numbered from 0."""
+
+    def waiting(self) -> None:
+        """Nothing happened; called some times per second."""
+
+    def ended(self, job: Job, status: int) -> None:
+        """A job ended with an exit status."""
+
+    def stopping(self) -> None:
+        """The running jobs are about to be ended, before they are finished."""
 
 
 def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
@@ -39,28 +55,32 @@ def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
     return [{"OMP_NUM_THREADS": "1"}] * cores
 
 
-def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], ended: Callable[[Job, int], None]) -> None:
+def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], watcher: Watcher) -> None:
     """Do all jobs in order, as many at once as there are places; none outlives this call.
 
     Args:
         jobs: what to do.
         at: the environment variables of each place, in addition to those of this process.
-        ended: called with each job that ends, and its exit status.
+        watcher: is told what happens.
     """
-    waiting, free = deque(jobs), deque(at)
-    running: dict[subprocess.Popen[bytes], tuple[Job, Mapping[str, str]]] = {}
+    waiting, free = deque(jobs), deque(range(len(at)))
+    running: dict[subprocess.Popen[bytes], tuple[Job, int]] = {}
     try:
         while waiting or running:
             while waiting and free:
                 job, place = waiting.popleft(), free.popleft()
-                running[_start(job, place)] = job, place
+                running[_start(job, at[place])] = job, place
+                watcher.started(job, place)
             time.sleep(0.05)
             for process in [one for one in running if one.poll() is not None]:
                 job, place = running.pop(process)
                 _close(process)
                 free.append(place)
-                ended(job, process.returncode)
+                watcher.ended(job, process.returncode)
+            watcher.waiting()
     finally:
+        if running:
+            watcher.stopping()
         for process in running:
             process.terminate()
         for process in running:

@@ -18,7 +18,7 @@ from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
 from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
-from synthetic_training.figures.workers import Job, last_line, places, run_jobs
+from synthetic_training.figures.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.precision.arms import ARMS, applied, arm_named
 from synthetic_training.training.run_log import METRICS, read_metrics
 
@@ -80,17 +80,19 @@ def run_study(study: Study) -> None:
         command = [sys.executable, "-m", "synthetic_training.precision.study", "--job", json.dumps(job)]
         jobs.append(Job(name, command, study.folder / f"{name}.log"))
 
-    def ended(job: Job, status: int) -> None:
-        if status:
-            print(f"{job.name} failed: {last_line(job.log)}", flush=True)
-            return
-        line: dict[str, Any] = json.loads((study.folder / f"{job.name}.json").read_text(encoding="utf-8"))
-        line["git_revision"] = study.revision or line["git_revision"]
-        with study.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        print(f"{job.name}: {line['curve'][-1]['string_accuracy']:.3f}, {line['seconds']:.0f} s", flush=True)
+    class Recorder(Watcher):
+        def ended(self, job: Job, status: int) -> None:
+            if status:
+                print(f"{job.name} failed: {last_line(job.log)}", flush=True)
+                return
+            line: dict[str, Any] = json.loads((study.folder / f"{job.name}.json").read_text(encoding="utf-8"))
+            line["git_revision"] = study.revision or line["git_revision"]
+            with study.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            accuracy = line["curve"][-1]["string_accuracy"]
+            print(f"{job.name}: {accuracy:.3f}, {line['seconds']:.0f} s", flush=True)
 
-    run_jobs(jobs, places(gpu=True), ended)
+    run_jobs(jobs, places(gpu=True), Recorder())
 
 
 def run_job(job: dict[str, Any]) -> None:

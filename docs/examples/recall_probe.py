@@ -1,0 +1,100 @@
+"""Pretrain a tiny Llama on strings to copy, and watch when it learns to recall.
+
+    pip install 'repeat-after-me[hf]'
+    python docs/examples/recall_probe.py
+    python -m lm_eval_tasks report tiny_llama --out plots
+
+The probe's documents are those of lm-eval's forced tasks (seed 0); the training texts have other seeds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import tyro
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch.utils.data import IterableDataset
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
+
+from dataset_builders.registry import find
+from lm_eval_tasks.probe import RecallProbe
+
+END = "<|endoftext|>"
+ROW = 80  # tokens
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token for each byte, and one for the end of the text."""
+    vocabulary = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab={**vocabulary, END: 256}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+
+
+class Strings(IterableDataset[dict[str, torch.Tensor]]):
+    """Fresh strings of 4 to 10 letters with their copies, as the benchmark's builder writes them."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.tokenizer = tokenizer
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        builder = find("string_copy").builder
+        seed = 0
+        while True:
+            seed += 1
+            lengths = [
+                builder(length=length, num_docs=256, seed=seed, spelling="plain") for length in range(4, 11)
+            ]
+            for documents in zip(*lengths, strict=True):
+                for document in documents:
+                    text = f"{document['prompt']} {document['answer']}\n"
+                    ids = torch.tensor(self.tokenizer.encode(text)[:ROW])
+                    padding = (0, ROW - len(ids))
+                    yield {
+                        "input_ids": torch.nn.functional.pad(ids, padding, value=256),
+                        "labels": torch.nn.functional.pad(ids, padding, value=-100),
+                    }
+
+
+def main(out: Path = Path("tiny_llama"), steps: int = 1500, every: int = 100, num_docs: int = 100) -> None:
+    """Train for some minutes on a CPU.
+
+    Args:
+        out: Folder for checkpoints and the probe's results.
+        steps: Number of training steps.
+        every: Number of training steps between two probes.
+        num_docs: Number of documents per task.
+    """
+    tokenizer = byte_tokenizer()
+    config = LlamaConfig(
+        vocab_size=257,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=1024,
+    )
+    arguments = TrainingArguments(
+        output_dir=str(out),
+        max_steps=steps,
+        per_device_train_batch_size=32,
+        learning_rate=3e-3,
+        warmup_steps=steps // 20,
+        logging_steps=every,
+        save_strategy="no",
+        report_to="none",
+        seed=0,
+    )
+    trainer = Trainer(
+        LlamaForCausalLM(config), arguments, train_dataset=Strings(tokenizer), processing_class=tokenizer
+    )
+    tasks = ["string_copy_5", "string_copy_10", "string_copy_20"]
+    trainer.add_callback(
+        RecallProbe(trainer, tasks, every=every, num_docs=num_docs, metadata={"spelling": "plain"})
+    )
+    trainer.train()
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

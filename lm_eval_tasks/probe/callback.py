@@ -1,0 +1,184 @@
+"""``RecallProbe``: recall during a training run of transformers' Trainer."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from dataset_builders import InputError
+from dataset_builders.checks import check_integer
+from lm_eval_tasks.probe.documents import check_names
+from lm_eval_tasks.probe.evaluation import BATCH_TOKENS, DEFAULT_TASKS, NUM_DOCS, RecallEvaluation
+from lm_eval_tasks.probe.processes import Replica
+from lm_eval_tasks.probe.results import write_results, written_steps
+from lm_eval_tasks.probe.scores import RecallScore
+
+log = logging.getLogger(__name__)
+
+PREFIX = "recall/"
+"""What the names of all logged metrics begin with."""
+
+
+class RecallProbe(TrainerCallback):
+    """Evaluates forced tasks before training, every N steps and after the last step.
+
+    ::
+
+        trainer = Trainer(model, arguments, train_dataset=texts, processing_class=tokenizer)
+        trainer.add_callback(RecallProbe(trainer, ["phone_book_20", "string_copy_50"], every=500))
+        trainer.train()
+
+    The trainer logs, as it logs its loss, ``recall/TASK`` (fraction of right answers),
+    ``recall/TASK_logprob`` (mean log-probability per token of the answers, in nats) and ``recall/seconds``.
+    ``python -m lm_eval_tasks report OUT --out PLOTS`` draws accuracy by training step.
+
+    A probe changes nothing in the training: modes, gradients and random states are kept. Invalid input ends
+    the run before its first step. Later, what goes wrong with a probe is a warning.
+
+    Args:
+        trainer: of transformers; it logs the metrics.
+        tasks: names of lm-eval tasks that have a forced twin; see
+            :class:`~lm_eval_tasks.probe.evaluation.RecallEvaluation`.
+        every: training steps between two probes, at least 1.
+        num_docs: documents per task, at least 2.
+        metadata: other arguments of the documents.
+        tokenizer: of transformers (default: the trainer's ``processing_class``).
+        max_length: the model's context window in tokens (default: as its configuration says).
+        batch_tokens: maximum number of tokens per forward pass, padding included.
+        out: folder for the results (default: ``recall_probe`` in the trainer's ``output_dir``). A
+            second training run there gets a folder of its own in it, ``run-2``.
+
+    Raises:
+        InputError: there is no such task, or ``every`` is out of range; everything else is checked when
+            training begins.
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        tasks: Sequence[str] = DEFAULT_TASKS,
+        *,
+        every: int = 500,
+        num_docs: int = NUM_DOCS,
+        metadata: Mapping[str, Any] | None = None,
+        tokenizer: Any = None,
+        max_length: int | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+        out: Path | str | None = None,
+    ) -> None:
+        check_integer("every", every, 1)
+        check_names(tasks)
+        self._trainer = trainer
+        self._tasks = tasks
+        self._every = every
+        self._options: dict[str, Any] = {
+            "num_docs": num_docs,
+            "metadata": metadata,
+            "max_length": max_length,
+            "batch_tokens": batch_tokens,
+        }
+        self._tokenizer = tokenizer
+        self._out = out
+        self._evaluation: RecallEvaluation | None = None
+        self._folder = Path()
+        self._name = ""
+        self._warned: set[str] = set()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Build the documents, check that the model can read them, and score it before its first step.
+
+        Raises:
+            InputError: the documents cannot be built or read, or the results cannot be written.
+        """
+        self._warned = set()
+        tokenizer = self._tokenizer or getattr(self._trainer, "processing_class", None)
+        tokenizer = getattr(tokenizer, "tokenizer", None) or tokenizer  # of a processor
+        if tokenizer is None:
+            raise InputError(
+                "the trainer has no tokenizer; pass processing_class= to it, or tokenizer= to RecallProbe"
+            )
+        self._evaluation = RecallEvaluation(tokenizer, self._tasks, **self._options)
+        for warning in self._evaluation.fit(self._model):
+            self._warn(state, warning)
+        base = Path(args.output_dir) / "recall_probe" if self._out is None else Path(self._out)
+        if state.is_world_process_zero:
+            self._folder, self._name = _run_folder(base, str(args.output_dir), fresh=state.global_step == 0)
+        if state.global_step == 0:
+            scores = self._probe(state, control)
+            self._write(args, state, scores)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Score the model if it is time; a failure is a warning, and the training goes on."""
+        is_due = state.global_step % self._every == 0 or state.global_step == state.max_steps
+        if self._evaluation is None or not is_due:  # None if it was added while training was at work
+            return
+        scores = self._probe(state, control)
+        try:
+            self._write(args, state, scores)
+        except InputError as error:
+            self._warn(state, f"the results of a probe were not written: {error}")
+
+    @property
+    def _model(self) -> Any:
+        return self._trainer.model_wrapped
+
+    def _probe(self, state: Any, control: Any) -> dict[str, RecallScore]:
+        assert self._evaluation is not None  # noqa: S101  training has begun
+        begin = time.monotonic()
+        scores = self._evaluation(self._model)
+        missing = [task for task in self._evaluation.tasks if task not in scores]
+        if missing:
+            self._warn(state, f"{', '.join(missing)}: not evaluated, as the device's memory did not suffice")
+        logs = {f"{PREFIX}{task}": score.exact_match for task, score in scores.items()}
+        logs |= {
+            f"{PREFIX}{task}_logprob": value
+            for task, score in scores.items()
+            if (value := score.logprob_per_token) is not None
+        }
+        should_log = control.should_log
+        self._trainer.log({**logs, f"{PREFIX}seconds": round(time.monotonic() - begin, 3)})
+        control.should_log = should_log  # the trainer resets it with every log, and would leave out its loss
+        return scores
+
+    def _write(self, args: Any, state: Any, scores: Mapping[str, RecallScore]) -> None:
+        if not state.is_world_process_zero or not scores:
+            return
+        mixed = "bfloat16" if args.bf16 else "float16" if args.fp16 else None
+        parameter = next(Replica.of(self._model).model.parameters())
+        write_results(
+            scores,
+            self._folder,
+            model=self._name,
+            step=state.global_step,
+            dtype=str(parameter.dtype).removeprefix("torch."),
+            settings={"mixed_precision_dtype": mixed} if mixed else {},
+        )
+
+    def _warn(self, state: Any, sentence: str) -> None:
+        """Warn once, in one process."""
+        if state.is_world_process_zero and sentence not in self._warned:
+            log.warning("%s", sentence)
+        self._warned.add(sentence)
+
+
+def _run_folder(base: Path, name: str, *, fresh: bool) -> tuple[Path, str]:
+    """The folder of a training run's results and what reports call it.
+
+    Args:
+        base: folder of the first training run; ``run-2`` and so on in it are those of later ones.
+        name: of the first training run.
+        fresh: whether the training run begins; one that is resumed goes on in the newest folder.
+    """
+    number = 1
+    while written_steps(_numbered(base, number)):
+        number += 1
+    if not fresh and number > 1:
+        number -= 1
+    return _numbered(base, number), name if number == 1 else f"{name}/run-{number}"
+
+
+def _numbered(base: Path, number: int) -> Path:
+    return base if number == 1 else base / f"run-{number}"

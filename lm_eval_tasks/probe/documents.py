@@ -1,0 +1,102 @@
+"""The documents of a probe: those of lm-eval's forced tasks, with the same prompts and answers."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from dataset_builders import InputError
+from dataset_builders.benchmark import Row
+from dataset_builders.checks import check_integer, did_you_mean
+from dataset_builders.checksum import content_sha256
+from dataset_builders.registry import resolve
+from lm_eval_tasks.results.known_tasks import task_config, task_configs
+from lm_eval_tasks.task_documents import TaskDocuments
+
+FORCED = "_forced"
+
+
+@dataclass(frozen=True)
+class ProbeTask:
+    """A forced task with its documents.
+
+    Attributes:
+        name: without ``_forced``, e.g. ``phone_book_20``.
+        config: the task's configuration, with the metadata that lm-eval would record.
+        rows: the documents.
+        targets: the text that is scored after the prompt, for each document.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    rows: Sequence[Row]
+    targets: Sequence[str]
+
+
+def probe_tasks(names: Sequence[str], num_docs: int, metadata: Mapping[str, Any]) -> list[ProbeTask]:
+    """Build the documents of tasks.
+
+    Args:
+        names: of tasks that have a forced twin, with any length, e.g. ``phone_book_37``.
+        num_docs: documents per task: the first ones of lm-eval's task.
+        metadata: other arguments of the documents, as lm-eval's ``--metadata`` takes them.
+
+    Raises:
+        InputError: there is no such forced task, a value is out of range, or a source cannot be read.
+    """
+    check_names(names)
+    check_integer("num_docs", num_docs, 2)
+    if "num_docs" in metadata:
+        raise InputError("pass num_docs as an argument of its own, not in metadata")
+    arguments = {**metadata, "num_docs": num_docs}
+    return [_task(name.removesuffix(FORCED), arguments) for name in dict.fromkeys(names)]
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check that every name is one of a task that has a forced twin.
+
+    Raises:
+        InputError: one is not, or there are none.
+    """
+    if isinstance(names, str) or not names:
+        raise InputError(f"tasks must be a list of names such as ['phone_book_20'], not {names!r}")
+    known = [name.removesuffix(FORCED) for name in task_configs() if name.endswith(FORCED)]
+    for name in names:
+        short = str(name).removesuffix(FORCED)
+        if task_config(f"{short}{FORCED}") is None or short.endswith("_n"):
+            raise InputError(
+                f"there is no forced task of the name {short!r}"
+                f"{did_you_mean(short, (one for one in known if not one.endswith('_n')))}; write the length "
+                "into the name, as in phone_book_20 or string_copy_37"
+            )
+
+
+def _task(name: str, arguments: Mapping[str, Any]) -> ProbeTask:
+    config = dict(task_config(f"{name}{FORCED}") or {})
+    benchmark = resolve(config["dataset_path"])
+    length = benchmark.lengths.parse(name.rpartition("_")[2])[0]
+    fixed = {**(config.get("dataset_kwargs") or {}), **benchmark.lengths.arguments(length)}
+    source = TaskDocuments(benchmark, benchmark.config_name(fixed), fixed)
+    try:
+        rows, recorded = source.documents(arguments)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    config["metadata"] = {
+        **config["metadata"],
+        **recorded,
+        "length": length,
+        "documents_sha256": content_sha256(rows),
+        "repeat_after_me": version("repeat-after-me"),
+    }
+    target = _target(config["doc_to_target"])
+    return ProbeTask(name, config, rows, [target(row) for row in rows])
+
+
+def _target(name: str) -> Callable[[Row], str]:
+    """The function that returns a document's target, from the name of a function or of a column."""
+    module, dot, function = name.rpartition(".")
+    if not dot:
+        return lambda row: str(row[name])
+    found: Callable[[Row], str] = getattr(importlib.import_module(module), function)
+    return found

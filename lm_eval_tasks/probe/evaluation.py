@@ -1,0 +1,273 @@
+"""Evaluating recall during training: the same documents again and again, in forward passes alone."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import nn
+
+from dataset_builders import InputError
+from dataset_builders.checks import check_integer
+from lm_eval_tasks.probe.documents import ProbeTask, probe_tasks
+from lm_eval_tasks.probe.encoding import Candidate, EncodedDocument, encode_task
+from lm_eval_tasks.probe.processes import Replica
+from lm_eval_tasks.probe.scores import DocumentScore, RecallScore
+from lm_eval_tasks.probe.scoring import Row, batches, rows_of, score_batch
+from lm_eval_tasks.probe.undisturbed import undisturbed
+
+log = logging.getLogger(__name__)
+
+DEFAULT_TASKS = ("phone_book_20", "phone_book_40", "string_copy_10", "string_copy_50")
+
+NUM_DOCS = 100
+"""Documents per task by default."""
+
+BATCH_TOKENS = 8192
+"""Tokens of a forward pass by default, padding included."""
+
+_WINDOWS = ("n_positions", "max_position_embeddings", "n_ctx")  # lm-eval's order
+
+
+class RecallEvaluation:
+    """Documents that are built and tokenized once, and scored whenever it is called.
+
+    Args:
+        tokenizer: of transformers.
+        tasks: names of lm-eval tasks that have a forced twin, such as ``phone_book_20`` and
+            ``string_copy_37``. ``c4_copy_100`` needs a ``source`` in ``metadata``, or the Hub.
+        num_docs: number of documents per task, at least 2: the first ones of lm-eval's task.
+        metadata: other arguments of the documents, such as ``{"seed": 1}``; see lm-eval's ``--metadata``.
+        max_length: the model's context window in tokens (default: as its configuration says).
+        batch_tokens: maximum number of tokens per forward pass, padding included; longer rows are alone.
+
+    Raises:
+        InputError: there is no such task, a value is out of range, a source cannot be read, or the tokenizer
+            cannot encode the documents.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        tasks: Sequence[str] = DEFAULT_TASKS,
+        *,
+        num_docs: int = NUM_DOCS,
+        metadata: Mapping[str, Any] | None = None,
+        max_length: int | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> None:
+        check_integer("batch_tokens", batch_tokens, 1)
+        if max_length is not None:
+            check_integer("max_length", max_length, 1)
+        if not hasattr(tokenizer, "encode") or not hasattr(tokenizer, "eos_token_id"):
+            raise InputError(f"tokenizer must be a tokenizer of transformers, not {type(tokenizer).__name__}")
+        self._max_length = max_length
+        self._batch_tokens = batch_tokens
+        self._documents: list[tuple[ProbeTask, list[EncodedDocument]]] = [
+            (task, encode_task(tokenizer, task)) for task in probe_tasks(tasks, num_docs, metadata or {})
+        ]
+
+    def fit(self, model: nn.Module) -> list[str]:
+        """Leave out tasks that have no room in a model's window.
+
+        Returns:
+            a warning for each group of documents that cannot be scored as they should be.
+
+        Raises:
+            InputError: no task is left, or the model cannot be evaluated so.
+        """
+        replica = Replica.of(model)
+        _check_model(replica.model, [one for _, own in self._documents for one in own])
+        window = self._window(replica.model)
+        fitting = [(task, own) for task, own in self._documents if any(self._fits(d, window) for d in own)]
+        kept = {task.name for task, _ in fitting}
+        names = [task.name for task, _ in self._documents if task.name not in kept]
+        if not fitting:
+            raise InputError(
+                f"no document of {', '.join(names)} fits the model's window of {window} tokens; use shorter "
+                "tasks, or pass max_length= if the window is larger"
+            )
+        self._documents = fitting
+        warnings = []
+        if names:
+            warnings.append(
+                f"{', '.join(names)}: left out, as no document fits the model's window of {window} tokens"
+            )
+        for task, own in fitting:
+            cut = sum(not self._fits(one, window) for one in own)
+            if cut:
+                warnings.append(
+                    f"{task.name}: {cut} of {len(own)} documents do not fit the model's window of {window} "
+                    "tokens; they are not evaluated and count as wrong"
+                )
+            unknown = sum(one.unknown for one in own)
+            if unknown:
+                warnings.append(
+                    f"{task.name}: the tokenizer does not know some characters of {unknown} of {len(own)} "
+                    "documents, so its score says nothing about what the model can recall"
+                )
+        return warnings
+
+    def __call__(self, model: nn.Module) -> dict[str, RecallScore]:
+        """Score a model, which may be wrapped and compiled; its mode and all random states are kept.
+
+        Every process of a distributed run must call this. Where each holds the whole model
+        (DistributedDataParallel), each scores a share; all get the same result.
+
+        Args:
+            model: causal: maps token ids of shape (rows, tokens) to logits of shape (rows, tokens,
+                vocabulary), or to an object with ``logits``.
+
+        Returns:
+            task -> its scores. A task is missing if the device had too little memory for one row of it.
+        """
+        replica = Replica.of(model)
+        window = self._window(replica.model)
+        candidates, places = self._candidates(window)
+        with undisturbed(replica.model, replica.device):
+            values = self._score(replica, candidates)
+        scores = {}
+        for (task, own), starts in zip(self._documents, places, strict=True):
+            documents = []
+            for row, one, start in zip(task.rows, own, starts, strict=True):
+                scored = None if start is None else values[start : start + len(one.candidates)]
+                documents.append(_document_score(row["id"], one, scored))
+            scored_documents = [document for document in documents if document is not None]
+            if len(scored_documents) == len(documents):
+                scores[task.name] = RecallScore(task.name, task.config, scored_documents)
+        return scores
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks that are evaluated."""
+        return [task.name for task, _ in self._documents]
+
+    def _window(self, model: nn.Module) -> int | None:
+        """The model's window in tokens; None if its configuration has none, as in recurrent models."""
+        if self._max_length is not None:
+            return self._max_length
+        config = getattr(model, "config", None)
+        config = getattr(config, "text_config", None) or config
+        sizes = (getattr(config, name, None) for name in _WINDOWS)
+        return next((size for size in sizes if isinstance(size, int) and size > 0), None)
+
+    @staticmethod
+    def _fits(document: EncodedDocument, window: int | None) -> bool:
+        return window is None or document.needed <= window
+
+    def _candidates(self, window: int | None) -> tuple[list[Candidate], list[list[int | None]]]:
+        """What is scored, and for each task and document the index of its first candidate, None without."""
+        candidates: list[Candidate] = []
+        places: list[list[int | None]] = []
+        for _, own in self._documents:
+            places.append([])
+            for document in own:
+                fits = self._fits(document, window)
+                places[-1].append(len(candidates) if fits else None)
+                candidates += document.candidates if fits else ()
+        return candidates, places
+
+    def _score(self, replica: Replica, candidates: Sequence[Candidate]) -> list[list[float]]:
+        """For each candidate: whether it is right, its mean log-probability, whether it was scored."""
+        values = torch.zeros(len(candidates), 3, dtype=torch.float32)
+        own: list[Row] = replica.share(rows_of(candidates))
+        for index, greedy, logprob in self._passes(replica, own):
+            scored = len(candidates[index].tokens) - candidates[index].start
+            values[index] = torch.tensor([greedy, logprob / scored, 1.0])
+        found: list[list[float]] = replica.total(values.to(replica.device)).tolist()
+        return found
+
+    def _passes(self, replica: Replica, rows: Sequence[Row]) -> list[tuple[int, float, float]]:
+        """What ``score_batch`` returns, for all rows that fit into memory, at least alone."""
+        found: list[tuple[int, float, float]] = []
+        left = list(batches(rows, self._batch_tokens))
+        while left:
+            batch = left.pop(0)
+            try:
+                found += score_batch(replica.model, batch, replica.device)
+                continue
+            except torch.cuda.OutOfMemoryError:
+                if replica.in_step:
+                    raise  # the others would wait for ever for this process in the next forward pass
+            torch.cuda.empty_cache()
+            if len(batch) > 1:
+                half = len(batch) // 2
+                left[:0] = [batch[:half], batch[half:]]
+        return found
+
+
+def probe_recall(
+    model: nn.Module,
+    tokenizer: Any,
+    tasks: Sequence[str] = DEFAULT_TASKS,
+    *,
+    num_docs: int = NUM_DOCS,
+    metadata: Mapping[str, Any] | None = None,
+    max_length: int | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+) -> dict[str, RecallScore]:
+    """Score a model on forced tasks now, in any training loop, and leave the training undisturbed.
+
+    The answers are those that lm-eval's forced tasks give for the same documents. Every process of a
+    distributed run must call this, and gets the same result. To score a model again and again, make a
+    :class:`RecallEvaluation` once, so that the documents are tokenized only once.
+
+    Args:
+        model: a causal model of transformers, or any module that maps token ids of shape (rows, tokens) to
+            logits of shape (rows, tokens, vocabulary). It may be wrapped and compiled.
+        tokenizer, tasks, num_docs, metadata, max_length, batch_tokens: see :class:`RecallEvaluation`.
+
+    Returns:
+        task -> its scores, e.g. ``scores["phone_book_20"].exact_match``; ``write_results`` writes them for
+        ``python -m lm_eval_tasks report``. A task that does not fit the model's window is left out, with a
+        warning in the log.
+
+    Raises:
+        InputError: as for :class:`RecallEvaluation`, or no task fits the model's window.
+    """
+    evaluation = RecallEvaluation(
+        tokenizer,
+        tasks,
+        num_docs=num_docs,
+        metadata=metadata,
+        max_length=max_length,
+        batch_tokens=batch_tokens,
+    )
+    for warning in evaluation.fit(model):
+        log.warning("%s", warning)
+    return evaluation(model)
+
+
+def _document_score(
+    name: str, document: EncodedDocument, scored: Sequence[Sequence[float]] | None
+) -> DocumentScore | None:
+    """The score of a document by its best candidate; None if memory did not suffice for it.
+
+    Args:
+        scored: for each candidate, the values of ``RecallEvaluation._score``; None if it does not fit the
+            model's window.
+    """
+    shares = {"unknown_tokens": float(document.unknown), "misaligned": float(not document.aligned)}
+    if scored is None:
+        return DocumentScore(name, 0.0, None, truncated=1.0, **shares)
+    if not all(done for _, _, done in scored):
+        return None
+    right = max(greedy for greedy, _, _ in scored)
+    return DocumentScore(name, right, max(logprob for _, logprob, _ in scored), truncated=0.0, **shares)
+
+
+def _check_model(model: Any, documents: Sequence[EncodedDocument]) -> None:
+    """Raise InputError if the model cannot read the documents as a causal model does."""
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise InputError("the probe scores causal models, and this is an encoder-decoder model")
+    largest = max(token for one in documents for candidate in one.candidates for token in candidate.tokens)
+    embeddings = None
+    with suppress(NotImplementedError):  # a model without embeddings, or with them under another name
+        embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+    size = getattr(embeddings, "num_embeddings", None)
+    if isinstance(size, int) and largest >= size:
+        raise InputError(
+            f"the tokenizer returns the token {largest}, and the model has {size} embeddings; use the "
+            "tokenizer of the model"
+        )

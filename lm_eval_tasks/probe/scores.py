@@ -1,0 +1,73 @@
+"""The scores of a probe: one task at one moment of a training run."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DocumentScore:
+    """One document, scored as lm-eval's forced task scores it.
+
+    Attributes:
+        id: of the document.
+        exact_match: 1.0 if each token of the answer is the model's likeliest one, else 0.0.
+        logprob_per_token: mean natural logarithm of the probability of the answer's tokens; None if the
+            document does not fit the model's window.
+        truncated: 1.0 if it does not fit the model's window, else 0.0.
+        unknown_tokens: 1.0 if the tokenizer does not know some of its characters, else 0.0.
+        misaligned: 1.0 if the scored tokens are not exactly those of the answer, else 0.0.
+    """
+
+    id: str
+    exact_match: float
+    logprob_per_token: float | None
+    truncated: float
+    unknown_tokens: float
+    misaligned: float
+
+
+METRICS = ("exact_match", "logprob_per_token", "truncated", "unknown_tokens", "misaligned")
+"""The scores of a document that have a mean, in lm-eval's order."""
+
+
+@dataclass(frozen=True)
+class RecallScore:
+    """The scores of a model on one task.
+
+    Attributes:
+        task: without ``_forced``, e.g. ``phone_book_20``.
+        config: the forced task's configuration, with the documents' arguments and checksum.
+        documents: one score for each document, in order.
+    """
+
+    task: str
+    config: Mapping[str, Any]
+    documents: Sequence[DocumentScore]
+
+    @property
+    def exact_match(self) -> float:
+        """Fraction of documents with the right answer."""
+        return fmean(document.exact_match for document in self.documents)
+
+    @property
+    def logprob_per_token(self) -> float | None:
+        """Mean over documents, in nats; None if it is not finite or no document fits."""
+        return self.mean("logprob_per_token")
+
+    def mean(self, metric: str) -> float | None:
+        """The mean of one of ``METRICS`` over documents; None if no document has a finite value."""
+        values = self._values(metric)
+        return fmean(values) if values else None
+
+    def stderr(self, metric: str) -> float | None:
+        """The standard error of the mean; None for fewer than two documents."""
+        values = self._values(metric)
+        return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+
+    def _values(self, metric: str) -> list[float]:
+        values = [getattr(document, metric) for document in self.documents]
+        kept = [value for value in values if value is not None]
+        return kept if all(map(math.isfinite, kept)) else []

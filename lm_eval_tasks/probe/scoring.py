@@ -1,0 +1,92 @@
+"""Teacher forcing: are the tokens of the given answers the model's likeliest, in few forward passes?"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lm_eval_tasks.probe.encoding import Candidate
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a forward pass.
+
+    Attributes:
+        tokens: what the model reads.
+        answers: the candidates that it scores, which differ in their last token alone, with their indices.
+    """
+
+    tokens: tuple[int, ...]
+    answers: tuple[tuple[int, Candidate], ...]
+
+
+def rows_of(candidates: Sequence[Candidate]) -> list[Row]:
+    """The rows that score all candidates, the longest first, so that memory runs out at once or never."""
+    together: dict[tuple[int, ...], list[tuple[int, Candidate]]] = {}
+    for index, candidate in enumerate(candidates):
+        together.setdefault(candidate.tokens[:-1], []).append((index, candidate))
+    rows = [Row(tokens, tuple(answers)) for tokens, answers in together.items()]
+    return sorted(rows, key=lambda row: -len(row.tokens))
+
+
+def batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
+    """Batches of at most ``batch_tokens`` tokens with padding, or of a single row.
+
+    Args:
+        rows: the longest first.
+    """
+    start = 0
+    while start < len(rows):
+        size = max(1, batch_tokens // len(rows[start].tokens))
+        yield list(rows[start : start + size])
+        start += size
+
+
+def score_batch(
+    model: nn.Module, batch: Sequence[Row], device: torch.device
+) -> list[tuple[int, float, float]]:
+    """Score the candidates of a batch in one forward pass.
+
+    Rows are padded on the right, where a causal model does not look, and as in lm-eval no attention mask is
+    passed.
+
+    Args:
+        model: maps token ids of shape (rows, longest) to logits, or to an object or tuple with them.
+
+    Returns:
+        (index of the candidate, 1.0 if each of its tokens is the likeliest and else 0.0, sum of the natural
+        logarithms of their probabilities).
+    """
+    longest = len(batch[0].tokens)
+    ids = torch.zeros(len(batch), longest, dtype=torch.long)
+    for row, own in zip(ids, batch, strict=True):
+        row[: len(own.tokens)] = torch.tensor(own.tokens)
+    first = min(candidate.start for row in batch for _, candidate in row.answers)
+    logits = _logits(model, ids.to(device), longest - first + 1)
+    skipped = longest - logits.shape[1]  # positions without logits; below 0 if the model has virtual tokens
+    found: list[tuple[int, Tensor]] = []
+    for of_row, own in zip(logits, batch, strict=True):
+        for index, candidate in own.answers:
+            answer = torch.tensor(candidate.tokens[candidate.start :], device=logits.device)
+            begin = candidate.start - 1 - skipped
+            scored = of_row[begin : begin + len(answer)]
+            logprob = scored.float().log_softmax(-1).gather(1, answer[:, None]).sum()
+            greedy = (scored.argmax(-1) == answer).all()
+            found.append((index, torch.stack([greedy.float(), logprob])))
+    values = torch.stack([value for _, value in found]).tolist()  # the only wait for the device
+    return [(index, greedy, logprob) for (index, _), (greedy, logprob) in zip(found, values, strict=True)]
+
+
+def _logits(model: nn.Module, ids: Tensor, last: int) -> Tensor:
+    """Logits of shape (rows, positions, vocabulary); of the ``last`` positions alone if the model can."""
+    options: dict[str, Any] = {"use_cache": False, "logits_to_keep": last}
+    known = inspect.signature(type(model).forward).parameters
+    output = model(ids, **{name: value for name, value in options.items() if name in known})
+    if isinstance(output, Tensor):
+        return output
+    logits: Tensor = output.logits if hasattr(output, "logits") else output[0]
+    return logits

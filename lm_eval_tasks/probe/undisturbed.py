@@ -1,0 +1,44 @@
+"""Running a model during its training so that the training does not notice."""
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards modes and random states are as they were.
+
+    Compiled parts run without compiling: each new shape would cost a compilation, and training would share
+    the limit of recompilations.
+
+    Args:
+        model: whose modules are set to evaluation mode; each gets its own mode back.
+        device: the model's, whose random state is kept besides the CPU's.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    python, numpy = random.getstate(), np.random.get_state()
+    stance: Any = getattr(torch.compiler, "set_stance", None)
+    accelerator = [device] if device.type not in ("cpu", "meta") else []
+    with ExitStack() as stack:
+        stack.callback(random.setstate, python)
+        stack.callback(np.random.set_state, numpy)
+        stack.enter_context(
+            torch.random.fork_rng(accelerator, device_type=device.type if accelerator else "cuda")
+        )
+        stack.enter_context(torch.no_grad())
+        if stance is not None:  # torch 2.6
+            stack.enter_context(stance("force_eager"))
+        stack.callback(_restore, modes)
+        model.eval()
+        yield
+
+
+def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
+    for module, mode in modes:
+        module.training = mode

@@ -1,0 +1,77 @@
+"""How long runs on a GPU will take, from runs and speeds that are committed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from dataset_builders.files import read_json
+from synthetic_training.config import CHANGEABLE, TrainConfig
+from synthetic_training.figures.cost import SPEED
+from synthetic_training.figures.plan import Result, Run
+from synthetic_training.figures.progress import tokens
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.summary import hours_of
+
+RESULTS = Path(__file__).parent / "results"
+"""Committed results of figures; an installed package does not have them."""
+
+_NOT_TIME = frozenset({*CHANGEABLE, "seed", "device", "precision"})
+
+
+def expected_gpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
+    """The GPU hours that runs will take together.
+
+    Of a run that was done with the same settings, its hours; else its tokens over the tokens per second of
+    its model, if that was measured at the model's own sizes.
+
+    Returns:
+        The hours, and the number of runs of which something is known; runs for a CPU are not among them.
+    """
+    on_gpu = [run for run in runs if run.config.device != "cpu"]
+    if not on_gpu:
+        return 0.0, 0
+    files = sorted(RESULTS.glob("*_paper.jsonl"))
+    before = _hours([result for file in files for result in read_results(file)])
+    speeds = _speeds(read_json(SPEED)) if SPEED.is_file() else {}
+    known = [hours for run in on_gpu if (hours := _hours_of_run(run, before, speeds)) is not None]
+    return sum(known), len(known)
+
+
+def _hours_of_run(run: Run, before: Mapping[str, float], speeds: Mapping[str, float]) -> float | None:
+    measured = before.get(_settings(run.config.as_json()))
+    if measured is not None:
+        return measured
+    speed = None if run.config.model_args else speeds.get(run.config.model)
+    return None if speed is None else tokens(run) / speed / 3600
+
+
+def _hours(results: Iterable[Result]) -> dict[str, float]:
+    """Hours of runs on a GPU by their settings, the mean over seeds."""
+    found: dict[str, list[float]] = {}
+    for result in results:
+        if result["config"]["device"] == "cuda":
+            found.setdefault(_settings(result["config"]), []).append(hours_of(result))
+    return {settings: fmean(hours) for settings, hours in found.items()}
+
+
+def _settings(config: Mapping[str, Any]) -> str:
+    """The settings on which the time of a run depends, as text."""
+    default = TrainConfig().as_json()
+    return repr(
+        sorted(
+            (k, repr(v))
+            for k, v in {**default, **config}.items()
+            if k not in _NOT_TIME and v != default.get(k)
+        )
+    )
+
+
+def _speeds(speed: Mapping[str, Any]) -> dict[str, float]:
+    """Tokens per second of training by model, at the largest batch that was measured."""
+    measured = [one for part in speed.get("runs", [speed]) for one in part["measured"]]
+    return {
+        one["model"]: one["tokens_per_s"]
+        for one in sorted(measured, key=lambda one: one["batch_size"])
+        if "tokens_per_s" in one
+    }

@@ -1,0 +1,60 @@
+"""The plan of a figure as text: what is done, what is there, where it goes and what it may cost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from synthetic_training.figures.estimate import expected_gpu_hours
+from synthetic_training.figures.plan import Run
+from synthetic_training.figures.progress import last_step, tokens
+from synthetic_training.training.run_folder import MODEL
+
+
+def plan_text(
+    runs: Sequence[Run], remaining: Sequence[Run], title: str, results: Path, folder: Path, at_once: int
+) -> str:
+    """The plan, with a line for each run that has no result yet.
+
+    Args:
+        runs: all runs of the figure.
+        remaining: those that have no result yet.
+        title: of the figure at its scale.
+        results: file of the results.
+        folder: of the runs and their logs.
+        at_once: number of runs that can be at work at once.
+    """
+    head = f"{title}: {runs_text(runs)}, {len(runs) - len(remaining)} finished, {len(remaining)} to do"
+    if not remaining:
+        return f"{head}\nresults in {results}"
+    lines = [f"{head}, {min(at_once, len(remaining))} at a time", f"results in {results}"]
+    lines.append(f"logs in {folder}{'/'}RUN.log; each run is in a folder of its own beside its log")
+    rows = [[str(run), f"{run.config.steps:,}", f"{tokens(run):,}", _state(folder / run.name, run), run.name]
+            for run in remaining]  # fmt: skip
+    headers = ["run", "steps", "tokens", "state", "folder and log"]
+    lines += ["", tabulate(rows, headers, colalign=("left", "right", "right", "left", "left")), ""]
+    total = f"{sum(map(tokens, remaining)):,} tokens in all, unless runs end early"
+    hours, known = expected_gpu_hours(remaining)
+    if known:
+        missing = len(remaining) - known
+        but = f" (without {missing} runs of which no speed is known)" if missing else ""
+        total += f"; about {hours:.2f} GPU hours at the speeds measured on an H200{but}"
+    return "\n".join([*lines, total])
+
+
+def runs_text(runs: Sequence[Run]) -> str:
+    """The number of runs in words."""
+    return f"{len(runs)} run" + ("s" if len(runs) != 1 else "")
+
+
+def log_of(run: Run, folder: Path) -> Path:
+    """The file with everything that a run prints."""
+    return folder / f"{run.name}.log"
+
+
+def _state(folder: Path, run: Run) -> str:
+    """What is there of a run without a result."""
+    if (folder / MODEL).exists():
+        return "trained, not evaluated"
+    step = last_step(folder)
+    return f"at step {step:,} of {run.config.steps:,}" if step else "new"

@@ -1,0 +1,147 @@
+"""What ``reproduce`` shows while runs are at work: a bar for each, or lines where there is no terminal."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from synthetic_training.figures.plan import Run
+from synthetic_training.figures.workers import Job, Watcher
+from synthetic_training.training.run_log import METRICS
+
+_TAIL = 8192  # bytes; some lines of metrics
+_BETWEEN_LINES = 60.0  # seconds, where there is no terminal
+_BETWEEN_LOOKS = 1.0  # seconds, in a terminal
+
+
+class Progress(Watcher):
+    """A bar for all runs, in tokens, and one for each run at work, in steps; they read the runs' metrics.
+
+    Where ``stream`` is no terminal, a line says when a run begins, and once a minute how far each is. Time
+    left assumes that no run ends early and that all are as fast as those so far.
+
+    Args:
+        runs: those to do, by the names of their jobs.
+        folder: in which each run has a folder of its name.
+        title: what the runs are for.
+        stream: where to show it (default: standard error).
+    """
+
+    def __init__(
+        self, runs: Mapping[str, Run], folder: Path, title: str, stream: TextIO | None = None
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._terminal = self._stream.isatty()
+        self._runs, self._folder, self._title = runs, folder, title
+        self._steps = {name: last_step(folder / name) for name in runs}
+        self._total = sum(tokens(run) for run in runs.values())
+        self._before, self._since = self._tokens_done(), time.monotonic()
+        self._looked = self._since
+        self._ended = 0
+        self._bars: dict[str, Any] = {}
+        self._all: Any = tqdm(
+            total=self._total,
+            initial=self._before,
+            unit=" tokens",
+            unit_scale=True,
+            file=self._stream,
+            disable=not self._terminal,
+            dynamic_ncols=True,
+        )
+        self._describe()
+
+    def started(self, job: Job, place: int) -> None:
+        """Show the run's bar below the others, or say where its log is."""
+        run = self._runs[job.name]
+        if not self._terminal:
+            self.say(f"started: {run}; log in {job.log}", self._stream)
+            return
+        self._bars[job.name] = tqdm(
+            total=run.config.steps,
+            initial=self._steps[job.name],
+            position=place + 1,
+            desc=f"  {run}",
+            unit="step",
+            file=self._stream,
+            leave=False,
+            dynamic_ncols=True,
+        )
+
+    def waiting(self) -> None:
+        """Look how far the runs are, now and then."""
+        now = time.monotonic()
+        if now - self._looked >= (_BETWEEN_LOOKS if self._terminal else _BETWEEN_LINES):
+            self._looked = now
+            self.look()
+
+    def look(self) -> None:
+        """Show how far each run at work is."""
+        for name, run in self._runs.items():
+            step = self._steps[name]
+            if step < run.config.steps:
+                self._steps[name] = max(step, last_step(self._folder / name))
+            if self._terminal and name in self._bars:
+                self._bars[name].update(self._steps[name] - self._bars[name].n)
+            elif not self._terminal and step < self._steps[name]:
+                self.say(f"{run}: step {self._steps[name]:,} of {run.config.steps:,}", self._stream)
+        self._all.update(self._tokens_done() - self._all.n)
+        if not self._terminal and (left := self._seconds_left()) is not None:
+            self.say(f"{self._title}: at most {tqdm.format_interval(left)} left", self._stream)
+
+    def ended(self, job: Job, status: int) -> None:  # noqa: ARG002
+        """Take the run's bar away; what it did not do, because it ended early, counts as done."""
+        self._ended += 1
+        self._steps[job.name] = self._runs[job.name].config.steps
+        if job.name in self._bars:
+            self._bars.pop(job.name).close()
+        self._all.update(self._tokens_done() - self._all.n)
+        self._describe()
+
+    def stopping(self) -> None:
+        """Say what is waited for."""
+        self.say("stopping: the runs save a checkpoint; press Ctrl-C again to stop at once", self._stream)
+
+    def say(self, text: str, stream: TextIO) -> None:
+        """Print a line above the bars."""
+        tqdm.write(text, file=stream)
+        stream.flush()
+
+    def close(self) -> None:
+        """Leave the bar of all runs as it is, and take the others away."""
+        for bar in self._bars.values():
+            bar.close()
+        self._all.close()
+
+    def _describe(self) -> None:
+        self._all.set_description(f"{self._title}, {self._ended} of {len(self._runs)} runs")
+
+    def _tokens_done(self) -> int:
+        return sum(
+            round(tokens(run) * self._steps[name] / run.config.steps) for name, run in self._runs.items()
+        )
+
+    def _seconds_left(self) -> float | None:
+        done, seconds = self._tokens_done(), time.monotonic() - self._since
+        return (self._total - done) * seconds / (done - self._before) if done > self._before else None
+
+
+def tokens(run: Run) -> int:
+    """The number of tokens that a run trains on, unless it ends early."""
+    return run.config.steps * run.config.batch_size * run.config.context_length
+
+
+def last_step(folder: Path) -> int:
+    """The step of the last complete line of a run's metrics; 0 if there is none yet."""
+    with suppress(OSError):
+        with (folder / METRICS).open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _TAIL))
+            lines = file.read().split(b"\n")[:-1]
+        for line in reversed(lines):
+            with suppress(ValueError):  # the first line of the tail may be cut off
+                return int(json.loads(line)["step"])
+    return 0
