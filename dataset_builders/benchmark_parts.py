@@ -32,6 +32,21 @@ class Variants:
     values: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RandomAnswers:
+    """What is random in a document: from this and an accuracy follow the bits that a model recalls.
+
+    Attributes:
+        questions: number of questions that the document could equally well have asked at the place of its
+            own. Given the rest of the prompt, their answers are independent.
+        symbols: for each symbol of an answer, such as a digit, the number of its values. The symbols are
+            uniform and independent.
+    """
+
+    questions: int
+    symbols: tuple[int, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """The text about a benchmark in a data set's card. Benchmarks with equal cards share one section.

@@ -15,10 +15,11 @@ Unlike the code released with the paper, the names of one book are distinct, so 
 answers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
+from typing import Any
 
-from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
+from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, RandomAnswers, Row
 from dataset_builders.checks import check_integer
 from dataset_builders.lengths import Lengths
 from dataset_builders.sources.census_names import full_name
@@ -88,6 +89,11 @@ def number(rng: Random) -> str:
     return str(6_000_000_000 + int(rng.random() * 4_000_000_000))
 
 
+def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers:
+    """Any entry but the two examples may be queried; its number is uniform and independent of all others."""
+    return RandomAnswers(arguments["entries"] - 2, (4, *[10] * 9))
+
+
 BENCHMARK = Benchmark(
     name="phone_book",
     suite="repeat_after_me",
@@ -102,6 +108,7 @@ BENCHMARK = Benchmark(
         "query_position": Column("integer", "index of the queried entry in the book, from 0"),
     },
     lengths=Lengths("entries", "entries", standard=(20, 40, 60, 80, 100, 120), long=(200, 400, 800, 1600)),
+    random_answers=random_answers,
     license="apache-2.0",
     card=Card(
         heading="phone_book: the number of a name in a book",

@@ -14,7 +14,8 @@ def report(
 ) -> None:
     """Print a table of each benchmark's scores with 95% confidence intervals, and draw them by length.
 
-    Rows that are checkpoints of one training run are also shown by training step.
+    A second table has the effective length and the recalled bits of each model. Rows that are checkpoints
+    of one training run are also shown by training step.
 
     Args:
         results: results_*.json of lm_eval, or folders that hold them.
@@ -25,6 +26,7 @@ def report(
     Raises:
         InputError: the results cannot be read or drawn, or a label or row is not there.
     """
+    from lm_eval_tasks.results.capacity import capacity_table
     from lm_eval_tasks.results.compare import compare_rows, comparison_table
     from lm_eval_tasks.results.plots import draw, draw_sweeps, styles
     from lm_eval_tasks.results.rows import by_benchmark, read_scores, row_labels
@@ -36,6 +38,8 @@ def report(
     style_of = styles(row_labels(scores))
     for benchmark, own in by_benchmark(scores).items():
         print(f"## {benchmark}\n\n{table(own)}\n")
+        if capacity := capacity_table(own):
+            print(f"{capacity}\n")
         files = draw(benchmark, own, style_of, out)
         runs = sweeps(own)
         for run in runs:
