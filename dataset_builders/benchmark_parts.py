@@ -88,6 +88,10 @@ class Evaluation:
         metrics: names of the scores; higher is better.
         forced_target: text that a forced task scores after the prompt: a column, or the dotted name of
             ``function(doc) -> str``. None if the benchmark has no forced tasks.
+        position: column with the index, from 0 to the length - 1, of what is asked for; None if a document
+            asks for all of it.
+        errors: dotted name of an ``lm_eval_tasks.error_classes.ErrorClasses``, by which reports classify
+            wrong answers; None if they do not.
         version: version of prompting and scoring; it changes when the same answers get other scores.
     """
 
@@ -97,4 +101,6 @@ class Evaluation:
     score: str
     metrics: tuple[str, ...]
     forced_target: str | None
+    position: str | None = None
+    errors: str | None = None
     version: float = 1.0

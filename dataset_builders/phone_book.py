@@ -133,5 +133,7 @@ released, where the paper's code draws three new batches of 32 per evaluation.""
         score="lm_eval_tasks.answers.first_line",
         metrics=("exact_match", "char_accuracy", "copied_fraction"),
         forced_target="lm_eval_tasks.answers.forced_line",
+        position="query_position",
+        errors="lm_eval_tasks.phone_book_errors.ERRORS",
     ),
 )

@@ -17,7 +17,7 @@ RESAMPLES = 2000
 
 _TAIL = (1 - CONFIDENCE) / 2
 _MISFIT = 0.01
-"""Significance level at which a logistic curve is given up."""
+"""Significance level at which a logistic curve does not fit."""
 
 _Counts = NDArray[np.int64]
 _Values = NDArray[np.float64]
@@ -62,9 +62,10 @@ def effective_length(
     """The effective length from the number of right answers at each length.
 
     The estimate is that of a binomial logistic fit in the logarithm of the length, and its interval a
-    bootstrap over documents (percentiles, with a fixed seed). Where the data separate, where fewer than two
-    lengths have both right and wrong answers, where the curve does not fit (deviance, at 1%) or leaves the
-    tested lengths, there is no estimate.
+    bootstrap over documents (percentiles, with a fixed seed). As long as the curve does not fit (deviance,
+    at 1%), the length that is farthest from the half point is left out. Where fewer than two lengths have
+    both right and wrong answers, so that no slope is known, and where the half point is not between the
+    lengths of the fit, there is no estimate.
 
     Args:
         lengths: different lengths, ascending.
@@ -73,11 +74,15 @@ def effective_length(
     """
     n, k, x = np.array(documents), np.array(right), np.log(np.array(lengths, dtype=np.float64))
     between = between_tested_lengths(lengths, right, documents)
-    if len(lengths) > 1 and not _undetermined(k, n):
+    while not _undetermined(k, n):
         intercept, slope = _fit(x, k[None], n)
-        half = _half(intercept, slope)[0]
-        if slope[0] < 0 and x[0] <= half <= x[-1] and _fits(x, k, n, intercept, slope):
+        half = float(_half(intercept, slope)[0])
+        if slope[0] >= 0 or not x[0] <= half <= x[-1]:
+            break
+        if _fits(x, k, n, intercept, slope):
             return EffectiveLength(math.exp(half), _bootstrap(x, k, n), between)
+        near = slice(None, -1) if x[-1] - half > half - x[0] else slice(1, None)
+        x, k, n = x[near], k[near], n[near]
     return EffectiveLength(None, None, between)
 
 

@@ -61,7 +61,7 @@ def draw(
     shown = [score for score in scores if score.main_value is not None]
     if not shown:
         return []
-    with _quiet_style():
+    with quiet_style():
         figure, axes = _figure(len(row_labels(shown)))
         lengths = sorted({score.length for score in shown})
         place = _Scale(lengths)
@@ -93,7 +93,7 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
 
     if not sweeps:
         return []
-    with _quiet_style():
+    with quiet_style():
         figure = Figure(figsize=(6.4, 0.4 + 3.2 * len(sweeps)), layout="constrained")
         panels = figure.subplots(len(sweeps), 1, squeeze=False)[:, 0]
         for axes, sweep in zip(panels, sweeps, strict=True):
@@ -206,7 +206,7 @@ def _short_number(number: int) -> str:
 
 
 @contextmanager
-def _quiet_style() -> Iterator[None]:
+def quiet_style() -> Iterator[None]:
     """The project's style, without warnings of letters that the font does not have."""
     with plot_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

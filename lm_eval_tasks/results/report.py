@@ -1,9 +1,13 @@
 """``python -m lm_eval_tasks report``: tables and plots of accuracy by length, and by training step."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+if TYPE_CHECKING:
+    from lm_eval_tasks.results.score import Score
 
 
 def report(
@@ -45,7 +49,28 @@ def report(
         for run in runs:
             print(f"{sweep_table(run)}\n")
         files += draw_sweeps(benchmark, runs, out)
+        files += _from_samples(benchmark, own, out)
         if files:
             print(f"drawn: {', '.join(map(str, files))}\n")
     if compared is not None:
         print(f"## comparison\n\n{compared}\n")
+
+
+def _from_samples(benchmark: str, scores: "Sequence[Score]", out: Path) -> list[Path]:
+    """Print and draw what the logged samples of a benchmark's scores tell; return the files."""
+    from lm_eval_tasks.results.errors import count_errors, error_table
+    from lm_eval_tasks.results.positions import asked, copied_fractions, first_error_table, position_table
+    from lm_eval_tasks.results.sample_plots import draw_errors, draw_first_errors, draw_positions
+    from lm_eval_tasks.results.samples import logged
+
+    found, unit = logged(scores), scores[0].unit
+    documents, errors, fractions = asked(found), count_errors(found), copied_fractions(found)
+    if table := position_table(documents):
+        print(f"{table}\n")
+    if errors:
+        print(f"{error_table(errors, unit)}\n")
+    if fractions:
+        print(f"{first_error_table(fractions, unit)}\n")
+    files = draw_positions(benchmark, documents, unit, out)
+    files += draw_errors(benchmark, errors, unit, out)
+    return files + draw_first_errors(benchmark, fractions, unit, out)
