@@ -162,7 +162,8 @@ def test_phone_books_leave_all_entries_but_the_examples_to_be_queried() -> None:
         queried.add(row["query_position"])
         assert len(row["answer"]) == len(NUMBER)
     assert queried == {0, 1, 2, 3}
-    assert phone_book.BENCHMARK.random_answers({"entries": 4}) == RandomAnswers(2, NUMBER)
+    assert phone_book.random_answers({"entries": 4}) == RandomAnswers(2, NUMBER)
+    assert phone_book.random_answers({"entries": 4, "position": 0.5}) == RandomAnswers(1, NUMBER)
 
 
 @pytest.mark.parametrize(
