@@ -21,15 +21,25 @@ class Capacity:
         length: the effective length.
         bits: length -> lower bound of the recalled bits, valid for all lengths at once with 95% confidence;
             empty where a benchmark's answers are not uniform.
+        state_bytes: length -> bytes of the model's state, of the lengths at which they are known.
     """
 
     length: EffectiveLength
     bits: Mapping[int, float]
+    state_bytes: Mapping[int, int]
 
     @property
     def most_bits(self) -> tuple[int, float] | None:
         """The length with the largest bound, and that bound; None without bounds."""
         return max(self.bits.items(), key=lambda item: item[1]) if self.bits else None
+
+    @property
+    def bits_per_bit(self) -> float | None:
+        """The largest bound by the bits of the state at its length; None where one of them is unknown."""
+        if self.most_bits is None or self.most_bits[0] not in self.state_bytes:
+            return None
+        length, bits = self.most_bits
+        return bits / (8 * self.state_bytes[length])
 
 
 def capacities(scores: Sequence[Score]) -> dict[str, Capacity]:
@@ -61,7 +71,8 @@ def _capacity(scores: Sequence[tuple[int, Score]]) -> Capacity:
     bits: dict[int, float] = {}
     for (length, _), bound in zip(observed, lower_bounds([one for _, one in observed]), strict=True):
         bits[length] = max(bound, bits.get(length, 0.0))
-    return Capacity(effective_length(lengths, right, documents), bits)
+    sizes = {length: score.state_bytes for length, score in scores if score.state_bytes is not None}
+    return Capacity(effective_length(lengths, right, documents), bits, sizes)
 
 
 def _observed(score: Score) -> list[Observed]:
@@ -95,13 +106,17 @@ def capacity_table(scores: Sequence[Score]) -> str:
     unit = in_markdown(scores[0].unit)
     headers = ["model", f"effective length ({unit})", "without a curve"]
     with_bits = any(capacity.bits for capacity in found.values())
+    with_state = with_bits and any(capacity.state_bytes for capacity in found.values())
     headers += ["recalled bits", "at"] if with_bits else []
+    headers += ["state there (bytes)", "recalled bits per bit of state"] if with_state else []
     rows = []
     for label, capacity in found.items():
         rows.append([in_markdown(label), str(capacity.length), capacity.length.between_text])
         if with_bits and (most := capacity.most_bits):
             length, bits = most
             rows[-1] += [f"at least {bits:,.0f}" if bits else "no bound", f"{length} {unit}" if bits else ""]
+            if bits and capacity.bits_per_bit is not None:
+                rows[-1] += [f"{capacity.state_bytes[length]:,}", f"at least {capacity.bits_per_bit:.2g}"]
     notes = (
         "Effective length: where accuracy falls through one half, by a logistic fit, with its 95% bootstrap "
         "interval; without a curve: the tested lengths between which it does, with 95% confidence."

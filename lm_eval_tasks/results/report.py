@@ -32,7 +32,7 @@ def report(
     """
     from lm_eval_tasks.results.capacity import capacity_table
     from lm_eval_tasks.results.compare import compare_rows, comparison_table
-    from lm_eval_tasks.results.plots import draw, draw_sweeps, styles
+    from lm_eval_tasks.results.plots import draw, draw_by_state, draw_sweeps, styles
     from lm_eval_tasks.results.rows import by_benchmark, read_scores, row_labels
     from lm_eval_tasks.results.sweep import sweep_table, sweeps
     from lm_eval_tasks.results.table import table
@@ -49,6 +49,7 @@ def report(
         for run in runs:
             print(f"{sweep_table(run)}\n")
         files += draw_sweeps(benchmark, runs, out)
+        files += draw_by_state(benchmark, own, style_of, out)
         files += _from_samples(benchmark, own, out)
         if files:
             print(f"drawn: {', '.join(map(str, files))}\n")
