@@ -1,5 +1,6 @@
 """Accuracy by position, and where copies go wrong, from logged samples."""
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from dataset_builders import InputError, phone_book
 from dataset_builders.registry import find
+from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks import __main__ as command_line
 from lm_eval_tasks.results.positions import (
     Asked,
@@ -16,7 +18,7 @@ from lm_eval_tasks.results.positions import (
     position_table,
 )
 from lm_eval_tasks.results.rows import read_scores
-from lm_eval_tasks.results.sample_plots import draw_first_errors, draw_positions
+from lm_eval_tasks.results.sample_plots import draw_first_errors
 from lm_eval_tasks.results.samples import logged
 from tests.result_files import log_answers, result_file
 
@@ -44,8 +46,6 @@ def test_a_memory_of_recent_entries_fails_at_the_beginning(tmp_path: Path) -> No
     assert lengths == "20, 40"
     assert cells[0].startswith("0.000 [0.00") and cells[9].startswith("1.000 [")
     assert cells[6].startswith("0.500 [")  # known in the books of 20, and not in those of 40
-    files = draw_positions("phone_book", documents, "entries", tmp_path)
-    assert [file.name for file in files] == ["phone_book_by_position.png", "phone_book_by_position.svg"]
 
 
 def test_positions_outside_the_book_are_refused(tmp_path: Path) -> None:
@@ -81,3 +81,16 @@ def test_the_command_reports_what_samples_tell(
     assert "in tenths of the document" in text and "| recent  | not ten digits |" in text
     names = {file.stem for file in (tmp_path / "out").glob("*.png")}
     assert names == {"phone_book", "phone_book_by_position", "phone_book_errors", "string_copy"}
+
+
+def test_the_script_in_the_documentation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recent(tmp_path / "results", 10)
+    monkeypatch.chdir(tmp_path)
+    page = (TASKS_FOLDER / "CAPACITY.md").read_text()
+    script = tmp_path / "script.py"
+    script.write_text(page.partition("```python\n")[2].partition("```")[0])
+    runpy.run_path(str(script))
+    assert capsys.readouterr().out.startswith("phone_book recent ")
+    assert (tmp_path / "results" / "phone_book_by_position.png").is_file()
