@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from dataset_builders.errors import InputError
 
 
-def is_integer(value: object) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     """Whether the value is an ``int`` and not a ``bool``."""
     return isinstance(value, int) and not isinstance(value, bool)
 

@@ -79,14 +79,17 @@ def _errors(score: Score, samples: Sequence[Sample], classes: ErrorClasses) -> E
         TRUNCATED if sample.truncated else classes.classify(sample.row, without_reasoning(sample.text) or "")
         for sample in wrong
     )
-    references = {}
-    for name, probabilities in classes.references.items():
-        totals: Counter[str] = Counter()
-        for sample in samples:
-            totals.update(probabilities(sample.row))  # type: ignore[arg-type]  # sums of floats
-        references[name] = {one: total / len(samples) for one, total in totals.items()}
+    references = {
+        name: _mean_probabilities([probabilities(sample.row) for sample in samples])
+        for name, probabilities in classes.references.items()
+    }
     ordered = {name: counts[name] for name in (TRUNCATED, *classes.names)}
     return Errors(score.label, score.length, len(samples), ordered, references)
+
+
+def _mean_probabilities(of_documents: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for one in of_documents for name in one)
+    return {name: sum(one.get(name, 0.0) for one in of_documents) / len(of_documents) for name in names}
 
 
 def error_table(errors: Sequence[Errors], unit: str) -> str:
