@@ -11,13 +11,30 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dataset_builders.benchmark_parts import COLUMN_TYPES, Card, Column, Evaluation, Variants
+from dataset_builders.benchmark_parts import (
+    COLUMN_TYPES,
+    Card,
+    Column,
+    Evaluation,
+    RandomAnswers,
+    Variants,
+)
 from dataset_builders.checks import did_you_mean
 from dataset_builders.errors import InputError
 from dataset_builders.lengths import Lengths
 from dataset_builders.sources.origin import TextSource
 
-__all__ = ["TOKENIZER", "Benchmark", "Card", "Column", "Config", "Evaluation", "Row", "Variants"]
+__all__ = [
+    "TOKENIZER",
+    "Benchmark",
+    "Card",
+    "Column",
+    "Config",
+    "Evaluation",
+    "RandomAnswers",
+    "Row",
+    "Variants",
+]
 
 Row = dict[str, Any]
 """One document: column -> value."""
@@ -46,6 +63,8 @@ class Benchmark:
         card: text of the data set's card.
         evaluation: how lm-eval prompts and scores.
         variants: None if documents differ in length only.
+        random_answers: function of a config's arguments: what is random in its documents. None, or a function
+            that returns None, if answers are not uniform and independent.
         source: what documents are cut from; None if they depend on the arguments alone.
         family: folder of the YAML files (default: the name).
         aliases: further names of the group in lm-eval.
@@ -65,6 +84,7 @@ class Benchmark:
     card: Card
     evaluation: Evaluation
     variants: Variants | None = None
+    random_answers: Callable[[Mapping[str, Any]], RandomAnswers | None] | None = None
     source: TextSource | None = None
     family: str = ""
     aliases: tuple[str, ...] = ()
@@ -243,5 +263,9 @@ def _evaluation_problems(b: Benchmark) -> Iterator[str]:
     forced = e.forced_target
     if forced is not None and forced not in b.columns and not _DOTTED.fullmatch(forced):
         yield f"must name a column or a function as forced_target, not {forced!r}"
+    if e.position is not None and e.position not in b.columns:
+        yield f"has no column {e.position!r}, its position"
+    if e.errors is not None and not _DOTTED.fullmatch(e.errors):
+        yield f"must name its error classes as package.module.NAME, not {e.errors!r}"
     if e.new_tokens not in ("half_prompt", "answer") and (type(e.new_tokens) is not int or e.new_tokens < 1):
         yield f"has new_tokens {e.new_tokens!r}; use a number of tokens, 'half_prompt' or 'answer'"

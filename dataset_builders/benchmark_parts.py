@@ -32,6 +32,21 @@ class Variants:
     values: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RandomAnswers:
+    """What is random in a document: from this and an accuracy follow the bits that a model recalls.
+
+    Attributes:
+        questions: number of questions that the document could equally well have asked at the place of its
+            own. Given the rest of the prompt, their answers are independent.
+        symbols: for each symbol of an answer, such as a digit, the number of its values. The symbols are
+            uniform and independent.
+    """
+
+    questions: int
+    symbols: tuple[int, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """The text about a benchmark in a data set's card. Benchmarks with equal cards share one section.
@@ -73,6 +88,10 @@ class Evaluation:
         metrics: names of the scores; higher is better.
         forced_target: text that a forced task scores after the prompt: a column, or the dotted name of
             ``function(doc) -> str``. None if the benchmark has no forced tasks.
+        position: column with the index, from 0 to the length - 1, of what is asked for; None if a document
+            asks for all of it.
+        errors: dotted name of an ``lm_eval_tasks.error_classes.ErrorClasses``, by which reports classify
+            wrong answers; None if they do not.
         version: version of prompting and scoring; it changes when the same answers get other scores.
     """
 
@@ -82,4 +101,6 @@ class Evaluation:
     score: str
     metrics: tuple[str, ...]
     forced_target: str | None
+    position: str | None = None
+    errors: str | None = None
     version: float = 1.0

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from dataset_builders.errors import InputError
 
@@ -9,7 +10,7 @@ MAX_DOCUMENTS = 10_000_000
 """Maximum number of documents of a config: more are a slip, and would fill the disk or the memory."""
 
 
-def is_integer(value: object) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     """Whether the value is an ``int`` and not a ``bool``."""
     return isinstance(value, int) and not isinstance(value, bool)
 

@@ -15,11 +15,13 @@ Unlike the code released with the paper, the names of one book are distinct, so 
 answers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
+from typing import Any
 
-from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
+from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, RandomAnswers, Row
 from dataset_builders.checks import MAX_DOCUMENTS, check_integer
+from dataset_builders.errors import InputError
 from dataset_builders.lengths import Lengths
 from dataset_builders.sources.census_names import full_name
 
@@ -30,16 +32,18 @@ MAX_ENTRIES = 1_000_000
 """Far above any context window, and far below the number of different full names."""
 
 
-def rows(entries: int, num_docs: int = 500, seed: int = 0) -> Iterator[Row]:
+def rows(entries: int, num_docs: int = 500, seed: int = 0, position: float | None = None) -> Iterator[Row]:
     """Documents 0 .. ``num_docs`` - 1 of the books of ``entries`` entries.
 
-    Document k depends on ``(seed, entries, k)`` alone: it does not change with the
-    number of documents, other sizes, or the process and order in which documents are built.
+    Document k depends on ``(seed, entries, position, k)`` alone: it does not change with the
+    number of documents, other sizes, or the process and order in which documents are built. Its book is
+    the same at every position.
 
     Args:
         entries: entries (lines) of a book, at least 3.
         num_docs: documents per size, at least 1.
         seed: any integer; the released benchmark has seed 0.
+        position: which entry to query, from 0 (the first) to 1 (the last); by default any, drawn uniformly.
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str, ends in the queried name and a colon), ``answer``
@@ -47,15 +51,23 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0) -> Iterator[Row]:
         entry in the book, from 0).
 
     Raises:
-        InputError: an argument is not an integer, or out of range.
+        InputError: an argument is not a number, or out of range.
     """
     check_integer("entries", entries, MIN_ENTRIES, MAX_ENTRIES)
     check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     check_integer("seed", seed)
-    return (_row(entries, seed, index) for index in range(num_docs))
+    queried = None if position is None else _queried(entries, position)
+    return (_row(entries, seed, index, queried) for index in range(num_docs))
 
 
-def _row(entries: int, seed: int, index: int) -> Row:
+def _queried(entries: int, position: object) -> int:
+    """The index of the entry at a position."""
+    if isinstance(position, bool) or not isinstance(position, int | float) or not 0 <= position <= 1:
+        raise InputError(f"position must be a number from 0 (first) to 1 (last), not {position!r}")
+    return round(position * (entries - 1))
+
+
+def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
     identity = f"phone_book_{entries}/seed_{seed}/{index}"
     rng = Random(identity)  # seeded by the SHA-512 of the string: the same in every process
 
@@ -65,11 +77,14 @@ def _row(entries: int, seed: int, index: int) -> Row:
         if name not in book:
             book[name] = number(rng)
 
-    chosen: list[int] = []
+    chosen = [] if queried is None else [queried]
     while len(chosen) < 3:
         position = int(rng.random() * entries)
         if position not in chosen:
             chosen.append(position)
+    if queried is not None:
+        chosen.append(chosen.pop(0))
+        identity += f"/entry_{queried}"
     *examples, query = chosen
 
     names = list(book)
@@ -88,6 +103,12 @@ def number(rng: Random) -> str:
     return str(6_000_000_000 + int(rng.random() * 4_000_000_000))
 
 
+def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers:
+    """Any entry but the two examples may be queried; its number is uniform and independent of all others."""
+    questions = arguments["entries"] - 2 if arguments.get("position") is None else 1
+    return RandomAnswers(questions, (4, *[10] * 9))
+
+
 BENCHMARK = Benchmark(
     name="phone_book",
     suite="repeat_after_me",
@@ -95,13 +116,16 @@ BENCHMARK = Benchmark(
     version="1.0",
     builder=rows,
     columns={
-        "id": Column("string", "name of the document: config, seed, index"),
+        "id": Column(
+            "string", "name of the document: config, seed, index, and the entry if a position is given"
+        ),
         "prompt": Column("string", "the book, the examples, the queried name and a colon"),
         "answer": Column("string", "ten digits; prompt and answer are separated by a space"),
         "entries": Column("integer", "N"),
         "query_position": Column("integer", "index of the queried entry in the book, from 0"),
     },
     lengths=Lengths("entries", "entries", standard=(20, 40, 60, 80, 100, 120), long=(200, 400, 800, 1600)),
+    random_answers=random_answers,
     license="apache-2.0",
     card=Card(
         heading="phone_book: the number of a name in a book",
@@ -126,5 +150,7 @@ released, where the paper's code draws three new batches of 32 per evaluation.""
         score="lm_eval_tasks.answers.first_line",
         metrics=("exact_match", "char_accuracy", "copied_fraction"),
         forced_target="lm_eval_tasks.answers.forced_line",
+        position="query_position",
+        errors="lm_eval_tasks.phone_book_errors.ERRORS",
     ),
 )

@@ -5,17 +5,17 @@ The builder's parameters are those of all string tasks and the task's own settin
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from typing import Any, get_type_hints
 
 from docstring_parser import parse
 
-from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
+from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, RandomAnswers, Row
 from dataset_builders.errors import InputError
 from dataset_builders.lengths import Lengths
-from dataset_builders.string_tasks import StringTask, own_string_tasks, task_settings
+from dataset_builders.string_tasks import StringTask, own_string_tasks, string_task, task_settings
 from dataset_builders.string_tasks.documents import COLUMNS, rows
 
 _COMMON: dict[str, tuple[type, Any, str]] = {
@@ -69,11 +69,24 @@ def string_benchmark(task: type[StringTask]) -> Benchmark:
         builder=_builder(task),
         columns={name: Column("integer" if name == "length" else "string", _TEXTS[name]) for name in COLUMNS},
         lengths=Lengths("length", "letters", standard=task.benchmark_lengths),
+        random_answers=_random_answers(task),
         license="apache-2.0",
         card=_CARD,
         evaluation=_EVALUATION,
         family="strings",
     )
+
+
+def _random_answers(task: type[StringTask]) -> Callable[[Mapping[str, Any]], RandomAnswers | None]:
+    """What is random in a document: its one answer, where its letters are uniform."""
+
+    def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers | None:
+        settings = {name: arguments[name] for name in task_settings(task)}
+        length, vocabulary = arguments["length"], arguments["vocabulary"]
+        letters = string_task(task.name, length, length, vocabulary, settings).uniform_letters
+        return None if letters is None else RandomAnswers(1, (vocabulary,) * letters)
+
+    return random_answers
 
 
 def _builder(task: type[StringTask]) -> Callable[..., Iterator[Row]]:

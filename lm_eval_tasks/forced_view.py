@@ -44,7 +44,7 @@ class ForcedView(ModelView):
             self._answer_tokens[request.doc["id"]].append(one.answer)
         requests.extend(endings)
         for request in requests:
-            if self._truncates(request.doc):
+            if self.truncates(request.doc):
                 shrink_request(request)
         self._keeps_logprobs = self._every_process_has_a_logprob()
 
@@ -53,16 +53,16 @@ class ForcedView(ModelView):
         if not self._scored:
             return {**score(doc, results), **self._shares(doc)}
         scores = score({**doc, "answer_tokens": self._answer_tokens[doc["id"]]}, results)
-        if self._truncates(doc):
+        if self.truncates(doc):
             scores = dict.fromkeys(scores, 0.0)
-        if self._truncates(doc) or not self._keeps_logprobs:
+        if self.truncates(doc) or not self._keeps_logprobs:
             scores.pop("logprob_per_token", None)
         misaligned = float(not self._scored[doc["id"]].aligned)
         return {**scores, **self._shares(doc), "misaligned": misaligned}
 
     def _every_process_has_a_logprob(self) -> bool:
         """lm-eval gathers a metric only if every process of a distributed run has values of it."""
-        fits = any(not self._truncates(request.doc) for request in self._requests)
+        fits = any(not self.truncates(request.doc) for request in self._requests)
         if self._lm.world_size == 1:
             return fits
         import torch

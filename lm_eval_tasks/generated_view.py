@@ -50,7 +50,7 @@ class GeneratedView(ModelView):
         self._prompt = prompt if isinstance(prompt, str) else ""
         self._measure_window(lambda: generated_needs(lm, requests))
         for request in requests:
-            if self._truncates(request.doc):
+            if self.truncates(request.doc):
                 shrink_request(request)
         if rule is not None and not counts_tokens(lm):
             warn(
@@ -76,6 +76,6 @@ class GeneratedView(ModelView):
                 f"is the fraction of such documents:  {reasoning_advice(self._lm)}."
             )
         scores = {"unanswered": float(not (answer or "").strip())} | score(doc, [answer or ""])
-        if self._truncates(doc):
+        if self.truncates(doc):
             scores = dict.fromkeys(scores, 0.0)
         return {**scores, **self._shares(doc)}

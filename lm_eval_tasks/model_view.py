@@ -75,7 +75,8 @@ class ModelView(ABC):
         self.window = ContextWindow(tokens, needed)
         self._warn_if(self.window.warning)
 
-    def _truncates(self, doc: Mapping[str, Any]) -> bool:
+    def truncates(self, doc: Mapping[str, Any]) -> bool:
+        """Whether a document is known not to fit the window."""
         return self.window is not None and self.window.truncates(doc["id"])
 
     def _shares(self, doc: Mapping[str, Any]) -> Scores:

@@ -19,6 +19,7 @@ from lm_eval_tasks import lm_eval_run as harness
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
 from lm_eval_tasks.model_view import ModelView
+from lm_eval_tasks.state_size import before_query, state_bytes
 from lm_eval_tasks.task_documents import TaskDocuments
 from lm_eval_tasks.task_metadata import read_user_metadata
 
@@ -48,6 +49,9 @@ class RecallTask(ConfigurableTask):
     - ``unknown_tokens``: the model's tokenizer does not know some of its characters.
     - ``unanswered`` (generated): the answer is empty, or generation stopped within the model's reasoning.
     - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
+
+    The metadata in the results file also has ``state_bytes``, where it can be seen: the bytes of state that
+    the model holds of the first document before its query is read.
 
     Args:
         config: the YAML file's content, with lm-eval's additions.
@@ -103,6 +107,7 @@ class RecallTask(ConfigurableTask):
             self._view = self._view_of(lm, chat=bool(options.get("apply_chat_template")))
         except InputError as error:
             raise self._refusal(error) from None
+        self._measure_state(lm)
 
     def _view_of(self, lm: Any, chat: bool) -> ModelView:
         if self.OUTPUT_TYPE == "loglikelihood":
@@ -116,6 +121,18 @@ class RecallTask(ConfigurableTask):
             rule=self.config.metadata.get("new_tokens"),
             chat=chat,
         )
+
+    def _measure_state(self, lm: Any) -> None:
+        """Record in the results file how many bytes the model holds of the first document, if it fits."""
+        request = self.instances[0]
+        prompt = request.args[0]
+        if not isinstance(prompt, str) or self._view is None or self._view.truncates(request.doc):
+            return
+        if TaskDocuments.of(self.config).benchmark.evaluation.position is not None:
+            prompt = before_query(prompt, request.doc)
+        size = state_bytes(lm, prompt)
+        if size is not None:
+            self.config.metadata["state_bytes"] = size
 
     def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, float]:
         """The scores of one document, which are 0 if it was truncated."""

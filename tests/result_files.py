@@ -1,12 +1,13 @@
 """Result files as lm-eval writes them, cut down to what is read."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from lm_eval_tasks.publish.eligibility import kept_checksums
-from lm_eval_tasks.results.known_tasks import task_configs
+from lm_eval_tasks.results.known_tasks import benchmark_of, task_configs
 
 
 def content(
@@ -91,3 +92,20 @@ def log_samples(file: Path, task: str, values: Sequence[float], metric: str = "e
     samples = file.with_name(f"samples_{task}_{file.stem.removeprefix('results_')}.jsonl")
     samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return samples
+
+
+def log_answers(file: Path, task: str, rows: Iterable[Mapping[str, Any]], texts: Sequence[str]) -> Path:
+    """Write the samples of a task beside a result file: generated texts, scored by the task."""
+    score = find_score(task)
+    lines = [
+        {"doc": dict(row), "doc_hash": row["id"], "filtered_resps": [text], **score(row, [text])}
+        for row, text in zip(rows, texts, strict=True)
+    ]
+    samples = file.with_name(f"samples_{task}_{file.stem.removeprefix('results_')}.jsonl")
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return samples
+
+
+def find_score(task: str) -> Any:
+    """The function that scores a task's answers."""
+    return resolve_name(benchmark_of(task).evaluation.score)

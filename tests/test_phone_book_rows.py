@@ -135,3 +135,31 @@ def test_checksum_knows_order_and_content_not_key_order() -> None:
     a, b = {"x": 1, "y": "é"}, {"x": 2, "y": ""}
     assert content_sha256([a, b]) == content_sha256([{"y": "é", "x": 1}, b])
     assert len({content_sha256(rows) for rows in ([a, b], [b, a], [a], [a, {**b, "x": 3}])}) == 4
+
+
+@pytest.mark.parametrize(("position", "entry"), [(0, 0), (0.5, 10), (1.0, 20), (0.26, 5)])
+def test_one_position_is_queried_in_the_same_books(position: float, entry: int) -> None:
+    documents, others = list(rows(21, 8, position=position)), list(rows(21, 8))
+    assert {row["query_position"] for row in documents} == {entry}
+    for row, other in zip(documents, others, strict=True):
+        book, examples, query = row["prompt"].split("\n\n")
+        assert book == other["prompt"].split("\n\n")[0]
+        line = book.split("\n")[entry]
+        assert line == f"{query} {row['answer']}" and line not in examples
+        assert len(set(examples.split("\n"))) == 2
+        assert row["id"] == f"{other['id']}/entry_{entry}"
+
+
+def test_examples_beside_a_position_are_uniform() -> None:
+    examples: Counter[int] = Counter()
+    for row in rows(4, 300, position=1):
+        book, shown, _ = row["prompt"].split("\n\n")
+        examples.update(book.split("\n").index(line) for line in shown.split("\n"))
+    assert set(examples) == {0, 1, 2}
+    assert all(abs(count - 200) < 5 * 200**0.5 for count in examples.values())
+
+
+@pytest.mark.parametrize("position", [-0.1, 1.5, True, "0.5", float("nan")])
+def test_other_positions_are_refused(position: object) -> None:
+    with pytest.raises(InputError, match="position must be a number from 0"):
+        rows(20, 1, position=position)  # type: ignore[arg-type]

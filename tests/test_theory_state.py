@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from dataset_builders import InputError
+from dataset_builders.inference_state import bits_of, state_of
 from synthetic_training.models.registry import build_model
 from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.figure import _most, _read, draw
-from synthetic_training.theory.state import bits_of, state_bits, state_of
+from synthetic_training.theory.state import state_bits
 
 WIDTH, LAYERS = 32, 2
 SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS}

@@ -32,6 +32,10 @@ class Copy(StringTask):
     def shortest(self) -> int:
         return self.k or 1
 
+    @property
+    def uniform_letters(self) -> int | None:
+        return (self.k or self.min_length) if self.min_length == self.max_length else self.k
+
     def draw(self, random: RandomIntegers, lengths: Array) -> Examples:
         string = self.random_string(random, lengths)
         answer = replace(string, scored=True)

@@ -17,6 +17,10 @@ class Reverse(StringTask):
     name: ClassVar[str] = "reverse"
     benchmark_lengths: ClassVar[tuple[int, ...]] = (10, 20, 50, 100, 200, 500)
 
+    @property
+    def uniform_letters(self) -> int | None:
+        return self.min_length if self.min_length == self.max_length else None
+
     def draw(self, random: RandomIntegers, lengths: Array) -> Examples:
         xp, string = random.xp, self.random_string(random, lengths)
         backwards = piece(xp, xp.flip(string.letters, axis=1), self.max_length - lengths, self.max_length)

@@ -133,6 +133,12 @@ class StringTask(ABC):
         return 1
 
     @property
+    def uniform_letters(self) -> int | None:
+        """Number of letters of the answer if they are independent and uniform, also given the key, and of
+        one length; else None."""
+        return None
+
+    @property
     def rare(self) -> str:
         """What makes an example valid, and which settings make that more likely, for error messages."""
         return "make a valid example; use other lengths"

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from dataset_builders import InputError
+from dataset_builders.benchmark import Benchmark
 from dataset_builders.registry import benchmarks as registered
-from dataset_builders.registry import find
+from dataset_builders.registry import find, resolve
 
 _OF_ANY_LENGTH = re.compile(r"([a-z0-9_]{1,100}?)_[0-9]{1,9}((?:_forced)?)")
 
@@ -34,6 +36,18 @@ def task_config(name: str) -> Mapping[str, Any] | None:
     configs = task_configs()
     found = _OF_ANY_LENGTH.fullmatch(name)
     return configs.get(name) or (configs.get(f"{found[1]}_n{found[2]}") if found else None)
+
+
+def benchmark_of(task: str) -> Benchmark:
+    """The benchmark of a known task.
+
+    Raises:
+        InputError: the task is not known.
+    """
+    config = task_config(task)
+    if config is None:
+        raise InputError(f"there is no task {task!r}; `python -m lm_eval_tasks list` shows the tasks")
+    return resolve(config["dataset_path"])
 
 
 def benchmarks() -> frozenset[str]:

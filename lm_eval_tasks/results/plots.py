@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from dataset_builders.plotting import plot_style, save_plot
+from dataset_builders.plotting import log_scale, plot_style, save_plot
 from lm_eval_tasks.results.intervals import method, score_interval
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import Score
@@ -61,7 +61,7 @@ def draw(
     shown = [score for score in scores if score.main_value is not None]
     if not shown:
         return []
-    with _quiet_style():
+    with quiet_style():
         figure, axes = _figure(len(row_labels(shown)))
         lengths = sorted({score.length for score in shown})
         place = _Scale(lengths)
@@ -93,7 +93,7 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
 
     if not sweeps:
         return []
-    with _quiet_style():
+    with quiet_style():
         figure = Figure(figsize=(6.4, 0.4 + 3.2 * len(sweeps)), layout="constrained")
         panels = figure.subplots(len(sweeps), 1, squeeze=False)[:, 0]
         for axes, sweep in zip(panels, sweeps, strict=True):
@@ -116,6 +116,36 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
             axes.set_xlabel(f"training step{place.note}")
             _finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
         return save_plot(figure, folder, f"{benchmark}_by_step")
+
+
+def draw_by_state(
+    benchmark: str, scores: Sequence[Score], style_of: Mapping[str, RowStyle], folder: Path
+) -> list[Path]:
+    """Draw the main metric by bytes of state: a line for each model, a point for each length.
+
+    Returns:
+        ``BENCHMARK_by_state.png`` and ``.svg``; no files where no state is known.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    shown = [score for score in scores if score.main_value is not None and score.state_bytes is not None]
+    if not shown:
+        return []
+    with quiet_style():
+        rows = row_labels(shown)
+        figure, axes = _figure(len(rows))
+        most = max(score.documents for score in shown)
+        for label in rows:
+            points = [score for score in shown if score.label == label]
+            _line(axes, [score.state_bytes or 0 for score in points], points, style_of[label], label, most)
+            for score in points:
+                at = (score.state_bytes or 0, score.main_value or 0.0)
+                axes.annotate(str(score.length), at, (4, -9), textcoords="offset points", fontsize=6)
+        log_scale(axes, "x")
+        axes.set_xlabel("bytes of state before the query, logarithmic")
+        _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}, numbers: {shown[0].unit}")
+        return save_plot(figure, folder, f"{benchmark}_by_state")
 
 
 class _Scale:
@@ -206,7 +236,7 @@ def _short_number(number: int) -> str:
 
 
 @contextmanager
-def _quiet_style() -> Iterator[None]:
+def quiet_style() -> Iterator[None]:
     """The project's style, without warnings of letters that the font does not have."""
     with plot_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

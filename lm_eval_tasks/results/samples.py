@@ -1,6 +1,7 @@
 """The samples that ``lm_eval --log_samples`` writes beside a result file: one line for each document."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,23 @@ class Sample:
         document: checksum of the document.
         values: metric -> its value.
         text: what was generated, of a generated task.
+        row: the document itself, column -> value; not checked.
     """
 
     document: str
     values: dict[str, float]
     text: str
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the document did not fit the model's window, so that nothing was generated for it."""
+        return bool(self.values.get("truncated"))
 
 
 class _Document(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     id: str = Field(max_length=1000)
 
 
@@ -46,6 +56,15 @@ def samples_file(score: Score) -> Path:
     """Where lm-eval logs the samples of a score."""
     date = score.file.stem.removeprefix("results_")
     return score.file.with_name(f"samples_{score.task}_{date}.jsonl")
+
+
+def logged(scores: Iterable[Score]) -> list[tuple[Score, list[Sample]]]:
+    """The scores whose samples were logged, with their samples.
+
+    Raises:
+        InputError: a file of samples is damaged.
+    """
+    return [(score, list(read_samples(score).values())) for score in scores if samples_file(score).is_file()]
 
 
 def read_samples(score: Score) -> dict[str, Sample]:
@@ -79,4 +98,5 @@ def _sample(row: _Line) -> Sample:
     extra = row.model_extra or {}
     values = {name: float(value) for name, value in extra.items() if is_number(value)}
     response = row.filtered_resps[0]
-    return Sample(row.doc_hash, values, response if isinstance(response, str) else "")
+    text = response if isinstance(response, str) else ""
+    return Sample(row.doc_hash, values, text, row.doc.model_extra or {})

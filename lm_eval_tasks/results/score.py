@@ -134,6 +134,12 @@ class Score:
         return self.values.get("truncated", (0.0, None))[0] or 0.0
 
     @property
+    def state_bytes(self) -> int | None:
+        """Bytes of state that the model holds of a document before the query; None where it is unknown."""
+        found = self.metadata.get("state_bytes")
+        return found if isinstance(found, int) else None
+
+    @property
     def limited(self) -> bool:
         """Whether it is of a part of the task's documents."""
         return self.asked_for is not None and self.documents != self.asked_for

@@ -1,0 +1,129 @@
+"""How much a model's memory holds: effective length and recalled bits of every row of a benchmark."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dataset_builders.benchmark import Benchmark, RandomAnswers
+from lm_eval_tasks.results.effective_length import EffectiveLength, effective_length
+from lm_eval_tasks.results.known_tasks import benchmark_of
+from lm_eval_tasks.results.recalled_bits import BY_SYMBOL, WHOLE, Observed, lower_bounds
+from lm_eval_tasks.results.rows import row_labels
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.table import markdown_table
+from lm_eval_tasks.results.text import in_markdown
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the accuracies of one row say about the model's memory.
+
+    Attributes:
+        length: the effective length.
+        bits: length -> lower bound of the recalled bits, valid for all lengths at once with 95% confidence;
+            empty where a benchmark's answers are not uniform.
+        state_bytes: length -> bytes of the model's state, of the lengths at which they are known.
+    """
+
+    length: EffectiveLength
+    bits: Mapping[int, float]
+    state_bytes: Mapping[int, int]
+
+    @property
+    def most_bits(self) -> tuple[int, float] | None:
+        """The length with the largest bound, and that bound; None without bounds."""
+        return max(self.bits.items(), key=lambda item: item[1]) if self.bits else None
+
+    @property
+    def bits_per_bit(self) -> float | None:
+        """The largest bound by the bits of the state at its length; None where one of them is unknown."""
+        if self.most_bits is None or self.most_bits[0] not in self.state_bytes:
+            return None
+        length, bits = self.most_bits
+        return bits / (8 * self.state_bytes[length])
+
+
+def capacities(scores: Sequence[Score]) -> dict[str, Capacity]:
+    """Label -> capacity, for the scores of one benchmark; rows without ``exact_match`` are left out.
+
+    Raises:
+        InputError: a result file names arguments that the benchmark does not allow.
+    """
+    found = {}
+    for label in row_labels(scores):
+        by_length = {
+            score.length: score
+            for score in scores
+            if score.label == label and score.values.get(WHOLE, (None, None))[0] is not None
+        }
+        if by_length:
+            found[label] = _capacity(sorted(by_length.items()))
+    return found
+
+
+def _capacity(scores: Sequence[tuple[int, Score]]) -> Capacity:
+    lengths = [length for length, _ in scores]
+    documents = [score.documents for _, score in scores]
+    right = [
+        min(n, round((score.values[WHOLE][0] or 0.0) * n))
+        for (_, score), n in zip(scores, documents, strict=True)
+    ]
+    observed = [(length, one) for length, score in scores for one in _observed(score)]
+    bits: dict[int, float] = {}
+    for (length, _), bound in zip(observed, lower_bounds([one for _, one in observed]), strict=True):
+        bits[length] = max(bound, bits.get(length, 0.0))
+    sizes = {length: score.state_bytes for length, score in scores if score.state_bytes is not None}
+    return Capacity(effective_length(lengths, right, documents), bits, sizes)
+
+
+def _observed(score: Score) -> list[Observed]:
+    answers = random_answers(score)
+    if answers is None:
+        return []
+    means = {metric: score.values.get(metric, (None, None))[0] for metric in (WHOLE, BY_SYMBOL)}
+    return [
+        Observed(answers, metric, mean, score.documents) for metric, mean in means.items() if mean is not None
+    ]
+
+
+def random_answers(score: Score) -> RandomAnswers | None:
+    """What is random in the documents of a score; None where answers are not uniform and independent."""
+    benchmark = benchmark_of(score.task)
+    if benchmark.random_answers is None:
+        return None
+    return benchmark.random_answers(_arguments(benchmark, score))
+
+
+def _arguments(benchmark: Benchmark, score: Score) -> dict[str, object]:
+    known = {name: score.metadata[name] for name in benchmark.argument_names if name in score.metadata}
+    return {**benchmark.defaults, **known, benchmark.lengths.parameter: score.length}
+
+
+def capacity_table(scores: Sequence[Score]) -> str:
+    """The capacities of one benchmark's rows as a Markdown table; empty where there are none."""
+    found = capacities(scores)
+    if not found:
+        return ""
+    unit = in_markdown(scores[0].unit)
+    headers = ["model", f"effective length ({unit})", "without a curve"]
+    with_bits = any(capacity.bits for capacity in found.values())
+    with_state = with_bits and any(capacity.state_bytes for capacity in found.values())
+    headers += ["recalled bits", "at"] if with_bits else []
+    headers += ["state there (bytes)", "recalled bits per bit of state"] if with_state else []
+    rows = []
+    for label, capacity in found.items():
+        rows.append([in_markdown(label), str(capacity.length), capacity.length.between_text])
+        if with_bits and (most := capacity.most_bits):
+            length, bits = most
+            rows[-1] += [f"at least {bits:,.0f}" if bits else "no bound", f"{length} {unit}" if bits else ""]
+            if bits and capacity.bits_per_bit is not None:
+                rows[-1] += [f"{capacity.state_bytes[length]:,}", f"at least {capacity.bits_per_bit:.2g}"]
+    notes = (
+        "Effective length: where accuracy falls through one half, by a logistic fit, with its 95% bootstrap "
+        "interval; without a curve: the tested lengths between which it does, with 95% confidence."
+    )
+    if with_bits:
+        notes += (
+            " Recalled bits: what the model's state holds of the document at least, with 95% confidence "
+            "over all lengths together."
+        )
+    return f"{markdown_table(headers, rows)}\n\n{notes}"

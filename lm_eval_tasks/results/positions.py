@@ -1,0 +1,132 @@
+"""Where models fail: accuracy by the position of what is asked for, and where copies go wrong."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataset_builders import InputError
+from dataset_builders.checks import is_integer
+from lm_eval_tasks.results.intervals import interval, mean_interval, with_interval
+from lm_eval_tasks.results.known_tasks import benchmark_of
+from lm_eval_tasks.results.samples import Sample
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.table import markdown_table
+from lm_eval_tasks.results.text import in_markdown
+
+TENTHS = 10
+
+_METRIC, _COPIED = "exact_match", "copied_fraction"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One document: what was asked for, and whether the answer is right.
+
+    Attributes:
+        label: the row.
+        length: entries of the book.
+        position: index of what is asked for, from 0 to ``length`` - 1.
+        right: whether the answer is right.
+    """
+
+    label: str
+    length: int
+    position: int
+    right: bool
+
+    @property
+    def tenth(self) -> int:
+        """The part of the document that is asked for, from 0 to 9."""
+        return self.position * TENTHS // self.length
+
+    @property
+    def distance(self) -> int:
+        """The distance from the end: 1 for the last entry."""
+        return self.length - self.position
+
+
+def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
+    """Every document of the scores whose benchmark asks for one position; truncated ones are left out.
+
+    Raises:
+        InputError: a sample has no score, or no position within its document.
+    """
+    found = []
+    for score, samples in logged:
+        column = benchmark_of(score.task).evaluation.position
+        for sample in samples if column is not None else ():
+            position, right = sample.row.get(column or ""), sample.values.get(_METRIC)
+            if right is None or not is_integer(position) or not 0 <= position < score.length:
+                raise InputError(
+                    f"the samples of {score.task} lack {_METRIC} or a valid {column}; run lm_eval again"
+                )
+            if not sample.truncated:
+                found.append(Asked(score.label, score.length, position, right == 1.0))
+    return found
+
+
+def position_table(documents: Sequence[Asked]) -> str:
+    """Accuracy by tenth of the document as a Markdown table, the mean over the lengths of a row.
+
+    Lengths with no document in some tenth are left out, so that every cell of a row is of the same lengths;
+    the table is empty where none is left.
+    """
+    cells: dict[tuple[str, int, int], list[bool]] = {}
+    for one in documents:
+        cells.setdefault((one.label, one.length, one.tenth), []).append(one.right)
+    rows = []
+    for label in dict.fromkeys(one.label for one in documents):
+        own = sorted({length for name, length, _ in cells if name == label})
+        whole = [n for n in own if all((label, n, tenth) in cells for tenth in range(TENTHS))]
+        if whole:
+            means = [_mean([cells[label, n, tenth] for n in whole]) for tenth in range(TENTHS)]
+            rows.append([in_markdown(label), ", ".join(map(str, whole)), *means])
+    if not rows:
+        return ""
+    headers = ["model", "lengths", "first tenth", *(f"{k}." for k in range(2, TENTHS)), "last tenth"]
+    return (
+        f"{markdown_table(headers, rows)}\n\nAccuracy by position of what is asked for, in tenths of the "
+        "document: the mean over the lengths. Brackets: 95% confidence intervals (of Wilson's, combined)."
+    )
+
+
+def _mean(groups: Sequence[Sequence[bool]]) -> str:
+    means = [sum(right) / len(right) for right in groups]
+    ends = [interval(_METRIC, mean, None, len(right)) for mean, right in zip(means, groups, strict=True)]
+    return with_interval(sum(means) / len(means), mean_interval(means, ends))
+
+
+def copied_fractions(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> dict[tuple[str, int], list[float]]:
+    """(label, length) -> of each document that asks for all of it, the part that was copied before an error.
+
+    They are sorted; 1 is an answer without an error. Truncated documents are left out.
+    """
+    found = {}
+    for score, samples in logged:
+        if benchmark_of(score.task).evaluation.position is None:
+            fractions = [s.values[_COPIED] for s in samples if _COPIED in s.values and not s.truncated]
+            if fractions:
+                found[score.label, score.length] = sorted(fractions)
+    return found
+
+
+def first_error_table(fractions: Mapping[tuple[str, int], Sequence[float]], unit: str) -> str:
+    """Where the first error is, in per cent of the answer: quartiles over documents, as a Markdown table."""
+    lengths = sorted({length for _, length in fractions})
+    rows = []
+    for label in dict.fromkeys(label for label, _ in fractions):
+        rows.append([in_markdown(label)])
+        for length in lengths:
+            own = fractions.get((label, length))
+            rows[-1].append(_quartiles(own) if own else "")
+    headers = ["model", *(f"{length} {in_markdown(unit)}" for length in lengths)]
+    return (
+        f"{markdown_table(headers, rows)}\n\nHow much of the answer comes before its first error, in per "
+        "cent: median [lower and upper quartile] over documents; 100 is no error."
+    )
+
+
+def _quartiles(fractions: Sequence[float]) -> str:
+    low, middle, high = (100 * float(at) for at in np.quantile(fractions, (0.25, 0.5, 0.75)))
+    return f"{middle:.0f} [{low:.0f}, {high:.0f}]"

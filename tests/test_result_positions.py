@@ -1,0 +1,96 @@
+"""Accuracy by position, and where copies go wrong, from logged samples."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataset_builders import InputError, phone_book
+from dataset_builders.registry import find
+from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks import __main__ as command_line
+from lm_eval_tasks.results.positions import (
+    Asked,
+    asked,
+    copied_fractions,
+    first_error_table,
+    position_table,
+)
+from lm_eval_tasks.results.rows import read_scores
+from lm_eval_tasks.results.sample_plots import draw_first_errors
+from lm_eval_tasks.results.samples import logged
+from tests.result_files import log_answers, result_file
+
+
+def recent(folder: Path, kept: int, sizes: tuple[int, ...] = (10, 20)) -> Path:
+    """A run of a model that knows the last entries of each book."""
+    file = result_file(folder, {f"phone_book_{size}": 0.5 for size in (20, 40)}, model="recent", documents=40)
+    for size in (20, 40):
+        rows = list(phone_book.rows(size, num_docs=40))
+        texts = [row["answer"] if row["query_position"] >= size - kept else "6" for row in rows]
+        log_answers(file, f"phone_book_{size}", rows, texts)
+    return folder
+
+
+def test_a_memory_of_recent_entries_fails_at_the_beginning(tmp_path: Path) -> None:
+    documents = asked(logged(read_scores([recent(tmp_path, 10)])))
+    assert len(documents) == 80
+    assert {one.right for one in documents if one.distance <= 10} == {True}
+    assert {one.right for one in documents if one.distance > 10} == {False}
+    assert {one.tenth for one in documents} == set(range(10))
+    first, last = Asked("", 40, 0, True), Asked("", 40, 39, True)
+    assert (first.tenth, first.distance, last.tenth, last.distance) == (0, 40, 9, 1)
+    (row,) = [line for line in position_table(documents).splitlines() if line.startswith("| recent")]
+    lengths, *cells = [cell.strip() for cell in row.split("|")[2:-1]]
+    assert lengths == "20, 40"
+    assert cells[0].startswith("0.000 [0.00") and cells[9].startswith("1.000 [")
+    assert cells[6].startswith("0.500 [")  # known in the books of 20, and not in those of 40
+
+
+def test_positions_outside_the_book_are_refused(tmp_path: Path) -> None:
+    recent(tmp_path, 10)
+    for samples in tmp_path.glob("samples_*"):
+        samples.write_text(samples.read_text().replace('"query_position": 1', '"query_position": 99'))
+    with pytest.raises(InputError, match=r"lack exact_match or a valid query_position"):
+        asked(logged(read_scores([tmp_path])))
+
+
+def test_copies_go_wrong_where_they_do(tmp_path: Path) -> None:
+    rows = list(find("string_copy").builder(10, num_docs=4))
+    file = result_file(tmp_path, {"string_copy_10": 0.25}, model="drifts", documents=4)
+    texts = [row["answer"][: 2 * right] + "? ? ?" for row, right in zip(rows, (2, 4, 8), strict=False)]
+    log_answers(file, "string_copy_10", rows, [*texts, rows[3]["answer"]])
+    fractions = copied_fractions(logged(read_scores([tmp_path])))
+    assert fractions == {("drifts", 10): [0.2, 0.4, 0.8, 1.0]}
+    assert "60 [35, 85]" in first_error_table(fractions, "letters")
+    files = draw_first_errors("string_copy", fractions, "letters", tmp_path)
+    assert [file.name for file in files] == ["string_copy_first_error.png", "string_copy_first_error.svg"]
+
+
+def test_the_command_reports_what_samples_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recent(tmp_path, 10)
+    result_file(tmp_path, {"phone_book_20": 0.5, "string_copy_10": 0.5}, model="unlogged")
+    monkeypatch.setattr(
+        sys, "argv", ["lm_eval_tasks", "report", str(tmp_path), "--out", str(tmp_path / "out")]
+    )
+    command_line.main()
+    text = capsys.readouterr().out
+    assert "in tenths of the document" in text and "| recent  | not ten digits |" in text
+    names = {file.stem for file in (tmp_path / "out").glob("*.png")}
+    assert names == {"phone_book", "phone_book_by_position", "phone_book_errors", "string_copy"}
+
+
+def test_the_script_in_the_documentation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recent(tmp_path / "results", 10)
+    monkeypatch.chdir(tmp_path)
+    page = (TASKS_FOLDER / "CAPACITY.md").read_text()
+    script = tmp_path / "script.py"
+    script.write_text(page.partition("```python\n")[2].partition("```")[0])
+    runpy.run_path(str(script))
+    assert capsys.readouterr().out.startswith("phone_book recent ")
+    assert (tmp_path / "results" / "phone_book_by_position.png").is_file()
