@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
-from synthetic_training.argument_types import parse_value
+from synthetic_training.argument_types import key_values, parse_value
 from synthetic_training.config import TrainConfig, differing
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.evaluate import EvaluateConfig
@@ -60,9 +60,16 @@ def test_values_of_model_arguments_keep_their_kind(value: float) -> None:
     assert parsed == value and type(parsed) is type(value)
 
 
-@pytest.mark.parametrize("text", ["gelu", "", "null", "[1]", '"a"', "1.2.3"])
+@pytest.mark.parametrize("text", ["gelu", "", "null", "[1", '"a"', "1.2.3"])
 def test_other_model_arguments_are_text(text: str) -> None:
     assert parse_value(text) == text
+
+
+@given(st.lists(st.integers()) | st.dictionaries(st.text(), st.lists(st.integers()) | st.text()))
+def test_lists_and_objects_are_written_as_json(value: object) -> None:
+    assert parse_value(json.dumps(value)) == value
+    (written,) = key_values.str_from_instance({"a": value})
+    assert key_values.instance_from_str([written]) == {"a": value}
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
@@ -94,7 +101,7 @@ def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
         ({"lr": float("inf")}, "lr = inf"),
         ({"eval_lengths": [0]}, "eval_lengths"),
         ({"eval_lengths": 5}, "eval_lengths"),
-        ({"model_args": {"hidden_size": [1]}}, "model_args"),
+        ({"model_args": {"hidden_size": None}}, "model_args"),
         ({"stop_accuracy": 1.5}, "stop_accuracy = 1.5"),
         ({"seed": -1}, "seed = -1"),
     ],
