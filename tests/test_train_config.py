@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tyro
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
@@ -65,6 +65,7 @@ def test_other_model_arguments_are_text(text: str) -> None:
     assert parse_value(text) == text
 
 
+@settings(max_examples=20)
 @given(st.lists(st.integers()) | st.dictionaries(st.text(), st.lists(st.integers()) | st.text()))
 def test_lists_and_objects_are_written_as_json(value: object) -> None:
     assert parse_value(json.dumps(value)) == value
