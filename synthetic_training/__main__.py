@@ -170,7 +170,7 @@ def _reproduce(
         resume: Continue an earlier reproduction in the folder; finished runs are not repeated.
         per_gpu: Number of runs that share a GPU, so that one trains while another compiles or is evaluated.
         revision: Code revision to record (default: from git); for copies without git history.
-        imports: Packages to import first in every run, which register model types for hf:TYPE, such as fla.
+        imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
         dry_run: Print the plan, with the GPU hours that are to be expected, and do nothing.
     """

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import tyro
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
-from synthetic_training.argument_types import parse_value
+from synthetic_training.argument_types import key_values, parse_value
 from synthetic_training.config import TrainConfig, differing
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.evaluate import EvaluateConfig
@@ -65,6 +65,14 @@ def test_other_model_arguments_are_text(text: str) -> None:
     assert parse_value(text) == text
 
 
+@settings(max_examples=20)
+@given(st.lists(st.integers()) | st.dictionaries(st.text(), st.lists(st.integers()) | st.text()))
+def test_lists_and_objects_are_written_as_json(value: object) -> None:
+    assert parse_value(json.dumps(value)) == value
+    (written,) = key_values.str_from_instance({"a": value})
+    assert key_values.instance_from_str([written]) == {"a": value}
+
+
 def test_learning_rate_rises_then_falls_to_zero() -> None:
     falling = LearningRateSchedule(1.0, "linear", warmup_steps=4, steps=10)
     rates = [falling(step) for step in range(10)]
@@ -96,7 +104,7 @@ def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
         ({"lr": float("inf")}, "lr = inf"),
         ({"eval_lengths": [0]}, "eval_lengths"),
         ({"eval_lengths": 5}, "eval_lengths"),
-        ({"model_args": {"hidden_size": [1]}}, "model_args"),
+        ({"model_args": {"hidden_size": None}}, "model_args"),
         ({"stop_accuracy": 1.5}, "stop_accuracy = 1.5"),
         ({"seed": -1}, "seed = -1"),
     ],

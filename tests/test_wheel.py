@@ -41,7 +41,7 @@ print(point.load().__name__)
 
 
 RUN_TIME_SUFFIXES = {".py", ".yaml", ".typed", ".jinja", ".md"}
-RUN_TIME_JSON = {"checksums.json", "speed_h200.json"}
+RUN_TIME_JSON = {"architectures.json", "checksums.json", "speed_h200.json"}
 LARGEST = 600_000
 """Bytes; the wheel had 390,000 when this was set."""
 
