@@ -53,7 +53,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
 ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     "README.md": {
         "parameters of models, which tests/test_synthetic_models.py counts": ("160M", "34M"),
-        "parameters of the example and of configurations": ("0.6 million", "9.9", "0.4 billion"),
+        "parameters of the example and of configurations": ("0.6 million", "9.9", "9.1 billion"),
+        "the size of a preset, which tests/test_presets.py counts": ("156",),
         "symbols": ("30",),
         "exit statuses": ("130", "143"),
     },
@@ -75,7 +76,9 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     "speed/README.md": {
         "the width of the models": ("1024",),
         "sums of the kernels' times": ("11.8", "51.3"),
-        "shares of a measured rate": ("91", "95%", "2%", "4%"),
+        "shares of a measured rate": ("91", "2%", "4%"),
+        "a ratio of two measured speeds, and a break-even": ("1.75", "1,000"),
+        "an option of the comparison": ("50",),
         "the paper's own code, measured earlier": ("20.7k", "128.6k"),
         "single runs with scripts that are not kept, as the document says": ("2.66", "237k", "260k"),
     },
