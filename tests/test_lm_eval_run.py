@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lm_eval.api.registry
+import lm_eval.models  # its own models, which lm-eval imports only into an empty registry
 import pytest
 from lm_eval import evaluator, simple_evaluate
 from lm_eval.tasks import TaskManager
