@@ -187,8 +187,8 @@ class Config:
         for name in self.arguments:
             if name not in known:
                 raise InputError(
-                    f"{self.benchmark.name} has no argument {name!r}{did_you_mean(str(name), known)} "
-                    f"(known: {', '.join(known)})"
+                    f"{self.benchmark.name} has no argument {name!r}; it has {', '.join(known)}"
+                    f"{did_you_mean(str(name), known)}"
                 )
         missing = [name for name in known if name not in self.arguments]
         if missing:

@@ -20,7 +20,7 @@ from itertools import accumulate
 from random import Random
 
 from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row, Variants
-from dataset_builders.checks import check_integer
+from dataset_builders.checks import MAX_DOCUMENTS, check_integer
 from dataset_builders.errors import InputError
 from dataset_builders.lengths import Lengths
 from dataset_builders.sources.origin import Origin, TextSource, public_name
@@ -97,7 +97,7 @@ def rows(
         InputError: an argument is out of range, or the source has too little text.
     """
     check_integer("tokens", tokens, 2)
-    check_integer("num_docs", num_docs, 1)
+    check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     if order not in ORDERS:
         raise InputError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")
     documents = pool(source, tokenizer).documents

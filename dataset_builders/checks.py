@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from dataset_builders.errors import InputError
 
+MAX_DOCUMENTS = 10_000_000
+"""Maximum number of documents of a config: more are a slip, and would fill the disk or the memory."""
+
 
 def is_integer(value: object) -> bool:
     """Whether the value is an ``int`` and not a ``bool``."""

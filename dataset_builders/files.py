@@ -26,6 +26,11 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{path} cannot be written: {path.parent} is not a folder") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    try:
         with partial.open("wb") as file:
             yield file
             file.flush()

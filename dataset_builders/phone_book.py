@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from random import Random
 
 from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
-from dataset_builders.checks import check_integer
+from dataset_builders.checks import MAX_DOCUMENTS, check_integer
 from dataset_builders.lengths import Lengths
 from dataset_builders.sources.census_names import full_name
 
@@ -50,7 +50,7 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0) -> Iterator[Row]:
         InputError: an argument is not an integer, or out of range.
     """
     check_integer("entries", entries, MIN_ENTRIES, MAX_ENTRIES)
-    check_integer("num_docs", num_docs, 1)
+    check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     check_integer("seed", seed)
     return (_row(entries, seed, index) for index in range(num_docs))
 

@@ -53,10 +53,14 @@ def _integer(name: str, value: object) -> range:
 def _range(name: str, text: str) -> range:
     match = _RANGE.fullmatch(text)
     if match is None:
-        raise InputError(f"{name} must be integers or ranges such as 20:120:20, not {text!r}")
+        raise InputError(
+            f"{name} must be integers of at most 18 digits or ranges such as 20:120:20, not {text!r}"
+        )
     first = int(match[1])
     last = first if match[2] is None else int(match[2])
     step = 1 if match[3] is None else int(match[3])
-    if step == 0 or last < first:
-        raise InputError(f"{name}: the range {text!r} is empty; write FIRST:LAST:STEP, as in 20:120:20")
+    if step == 0:
+        raise InputError(f"{name}: the step of {text!r} must be at least 1, not 0")
+    if last < first:
+        raise InputError(f"{name}: the range {text!r} is empty, since {last} is smaller than {first}")
     return range(first, last + 1, step)

@@ -98,8 +98,8 @@ def find(name: str) -> Benchmark:
     known = benchmarks()
     if name not in known:
         raise InputError(
-            f"there is no benchmark {name!r}{did_you_mean(name, known)} (known: {', '.join(known)}); "
-            f"{IMPORT_OPTION} MODULE adds the benchmarks of a module"
+            f"there is no benchmark {name!r}; there are {', '.join(known)}, and {IMPORT_OPTION} MODULE adds "
+            f"those of a module{did_you_mean(name, known)}"
         )
     return known[name]
 

@@ -102,9 +102,20 @@ def _nothing(min_tokens: int, max_tokens: int | None, source: str, lengths: list
     wanted = f"{min_tokens} or more" if max_tokens is None else f"{min_tokens} to {max_tokens - 1}"
     return (
         f"no paragraph of {source!r} with two answerable questions has {wanted} tokens: it has "
-        f"{len(lengths)} such paragraphs of {min(lengths)} to {max(lengths)} tokens; use a task for one of "
-        "these lengths, or another 'squad_source'"
+        f"{len(lengths)} such paragraphs of {min(lengths)} to {max(lengths)} tokens; "
+        f"{_tasks_of(lengths)}pass another 'squad_source'"
     )
+
+
+def _tasks_of(lengths: list[int]) -> str:
+    """The names of the tasks that have a paragraph of one of these lengths, as advice."""
+    ranges = [(BENCHMARK.lengths.arguments(one), one) for one in BENCHMARK.lengths.all]
+    names = [
+        f"{BENCHMARK.name}_{label}"
+        for of, label in ranges
+        if any(of["min_tokens"] <= n and (of["max_tokens"] is None or n < of["max_tokens"]) for n in lengths)
+    ]
+    return f"use one of {', '.join(names)}, or " if names else ""
 
 
 @lru_cache(maxsize=2)

@@ -6,9 +6,8 @@ from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark, Row
-from dataset_builders.checks import first_line
 from dataset_builders.checksum import content_sha256
-from dataset_builders.release.hub import hub_errors
+from dataset_builders.hub import hub_errors
 from dataset_builders.release.manifest import FILE, Manifest, read_manifest
 
 log = logging.getLogger("lm_eval.repeat_after_me")
@@ -82,20 +81,14 @@ def _manifest(dataset: str, revision: str | None) -> Manifest | None:
 
 def _load(dataset: str, config: str, revision: str | None, where: str) -> Any:
     from datasets import load_dataset
-    from datasets.exceptions import DatasetNotFoundError
 
     folder = Path(dataset).expanduser()
     if folder.is_dir():
         files = sorted(str(file) for file in (folder / config).glob("test*.parquet"))
         if not files:
             raise InputError(f"{where} has no file {config}/test*.parquet")
-        return load_dataset("parquet", data_files={"test": files}, split="test")
-    try:
+        with hub_errors(f"read {where}"):
+            return load_dataset("parquet", data_files={"test": files}, split="test")
+    advice = "pass a local folder as 'dataset', or omit it to build the documents locally"
+    with hub_errors(f"read {where}", advice):
         return load_dataset(dataset, config, split="test", revision=revision)
-    except DatasetNotFoundError:
-        raise InputError(f"{where} is neither a local folder nor an accessible data set on the Hub") from None
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{where} cannot be read: {first_line(error)}; pass a local folder as 'dataset', or omit "
-            "it to build the documents locally"
-        ) from None

@@ -35,17 +35,22 @@ class TaskDocuments:
         benchmark: the task's benchmark; its builder's parameters are the task's metadata keys.
         config: the released config with the task's documents; None if the length is not fixed.
         fixed: arguments of the builder that the task sets.
+        forced: whether it is a forced task.
     """
 
     benchmark: Benchmark
     config: str | None
     fixed: Mapping[str, Any]
+    forced: bool = False
 
     @classmethod
     def of(cls, task_config: Any) -> "TaskDocuments":
         """The source that a task's YAML file names, from lm-eval's ``TaskConfig``."""
         return cls(
-            resolve(task_config.dataset_path), task_config.dataset_name, task_config.dataset_kwargs or {}
+            resolve(task_config.dataset_path),
+            task_config.dataset_name,
+            task_config.dataset_kwargs or {},
+            str(task_config.task).endswith("_forced"),
         )
 
     def documents(self, user_metadata: Mapping[str, Any]) -> tuple[list[Row], dict[str, Any]]:
@@ -71,16 +76,26 @@ class TaskDocuments:
         for key in user_metadata:
             if key in self.fixed:
                 raise InputError(
-                    f"{key!r} is {self.fixed[key]!r} in this task and cannot be changed; use a task whose "
-                    "name "
-                    "ends in _n, if there is one"
+                    f"{key!r} is {self.fixed[key]!r} in this task and cannot be changed; "
+                    f"use {self._tasks_with_another(key)}"
                 )
             if key not in free and key in metadata_keys():
                 warning_once(log, f"the metadata key {key!r} has no effect on some tasks of this run")
             elif key not in free:
                 raise InputError(
-                    f"unknown metadata key {key!r}{did_you_mean(key, free)} (known: {', '.join(free)})"
+                    f"unknown metadata key {key!r}; the keys are {', '.join(free)}{did_you_mean(key, free)}"
                 )
+
+    def _tasks_with_another(self, key: str) -> str:
+        """The tasks in which a fixed argument has another value, or is free."""
+        benchmark = self.benchmark
+        lengths, series = benchmark.lengths, benchmark.series_of(self.fixed)
+        if key not in lengths.parameters:
+            return f"a task of {', '.join(benchmark.series)}"
+        if lengths.any_length:
+            return f"the task {series}_n{'_forced' if self.forced else ''}"
+        names = [benchmark.config_name({**self.fixed, **lengths.arguments(one)}) for one in lengths.all]
+        return f"one of the tasks {', '.join(names)}"
 
     @property
     def _expected(self) -> str | None:

@@ -71,7 +71,7 @@ def test_a_benchmark_is_found_by_its_name_and_by_its_module() -> None:
     assert find("phone_book") is resolve("phone_book") is BENCHMARK
     assert resolve("dataset_builders.phone_book:phone_book") is BENCHMARK
     assert reference(BENCHMARK) == "phone_book", "however it was found"
-    with pytest.raises(InputError, match="there is no benchmark 'phonebook'; did you mean 'phone_book'"):
+    with pytest.raises(InputError, match="there is no benchmark 'phonebook'; .*; did you mean 'phone_book'"):
         find("phonebook")
     with pytest.raises(InputError, match="there is no benchmark 'json:dumps'"):
         find("json:dumps")  # a name in a manifest imports nothing
@@ -90,7 +90,7 @@ def test_the_builder_explains_its_options(benchmark: Benchmark) -> None:
 
 
 def test_arguments_that_a_config_has_not_are_refused() -> None:
-    with pytest.raises(InputError, match="phone_book has no argument 'num_doc'; did you mean 'num_docs'"):
+    with pytest.raises(InputError, match="phone_book has no argument 'num_doc'; .*; did you mean 'num_docs'"):
         BENCHMARK.config(20, num_doc=3)
     with pytest.raises(InputError, match="needs the arguments entries"):
         Config(BENCHMARK, {"num_docs": 3, "seed": 1})

@@ -143,7 +143,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     result_file(tmp_path, {TASK: 0.5}, model="d")
     scores = read_scores([tmp_path])
     for one, other, message in (
-        ("a", "A", "there is no row 'A'; did you mean 'a'? (rows: a, b, c, d)"),
+        ("a", "A", "there is no row 'A'; the rows are a, b, c, d; did you mean 'a'?"),
         ("a", "a", "--compare takes two different rows, not 'a' twice"),
         ("a", "c", "'a' and 'c' were evaluated on no task in common"),
         ("a", "d", "does not exist; run lm_eval with --log_samples"),

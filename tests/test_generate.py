@@ -124,7 +124,10 @@ def test_a_released_length_in_a_list_has_the_released_documents() -> None:
         ([20, 2], "phone_book_2: entries must be an integer of at least 3, not 2"),
         ([], "phone_book_n: entries must hold at least one integer"),
         ("20:10", "phone_book_n: entries: the range '20:10' is empty"),
-        ([20, "x"], "phone_book_n: entries must be integers or ranges such as 20:120:20, not 'x'"),
+        (
+            [20, "x"],
+            "phone_book_n: entries must be integers .* or ranges such as 20:120:20, not 'x'",
+        ),
         ([[20]], r"phone_book_n: entries must be an integer, .* not \[20\]"),
         (2.5, "phone_book_n: entries must be an integer of at least 3, not 2.5"),
     ],

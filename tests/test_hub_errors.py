@@ -14,7 +14,7 @@ from huggingface_hub import (
 )
 
 from dataset_builders import InputError
-from dataset_builders.release.hub import check_repo_id, hub_errors, other_type
+from dataset_builders.hub import check_repo_id, hub_errors, other_type
 from tests.hub.fixture import GOOD, OTHER
 
 NAME = "org/benchmark"

@@ -16,7 +16,7 @@ SCRIPT = """
 import json
 from datasets import Dataset, load_dataset
 from dataset_builders import InputError
-from dataset_builders.release.hub import hub_errors
+from dataset_builders.hub import hub_errors
 
 def told(name, config=None, split="test", **options):
     try:

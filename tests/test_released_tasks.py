@@ -45,3 +45,6 @@ def test_a_release_that_is_not_the_benchmark_is_refused(release: Path) -> None:
         InputError, match="is not a release of this benchmark: .* lacks the columns id, prompt"
     ):
         evaluate(Scripted(look_up), "phone_book_20", dataset=str(release))
+    file.write_bytes(b"PAR1 damaged PAR1")
+    with pytest.raises(InputError, match="cannot read the data set '.*': one of its files is damaged"):
+        evaluate(Scripted(look_up), "phone_book_20", dataset=str(release))

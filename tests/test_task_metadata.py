@@ -18,16 +18,35 @@ from tests.scripted import Scripted, look_up
 @pytest.mark.parametrize(
     ("task", "metadata", "said"),
     [
-        ("phone_book_20", {"num_doc": 3}, "unknown metadata key 'num_doc'; did you mean 'num_docs'?"),
-        ("phone_book_20", {"colour": 3}, "unknown metadata key 'colour' .known: num_docs, seed, dataset"),
+        ("phone_book_20", {"num_doc": 3}, "unknown metadata key 'num_doc'; .*; did you mean 'num_docs'?"),
+        (
+            "phone_book_20",
+            {"colour": 3},
+            "metadata key 'colour'; the keys are num_docs, seed, dataset",
+        ),
         ("phone_book_20", {"num_docs": 0}, "num_docs must be an integer of at least 1, not 0"),
-        ("phone_book_20", {"entries": 30}, "'entries' is 20 in this task"),
+        ("phone_book_20", {"entries": 30}, "'entries' is 20 in this task .*; use the task phone_book_n"),
+        ("phone_book_20_forced", {"entries": 30}, "'entries' is 20 .*; use the task phone_book_n_forced"),
+        (
+            "c4_copy_random_25",
+            {"tokens": 30},
+            "'tokens' is 25 .*; use the task c4_copy_random_n",
+        ),
+        (
+            "c4_copy_25",
+            {"order": "random"},
+            "is 'standard' .*; use a task of c4_copy, c4_copy_random",
+        ),
         ("phone_book_n", {}, "pass 'entries', as in --metadata"),
         ("phone_book_n", {"entries": 2}, "entries must be an integer of at least 3, not 2"),
         ("phone_book_n", {"entries": 5, "dataset": "x/y"}, "releases do not contain this task's documents"),
         ("phone_book_20", {"dataset_revision": "v1"}, "'dataset_revision' needs a 'dataset'"),
         ("phone_book_20", {"dataset": "x/y", "seed": 1}, "'seed' cannot be combined with 'dataset'"),
-        ("phone_book_20", {"dataset": "nobody/nothing"}, "'nobody/nothing' cannot be read: .*local folder"),
+        (
+            "phone_book_20",
+            {"dataset": "nobody/nothing"},
+            "the data set 'nobody/nothing': .*local folder",
+        ),
     ],
 )
 def test_bad_metadata_is_refused_in_a_sentence(task: str, metadata: dict[str, Any], said: str) -> None:

@@ -152,26 +152,24 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} has the format {content.get('format')!r}, and this version of {BUILDER} reads {FORMAT}"
         )
     try:
-        configs = {name: _entry(name, of) for name, of in dict(content["configs"]).items()}
+        configs = {name: _entry(name, of) for name, of in _typed(content, "configs", dict).items()}
         return Manifest(configs, _typed(content, "version", str))
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: {type(error).__name__} {error}") from None
 
 
-def _entry(name: str, kept: dict[str, Any]) -> Entry:
+def _entry(name: str, kept: object) -> Entry:
     entry = Entry(
         benchmark=find(_typed(kept, "benchmark", str)),
         documents_version=_typed(kept, "documents_version", str),
         arguments=_typed(kept, "arguments", dict),
-        source=_origin(kept["source"]),
-        tokenizer=_origin(kept["tokenizer"]),
+        source=_origin(_value(kept, "source")),
+        tokenizer=_origin(_value(kept, "tokenizer")),
         columns=tuple(map(str, _typed(kept, "columns", list))),
         rows=_typed(kept, "rows", int),
         content_sha256=_typed(kept, "content_sha256", str),
-        prompt_characters=_lengths(kept["prompt_characters"]),
-        prompt_tokens=None if kept["prompt_tokens"] is None else _lengths(kept["prompt_tokens"]),
+        prompt_characters=_lengths(_value(kept, "prompt_characters")),
+        prompt_tokens=None if (counted := _value(kept, "prompt_tokens")) is None else _lengths(counted),
     )
     if entry.config.name != name:
         raise InputError(f"the config {name!r} has the arguments of {entry.config.name!r}")
@@ -188,21 +186,27 @@ def _entry(name: str, kept: dict[str, Any]) -> Entry:
     return entry
 
 
-def _origin(kept: dict[str, Any] | None) -> Origin | None:
+def _origin(kept: object) -> Origin | None:
     if kept is None:
         return None
-    revision = None if kept["revision"] is None else _typed(kept, "revision", str)
+    revision = None if _value(kept, "revision") is None else _typed(kept, "revision", str)
     return Origin(
         _typed(kept, "name", str), _typed(kept, "on_hub", bool), revision, _typed(kept, "sha256", str)
     )
 
 
-def _lengths(kept: dict[str, Any]) -> LengthSummary:
+def _lengths(kept: object) -> LengthSummary:
     return LengthSummary(*(_typed(kept, key, int) for key in ("min", "median", "max")))
 
 
-def _typed(kept: dict[str, Any], key: str, kind: type) -> Any:
-    value = kept[key]
+def _value(kept: object, key: str) -> Any:
+    if not isinstance(kept, dict) or key not in kept:
+        raise InputError(f"{key!r} is missing")
+    return kept[key]
+
+
+def _typed(kept: object, key: str, kind: type) -> Any:
+    value = _value(kept, key)
     if type(value) is not kind:
         raise InputError(f"{key!r} must be of the type {kind.__name__}, not {value!r}")
     return value

@@ -16,9 +16,9 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import GitRefs
 
 from dataset_builders.errors import InputError
+from dataset_builders.hub import check_repo_id, hub_errors
 from dataset_builders.release import eval_yaml
 from dataset_builders.release.folder import CARD, Release, data_file, read_release
-from dataset_builders.release.hub import check_repo_id, hub_errors
 from dataset_builders.release.hub_state import RepositoryState, read_state
 from dataset_builders.release.manifest import FILE
 

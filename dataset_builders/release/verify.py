@@ -48,7 +48,7 @@ def local_folder(dataset: str, revision: str | None) -> Iterator[Path]:
     else:
         from huggingface_hub import snapshot_download
 
-        from dataset_builders.release.hub import check_repo_id, hub_errors
+        from dataset_builders.hub import check_repo_id, hub_errors
 
         check_repo_id(dataset)
         with TemporaryDirectory() as temporary:

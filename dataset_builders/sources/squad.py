@@ -7,6 +7,7 @@ from typing import Any
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
+from dataset_builders.hub import hub_errors
 
 DEFAULT_SOURCE = "rajpurkar/squad_v2"
 REVISION = "3ffb306f725f7d2ce8394bc1873b24868140c412"
@@ -72,7 +73,7 @@ def _read(source: str) -> list[Any]:
         raise InputError(f"{source!r} has an unknown file extension; pass a {_FORMATS} file")
     try:
         return _parquet(path) if path.suffix == ".parquet" else _json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: from deeply nested JSON
         raise InputError(
             f"{source!r} cannot be read: {first_line(error)}; pass a complete {_FORMATS} file"
         ) from None
@@ -128,11 +129,10 @@ def _flat(articles: Any) -> list[Any]:
 def _hub() -> list[Any]:
     from datasets import load_dataset
 
-    try:
+    advice = (
+        f"pass a local {_FORMATS} file in its schema, by --squad-source or, in lm-eval, --metadata "
+        '\'{"squad_source": "FILE"}\''
+    )
+    doing = f"download {DEFAULT_SOURCE!r} (split {SPLIT}, revision {REVISION[:7]}) from the Hub"
+    with hub_errors(doing, advice):
         return load_dataset(DEFAULT_SOURCE, split=SPLIT, revision=REVISION).to_list()
-    except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
-        raise InputError(
-            f"{DEFAULT_SOURCE!r} (split {SPLIT}, revision {REVISION[:7]}) cannot be downloaded from the Hub: "
-            f"{first_line(error)}; pass a local {_FORMATS} file in its schema, by "
-            '--squad-source or, in lm-eval, --metadata \'{"squad_source": "FILE"}\''
-        ) from None

@@ -1,12 +1,14 @@
 """The first few megabytes of running text from a data set on the Hub, a file or a folder, as documents."""
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
+from dataset_builders.hub import hub_errors
 
 MAX_CHARACTERS = 4_000_000
 """Maximum number of characters read from a source: enough for the benchmark, and a small download."""
@@ -54,7 +56,7 @@ def read_texts(source: str) -> Texts:
     path = Path(source).expanduser()
     revision = ""
     if path.is_dir():
-        documents = _first(file.read_text(encoding="utf-8") for file in _text_files(path))
+        documents = _first(map(_text, _text_files(path)))
     elif path.is_file():
         documents = _first(_file(path))
     elif path.suffix or path.is_absolute() or source.count("/") != 1:
@@ -86,20 +88,31 @@ def _text_files(folder: Path) -> list[Path]:
 
 def _file(path: Path) -> Iterator[str]:
     if path.suffix not in _FORMATS:
-        try:
-            yield path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the source {str(path)!r} cannot be read as UTF-8 text: {error}") from None
+        yield _text(path)
         return
     from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+    from pyarrow.lib import ArrowException
 
     try:
         table = load_dataset(_FORMATS[path.suffix], data_files=str(path), split="train", streaming=True)
         yield from _column(table, str(path))
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001  the readers of datasets raise what they like
+    except StopIteration:  # from datasets, if the file is empty
+        return
+    # zlib.error and EOFError: gzip files that are damaged or cut; ValueError: JSON
+    except (OSError, EOFError, ValueError, DatasetsError, ArrowException, zlib.error) as error:
         raise InputError(f"the source {str(path)!r} cannot be read: {first_line(error)}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"the source {str(path)!r} cannot be read as UTF-8 text: {error}") from None
+    except OSError as error:
+        raise InputError(f"the source {str(path)!r} cannot be read: {error.strerror}") from None
 
 
 def _column(table: Iterable[dict[str, str]], source: str) -> Iterator[str]:
@@ -117,15 +130,11 @@ def _hub(name: str) -> tuple[list[str], str]:
     from huggingface_hub import HfApi
 
     config, revision = _PINNED.get(name, (None, None))
-    try:
+    advice = (
+        "pass a local text, JSON-lines or Parquet file or a folder of texts, by --source or, in lm-eval, "
+        '--metadata \'{"source": "FILE"}\''
+    )
+    with hub_errors(f"read the data set {name!r} from the Hub", advice):
         revision = revision or HfApi().dataset_info(name).sha
         table = load_dataset(name, config, split="train", streaming=True, revision=revision)
         return _first(_column(table, name)), revision or ""
-    except InputError:
-        raise
-    except Exception as error:  # noqa: BLE001  a Hub out of reach shows in a dozen ways
-        raise InputError(
-            f"the data set {name!r} cannot be read from the Hub ({first_line(error)}); pass a local text, "
-            "JSON-lines or Parquet file or a folder of texts, by --source or, in lm-eval, --metadata "
-            '\'{"source": "FILE"}\''
-        ) from None

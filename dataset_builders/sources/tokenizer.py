@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
+from dataset_builders.hub import hub_errors
 
 DEFAULT_TOKENIZER = "EleutherAI/gpt-neox-20b"
 """The GPT-NeoX tokenizer, which measures lengths in the paper."""
@@ -60,11 +61,15 @@ def load_tokenizer(name: str) -> TextTokenizer:
     Raises:
         InputError: there is none, or it cannot be read.
     """
-    content = _file(name).read_bytes()
     try:
-        tokenizer = Tokenizer.from_str(content.decode())
-    except Exception as error:  # noqa: BLE001  tokenizers raises nothing narrower
-        raise InputError(f"the tokenizer {name!r} cannot be read: {error}") from None
+        content = _file(name).read_bytes()
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the tokenizer {name!r} cannot be read: {first_line(error)}") from None
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # noqa: BLE001  its Rust code raises all errors of a file as plain Exception
+        raise InputError(f"the tokenizer {name!r} cannot be read: {first_line(error)}") from None
     return TextTokenizer(name, hashlib.sha256(content).hexdigest(), tokenizer)
 
 
@@ -80,13 +85,10 @@ def _file(name: str) -> Path:
             "name on the Hub"
         )
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
 
-    try:
+    advice = (
+        "pass a tokenizer.json or a folder that contains one, by --tokenizer or, in lm-eval, "
+        '--metadata \'{"tokenizer": "FILE"}\''
+    )
+    with hub_errors(f"download the tokenizer {name!r} from the Hub", advice):
         return Path(hf_hub_download(name, "tokenizer.json"))
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise InputError(
-            f"the tokenizer {name!r} cannot be downloaded from the Hub ({first_line(error)}); pass a "
-            "tokenizer.json or a folder that contains one, by --tokenizer or, in lm-eval, "
-            '--metadata \'{"tokenizer": "FILE"}\''
-        ) from None

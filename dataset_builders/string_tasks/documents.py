@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.random import BitGenerator
 
-from dataset_builders.checks import check_integer
+from dataset_builders.checks import MAX_DOCUMENTS, check_integer
 from dataset_builders.errors import InputError
 from dataset_builders.string_tasks.registry import string_task
 from dataset_builders.string_tasks.sampling import sample
@@ -86,7 +86,7 @@ def rows(
         InputError: an argument is of the wrong type or out of range, or no such strings exist.
     """
     check_integer("length", length, 1)
-    check_integer("num_docs", num_docs, 1)
+    check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     check_integer("seed", seed)
     if spelling not in SPELLINGS:
         raise InputError(f"spelling must be one of {', '.join(SPELLINGS)}, not {spelling!r}")

@@ -17,8 +17,8 @@ from huggingface_hub import (
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from dataset_builders import InputError
+from dataset_builders.hub import hub_errors, other_type
 from dataset_builders.registry import default_release
-from dataset_builders.release.hub import hub_errors, other_type
 from dataset_builders.release.manifest import FILE as MANIFEST
 from dataset_builders.release.manifest import Entry, Manifest, read_manifest
 from lm_eval_tasks.results.score import Score

@@ -50,7 +50,7 @@ def submit(
         InputError: the results are not the benchmark's, or the Hub refuses.
     """
     require("publish")
-    from dataset_builders.release.hub import check_repo_id
+    from dataset_builders.hub import check_repo_id
     from lm_eval_tasks.publish import submission
     from lm_eval_tasks.publish import submit as publishing
     from lm_eval_tasks.publish.eligibility import check, is_on_hub, of_the_benchmark

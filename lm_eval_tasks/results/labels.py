@@ -31,6 +31,10 @@ _SHOWN = frozenset((
 _FIRST = ("revision", "subfolder", "peft", "delta", "dtype", "chat template", "system instruction", "shots")
 """Settings that are preferred for labels, in this order; others follow by name."""
 
+_LAST = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
+"""Settings that are used only where no others tell two rows apart: they are known of a run only if its
+generation settings were changed, so that those would not be named."""
+
 _STEP = re.compile(
     r"(?<![a-z0-9])(?:global[-_]?)?(?:step|checkpoint|ckpt|iteration|iter)s?[-_]?(\d{1,15})(?![a-z0-9])"
     r"(?:[-_]tokens?[-_]?\d+[kmbt]?)?",
@@ -85,7 +89,8 @@ def _suffixes(paths: Sequence[str]) -> dict[str, str]:
 def _details(rows: Sequence[Identity]) -> dict[Identity, str]:
     """Row -> the end of its label: as few settings as tell the rows of one model apart."""
     names = {name for row in rows for name, _ in row.settings}
-    ordered = sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
+    order = {name: place for place, name in enumerate(_FIRST)} | dict.fromkeys(_LAST, len(_FIRST) + 1)
+    ordered = sorted(names, key=lambda name: (order.get(name, len(_FIRST)), name))
     chosen: list[str] = []
     groups = 1
     for name in ordered:

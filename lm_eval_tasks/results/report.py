@@ -5,12 +5,14 @@ from typing import Annotated
 
 import tyro
 
+from dataset_builders import InputError
+
 
 def report(
     results: Annotated[tuple[Path, ...], tyro.conf.Positional],
     out: Path,
     label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
-    compare: tuple[str, str] | None = None,
+    compare: Annotated[tuple[str, ...], tyro.conf.arg(metavar="A B")] = (),
 ) -> None:
     """Print a table of each benchmark's scores with 95% confidence intervals, and draw them by length.
 
@@ -32,7 +34,13 @@ def report(
     from lm_eval_tasks.results.table import table
 
     scores = read_scores(results, label)
-    compared = None if compare is None else comparison_table(compare_rows(scores, *compare), *compare)
+    compared = None
+    if compare:
+        if len(compare) != 2:
+            raise InputError(
+                f"--compare takes the labels of two rows, not {len(compare)}: {', '.join(compare)}"
+            )
+        compared = comparison_table(compare_rows(scores, *compare), *compare)
     style_of = styles(row_labels(scores))
     for benchmark, own in by_benchmark(scores).items():
         print(f"## {benchmark}\n\n{table(own)}\n")

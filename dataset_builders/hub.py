@@ -22,7 +22,7 @@ _TRANSPORTS = {"aiohttp", "httpcore", "httpcore2", "httpx", "httpx2", "requests"
 
 
 @contextmanager
-def hub_errors(doing: str) -> Iterator[None]:
+def hub_errors(doing: str, instead: str = "") -> Iterator[None]:
     """Turn errors of the Hub, the network and the disk into one sentence.
 
     The sentence says what failed, why, and what to do. It never contains a token or a header. Other
@@ -30,6 +30,7 @@ def hub_errors(doing: str) -> Iterator[None]:
 
     Args:
         doing: the action inside, as it follows "cannot", e.g. ``read the data set 'org/name'``.
+        instead: what the user can do without the Hub, as it follows "or", e.g. ``pass a local file``.
 
     Raises: InputError: the Hub, the network or the disk failed.
     """
@@ -37,11 +38,12 @@ def hub_errors(doing: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:
+    except Exception as error:  # those that are not known are raised again
         found = _sentence(error)
         if found is None:
             raise
-        raise InputError(_without_secrets(f"cannot {doing}: {found}", error)) from None
+        remedy = f"; or {instead}" if instead else ""
+        raise InputError(_without_secrets(f"cannot {doing}: {found}", error) + remedy) from None
 
 
 def check_repo_id(name: str) -> None:

@@ -1,0 +1,71 @@
+"""Texts, questions and tokenizers: what cannot be read is one sentence, and a bug keeps its traceback."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dataset_builders import InputError
+from dataset_builders.sources.squad import DEFAULT_SOURCE, read_squad
+from dataset_builders.sources.texts import read_texts
+from dataset_builders.sources.tokenizer import load_tokenizer
+
+LINES = gzip.compress("".join(json.dumps({"text": f"line {i}"}) + "\n" for i in range(1000)).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cut.json.gz", LINES[:-50]),
+        ("damaged.json.gz", LINES[:50] + bytes(50) + LINES[100:]),
+        ("none.json.gz", b"no gzip"),
+        ("latin.jsonl", b'{"text": "caf\xe9"}\n'),
+        ("latin.txt", b"caf\xe9"),
+        ("number.json", b"1"),
+        ("deep.json", b"[" * 100_000),
+        ("deep.jsonl", b'{"text": ' + b"[" * 100_000),
+        ("empty.jsonl", b""),
+        ("cut.parquet", b"PAR1 and no more PAR1"),
+        ("empty.parquet", b""),
+    ],
+)
+def test_a_damaged_file_of_texts_is_one_sentence(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read|contains no text") as refused:
+        read_texts(str(tmp_path / name))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_file_in_a_folder_of_texts_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("good")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match=r"latin\.txt' cannot be read as UTF-8 text"):
+        read_texts(str(tmp_path))
+    (tmp_path / "latin.txt").unlink()
+    (tmp_path / "folder.txt").mkdir()
+    with pytest.raises(InputError, match=r"folder\.txt' cannot be read: Is a directory"):
+        read_texts(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("read", "broken"),
+    [
+        (lambda _: list(read_squad(DEFAULT_SOURCE)), "datasets.load_dataset"),
+        (lambda _: read_texts("org/name"), "huggingface_hub.HfApi.dataset_info"),
+        (lambda _: read_texts("allenai/c4"), "datasets.load_dataset"),
+        (lambda folder: read_texts(str(folder / "a.jsonl")), "datasets.load_dataset"),
+        (lambda _: load_tokenizer("org/none"), "huggingface_hub.hf_hub_download"),
+    ],
+)
+def test_a_bug_is_not_taken_for_a_bad_source(
+    read: Callable[[Path], object], broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: object, **__: object) -> None:
+        raise AttributeError("a bug")
+
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+    monkeypatch.setattr(broken, bug)
+    with pytest.raises(AttributeError, match="a bug"):
+        read(tmp_path)
