@@ -88,12 +88,13 @@ class TrainConfig(Settings):
     """Number of forward and backward passes per step; more of them use less memory."""
     steps: Count = 10_000
     """Number of training steps."""
-    lr: Annotated[float, Gt(0), Lt(math.inf)] = 1e-5
+    lr: Annotated[float, Gt(0), Lt(1e38)] = 1e-5
     """Peak learning rate, reached after warm-up."""
     schedule: Literal["linear", "constant"] = "linear"
     """Learning rate after warm-up: linear decay to 0, or constant."""
-    warmup_steps: Annotated[int, Ge(0)] = 100
-    """Number of steps in which the learning rate rises linearly to its peak."""
+    warmup_steps: Annotated[int, Ge(0)] | None = None
+    """Number of steps in which the learning rate rises linearly to its peak (default: 100, or a tenth of the
+    steps if that is less)."""
     weight_decay: Annotated[float, Ge(0), Lt(math.inf)] = 0.1
     """Weight decay of AdamW, applied to all parameters."""
     grad_clip: Annotated[float, Gt(0)] = 1.0
@@ -130,6 +131,11 @@ class TrainConfig(Settings):
     """Experiment tracker that metrics are sent to, in addition to metrics.jsonl."""
 
     @property
+    def warmup(self) -> int:
+        """Number of steps of warm-up."""
+        return min(100, self.steps // 10) if self.warmup_steps is None else self.warmup_steps
+
+    @property
     def string_task(self) -> StringTask:
         """The task at the training lengths.
 
@@ -162,7 +168,7 @@ class TrainConfig(Settings):
                 f"a batch_size of {self.batch_size} rows cannot be split into {self.accumulation_steps} "
                 f"accumulation_steps; make it a multiple of {self.accumulation_steps}"
             )
-        if self.warmup_steps >= self.steps:
+        if self.warmup >= self.steps:
             raise InputError(
                 f"warmup_steps = {self.warmup_steps} must be smaller than steps = {self.steps}; "
                 "pass --warmup-steps or --steps"

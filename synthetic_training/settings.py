@@ -6,6 +6,7 @@ Python.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
@@ -37,7 +38,7 @@ class Settings:
         except ValidationError as error:
             first = error.errors()[0]
             name, value = _locate(values, first["loc"])
-            raise InputError(f"{name} = {value!r}: {_reason(first['msg'])}") from None
+            raise InputError(f"{name} = {value!r}: {_reason(first['msg'], value)}") from None
         for name in values:
             object.__setattr__(self, name, getattr(model, name))
         self.check()
@@ -140,8 +141,10 @@ def _locate(values: Mapping[str, Any], location: tuple[int | str, ...]) -> tuple
     return ".".join(names), value
 
 
-def _reason(message: str) -> str:
+def _reason(message: str, value: Any) -> str:
     """What pydantic says about a value, as the end of a sentence."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "it is not a number" if math.isnan(value) else "it should be finite"
     message = message.removeprefix("Value error, ")
     if message.startswith("Input "):
         return "it " + message.removeprefix("Input ")

@@ -217,11 +217,17 @@ def test_a_loaded_model_has_the_fastest_way_that_a_new_one_has(tmp_path: Path) -
     ("changes", "sentence"),
     [
         ({"lengths": ()}, "there is no length to evaluate"),
-        ({"lengths": (0,)}, "min_length must be an integer of at least 1, not 0"),
+        ({"lengths": (0,)}, "length must be an integer of at least 1, not 0"),
         ({"num_examples": 1}, "num_examples must be an integer of at least 2, not 1"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, not 0"),
         ({"task": "prefix_ngram", "lengths": (5,)}, "needs strings of at least 6 letters, not 5"),
         ({"task": "prefix"}, "did you mean 'prefix_ngram'"),
+        ({"vocabulary": 0}, "vocabulary must be an integer of at least 1, not 0"),
+        ({"num_examples": 10**12}, "num_examples must be at most 2147483648"),
+        (
+            {"num_examples": 2**31, "batch_size": 2**31, "lengths": (1000,)},
+            r"a pass over 2147483648 rows of 2003 tokens needs .* reduce batch_size or lengths",
+        ),
         ({"k": 2, "task": "reverse"}, "reverse has no setting 'k'"),
         ({"vocabulary": 27}, "has a vocabulary of 30 tokens, not the 31 symbols of the task"),
         ({"checkpoint": Path("none")}, "none is not a folder"),

@@ -11,6 +11,8 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutput
 
 from dataset_builders import InputError
 from lm_eval_tasks import TASKS_FOLDER
@@ -19,6 +21,7 @@ from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.training.run import train
 from tests.conftest import Run
+from tests.gated_linear_attention import GatedLinearAttention, GatedLinearAttentionConfig
 from tests.tiny_run import metrics_without_times, tiny, weights
 
 SOURCE = Path(__file__).parent / "gated_linear_attention.py"
@@ -136,3 +139,40 @@ def test_the_command_of_the_docs(trained: Any, run: Run, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     results = json.loads(next((tmp_path / "out").rglob("results*.json")).read_text())["results"]
     assert set(results) == {"string_copy_20", "string_copy_20_forced"}
+
+
+class CannotGenerate(PreTrainedModel):
+    """A model that its author did not make for generation."""
+
+    config_class = GatedLinearAttentionConfig
+
+    def __init__(self, config: GatedLinearAttentionConfig) -> None:
+        super().__init__(config)
+        self.model = GatedLinearAttention(config.vocab_size, 16, 1)
+        self.post_init()
+
+    def forward(self, input_ids, attention_mask=None, use_cache=None):
+        return CausalLMOutput(logits=self.model(input_ids, attention_mask))
+
+
+class TakesIdsAlone(CannotGenerate):
+    def forward(self, input_ids):
+        return super().forward(input_ids)
+
+
+def test_a_model_that_cannot_generate_is_trained_and_scored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tiny(model=f"{__name__}:CannotGenerate", model_args={}, steps=2, warmup_steps=0), tmp_path / "run")
+    assert "CannotGenerate does not inherit from transformers' GenerationMixin" in caplog.text
+    asked = EvaluateConfig(tmp_path / "run", lengths=(3,), num_examples=4, trust_remote_code=True)
+    assert evaluate(asked)["results"][0]["asked"] == 4
+    with pytest.raises(InputError, match="cannot generate, since .*; evaluate it without --generate"):
+        evaluate(replace(asked, generate=True))
+
+
+def test_a_model_that_cannot_be_evaluated_is_refused_before_training(tmp_path: Path) -> None:
+    sentence = "forward method of .*TakesIdsAlone must take the arguments attention_mask, use_cache"
+    with pytest.raises(InputError, match=sentence):
+        train(tiny(model=f"{__name__}:TakesIdsAlone", model_args={}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -173,8 +173,9 @@ def test_raw_bits_are_scaled_as_documented() -> None:
     ("arguments", "message"),
     [
         (("cpy", 5, 5), "one of copy, .*, not 'cpy'; did you mean 'copy'"),
+        (("copy", 0, 0), "^length must be an integer of at least 1, not 0"),
         (("copy", 0, 5), "min_length must be an integer of at least 1, not 0"),
-        (("copy", 5, 4), "max_length must be an integer of at least 5, not 4"),
+        (("copy", 5, 4), "max_length = 4 is smaller than min_length = 5"),
         (("copy", 5.0, 5), "not 5.0"),
         (("copy", 5, 10_001), "max_length must be at most 10000"),
         (("copy", 5, 5, 0), "vocabulary must be an integer of at least 1, not 0"),

@@ -26,7 +26,7 @@ def test_defaults_are_the_released_trainers() -> None:
     config = TrainConfig()
     assert (config.task, config.min_length, config.max_length, config.vocabulary) == ("copy", 5, 20, 26)
     assert (config.context_length, config.batch_size, config.schedule) == (220, 8, "linear")
-    assert (config.lr, config.warmup_steps, config.weight_decay, config.grad_clip) == (1e-5, 100, 0.1, 1.0)
+    assert (config.lr, config.warmup, config.weight_decay, config.grad_clip) == (1e-5, 100, 0.1, 1.0)
 
 
 def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(tmp_path: Path) -> None:
@@ -109,13 +109,31 @@ def test_settings_that_are_none_are_refused(settings: dict[str, object], sentenc
             TrainConfig(**settings)  # type: ignore[arg-type]
 
 
+def test_a_short_run_warms_up_for_a_tenth_of_its_steps() -> None:
+    assert [TrainConfig(steps=steps).warmup for steps in (1, 20, 500, 1000, 10_000)] == [0, 2, 50, 100, 100]
+    assert TrainConfig(steps=200, warmup_steps=150).warmup == 150
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"lr": float("nan")}, "lr = nan: it is not a number"),
+        ({"lr": float("inf")}, "lr = inf: it should be finite"),
+        ({"grad_clip": float("nan")}, "grad_clip = nan: it is not a number"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{sentence}$"):
+        TrainConfig(**settings)
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         ({"max_length": 20}, "a context of 32 tokens is too short"),
         ({"task": "prefix_ngram", "min_length": 3}, "needs strings of at least 6 letters"),
         ({"min_length": 2, "k": 2, "eval_lengths": [2, 1]}, "needs strings of at least 2 letters, not 1"),
-        ({"min_length": 9}, "max_length must be an integer of at least 9"),
+        ({"min_length": 9}, "max_length = 5 is smaller than min_length = 9; "),
         ({"accumulation_steps": 3}, "make it a multiple of 3"),
         ({"warmup_steps": 30}, "warmup_steps = 30 must be smaller than steps = 30"),
         ({"vocabulary": 2**20 + 1}, "vocabulary must be at most 1048576"),

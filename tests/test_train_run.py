@@ -209,7 +209,7 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty; train into another folder"):
         train(tiny(), tmp_path)
-    with pytest.raises(InputError, match=r"notes.txt is not empty"):
+    with pytest.raises(InputError, match=r"notes.txt is not a folder"):
         train(tiny(), tmp_path / "notes.txt")
     assert [f.name for f in tmp_path.iterdir()] == ["notes.txt"]
 

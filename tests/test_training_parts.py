@@ -8,9 +8,9 @@ from torch.func import functional_call
 
 from dataset_builders import InputError
 from synthetic_training.config import TrainConfig
+from synthetic_training.memory import check_memory
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.compilation import CompiledLayers, resolve_compile
-from synthetic_training.training.memory import check_memory
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 from synthetic_training.training.precision import float32_precision, resolve_precision
 from synthetic_training.training.run import train
@@ -140,4 +140,4 @@ def test_sizes_that_no_machine_holds_are_refused_before_memory_is_taken(tmp_path
     with pytest.raises(InputError, match="context_length = 1099511627776: it should be less than"):
         tiny(context_length=2**40)
     assert not (tmp_path / "run").exists()
-    check_memory(8, 220, 30, torch.device("cpu"))
+    check_memory(8, 220, 30, torch.device("cpu"), "batch_size")

@@ -100,7 +100,7 @@ def string_task(
     for key in given:
         if key not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise InputError(f"{name} has no setting {key!r}{did_you_mean(key, known)}; {has}")
+            raise InputError(f"{name} has no setting {key!r}; {has}{did_you_mean(key, known)}")
     return task(min_length, max_length, vocabulary, **given)
 
 

@@ -98,8 +98,14 @@ class StringTask(ABC):
     vocabulary: int = 26
 
     def __post_init__(self) -> None:
-        check_integer("min_length", self.min_length, 1, MAX_LENGTH)
-        check_integer("max_length", self.max_length, self.min_length, MAX_LENGTH)
+        same = self.min_length == self.max_length
+        check_integer("length" if same else "min_length", self.min_length, 1, MAX_LENGTH)
+        check_integer("max_length", self.max_length, 1, MAX_LENGTH)
+        if self.max_length < self.min_length:
+            raise InputError(
+                f"max_length = {self.max_length} is smaller than min_length = {self.min_length}; lengths go "
+                "from min_length to max_length"
+            )
         check_integer("vocabulary", self.vocabulary, 1, MAX_VOCABULARY)
         self.check()
         if self.min_length < self.shortest:

@@ -130,7 +130,7 @@ def generated_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
     Raises:
         InputError: an example has several answers, which cannot be generated one after the other.
     """
-    assert isinstance(model, GenerationMixin)  # noqa: S101  as all causal models of transformers are
+    assert isinstance(model, GenerationMixin)  # noqa: S101  evaluate checks it
     scored = batch.targets != IGNORED
     begins = scored & ~torch.nn.functional.pad(scored, (1, 0))[:, :-1]
     if bool((begins.sum(1) > 1).any()):

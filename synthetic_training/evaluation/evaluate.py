@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -85,8 +86,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """
     if config.out is not None:
         _make_room(config.out)
-    check_integer("num_examples", config.num_examples, 2)
-    check_integer("batch_size", config.batch_size, 1)
+    check_integer("num_examples", config.num_examples, 2, 2**31)
+    check_integer("batch_size", config.batch_size, 1, 2**31)
     folder = model_folder(config.checkpoint)
     trained = _trained_as(folder)
     if trained and trained.get("task") == "documents":
@@ -96,14 +97,25 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     import_packages(config.imports)
     tasks = _tasks(config, trained)
 
+    from transformers import GenerationMixin
+
     from dataset_builders.string_tasks.sampling import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
+    from synthetic_training.memory import check_memory
     from synthetic_training.provenance import provenance
     from synthetic_training.training.checkpoint import window
     from synthetic_training.training.device import resolve_device
 
     model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
+    if config.generate and not isinstance(model, GenerationMixin):
+        raise InputError(
+            f"the model in {folder} cannot generate, since {type(model).__name__} does not inherit from "
+            "transformers' GenerationMixin; evaluate it without --generate"
+        )
     model = model.to(resolve_device(config.device)).eval()
+    for task in tasks:
+        rows = min(config.batch_size, config.num_examples)
+        check_memory(rows, longest_example(task), task.symbols.size, model.device, "batch_size or lengths")
     answer = generated_answers if config.generate else forced_answers
     results, room = [], window(model)
     for task in tasks:
@@ -182,7 +194,20 @@ def _trained_as(folder: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
         raise InputError(f"{file} is damaged: it contains no settings")
     settings: dict[str, Any] = content["config"]
+    for name, kinds in _USED.items():
+        if name in settings and not isinstance(settings[name], kinds):
+            raise InputError(f"{file} is damaged: {name} = {settings[name]!r}")
     return settings
+
+
+_USED: Mapping[str, tuple[type, ...]] = {
+    "task": (str,),
+    "vocabulary": (int,),
+    "n": (int,),
+    "k": (int, NoneType),
+    "task_args": (dict,),
+}
+"""Settings of training that an evaluation reads, and their types."""
 
 
 def _tasks(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[StringTask]:
@@ -191,7 +216,7 @@ def _tasks(config: EvaluateConfig, trained: Mapping[str, Any] | None) -> list[St
         raise InputError("there is no length to evaluate; pass --lengths, such as --lengths 10 20")
     trained = trained or {}
     name = config.task or trained.get("task", "copy")
-    vocabulary = config.vocabulary or trained.get("vocabulary", 26)
+    vocabulary = trained.get("vocabulary", 26) if config.vocabulary is None else config.vocabulary
     kept = {**(trained.get("task_args") or {}), **{key: trained.get(key) for key in ("n", "k")}}
     if name != trained.get("task"):
         # of the settings, only the key's length carries over to another task

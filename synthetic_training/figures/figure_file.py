@@ -168,8 +168,8 @@ def _with_models(content: Any, scale: str, source: str) -> Any:
         for label, changed in changes.items():
             if label not in sized:
                 raise InputError(
-                    f"{source}: scale {scale} has no model {label!r}{did_you_mean(str(label), sized)}; "
-                    "list its settings"
+                    f"{source}: scale {scale} has no model {label!r}; give its settings, or use one of "
+                    f"{', '.join(sized)}{did_you_mean(str(label), sized)}"
                 )
             if not isinstance(changed, dict):
                 raise InputError(f"{source}: {label} must have settings, not {changed!r}")

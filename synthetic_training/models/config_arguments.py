@@ -16,12 +16,17 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
 from dataset_builders import InputError
-from dataset_builders.checks import did_you_mean, is_integer
+from dataset_builders.checks import check_integer, did_you_mean, is_integer
 
 _SIZES = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
     "state_size", "head_dim",
 )  # fmt: skip
+_ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation")
+_LARGEST = 2**31 - 1
+MOST_LAYERS = 10_000
+"""Configurations hold lists with an item for each layer, made before the size of a model is checked."""
+
 _FEED_FORWARD = ("intermediate_size", "ffn_dim", "decoder_ffn_dim", "dff")
 _DECODER = {
     "num_hidden_layers": ("decoder_layers", "num_decoder_layers"),
@@ -112,16 +117,17 @@ class ConfigArguments:
     def _check(self, arguments: Mapping[str, Any]) -> None:
         sizes = {key: arguments.get(self.own_name(key)) for key in _SIZES}
         for key, value in sizes.items():
-            if value is not None and (not is_integer(value) or value < 1):
-                raise InputError(f"{key} of {self.name} must be an integer of at least 1, not {value!r}")
+            if value is not None:
+                most = MOST_LAYERS if key == "num_hidden_layers" else _LARGEST
+                check_integer(f"{key} of {self.name}", value, least=1, most=most)
         width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
         if width and heads and width % heads and sizes["head_dim"] is None:
             raise InputError(f"hidden_size = {width} must be divisible by num_attention_heads = {heads}")
-        activation = arguments.get("hidden_act")
-        if isinstance(activation, str) and activation not in ACT2FN:
-            raise InputError(
-                f"transformers has no activation {activation!r}{did_you_mean(activation, ACT2FN)}"
-            )
+        for activation in (arguments.get(name) for name in _ACTIVATIONS):
+            if isinstance(activation, str) and activation not in ACT2FN:
+                raise InputError(
+                    f"transformers has no activation {activation!r}{did_you_mean(activation, ACT2FN)}"
+                )
 
     def check_taken(self, config: PreTrainedConfig, given: Mapping[str, Any]) -> None:
         """Check that a configuration has the integers that were passed to it.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -28,6 +29,7 @@ from dataset_builders.checks import did_you_mean
 from dataset_builders.files import read_json
 from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
+from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.config_arguments import ConfigArguments
 from synthetic_training.models.model_types import classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
@@ -37,6 +39,7 @@ from synthetic_training.models.modeling_alibi import (
     HardAlibiForCausalLM,
 )
 from synthetic_training.models.modeling_lstm import LstmConfig, LstmForCausalLM
+from synthetic_training.models.size import check_allocation, check_size
 from synthetic_training.models.user_code import bare_module_arguments, classes_of_folder, classes_of_path
 
 SYMBOL_TOKENS: Mapping[str, int] = model_tokens(USUAL)
@@ -155,8 +158,8 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
     if ":" in name:
         return Architecture(*classes_of_path(name), {}, sizes_follow=False)
     raise InputError(
-        f"{name!r} is not a model{did_you_mean(name, MODELS)}; the models are {', '.join(MODELS)}, hf:TYPE, "
-        "module.path:ClassName, and a folder with a config.json"
+        f"{name!r} is not a model; the models are {', '.join(MODELS)}, hf:TYPE, module.path:ClassName, and a "
+        f"folder with a config.json{did_you_mean(name, MODELS)}"
     )
 
 
@@ -189,11 +192,18 @@ def build_model(
             models is 4 times ``hidden_size``, and ``num_key_value_heads`` equals ``num_attention_heads``.
 
     Raises:
-        InputError: unknown name or argument, with the nearest known one; sizes that do not fit together.
+        InputError: unknown name or argument, with the nearest known one; sizes that do not fit together, or
+            not into memory, which is checked before any is taken.
     """
     architecture = find_architecture(name, trust_remote_code=trust_remote_code)
     config_class, model_class = architecture.config_class, architecture.model_class
     arguments = ConfigArguments(name, config_class, frozenset(architecture.extra))
+    size = tokens.get("vocab_size")
+    if size is not None and overrides.get("vocab_size", size) != size:
+        raise InputError(
+            f"the task has {size} tokens; omit vocab_size={overrides['vocab_size']} from the arguments of "
+            f"{name}"
+        )
     if hasattr(model_class, "module_class"):
         overrides = bare_module_arguments(name, model_class, tokens, architecture.defaults, overrides)
     defaults = {**architecture.defaults, **architecture.extra, **tokens}
@@ -202,8 +212,12 @@ def build_model(
         given |= arguments.transformer_sizes(given)
     try:
         config = config_class(**given)
+        check_size(name, lambda: untrained(model_class, config))
         model = model_class(_of_text(config, model_class))
-    except _MISFITS as error:
+    except InputError:
+        raise
+    except misfits(model_class) as error:
+        check_allocation(name, error)
         if is_own_code(name):
             raise  # the traceback points into the user's own code
         message = " ".join(str(error).split()) or type(error).__name__
@@ -215,18 +229,23 @@ def build_model(
     return model.float()
 
 
-_MISFITS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    RuntimeError,
-    StrictDataclassError,
-    TypeError,
-    ValueError,
-)
-"""Exceptions of transformers' configurations and models for incompatible sizes."""
+def misfits(model_class: type[PreTrainedModel]) -> tuple[type[Exception], ...]:
+    """The exceptions of a class for sizes that do not fit together.
+
+    Those of transformers, and of packages that register models, do not check sizes: they fail somewhere on
+    the way. Our own, and code in a folder, raise ValueError or torch's errors, and anything else is a bug.
+    """
+    ours = (RuntimeError, StrictDataclassError, ValueError)  # RuntimeError: from torch, of sizes
+    if model_class.__module__.split(".")[0] in (__name__.split(".")[0], "transformers_modules"):
+        return ours
+    return (*ours, ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, TypeError)
+
+
+def untrained(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> nn.Module:
+    """The model that ``model_class`` makes; of a wrapped module, the module alone, on the current device."""
+    if issubclass(model_class, BareModuleForCausalLM):
+        return model_class.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
+    return model_class(_of_text(config, model_class))
 
 
 def _of_text(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:

@@ -21,11 +21,13 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from dataset_builders import InputError
-from dataset_builders.checks import first_line
+from dataset_builders.checks import check_integer, is_integer
 from dataset_builders.files import read_json, write_json, write_text
 from synthetic_training.models.bare_module import BareModuleForCausalLM
+from synthetic_training.models.config_arguments import MOST_LAYERS, ConfigArguments
 from synthetic_training.models.model_types import is_shipped
-from synthetic_training.models.registry import use_fast_kernels
+from synthetic_training.models.registry import misfits, untrained, use_fast_kernels
+from synthetic_training.models.size import check_size
 from synthetic_training.models.user_code import MODEL_KEY, classes_of_folder
 from synthetic_training.models.weights import check_weights
 
@@ -137,16 +139,22 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
             not finite.
     """
     content = read_json(folder / _CONFIG)
-    if not isinstance(content, dict):
-        raise InputError(f"{folder / _CONFIG} is damaged: it holds no settings")
     config_class, model_class = classes_of_folder(folder, content, trust_remote_code)
+    layers = content.get(ConfigArguments(str(folder), config_class).own_name("num_hidden_layers"))
+    if is_integer(layers):
+        check_integer(f"num_hidden_layers of {folder}", layers, 1, MOST_LAYERS)
+    unusable: tuple[type[Exception], ...] = (OSError, SafetensorError, *misfits(model_class))
     try:
         config = config_class.from_pretrained(folder)
+        check_size(str(folder), lambda: untrained(model_class, config))
         model, report = model_class.from_pretrained(
             folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder} holds no model that can be loaded: {first_line(error)}") from None
+    except InputError:
+        raise
+    except unusable as error:
+        message = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"{folder} holds no model that can be loaded: {message}") from None
     check_weights(model, report, folder)
     use_fast_kernels(model)
     return model

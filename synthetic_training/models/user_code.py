@@ -130,7 +130,7 @@ def bare_module_arguments(
 _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
-def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: bool) -> Classes:
+def classes_of_folder(folder: Path, content: object, trust_remote_code: bool) -> Classes:
     """The classes of a saved model.
 
     A type that is known is used as it is; code in the folder is run only if it is trusted, and only where
@@ -142,8 +142,11 @@ def classes_of_folder(folder: Path, content: dict[str, Any], trust_remote_code: 
         trust_remote_code: whether code in the folder may run.
 
     Raises:
-        InputError: the type is unknown, or the folder carries code that is not trusted or cannot be imported.
+        InputError: the file is damaged, the type is unknown, or the folder carries code that is not trusted
+            or cannot be imported.
     """
+    if not isinstance(content, dict):
+        raise InputError(f"{folder / 'config.json'} is damaged: it holds no settings")
     model_type, auto_map = content.get("model_type"), content.get("auto_map")
     if not isinstance(model_type, str):
         raise InputError(f"{folder / 'config.json'} names no model_type")
@@ -186,8 +189,14 @@ def check_causal(name: str, model: PreTrainedModel) -> None:
     A model that sees the answers learns nothing, but scores well on forced answers.
 
     Raises:
-        InputError: they do, or they are not of shape (batch, length, vocabulary).
+        InputError: they do, they are not of shape (batch, length, vocabulary), or the model does not take the
+            arguments with which it is evaluated.
     """
+    parameters = inspect.signature(model.forward).parameters
+    if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        missing = [one for one in ("input_ids", "attention_mask", "use_cache") if one not in parameters]
+        if missing:
+            raise InputError(f"the forward method of {name} must take the arguments {', '.join(missing)}")
     vocabulary, was_training = model.config.vocab_size, model.training
     ids = torch.arange(16, device=model.device)[None] % vocabulary
     changed = torch.where(ids >= 8, (ids + 1) % vocabulary, ids)

@@ -72,7 +72,7 @@ class TrainingRun:
         self._model = model.train()
         self._tokenizer = data.tokenizer(window(model))
         self._rows = config.batch_size // processes.count
-        self._schedule = LearningRateSchedule(config.lr, config.schedule, config.warmup_steps, config.steps)
+        self._schedule = LearningRateSchedule(config.lr, config.schedule, config.warmup, config.steps)
         self._step = TrainingStep(
             self._model,
             data.batches(model.device, progress=processes.is_main),

@@ -1,11 +1,13 @@
 """A training run: from settings to a folder that holds its metrics, its checkpoints and its model."""
 
+import inspect
+import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
+from transformers import GenerationMixin, PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.files import write_json
@@ -13,6 +15,7 @@ from synthetic_training.config import DOCUMENTS, TrainConfig
 from synthetic_training.data.documents.rows import TOKEN_BYTES
 from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
+from synthetic_training.memory import check_bytes, check_memory
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.registry import build_model, is_own_code
 from synthetic_training.models.user_code import check_causal, import_packages
@@ -21,12 +24,16 @@ from synthetic_training.training.checkpoint import window
 from synthetic_training.training.compilation import resolve_compile
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
-from synthetic_training.training.memory import check_bytes, check_memory
 from synthetic_training.training.precision import float32_precision, resolve_precision
 from synthetic_training.training.processes import Processes, connect
 from synthetic_training.training.run_folder import MODEL, RUN, check_folder, locked
 from synthetic_training.training.step import StepConfig
 from synthetic_training.training.tracker import Tracker, check_tracker
+
+log = logging.getLogger(__name__)
+
+_TRAINING_BYTES = 16
+"""Per parameter, at least: a weight, a gradient and two averages of AdamW, in fp32."""
 
 
 def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
@@ -93,7 +100,9 @@ def _model(
             f"a batch_size of {config.batch_size} rows cannot be split among {processes.count} processes in "
             f"{config.accumulation_steps} passes each; make it a multiple of {passes}"
         )
-    check_memory(config.batch_size // passes, config.context_length, data.tokens["vocab_size"], device)
+    advice = "batch_size or context_length, or raise accumulation_steps"
+    rows, tokens = config.batch_size // passes, config.context_length
+    check_memory(rows, tokens, data.tokens["vocab_size"], device, advice)
     if config.task == DOCUMENTS:
         size = TOKEN_BYTES * config.pool_rows * config.context_length
         check_bytes(size, device, f"a pool of pool_rows = {config.pool_rows} rows", "reduce pool_rows")
@@ -105,6 +114,9 @@ def _model(
     model = build_model(
         config.model, data.tokens, trust_remote_code=config.trust_remote_code, **config.model_args
     )
+    size = sum(parameter.numel() for parameter in model.parameters())
+    what = f"training {config.model} of {size:,} parameters"
+    check_bytes(_TRAINING_BYTES * size, device, what, "reduce the sizes in --model-args")
     if config.embedding_std is not None:
         draw_embeddings(model, config.embedding_std)
     room, longest = window(model), data.longest_row
@@ -118,6 +130,12 @@ def _model(
     model = model.to(device)
     if is_own_code(config.model):
         check_causal(config.model, model)
+        if processes.is_main and not isinstance(model, GenerationMixin):
+            log.warning(
+                "%s does not inherit from transformers' GenerationMixin: it can be trained, and evaluated on "
+                "forced answers, but cannot generate answers",
+                config.model,
+            )
     return model
 
 
@@ -127,11 +145,10 @@ def _check_isolation(config: TrainConfig, model: PreTrainedModel) -> None:
     examples = torch.tensor([encode("$ab|ab.$cd|cd."), encode("$ef|ef.$cd|cd.")])
     length = examples.shape[1] // 2
     positions = torch.arange(length).repeat(2).expand_as(examples)
-    try:
+    parameters = inspect.signature(model.forward).parameters
+    isolated = "position_ids" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    if isolated:
         logits = model.eval()(input_ids=examples, position_ids=positions, use_cache=False).logits
-    except TypeError:  # the model takes no positions
-        isolated = False
-    else:
         one, other = logits[:, length:]
         isolated = bool((one - other).abs().max() <= 1e-5 * one.abs().max())
     if not isolated:

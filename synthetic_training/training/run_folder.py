@@ -63,7 +63,9 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
                 "into another folder"
             )
     elif out.exists() and (not out.is_dir() or any(file.name != _LOCK for file in out.iterdir())):
-        what = "contains a run; pass --resume to continue it, or" if (out / RUN).exists() else "is not empty;"
+        what = "is not empty;" if out.is_dir() else "is not a folder;"
+        if (out / RUN).exists():
+            what = "contains a run; pass --resume to continue it, or"
         raise InputError(f"{out} {what} train into another folder")
 
 

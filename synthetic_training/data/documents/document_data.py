@@ -68,7 +68,7 @@ class DocumentData:
     def __post_init__(self) -> None:
         check_pool(self.pool_rows, self.batch_size)
         for entries in self.eval_entries:
-            check_integer("entries", entries, phone_book.MIN_ENTRIES)
+            check_integer("entries", entries, phone_book.MIN_ENTRIES, phone_book.MAX_ENTRIES)
 
     @cached_property
     def _books(self) -> dict[int, list[Book]]:

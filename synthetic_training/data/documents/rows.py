@@ -180,5 +180,5 @@ def _made(mix: Mix, numbers: range) -> RowPool:
 
 def _unknown_kind(kind: str) -> InputError:
     return InputError(
-        f"the mix has an unknown kind {kind!r}{did_you_mean(kind, KINDS)}; the kinds are {', '.join(KINDS)}"
+        f"the mix has an unknown kind {kind!r}; the kinds are {', '.join(KINDS)}{did_you_mean(kind, KINDS)}"
     )

@@ -1,0 +1,55 @@
+"""Sizes that no machine holds are refused before memory is taken."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from dataset_builders import InputError
+
+_CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def check_memory(rows: int, tokens: int, vocab_size: int, device: torch.device, advice: str) -> None:
+    """Check that the logits of one forward pass fit into memory: the least that it needs.
+
+    Args:
+        rows: of one forward pass in one process.
+        tokens: per row.
+        vocab_size: of the model.
+        device: of this process.
+        advice: what to reduce, as it follows "reduce".
+
+    Raises:
+        InputError: they do not fit.
+    """
+    needed = 4 * rows * tokens * vocab_size
+    check_bytes(needed, device, f"a pass over {rows} rows of {tokens} tokens", f"reduce {advice}")
+
+
+def check_bytes(needed: int, device: torch.device, what: str, advice: str) -> None:
+    """Raise InputError if the device has fewer bytes of memory in total."""
+    total = total_memory(device)
+    if total is not None and needed > total:
+        raise InputError(
+            f"{what} needs at least {_gibibytes(needed)} of memory, and the {device.type} has "
+            f"{_gibibytes(total)}; {advice}"
+        )
+
+
+def total_memory(device: torch.device) -> int | None:
+    """Bytes of memory of a device, or those that the container allows; None where they cannot be known."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    if "SC_PHYS_PAGES" not in os.sysconf_names:  # not on every system
+        return None
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in map(Path, _CONTAINER_LIMITS):
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            sizes.append(int(file.read_text()))
+    return min(sizes)
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:,.0f} GiB" if size >= 2**30 else f"{size / 2**30:.2g} GiB"

@@ -1,0 +1,103 @@
+"""The size of a model before it is built, counted on torch's meta device, whose tensors hold no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
+from synthetic_training.memory import check_bytes, total_memory
+
+MAX_PARTS = 50_000
+"""Maximum number of layers within layers and of tensors; counting so many takes seconds."""
+
+_CPU = torch.device("cpu")
+_TOO_LARGE = ("overflow", "Overflow", "can't allocate memory")
+"""What torch says of a tensor whose size is no number of 64 bits, or that the system does not grant."""
+
+
+def check_size(name: str, build: Callable[[], nn.Module]) -> None:
+    """Check that a model that is about to be built fits into memory; this takes none.
+
+    Args:
+        name: of the model, as in an error.
+        build: builds it; what it draws does not change torch's random state.
+
+    Raises:
+        InputError: the weights, or a tensor made on the way, do not fit, or there are too many of them. Other
+            exceptions of ``build`` pass through.
+    """
+    limit = _Limit(name)
+    with ExitStack() as stack:
+        for register in (
+            register_module_parameter_registration_hook,
+            register_module_buffer_registration_hook,
+            register_module_module_registration_hook,
+        ):
+            stack.callback(register(limit.count).remove)
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(torch.device("meta"))
+        stack.enter_context(limit)
+        try:
+            build()
+        except (RuntimeError, TypeError) as error:
+            check_allocation(name, error)
+            # else it uses numbers that a meta tensor does not have: building it tells what else is wrong
+
+
+def check_allocation(name: str, error: Exception) -> None:
+    """Raise InputError if torch could not make a tensor of a model because of its size."""
+    if any(reason in str(error) for reason in _TOO_LARGE):
+        raise InputError(f"{name} has a tensor that is too large ({first_line(error)}); {_ADVICE}") from error
+
+
+_ADVICE = "reduce the sizes in --model-args"
+
+
+class _Limit(TorchDispatchMode):
+    """Stops a model's construction once it is too large."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name, self._total = name, total_memory(_CPU)
+        self._parts = self._bytes = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._check(tensor.untyped_storage().nbytes(), "a tensor of")
+        return result
+
+    def count(self, owner: nn.Module, name: str, part: nn.Module | Tensor | None) -> None:  # noqa: ARG002
+        """Count what a module was given."""
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise InputError(
+                f"{self._name} has more than {MAX_PARTS:,} layers and tensors; reduce the number of layers"
+            )
+        if isinstance(part, Tensor):
+            self._bytes += part.nbytes
+            self._check(self._bytes, "")
+
+    def _check(self, size: int, what: str) -> None:
+        if self._total is not None and size > self._total:
+            check_bytes(size, _CPU, f"{what} {self._name}".strip(), _ADVICE)
