@@ -1,5 +1,6 @@
 """Error handling of every command of the project: one sentence and an exit status."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -44,3 +45,8 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
         # Python flushes again as it exits, and would complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
+    except OSError as error:
+        # pathlib raises it where it says of other names that there is no such file
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        sys.exit(error_message(InputError(f"the name {str(error.filename)[:40]!r}... is too long")) or 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
 from dataset_builders.sources.squad import DEFAULT_SOURCE, read_squad
 from dataset_builders.sources.texts import read_texts
 from dataset_builders.sources.tokenizer import load_tokenizer
@@ -69,3 +70,11 @@ def test_a_bug_is_not_taken_for_a_bad_source(
     monkeypatch.setattr(broken, bug)
     with pytest.raises(AttributeError, match="a bug"):
         read(tmp_path)
+
+
+def test_a_name_that_is_too_long_is_one_sentence() -> None:
+    """For every command: pathlib raises OSError where it says of other names that they do not exist."""
+    with pytest.raises(SystemExit, match="^error: the name 'xxx.* is too long$"), command_errors():
+        read_texts("x" * 5000)
+    with pytest.raises(PermissionError), command_errors():  # others are not expected
+        raise PermissionError(13, "denied", "file")
