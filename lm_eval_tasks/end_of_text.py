@@ -1,10 +1,30 @@
-"""Scoring forced answers that end with the end-of-text token, as generated ones may."""
+"""The end-of-text token: answers that end with it, as generated ones may, and prompts that must not."""
 
 from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from lm_eval_tasks.tokens import tokenizer_of
+from lm_eval_tasks.alignment import is_encoder_decoder
+from lm_eval_tasks.tokens import counts_tokens, tokenizer_of
+
+
+def ended_prompt_warning(lm: Any, prompt: str) -> str | None:
+    """The warning about a tokenizer that ends a prompt with end-of-text; None if it does not.
+
+    An encoder's input ends so.
+    """
+    if is_encoder_decoder(lm) or not counts_tokens(lm):
+        return None
+    written = getattr(tokenizer_of(lm), "eos_token", None)
+    if isinstance(written, str) and prompt.endswith(written):
+        return None
+    end = getattr(lm, "eot_token_id", None)
+    if end is None or lm.tok_encode(prompt)[-1:] != [end]:
+        return None
+    return (
+        "the model's tokenizer ends each prompt with its end-of-text token, so the model continues a text "
+        "that has ended; pass add_bos_token=False in --model_args, or use another tokenizer"
+    )
 
 
 def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:

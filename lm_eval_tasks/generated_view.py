@@ -7,6 +7,7 @@ from lm_eval.api.instance import Instance
 
 from lm_eval_tasks.backends import check_generation
 from lm_eval_tasks.context_window import generated_needs, shrink_request
+from lm_eval_tasks.end_of_text import ended_prompt_warning
 from lm_eval_tasks.max_new_tokens import max_new_tokens, set_max_new_tokens
 from lm_eval_tasks.model_view import ModelView, Score, Scores
 from lm_eval_tasks.padding import padding_warning
@@ -59,6 +60,8 @@ class GeneratedView(ModelView):
                 "a token; --gen_kwargs max_gen_toks=N sets another number."
             )
         self._warn_if(padding_warning(lm))
+        if self._prompt and (warning := ended_prompt_warning(lm, self._prompt)):
+            self._warn_once(warning)
         if chat and stops_reasoning(options.get("until", [])) and may_reason(lm):
             self._warn_once(
                 "the chat template lets the model reason before it answers, but the task stops generation "

@@ -68,6 +68,17 @@ def test_a_tokenizer_that_ends_texts_is_counted() -> None:
     assert forced(hf(ending_tokenizer()), num_docs=2)[0]["misaligned"] == 1.0
 
 
+def test_a_tokenizer_that_ends_prompts_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    tokenizers = {"ending": ending_tokenizer(), "bytes": byte_tokenizer()}
+    said = {}
+    for name, tokenizer in tokenizers.items():
+        caplog.clear()
+        evaluate(hf(tokenizer), "phone_book_n", entries=4, num_docs=1)
+        said[name] = [r.getMessage() for r in caplog.records if "ends each prompt" in r.getMessage()]
+    assert [len(warnings) for warnings in said.values()] == [1, 0]
+    assert "pass add_bos_token=False in --model_args" in said["ending"][0]
+
+
 def test_a_tokenizer_of_bytes_is_aligned() -> None:
     assert forced(hf(byte_tokenizer()), num_docs=2)[0]["misaligned"] == 0.0
 
