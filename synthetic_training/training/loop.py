@@ -173,12 +173,14 @@ class TrainingRun:
     def _evaluate(self) -> bool:
         """Write a record for each length; return whether the last one is good enough to stop."""
         config, progress = self._config, self._progress
+        self._model.eval()
         scores = self._data.evaluate(
             self._model,
             batch_tokens=self._rows * config.context_length,
             bf16=self._bf16,
             shard=self._shard,
         )
+        self._model.train()
         for score in scores:
             where = {"kind": "eval", "step": progress.step, "examples": progress.examples}
             self._write({**where, **asdict(score), "seconds": round(self._seconds(), 3)})
