@@ -52,14 +52,15 @@ class TrainConfig(Settings):
     """
 
     model: str = "T_rope"
-    """Architecture: a name from the paper, hf:TYPE, module.path:ClassName, or a folder with a config.json."""
+    """Architecture: a name from the paper, hf:TYPE, fla:TYPE, module.path:ClassName, or a folder with a
+    config.json."""
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
     preset: str | None = None
     """Named arguments of the model: its size in paper or small; or released, the defaults of the code
     released with the paper, also for the run. Arguments and settings that are given override it."""
     imports: Annotated[tuple[str, ...], arg(name="import")] = ()
-    """Packages to import first, such as fla, which register model types for hf:TYPE."""
+    """Packages to import first, which register model types for hf:TYPE."""
     trust_remote_code: bool = False
     """Run the Python code in the model's folder."""
     embedding_std: Annotated[float, Gt(0), Lt(math.inf)] | None = None

@@ -72,7 +72,7 @@ class EvaluateConfig:
     out: Path | None = None
     """JSON file for the results; it must not exist."""
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
-    """Packages to import first, such as fla, which register the model's type."""
+    """Packages to import first, which register the model's type."""
     trust_remote_code: bool = False
     """Run the Python code in the model's folder."""
 
