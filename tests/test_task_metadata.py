@@ -19,7 +19,11 @@ from tests.scripted import Scripted, look_up
     ("task", "metadata", "said"),
     [
         ("phone_book_20", {"num_doc": 3}, "unknown metadata key 'num_doc'; did you mean 'num_docs'?"),
-        ("phone_book_20", {"colour": 3}, "unknown metadata key 'colour' .known: num_docs, seed, position, dataset"),
+        (
+            "phone_book_20",
+            {"colour": 3},
+            "unknown metadata key 'colour' .known: num_docs, seed, position, dataset",
+        ),
         ("phone_book_20", {"num_docs": 0}, "num_docs must be an integer of at least 1, not 0"),
         ("phone_book_20", {"entries": 30}, "'entries' is 20 in this task"),
         ("phone_book_n", {}, "pass 'entries', as in --metadata"),
