@@ -6,6 +6,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from dataset_builders import phone_book
 from lm_eval_tasks.publish.eligibility import kept_checksums
 from lm_eval_tasks.results.known_tasks import benchmark_of, task_configs
 
@@ -84,10 +85,11 @@ def result_file(folder: Path, exact: Mapping[str, Any], **options: Any) -> Path:
 
 
 def log_samples(file: Path, task: str, values: Sequence[float], metric: str = "exact_match") -> Path:
-    """Write the samples of a task beside a result file: one value for each document."""
+    """Write the samples of a task beside a result file: one value for each document, a phone book of 20."""
+    rows = phone_book.rows(20, max(1, len(values)))
     lines = [
-        {"doc": {"id": str(i)}, "doc_hash": f"h{i}", "filtered_resps": [f" {i}"], metric: value}
-        for i, value in enumerate(values)
+        {"doc": {**row, "id": str(i)}, "doc_hash": f"h{i}", "filtered_resps": [f" {i}"], metric: value}
+        for i, (row, value) in enumerate(zip(rows, values, strict=False))
     ]
     samples = file.with_name(f"samples_{task}_{file.stem.removeprefix('results_')}.jsonl")
     samples.write_text("".join(json.dumps(line) + "\n" for line in lines))

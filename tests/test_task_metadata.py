@@ -22,7 +22,7 @@ from tests.scripted import Scripted, look_up
         (
             "phone_book_20",
             {"colour": 3},
-            "metadata key 'colour'; the keys are num_docs, seed, dataset",
+            "metadata key 'colour'; the keys are num_docs, seed, position, dataset",
         ),
         ("phone_book_20", {"num_docs": 0}, "num_docs must be an integer of at least 1, not 0"),
         ("phone_book_20", {"entries": 30}, "'entries' is 20 in this task .*; use the task phone_book_n"),

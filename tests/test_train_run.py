@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dataset_builders import InputError
 from synthetic_training.data.strings import PackedBatches
+from synthetic_training.data.training_data import StringData
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.optimizer import OptimizerConfig
@@ -32,6 +33,24 @@ def model_and_batches(rows: int = 4) -> tuple[Any, PackedBatches]:
 def steps(step: TrainingStep, count: int = 4) -> None:
     for i in range(count):
         step.run(i, 1e-2)
+
+
+def test_a_run_evaluates_without_dropout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated, trained = [], []
+    evaluate_data, run_step = StringData.evaluate, TrainingStep.run
+
+    def watched_evaluate(data: StringData, model: Any, **arguments: Any) -> Any:
+        evaluated.append(model.training)
+        return evaluate_data(data, model, **arguments)
+
+    def watched_run(step: TrainingStep, number: int, learning_rate: float) -> None:
+        trained.append(step._model.training)
+        run_step(step, number, learning_rate)
+
+    monkeypatch.setattr(StringData, "evaluate", watched_evaluate)
+    monkeypatch.setattr(TrainingStep, "run", watched_run)
+    train(tiny(steps=6, warmup_steps=1, eval_every=3), tmp_path / "run")
+    assert evaluated == [False, False] and trained == 6 * [True]
 
 
 def test_a_step_is_that_of_plain_pytorch() -> None:

@@ -139,9 +139,14 @@ def draw_by_state(
         for label in rows:
             points = [score for score in shown if score.label == label]
             _line(axes, [score.state_bytes or 0 for score in points], points, style_of[label], label, most)
+            lengths: dict[tuple[int, float], list[int]] = {}
             for score in points:
-                at = (score.state_bytes or 0, score.main_value or 0.0)
-                axes.annotate(str(score.length), at, (4, -9), textcoords="offset points", fontsize=6)
+                at = (score.state_bytes or 0, round(score.main_value or 0.0, 2))
+                lengths.setdefault(at, []).append(score.length)
+            for at, own in lengths.items():
+                text = str(own[0]) if len(own) == 1 else f"{own[0]} to {own[-1]}"
+                beside = (4, 4) if at[1] < 0.1 else (4, -9)  # within the axes
+                axes.annotate(text, at, beside, textcoords="offset points", fontsize=6)
         log_scale(axes, "x")
         axes.set_xlabel("bytes of state before the query, logarithmic")
         _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}, numbers: {shown[0].unit}")
