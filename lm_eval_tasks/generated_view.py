@@ -61,6 +61,7 @@ class GeneratedView(ModelView):
             )
         self._warn_if(padding_warning(lm))
         if self._prompt and (warning := ended_prompt_warning(lm, self._prompt)):
+            self.ended_prompts = True
             self._warn_once(warning)
         if chat and stops_reasoning(options.get("until", [])) and may_reason(lm):
             self._warn_once(

@@ -30,9 +30,11 @@ class ModelView(ABC):
 
     Attributes:
         window: which documents fit; None if unknown.
+        ended_prompts: whether the model is given prompts that end with its end-of-text token.
     """
 
     window: ContextWindow | None = None
+    ended_prompts = False
 
     def __init__(self, lm: Any, requests: list[Instance], warn: Callable[[str], None]) -> None:
         self._lm = lm

@@ -51,7 +51,8 @@ class RecallTask(ConfigurableTask):
     - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
 
     The metadata in the results file also has ``state_bytes``, where it can be seen: the bytes of state that
-    the model holds of the first document before its query is read.
+    the model holds of the first document before its query is read; and ``ended_prompts``, which is true if the
+    model's tokenizer ended each prompt with end-of-text, so that generated answers say nothing of the model.
 
     Args:
         config: the YAML file's content, with lm-eval's additions.
@@ -107,6 +108,8 @@ class RecallTask(ConfigurableTask):
             self._view = self._view_of(lm, chat=bool(options.get("apply_chat_template")))
         except InputError as error:
             raise self._refusal(error) from None
+        if self._view.ended_prompts:
+            self.config.metadata["ended_prompts"] = True
         self._measure_state(lm)
 
     def _view_of(self, lm: Any, chat: bool) -> ModelView:

@@ -73,7 +73,9 @@ def test_a_tokenizer_that_ends_prompts_is_warned_of(caplog: pytest.LogCaptureFix
     said = {}
     for name, tokenizer in tokenizers.items():
         caplog.clear()
-        evaluate(hf(tokenizer), "phone_book_n", entries=4, num_docs=1)
+        lm = hf(tokenizer)
+        (config,) = evaluate(lm, "phone_book_n", entries=4, num_docs=1)["configs"].values()
+        assert config["metadata"].get("ended_prompts") is (True if name == "ending" else None)
         said[name] = [r.getMessage() for r in caplog.records if "ends each prompt" in r.getMessage()]
     assert [len(warnings) for warnings in said.values()] == [1, 0]
     assert "pass add_bos_token=False in --model_args" in said["ending"][0]

@@ -147,6 +147,7 @@ REFUSED = {
     "adapter": (edit("config", "model_args", "peft", value="me/adapter"), "the adapter me/adapter"),
     "delta": (edit("config", "model_args", "delta", value="me/delta"), "the adapter me/delta"),
     "shots": (edit("n-shot", "phone_book_40", value=5), "5 few-shot examples.*without --num_fewshot"),
+    "ended-prompts": (edit(*CONFIG, "metadata", "ended_prompts", value=True), "ended each prompt with end-of"),
     "configured-shots": (edit(*CONFIG, "num_fewshot", value=2), "2 few-shot examples"),
     "system": (edit("system_instruction", value="Be brief."), "system instruction.*--system_instruction"),
     "sampled": (edit("config", "gen_kwargs", value={"temperature": 1}), "run lm_eval again without --gen_kw"),

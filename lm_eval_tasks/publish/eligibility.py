@@ -158,6 +158,11 @@ def _of_prompt(score: Score) -> Iterator[str]:
             "the answers were not generated as the benchmark asks, greedily and to the answer's end; run "
             "lm_eval again without --gen_kwargs"
         )
+    if score.metadata.get("ended_prompts"):
+        yield (
+            "the model's tokenizer ended each prompt with end-of-text, so the answers do not follow the "
+            "prompts; run lm_eval again with add_bos_token=False in --model_args, or with another tokenizer"
+        )
     for name, (found, wanted) in differences_from_task(score).items():
         yield (
             f"{name} is {_short(found)}, where the benchmark's is {_short(wanted)}; run lm_eval on the task "
