@@ -239,7 +239,8 @@ def build_model(
 
 def preset_hint(name: str) -> str:
     """What an error about sizes says of presets, if the model has them."""
-    return ", or --preset paper or small" if name in presets()["paper"] else ""
+    names = [preset for preset, sizes in presets().items() if name in sizes]
+    return f", or --preset {' or '.join(names)}" if names else ""
 
 
 def use_fast_kernels(model: PreTrainedModel) -> None:
