@@ -51,8 +51,8 @@ class RecallTask(ConfigurableTask):
     - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
 
     The metadata in the results file also has ``state_bytes``, where it can be seen: the bytes of state that
-    the model holds of the first document before its query is read; and ``ended_prompts``, which is true if the
-    model's tokenizer ended each prompt with end-of-text, so that generated answers say nothing of the model.
+    the model holds of the first document before its query is read; and ``ended_prompts``, true if the model's
+    tokenizer ended each prompt with end-of-text, so that generated answers say nothing of the model.
 
     Args:
         config: the YAML file's content, with lm-eval's additions.
