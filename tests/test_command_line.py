@@ -48,6 +48,7 @@ def test_a_run_with_a_window_of_512(run_here: Run, model_folder: Path, tmp_path:
     assert re.search(r"tiny-neox *\| exact_match *\| 0.000 \[0.00, 0.49\] \*", report.stdout)
     assert {file.name for file in (tmp_path / "drawn").iterdir()} == {
         "phone_book.png", "phone_book.svg", "phone_book_forced.png", "phone_book_forced.svg",
+        "phone_book_errors.png", "phone_book_errors.svg",
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dataset_builders import InputError
-from synthetic_training.models import size
+from synthetic_training.models import size_limit
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.size_limit import check_size
 
@@ -63,7 +63,7 @@ def test_an_absurd_model_is_refused(name: str, arguments: dict[str, Any], senten
 
 
 def test_endless_layers_are_refused_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(size, "MAX_PARTS", 1000)
+    monkeypatch.setattr(size_limit, "MAX_PARTS", 1000)
     start = time.perf_counter()
     with pytest.raises(InputError, match="Table has more than 1,000 layers and tensors; reduce the number"):
         build_model(TABLE, depth=10**7)
@@ -71,7 +71,7 @@ def test_endless_layers_are_refused_soon(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_sum_of_layers_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(size, "total_memory", lambda _: 10 * 2**20)
+    monkeypatch.setattr(size_limit, "total_memory", lambda _: 10 * 2**20)
     monkeypatch.setattr("synthetic_training.memory.total_memory", lambda _: 10 * 2**20)
     build_model(TABLE, width=512, depth=8)
     with pytest.raises(InputError, match=r"^tests.test_model_size:Table needs at least 0.0098 GiB of memory"):

@@ -143,11 +143,14 @@ def test_ctrl_c_keeps_what_is_done_and_the_command_it_names_continues(
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(reproduce_module, "_job", fake)
+    # a worker of xdist ignores the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     hand = threading.Thread(target=press_ctrl_c)
     hand.start()
     with pytest.raises(SystemExit) as ended:
         main(["reproduce", str(file), "--out", str(out)])
     hand.join()
+    signal.signal(signal.SIGINT, before)
     assert ended.value.code == 130
     shown = capsys.readouterr().err
     assert "stopping: the runs save a checkpoint" in shown and "interrupted: 1 of 2 runs finished" in shown

@@ -80,7 +80,11 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
     [
         ("T_ropee", {}, r"'T_ropee' is not a model; .*; did you mean 'T_rope'\?"),
         ("MAMBA", {}, r"'MAMBA' is not a model; .*; did you mean 'mamba'\?"),
-        ("?", {}, r"'\?' is not a model; the models are T_rope, .*, lstm, hf:TYPE, module.path:ClassName"),
+        (
+            "?",
+            {},
+            r"'\?' is not a model; the models are T_rope, .*, PACKAGE:TYPE .*, module.path:ClassName",
+        ),
         ("hf:lama", {}, r"no causal language model of the type 'lama'; did you mean 'hf:llama'\?"),
         ("T_rope", {"hiden_size": 8}, r"T_rope has no argument 'hiden_size'; did you mean 'hidden_size'\?"),
         ("lstm", {"num_attention_heads": 8}, "lstm has no argument 'num_attention_heads'"),

@@ -12,6 +12,7 @@ from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.progress import tokens
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import hours_of
+from synthetic_training.training.compilation import resolve_compile
 
 RESULTS = Path(__file__).parent / "results"
 """Committed results of figures; an installed package does not have them."""
@@ -58,12 +59,10 @@ def _hours(results: Iterable[Result]) -> dict[str, float]:
 def _settings(config: Mapping[str, Any]) -> str:
     """The settings on which the time of a run depends, as text."""
     default = TrainConfig().as_json()
+    settings = {**default, **config}
+    settings["compile"] = resolve_compile(settings["compile"], "cuda", settings["steps"])
     return repr(
-        sorted(
-            (k, repr(v))
-            for k, v in {**default, **config}.items()
-            if k not in _NOT_TIME and v != default.get(k)
-        )
+        sorted((k, repr(v)) for k, v in settings.items() if k not in _NOT_TIME and v != default.get(k))
     )
 
 
