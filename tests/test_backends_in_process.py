@@ -84,7 +84,7 @@ def test_hf_with_accelerate_on_two_processes(
     hf: Any, metadata: dict[str, Any], run: Run, tmp_path: Path
 ) -> None:
     launch = "-m accelerate.commands.launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no"
-    command = f"--dynamo_backend no -m lm_eval --model hf --limit 3 --include_path {TASKS_FOLDER}"
+    command = f"--dynamo_backend no -m lm_eval --model hf --limit 2 --include_path {TASKS_FOLDER}"
     done = run(
         *launch.split(),
         *command.split(),
