@@ -58,7 +58,7 @@ def test_forced_scores_do_not_depend_on_the_batch(architecture: str) -> None:
         assert eight[1] == one[1]
 
 
-@pytest.mark.parametrize("architecture", architectures("xlstm"))
+@pytest.mark.parametrize("architecture", architectures("recurrent_gemma", "xlstm"))
 def test_generated_answers_depend_on_the_batch_where_the_list_says_so(architecture: str) -> None:
     one, eight = answers(architecture, 1)[0], answers(architecture, 8)[0]
     assert len(set(one)) > 1

@@ -244,5 +244,5 @@ def _short_number(number: int) -> str:
 def quiet_style() -> Iterator[None]:
     """The project's style, without warnings of letters that the font does not have."""
     with plot_style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

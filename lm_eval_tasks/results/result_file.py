@@ -31,7 +31,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", protected_namespaces=())
 
 
 class RunConfig(_Model):
