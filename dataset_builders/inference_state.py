@@ -14,7 +14,7 @@ from dataset_builders.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_STATES = ("past_key_values", "cache_params", "state")
+_STATES = ("cache", "past_key_values", "cache_params", "state")
 """Where transformers' models return their state."""
 
 

@@ -94,7 +94,7 @@ def test_a_tensor_that_is_held_twice_counts_once_and_counters_not_at_all() -> No
 
 
 def test_a_model_without_a_state_is_refused() -> None:
-    with pytest.raises(InputError, match="returns no state by any of the names past_key_values"):
+    with pytest.raises(InputError, match="returns no state by any of the names cache, past_key_values"):
         state_of(SimpleNamespace(logits=torch.zeros(1)))
     with pytest.raises(InputError, match="the state, a list, holds no numbers"):
         bits_of([torch.tensor(3)])

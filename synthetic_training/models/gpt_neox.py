@@ -28,7 +28,9 @@ def use_causal_attention(model: PreTrainedModel) -> None:
 def _say_that_nothing_is_masked(
     _model: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    plain = all(named.get(key) is None for key in ("attention_mask", "position_ids", "past_key_values"))
+    plain = all(
+        named.get(key) is None for key in ("attention_mask", "position_ids", "past_key_values", "cache")
+    )
     ids = arguments[0] if arguments else named.get("input_ids")
     if plain and len(arguments) < 2 and ids is not None:
         # transformers passes a mask of four dimensions on as it is; an empty one stands for none

@@ -88,13 +88,19 @@ class FastMambaMixer(MambaMixer):
     def forward(
         self,
         hidden_states: Tensor,
-        cache_params: Any = None,
+        cache: Any = None,
         attention_mask: Tensor | None = None,
+        *,
+        cache_params: Any = None,
         **arguments: Any,
     ) -> Tensor:
-        """(batch, length, width) to the same; ``attention_mask`` of (batch, length) zeroes padding."""
-        if cache_params is not None or arguments:
-            return super().forward(hidden_states, cache_params, attention_mask, **arguments)
+        """(batch, length, width) to the same; ``attention_mask`` of (batch, length) zeroes padding.
+
+        ``cache`` is what transformers calls ``cache_params`` before 5.24.
+        """
+        before = cache_params if cache is None else cache
+        if before is not None or arguments:
+            return super().forward(hidden_states, before, attention_mask, **arguments)
         x, z = self.in_proj(_masked(hidden_states, attention_mask)).chunk(2, dim=-1)
         activated = self.act(_causal_conv(x, self.conv1d))
         if "convolution" not in self.float32_operations:

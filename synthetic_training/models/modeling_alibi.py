@@ -267,7 +267,8 @@ class _SchemeForCausalLM(GPTNeoXForCausalLM):
         """
         mask: Any = attention_mask
         tokens = inputs_embeds if input_ids is None else input_ids
-        if mask is None and position_ids is None and past_key_values is None and tokens is not None:
+        past = kwargs.get("cache", past_key_values)  # its name from transformers 5.24 on, and before
+        if mask is None and position_ids is None and past is None and tokens is not None:
             mask = self._mask_without_padding(tokens.shape[1], tokens.device)
         elif mask is not None and mask.dim() == 4 and mask.shape[1] != self.config.num_attention_heads:
             raise ValueError("a mask of four dimensions must be the scheme's own, of all heads")

@@ -136,6 +136,7 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         past_key_values: LstmState | None = None,
+        cache: LstmState | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -144,10 +145,12 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
         """Logits of the next token, (B, L, V), and the state after the last token.
 
         ``input_ids`` are (B, L); ``attention_mask`` is 0 on padding at either end of a row, which changes
-        nothing else. Both are of the new tokens, or the mask of all so far.
+        nothing else. Both are of the new tokens, or the mask of all so far. ``cache`` is what transformers
+        calls ``past_key_values`` from 5.24 on.
         """
         embedded = self.embed(input_ids)
-        past = None if past_key_values is None else (past_key_values.hidden, past_key_values.cell)
+        before = past_key_values if cache is None else cache
+        past = None if before is None else (before.hidden, before.cell)
         length = input_ids.shape[1]
         if attention_mask is not None:
             attention_mask = attention_mask[:, -length:]
@@ -162,7 +165,7 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
             loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
         state = None
         if self.config.use_cache if use_cache is None else use_cache:
-            seen = 0 if past_key_values is None else past_key_values.length
+            seen = 0 if before is None else before.length
             state = LstmState(hidden, cell, seen + length)
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=state)
 
