@@ -41,7 +41,7 @@ def scored_tokens(lm: Any, requests: Sequence[Any]) -> list[ScoredTokens]:
 
 
 def is_aligned(context: Sequence[int], whole: Sequence[int], end: int | None) -> bool:
-    """Whether what follows the prompt's tokens in prompt plus answer is exactly the answer.
+    """Whether prompt and answer, tokenized together, begin with the tokens of the prompt alone.
 
     Args:
         context: tokens of the prompt alone.

@@ -56,8 +56,7 @@ class GeneratedView(ModelView):
         if rule is not None and not counts_tokens(lm):
             warn(
                 f"the model's tokens cannot be counted, so answers may have {limit} tokens, counting each "
-                "byte as "
-                "a token; --gen_kwargs max_gen_toks=N sets another number."
+                "byte as a token; --gen_kwargs max_gen_toks=N sets another number."
             )
         self._warn_if(padding_warning(lm))
         if self._prompt and (warning := ended_prompt_warning(lm, self._prompt)):
@@ -66,8 +65,7 @@ class GeneratedView(ModelView):
         if chat and stops_reasoning(options.get("until", [])) and may_reason(lm):
             self._warn_once(
                 "the chat template lets the model reason before it answers, but the task stops generation "
-                "at the "
-                f"first newline:  {reasoning_advice(lm)}."
+                f"at the first newline: {reasoning_advice(lm)}."
             )
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
@@ -77,7 +75,7 @@ class GeneratedView(ModelView):
             self._warn_once(
                 "generation stopped before the model had finished reasoning, so there is no answer; "
                 "'unanswered' "
-                f"is the fraction of such documents:  {reasoning_advice(self._lm)}."
+                f"is the fraction of such documents: {reasoning_advice(self._lm)}."
             )
         scores = {"unanswered": float(not (answer or "").strip())} | score(doc, [answer or ""])
         if self.truncates(doc):

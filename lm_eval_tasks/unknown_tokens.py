@@ -54,8 +54,7 @@ def unknown_warning(found: Sequence[UnknownCharacters]) -> str | None:
     return (
         f"the model's tokenizer does not know {share:.0%} of the characters of these documents; "
         f"{documents} of {len(found)} have such characters, and 'unknown_tokens' is their fraction; the "
-        "score "
-        "says nothing about what the model can recall"
+        "score says nothing about what the model can recall"
     )
 
 

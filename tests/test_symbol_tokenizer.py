@@ -1,13 +1,16 @@
 """The 30 symbols as token ids, by hand and by the tokenizer that is saved beside a model."""
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
+from synthetic_training.data.documents.byte_tokenizer import byte_tokenizer
+from synthetic_training.data.mqar.number_tokenizer import number_tokenizer
 from synthetic_training.data.symbol_tokenizer import (
     END_ID,
     PAD_ID,
@@ -70,3 +73,20 @@ def test_a_batch_is_padded_on_the_left() -> None:
 
 def test_what_is_no_symbol_is_padding() -> None:
     assert symbol_tokenizer(64)("$A| \n")["input_ids"] == [*encode("$*|"), PAD_ID, PAD_ID]
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [byte_tokenizer(64), symbol_tokenizer(64), number_tokenizer(32, 64)],
+    ids=["bytes", "symbols", "numbers"],
+)
+def test_every_saved_tokenizer_gives_what_models_take(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """Without the names in its file, transformers 4 adds token types, which the models refuse."""
+    save_tokenizer(tokenizer, tmp_path)
+    names = ["input_ids", "attention_mask"]
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["model_input_names"] == names
+    batch = AutoTokenizer.from_pretrained(tmp_path)(["1", "1 2"], padding=True)
+    assert list(batch) == names
+    assert batch["attention_mask"][0][0] == 0 and all(batch["attention_mask"][1])

@@ -29,8 +29,7 @@ class NumpyRandomIntegers:
     """Random integers for ``count`` examples, from one raw output of a bit generator each.
 
     NumPy guarantees that the raw bits of a generator stay the same, but not the results of its methods. Here
-    the upper
-    32 bits are multiplied by the bound and shifted: each probability is within 2^-32 of uniform.
+    the upper 32 bits are multiplied by the bound and shifted: each probability is within 2^-32 of uniform.
     """
 
     xp: Any = xp

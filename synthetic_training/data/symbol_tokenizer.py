@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from dataset_builders.string_tasks.symbols import END, MARKS, PAD, START, Symbols
+from synthetic_training.data.saved_tokenizer import saved_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -50,7 +51,6 @@ def symbol_tokenizer(max_length: int, symbols: Symbols = USUAL) -> PreTrainedTok
         symbols: with up to 26 letters, each character is a token; otherwise numbers separated by spaces.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.WordLevel(symbols.ids, unk_token=PAD))
     if symbols.are_characters:
@@ -58,13 +58,4 @@ def symbol_tokenizer(max_length: int, symbols: Symbols = USUAL) -> PreTrainedTok
         tokenizer.decoder = decoders.Fuse()
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token=END,
-        pad_token=PAD,
-        unk_token=PAD,
-        padding_side="left",
-        model_max_length=max_length,
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],  # transformers 4 would add token_type_ids
-    )
+    return saved_tokenizer(tokenizer, max_length, end=END, pad=PAD, unknown=PAD)

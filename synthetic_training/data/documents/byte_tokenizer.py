@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synthetic_training.data.saved_tokenizer import saved_tokenizer
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -22,21 +24,11 @@ def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
             maximum length, and lm-eval would assume 2,048.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE(vocab={**_byte_symbols(), END: END_ID}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=END,
-        eos_token=END,
-        pad_token=END,
-        padding_side="left",
-        model_max_length=max_length,
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],  # transformers 4 would add token_type_ids
-    )
+    return saved_tokenizer(tokenizer, max_length, end=END, pad=END, begin=END)
 
 
 def _byte_symbols() -> dict[str, int]:

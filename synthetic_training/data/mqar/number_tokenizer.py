@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataset_builders.mqar import BLANK
+from synthetic_training.data.saved_tokenizer import saved_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -20,18 +21,9 @@ def number_tokenizer(vocabulary: int, max_length: int) -> PreTrainedTokenizerFas
         max_length: recorded as ``model_max_length``, in tokens.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
 
     blank = str(BLANK)
     words = {str(number): number for number in range(vocabulary)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token=blank))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token=blank,
-        pad_token=blank,
-        unk_token=blank,
-        padding_side="left",
-        model_max_length=max_length,
-        clean_up_tokenization_spaces=False,
-    )
+    return saved_tokenizer(tokenizer, max_length, end=blank, pad=blank, unknown=blank)
