@@ -184,6 +184,11 @@ def pytest_report_header() -> list[str]:
     ]
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes do not name a test: gzip writes the time into them, and workers must collect the same."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of what this machine has not are skipped, and say so."""
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
