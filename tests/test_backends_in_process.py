@@ -3,7 +3,7 @@
 Each case is a cell of the table in ``lm_eval_tasks/BACKENDS.md``.
 """
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
+# ruff: noqa: F401, F811 - pytest finds the fixtures by their names
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.backends import (
     evaluated,
     hf,
     metadata,
-)  # noqa: F401
+)
 from tests.conftest import Run
 
 
