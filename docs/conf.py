@@ -17,8 +17,8 @@ version = release = installed_version(project)
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 
-# A new page matches one of these patterns, and is then listed in docs/index.md or below another page, in PAGES_BELOW:
-# Sphinx warns of a page that is in no list, and warnings are errors.
+# A new page matches one of these patterns, and is then listed in docs/index.md or in PAGES_BELOW: Sphinx
+# warns of a page that is in no list, and warnings are errors.
 root_doc = "docs/index"
 include_patterns = [
     "*.md",
@@ -35,7 +35,10 @@ exclude_patterns = [
 PAGES_BELOW = {
     "docs/tasks": ["/lm_eval_tasks/[!s]*/README", "/lm_eval_tasks/s[!p]*/README"],  # all but speed/
     "synthetic_training/checkpoints/README": ["/synthetic_training/checkpoints/*/README"],
-    "synthetic_training/figures/README": ["/synthetic_training/figures/*", "/synthetic_training/figures/results/*"],
+    "synthetic_training/figures/README": [
+        "/synthetic_training/figures/*",
+        "/synthetic_training/figures/results/*",
+    ],
     "synthetic_training/theory/README": ["/synthetic_training/theory/results/*"],
 }
 html_additional_pages = {"index": "redirect.html"}
