@@ -92,7 +92,7 @@ docs: $(VENV)/docs-installed
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . build/site
 
 # the wheel and the source distribution, in dist
-package: $(VENV)/dev-installed
+package: $(VENV)/package-installed
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*

@@ -18,7 +18,7 @@ from tests.import_graph import ROOT
 CARD_TEMPLATE = ROOT / "dataset_builders" / "release" / "card_template.md"
 
 NEEDS = ("gpu", "server", "network", "hub", "files", "minutes")
-"""What a command can take: a GPU, a server of a model, the network, the Hub, the reader's own files, or minutes."""
+"""What it takes: a GPU, a server of a model, the network, the Hub, the reader's own files, or minutes."""
 
 _PROGRAMS = {
     "python",
