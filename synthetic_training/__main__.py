@@ -23,6 +23,13 @@ from synthetic_training.evaluation.evaluate import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
 from synthetic_training.training.interruption import Interrupted
 
+DESCRIPTION = """Train and evaluate models on synthetic tasks, and reproduce figures of the paper.
+
+Models: T_rope, T_nope, T_alibi, T_hard_alibi, mamba and lstm of the paper; hf:TYPE, any causal language model
+of transformers; fla:TYPE, those of flash-linear-attention; and your own.
+
+Tasks: copy, reverse, prefix_ngram, suffix_ngram, duplicate_ngram, mqar (associative recall) and documents."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; invalid input ends with one sentence and exit status 1."""
@@ -37,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tyro.extras.subcommand_cli_from_dict(
             {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
             prog="python -m synthetic_training",
-            description="Train and evaluate models on synthetic tasks, and reproduce figures of the paper.",
+            description=DESCRIPTION,
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
             console_outputs=_is_main(),
