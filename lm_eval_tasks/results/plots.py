@@ -8,8 +8,10 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from dataset_builders.plotting import log_scale, plot_style, save_plot
+from dataset_builders.plotting import ARCHITECTURES, log_scale, plot_style, save_plot, short_bytes
+from lm_eval_tasks.results.cost_points import apart, name_lengths, set_limits, span
 from lm_eval_tasks.results.intervals import method, score_interval
+from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.sweep import Sweep
@@ -33,11 +35,9 @@ class RowStyle:
 
 
 def styles(labels: Sequence[str]) -> dict[str, RowStyle]:
-    """A style for each row: 56 pairs of colour and marker before one comes again."""
-    return {
-        label: RowStyle(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-        for i, label in enumerate(labels)
-    }
+    """A style for each row, see :func:`lm_eval_tasks.results.row_styles.assign`."""
+    pairs = assign(labels, _COLOURS, _MARKERS, ARCHITECTURES)
+    return {label: RowStyle(*pair) for label, pair in pairs.items()}
 
 
 def draw(
@@ -136,20 +136,16 @@ def draw_by_state(
         rows = row_labels(shown)
         figure, axes = _figure(len(rows))
         most = max(score.documents for score in shown)
+        sizes = [float(score.state_bytes or 0) for score in shown]
         for label in rows:
             points = [score for score in shown if score.label == label]
-            _line(axes, [score.state_bytes or 0 for score in points], points, style_of[label], label, most)
-            lengths: dict[tuple[int, float], list[int]] = {}
-            for score in points:
-                at = (score.state_bytes or 0, round(score.main_value or 0.0, 2))
-                lengths.setdefault(at, []).append(score.length)
-            for at, own in lengths.items():
-                text = str(own[0]) if len(own) == 1 else f"{own[0]} to {own[-1]}"
-                beside = (4, 4) if at[1] < 0.1 else (4, -9)  # within the axes
-                axes.annotate(text, at, beside, textcoords="offset points", fontsize=6)
-        log_scale(axes, "x")
-        axes.set_xlabel("bytes of state before the query, logarithmic")
-        _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}, numbers: {shown[0].unit}")
+            x = apart([float(score.state_bytes or 0) for score in points], span(sizes))
+            _line(axes, x, points, style_of[label], label, most)
+            name_lengths(axes, points, x, span(sizes))
+        log_scale(axes, "x", text=short_bytes)
+        axes.set_xlabel("state before the query (logarithmic; equal sizes stand a little apart)")
+        _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
+        set_limits(axes, sizes)
         return save_plot(figure, folder, f"{benchmark}_by_state")
 
 
