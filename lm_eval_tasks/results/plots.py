@@ -1,7 +1,7 @@
 """Plots of one benchmark: the main metric by length, and by training step."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,22 @@ class RowStyle:
     marker: str
 
 
+@dataclass(frozen=True)
+class Bars:
+    """What the bars of a plot show.
+
+    Attributes:
+        ends: of the bar of a metric of a score; None where it has none.
+        note: metric -> what the bars are, in a few words.
+    """
+
+    ends: Callable[[Score, str], tuple[float, float] | None]
+    note: Callable[[str], str]
+
+
+INTERVALS = Bars(score_interval, lambda metric: f"95% intervals ({method(metric)})")
+
+
 def styles(labels: Sequence[str]) -> dict[str, RowStyle]:
     """A style for each row, see :func:`lm_eval_tasks.results.row_styles.assign`."""
     pairs = assign(labels, _COLOURS, _MARKERS, ARCHITECTURES)
@@ -41,16 +57,24 @@ def styles(labels: Sequence[str]) -> dict[str, RowStyle]:
 
 
 def draw(
-    benchmark: str, scores: Sequence[Score], style_of: Mapping[str, RowStyle], folder: Path
+    benchmark: str,
+    scores: Sequence[Score],
+    style_of: Mapping[str, RowStyle],
+    folder: Path,
+    *,
+    name: str | None = None,
+    bars: Bars = INTERVALS,
 ) -> list[Path]:
     """Draw the main metric by length as ``BENCHMARK.png`` and ``.svg``; return the files.
 
-    Bars are 95% confidence intervals. Hollow points have truncated documents. Points with fewer documents
+    Hollow points have truncated documents. Points with fewer documents
     than others name their number. Lines stand a little apart, so that equal scores do not hide each other.
 
     Args:
         benchmark: a known name, since files are called by it.
         style_of: label -> style, the same for every plot of a report.
+        name: of the files, in place of the benchmark's.
+        bars: what the bars show.
 
     Returns:
         no files where no score has a main metric.
@@ -70,12 +94,12 @@ def draw(
         for number, label in enumerate(rows):
             points = [score for score in shown if score.label == label]
             x = [place(score.length) + _aside(number, len(rows)) for score in points]
-            _line(axes, x, points, style_of[label], label, most)
+            _line(axes, x, points, style_of[label], label, most, bars)
         _ticks(axes, [(place(length), str(length)) for length in lengths])
         metric = shown[0].main_metric or ""
         axes.set_xlabel(f"length ({shown[0].unit}{place.note})")
-        _finish(axes, metric, shown, benchmark)
-        return save_plot(figure, folder, benchmark)
+        _finish(axes, metric, shown, benchmark, bars)
+        return save_plot(figure, folder, name or benchmark)
 
 
 def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
@@ -181,12 +205,17 @@ def _figure(rows: int) -> "tuple[Figure, Axes]":
 
 
 def _line(
-    axes: "Axes", x: Sequence[float], points: Sequence[Score], style: RowStyle, label: str, most: int
+    axes: "Axes",
+    x: Sequence[float],
+    points: Sequence[Score],
+    style: RowStyle,
+    label: str,
+    most: int,
+    bars: Bars = INTERVALS,
 ) -> None:
     y = [score.main_value or 0.0 for score in points]
     ends = [
-        score_interval(score, score.main_metric or "") or (at, at)
-        for score, at in zip(points, y, strict=True)
+        bars.ends(score, score.main_metric or "") or (at, at) for score, at in zip(points, y, strict=True)
     ]
     below = [max(0.0, at - low) for at, (low, _) in zip(y, ends, strict=True)]
     above = [max(0.0, high - at) for at, (_, high) in zip(y, ends, strict=True)]
@@ -222,8 +251,8 @@ def _ticks(axes: "Axes", places: Sequence[tuple[float, str]]) -> None:
     axes.set_xticklabels(texts)
 
 
-def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str) -> None:
-    notes = [f"bars: 95% intervals ({method(metric)})"]
+def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str, bars: Bars = INTERVALS) -> None:
+    notes = [f"bars: {bars.note(metric)}"]
     if any(score.truncated for score in scores):
         notes.append("hollow: truncated by the window")
     axes.set_ylim(-0.04, 1.04)
