@@ -46,8 +46,8 @@ html_additional_pages = {"index": "redirect.html"}
 # Anchors as on code hosts: LEADERBOARDS.md#compare-two-models
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "dollarmath"]
-# READMEs of tasks have the headings of lm-eval's template, which skips a level; a pattern of docs/index.md may
-# wait for its first page.
+# READMEs of tasks have the headings of lm-eval's template, which skips a level; a pattern of docs/index.md
+# may have no page yet.
 suppress_warnings = ["myst.header", "toc.empty_glob"]
 
 autodoc_member_order = "bysource"
