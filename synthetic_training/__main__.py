@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +17,10 @@ from dataset_builders.extras import require
 with command_errors():
     require("train")  # before anything below imports it
 
+from dataset_builders.interruption import Interrupted, interrupt_on_sigterm
 from synthetic_training.config import TrainConfig
 from synthetic_training.evaluation.evaluate import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
-from synthetic_training.training.interruption import Interrupted
 
 DESCRIPTION = """Train and evaluate models on synthetic tasks, and reproduce figures of the paper.
 
@@ -183,8 +182,7 @@ def _reproduce(
     """
     from synthetic_training.figures.reproduce import reproduce
 
-    # running jobs are then ended, and keep a checkpoint, as after Ctrl-C
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupt_on_sigterm()  # running jobs are then ended, and keep a checkpoint
     made = reproduce(
         figure,
         scale,
@@ -200,10 +198,6 @@ def _reproduce(
     )
     if made:
         print("written: " + ", ".join(map(str, made)))
-
-
-def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
-    raise Interrupted("terminated", number)
 
 
 def _disable_progress_bars() -> None:

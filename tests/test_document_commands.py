@@ -133,7 +133,7 @@ def test_commands_are_those_that_there_are(
 
 COMMANDS = {
     "dataset_builders": ("build phone_book", "build c4_copy", "build all", "verify", "push"),
-    "lm_eval_tasks": ("generate", "report", "agreement", "leaderboard", "submit"),
+    "lm_eval_tasks": ("generate", "report", "agreement", "leaderboard", "submit", "paper"),
     "synthetic_training": ("train", "evaluate", "plot", "reproduce"),
 }
 OTHER_OPTIONS = {
