@@ -46,3 +46,9 @@ def test_ci_runs_what_the_script_for_a_clean_clone_runs() -> None:
     script = script.replace("test-lowest-hf", "test-lowest-${{ matrix.extra }}")
     missing = [line for line in re.findall(r"^make \S+$", script, re.MULTILINE) if line not in workflow]
     assert not missing
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["title"], citation["version"]) == (project["name"], project["version"])
