@@ -17,7 +17,7 @@ version = release = installed_version(project)
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 
-# A new page that matches one of these patterns is listed by docs/index.md, which has patterns too, or in
+# A new page that matches one of these patterns is listed in docs/index.md, which has patterns too, or in
 # PAGES_BELOW. Sphinx warns of a page that is in no list, and warnings are errors.
 root_doc = "docs/index"
 include_patterns = [
@@ -46,9 +46,8 @@ html_additional_pages = {"index": "redirect.html"}
 # Anchors as on code hosts: LEADERBOARDS.md#compare-two-models
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "dollarmath"]
-# READMEs of tasks have the headings of lm-eval's template, which skips a level; a pattern of docs/index.md
-# may have no page yet.
-suppress_warnings = ["myst.header", "toc.empty_glob"]
+# READMEs of tasks have the headings of lm-eval's template, which skips a level.
+suppress_warnings = ["myst.header"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

@@ -17,8 +17,8 @@ from tests.import_graph import ROOT
 
 CARD_TEMPLATE = ROOT / "dataset_builders" / "release" / "card_template.md"
 
-NEEDS = ("gpu", "server", "network", "hub", "files", "minutes")
-"""What it takes: a GPU, a server of a model, the network, the Hub, the reader's own files, or minutes."""
+NEEDS = ("gpu", "server", "network", "hub", "files", "ci", "minutes")
+"""A GPU, a server of a model, the network, the Hub, files of one's own, ``.ci/run``, or minutes."""
 
 _PROGRAMS = {
     "python",
@@ -43,7 +43,8 @@ _PATTERNS = {
     "server": r"base_url=",
     "network": r"\bpip install|\bgit (clone|push)|\bhf auth",
     "hub": r"ORG/|EleutherAI/|state-spaces/|HuggingFaceTB/|build all|=\$model",
-    "files": r"FOLDER|TEXTS|OUTPUT_DIR|\$SMOLLM2|squad\.jsonl",
+    "files": r"FOLDER|TEXTS|OUTPUT_DIR|FIGURE|\$SMOLLM2|squad\.jsonl| \.\.\. ",
+    "ci": r"\bmake ",
 }
 
 
