@@ -33,7 +33,7 @@ def assign(
     fixed: dict[str, str] = {}
     for label in labels:
         name = named_architecture(label)
-        if name in own and name not in fixed.values():
+        if name is not None and name in own and name not in fixed.values():
             fixed[label] = name
     taken = {own[name][0] for name in fixed.values()}
     free = [colour for colour in colours if colour not in taken] or list(colours)
