@@ -123,7 +123,9 @@ class Page:
     @property
     def has_dash(self) -> bool:
         """Whether any cell has no value."""
-        return any(cell.value is None for row in self.rows for cell in (*row.cells, *row.memory))
+        values = [cell.value for row in self.rows for cell in row.cells]
+        values += [cell.value for row in self.rows for cell in row.memory]
+        return None in values
 
 
 def page(scores: Sequence[Score], others: Sequence[str] = ()) -> Page:

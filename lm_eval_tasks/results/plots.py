@@ -143,7 +143,9 @@ def draw_by_state(
             _line(axes, x, points, style_of[label], label, most)
             name_lengths(axes, points, x, span(sizes))
         log_scale(axes, "x", text=short_bytes)
-        axes.set_xlabel("state before the query (logarithmic; equal sizes stand a little apart)")
+        equal = len({(score.label, score.state_bytes) for score in shown}) < len(shown)
+        note = "; equal sizes stand a little apart" if equal else ""
+        axes.set_xlabel(f"state before the query (logarithmic{note})")
         _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
         set_limits(axes, sizes)
         return save_plot(figure, folder, f"{benchmark}_by_state")
