@@ -112,7 +112,9 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
                     style = RowStyle(colour, _MARKERS[number % len(_MARKERS)])
                     x, scores = [at for at, _ in points], [score for _, score in points]
                     _line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
-            _ticks(axes, [(place(step), _short_number(step)) for step in sweep.steps])
+            thousands = all(step % 1000 == 0 for step in sweep.steps)
+            texts = {step: f"{step // 1000}k" if thousands and step else str(step) for step in sweep.steps}
+            _ticks(axes, [(place(step), text) for step, text in texts.items()])
             axes.set_xlabel(f"training step{place.note}")
             _finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
         return save_plot(figure, folder, f"{benchmark}_by_step")
@@ -232,10 +234,6 @@ def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str) -> N
     axes.set_ylabel(metric.replace("_", " "))
     axes.set_title(f"{title}\n{'; '.join(notes)}", loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-
-
-def _short_number(number: int) -> str:
-    return f"{number // 1000}k" if number and number % 1000 == 0 else str(number)
 
 
 @contextmanager
