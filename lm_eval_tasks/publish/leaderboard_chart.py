@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dataset_builders.plotting import short_bytes
-from lm_eval_tasks.results.cost_points import apart, length_texts, span
+from lm_eval_tasks.results.cost_points import Taken, apart, length_texts, span
 from lm_eval_tasks.results.intervals import score_interval, with_interval
 from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.score import Score
@@ -157,9 +157,10 @@ def chart_by_state(benchmark: str, scores: Sequence[Score], style_of: Mapping[st
         return LEFT + 28 + width * (0.5 + math.log(size / middle) / math.log(ratio))
 
     lines = []
+    taken: list[Taken] = []
     for model, own in _models(scores, style_of).items():
         places = apart([float(score.state_bytes or 0) for score in own], ratio)
-        texts = length_texts(own, places, ratio, _DIGIT / width)
+        texts = length_texts(own, places, ratio, taken, _DIGIT / width)
         points = [
             replace(_point(score, place(at)), text=texts.get(number, ""))
             for number, (score, at) in enumerate(zip(own, places, strict=True))

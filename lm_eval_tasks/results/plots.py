@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from dataset_builders.plotting import ARCHITECTURES, log_scale, plot_style, save_plot, short_bytes
-from lm_eval_tasks.results.cost_points import apart, name_lengths, set_limits, span
+from lm_eval_tasks.results.cost_points import Taken, apart, name_lengths, set_limits, span
 from lm_eval_tasks.results.intervals import method, score_interval
 from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.rows import row_labels
@@ -139,11 +139,12 @@ def draw_by_state(
         figure, axes = _figure(len(rows))
         most = max(score.documents for score in shown)
         sizes = [float(score.state_bytes or 0) for score in shown]
+        taken: list[Taken] = []
         for label in rows:
             points = [score for score in shown if score.label == label]
             x = apart([float(score.state_bytes or 0) for score in points], span(sizes))
             _line(axes, x, points, style_of[label], label, most)
-            name_lengths(axes, points, x, span(sizes))
+            name_lengths(axes, points, x, span(sizes), taken)
         log_scale(axes, "x", text=short_bytes)
         equal = len({(score.label, score.state_bytes) for score in shown}) < len(shown)
         note = "; equal sizes stand a little apart" if equal else ""
