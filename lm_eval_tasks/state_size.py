@@ -1,33 +1,23 @@
 """How many bytes a model holds of a prompt, from a real cache object."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from dataset_builders import InputError
-from dataset_builders.inference_state import bits_of, state_of
+from dataset_builders.inference_state import bits_of
+from lm_eval_tasks.local_model import local_model
 
 
 def state_bytes(lm: Any, prompt: str) -> int | None:
-    """Bytes of the state that a model of transformers holds after a prompt; None where it cannot be seen.
+    """Bytes of the state that a model holds after a prompt; None where it cannot be seen.
 
-    Seen are lm-eval's ``hf`` models that are decoders and return a cache.
+    Seen are decoders that run in this process (see :mod:`lm_eval_tasks.local_model`) and return their state.
     """
-    model = getattr(lm, "model", None)
-    inner = getattr(model, "base_model", None)
-    config = getattr(model, "config", None)
-    if inner is None or config is None or getattr(config, "is_encoder_decoder", False):
+    model = local_model(lm)
+    if model is None:
         return None
-    if "use_cache" not in inspect.signature(inner.forward).parameters:
-        return None
-    import torch
-
-    tokens = torch.tensor([lm.tok_encode(prompt)], device=lm.device)
-    precision = getattr(lm, "mixed_precision_dtype", None)
-    with torch.no_grad(), torch.autocast(tokens.device.type, dtype=precision, enabled=precision is not None):
-        output = inner(input_ids=tokens, use_cache=True)
     try:
-        return bits_of(state_of(output)) // 8
+        return bits_of(model.state_after(model.tensor([lm.tok_encode(prompt)]))) // 8
     except InputError:
         return None
 
