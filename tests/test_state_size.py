@@ -16,6 +16,7 @@ from lm_eval_tasks.results.capacity import capacities, capacity_table
 from lm_eval_tasks.results.plots import draw_by_state, styles
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.state_size import before_query, state_bytes
+from tests import mamba_ssm_stand_in
 from tests.models import ARCHITECTURES, byte_tokenizer, tiny_model
 from tests.result_files import result_file
 from tests.scripted import Scripted, look_up
@@ -54,6 +55,16 @@ def test_the_state_is_the_one_that_the_model_hands_on(architecture: str) -> None
     except InputError:
         expected = None
     assert state_bytes(lm, PROMPT) == expected
+
+
+def test_models_of_the_mamba_ssm_package_have_the_state_of_the_same_model_in_transformers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mamba_ssm_stand_in.install(monkeypatch)
+    lm = hf("mamba")
+    expected = state_bytes(lm, PROMPT)
+    lm._model = mamba_ssm_stand_in.MambaLMHeadModel(lm.model)
+    assert state_bytes(lm, PROMPT) == state_bytes(lm, PROMPT * 3) == expected != None  # noqa: E711
 
 
 def test_models_without_a_cache_have_no_state() -> None:
