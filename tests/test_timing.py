@@ -75,6 +75,29 @@ def test_the_model_is_timed_and_nothing_else() -> None:
     assert not model.module._forward_pre_hooks and not model.module._forward_hooks
 
 
+@pytest.mark.gpu
+def test_work_that_a_gpu_has_queued_is_waited_for() -> None:
+    """Kernels of a known time, which the host launches at once."""
+
+    class Queueing(Slow):
+        def _forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            torch.cuda._sleep(20_000_000)
+            return tokens
+
+    model = Queueing()
+    model.module.cuda()
+    timing = measure(model, torch.zeros(1, 7, dtype=torch.long, device="cuda"), 10)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    for event in (start, end):
+        event.record()
+        torch.cuda._sleep(20_000_000)
+    torch.cuda.synchronize()
+    seconds = start.elapsed_time(end) / 1000
+    assert timing.prefill_seconds == pytest.approx(seconds, rel=0.1)
+    assert timing.token_seconds == pytest.approx(seconds, rel=0.1)
+    assert timing.machine == torch.cuda.get_device_name()
+
+
 @pytest.mark.parametrize("architecture", ["gpt_neox", "mamba", "recurrent_gemma"])
 def test_one_forward_pass_reads_the_prompts_and_one_each_further_token(architecture: str) -> None:
     model = local_model(hf(architecture))
