@@ -23,6 +23,7 @@ def state_bytes(lm: Any, prompt: str) -> int | None:
 
 
 def before_query(prompt: str, doc: Mapping[str, Any]) -> str:
-    """The part of a request's prompt before the last line of its document, which is the query."""
-    query = str(doc["prompt"]).rpartition("\n")[2]
+    """The part of a request's prompt before the document's query: its last line, or all from its key on."""
+    text, key = str(doc["prompt"]), str(doc.get("key") or "\n")
+    query = text[text.rfind(key) :].lstrip("\n")
     return prompt.rpartition(query)[0] or prompt

@@ -73,6 +73,15 @@ def test_rows_of_given_positions_have_these_tenths(tmp_path: Path) -> None:
     assert draw_by_tenth("phone_book", [], "entries", {}, tmp_path) == []
 
 
+def test_pairs_of_mqar_have_positions(tmp_path: Path) -> None:
+    rows = list(find("mqar").builder(16, num_docs=40))
+    file = result_file(tmp_path, {"mqar_16": 0.5}, model="recent", documents=40)
+    log_answers(file, "mqar_16", rows, [row["answer"] if row["query_position"] >= 8 else "" for row in rows])
+    documents = asked(logged(read_scores([tmp_path])))
+    assert len(documents) == 40
+    assert all(one.right == (one.tenth >= 5) for one in documents)
+
+
 def test_positions_outside_the_book_are_refused(tmp_path: Path) -> None:
     recent(tmp_path, 10)
     for samples in tmp_path.glob("samples_*"):

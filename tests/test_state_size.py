@@ -11,6 +11,7 @@ from lm_eval.tasks import TaskManager
 
 from dataset_builders import InputError, phone_book
 from dataset_builders.inference_state import bits_of, state_of
+from dataset_builders.mqar import documents as mqar
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.results.capacity import capacities, capacity_table
 from lm_eval_tasks.results.plots import draw_by_state, styles
@@ -77,6 +78,10 @@ def test_the_query_is_not_read() -> None:
     assert row["prompt"].startswith(text) and text.endswith("\n\n")
     assert before_query(f"<user>{row['prompt']}</user><assistant>", row) == f"<user>{text}"
     assert before_query("another prompt", row) == "another prompt"
+    for spelling in ("spaced", "symbols"):
+        for row in mqar.rows(4, num_docs=5, spelling=spelling):
+            text = before_query(row["prompt"], row)
+            assert row["prompt"].removeprefix(text).removesuffix(" ->") == row["key"]
 
 
 def test_a_run_writes_it_into_its_results_unless_the_document_does_not_fit() -> None:
