@@ -15,7 +15,7 @@ Unlike the code released with the paper, the names of one book are distinct, so 
 answers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, Literal
 
@@ -66,8 +66,10 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0, position: Position | 
     check_integer("entries", entries, MIN_ENTRIES, MAX_ENTRIES)
     check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     check_integer("seed", seed)
-    strata = _strata(entries, position)
-    return (_row(entries, seed, index, strata) for index in range(num_docs))
+    queried_entries(entries, position)
+    return (
+        _row(entries, seed, index, queried_entry(entries, position, seed, index)) for index in range(num_docs)
+    )
 
 
 def queried_entries(entries: int, position: object) -> tuple[int, ...] | None:
@@ -91,17 +93,20 @@ def _is_position(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def _strata(entries: int, position: object) -> Sequence[tuple[float, float]]:
-    """Parts of the book, [from, to) in entries, from one of which document k = 0, 1, ... queries in turn."""
-    queried = queried_entries(entries, position)
-    if queried is not None:
-        return [(index, index + 1) for index in queried]
+def queried_entry(entries: int, position: Position | None, seed: int, index: int) -> int | None:
+    """The index of the entry that document ``index`` queries; None if it draws any.
+
+    Raises:
+        InputError: as ``queried_entries``.
+    """
     if position == STRATIFIED:
-        return [(entries * k / _STRATA, entries * (k + 1) / _STRATA) for k in range(_STRATA)]
-    return []
+        within = Random(f"phone_book_{entries}/seed_{seed}/{index}/{STRATIFIED}").random()
+        return min(int((index % _STRATA + within) * entries / _STRATA), entries - 1)
+    queried = queried_entries(entries, position)
+    return None if queried is None else queried[index % len(queried)]
 
 
-def _row(entries: int, seed: int, index: int, strata: Sequence[tuple[float, float]]) -> Row:
+def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
     identity = f"phone_book_{entries}/seed_{seed}/{index}"
     rng = Random(identity)  # seeded by the SHA-512 of the string: the same in every process
 
@@ -111,17 +116,14 @@ def _row(entries: int, seed: int, index: int, strata: Sequence[tuple[float, floa
         if name not in book:
             book[name] = number(rng)
 
-    chosen = []
-    if strata:
-        first, end = strata[index % len(strata)]
-        chosen.append(min(int(first + rng.random() * (end - first)), entries - 1))
+    chosen = [] if queried is None else [queried]
     while len(chosen) < 3:
         position = int(rng.random() * entries)
         if position not in chosen:
             chosen.append(position)
-    if strata:
+    if queried is not None:
         chosen.append(chosen.pop(0))
-        identity += f"/entry_{chosen[-1]}"
+        identity += f"/entry_{queried}"
     *examples, query = chosen
 
     names = list(book)
