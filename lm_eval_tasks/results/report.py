@@ -21,7 +21,8 @@ def report(
     """Print a table of each benchmark's scores with 95% confidence intervals, and draw them by length.
 
     A second table has the effective length and the recalled bits of each model. Rows that are checkpoints
-    of one training run are also shown by training step.
+    of one training run are also shown by training step. Controls are compared with their pairs, document by
+    document.
 
     Args:
         results: results_*.json of lm_eval, or folders that hold them.
@@ -34,8 +35,10 @@ def report(
     """
     from lm_eval_tasks.results.capacity import capacity_table
     from lm_eval_tasks.results.compare import compare_rows, comparison_table
+    from lm_eval_tasks.results.controls import control_table, controls
     from lm_eval_tasks.results.plots import draw, draw_by_state, draw_sweeps, styles
     from lm_eval_tasks.results.rows import by_benchmark, read_scores, row_labels
+    from lm_eval_tasks.results.samples import logged
     from lm_eval_tasks.results.sweep import sweep_table, sweeps
     from lm_eval_tasks.results.table import table
 
@@ -61,6 +64,8 @@ def report(
         files += _from_samples(benchmark, own, out)
         if files:
             print(f"drawn: {', '.join(map(str, files))}\n")
+    if beside_pairs := controls(logged(scores)):
+        print(f"## controls\n\n{control_table(beside_pairs)}\n")
     if compared is not None:
         print(f"## comparison\n\n{compared}\n")
 
