@@ -22,6 +22,13 @@ from synthetic_training.config import TrainConfig
 from synthetic_training.evaluation.evaluate import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
 
+DESCRIPTION = """Train and evaluate models on synthetic tasks, and reproduce figures of the paper.
+
+Models: T_rope, T_nope, T_alibi, T_hard_alibi, mamba and lstm of the paper; hf:TYPE, any causal language model
+of transformers; fla:TYPE, those of flash-linear-attention; and your own.
+
+Tasks: copy, reverse, prefix_ngram, suffix_ngram, duplicate_ngram, mqar (associative recall) and documents."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; invalid input ends with one sentence and exit status 1."""
@@ -36,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tyro.extras.subcommand_cli_from_dict(
             {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
             prog="python -m synthetic_training",
-            description="Train and evaluate models on synthetic tasks, and reproduce figures of the paper.",
+            description=DESCRIPTION,
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
             console_outputs=_is_main(),
@@ -113,10 +120,12 @@ def _train_command(base: TrainConfig) -> Callable[..., None]:
         checked = TrainConfig(**{**vars(settings), "model_args": model_args})
 
         from synthetic_training.training.run import train as run
+        from synthetic_training.training.run_folder import MODEL
 
+        finished = resume and (out / MODEL).exists()
         model = run(checked, out, resume=resume)
         if _is_main():
-            print(f"trained: {model}")
+            print(f"{'already trained' if finished else 'trained'}: {model}")
 
     return train
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.import_graph import PACKAGES, ROOT
 
-for tool in ("build", "hatchling"):
+for tool in ("build", "hatchling", "hatch_fancy_pypi_readme"):
     pytest.importorskip(tool, reason=f"building the wheel needs {tool}")
 
 LOAD_ALL = """

@@ -10,7 +10,7 @@ import numpy as np
 from dataset_builders.plotting import save_plot
 from lm_eval_tasks.results.errors import TRUNCATED, Errors, occurring
 from lm_eval_tasks.results.plots import quiet_style
-from lm_eval_tasks.results.positions import TENTHS, Asked
+from lm_eval_tasks.results.positions import TENTHS, Asked, cells
 from lm_eval_tasks.results.text import shortened
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
     with quiet_style():
         figure = Figure(figsize=(7.2, 0.3 + height * len(labels)), layout="constrained")
         panels = figure.subplots(len(labels), 2, squeeze=False, sharey=True)
-        edges = _distance_edges(lengths[-1])
+        edges = _distance_edges(max(one.positions for one in documents))
         for row, label in zip(panels, labels, strict=True):
             own = [one for one in documents if one.label == label]
             _heat_map(row[0], own, lengths, lambda one: one.tenth, TENTHS)
@@ -52,13 +52,27 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
                 row[1], own, lengths, lambda one: int(np.searchsorted(edges, one.distance)), len(edges)
             )
             row[0].set_title(f"{benchmark}: {shortened(label, 50)}", loc="left")
+            row[1].set_title(_per_cell(own), loc="right")
             row[0].set_ylabel(unit)
             row[0].set_xticks(range(TENTHS), [str(k + 1) for k in range(TENTHS)])
             row[1].set_xticks(range(len(edges)), _distance_labels(edges))
-        panels[-1][0].set_xlabel("tenth of the document that is asked for")
-        panels[-1][1].set_xlabel("distance from the end (1: the last entry)")
-        figure.colorbar(image, ax=panels, label="accuracy", shrink=min(1.0, 2 / len(labels)), aspect=15)
+        panels[-1][0].set_xlabel("position asked for (tenths of the document)")
+        panels[-1][1].set_xlabel(f"distance from the end ({unit}; 1: the last)")
+        figure.colorbar(
+            image,
+            ax=panels,
+            label="accuracy (white: no documents)",
+            shrink=min(1.0, 2 / len(labels)),
+            aspect=15,
+        )
         return save_plot(figure, folder, f"{benchmark}_by_position")
+
+
+def _per_cell(documents: Sequence[Asked]) -> str:
+    """How many documents the cells of the left map have."""
+    counts = [len(right) for right in cells(documents).values()]
+    each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    return f"{each} documents per cell on the left"
 
 
 def _distance_edges(most: int) -> list[int]:
@@ -87,9 +101,9 @@ def _heat_map(
     image = axes.imshow(mean, cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     for (i, j), value in np.ndenumerate(mean):
         if not np.isnan(value):
-            text = f"{value:.2f}".removeprefix("0") if value < 1 else "1"
+            text = f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}"
             colour = "black" if value > 0.6 else "white"
-            axes.text(j, i, text, ha="center", va="center", fontsize=6, color=colour)
+            axes.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
     axes.set_yticks(range(len(lengths)), [str(length) for length in lengths])
     axes.grid(visible=False)
     return image
@@ -168,8 +182,8 @@ def draw_first_errors(
             axes.set_title(f"{benchmark}: {shortened(label, 50)}", loc="left")
             axes.set_xlim(0, 100)
             axes.set_ylim(-0.02, 1.04)
-            axes.set_ylabel("share without error")
-        panels[-1].set_xlabel("per cent of the answer")
+            axes.set_ylabel("share of copies without an error")
+        panels[-1].set_xlabel("part of the answer that has been written (per cent)")
         by_text = {
             text: handle
             for axes in panels
