@@ -37,7 +37,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
         runner = FakeRunner(accuracy, **options)  # type: ignore[arg-type]
         monkeypatch.setattr(execute, "run_jobs", runner)
         if not draw:
-            monkeypatch.setattr(figures, "draw", lambda *_, **__: [])
+            for function in ("draw", "draw_by_state", "draw_by_time"):
+                monkeypatch.setattr(figures, function, lambda *_, **__: [])
         return runner
 
     for module in (compare, effective_length):

@@ -98,14 +98,20 @@ def test_a_folder_is_named_after_what_its_results_depend_on() -> None:
 
 
 def test_metadata_goes_to_the_experiments_that_take_it() -> None:
-    given = {"source": "texts", "tokenizer": "t.json", "squad_source": "s.json", "num_docs": 9}
+    given = {
+        "source": "texts",
+        "tokenizer": "t.json",
+        "squad_source": "s.json",
+        "num_docs": 9,
+        "timing": True,
+    }
     assert read_metadata(json.dumps(given)) == given
     taken = {one.name: sorted(one.metadata(given)) for one in select_experiments(())}
     assert taken == {
-        "phone_book": ["num_docs"],
-        "c4_copy": ["num_docs", "source", "tokenizer"],
-        "c4_copy_random": ["num_docs", "source", "tokenizer"],
-        "squad_v2_retrieval": ["squad_source", "tokenizer"],
+        "phone_book": ["num_docs", "timing"],
+        "c4_copy": ["num_docs", "source", "timing", "tokenizer"],
+        "c4_copy_random": ["num_docs", "source", "timing", "tokenizer"],
+        "squad_v2_retrieval": ["squad_source", "timing", "tokenizer"],
     }
     for key in ("entries", "tokens", "order", "min_tokens", "squad_sorce"):
         with pytest.raises(InputError, match=f"no experiment takes the metadata key '{key}'; the keys are"):
