@@ -115,6 +115,14 @@ def test_the_opposite_and_what_is_undecided(install: Install, tmp_path: Path) ->
     ]
 
 
+def test_two_documents_decide_nothing(install: Install, tmp_path: Path) -> None:
+    install(lambda model, experiment, length: float("pythia" in model), documents=2)
+    run("--out", tmp_path, "--tasks", "phone_book")
+    page = " ".join((tmp_path / "paper.md").read_text().split())
+    assert "80 entries | +1.000 | [+1.00, +1.00] | 0.500 | undecided |" in page
+    assert "Of 3 differences, 3 undecided." in page
+
+
 def test_a_failure_of_one_model_leaves_the_others(
     install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

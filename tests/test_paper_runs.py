@@ -125,4 +125,5 @@ def test_a_batch_is_as_in_the_released_code(tmp_path: Path) -> None:
     accuracies /= 32
     assert batches.batch_statistics(values) == pytest.approx((np.mean(accuracies), np.std(accuracies)))
     assert batches.batch_statistics(values[:95]) is None
+    assert batches.paragraph_statistics(values[:14]) is None
     assert batches.paragraph_statistics(values) == pytest.approx((np.mean(values[:30]), np.std(values[:30])))

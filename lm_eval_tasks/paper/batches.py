@@ -16,6 +16,7 @@ from lm_eval_tasks.results.score import Score
 
 BATCHES, BATCH_SIZE = 3, 32
 PARAGRAPHS = 30
+LEAST_PARAGRAPHS = 15  # with fewer, the released code stops
 
 
 def batch_statistics(values: Sequence[float]) -> tuple[float, float] | None:
@@ -26,8 +27,10 @@ def batch_statistics(values: Sequence[float]) -> tuple[float, float] | None:
     return float(means.mean()), float(means.std())
 
 
-def paragraph_statistics(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation over the first paragraphs."""
+def paragraph_statistics(values: Sequence[float]) -> tuple[float, float] | None:
+    """Mean and standard deviation over the first paragraphs; None with too few."""
+    if len(values) < LEAST_PARAGRAPHS:
+        return None
     first = np.asarray(values[:PARAGRAPHS])
     return float(first.mean()), float(first.std())
 
@@ -58,7 +61,7 @@ def deviations(benchmark: str) -> Bars:
     """Bars of one standard deviation on each side."""
     over = f"{BATCHES} batches of {BATCH_SIZE}"
     if benchmark == "squad_v2_retrieval":
-        over = f"the first {PARAGRAPHS} paragraphs"
+        over = f"the first paragraphs, at most {PARAGRAPHS}"
     return Bars(_ends, lambda _: f"± one standard deviation over {over}")
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from dataset_builders import InputError
 from lm_eval_tasks.paper.model_list import Model
 from lm_eval_tasks.results.compare import compare_rows
-from lm_eval_tasks.results.intervals import mean_interval, score_interval
+from lm_eval_tasks.results.intervals import CONFIDENCE, mean_interval, score_interval
 from lm_eval_tasks.results.score import Score
 
 LONG_BOOKS = 70
@@ -46,13 +46,18 @@ class Finding:
     Attributes:
         what: which difference, in words.
         difference: with its interval.
+        p_value: of a paired test of this difference; None where there is none.
     """
 
     what: str
     difference: Estimate
+    p_value: float | None = None
 
     @property
     def verdict(self) -> Verdict:
+        """By the interval, and by the test, since a bootstrap of few equal differences has no width."""
+        if self.p_value is not None and self.p_value >= 1 - CONFIDENCE:
+            return "undecided"
         if self.difference.low > 0:
             return "as claimed"
         return "the opposite" if self.difference.high < 0 else "undecided"
@@ -147,7 +152,7 @@ def _over_all_lengths(pairs: Sequence[tuple[str, str]], scores: list[Score]) -> 
         found = compare_rows(scores, first, second)
         one = list(found.values())[-1]  # over all lengths, where there are several
         difference = Estimate(one.first - one.second, one.low, one.high)
-        yield Finding(f"{first} minus {second}, {one.documents} documents", difference)
+        yield Finding(f"{first} minus {second}, {one.documents} documents", difference, one.p_value)
 
 
 def _by_length(pairs: Sequence[tuple[str, str]], scores: list[Score]) -> Iterator[Finding]:
@@ -156,7 +161,7 @@ def _by_length(pairs: Sequence[tuple[str, str]], scores: list[Score]) -> Iterato
         for (_, length), one in compare_rows(long, first, second).items():
             if length != "all lengths":
                 difference = Estimate(one.first - one.second, one.low, one.high)
-                yield Finding(f"{first} minus {second}, {length}", difference)
+                yield Finding(f"{first} minus {second}, {length}", difference, one.p_value)
 
 
 def _evaluated(pairs: Sequence[tuple[str, str]], scores: Sequence[Score]) -> list[tuple[str, str]]:

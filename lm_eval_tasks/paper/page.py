@@ -7,6 +7,7 @@ from lm_eval_tasks.paper.claims import Claim, claims
 from lm_eval_tasks.paper.model_list import Model
 from lm_eval_tasks.paper.plan import Files, Run
 from lm_eval_tasks.results.capacity import capacity_table
+from lm_eval_tasks.results.compare import p_text
 from lm_eval_tasks.results.rows import by_benchmark
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table, table
@@ -64,10 +65,11 @@ def _claim(claim: Claim) -> str:
     if claim.findings:
         rows = [
             [in_markdown(one.what), f"{one.difference.value:+.3f}",
-             f"[{one.difference.low:+.2f}, {one.difference.high:+.2f}]", one.verdict]
+             f"[{one.difference.low:+.2f}, {one.difference.high:+.2f}]",
+             "" if one.p_value is None else p_text(one.p_value), one.verdict]
             for one in claim.findings
         ]  # fmt: skip
-        lines.append(markdown_table(["difference", "value", "95% interval", "verdict"], rows))
+        lines.append(markdown_table(["difference", "value", "95% interval", "p", "verdict"], rows))
     return "\n\n".join(lines)
 
 
