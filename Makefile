@@ -30,7 +30,7 @@ TORCH := 2.13.0
 
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check
+.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check docs package
 
 # the pair of models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
@@ -87,7 +87,18 @@ constraints-lowest-%: $(VENV)/dev-installed
 	  --resolution lowest-direct --python-version 3.11 --no-header --no-annotate --quiet \
 	  | grep -vE '^(cuda|nvidia|triton)\b' > constraints-lowest/$*.txt
 
+# the site, in build/site
+docs: $(VENV)/docs-installed
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . build/site
+
+# the wheel and the source distribution, in dist
+package: $(VENV)/package-installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+
 check: $(VENV)/dev-installed
+	$(BIN)/codespell
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

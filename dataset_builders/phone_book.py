@@ -17,7 +17,7 @@ answers.
 
 from collections.abc import Iterator, Mapping
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, RandomAnswers, Row
 from dataset_builders.checks import MAX_DOCUMENTS, check_integer
@@ -32,7 +32,15 @@ MAX_ENTRIES = 1_000_000
 """Far above any context window, and far below the number of different full names."""
 
 
-def rows(entries: int, num_docs: int = 500, seed: int = 0, position: float | None = None) -> Iterator[Row]:
+STRATIFIED = "stratified"
+"""The ``position`` that asks for the same number of entries in each tenth of the books."""
+
+_STRATA = 10
+
+Position = float | Literal["stratified"] | list[float]
+
+
+def rows(entries: int, num_docs: int = 500, seed: int = 0, position: Position | None = None) -> Iterator[Row]:
     """Documents 0 .. ``num_docs`` - 1 of the books of ``entries`` entries.
 
     Document k depends on ``(seed, entries, position, k)`` alone: it does not change with the
@@ -43,7 +51,9 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0, position: float | Non
         entries: entries (lines) of a book, at least 3.
         num_docs: documents per size, at least 1.
         seed: any integer; the released benchmark has seed 0.
-        position: which entry to query, from 0 (the first) to 1 (the last); by default any, drawn uniformly.
+        position: which entry to query, from 0 (the first) to 1 (the last); several are taken in turn by the
+            documents. By default any entry, drawn uniformly; so are those of ``stratified``, but the
+            documents take the tenths of the book in turn.
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str, ends in the queried name and a colon), ``answer``
@@ -56,15 +66,44 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0, position: float | Non
     check_integer("entries", entries, MIN_ENTRIES, MAX_ENTRIES)
     check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     check_integer("seed", seed)
-    queried = None if position is None else _queried(entries, position)
-    return (_row(entries, seed, index, queried) for index in range(num_docs))
+    queried_entries(entries, position)
+    return (
+        _row(entries, seed, index, queried_entry(entries, position, seed, index)) for index in range(num_docs)
+    )
 
 
-def _queried(entries: int, position: object) -> int:
-    """The index of the entry at a position."""
-    if isinstance(position, bool) or not isinstance(position, int | float) or not 0 <= position <= 1:
-        raise InputError(f"position must be a number from 0 (first) to 1 (last), not {position!r}")
-    return round(position * (entries - 1))
+def queried_entries(entries: int, position: object) -> tuple[int, ...] | None:
+    """The indices of the entries at given positions, each once; None where any entry may be queried.
+
+    Raises:
+        InputError: a position is not a number from 0 to 1.
+    """
+    if position is None or position == STRATIFIED:
+        return None
+    given: list[Any] = list(position) if isinstance(position, list | tuple) else [position]
+    if not given or not all(_is_position(one) for one in given):
+        raise InputError(
+            f"position must be a number from 0 (first) to 1 (last), a list of these, or {STRATIFIED!r}, not "
+            f"{position!r}"
+        )
+    return tuple(dict.fromkeys(round(one * (entries - 1)) for one in given))
+
+
+def _is_position(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def queried_entry(entries: int, position: Position | None, seed: int, index: int) -> int | None:
+    """The index of the entry that document ``index`` queries; None if it draws any.
+
+    Raises:
+        InputError: as ``queried_entries``.
+    """
+    if position == STRATIFIED:
+        within = Random(f"phone_book_{entries}/seed_{seed}/{index}/{STRATIFIED}").random()
+        return min(int((index % _STRATA + within) * entries / _STRATA), entries - 1)
+    queried = queried_entries(entries, position)
+    return None if queried is None else queried[index % len(queried)]
 
 
 def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
@@ -104,9 +143,13 @@ def number(rng: Random) -> str:
 
 
 def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers:
-    """Any entry but the two examples may be queried; its number is uniform and independent of all others."""
-    questions = arguments["entries"] - 2 if arguments.get("position") is None else 1
-    return RandomAnswers(questions, (4, *[10] * 9))
+    """Any entry but the two examples may be queried; its number is uniform and independent of all others.
+
+    With given positions the examples may be among them.
+    """
+    entries = arguments["entries"]
+    queried = queried_entries(entries, arguments.get("position"))
+    return RandomAnswers(max(1, (entries if queried is None else len(queried)) - 2), (4, *[10] * 9))
 
 
 BENCHMARK = Benchmark(

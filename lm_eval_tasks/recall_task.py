@@ -16,6 +16,7 @@ from lm_eval.api.task import ConfigurableTask
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import lm_eval_run as harness
+from lm_eval_tasks import timing
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
 from lm_eval_tasks.model_view import ModelView
@@ -51,8 +52,9 @@ class RecallTask(ConfigurableTask):
     - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
 
     The metadata in the results file also has ``state_bytes``, where it can be seen: the bytes of state that
-    the model holds of the first document before its query is read; and ``ended_prompts``, true if the model's
-    tokenizer ended each prompt with end-of-text, so that generated answers say nothing of the model.
+    the model holds of the first document before its query is read; ``timing``, if the user's metadata
+    requests it: see :class:`~lm_eval_tasks.results.timing_record.Timing`; and ``ended_prompts``, true if the
+    model's tokenizer ended each prompt with end-of-text, so that generated answers say nothing of the model.
 
     Args:
         config: the YAML file's content, with lm-eval's additions.
@@ -65,6 +67,7 @@ class RecallTask(ConfigurableTask):
     def __init__(self, config: Mapping[str, Any], user_metadata: Mapping[str, Any] | None = None) -> None:
         harness.print_input_errors_as_sentences()
         self._user_metadata = user_metadata
+        self._timing: object = None
         self._task_max_new_tokens = (config.get("generation_kwargs") or {}).get("max_gen_toks")
         self._view: ModelView | None = None
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
@@ -73,12 +76,13 @@ class RecallTask(ConfigurableTask):
         """Get the documents, and record their arguments and checksum in the metadata and results file."""
         if getattr(self, "dataset", None) is not None:
             return  # lm-eval's acceptance tests of tasks call this again
-        source = TaskDocuments.of(self.config)
+        source = TaskDocuments.of(self.config, (timing.KEY,))
         metadata = self.config.metadata
         try:
-            user_metadata = (
+            user_metadata = dict(
                 read_user_metadata(metadata) if self._user_metadata is None else self._user_metadata
             )
+            self._timing = user_metadata.pop(timing.KEY, None)
             rows, arguments = source.documents(user_metadata)
         except InputError as error:
             raise self._refusal(error) from None
@@ -111,6 +115,7 @@ class RecallTask(ConfigurableTask):
         if self._view.ended_prompts:
             self.config.metadata["ended_prompts"] = True
         self._measure_state(lm)
+        self._measure_time(lm)
 
     def _view_of(self, lm: Any, chat: bool) -> ModelView:
         if self.OUTPUT_TYPE == "loglikelihood":
@@ -136,6 +141,21 @@ class RecallTask(ConfigurableTask):
         size = state_bytes(lm, prompt)
         if size is not None:
             self.config.metadata["state_bytes"] = size
+
+    def _measure_time(self, lm: Any) -> None:
+        """Record in the results file how fast the model is, if the user's metadata requests it."""
+        prompts = [
+            request.args[0]
+            for request in self.instances
+            if isinstance(request.args[0], str) and self._view and not self._view.truncates(request.doc)
+        ]
+        try:
+            batches = timing.batch_sizes(self._timing, getattr(lm, "batch_size", None))
+            found = timing.time_model(lm, prompts, batches, self._warn) if batches else []
+        except InputError as error:
+            raise self._refusal(error) from None
+        if found:
+            self.config.metadata[timing.KEY] = [one.model_dump() for one in found]
 
     def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, float]:
         """The scores of one document, which are 0 if it was truncated."""

@@ -1,6 +1,7 @@
 """Where a run's settings come from, and what they may be."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
+from dataset_builders.string_tasks.registry import own_string_tasks
 from synthetic_training.__main__ import main
 from synthetic_training.argument_types import key_values, parse_value
 from synthetic_training.config import TrainConfig, differing
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.models.registry import MODELS
 from synthetic_training.settings import parse_settings, read_settings
 from synthetic_training.training.schedule import LearningRateSchedule
 from tests.conftest import Run
@@ -91,6 +94,23 @@ def test_settings_survive_json() -> None:
 def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
     assert differing(tiny(), tiny(log_every=7, save_every=9, tracker="wandb")) == []
     assert differing(tiny(), tiny(lr=7.0, steps=31, log_every=9)) == ["steps", "lr"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"fixed_examples": 5}, "fixed_examples is a setting of mqar; copy does not have it"),
+        ({"pairs": 8}, "pairs is a setting of mqar; copy does not have it"),
+        ({"mix": {"lookup": 1}}, "mix is a setting of documents; copy does not have it"),
+        ({"n": 4}, "n is a setting of the n-gram tasks; copy does not have it"),
+        ({"task": "mqar", "max_length": 40}, "max_length is a setting of the string tasks; mqar does not"),
+        ({"task": "mqar", "isolate_examples": True}, "of the string tasks and documents; mqar does not"),
+        ({"task": "documents", "task_args": {"n": 1}}, "of the string tasks and mqar; documents does not"),
+    ],
+)
+def test_settings_of_another_task_are_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        TrainConfig(**settings)
 
 
 @pytest.mark.parametrize(
@@ -213,3 +233,11 @@ def test_a_slip_is_one_sentence_and_no_traceback(run: Run, tmp_path: Path) -> No
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == "error: run.yaml: there is no setting 'stpes'; did you mean 'steps'?\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_the_first_screen_names_all_models_and_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    words = set(re.findall(r"[\w:]+", capsys.readouterr().out))
+    tasks = [task.name for task in own_string_tasks()]
+    assert {*MODELS, *tasks, "mqar", "documents", "hf:TYPE", "fla:TYPE"} <= words

@@ -1,7 +1,7 @@
 """Plots of one benchmark: the main metric by length, and by training step."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,22 @@ class RowStyle:
     marker: str
 
 
+@dataclass(frozen=True)
+class Bars:
+    """What the bars of a plot show.
+
+    Attributes:
+        ends: of the bar of a metric of a score; None where it has none.
+        note: metric -> what the bars are, in a few words.
+    """
+
+    ends: Callable[[Score, str], tuple[float, float] | None]
+    note: Callable[[str], str]
+
+
+INTERVALS = Bars(score_interval, lambda metric: f"95% intervals ({method(metric)})")
+
+
 def styles(labels: Sequence[str]) -> dict[str, RowStyle]:
     """A style for each row, see :func:`lm_eval_tasks.results.row_styles.assign`."""
     pairs = assign(labels, _COLOURS, _MARKERS, ARCHITECTURES)
@@ -41,16 +57,24 @@ def styles(labels: Sequence[str]) -> dict[str, RowStyle]:
 
 
 def draw(
-    benchmark: str, scores: Sequence[Score], style_of: Mapping[str, RowStyle], folder: Path
+    benchmark: str,
+    scores: Sequence[Score],
+    style_of: Mapping[str, RowStyle],
+    folder: Path,
+    *,
+    name: str | None = None,
+    bars: Bars = INTERVALS,
 ) -> list[Path]:
     """Draw the main metric by length as ``BENCHMARK.png`` and ``.svg``; return the files.
 
-    Bars are 95% confidence intervals. Hollow points have truncated documents. Points with fewer documents
+    Hollow points have truncated documents. Points with fewer documents
     than others name their number. Lines stand a little apart, so that equal scores do not hide each other.
 
     Args:
         benchmark: a known name, since files are called by it.
         style_of: label -> style, the same for every plot of a report.
+        name: of the files, in place of the benchmark's.
+        bars: what the bars show.
 
     Returns:
         no files where no score has a main metric.
@@ -70,12 +94,12 @@ def draw(
         for number, label in enumerate(rows):
             points = [score for score in shown if score.label == label]
             x = [place(score.length) + _aside(number, len(rows)) for score in points]
-            _line(axes, x, points, style_of[label], label, most)
+            draw_line(axes, x, points, style_of[label], label, most, bars)
         _ticks(axes, [(place(length), str(length)) for length in lengths])
         metric = shown[0].main_metric or ""
         axes.set_xlabel(f"length ({shown[0].unit}{place.note})")
-        _finish(axes, metric, shown, benchmark)
-        return save_plot(figure, folder, benchmark)
+        finish(axes, metric, shown, benchmark, bars)
+        return save_plot(figure, folder, name or benchmark)
 
 
 def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
@@ -111,12 +135,12 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
                     colour = to_hex(colormaps["viridis"](0.85 * number / max(1, len(sweep.lengths) - 1)))
                     style = RowStyle(colour, _MARKERS[number % len(_MARKERS)])
                     x, scores = [at for at, _ in points], [score for _, score in points]
-                    _line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
+                    draw_line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
             thousands = all(step % 1000 == 0 for step in sweep.steps)
             texts = {step: f"{step // 1000}k" if thousands and step else str(step) for step in sweep.steps}
             _ticks(axes, [(place(step), text) for step, text in texts.items()])
             axes.set_xlabel(f"training step{place.note}")
-            _finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
+            finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
         return save_plot(figure, folder, f"{benchmark}_by_step")
 
 
@@ -143,13 +167,13 @@ def draw_by_state(
         for label in rows:
             points = [score for score in shown if score.label == label]
             x = apart([float(score.state_bytes or 0) for score in points], span(sizes))
-            _line(axes, x, points, style_of[label], label, most)
+            draw_line(axes, x, points, style_of[label], label, most)
             name_lengths(axes, points, x, span(sizes), taken)
         log_scale(axes, "x", text=short_bytes)
         equal = len({(score.label, score.state_bytes) for score in shown}) < len(shown)
         note = "; equal sizes stand a little apart" if equal else ""
         axes.set_xlabel(f"state before the query (logarithmic{note})")
-        _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
+        finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
         set_limits(axes, sizes)
         return save_plot(figure, folder, f"{benchmark}_by_state")
 
@@ -185,19 +209,25 @@ def _figure(rows: int) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _line(
-    axes: "Axes", x: Sequence[float], points: Sequence[Score], style: RowStyle, label: str, most: int
+def draw_line(
+    axes: "Axes",
+    x: Sequence[float],
+    points: Sequence[Score],
+    style: RowStyle,
+    label: str,
+    most: int,
+    bars: Bars = INTERVALS,
 ) -> None:
+    """Draw the scores of one row at their places; see :func:`draw` for how points are marked."""
     y = [score.main_value or 0.0 for score in points]
     ends = [
-        score_interval(score, score.main_metric or "") or (at, at)
-        for score, at in zip(points, y, strict=True)
+        bars.ends(score, score.main_metric or "") or (at, at) for score, at in zip(points, y, strict=True)
     ]
     below = [max(0.0, at - low) for at, (low, _) in zip(y, ends, strict=True)]
     above = [max(0.0, high - at) for at, (_, high) in zip(y, ends, strict=True)]
     axes.errorbar(
         x, y, yerr=(below, above), color=style.colour, marker=style.marker, capsize=2.5, elinewidth=0.9,
-        label=_legend_text(label),
+        label=legend_text(label),
     )  # fmt: skip
     for at, value, score in zip(x, y, points, strict=True):
         if score.truncated:
@@ -209,7 +239,8 @@ def _line(
             )  # fmt: skip
 
 
-def _legend_text(label: str) -> str:
+def legend_text(label: str) -> str:
+    """A row's label as a legend shows it."""
     text = "\n".join(wrap(label, _LEGEND_WIDTH)) or label
     return f"\u2009{text}" if text.startswith("_") else text  # matplotlib leaves out labels with _ in front
 
@@ -227,8 +258,9 @@ def _ticks(axes: "Axes", places: Sequence[tuple[float, str]]) -> None:
     axes.set_xticklabels(texts)
 
 
-def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str) -> None:
-    notes = [f"bars: 95% intervals ({method(metric)})"]
+def finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str, bars: Bars = INTERVALS) -> None:
+    """Give the axes of one benchmark's main metric their title, label and legend."""
+    notes = [f"bars: {bars.note(metric)}"]
     if any(score.truncated for score in scores):
         notes.append("hollow: truncated by the window")
     axes.set_ylim(-0.04, 1.04)

@@ -16,8 +16,8 @@ def report(
 ) -> None:
     """Print a table of each benchmark's scores with 95% confidence intervals, and draw them by length.
 
-    A second table has the effective length and the recalled bits of each model. Rows that are checkpoints
-    of one training run are also shown by training step.
+    Further tables have the effective length and the recalled bits of each model, and its seconds if they
+    were measured. Rows that are checkpoints of one training run are also shown by training step.
 
     Args:
         results: results_*.json of lm_eval, or folders that hold them.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from lm_eval_tasks.results.timing_record import Timing
+
 MAIN_METRICS = ("exact_match", "f1")
 """A benchmark's main metric is the first of these that it has, or else the first of its own."""
 
@@ -138,6 +140,11 @@ class Score:
         """Bytes of state that the model holds of a document before the query; None where it is unknown."""
         found = self.metadata.get("state_bytes")
         return found if isinstance(found, int) else None
+
+    @property
+    def timings(self) -> list[Timing]:
+        """How fast the model was, in each batch that was timed; empty where it is unknown."""
+        return [Timing.model_validate(one) for one in self.metadata.get("timing") or ()]
 
     @property
     def limited(self) -> bool:
