@@ -12,7 +12,7 @@ from tests.result_files import log_answers, result_file
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "own_results.py"
 PLOTS = {
-    "phone_book", "phone_book_by_state", "phone_book_by_position", "phone_book_errors",
+    "phone_book", "phone_book_by_state", "phone_book_by_position", "phone_book_by_tenth", "phone_book_errors",
     "string_copy", "string_copy_by_state", "string_copy_first_error",
 }  # fmt: skip
 
