@@ -15,7 +15,8 @@ Unlike the code released with the paper, the names of one book are distinct, so 
 answers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
@@ -106,7 +107,51 @@ def queried_entry(entries: int, position: Position | None, seed: int, index: int
     return None if queried is None else queried[index % len(queried)]
 
 
-def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
+@dataclass(frozen=True)
+class Book:
+    """What is drawn for one document.
+
+    Attributes:
+        identity: name of the document of ``phone_book``: config, seed, index, and the entry if it was chosen.
+        numbers: name -> number, in the order of the book.
+        examples: the names of the two entries that are repeated after the book.
+        queries: the names to look up: the first is the query of ``phone_book``.
+    """
+
+    identity: str
+    numbers: Mapping[str, str]
+    examples: tuple[str, str]
+    queries: tuple[str, ...]
+
+    @property
+    def query(self) -> str:
+        return self.queries[0]
+
+    @property
+    def position(self) -> int:
+        """The index of the query in the book, from 0."""
+        return list(self.numbers).index(self.query)
+
+    @property
+    def text(self) -> str:
+        """The book, one line per entry."""
+        return self.lines(self.numbers)
+
+    def lines(self, names: Iterable[str]) -> str:
+        """One line for each name, with its number."""
+        return "\n".join(f"{name}: {self.numbers[name]}" for name in names)
+
+
+def draw(entries: int, seed: int, index: int, queried: int | None = None, queries: int = 1) -> Book:
+    """The book, examples and queries of document ``index``; more queries change none of the others.
+
+    Args:
+        entries: entries of the book, at least ``queries + 2``.
+        seed: any integer.
+        index: index of the document, from 0.
+        queried: the index of the entry to query; by default any, drawn uniformly.
+        queries: number of different names to look up.
+    """
     identity = f"phone_book_{entries}/seed_{seed}/{index}"
     rng = Random(identity)  # seeded by the SHA-512 of the string: the same in every process
 
@@ -117,24 +162,34 @@ def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
             book[name] = number(rng)
 
     chosen = [] if queried is None else [queried]
-    while len(chosen) < 3:
+    while len(chosen) < 2 + queries:
         position = int(rng.random() * entries)
         if position not in chosen:
             chosen.append(position)
     if queried is not None:
-        chosen.append(chosen.pop(0))
+        chosen.insert(2, chosen.pop(0))
         identity += f"/entry_{queried}"
-    *examples, query = chosen
-
     names = list(book)
-    lines = [f"{name}: {digits}" for name, digits in book.items()]
+    first, second, *others = (names[i] for i in chosen)
+    return Book(identity, book, (first, second), tuple(others))
+
+
+def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
+    book = draw(entries, seed, index, queried)
     return {
-        "id": identity,
-        "prompt": "\n\n".join(["\n".join(lines), "\n".join(lines[i] for i in examples), f"{names[query]}:"]),
-        "answer": book[names[query]],
+        "id": book.identity,
+        "prompt": f"{book.text}\n\n{book.lines(book.examples)}\n\n{book.query}:",
+        "answer": book.numbers[book.query],
         "entries": entries,
-        "query_position": query,
+        "query_position": book.position,
     }
+
+
+def without_query(row: Mapping[str, Any]) -> str:
+    """The prompt without the queried entry in the book, of a document with this layout of entries."""
+    prompt: str = row["prompt"]
+    _, _, query = prompt.rpartition("\n")
+    return prompt.replace(f"{query} {row['answer']}\n", "", 1)
 
 
 def number(rng: Random) -> str:
@@ -195,5 +250,6 @@ released, where the paper's code draws three new batches of 32 per evaluation.""
         forced_target="lm_eval_tasks.answers.forced_line",
         position="query_position",
         errors="lm_eval_tasks.phone_book_errors.ERRORS",
+        without_answer="dataset_builders.phone_book.without_query",
     ),
 )

@@ -20,6 +20,7 @@ from lm_eval_tasks import timing
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
 from lm_eval_tasks.model_view import ModelView
+from lm_eval_tasks.questions import questions_of, with_other_prompt
 from lm_eval_tasks.state_size import before_query, state_bytes
 from lm_eval_tasks.task_documents import TaskDocuments
 from lm_eval_tasks.task_metadata import read_user_metadata
@@ -40,13 +41,13 @@ class RecallTask(ConfigurableTask):
       :func:`~lm_eval_tasks.max_new_tokens.max_new_tokens`.
     - ``process_results``: a pure function of the document and the results that returns scores from 0
       to 1. The documents of a forced task have a further key, ``answer_tokens``, with a number for each
-      result, and the function may also return ``logprob_per_token``.
+      result, and the function may also return ``logprob_per_token`` and ``nats_gained``.
 
     The results also contain fractions of documents, for which lower is better. A fraction that cannot be
     determined is omitted.
 
     - ``truncated``: the document did not fit the model's window. Its scores are 0, and it has no
-      ``logprob_per_token``.
+      ``logprob_per_token`` or ``nats_gained``.
     - ``unknown_tokens``: the model's tokenizer does not know some of its characters.
     - ``unanswered`` (generated): the answer is empty, or generation stopped within the model's reasoning.
     - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
@@ -70,6 +71,7 @@ class RecallTask(ConfigurableTask):
         self._timing: object = None
         self._task_max_new_tokens = (config.get("generation_kwargs") or {}).get("max_gen_toks")
         self._view: ModelView | None = None
+        self._questions = questions_of(config)
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
 
     def download(self, *_: Any, **__: Any) -> None:
@@ -97,6 +99,18 @@ class RecallTask(ConfigurableTask):
             documents_sha256=content_sha256(rows),
             repeat_after_me=version("repeat-after-me"),
         )
+
+    def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
+        """The requests of one document: several if it has several questions, or for what its prompt adds."""
+        if self._questions is None:
+            return super().construct_requests(doc, ctx, **options)
+        requests = []
+        for number, question in enumerate(self._questions(doc)):
+            prompt = with_other_prompt(ctx, doc["prompt"], question["prompt"])
+            request = super().construct_requests(question, prompt, **options)
+            request.idx = number
+            requests.append(request)
+        return requests
 
     def build_all_requests(self, **options: Any) -> None:
         """Build the requests, then check them for the model.
@@ -136,7 +150,8 @@ class RecallTask(ConfigurableTask):
         prompt = request.args[0]
         if not isinstance(prompt, str) or self._view is None or self._view.truncates(request.doc):
             return
-        if TaskDocuments.of(self.config).benchmark.evaluation.position is not None:
+        evaluation = TaskDocuments.of(self.config).benchmark.evaluation
+        if evaluation.position is not None or evaluation.questions is not None:
             prompt = before_query(prompt, request.doc)
         size = state_bytes(lm, prompt)
         if size is not None:

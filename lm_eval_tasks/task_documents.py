@@ -15,6 +15,7 @@ from dataset_builders.config_documents import Documents, documents
 from dataset_builders.registry import benchmarks, resolve
 from dataset_builders.release.checksums import known_checksums
 from lm_eval_tasks.released import read_config
+from lm_eval_tasks.twins import twin_of
 
 log = logging.getLogger("lm_eval.repeat_after_me")
 
@@ -35,14 +36,14 @@ class TaskDocuments:
         benchmark: the task's benchmark; its builder's parameters are the task's metadata keys.
         config: the released config with the task's documents; None if the length is not fixed.
         fixed: arguments of the builder that the task sets.
-        forced: whether it is a forced task.
+        twin: the end of the task's name, see :mod:`lm_eval_tasks.twins`.
         other_keys: metadata keys of the task that do not concern its documents.
     """
 
     benchmark: Benchmark
     config: str | None
     fixed: Mapping[str, Any]
-    forced: bool = False
+    twin: str = ""
     other_keys: tuple[str, ...] = ()
 
     @classmethod
@@ -52,7 +53,7 @@ class TaskDocuments:
             resolve(task_config.dataset_path),
             task_config.dataset_name,
             task_config.dataset_kwargs or {},
-            str(task_config.task).endswith("_forced"),
+            twin_of(str(task_config.task)),
             other_keys,
         )
 
@@ -96,7 +97,7 @@ class TaskDocuments:
         if key not in lengths.parameters:
             return f"a task of {', '.join(benchmark.series)}"
         if lengths.any_length:
-            return f"the task {series}_n{'_forced' if self.forced else ''}"
+            return f"the task {series}_n{self.twin}"
         names = [benchmark.config_name({**self.fixed, **lengths.arguments(one)}) for one in lengths.all]
         return f"one of the tasks {', '.join(names)}"
 

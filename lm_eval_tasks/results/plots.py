@@ -13,7 +13,7 @@ from lm_eval_tasks.results.cost_points import Taken, apart, name_lengths, set_li
 from lm_eval_tasks.results.intervals import method, score_interval
 from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.rows import row_labels
-from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.score import Score, is_proportion
 from lm_eval_tasks.results.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -263,7 +263,8 @@ def finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str, bars:
     notes = [f"bars: {bars.note(metric)}"]
     if any(score.truncated for score in scores):
         notes.append("hollow: truncated by the window")
-    axes.set_ylim(-0.04, 1.04)
+    if is_proportion(metric):
+        axes.set_ylim(-0.04, 1.04)
     axes.set_ylabel(metric.replace("_", " "))
     axes.set_title(f"{title}\n{'; '.join(notes)}", loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)

@@ -13,6 +13,7 @@ from lm_eval_tasks.results.samples import Sample
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
+from lm_eval_tasks.twins import GAIN
 
 TENTHS = 10
 
@@ -25,25 +26,27 @@ class Asked:
 
     Attributes:
         label: the row.
-        length: entries of the book.
-        position: index of what is asked for, from 0 to ``length`` - 1.
+        length: the benchmark's length, e.g. entries of the book.
+        positions: number of positions, e.g. entries of the book.
+        position: index of what is asked for, from 0 to ``positions`` - 1.
         right: whether the answer is right.
     """
 
     label: str
     length: int
+    positions: int
     position: int
     right: bool
 
     @property
     def tenth(self) -> int:
         """The part of the document that is asked for, from 0 to 9."""
-        return self.position * TENTHS // self.length
+        return self.position * TENTHS // self.positions
 
     @property
     def distance(self) -> int:
         """The distance from the end: 1 for the last entry."""
-        return self.length - self.position
+        return self.positions - self.position
 
 
 def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
@@ -54,15 +57,17 @@ def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
     """
     found = []
     for score, samples in logged:
-        column = benchmark_of(score.task).evaluation.position
-        for sample in samples if column is not None else ():
+        evaluation = benchmark_of(score.task).evaluation
+        column = evaluation.position
+        for sample in samples if column is not None and not score.benchmark.endswith(GAIN) else ():
             position, right = sample.row.get(column or ""), sample.values.get(METRIC)
-            if right is None or not is_integer(position) or not 0 <= position < score.length:
+            count = score.length if evaluation.positions is None else sample.row.get(evaluation.positions)
+            if right is None or not (is_integer(position) and is_integer(count) and 0 <= position < count):
                 raise InputError(
                     f"the samples of {score.task} lack {METRIC} or a valid {column}; run lm_eval again"
                 )
             if not sample.truncated:
-                found.append(Asked(score.label, score.length, position, right == 1.0))
+                found.append(Asked(score.label, score.length, count, position, right == 1.0))
     return found
 
 

@@ -44,7 +44,7 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
     with quiet_style():
         figure = Figure(figsize=(7.2, 0.3 + height * len(labels)), layout="constrained")
         panels = figure.subplots(len(labels), 2, squeeze=False, sharey=True)
-        edges = _distance_edges(lengths[-1])
+        edges = _distance_edges(max(one.positions for one in documents))
         for row, label in zip(panels, labels, strict=True):
             own = [one for one in documents if one.label == label]
             _heat_map(row[0], own, lengths, lambda one: one.tenth, TENTHS)

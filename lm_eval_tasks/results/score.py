@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from lm_eval_tasks.results.timing_record import Timing
 
-MAIN_METRICS = ("exact_match", "f1")
+MAIN_METRICS = ("exact_match", "f1", "recall")
 """A benchmark's main metric is the first of these that it has, or else the first of its own."""
 
 SHARES = ("truncated", "unknown_tokens", "unanswered", "misaligned")
@@ -160,5 +160,5 @@ def is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def is_proportion(metric: str) -> bool:
-    """Whether a metric's values lie between 0 and 1; log-probabilities do not."""
-    return not metric.startswith("logprob")
+    """Whether a metric's values lie between 0 and 1; log-probabilities and their differences do not."""
+    return not metric.startswith(("logprob", "nats"))
