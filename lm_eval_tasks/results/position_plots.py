@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3
-"""Panels beside each other."""
+"""Panels beside each other, at most."""
 
 
 def draw_by_tenth(
@@ -41,8 +41,8 @@ def draw_by_tenth(
     by_cell = cells(documents)
     lengths = sorted({one.length for one in documents})
     labels = list(dict.fromkeys(one.label for one in documents))
-    columns = min(_COLUMNS, len(lengths))
-    lines = math.ceil(len(lengths) / columns)
+    lines = math.ceil(len(lengths) / _COLUMNS)
+    columns = math.ceil(len(lengths) / lines)
     with quiet_style():
         figure = Figure(figsize=(0.8 + 2.4 * columns, 0.9 + 1.9 * lines), layout="constrained")
         panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
