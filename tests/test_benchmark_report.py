@@ -42,8 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_example_prints_every_number_and_table_and_draws_every_plot(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # that each plot can be rendered is tested where it is drawn, and takes most of the time
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write(b"drawn"))
     runpy.run_path(str(EXAMPLE))["main"]((folder,), tmp_path)
     printed = capsys.readouterr().out
     for said in (
