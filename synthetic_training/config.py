@@ -52,8 +52,8 @@ class TrainConfig(Settings):
     """
 
     model: str = "T_rope"
-    """Architecture: a name from the paper, hf:TYPE, fla:TYPE, module.path:ClassName, or a folder with a
-    config.json."""
+    """Architecture: T_rope, T_nope, T_alibi, T_hard_alibi, mamba or lstm of the paper; hf:TYPE or fla:TYPE;
+    module.path:ClassName; or a folder with a config.json."""
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
     preset: str | None = None
@@ -68,7 +68,8 @@ class TrainConfig(Settings):
     own)."""
 
     task: str = "copy"
-    """Training task: a string task, such as copy or prefix_ngram, mqar, or documents."""
+    """Training task: copy, reverse, prefix_ngram, suffix_ngram, duplicate_ngram or another string task; mqar;
+    or documents."""
     min_length: Count = 5
     """Minimum string length in letters; lengths are uniform."""
     max_length: Count = 20

@@ -3,7 +3,7 @@
 Each case is a cell of the table in ``lm_eval_tasks/BACKENDS.md``.
 """
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
+# ruff: noqa: F401, F811 - pytest finds the fixtures by their names
 
 import json
 from pathlib import Path
@@ -16,7 +16,18 @@ from transformers import AutoModelForCausalLM
 
 from lm_eval_tasks import TASKS_FOLDER
 from tests import mamba_ssm_stand_in
-from tests.backends import FORCED, GENERATED, MAMBA, TRANSFORMER, Samples, check_same, evaluated, hf, metadata  # noqa: F401
+from tests.backends import (
+    FORCED,
+    GENERATED,
+    MAMBA,
+    SHORT,
+    TRANSFORMER,
+    Samples,
+    check_same,
+    evaluated,
+    hf,
+    metadata,
+)
 from tests.conftest import Run
 
 
@@ -41,9 +52,10 @@ def test_python_api(task: str, python_api: Samples, hf: Any) -> None:
 @pytest.fixture(scope="module", params=[True, False], ids=["is_hf", "mamba_ssm"])
 def mamba_ssm(request: pytest.FixtureRequest, metadata: dict[str, Any]) -> Samples:
     arguments = {"pretrained": MAMBA, "tokenizer": MAMBA, "dtype": "float32", "max_length": 4096}
+    arguments["is_hf"] = request.param
     with pytest.MonkeyPatch.context() as monkeypatch:
         mamba_ssm_stand_in.install(monkeypatch)
-        return evaluated("mamba_ssm", {**arguments, "is_hf": request.param}, (*GENERATED, *FORCED), metadata)
+        return evaluated("mamba_ssm", arguments, (*GENERATED, *FORCED), metadata, **SHORT)
 
 
 @pytest.mark.parametrize("task", [*GENERATED, *FORCED])
@@ -71,7 +83,7 @@ def test_the_package_mamba_ssm_itself(hf: Any, metadata: dict[str, Any], tmp_pat
     }
     torch.save(weights, tmp_path / "pytorch_model.bin")
     arguments = {"pretrained": str(tmp_path), "tokenizer": MAMBA, "dtype": "float32", "max_length": 4096}
-    found = evaluated("mamba_ssm", arguments, (*GENERATED, *FORCED), metadata, device="cuda")
+    found = evaluated("mamba_ssm", arguments, (*GENERATED, *FORCED), metadata, "cuda", **SHORT)
     for task in (*GENERATED, *FORCED):
         for sample, other in zip(found[task], hf(MAMBA, task), strict=True):
             assert sample["metrics"] == other["metrics"]

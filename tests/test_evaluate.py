@@ -123,7 +123,7 @@ def test_fresh_rows_do_not_depend_on_the_batch() -> None:
 def test_forced_and_generated_answers_agree_on_whole_strings(trained: Path) -> None:
     results = {}
     for generate in (False, True):
-        config = EvaluateConfig(trained, lengths=(1, 2, 3), generate=generate, num_examples=300)
+        config = EvaluateConfig(trained, lengths=(1, 2, 3), generate=generate, num_examples=100)
         results[generate] = evaluate(config)["results"]
     accuracies = [result["string_accuracy"] for result in results[False]]
     assert 0 < accuracies[1] < 1

@@ -107,7 +107,7 @@ def test_the_good_file_passes_every_command() -> None:
     run_all_commands(as_json(GOOD))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(mutated_files(GOOD))
 @example(as_json(GOOD).replace(b'"until"', b'"a\\u0000b"'))
 @example(as_json(GOOD).replace(b'"sample_len": 500', b'"sample_len": ' + b"9" * 5000))

@@ -109,8 +109,7 @@ def test_compiled_training_step(name: str, implementation: str | None, backend: 
         torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["T_rope", "T_nope"])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("name", "compiled"), [("T_rope", False), ("T_nope", False), ("T_rope", True)])
 def test_a_stock_model_makes_no_mask_where_nothing_is_masked(name: str, compiled: bool) -> None:
     """The fastest kernels take none; where something is masked, the answers are those of stock attention."""
     torch.compiler.reset()

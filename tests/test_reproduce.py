@@ -16,12 +16,11 @@ import pytest
 import torch
 from filelock import FileLock
 
-from dataset_builders import InputError
+from dataset_builders import InputError, workers
+from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.__main__ import main
 from synthetic_training.figures import reproduce as reproduce_module
-from synthetic_training.figures import workers
 from synthetic_training.figures.reproduce import reproduce
-from synthetic_training.figures.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.training.run_log import read_metrics
 from tests.forked import Forked
 from tests.tiny_figure import LSTM, a_figure, runs_of

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dataset_builders.workers import Job
 from synthetic_training.__main__ import main
 from synthetic_training.figures import progress as progress_module
 from synthetic_training.figures import reproduce as reproduce_module
@@ -20,7 +21,6 @@ from synthetic_training.figures.estimate import expected_gpu_hours
 from synthetic_training.figures.figure_file import read_figure, shipped
 from synthetic_training.figures.plan import Run, plan
 from synthetic_training.figures.progress import Progress, last_step
-from synthetic_training.figures.workers import Job
 from synthetic_training.training.run_log import read_metrics
 from tests.tiny_figure import a_figure, runs_of
 

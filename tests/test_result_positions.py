@@ -1,6 +1,5 @@
 """Accuracy by position, and where copies go wrong, from logged samples."""
 
-import runpy
 import sys
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 
 from dataset_builders import InputError, phone_book
 from dataset_builders.registry import find
-from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks import __main__ as command_line
 from lm_eval_tasks.results.positions import (
     Asked,
@@ -81,16 +79,3 @@ def test_the_command_reports_what_samples_tell(
     assert "in tenths of the document" in text and "| recent  | not ten digits |" in text
     names = {file.stem for file in (tmp_path / "out").glob("*.png")}
     assert names == {"phone_book", "phone_book_by_position", "phone_book_errors", "string_copy"}
-
-
-def test_the_script_in_the_documentation_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    recent(tmp_path / "results", 10)
-    monkeypatch.chdir(tmp_path)
-    page = (TASKS_FOLDER / "CAPACITY.md").read_text()
-    script = tmp_path / "script.py"
-    script.write_text(page.partition("```python\n")[2].partition("```")[0])
-    runpy.run_path(str(script))
-    assert capsys.readouterr().out.startswith("phone_book recent ")
-    assert (tmp_path / "results" / "phone_book_by_position.png").is_file()

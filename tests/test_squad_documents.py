@@ -42,6 +42,26 @@ def test_each_format_gives_the_same_paragraphs_in_the_order_of_the_file(
     assert len({row["id"] for row in found}) == len(found)
 
 
+def test_the_dictionary_of_the_released_code_gives_its_paragraphs(tmp_path: Path, words: str) -> None:
+    """The layout that the released code reads: length > paragraph > [question, answers]."""
+    lengths: dict[str, dict[str, list[Any]]] = {"50": {}, "300": {}}
+    for title in ANSWERABLE:
+        context, questions = PARAGRAPHS[title]
+        length = "50" if len(context.split()) < 300 else "300"
+        lengths[length][context] = [[question, answers] for question, answers in questions if answers]
+    lengths["50"]["one question alone"] = [["Which?", ["one"]]]
+    file = tmp_path / "dictionary_squad.json"
+    file.write_text(json.dumps(lengths))
+    found = {row["prompt"]: row for row in rows(0, None, str(file), words)}
+    own = {row["prompt"]: row for row in rows(0, None, str(write(tmp_path / "squad.jsonl")), words)}
+    kept = ("answers", "paragraph_tokens")
+    assert {p: [r[k] for k in kept] for p, r in found.items()} == {
+        p: [r[k] for k in kept] for p, r in own.items()
+    }
+    assert {row["title"] for row in found.values()} == {"50", "300"}
+    assert len({row["id"] for row in found.values()}) == len(ANSWERABLE)
+
+
 def test_buckets_part_the_paragraphs(source: dict[str, str]) -> None:
     bounds = [*pairwise(BUCKETS), (400, None)]
     lengths = [[row["paragraph_tokens"] for row in rows(*bound, *source.values())] for bound in bounds]

@@ -40,6 +40,8 @@ def refuse(task: str, said: str, **metadata: Any) -> None:
         ("squad.json", b"[" * 100_000, "squad.json' cannot be read: maximum recursion depth"),
         ("squad.jsonl", b'"\xff"', "squad.jsonl' cannot be read: 'utf-8' codec"),
         ("squad.json", b'{"data": [{"title": "a"}]}', "its 'data' is not laid out as SQuAD's .'paragraphs'"),
+        ("squad.json", b'{"50": {"A text.": ["?"]}}', "neither as rows nor as lengths of paragraphs of"),
+        ("squad.json", b'{"50": {"A text.": [["?", "yes"]]}}', "its row 1 lacks answers.text"),
         ("squad.json", b"[3]", "its row 1 lacks id, title, context, question, answers; the columns"),
         ("squad.jsonl", b"", "squad.jsonl' has no paragraph with two answerable questions; pass another"),
     ],

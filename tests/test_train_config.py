@@ -1,6 +1,7 @@
 """Where a run's settings come from, and what they may be."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builders import InputError
+from dataset_builders.string_tasks.registry import own_string_tasks
 from synthetic_training.__main__ import main
 from synthetic_training.argument_types import key_values, parse_value
 from synthetic_training.config import TrainConfig, differing
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.models.registry import MODELS
 from synthetic_training.settings import parse_settings, read_settings
 from synthetic_training.training.schedule import LearningRateSchedule
 from tests.conftest import Run
@@ -230,3 +233,11 @@ def test_a_slip_is_one_sentence_and_no_traceback(run: Run, tmp_path: Path) -> No
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == "error: run.yaml: there is no setting 'stpes'; did you mean 'steps'?\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_the_first_screen_names_all_models_and_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    words = set(re.findall(r"[\w:]+", capsys.readouterr().out))
+    tasks = [task.name for task in own_string_tasks()]
+    assert {*MODELS, *tasks, "mqar", "documents", "hf:TYPE", "fla:TYPE"} <= words

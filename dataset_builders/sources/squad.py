@@ -23,7 +23,8 @@ def read_squad(source: str) -> Iterator[Mapping[str, Any]]:
     Args:
         source: ``rajpurkar/squad_v2`` on the Hub (split ``validation``, at a pinned revision), or a file with
             its columns ``id``, ``title``, ``context``, ``question`` and ``answers`` (texts under ``text``):
-            Parquet, JSON lines, or the JSON that SQuAD itself is published in.
+            Parquet, JSON lines, or the JSON that SQuAD itself is published in; or
+            ``dictionary_squad.json`` of the code released with arXiv 2402.01032.
 
     Raises:
         InputError: it cannot be read, or a row is not in that schema.
@@ -93,6 +94,8 @@ def _json(text: str) -> list[Any]:
         return _json_lines(text)
     if isinstance(whole, dict) and "data" in whole:
         return _flat(whole["data"])
+    if isinstance(whole, dict) and whole and all(isinstance(part, dict) for part in whole.values()):
+        return _released(whole)
     return whole if isinstance(whole, list) else [whole]
 
 
@@ -124,6 +127,30 @@ def _flat(articles: Any) -> list[Any]:
         ]
     except (KeyError, TypeError) as error:
         raise ValueError(f"its 'data' is not laid out as SQuAD's ({error})") from None
+
+
+def _released(lengths: dict[str, dict[str, Any]]) -> list[Any]:
+    """Length > paragraph > [question, its answers] as rows: the file of the code released with the paper.
+
+    It names no articles; the length that it gives a paragraph stands in the place of the title.
+    """
+    try:
+        return [
+            {
+                "id": f"{length}-{number}-{index}",
+                "title": length,
+                "context": context,
+                "question": question,
+                "answers": {"text": answers},
+            }
+            for length, paragraphs in lengths.items()
+            for number, (context, pairs) in enumerate(paragraphs.items())
+            for index, (question, answers) in enumerate(pairs)
+        ]
+    except (TypeError, ValueError):
+        raise ValueError(
+            "it is laid out neither as rows nor as lengths of paragraphs of [question, answers]"
+        ) from None
 
 
 def _hub() -> list[Any]:

@@ -13,7 +13,7 @@ example has several answers, the document's answer is the last; the others are p
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,7 @@ def _rows(task: StringTask, num_docs: int, seed: int, spelling: str) -> Iterator
         block, place = divmod(index, _BLOCK)
         if place == 0:
             examples = _block(task, seed, block)
-        query, *shown = examples[place * (1 + _SHOTS) : (place + 1) * (1 + _SHOTS)]
+        query, *shown = islice(examples, 1 + _SHOTS)
         yield {
             "id": f"string_{task.name}_{task.min_length}/seed_{seed}/{index}",
             "prompt": _prompt(task, spelling, query, shown),
@@ -115,7 +115,7 @@ def _rows(task: StringTask, num_docs: int, seed: int, spelling: str) -> Iterator
         }
 
 
-def _block(task: StringTask, seed: int, block: int) -> list[TextExample]:
+def _block(task: StringTask, seed: int, block: int) -> Iterator[TextExample]:
     """For each document of the block, the query followed by its worked examples."""
     # n and k are part of the seed even for tasks without them: the released documents depend on it
     settings = {"n": 3, "k": None} | task.settings
@@ -130,25 +130,24 @@ def _block(task: StringTask, seed: int, block: int) -> list[TextExample]:
     return draw(task, _BLOCK * (1 + _SHOTS), np.random.Philox(key=int.from_bytes(digest[:16], "big")))
 
 
-def draw(task: StringTask, count: int, bits: BitGenerator) -> list[TextExample]:
-    """``count`` examples of a task.
+def draw(task: StringTask, count: int, bits: BitGenerator) -> Iterator[TextExample]:
+    """``count`` examples of a task, drawn together and written as text one by one.
 
     Raises:
         InputError: valid examples are too rare to sample.
     """
-    drawn, symbols = sample(task, count, bits), tuple(task.symbols.ids)
-    examples = []
+    drawn = sample(task, count, bits)
+    symbols = np.array(tuple(task.symbols.ids), dtype=object)
     for i, (tokens, scored) in enumerate(zip(drawn.tokens, drawn.scored, strict=True)):
         # without the marks that begin and end an example
         end = int(drawn.counts[i]) - 1
         begin = end - int(scored[end - 1 :: -1].argmin())
-        text = tuple(symbols[token] for token in tokens[1:end].tolist())
+        text = tuple(symbols[tokens[1:end]])
         question, answer = text[: begin - 1], text[begin - 1 :]
         bar = question[-1:] == (BAR,)
         fields = _split(question[:-1] if bar else question)
-        key = () if drawn.key is None else tuple(symbols[token] for token in drawn.key[i].tolist())
-        examples.append(TextExample(fields, bar, answer, key))
-    return examples
+        key = () if drawn.key is None else tuple(symbols[drawn.key[i]])
+        yield TextExample(fields, bar, answer, key)
 
 
 def _split(text: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:

@@ -34,7 +34,7 @@ class RandomIntegers(Protocol):
         """The array API namespace of the integers."""
 
     def integers(self, bound: int | Array, shape: tuple[int, ...] = ()) -> Array:
-        """(B, *shape) int64: uniform integers of 0 to ``bound`` - 1.
+        """``(B, *shape)`` int64: uniform integers of 0 to ``bound`` - 1.
 
         Args:
             bound: at most 2^31; an integer, or an array that broadcasts against the result.

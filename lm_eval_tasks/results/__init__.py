@@ -1,1 +1,29 @@
-"""Read lm-eval's result files, and report on them."""
+"""What result files of lm-eval say about models: numbers, tables and plots, by :func:`read_reports`."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lm_eval_tasks.results.benchmark_report import BenchmarkReport
+
+__all__ = ["read_reports"]
+
+
+def read_reports(paths: Iterable[Path], labels: Sequence[str] = ()) -> "list[BenchmarkReport]":
+    """One report for each benchmark in result files of lm-eval.
+
+    Args:
+        paths: result files (``results_*.json``), or folders that hold some.
+        labels: ``NAME=PATTERN``: the row whose label or model matches the pattern is called NAME.
+
+    Raises:
+        InputError: a path holds no results of our tasks, or a label matches no row or several.
+    """
+    from lm_eval_tasks.results.benchmark_report import BenchmarkReport
+    from lm_eval_tasks.results.plots import styles
+    from lm_eval_tasks.results.rows import by_benchmark, read_scores, row_labels
+
+    scores = read_scores(paths, labels)
+    style_of = styles(row_labels(scores))
+    return [BenchmarkReport(name, own, style_of) for name, own in by_benchmark(scores).items()]

@@ -1,15 +1,17 @@
 """Plots of one benchmark: the main metric by length, and by training step."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from dataset_builders.plotting import log_scale, plot_style, save_plot
+from dataset_builders.plotting import ARCHITECTURES, log_scale, plot_style, save_plot, short_bytes
+from lm_eval_tasks.results.cost_points import Taken, apart, name_lengths, set_limits, span
 from lm_eval_tasks.results.intervals import method, score_interval
+from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.sweep import Sweep
@@ -32,25 +34,47 @@ class RowStyle:
     marker: str
 
 
+@dataclass(frozen=True)
+class Bars:
+    """What the bars of a plot show.
+
+    Attributes:
+        ends: of the bar of a metric of a score; None where it has none.
+        note: metric -> what the bars are, in a few words.
+    """
+
+    ends: Callable[[Score, str], tuple[float, float] | None]
+    note: Callable[[str], str]
+
+
+INTERVALS = Bars(score_interval, lambda metric: f"95% intervals ({method(metric)})")
+
+
 def styles(labels: Sequence[str]) -> dict[str, RowStyle]:
-    """A style for each row: 56 pairs of colour and marker before one comes again."""
-    return {
-        label: RowStyle(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-        for i, label in enumerate(labels)
-    }
+    """A style for each row, see :func:`lm_eval_tasks.results.row_styles.assign`."""
+    pairs = assign(labels, _COLOURS, _MARKERS, ARCHITECTURES)
+    return {label: RowStyle(*pair) for label, pair in pairs.items()}
 
 
 def draw(
-    benchmark: str, scores: Sequence[Score], style_of: Mapping[str, RowStyle], folder: Path
+    benchmark: str,
+    scores: Sequence[Score],
+    style_of: Mapping[str, RowStyle],
+    folder: Path,
+    *,
+    name: str | None = None,
+    bars: Bars = INTERVALS,
 ) -> list[Path]:
     """Draw the main metric by length as ``BENCHMARK.png`` and ``.svg``; return the files.
 
-    Bars are 95% confidence intervals. Hollow points have truncated documents. Points with fewer documents
+    Hollow points have truncated documents. Points with fewer documents
     than others name their number. Lines stand a little apart, so that equal scores do not hide each other.
 
     Args:
         benchmark: a known name, since files are called by it.
         style_of: label -> style, the same for every plot of a report.
+        name: of the files, in place of the benchmark's.
+        bars: what the bars show.
 
     Returns:
         no files where no score has a main metric.
@@ -70,12 +94,12 @@ def draw(
         for number, label in enumerate(rows):
             points = [score for score in shown if score.label == label]
             x = [place(score.length) + _aside(number, len(rows)) for score in points]
-            _line(axes, x, points, style_of[label], label, most)
+            _line(axes, x, points, style_of[label], label, most, bars)
         _ticks(axes, [(place(length), str(length)) for length in lengths])
         metric = shown[0].main_metric or ""
         axes.set_xlabel(f"length ({shown[0].unit}{place.note})")
-        _finish(axes, metric, shown, benchmark)
-        return save_plot(figure, folder, benchmark)
+        _finish(axes, metric, shown, benchmark, bars)
+        return save_plot(figure, folder, name or benchmark)
 
 
 def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
@@ -112,7 +136,9 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
                     style = RowStyle(colour, _MARKERS[number % len(_MARKERS)])
                     x, scores = [at for at, _ in points], [score for _, score in points]
                     _line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
-            _ticks(axes, [(place(step), _short_number(step)) for step in sweep.steps])
+            thousands = all(step % 1000 == 0 for step in sweep.steps)
+            texts = {step: f"{step // 1000}k" if thousands and step else str(step) for step in sweep.steps}
+            _ticks(axes, [(place(step), text) for step, text in texts.items()])
             axes.set_xlabel(f"training step{place.note}")
             _finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
         return save_plot(figure, folder, f"{benchmark}_by_step")
@@ -136,20 +162,19 @@ def draw_by_state(
         rows = row_labels(shown)
         figure, axes = _figure(len(rows))
         most = max(score.documents for score in shown)
+        sizes = [float(score.state_bytes or 0) for score in shown]
+        taken: list[Taken] = []
         for label in rows:
             points = [score for score in shown if score.label == label]
-            _line(axes, [score.state_bytes or 0 for score in points], points, style_of[label], label, most)
-            lengths: dict[tuple[int, float], list[int]] = {}
-            for score in points:
-                at = (score.state_bytes or 0, round(score.main_value or 0.0, 2))
-                lengths.setdefault(at, []).append(score.length)
-            for at, own in lengths.items():
-                text = str(own[0]) if len(own) == 1 else f"{own[0]} to {own[-1]}"
-                beside = (4, 4) if at[1] < 0.1 else (4, -9)  # within the axes
-                axes.annotate(text, at, beside, textcoords="offset points", fontsize=6)
-        log_scale(axes, "x")
-        axes.set_xlabel("bytes of state before the query, logarithmic")
-        _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}, numbers: {shown[0].unit}")
+            x = apart([float(score.state_bytes or 0) for score in points], span(sizes))
+            _line(axes, x, points, style_of[label], label, most)
+            name_lengths(axes, points, x, span(sizes), taken)
+        log_scale(axes, "x", text=short_bytes)
+        equal = len({(score.label, score.state_bytes) for score in shown}) < len(shown)
+        note = "; equal sizes stand a little apart" if equal else ""
+        axes.set_xlabel(f"state before the query (logarithmic{note})")
+        _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
+        set_limits(axes, sizes)
         return save_plot(figure, folder, f"{benchmark}_by_state")
 
 
@@ -185,12 +210,17 @@ def _figure(rows: int) -> "tuple[Figure, Axes]":
 
 
 def _line(
-    axes: "Axes", x: Sequence[float], points: Sequence[Score], style: RowStyle, label: str, most: int
+    axes: "Axes",
+    x: Sequence[float],
+    points: Sequence[Score],
+    style: RowStyle,
+    label: str,
+    most: int,
+    bars: Bars = INTERVALS,
 ) -> None:
     y = [score.main_value or 0.0 for score in points]
     ends = [
-        score_interval(score, score.main_metric or "") or (at, at)
-        for score, at in zip(points, y, strict=True)
+        bars.ends(score, score.main_metric or "") or (at, at) for score, at in zip(points, y, strict=True)
     ]
     below = [max(0.0, at - low) for at, (low, _) in zip(y, ends, strict=True)]
     above = [max(0.0, high - at) for at, (_, high) in zip(y, ends, strict=True)]
@@ -226,18 +256,14 @@ def _ticks(axes: "Axes", places: Sequence[tuple[float, str]]) -> None:
     axes.set_xticklabels(texts)
 
 
-def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str) -> None:
-    notes = [f"bars: 95% intervals ({method(metric)})"]
+def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str, bars: Bars = INTERVALS) -> None:
+    notes = [f"bars: {bars.note(metric)}"]
     if any(score.truncated for score in scores):
         notes.append("hollow: truncated by the window")
     axes.set_ylim(-0.04, 1.04)
     axes.set_ylabel(metric.replace("_", " "))
     axes.set_title(f"{title}\n{'; '.join(notes)}", loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-
-
-def _short_number(number: int) -> str:
-    return f"{number // 1000}k" if number and number % 1000 == 0 else str(number)
 
 
 @contextmanager

@@ -55,9 +55,15 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
             row[0].set_ylabel(unit)
             row[0].set_xticks(range(TENTHS), [str(k + 1) for k in range(TENTHS)])
             row[1].set_xticks(range(len(edges)), _distance_labels(edges))
-        panels[-1][0].set_xlabel("tenth of the document that is asked for")
-        panels[-1][1].set_xlabel("distance from the end (1: the last entry)")
-        figure.colorbar(image, ax=panels, label="accuracy", shrink=min(1.0, 2 / len(labels)), aspect=15)
+        panels[-1][0].set_xlabel("position asked for (tenths of the document)")
+        panels[-1][1].set_xlabel(f"distance from the end ({unit}; 1: the last)")
+        figure.colorbar(
+            image,
+            ax=panels,
+            label="accuracy (white: no documents)",
+            shrink=min(1.0, 2 / len(labels)),
+            aspect=15,
+        )
         return save_plot(figure, folder, f"{benchmark}_by_position")
 
 
@@ -87,9 +93,9 @@ def _heat_map(
     image = axes.imshow(mean, cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     for (i, j), value in np.ndenumerate(mean):
         if not np.isnan(value):
-            text = f"{value:.2f}".removeprefix("0") if value < 1 else "1"
+            text = f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}"
             colour = "black" if value > 0.6 else "white"
-            axes.text(j, i, text, ha="center", va="center", fontsize=6, color=colour)
+            axes.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
     axes.set_yticks(range(len(lengths)), [str(length) for length in lengths])
     axes.grid(visible=False)
     return image
@@ -168,8 +174,8 @@ def draw_first_errors(
             axes.set_title(f"{benchmark}: {shortened(label, 50)}", loc="left")
             axes.set_xlim(0, 100)
             axes.set_ylim(-0.02, 1.04)
-            axes.set_ylabel("share without error")
-        panels[-1].set_xlabel("per cent of the answer")
+            axes.set_ylabel("share of copies without an error")
+        panels[-1].set_xlabel("part of the answer that has been written (per cent)")
         by_text = {
             text: handle
             for axes in panels

@@ -18,8 +18,8 @@ from filelock import FileLock
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json, write_json
+from dataset_builders.interruption import Interrupted
 from synthetic_training.figures.plan import Result
-from synthetic_training.training.interruption import Interrupted
 from synthetic_training.training.run_folder import RUN
 from synthetic_training.training.run_log import METRICS, read_metrics
 

@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from dataset_builders.workers import Job, Watcher
 from synthetic_training.figures.plan import Run
-from synthetic_training.figures.workers import Job, Watcher
 from synthetic_training.training.run_log import METRICS
 
 _TAIL = 8192  # bytes; some lines of metrics

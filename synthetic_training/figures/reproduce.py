@@ -21,6 +21,8 @@ from filelock import FileLock, Timeout
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, did_you_mean
 from dataset_builders.files import read_json, write_text
+from dataset_builders.interruption import Interrupted
+from dataset_builders.workers import Job, last_line, places, run_jobs
 from synthetic_training.figures.draw import draw
 from synthetic_training.figures.figure_file import Scale, figure_path, read_figure
 from synthetic_training.figures.plan import Result, Run, key_of, plan
@@ -28,8 +30,6 @@ from synthetic_training.figures.plan_text import log_of, plan_text, runs_text
 from synthetic_training.figures.progress import Progress
 from synthetic_training.figures.results import append_result, done, read_results
 from synthetic_training.figures.tables import report
-from synthetic_training.figures.workers import Job, last_line, places, run_jobs
-from synthetic_training.training.interruption import Interrupted
 
 
 def reproduce(

@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from dataset_builders.plotting import ARCHITECTURES
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.summary import ORDER
 
 Style = dict[str, Any]
 
 _STYLES = {
-    "T_rope": ("#0072B2", "o"),
+    **ARCHITECTURES,
+    "T_rope": ARCHITECTURES["transformer"],
     "T_nope": ("#56B4E9", "s"),
     "T_alibi": ("#009E73", "^"),
     "T_hard_alibi": ("#332288", "D"),
     "T_hard_alibi_isolated": ("#AA4499", "d"),
-    "mamba": ("#D55E00", "v"),
-    "lstm": ("#666666", "X"),
-    "mamba2": ("#E69F00", "P"),
-    "griffin": ("#CC79A7", "<"),
-    "minimax": ("#882255", ">"),
 }
 _OTHERS = (("#999933", "h"), ("#117733", "p"), ("#44AA99", "*"), ("#DDAA33", "H"))
 _NAMES = {

@@ -16,9 +16,9 @@ import tyro
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
+from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
-from synthetic_training.figures.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.precision.arms import ARMS, applied, arm_named
 from synthetic_training.training.run_log import METRICS, read_metrics
 

@@ -105,9 +105,9 @@ def smallest_design(letters: int, length: int, error: Fraction) -> Design:
 
 
 def gssm_error_bound(states: int, letters: int, length: int) -> Fraction:
-    """Theorem 2.7's 1 - |S| / D^L, or 0: no model with so many states errs on fewer uniform strings.
+    """Theorem 2.7's 1 - ``|S|`` / D^L, or 0: no model with so many states errs on fewer uniform strings.
 
-    Its state after the string decides what it goes on with, so it gives |S| answers at most.
+    Its state after the string decides what it goes on with, so it gives ``|S|`` answers at most.
     """
     check_integer("states", states, 1)
     return max(Fraction(0), 1 - Fraction(states, letters**length))

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from dataset_builders import InputError
+from dataset_builders.interruption import Interrupted, StopSignals
 from synthetic_training.config import TrainConfig
 from synthetic_training.data.training_data import TrainingData
 from synthetic_training.evaluation.accuracy import Shard
@@ -21,7 +22,6 @@ from synthetic_training.training.checkpoint import (
     save_model,
     window,
 )
-from synthetic_training.training.interruption import Interrupted, StopSignals
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.processes import Processes
 from synthetic_training.training.run_folder import MODEL, RUN

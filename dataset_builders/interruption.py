@@ -24,6 +24,15 @@ class Interrupted(KeyboardInterrupt):
         """Exit status, by the convention of shells: 130 after Ctrl-C, 143 after SIGTERM."""
 
 
+def interrupt_on_sigterm() -> None:
+    """Let SIGTERM end a command as Ctrl-C does: it raises :class:`Interrupted` in the main thread."""
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise Interrupted("terminated", number)
+
+
 class StopSignals:
     """Notes the first signal within a ``with`` block in place of acting on it.
 

@@ -1,0 +1,83 @@
+"""Sphinx's settings; ``make docs`` builds the site.
+
+The repository's root is the source folder, so that a page can stand beside the code and the results that it
+describes: its relative links then work both on a code host and on the site.
+"""
+
+import re
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+project = "repeat-after-me"
+author = "The repeat-after-me maintainers"
+copyright = author  # noqa: A001  Sphinx's name
+version = release = installed_version(project)
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+
+# A new page that matches one of these patterns is listed in docs/index.md, which has patterns too, or in
+# PAGES_BELOW. Sphinx warns of a page that is in no list, and warnings are errors.
+root_doc = "docs/index"
+include_patterns = [
+    "*.md",
+    "docs/*.md",
+    "dataset_builders/*.md",
+    "lm_eval_tasks/**.md",
+    "synthetic_training/**.md",
+]
+exclude_patterns = [
+    "README.md",  # docs/index.md shows it
+    ".venv*",
+    "build",
+]
+PAGES_BELOW = {
+    "docs/tasks": ["/lm_eval_tasks/[!s]*/README", "/lm_eval_tasks/s[!p]*/README"],  # all but speed/
+    "synthetic_training/checkpoints/README": ["/synthetic_training/checkpoints/*/README"],
+    "synthetic_training/figures/README": [
+        "/synthetic_training/figures/*",
+        "/synthetic_training/figures/results/*",
+    ],
+    "synthetic_training/theory/README": ["/synthetic_training/theory/results/*"],
+}
+html_additional_pages = {"index": "redirect.html"}
+
+# Anchors as on code hosts: LEADERBOARDS.md#compare-two-models
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+# READMEs of tasks have the headings of lm-eval's template, which skips a level.
+suppress_warnings = ["myst.header"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_preserve_defaults = True
+
+html_theme = "furo"
+html_title = project
+html_show_sphinx = False
+html_show_sourcelink = False
+templates_path = ["_templates"]
+copybutton_prompt_text = "$ "
+copybutton_only_copy_prompt_lines = True
+copybutton_line_continuation_character = "\\"
+
+
+def setup(app: Sphinx) -> None:
+    """Register what the settings above need of code."""
+    app.connect("source-read", _complete)
+
+
+def _complete(app: Sphinx, page: str, source: list[str]) -> None:
+    """Put README.md at the top of the first page, and the list of the pages below a page at its end.
+
+    Code hosts and package indexes would show such lists as code.
+    """
+    if page == root_doc:
+        readme = (Path(app.srcdir) / "README.md").read_text(encoding="utf-8")
+        source[0] = re.sub(r"\]\((?!https?:|#)", "](../", readme) + source[0]
+    if not re.search(r"^# ", source[0], re.MULTILINE):  # tables that a command writes
+        source[0] = f"# {Path(page).name}\n\n" + source[0]
+    if page in PAGES_BELOW:
+        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n" + "\n".join(PAGES_BELOW[page]) + "\n```\n"

@@ -1,0 +1,60 @@
+"""From your own results to every number, table and plot of the report, step by step in Python.
+
+    lm_eval ... --tasks phone_book,string_copy --output_path results --log_samples
+    python docs/examples/own_results.py results --out plots
+
+`python -m lm_eval_tasks report results --out plots` prints and draws the same. Here each part stands alone:
+take what you need.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from lm_eval_tasks.results import read_reports
+
+
+def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path = Path("plots")) -> None:
+    """Print and draw all that your results say.
+
+    Args:
+        results: Result files of lm_eval, or folders that hold some.
+        out: Folder for the plots.
+    """
+    for report in read_reports(results):
+        print(f"\n## {report.benchmark}")
+
+        # accuracy by length, and by bytes of state
+        for score in report.scores:
+            print(score.label, score.length, score.main_metric, score.main_value, score.state_bytes)
+        print(report.score_table())
+        report.draw_by_length(out)
+        report.draw_by_state(out)
+
+        # what the model's memory holds
+        for label, capacity in report.capacities.items():
+            print(label, "effective length:", capacity.length)
+            if capacity.most_bits is not None:
+                length, bits = capacity.most_bits
+                print(label, "recalls at least", round(bits), "bits at", length, report.unit)
+            if capacity.bits_per_bit is not None:
+                print(label, "recalls at least", capacity.bits_per_bit, "bits per bit of state")
+        print(report.capacity_table())
+
+        # where it fails: position in the book, or the first error of a copy
+        print(report.position_table())
+        report.draw_by_position(out)
+        print(report.first_error_table())
+        report.draw_first_errors(out)
+
+        # how it fails: wrong answers by class
+        for errors in report.errors:
+            occurring = {name: count for name, count in errors.classes.items() if count}
+            print(errors.label, errors.length, occurring)
+        print(report.error_table())
+        report.draw_errors(out)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,69 @@
+"""Means and standard deviations as the released code has them, out of the samples of lm-eval.
+
+For phone books and copies they are over three batches of 32 documents, for SQuAD over the first 30 paragraphs
+of a length; both deviations divide by the number, not by one less. The batches here are the first documents
+of each task, the same for every model; the released code drew new ones for each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lm_eval_tasks.results.plots import Bars
+from lm_eval_tasks.results.samples import read_samples, samples_file
+from lm_eval_tasks.results.score import Score
+
+BATCHES, BATCH_SIZE = 3, 32
+PARAGRAPHS = 30
+
+
+def batch_statistics(values: Sequence[float]) -> tuple[float, float] | None:
+    """Mean and standard deviation over batches of the means of batches; None with too few documents."""
+    if len(values) < BATCHES * BATCH_SIZE:
+        return None
+    means = np.reshape(values[: BATCHES * BATCH_SIZE], (BATCHES, BATCH_SIZE)).mean(axis=1)
+    return float(means.mean()), float(means.std())
+
+
+def paragraph_statistics(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation over the first paragraphs."""
+    first = np.asarray(values[:PARAGRAPHS])
+    return float(first.mean()), float(first.std())
+
+
+def as_in_the_paper(scores: Sequence[Score]) -> list[Score]:
+    """The scores with this mean and deviation as the main metric's value and error.
+
+    Scores without samples or with too few documents are left out.
+
+    Raises:
+        InputError: a file of samples is damaged.
+    """
+    found = []
+    for score in scores:
+        metric = score.main_metric
+        if metric is None or not samples_file(score).is_file():
+            continue
+        values = [sample.values[metric] for sample in read_samples(score).values() if metric in sample.values]
+        over_paragraphs = score.benchmark == "squad_v2_retrieval"
+        statistics = paragraph_statistics(values) if over_paragraphs else batch_statistics(values)
+        if statistics is not None:
+            documents = min(len(values), PARAGRAPHS if over_paragraphs else BATCHES * BATCH_SIZE)
+            found.append(replace(score, values={metric: statistics}, documents=documents))
+    return found
+
+
+def deviations(benchmark: str) -> Bars:
+    """Bars of one standard deviation on each side."""
+    over = f"{BATCHES} batches of {BATCH_SIZE}"
+    if benchmark == "squad_v2_retrieval":
+        over = f"the first {PARAGRAPHS} paragraphs"
+    return Bars(_ends, lambda _: f"± one standard deviation over {over}")
+
+
+def _ends(score: Score, metric: str) -> tuple[float, float] | None:
+    mean, deviation = score.values[metric]
+    if mean is None or deviation is None:
+        return None
+    return mean - deviation, mean + deviation

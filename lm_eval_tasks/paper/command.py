@@ -1,0 +1,144 @@
+"""``python -m lm_eval_tasks paper``."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from dataset_builders import InputError
+from dataset_builders.checks import check_integer
+
+if TYPE_CHECKING:
+    from lm_eval_tasks.paper.plan import Files, Run
+
+
+def paper(
+    out: Path,
+    model_list: str = "paper",
+    models: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = (),
+    gpus: int | None = None,
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None,
+    batch_size: int | None = None,
+    metadata: Annotated[str, tyro.conf.arg(metavar="JSON")] = "",
+    limit: int | None = None,
+    batches: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Evaluate pretrained models on the paper's experiments, draw its figures, and compare with its claims.
+
+    Each model runs on each experiment in an lm_eval process of its own, one per GPU. The same command
+    continues an interrupted one: complete runs are not done again. paper.md in the output folder has the
+    figures, the paper's claims against what was found, and the deviations from the released code.
+
+    Args:
+        out: Output folder.
+        model_list: List of models: paper, paper_mamba_ssm, recurrent_and_hybrid, or a YAML file.
+        models: Names of models of the list (default: all).
+        tasks: phone_book, c4_copy, c4_copy_random, squad_v2_retrieval (default: all).
+        gpus: Number of GPUs to use (default: all); without a GPU, the number of processes at a time.
+        dtype: Precision of all models (default: that of the list).
+        batch_size: Batch size of all models (default: that of the list).
+        metadata: lm_eval's --metadata for the experiments that take it, such as squad_source, source,
+            tokenizer, dataset and num_docs.
+        limit: Evaluate only the first documents of each task.
+        batches: Also draw mean and standard deviation over three batches of 32, as in the paper.
+        dry_run: Print the commands and the expected hours on one H100, and run nothing.
+
+    Raises:
+        InputError: an argument is invalid, or a run failed; the others are kept.
+        Interrupted: Ctrl-C or SIGTERM; complete runs and single answers are kept.
+    """
+    from lm_eval_tasks.paper.experiments import read_metadata, select_experiments
+    from lm_eval_tasks.paper.model_list import read_model_list, select
+    from lm_eval_tasks.paper.plan import Files, plan
+
+    for name, number in (("--gpus", gpus), ("--limit", limit), ("--batch-size", batch_size)):
+        if number is not None:
+            check_integer(name, number, 1)
+    listed = read_model_list(model_list)
+    chosen_models = select(listed, models, dtype, batch_size)
+    runs = plan(chosen_models, select_experiments(tasks), read_metadata(metadata), limit)
+    files = Files(out)
+    if dry_run:
+        from lm_eval_tasks.paper.plan_text import plan_text
+
+        print(plan_text(runs, files))
+        return
+    failures = _run(runs, files, gpus)
+    page = _show(listed.title, runs, files, batches=batches)
+    print(f"written: {page}")
+    if failures:
+        raise InputError("; ".join(failures))
+
+
+def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
+    """Do the runs that are not complete; return a sentence for each that failed."""
+    from dataset_builders.interruption import interrupt_on_sigterm
+    from dataset_builders.workers import places
+    from lm_eval_tasks.paper.estimate import hours
+    from lm_eval_tasks.paper.execute import device_of, do_runs
+    from lm_eval_tasks.paper.model_check import check_models
+
+    remaining = [run for run in runs if not files.is_complete(run)]
+    print(f"{len(runs)} runs, {len(runs) - len(remaining)} complete, {len(remaining)} to do", flush=True)
+    if not remaining:
+        return []
+    at = places(gpu=True)
+    if gpus is not None and device_of(at) != "cpu" and gpus > len(at):
+        raise InputError(f"--gpus is {gpus}, and there are {len(at)}")
+    at = at[:gpus]
+    check_models([run.model for run in remaining], device_of(at))
+    interrupt_on_sigterm()
+    with _only_one(files), _kept_when_interrupted(runs, files):
+        # the longest first, so that no GPU waits long for the last one
+        return do_runs(sorted(remaining, key=hours, reverse=True), at, files)
+
+
+def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -> Path:
+    """Draw what is complete, and write the page."""
+    from dataset_builders.files import write_text
+    from lm_eval_tasks.paper.figures import draw_figures, read_scores
+    from lm_eval_tasks.paper.page import page_text
+
+    scores = read_scores(runs, files)
+    drawn = draw_figures([run.model for run in runs], scores, files.out, batches=batches)
+    page = files.out / "paper.md"
+    write_text(page, page_text(title, runs, files, scores, drawn))
+    return page
+
+
+@contextmanager
+def _only_one(files: "Files") -> Iterator[None]:
+    """Raise InputError if another process works in the folder."""
+    from filelock import FileLock, Timeout
+
+    try:
+        files.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{files.out} cannot be written: {error.strerror}") from None
+    try:
+        with FileLock(files.out / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"another process is working in {files.out}; wait for it to end") from None
+
+
+@contextmanager
+def _kept_when_interrupted(runs: "Sequence[Run]", files: "Files") -> Iterator[None]:
+    """After Ctrl-C or SIGTERM, say what is kept."""
+    from dataset_builders.interruption import Interrupted
+
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        complete = sum(map(files.is_complete, runs))
+        message = (
+            f"interrupted: {complete} of {len(runs)} runs are complete in {files.runs}; the same command "
+            "does the others, which continue from the answers that they have"
+        )
+        raise (
+            Interrupted(message, stop.number) if isinstance(stop, Interrupted) else Interrupted(message)
+        ) from None

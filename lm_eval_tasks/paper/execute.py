@@ -1,0 +1,160 @@
+"""Do the runs of a plan, one per GPU at a time; a run's folder appears only when it is complete."""
+
+import re
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from dataset_builders import InputError
+from dataset_builders.files import partial_path
+from dataset_builders.workers import Job, Watcher, last_line, run_jobs
+from lm_eval_tasks.paper.plan import Files, Run
+from lm_eval_tasks.results.reader import read_results
+from lm_eval_tasks.results.samples import samples_file
+
+_ANSWERED = re.compile(rb"Running generate_until requests:[^|\r\n]*\|[^|]*\| *(\d+)/(\d+)")
+_TAIL = 8192  # bytes of a log
+_BETWEEN_LOOKS = 1.0  # seconds
+
+
+def do_runs(runs: Sequence[Run], places: Sequence[Mapping[str, str]], files: Files) -> list[str]:
+    """Do runs by ``lm_eval``, each in a process of its own.
+
+    Args:
+        runs: those to do, in this order.
+        places: the environment variables of each process that can run at once, as
+            :func:`dataset_builders.workers.places` returns them.
+
+    Returns:
+        a sentence for each run that failed.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, or a signal that raises it; complete runs and single answers are kept.
+    """
+    for folder in (files.runs, files.unfinished, files.out / "logs"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written: {error.strerror}") from None
+    watcher = _Runs({run.name: run for run in runs}, files)
+    try:
+        run_jobs([_job(run, places, files) for run in runs], places, watcher)
+    finally:
+        watcher.close()
+    return watcher.failures
+
+
+def _job(run: Run, places: Sequence[Mapping[str, str]], files: Files) -> Job:
+    output = partial_path(files.results(run))
+    shutil.rmtree(output, ignore_errors=True)  # left by a process that was killed
+    arguments = run.arguments(device_of(places), output, files.cache(run))
+    return Job(run.name, [sys.executable, "-m", "lm_eval_tasks.paper.job", *arguments], files.log(run))
+
+
+def device_of(places: Sequence[Mapping[str, str]]) -> str:
+    """lm-eval's ``--device`` for a process of one of the places."""
+    return "cuda:0" if any("CUDA_VISIBLE_DEVICES" in place for place in places) else "cpu"
+
+
+def accept(run: Run, files: Files) -> None:
+    """Give the results of a run that has ended their name, if they are whole.
+
+    Raises:
+        InputError: results or samples of a task are missing or damaged.
+    """
+    output = partial_path(files.results(run))
+    scores = {score.task: score for score in read_results([output])}
+    for task in run.experiment.tasks:
+        if task not in scores or not samples_file(scores[task]).is_file():
+            raise InputError(f"lm_eval left no results or samples of {task}")
+    output.rename(files.results(run))
+    for answers in files.unfinished.glob(f"{run.name}*"):
+        answers.unlink()
+
+
+class _Runs(Watcher):
+    """Shows a bar of all runs, or lines where there is no terminal, and keeps what ends well."""
+
+    def __init__(self, runs: Mapping[str, Run], files: Files, stream: TextIO | None = None) -> None:
+        self.failures: list[str] = []
+        self._runs, self._files = runs, files
+        self._stream = sys.stderr if stream is None else stream
+        self._working: dict[str, tuple[Job, int]] = {}  # with the size of its log when it began
+        self._looked = 0.0
+        self._ended = 0
+        self._bar: Any = tqdm(
+            total=len(runs),
+            desc="runs",
+            file=self._stream,
+            disable=not self._stream.isatty(),
+            dynamic_ncols=True,
+            bar_format="{desc}: {n:.2f} of {total}|{bar}| {elapsed}, {postfix}",
+        )
+
+    def started(self, job: Job, place: int) -> None:  # noqa: ARG002
+        self._working[job.name] = job, job.log.stat().st_size
+        if not self._stream.isatty():
+            self._say(f"started: {self._runs[job.name]}; log in {job.log}")
+
+    def waiting(self) -> None:
+        """Look how far the runs are, now and then."""
+        if not self._stream.isatty() or time.monotonic() - self._looked < _BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        shares = {name: answered(job.log, begin) for name, (job, begin) in self._working.items()}
+        self._bar.n = self._ended + sum(shares.values())
+        texts = [f"{self._runs[name]} {share:.0%}" for name, share in shares.items()]
+        self._bar.set_postfix_str("; ".join(texts))
+
+    def ended(self, job: Job, status: int) -> None:
+        """Keep the results of a run that ended well, and note why another did not."""
+        run = self._runs[job.name]
+        del self._working[job.name]
+        self._ended += 1
+        try:
+            if status:
+                raise InputError(_reason(job, status))
+            accept(run, self._files)
+        except InputError as error:
+            shutil.rmtree(partial_path(self._files.results(run)), ignore_errors=True)
+            self.failures.append(f"{run} failed: {error} ({job.log})")
+            self._say(self.failures[-1])
+        else:
+            self._say(f"done: {run}")
+
+    def stopping(self) -> None:
+        self._say("stopping; answers so far are kept")
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def _say(self, text: str) -> None:
+        tqdm.write(text, file=self._stream)
+        self._stream.flush()
+
+
+def _reason(job: Job, status: int) -> str:
+    if status == -9:
+        return "it was killed, perhaps because memory ran out"
+    return f"it was ended by signal {-status}" if status < 0 else last_line(job.log)
+
+
+def answered(log: Path, begin: int = 0) -> float:
+    """The share of a run's prompts that are answered, as lm-eval's progress bar in its log says.
+
+    Args:
+        begin: number of bytes of the log that are from an earlier attempt.
+    """
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(begin, file.seek(0, 2) - _TAIL))
+        found = _ANSWERED.findall(file.read())
+        if found:
+            done, total = map(int, found[-1])
+            return done / total if total else 0.0
+    return 0.0

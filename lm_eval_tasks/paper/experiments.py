@@ -1,0 +1,112 @@
+"""The paper's experiments on pretrained models, each a group of lm-eval tasks of increasing length."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from dataset_builders import InputError
+from dataset_builders.benchmark import Benchmark
+from dataset_builders.checks import did_you_mean
+from dataset_builders.registry import find
+from lm_eval_tasks.task_documents import RELEASE_KEYS
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A group of tasks that differ in their length.
+
+    Attributes:
+        name: of the group, for ``lm_eval --tasks``, and of its figure.
+        title: in words.
+        benchmark: whose tasks they are.
+        tasks: their names, by ascending length.
+        lengths: their lengths, in the benchmark's unit.
+        deviations: file with the tasks' deviations from the released code, in this package.
+    """
+
+    name: str
+    title: str
+    benchmark: Benchmark
+    tasks: tuple[str, ...]
+    lengths: tuple[int, ...]
+    deviations: str
+
+    def metadata(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of the user's metadata that concerns these tasks."""
+        return {key: value for key, value in given.items() if key in self.metadata_keys}
+
+    @property
+    def metadata_keys(self) -> tuple[str, ...]:
+        """The metadata that a user may give: not what the tasks themselves set."""
+        variants = self.benchmark.variants
+        fixed = (*self.benchmark.lengths.parameters, *([] if variants is None else [variants.parameter]))
+        return (*(key for key in self.benchmark.parameters if key not in fixed), *RELEASE_KEYS)
+
+
+_TITLES = {
+    "phone_book": "phone book",
+    "c4_copy": "copies of C4 text",
+    "c4_copy_random": "copies of shuffled C4 text",
+    "squad_v2_retrieval": "SQuAD v2 by length of the paragraph",
+}
+
+
+@cache
+def experiments() -> dict[str, Experiment]:
+    """All experiments, by name."""
+    return {name: _experiment(name) for name in _TITLES}
+
+
+def _experiment(name: str) -> Experiment:
+    benchmark = find("c4_copy" if name.startswith("c4_copy") else name)
+    configs = benchmark.groups[name]
+    return Experiment(
+        name=name,
+        title=_TITLES[name],
+        benchmark=benchmark,
+        tasks=tuple(config.name for config in configs),
+        lengths=tuple(config.arguments[benchmark.lengths.parameter] for config in configs),
+        deviations=f"{benchmark.name}/README.md",
+    )
+
+
+def select_experiments(names: Sequence[str]) -> list[Experiment]:
+    """The experiments with these names, all of them without names.
+
+    Raises:
+        InputError: there is none with a name.
+    """
+    known = experiments()
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"there is no experiment {name!r}; the experiments are {', '.join(known)}"
+                f"{did_you_mean(name, known)}"
+            )
+    return [experiment for name, experiment in known.items() if name in names or not names]
+
+
+def read_metadata(text: str) -> dict[str, Any]:
+    """``--metadata`` as a dictionary.
+
+    Raises:
+        InputError: it is not a JSON object, or no experiment takes one of its keys.
+    """
+    if not text:
+        return {}
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise InputError(f"--metadata must be a JSON object, as in '{{\"num_docs\": 96}}', not {text!r}")
+    known = {key for one in experiments().values() for key in one.metadata_keys}
+    for key in given:
+        if key not in known:
+            raise InputError(
+                f"no experiment takes the metadata key {key!r}; the keys are {', '.join(sorted(known))}"
+                f"{did_you_mean(key, known)}"
+            )
+    return given

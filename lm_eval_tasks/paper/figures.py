@@ -1,0 +1,74 @@
+"""The paper's figures on pretrained models: accuracy by length for each experiment, a line for each model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lm_eval_tasks.paper.batches import as_in_the_paper, deviations
+from lm_eval_tasks.paper.model_list import Model
+from lm_eval_tasks.paper.plan import Files, Run
+from lm_eval_tasks.results.plots import RowStyle, draw
+from lm_eval_tasks.results.reader import read_results
+from lm_eval_tasks.results.rows import by_benchmark
+from lm_eval_tasks.results.score import Score
+
+_COLOURS = {
+    "transformer": ("#56b4e9", "#0072b2", "#003f66"),
+    "recurrent": ("#e69f00", "#d55e00", "#7a2e00"),
+    "hybrid": ("#5fd0a5", "#009e73", "#00543d"),
+}
+"""Kind of model -> colours of its models, from small to large."""
+_MARKERS = "osD^vPX*"
+
+
+def read_scores(runs: Sequence[Run], files: Files) -> list[Score]:
+    """The scores of the complete runs, called by the models' names, sorted by experiment, model and length.
+
+    Raises:
+        InputError: a result file is damaged.
+    """
+    found = []
+    order: dict[tuple[str, str], int] = {}
+    for run in runs:
+        order[run.experiment.name, run.model.name] = len(order)
+        if files.is_complete(run):
+            found += [replace(s, label=run.model.name) for s in read_results([files.results(run)])]
+    return sorted(found, key=lambda s: (s.benchmark, order[s.benchmark, s.label], s.length))
+
+
+def family_styles(models: Sequence[Model]) -> dict[str, RowStyle]:
+    """A style for each model: colours of its kind, darker and with another marker for each larger one."""
+    found = {}
+    distinct = {model.name: model for model in models}.values()
+    for kind, colours in _COLOURS.items():
+        own = sorted((one for one in distinct if one.kind == kind), key=lambda model: model.parameters)
+        for number, model in enumerate(own):
+            place = number * len(colours) // len(own) if len(own) > len(colours) else number
+            found[model.name] = RowStyle(colours[place], _MARKERS[number % len(_MARKERS)])
+    return found
+
+
+def draw_figures(
+    models: Sequence[Model], scores: Sequence[Score], out: Path, *, batches: bool
+) -> dict[str, list[Path]]:
+    """Draw each experiment as ``EXPERIMENT.png`` and ``.svg``.
+
+    Args:
+        batches: whether also to draw ``EXPERIMENT_batches``, with means and deviations as in the paper.
+
+    Returns:
+        experiment -> the PNG files.
+
+    Raises:
+        InputError: a file cannot be written, or samples are damaged.
+    """
+    style_of = family_styles(models)
+    found = {}
+    for name, own in by_benchmark(scores).items():
+        files = draw(name, own, style_of, out)
+        if batches:
+            files += draw(
+                name, as_in_the_paper(own), style_of, out, name=f"{name}_batches", bars=deviations(name)
+            )
+        found[name] = [file for file in files if file.suffix == ".png"]
+    return found

@@ -1,0 +1,100 @@
+"""Whether the models of a list are what it says, before the first of them runs."""
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from dataset_builders import InputError
+from dataset_builders.hub import hub_errors
+from lm_eval_tasks.paper.model_list import Model
+
+_WINDOWS = ("n_positions", "max_position_embeddings", "n_ctx")
+"""Where lm-eval reads a model's window from."""
+
+_NEED_KERNELS = {
+    "mamba": ("mamba_ssm", "causal_conv1d"),
+    "falcon_mamba": ("mamba_ssm", "causal_conv1d"),
+    "mamba2": ("mamba_ssm", "causal_conv1d"),
+}
+"""model_type -> packages without which transformers holds the states of all positions in memory at once."""
+
+
+def check_models(models: Sequence[Model], device: str) -> None:
+    """Check each model's ``config.json`` against the list, and the packages that it needs on a device.
+
+    Raises:
+        InputError: a model cannot be read, is another than the list says, or cannot run here.
+    """
+    for model in {model.name: model for model in models}.values():
+        check_config(model, read_config(model))
+        check_packages(model, device)
+
+
+def read_config(model: Model) -> dict[str, Any]:
+    """The content of a model's ``config.json``, from its folder or the Hub.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    from transformers import PretrainedConfig
+
+    folder = Path(model.pretrained).expanduser()
+    if not folder.is_dir() and (folder.is_absolute() or model.pretrained.count("/") != 1):
+        raise InputError(f"{model.name}: the folder {model.pretrained!r} does not exist")
+    doing = f"download the configuration of {model.pretrained!r} from the Hub"
+    advice = "name a folder as 'pretrained' in a list of your own (--model-list)"
+    with hub_errors(doing, advice):
+        content, _ = PretrainedConfig.get_config_dict(model.pretrained, revision=model.revision)
+    if not content:
+        raise InputError(f"{model.name}: {model.pretrained} has no config.json")
+    return dict(content)
+
+
+def check_config(model: Model, config: Mapping[str, Any]) -> None:
+    """Check the type and the window of a model.
+
+    Raises:
+        InputError: they are not those of the list.
+    """
+    found = config.get("model_type")
+    if model.backend == "mamba_ssm":
+        if "d_model" not in config:
+            raise InputError(
+                f"{model.name}: {model.pretrained} is not in the format of mamba_ssm; use backend: hf"
+            )
+        return
+    if found is None and "d_model" in config:
+        raise InputError(
+            f"{model.name}: {model.pretrained} is in the format of mamba_ssm; use backend: mamba_ssm, or the "
+            "repository that ends in -hf"
+        )
+    if found != model.model_type:
+        raise InputError(f"{model.name}: {model.pretrained} is a {found} model, not {model.model_type}")
+    text = config.get("text_config") or config  # of models that also take images
+    windows = [text[name] for name in _WINDOWS if isinstance(text.get(name), int)]
+    if windows and model.window > windows[0]:
+        raise InputError(
+            f"{model.name}: the window of {model.window} tokens is larger than that of {model.pretrained}, "
+            f"{windows[0]}"
+        )
+
+
+def check_packages(model: Model, device: str) -> None:
+    """Check the packages of kernels that a model needs.
+
+    Raises:
+        InputError: one is missing.
+    """
+    if model.backend == "mamba_ssm" and find_spec("mamba_ssm") is None:
+        raise InputError(
+            f"{model.name} needs the package mamba_ssm; run: pip install 'repeat-after-me[cuda]', or use the "
+            "list 'paper'"
+        )
+    needed = _NEED_KERNELS.get(model.model_type, ()) if model.backend == "hf" and device != "cpu" else ()
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing and model.batch_size > 1:
+        raise InputError(
+            f"{model.name} needs {' and '.join(missing)} for a batch of {model.batch_size} on a GPU; run: "
+            "pip install 'repeat-after-me[cuda]', or pass --batch-size 1"
+        )

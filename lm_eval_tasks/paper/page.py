@@ -1,0 +1,119 @@
+"""The page of ``paper``: claims and findings, figures, tables, models and deviations."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lm_eval_tasks.paper.claims import Claim, claims
+from lm_eval_tasks.paper.model_list import Model
+from lm_eval_tasks.paper.plan import Files, Run
+from lm_eval_tasks.results.rows import by_benchmark
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.table import markdown_table, table
+from lm_eval_tasks.results.text import in_markdown
+
+_PAPER = "[Repeat After Me](https://arxiv.org/abs/2402.01032)"
+
+
+def page_text(
+    title: str,
+    runs: Sequence[Run],
+    files: Files,
+    scores: Sequence[Score],
+    drawn: Mapping[str, Sequence[Path]],
+) -> str:
+    """The page as Markdown.
+
+    Args:
+        title: of the list of models.
+        runs: all runs of the plan.
+        scores: of the complete runs, called by the models' names.
+        drawn: experiment -> its figures, which are beside the page.
+
+    Raises:
+        InputError: samples are missing or damaged.
+    """
+    models = list({run.model.name: run.model for run in runs}.values())
+    parts = [f"# {in_markdown(title)} on the experiments of {_PAPER}", _state(runs, files)]
+    grouped = by_benchmark(scores)
+    if any(model.compare_with for model in models):
+        parts += ["## The paper's claims", *map(_claim, claims(models, grouped))]
+    experiments = {run.experiment.name: run.experiment for run in runs}
+    for name, own in grouped.items():
+        heading = experiments[name].title
+        parts.append(f"## {heading[0].upper()}{heading[1:]}")
+        parts += [f"![{heading}]({figure.name})" for figure in drawn.get(name, ())]
+        parts.append(table(own))
+    parts += ["## Models", _models(models, scores), "## Deviations from the released code", _deviations(runs)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _state(runs: Sequence[Run], files: Files) -> str:
+    missing = [str(run) for run in runs if not files.is_complete(run)]
+    limits = sorted({run.limit for run in runs if run.limit is not None})
+    text = f"{len(runs) - len(missing)} of {len(runs)} runs are complete."
+    if missing:
+        text += f" Missing: {', '.join(missing)}."
+    if limits:
+        text += f" Only the first {limits[0]} documents of each task were evaluated."
+    return text
+
+
+def _claim(claim: Claim) -> str:
+    lines = [f"### {claim.text}", f"**{claim.summary[0].upper()}{claim.summary[1:]}.** {claim.reading}"]
+    if claim.findings:
+        rows = [
+            [in_markdown(one.what), f"{one.difference.value:+.3f}",
+             f"[{one.difference.low:+.2f}, {one.difference.high:+.2f}]", one.verdict]
+            for one in claim.findings
+        ]  # fmt: skip
+        lines.append(markdown_table(["difference", "value", "95% interval", "verdict"], rows))
+    return "\n\n".join(lines)
+
+
+def _models(models: Sequence[Model], scores: Sequence[Score]) -> str:
+    rows = []
+    for model in models:
+        commits = sorted({s.run.commit[:7] for s in scores if s.label == model.name and s.run.commit})
+        revision = ", ".join(commits) or model.revision[:7]
+        rows.append([
+            model.name, in_markdown(model.pretrained), revision, model.backend, model.model_type, model.dtype,
+            f"{model.window:,}", model.batch_size, f"{model.parameters:,}",
+        ])  # fmt: skip
+    headers = [
+        "model", "pretrained", "revision", "lm-eval model", "type", "dtype", "window", "batch", "parameters",
+    ]  # fmt: skip
+    return markdown_table(headers, rows)
+
+
+def _deviations(runs: Sequence[Run]) -> str:
+    models = {run.model.name: run.model for run in runs}
+    lines = [line for model in models.values() if (line := model_deviation(model))]
+    lines.append(
+        "Documents are the same for every model and every run, 500 per length and all of SQuAD's, with 95% "
+        "intervals; the released code draws three batches of 32 for each model (30 paragraphs of SQuAD) and "
+        "reports mean and standard deviation."
+    )
+    lines.append("Revisions are pinned where the list of models names them; the released code loads `main`.")
+    pages = dict.fromkeys(run.experiment.deviations for run in runs)
+    lines.append(
+        "Prompts and scores: see *Deviations from the code released with the paper* in "
+        + ", ".join(f"`lm_eval_tasks/{page}`" for page in pages)
+        + "."
+    )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def model_deviation(model: Model) -> str | None:
+    """How a model is loaded otherwise than by the released code, as a sentence; None if it is not."""
+    released = model.released
+    if released is None:
+        return None
+    differences = []
+    if (model.pretrained, model.backend) != (released.pretrained, released.backend):
+        differences.append(
+            f"`{model.pretrained}` by `{model.backend}` here, `{released.pretrained}` by "
+            f"`{released.backend}` there"
+        )
+    if model.dtype != released.dtype:
+        differences.append(f"{model.dtype} here, {released.dtype} there")
+    return f"{model.name}: {'; '.join(differences)}." if differences else None

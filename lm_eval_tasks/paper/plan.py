@@ -1,0 +1,128 @@
+"""The runs of ``paper``: one lm-eval run per model and experiment, in a folder named after its settings.
+
+::
+
+    OUT/runs/MODEL-EXPERIMENT-HASH/   lm-eval's results and samples of a complete run
+    OUT/logs/MODEL-EXPERIMENT-HASH.log
+    OUT/unfinished/                   answers of runs that were interrupted, with which they continue
+    OUT/EXPERIMENT.png, .svg, OUT/paper.md
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.paper.experiments import Experiment
+from lm_eval_tasks.paper.model_list import Model
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model on one experiment.
+
+    Attributes:
+        metadata: lm-eval's ``--metadata`` for this experiment.
+        limit: lm-eval's ``--limit``; None for all documents.
+    """
+
+    model: Model
+    experiment: Experiment
+    metadata: Mapping[str, Any]
+    limit: int | None
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder: its model, its experiment, and a hash of what its results depend on."""
+        content = [
+            self.model.backend,
+            self.model_arguments,
+            self.experiment.tasks,
+            self.experiment.benchmark.version,
+            dict(self.metadata),
+            self.limit,
+        ]
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return f"{self.model.name}-{self.experiment.name}-{digest[:10]}"
+
+    def __str__(self) -> str:
+        return f"{self.model.name} on {self.experiment.name}"
+
+    @property
+    def model_arguments(self) -> dict[str, Any]:
+        """lm-eval's ``--model_args``."""
+        model = self.model
+        found = {
+            "pretrained": model.pretrained,
+            "revision": None if model.backend == "mamba_ssm" else model.revision,
+            "dtype": model.dtype,
+            "max_length": model.window,
+            "tokenizer": model.tokenizer,
+            "add_bos_token": model.add_bos_token,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def arguments(self, device: str, output: Path, cache: Path) -> list[str]:
+        """The words that follow ``lm_eval`` on a command line.
+
+        Args:
+            device: such as ``cuda:0``.
+            output: folder for results and samples.
+            cache: beginning of the name of the file of answers, with which an interrupted run continues.
+        """
+        words = ["--model", self.model.backend, "--model_args", json.dumps(self.model_arguments)]
+        words += ["--include_path", str(TASKS_FOLDER), "--tasks", self.experiment.name]
+        words += ["--batch_size", str(self.model.batch_size), "--device", device]
+        if self.metadata:
+            words += ["--metadata", json.dumps(dict(self.metadata))]
+        if self.limit is not None:
+            words += ["--limit", str(self.limit)]
+        return [*words, "--log_samples", "--output_path", str(output), "--use_cache", str(cache)]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where everything of one command is.
+
+    Attributes:
+        out: the folder that the user named.
+    """
+
+    out: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.out / "runs"
+
+    @property
+    def unfinished(self) -> Path:
+        return self.out / "unfinished"
+
+    def results(self, run: Run) -> Path:
+        """Folder of a complete run; it is there only when the run is complete."""
+        return self.runs / run.name
+
+    def log(self, run: Run) -> Path:
+        return self.out / "logs" / f"{run.name}.log"
+
+    def cache(self, run: Run) -> Path:
+        return self.unfinished / run.name
+
+    def is_complete(self, run: Run) -> bool:
+        return self.results(run).is_dir()
+
+
+def plan(
+    models: Sequence[Model], chosen: Sequence[Experiment], metadata: Mapping[str, Any], limit: int | None
+) -> list[Run]:
+    """All runs: each model on each experiment."""
+    return [Run(model, one, one.metadata(metadata), limit) for model in models for one in chosen]
+
+
+def command_line(run: Run, device: str, files: Files) -> str:
+    """The command of a run, as one would type it."""
+    return shlex.join(["lm_eval", *run.arguments(device, files.results(run), files.cache(run))])

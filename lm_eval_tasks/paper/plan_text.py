@@ -1,0 +1,34 @@
+"""The plan of ``paper`` as text: what each run is, its command, and the hours that it may take."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from lm_eval_tasks.paper.estimate import ASSUMPTIONS, hours
+from lm_eval_tasks.paper.plan import Files, Run, command_line
+
+
+def plan_text(runs: Sequence[Run], files: Files) -> str:
+    """A table of all runs with their expected hours, what these assume, and the commands of those to do."""
+    remaining = [run for run in runs if not files.is_complete(run)]
+    rows = [
+        [run.model.name, run.experiment.name, run.model.dtype, run.model.window, run.model.batch_size,
+         f"{hours(run):.2f}", "complete" if files.is_complete(run) else "to do"]
+        for run in runs
+    ]  # fmt: skip
+    headers = ["model", "experiment", "dtype", "window", "batch", "hours", "state"]
+    total, longest = sum(map(hours, remaining)), max(map(hours, remaining), default=0.0)
+    expected = (
+        f"{len(remaining)} of {len(runs)} runs to do: about {total:.1f} hours on one H100, and not less than "
+        f"{longest:.1f} on several."
+    )
+    lines = [
+        tabulate(rows, headers, disable_numparse=True),
+        "",
+        expected,
+        ASSUMPTIONS,
+        "",
+        "Commands; each runs on a GPU of its own, and its folder gets this name when it is complete:",
+        *(command_line(run, "cuda:0", files) for run in remaining),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,160 @@
+"""Everything that results say about models on one benchmark: numbers, tables and plots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from lm_eval_tasks.results.capacity import Capacity, capacities, capacity_table
+from lm_eval_tasks.results.errors import Errors, count_errors, error_table
+from lm_eval_tasks.results.plots import RowStyle, draw, draw_by_state, draw_sweeps
+from lm_eval_tasks.results.positions import (
+    Asked,
+    asked,
+    copied_fractions,
+    first_error_table,
+    position_table,
+)
+from lm_eval_tasks.results.rows import row_labels
+from lm_eval_tasks.results.sample_plots import draw_errors, draw_first_errors, draw_positions
+from lm_eval_tasks.results.samples import Sample, logged
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.sweep import Sweep, sweep_table, sweeps
+from lm_eval_tasks.results.table import table
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """The results of all models on one benchmark.
+
+    Tables are Markdown, and empty where there is nothing to show. Each ``draw_`` method writes a PNG and an
+    SVG into a folder and returns the two files, or none where there is nothing to draw. What is read from
+    logged samples (``lm_eval --log_samples``) is empty without them. All but ``scores`` and ``labels`` raises
+    InputError where a file is damaged or cannot be written.
+
+    Attributes:
+        benchmark: its name, by which files are called, as in ``phone_book_by_state.png``.
+        scores: sorted by label and length.
+        style_of: label -> how it is drawn, the same in the reports of all benchmarks.
+    """
+
+    benchmark: str
+    scores: Sequence[Score]
+    style_of: Mapping[str, RowStyle] = field(repr=False)
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the rows, one for each model that was prompted in one way."""
+        return row_labels(self.scores)
+
+    @property
+    def unit(self) -> str:
+        """What lengths count, e.g. ``entries``."""
+        return self.scores[0].unit
+
+    # ---- numbers
+
+    @cached_property
+    def capacities(self) -> dict[str, Capacity]:
+        """Label -> effective length, recalled bits and bytes of state."""
+        return capacities(self.scores)
+
+    @cached_property
+    def sweeps(self) -> list[Sweep]:
+        """The training runs of which there are several checkpoints."""
+        return sweeps(self.scores)
+
+    @cached_property
+    def samples(self) -> list[tuple[Score, list[Sample]]]:
+        """The scores whose samples were logged, with their samples: one for each document."""
+        return logged(self.scores)
+
+    @cached_property
+    def documents(self) -> list[Asked]:
+        """Of benchmarks that ask for one position of a document: where, and whether the answer is right."""
+        return asked(self.samples)
+
+    @cached_property
+    def errors(self) -> list[Errors]:
+        """Wrong answers by class, for each row and length."""
+        return count_errors(self.samples)
+
+    @cached_property
+    def copied_fractions(self) -> dict[tuple[str, int], list[float]]:
+        """(label, length) -> the part of each copy that comes before its first error, from 0 to 1."""
+        return copied_fractions(self.samples)
+
+    # ---- tables
+
+    def score_table(self) -> str:
+        """Every metric by length, with 95% intervals."""
+        return table(self.scores)
+
+    def capacity_table(self) -> str:
+        """Effective length, recalled bits and bytes of state."""
+        return capacity_table(self.scores)
+
+    def step_table(self) -> str:
+        """The main metric by training step, a table for each training run."""
+        return "\n\n".join(map(sweep_table, self.sweeps))
+
+    def position_table(self) -> str:
+        """Accuracy by tenth of the document."""
+        return position_table(self.documents)
+
+    def error_table(self) -> str:
+        """Wrong answers by class."""
+        return error_table(self.errors, self.unit) if self.errors else ""
+
+    def first_error_table(self) -> str:
+        """How much of a copy comes before its first error."""
+        return first_error_table(self.copied_fractions, self.unit) if self.copied_fractions else ""
+
+    def tables(self) -> list[str]:
+        """All tables that are not empty."""
+        found = (
+            self.score_table(),
+            self.capacity_table(),
+            self.step_table(),
+            self.position_table(),
+            self.error_table(),
+            self.first_error_table(),
+        )
+        return [one for one in found if one]
+
+    # ---- plots
+
+    def draw_by_length(self, folder: Path) -> list[Path]:
+        """The main metric by length: ``BENCHMARK``."""
+        return draw(self.benchmark, self.scores, self.style_of, folder)
+
+    def draw_by_step(self, folder: Path) -> list[Path]:
+        """The main metric by training step: ``BENCHMARK_by_step``."""
+        return draw_sweeps(self.benchmark, self.sweeps, folder)
+
+    def draw_by_state(self, folder: Path) -> list[Path]:
+        """The main metric by bytes of state: ``BENCHMARK_by_state``."""
+        return draw_by_state(self.benchmark, self.scores, self.style_of, folder)
+
+    def draw_by_position(self, folder: Path) -> list[Path]:
+        """Heat maps of accuracy by length and position: ``BENCHMARK_by_position``."""
+        return draw_positions(self.benchmark, self.documents, self.unit, folder)
+
+    def draw_errors(self, folder: Path) -> list[Path]:
+        """Wrong answers by class and length: ``BENCHMARK_errors``."""
+        return draw_errors(self.benchmark, self.errors, self.unit, folder)
+
+    def draw_first_errors(self, folder: Path) -> list[Path]:
+        """The share of copies that are still right after each part: ``BENCHMARK_first_error``."""
+        return draw_first_errors(self.benchmark, self.copied_fractions, self.unit, folder)
+
+    def draw(self, folder: Path) -> list[Path]:
+        """All plots for which there is something to draw."""
+        return [
+            *self.draw_by_length(folder),
+            *self.draw_by_step(folder),
+            *self.draw_by_state(folder),
+            *self.draw_by_position(folder),
+            *self.draw_errors(folder),
+            *self.draw_first_errors(folder),
+        ]

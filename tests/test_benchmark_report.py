@@ -1,0 +1,64 @@
+"""From a folder of results to every number, table and plot: the example of CAPACITY.md."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from dataset_builders import phone_book
+from dataset_builders.registry import find
+from lm_eval_tasks.results import read_reports
+from tests.result_files import log_answers, result_file
+
+EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "own_results.py"
+PLOTS = {
+    "phone_book", "phone_book_by_state", "phone_book_by_position", "phone_book_errors",
+    "string_copy", "string_copy_by_state", "string_copy_first_error",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with 1,000 bytes of state that knows all of 20 entries, none of 40, and half of each string."""
+    folder = tmp_path_factory.mktemp("results")
+    result_file(folder, {"string_copy_10": 0.0}, documents=40, metadata={"state_bytes": 1000})
+    result_file(
+        folder, {"phone_book_20": 1.0, "phone_book_40": 0.0}, documents=40, metadata={"state_bytes": 1000}
+    )
+    strings, books = sorted(folder.glob("results_*.json"))
+    rows = list(find("string_copy").builder(10, num_docs=40))
+    log_answers(strings, "string_copy_10", rows, [f"{row['answer'][:9]} ?" for row in rows])
+    for size in (20, 40):
+        rows = list(phone_book.rows(size, num_docs=40))
+        answers = [row["answer"] if size == 20 else "none" for row in rows]
+        log_answers(books, f"phone_book_{size}", rows, answers)
+    return folder
+
+
+def test_the_example_prints_every_number_and_table_and_draws_every_plot(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runpy.run_path(str(EXAMPLE))["main"]((folder,), tmp_path)
+    printed = capsys.readouterr().out
+    for said in (
+        "model effective length: 20 to 40",
+        "model recalls at least 516 bits at 20 entries",
+        "model 40 {'no number': 40}",
+        "| model   | 50 [50, 50]  |",
+    ):
+        assert said in printed
+    tables = [table for report in read_reports([folder]) for table in report.tables()]
+    assert len(tables) == 4 + 3
+    assert all(table in printed for table in tables)
+    assert {file.stem for file in tmp_path.iterdir()} == PLOTS
+
+
+def test_what_was_not_logged_is_empty(tmp_path: Path) -> None:
+    result_file(tmp_path, {"string_prefix_ngram_20": 0.5}, model="a")
+    (report,) = read_reports([tmp_path], ["Mine=a"])
+    assert report.labels == ["Mine"] and report.unit == "letters"
+    assert not (report.samples or report.documents or report.errors or report.copied_fractions)
+    assert not (report.position_table() or report.error_table() or report.first_error_table())
+    assert [file.name for file in report.draw(tmp_path / "out")] == [
+        "string_prefix_ngram.png", "string_prefix_ngram.svg"
+    ]  # fmt: skip

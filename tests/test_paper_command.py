@@ -1,0 +1,212 @@
+"""``python -m lm_eval_tasks paper`` from end to end; a fake runner writes results in the place of lm_eval."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from lm_eval_tasks.__main__ import main
+from lm_eval_tasks.paper import batches, execute
+from lm_eval_tasks.paper.experiments import experiments
+from lm_eval_tasks.paper.figures import read_scores
+from lm_eval_tasks.paper.model_list import read_model_list
+from lm_eval_tasks.paper.plan import Files, Run, plan
+from tests.paper_results import Accuracy, FakeRunner, write_results
+
+
+def as_in_the_paper(model: str, experiment: str, length: int) -> float:
+    """A transformer that is nearly always right, and a Mamba that is less so with length."""
+    if "pythia" in model:
+        return 1.0 if experiment != "c4_copy_random" else 0.9
+    size = {"370m": 0.5, "1.4b": 0.7, "2.8b": 0.9}[model.split("-")[-2]]
+    most = {"phone_book": 120, "c4_copy": 500, "c4_copy_random": 500, "squad_v2_retrieval": 400}[experiment]
+    shuffled = 0.3 if experiment == "c4_copy_random" else 1.0
+    return max(0.0, size * shuffled * (1 - length / most))
+
+
+Install = Callable[..., FakeRunner]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Let a fake runner do the jobs, on two GPUs; no model is looked at."""
+
+    def put(accuracy: Accuracy = as_in_the_paper, **options: object) -> FakeRunner:
+        runner = FakeRunner(accuracy, **options)  # type: ignore[arg-type]
+        monkeypatch.setattr(execute, "run_jobs", runner)
+        return runner
+
+    monkeypatch.setattr("lm_eval_tasks.paper.model_check.check_models", lambda models, device: None)
+    places = [{"CUDA_VISIBLE_DEVICES": str(i)} for i in range(2)]
+    monkeypatch.setattr("dataset_builders.workers.places", lambda gpu: places)
+    return put
+
+
+def run(*words: str | Path) -> None:
+    main(["paper", *map(str, words)])
+
+
+def test_the_whole_command(install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runner = install()
+    out = tmp_path / "out"
+    run("--out", out, "--batches")
+    assert len(runner.done) == len(set(runner.done)) == 24 and len(runner.places) == 2
+    assert capsys.readouterr().out.endswith(f"24 runs, 0 complete, 24 to do\nwritten: {out / 'paper.md'}\n")
+    page = (out / "paper.md").read_text()
+    words = " ".join(page.split())
+    assert page.startswith("# Pythia and Mamba on the experiments of [Repeat After Me]")
+    assert "24 of 24 runs are complete.\n" in page
+    assert page.count("found: all") + page.count("Found: all") == 5
+    # 96 documents: 2.8b at 80 entries is right on .9 * (1 - 80 / 120) of them
+    assert "| pythia-410m minus mamba-2.8b, 80 entries | +0.698 " in words
+    assert "not evaluated" not in page
+    for name in experiments():
+        for stem in (name, f"{name}_batches"):
+            assert f"]({stem}.png)" in page
+            assert (out / f"{stem}.png").stat().st_size > 10_000 and (out / f"{stem}.svg").is_file()
+    assert "mamba-370m: `state-spaces/mamba-370m-hf` by `hf` here" in page
+    assert not list((out / "runs").glob(".*")) and len(list((out / "runs").iterdir())) == 24
+
+    # nothing is left to do, and what is drawn is the same
+    again = install()
+    run("--out", out, "--batches")
+    assert again.done == [] and (out / "paper.md").read_text() == page
+    run("--out", out, "--dry-run")
+    shown = capsys.readouterr().out
+    assert "24 runs, 24 complete, 0 to do" in shown and "0 of 24 runs to do: about 0.0 hours" in shown
+
+    # other settings are other runs
+    other = install()
+    run("--out", out, "--models", "pythia-410m", "--tasks", "phone_book", "--limit", "96")
+    assert other.done == ["EleutherAI/pythia-410m phone_book"]
+    assert "Only the first 96 documents" in (out / "paper.md").read_text()
+
+
+def test_the_opposite_and_what_is_undecided(install: Install, tmp_path: Path) -> None:
+    def opposite(model: str, experiment: str, length: int) -> float:
+        if experiment == "squad_v2_retrieval":
+            return 0.5
+        return 1.0 if "mamba" in model else 0.3
+
+    install(opposite)
+    run("--out", tmp_path)
+    page = (tmp_path / "paper.md").read_text()
+    claims = [part.split("\n")[2] for part in page.split("\n### ")[1:]]
+    assert [claim.split("**")[1] for claim in claims] == [
+        "Of 3 differences, 3 the opposite.",
+        "Of 6 differences, 6 undecided.",
+        "Of 3 differences, 3 undecided.",
+        "Of 3 differences, 3 the opposite.",
+        "Of 3 differences, 3 undecided.",
+    ]
+
+
+def test_a_failure_of_one_model_leaves_the_others(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = install(failing=["state-spaces/mamba-2.8b-hf"])
+    with pytest.raises(SystemExit) as ended:
+        run("--out", tmp_path, "--tasks", "phone_book")
+    log = next((tmp_path / "logs").glob("mamba-2.8b-phone_book-*.log"))
+    assert ended.value.code == f"error: mamba-2.8b on phone_book failed: it does not fit ({log})"
+    assert len(runner.done) == 6 and len(list((tmp_path / "runs").iterdir())) == 5
+    page = (tmp_path / "paper.md").read_text()
+    assert "5 of 6 runs are complete. Missing: mamba-2.8b on phone_book." in page
+    assert page.count("Not evaluated: the results that it needs are not there") == 5
+    capsys.readouterr()
+
+    again = install()
+    run("--out", tmp_path, "--tasks", "phone_book")
+    assert again.done == ["state-spaces/mamba-2.8b-hf phone_book"]
+    assert "6 runs, 5 complete, 1 to do" in capsys.readouterr().out
+
+
+def test_ctrl_c_keeps_what_is_complete_and_says_so(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = install(stop_after=7)
+    with pytest.raises(SystemExit) as ended:
+        run("--out", tmp_path)
+    assert ended.value.code == 130
+    said = capsys.readouterr().err
+    assert f"interrupted: 7 of 24 runs are complete in {tmp_path / 'runs'}; the same command" in said
+    second = install()
+    run("--out", tmp_path)
+    assert len(second.done) == 17 and not set(second.done) & set(first.done)
+
+
+def test_the_longest_runs_come_first(install: Install, tmp_path: Path) -> None:
+    runner = install()
+    run("--out", tmp_path, "--models", "pythia-410m", "pythia-2.8b", "--tasks", "c4_copy", "phone_book")
+    assert runner.done == [
+        "EleutherAI/pythia-2.8b c4_copy",
+        "EleutherAI/pythia-2.8b phone_book",
+        "EleutherAI/pythia-410m c4_copy",
+        "EleutherAI/pythia-410m phone_book",
+    ]
+
+
+def test_a_plan_writes_and_runs_nothing(
+    install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = install()
+    run("--out", tmp_path / "out", "--dry-run")
+    shown = capsys.readouterr().out
+    assert runner.done == [] and not (tmp_path / "out").exists()
+    assert "24 of 24 runs to do: about 2." in shown and "Estimate, not measured" in shown
+    commands = [line for line in shown.splitlines() if line.startswith("lm_eval --model hf")]
+    assert len(commands) == 24 and all("cuda:0" in command for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--gpus", "3"], "--gpus is 3, and there are 2"),
+        (["--gpus", "0"], "--gpus must be an integer of at least 1, not 0"),
+        (["--limit", "0"], "--limit must be an integer of at least 1, not 0"),
+        (["--models", "pythia"], "there is no model 'pythia'"),
+        (["--tasks", "squad"], "there is no experiment 'squad'"),
+        (["--model-list", "others"], "there is no list of models 'others'"),
+        (["--metadata", "{"], "--metadata must be a JSON object"),
+    ],
+)
+def test_invalid_input_is_one_sentence(install: Install, tmp_path: Path, words: list[str], said: str) -> None:
+    runner = install()
+    with pytest.raises(SystemExit, match=f"^error: {said}"):
+        run("--out", tmp_path / "out", *words)
+    assert runner.done == [] and not (tmp_path / "out").exists()
+
+
+def test_one_command_at_a_time(install: Install, tmp_path: Path) -> None:
+    install()
+    with FileLock(tmp_path / ".lock"), pytest.raises(SystemExit, match="another process is working in"):
+        run("--out", tmp_path)
+
+
+def test_gpus_are_limited(install: Install, tmp_path: Path) -> None:
+    runner = install()
+    run("--out", tmp_path, "--gpus", "1", "--tasks", "phone_book")
+    assert runner.places == [{"CUDA_VISIBLE_DEVICES": "0"}]
+
+
+def test_half_of_a_killed_run_is_not_taken_for_results(install: Install, tmp_path: Path) -> None:
+    listed = read_model_list("paper").models[0]
+    one = Run(listed, experiments()["phone_book"], {}, None)
+    left = tmp_path / "runs" / f".{one.name}.partial"
+    write_results(left, "m", {"phone_book_20": (20, 1.0)}, 4)
+    runner = install()
+    run("--out", tmp_path, "--models", "pythia-410m", "--tasks", "phone_book")
+    assert len(runner.done) == 1
+    assert not left.exists() and len(list((tmp_path / "runs").rglob("results_*.json"))) == 6
+
+
+def test_the_figures_can_have_the_papers_bars(install: Install, tmp_path: Path) -> None:
+    install(lambda model, experiment, length: 0.5)
+    run("--out", tmp_path, "--models", "pythia-410m", "--tasks", "phone_book", "squad_v2_retrieval")
+    names = ("phone_book", "squad_v2_retrieval")
+    runs = plan(read_model_list("paper").models[:1], [experiments()[name] for name in names], {}, None)
+    found = batches.as_in_the_paper(read_scores(runs, Files(tmp_path)))
+    assert {(s.benchmark, s.documents) for s in found} == {("phone_book", 96), ("squad_v2_retrieval", 30)}
+    assert {s.values["exact_match"] for s in found if s.benchmark == "phone_book"} == {(0.5, 0.0)}
+    assert {s.values["f1"] for s in found if s.benchmark != "phone_book"} == {(0.5, 0.5)}

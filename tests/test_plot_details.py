@@ -1,0 +1,78 @@
+"""How points are told apart: colours of architectures, places of equal cost, and texts beside points."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from dataset_builders.plotting import ARCHITECTURES, short_bytes
+from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths, span
+from lm_eval_tasks.results.plots import styles
+from lm_eval_tasks.results.row_styles import named_architecture
+from lm_eval_tasks.results.rows import read_scores
+from synthetic_training.figures.style import style_of
+from tests.result_files import result_file
+
+
+@pytest.mark.parametrize(
+    ("label", "architecture"),
+    [
+        ("mamba-2.8b-hf", "mamba"), ("runs/mamba2", "mamba2"), ("Transformer@step10", "transformer"),
+        ("falcon_mamba", "mamba"), ("mamband", None), ("pythia-410m", None),
+    ],
+)  # fmt: skip
+def test_labels_name_architectures(label: str, architecture: str | None) -> None:
+    assert named_architecture(label) == architecture
+
+
+def test_an_architecture_is_drawn_alike_in_reports_and_in_figures_of_training() -> None:
+    for labels in (["mamba", "transformer"], ["a", "b", "transformer", "z-mamba"], ["transformer"]):
+        found = styles(labels)
+        for label, own in found.items():
+            architecture = named_architecture(label)
+            if architecture:
+                assert (own.colour, own.marker) == ARCHITECTURES[architecture]
+        assert len({own.colour for own in found.values()}) == len(labels)
+    drawn = style_of("T_rope", [])
+    assert (drawn["color"], drawn["marker"]) == ARCHITECTURES["transformer"]
+    assert style_of("mamba", [])["color"] == styles(["mamba"])["mamba"].colour
+
+
+def test_a_second_mamba_differs_from_the_first() -> None:
+    found = styles([f"mamba-{size}" for size in range(48)])
+    assert (found["mamba-0"].colour, found["mamba-0"].marker) == ARCHITECTURES["mamba"]
+    assert len({(own.colour, own.marker) for own in found.values()}) == 48
+
+
+def test_points_of_equal_cost_stand_apart_around_it_and_others_where_they_are() -> None:
+    costs = [100.0, 100.0, 100.0, 800.0]
+    first, second, third, last = apart(costs, span(costs))
+    assert first < second == 100 < third < 110 and last == 800
+    assert first * third == pytest.approx(100**2)
+
+
+def test_equal_points_share_a_text_and_texts_do_not_touch(tmp_path: Path) -> None:
+    exact = {20: 0.5, 40: 0.0, 60: 0.0, 80: 0.0, 100: 1.0, 120: 1.0}
+    result_file(tmp_path, {f"phone_book_{n}": value for n, value in exact.items()})
+    scores = read_scores([tmp_path])
+    axes = Figure().add_subplot()
+    costs = [1e3, 1e3, 1e3, 1e3, 9e5, 1.13e6]
+    name_lengths(axes, scores, apart(costs, span(costs)), span(costs), [])
+    assert [text.get_text() for text in axes.texts] == ["120", "40 to 80", "20"]
+    again: list[tuple[float, float, float]] = [(0.99, 1.01, 0.0)]  # another line's, at a cost of 1,000
+    assert list(length_texts(scores, costs, span(costs), again).values()) == ["120", "20"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1, "1 B"),
+        (999.6, "999.6 B"),
+        (153600, "153.6 kB"),
+        (16256000, "16.26 MB"),
+        (5e10, "50 GB"),
+        (2e19, "20000 PB"),
+    ],
+)
+def test_bytes_are_short(value: float, text: str) -> None:
+    assert short_bytes(value) == text
