@@ -11,7 +11,7 @@ from dataset_builders.benchmark import Row
 from dataset_builders.checks import check_integer, did_you_mean
 from dataset_builders.checksum import content_sha256
 from dataset_builders.registry import resolve
-from lm_eval_tasks.results.known_tasks import task_config, task_configs
+from lm_eval_tasks.results.known_tasks import benchmarks, task_config, task_configs
 from lm_eval_tasks.task_documents import TaskDocuments
 
 FORCED = "_forced"
@@ -64,12 +64,20 @@ def check_names(names: Sequence[str]) -> None:
     known = [name.removesuffix(FORCED) for name in task_configs() if name.endswith(FORCED)]
     for name in names:
         short = str(name).removesuffix(FORCED)
+        unforced = next((one for one in _unforced() if short.startswith(one)), None)
+        if unforced is not None:
+            raise InputError(f"{unforced} has no forced tasks, which are those that a probe scores")
         if task_config(f"{short}{FORCED}") is None or short.endswith("_n"):
             raise InputError(
                 f"there is no forced task of the name {short!r}"
                 f"{did_you_mean(short, (one for one in known if not one.endswith('_n')))}; write the length "
                 "into the name, as in phone_book_20 or string_copy_37"
             )
+
+
+def _unforced() -> set[str]:
+    """The benchmarks without forced tasks."""
+    return {one for one in benchmarks() if f"{one.removesuffix(FORCED)}{FORCED}" not in benchmarks()}
 
 
 def _task(name: str, arguments: Mapping[str, Any]) -> ProbeTask:
