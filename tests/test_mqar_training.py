@@ -154,8 +154,3 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) 
 def test_settings_that_do_not_fit(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         training_data(tiny(**{**MQAR, **settings}))
-
-
-def test_a_fixed_training_set_is_mqars_alone() -> None:
-    with pytest.raises(InputError, match="fixed_examples is a setting of mqar; copy does not have it"):
-        tiny(fixed_examples=5)

@@ -141,6 +141,36 @@ def test_the_command_of_the_docs(trained: Any, run_forked: Run, tmp_path: Path) 
     assert set(results) == {"string_copy_20", "string_copy_20_forced"}
 
 
+def test_a_run_is_not_resumed_with_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of the class's own file nor of one beside it; a file that both do not need may change."""
+    package, out = tmp_path / "edited_models", tmp_path / "run"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "other.py").touch()
+    model, width = package / "model.py", package / "width.py"
+    width.write_text("WIDTH = 8\n")
+    model.write_text(
+        "from torch import nn\n"
+        "from .width import WIDTH\n"
+        "class Letters(nn.Sequential):\n"
+        "    def __init__(self, vocab_size):\n"
+        "        super().__init__(nn.Embedding(vocab_size, WIDTH), nn.Linear(WIDTH, vocab_size))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tiny(model="edited_models.model:Letters", model_args={}, steps=2, warmup_steps=0)
+    train(config, out)
+    assert set(json.loads((out / "run.json").read_text())["code"]) == {"model.py", "width.py"}
+    shutil.rmtree(out / "model")
+    for file in (model, width):
+        text = file.read_text()
+        file.write_text(text + "# edited\n")
+        with pytest.raises(InputError, match=f"code has changed since the run in .* began: {file.name}; "):
+            train(config, out, resume=True)
+        file.write_text(text)
+    (package / "other.py").write_text("EDITED = True\n")
+    train(config, out, resume=True)
+
+
 class CannotGenerate(PreTrainedModel):
     """A model that its author did not make for generation."""
 

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dataset_builders.plotting import ARCHITECTURES, short_bytes
-from lm_eval_tasks.results.cost_points import apart, name_lengths, span
+from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths, span
 from lm_eval_tasks.results.plots import styles
 from lm_eval_tasks.results.row_styles import named_architecture
 from lm_eval_tasks.results.rows import read_scores
@@ -57,8 +57,10 @@ def test_equal_points_share_a_text_and_texts_do_not_touch(tmp_path: Path) -> Non
     scores = read_scores([tmp_path])
     axes = Figure().add_subplot()
     costs = [1e3, 1e3, 1e3, 1e3, 9e5, 1.13e6]
-    name_lengths(axes, scores, apart(costs, span(costs)), span(costs))
+    name_lengths(axes, scores, apart(costs, span(costs)), span(costs), [])
     assert [text.get_text() for text in axes.texts] == ["120", "40 to 80", "20"]
+    again: list[tuple[float, float, float]] = [(0.99, 1.01, 0.0)]  # another line's, at a cost of 1,000
+    assert list(length_texts(scores, costs, span(costs), again).values()) == ["120", "20"]
 
 
 @pytest.mark.parametrize(

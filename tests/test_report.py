@@ -58,7 +58,15 @@ def test_cells_with_fewer_documents_name_their_number(tmp_path: Path) -> None:
 def test_other_documents_are_noted(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": 0.1}, model="a")
     result_file(tmp_path, {"phone_book_20": 0.9}, model="b", checksum="beef")
-    assert "evaluated on different documents at 20 entries" in table(read_scores([tmp_path]))
+    assert "evaluated on different documents at 20 entries, so" in table(read_scores([tmp_path]))
+
+
+def test_settings_in_which_documents_differ_are_named(tmp_path: Path) -> None:
+    task = "string_copy_20"
+    result_file(tmp_path, {task: 0.1}, model="a", metadata={"spelling": "spaced", "seed": 1}, checksum="aa")
+    result_file(tmp_path, {task: 0.9}, model="b", metadata={"spelling": "symbols"}, checksum="bb")
+    text = table(read_scores([tmp_path]))
+    assert "different documents at 20 letters (another seed or spelling), so their scores" in text
 
 
 def test_what_is_no_score_is_marked(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
     ("name", "overrides", "sentence"),
     [
         ("T_ropee", {}, r"'T_ropee' is not a model; .*; did you mean 'T_rope'\?"),
+        ("mamba2", {}, r"'mamba2' is not a model; .*; did you mean 'hf:mamba2' or 'fla:mamba2'\?"),
+        ("gpt2", {}, r"'gpt2' is not a model; .*; did you mean 'hf:gpt2'\?"),
         ("MAMBA", {}, r"'MAMBA' is not a model; .*; did you mean 'mamba'\?"),
         (
             "?",

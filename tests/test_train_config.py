@@ -99,6 +99,23 @@ def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
+        ({"fixed_examples": 5}, "fixed_examples is a setting of mqar; copy does not have it"),
+        ({"pairs": 8}, "pairs is a setting of mqar; copy does not have it"),
+        ({"mix": {"lookup": 1}}, "mix is a setting of documents; copy does not have it"),
+        ({"n": 4}, "n is a setting of the n-gram tasks; copy does not have it"),
+        ({"task": "mqar", "max_length": 40}, "max_length is a setting of the string tasks; mqar does not"),
+        ({"task": "mqar", "isolate_examples": True}, "of the string tasks and documents; mqar does not"),
+        ({"task": "documents", "task_args": {"n": 1}}, "of the string tasks and mqar; documents does not"),
+    ],
+)
+def test_settings_of_another_task_are_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        TrainConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
         ({"stpes": 3}, "there is no setting 'stpes'; did you mean 'steps'"),
         ({"steps": "many"}, "steps = 'many'"),
         ({"steps": 0}, "steps = 0: it should be greater than or equal to 1"),

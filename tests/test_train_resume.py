@@ -169,9 +169,13 @@ def test_a_run_is_not_begun_over_another(half: Path) -> None:
     assert (half / "metrics.jsonl").read_bytes() == before
 
 
-def test_the_command_line_needs_no_settings_to_resume(half: Path, whole: Whole) -> None:
+def test_the_command_line_needs_no_settings_to_resume(
+    half: Path, whole: Whole, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["train", "--out", str(half), "--resume", "--log-every", "3"])
+    assert f"\ntrained: {half / 'model'}" in f"\n{capsys.readouterr().out}"
     main(["train", "--out", str(half), "--resume"])  # finished: nothing is left to do
+    assert f"already trained: {half / 'model'}" in capsys.readouterr().out
     assert metrics_without_times(half) == whole[1]
 
 

@@ -12,7 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 
-from lm_eval_tasks.publish.leaderboard_chart import Chart, Style, chart, style
+from lm_eval_tasks.publish.leaderboard_chart import Chart, Style, charts, styles
+from lm_eval_tasks.publish.leaderboard_memory import DASH, Quantity, memory
 from lm_eval_tasks.publish.leaderboard_notes import documents, notes, other_documents, truncated_text
 from lm_eval_tasks.publish.submission import iso_date, model_notes
 from lm_eval_tasks.results.intervals import mean_interval, score_interval, with_interval
@@ -29,10 +30,10 @@ _OTHERS = "other docs"
 
 @dataclass(frozen=True)
 class Column:
-    """One task, or the mean over a benchmark's tasks.
+    """One task, the mean over a benchmark's tasks, or one quantity of a model's memory.
 
     Attributes:
-        label: what its head shows below the benchmark's name: a length, or ``mean``.
+        label: what its head shows below the benchmark's name: a length, ``mean``, or ``state``.
         name: what it is called where the benchmark's name is not beside it.
     """
 
@@ -42,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Group:
-    """The columns of one benchmark."""
+    """The columns of one benchmark; ``metric`` is empty where they are of the memory."""
 
     benchmark: str
     metric: str
@@ -71,6 +72,14 @@ class Cell:
     def text(self) -> str:
         return with_interval(self.value, self.ends)
 
+    @property
+    def shown(self) -> str:
+        return DASH if self.value is None else f"{self.value:.3f}"
+
+    @property
+    def interval(self) -> str:
+        return "" if self.ends is None else f"[{self.ends[0]:.2f}, {self.ends[1]:.2f}]"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -91,17 +100,32 @@ class Row:
     style: Style
     about: str
     cells: tuple[Cell, ...]
+    memory: tuple[Quantity, ...]
     sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True)
 class Page:
-    """All that the template shows. The rows come sorted by their first cell, best first."""
+    """All that the template shows. The rows come sorted by their first cell, best first.
+
+    Attributes:
+        groups: columns of scores.
+        memory_groups: columns of what the models' memories hold; none where nothing is known.
+        charts: accuracy by length and, where it is known, by bytes of state.
+    """
 
     groups: tuple[Group, ...]
+    memory_groups: tuple[Group, ...]
     rows: tuple[Row, ...]
     charts: tuple[Chart, ...]
     notes: tuple[str, ...]
+
+    @property
+    def has_dash(self) -> bool:
+        """Whether any cell has no value."""
+        values = [cell.value for row in self.rows for cell in row.cells]
+        values += [cell.value for row in self.rows for cell in row.memory]
+        return None in values
 
 
 def page(scores: Sequence[Score], others: Sequence[str] = ()) -> Page:
@@ -117,14 +141,18 @@ def page(scores: Sequence[Score], others: Sequence[str] = ()) -> Page:
     benchmarks = by_benchmark(scores)
     others_of = other_documents(scores)
     models = row_labels(scores)
-    styles = {model: style(number) for number, model in enumerate(models)}
-    rows = [_row(n, m, styles[m], benchmarks, others_of) for n, m in enumerate(models)]
+    style_of = styles(models)
+    memories = {name: found for name, own in benchmarks.items() if (found := memory(own))}
+    rows = [_row(n, m, style_of[m], benchmarks, memories, others_of) for n, m in enumerate(models)]
     rows.sort(key=lambda row: (row.cells[0].value is None, -(row.cells[0].value or 0.0)))
-    drawn = {name: [s for s in own if s.main_value is not None] for name, own in benchmarks.items()}
     return Page(
         groups=tuple(_group(name, own) for name, own in benchmarks.items()),
+        memory_groups=tuple(
+            Group(name, "", tuple(Column(heading, f"{name}, {heading}") for heading in found))
+            for name, found in memories.items()
+        ),
         rows=tuple(rows),
-        charts=tuple(chart(name, own, styles) for name, own in drawn.items() if own),
+        charts=tuple(one for name, own in benchmarks.items() for one in charts(name, own, style_of)),
         notes=tuple(notes(scores, others)),
     )
 
@@ -167,6 +195,7 @@ def _row(
     model: str,
     own_style: Style,
     benchmarks: dict[str, list[Score]],
+    memories: dict[str, dict[str, dict[str, Quantity]]],
     others_of: set[tuple[str, str]],
 ) -> Row:
     cells: list[Cell] = []
@@ -185,7 +214,10 @@ def _row(
     versions = dict.fromkeys(f"lm-eval {score.run.versions.get('lm-eval', '?')}" for score, _ in cell_of)
     dates = sorted({source.date[:10] for source in sources})
     about = f"{', '.join(versions)}; {dates[0]}" + (f" to {dates[-1]}" if len(dates) > 1 else "")
-    return Row(model, f"m{number}", own_style, about, tuple(cells), sources)
+    held = tuple(
+        found.get(model, Quantity(None)) for columns in memories.values() for found in columns.values()
+    )
+    return Row(model, f"m{number}", own_style, about, tuple(cells), held, sources)
 
 
 def _sources(cells: Sequence[tuple[Score, Cell]]) -> tuple[Source, ...]:

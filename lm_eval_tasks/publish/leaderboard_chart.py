@@ -1,17 +1,20 @@
-"""Accuracy by length as shapes on a plane: what the leaderboard's page draws, one chart a benchmark."""
+"""Accuracy by length, and by bytes of state, as shapes on a plane: the charts of the leaderboard's page."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dataset_builders.plotting import short_bytes
+from lm_eval_tasks.results.cost_points import Taken, apart, length_texts, span
 from lm_eval_tasks.results.intervals import score_interval, with_interval
+from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.score import Score
 
-LEFT, RIGHT, TOP, BOTTOM = 60, 424, 12, 228
+LEFT, RIGHT, TOP, BOTTOM = 60, 424, 22, 228
 """The plane, in a drawing of 440 x 280 units."""
 
-COLOURS = 6
-"""Number of colours that the page's style sheet has, and so of classes ``c0``, ``c1``, ..."""
+_COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5")
+"""Classes of the page's style sheet, from blue and vermilion on."""
 
 _DASHES = ("", "6 3", "2 3", "9 3 2 3")
 
@@ -25,6 +28,9 @@ _MARKERS = (
     "M0 -5.6l1.4 4.2h4.2l-3.4 2.6l1.3 4.2l-3.5 -2.6l-3.5 2.6l1.3 -4.2l-3.4 -2.6h4.2z",
 )
 """Paths around (0, 0), closed so that they can be hollow; not as many as colours, so that pairs differ."""
+
+_ARCHITECTURES = {"transformer": ("c0", _MARKERS[0]), "mamba": ("c1", _MARKERS[4])}
+"""Architecture -> colour and marker, as near as can be to those of the reports' plots."""
 
 _DIGIT = 9  # the width of one, in the larger type of a narrow screen
 
@@ -40,7 +46,10 @@ class Style:
 
 @dataclass(frozen=True)
 class Point:
-    """One score; ``low`` and ``high`` are the ends of its 95% interval, None where it is unknown."""
+    """One score; ``low`` and ``high`` are the ends of its 95% interval, None where it is unknown.
+
+    ``text`` stands beside the point.
+    """
 
     x: float
     y: float
@@ -48,6 +57,7 @@ class Point:
     high: float | None
     hollow: bool
     title: str
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,14 +80,21 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """One benchmark's chart, in a drawing of 440 x 280 units, y downwards."""
+    """One benchmark's chart, in a drawing of 440 x 280 units, y downwards.
+
+    Attributes:
+        axis: what the x-axis is, in the chart's title.
+        beside: what the numbers beside the points are; empty where there are none.
+    """
 
     benchmark: str
     metric: str
-    unit: str
+    axis: str
+    x_label: str
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
+    beside: str = ""
 
     @property
     def hollow(self) -> bool:
@@ -85,41 +102,105 @@ class Chart:
         return any(point.hollow for line in self.lines for point in line.points)
 
 
-def style(number: int) -> Style:
-    """The style of a page's model by its number: 42 pairs of colour and marker before one comes again."""
-    return Style(
-        f"c{number % COLOURS}",
-        _MARKERS[number % len(_MARKERS)],
-        _DASHES[number // COLOURS % len(_DASHES)],
-    )
+def styles(models: Sequence[str]) -> dict[str, Style]:
+    """Model -> how it is drawn, see :func:`lm_eval_tasks.results.row_styles.assign`."""
+    found: dict[str, Style] = {}
+    for model, (colour, marker) in assign(models, _COLOURS, _MARKERS, _ARCHITECTURES).items():
+        before = sum(style.colour == colour for style in found.values())
+        found[model] = Style(colour, marker, _DASHES[before % len(_DASHES)])
+    return found
 
 
-def chart(benchmark: str, scores: Sequence[Score], styles: Mapping[str, Style]) -> Chart:
-    """The chart of one benchmark's scores, every one with a main metric from 0 to 1.
+def charts(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]) -> list[Chart]:
+    """The charts for which one benchmark's scores have numbers."""
+    drawn = [score for score in scores if score.main_value is not None]
+    seen = [score for score in drawn if score.state_bytes is not None]
+    by_length = [chart(benchmark, drawn, style_of)] if drawn else []
+    return [*by_length, chart_by_state(benchmark, seen, style_of)] if seen else by_length
+
+
+def chart(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]) -> Chart:
+    """The chart of one benchmark's scores by length, every one with a main metric from 0 to 1.
 
     Models are moved aside by some units each, so that equal scores do not hide each other.
 
     Args:
-        styles: model -> how it is drawn; their order is that of the legend.
+        style_of: model -> how it is drawn; their order is that of the legend.
     """
     lengths = sorted({score.length for score in scores})
     place = _scale(lengths)
-    models = [model for model in styles if any(score.label == model for score in scores)]
+    models = _models(scores, style_of)
     step = min(5.0, 18 / len(models))
     lines = []
-    for number, model in enumerate(models):
+    for number, (model, own) in enumerate(models.items()):
         aside = (number - (len(models) - 1) / 2) * step
-        own = sorted((s for s in scores if s.label == model), key=lambda s: s.length)
-        points = tuple(_point(score, place(score.length) + aside) for score in own)
-        path = "M" + "L".join(f"{point.x} {point.y}" for point in points)
-        lines.append(Line(model, styles[model], path, points))
-    first = scores[0]
+        points = [_point(score, place(score.length) + aside) for score in own]
+        lines.append(_line(model, style_of[model], points))
+    ticks = _labelled([(place(n), str(n)) for n in lengths])
+    return _chart(benchmark, scores, "length", f"length ({scores[0].unit})", ticks, lines)
+
+
+def chart_by_state(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]) -> Chart:
+    """The chart of one benchmark's scores by bytes of state, every one with a main metric and a known state.
+
+    The axis is logarithmic; lengths stand beside the points.
+
+    Args:
+        style_of: model -> how it is drawn; their order is that of the legend.
+    """
+    sizes = [float(score.state_bytes or 0) for score in scores]
+    ratio = span(sizes)
+    middle = math.sqrt(min(sizes) * max(sizes))
+    width = RIGHT - LEFT - 74  # room for points that stand apart, and for the last text
+
+    def place(size: float) -> float:
+        return LEFT + 28 + width * (0.5 + math.log(size / middle) / math.log(ratio))
+
+    lines = []
+    taken: list[Taken] = []
+    for model, own in _models(scores, style_of).items():
+        places = apart([float(score.state_bytes or 0) for score in own], ratio)
+        texts = length_texts(own, places, ratio, taken, _DIGIT / width)
+        points = [
+            replace(_point(score, place(at)), text=texts.get(number, ""))
+            for number, (score, at) in enumerate(zip(own, places, strict=True))
+        ]
+        lines.append(_line(model, style_of[model], points))
+    least, most = middle / ratio**0.55, middle * ratio**0.55
+    ticks = [step * 10.0**k for k in range(19) for step in (1, 2, 5) if least <= step * 10.0**k <= most]
+    labelled = _labelled(
+        [(place(at), short_bytes(at) if ratio < 50 or f"{at:e}"[0] == "1" else "") for at in ticks]
+    )
+    found = _chart(benchmark, scores, "bytes of state", "state before the query", labelled, lines)
+    return replace(found, beside=scores[0].unit)
+
+
+def _models(scores: Sequence[Score], style_of: Mapping[str, Style]) -> dict[str, list[Score]]:
+    found = {
+        model: sorted((s for s in scores if s.label == model), key=lambda s: s.length) for model in style_of
+    }
+    return {model: own for model, own in found.items() if own}
+
+
+def _line(model: str, style: Style, points: Sequence[Point]) -> Line:
+    return Line(model, style, "M" + "L".join(f"{point.x} {point.y}" for point in points), tuple(points))
+
+
+def _chart(
+    benchmark: str,
+    scores: Sequence[Score],
+    axis: str,
+    x_label: str,
+    ticks: tuple[Tick, ...],
+    lines: Sequence[Line],
+) -> Chart:
     return Chart(
         benchmark=benchmark,
-        metric=(first.main_metric or "").replace("_", " "),
-        unit=first.unit,
-        x_ticks=_labelled([(place(n), str(n)) for n in lengths]),
-        y_ticks=tuple(Tick(_height(n / 4), f"{n / 4:g}") for n in range(5)),
+        metric=(scores[0].main_metric or "").replace("_", " "),
+        axis=axis,
+        x_label=x_label,
+        x_ticks=ticks,
+        y_ticks=tuple(Tick(_height(n / 4), f"{n / 4:g}" if n % 2 == 0 else "") for n in range(5)),
         lines=tuple(lines),
     )
 
@@ -144,6 +225,8 @@ def _scale(lengths: Sequence[int]) -> Callable[[int], float]:
 def _point(score: Score, x: float) -> Point:
     value, ends = score.main_value or 0.0, score_interval(score, score.main_metric or "")
     title = f"{score.label}, {score.length} {score.unit}: {with_interval(value, ends)}"
+    if score.state_bytes is not None:
+        title += f", {score.state_bytes:,} bytes of state"
     hollow = score.truncated > 0
     return Point(
         x=round(x, 1),

@@ -10,10 +10,14 @@ from lm_eval_tasks.results.score import Score
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MARGIN = 0.07  # of the axis, on each side
-_STEP = 0.018  # between points of equal cost, as a share of the axis
+_LEFT, _RIGHT = 0.06, 0.12  # margins, as shares of the axis; the last text stands in the right one
+_STEP = 0.018  # at most, between points of equal cost, as a share of the axis
+_SPREAD = 0.07  # of all points of equal cost of one line
 _LETTER = 0.0125  # of a length's text, as a share of the axis
 _NEAR = 0.06  # accuracies whose texts could touch
+
+Taken = tuple[float, float, float]
+"""Where a text stands: its left and right end, as shares of the axis, and the accuracy."""
 
 
 def span(costs: Sequence[float]) -> float:
@@ -31,47 +35,68 @@ def apart(costs: Sequence[float], ratio: float) -> list[float]:
     number, seen = Counter(costs), Counter[float]()
     places = []
     for cost in costs:
-        aside = seen[cost] - (number[cost] - 1) / 2
+        gaps = number[cost] - 1
+        places.append(cost * ratio ** (min(_STEP, _SPREAD / max(1, gaps)) * (seen[cost] - gaps / 2)))
         seen[cost] += 1
-        places.append(cost * ratio ** (_STEP * aside))
     return places
 
 
-def name_lengths(axes: "Axes", scores: Sequence[Score], places: Sequence[float], ratio: float) -> None:
-    """Write its length beside each point; equal neighbours share one, and texts without room are left out.
+def name_lengths(
+    axes: "Axes", scores: Sequence[Score], places: Sequence[float], ratio: float, taken: list[Taken]
+) -> None:
+    """Write its length beside each point of one line, as :func:`length_texts` says."""
+    from matplotlib.patheffects import withStroke
+
+    for number, text in length_texts(scores, places, ratio, taken).items():
+        axes.annotate(
+            text, (places[number], scores[number].main_value or 0.0), (4, 4), textcoords="offset points",
+            fontsize=7, path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
+
+
+def length_texts(
+    scores: Sequence[Score],
+    places: Sequence[float],
+    ratio: float,
+    taken: list[Taken],
+    letter: float = _LETTER,
+) -> dict[int, str]:
+    """Number of a point -> the length to write beside it, from the last point to the first.
+
+    Neighbours of equal accuracy that nearly touch share one, at the last of them: ``40 to 120``. A text that
+    would run into another is left out.
 
     Args:
         scores: of one line, each with a main metric, in the order of the lengths.
         places: see :func:`apart`.
+        taken: where texts of other lines stand; those of this line are added.
+        letter: the width of a letter, as a share of the axis.
     """
-    from matplotlib.patheffects import withStroke
+    groups: list[list[int]] = []
+    for number, score in enumerate(scores):
+        before = groups[-1][-1] if groups else None
+        if (
+            before is not None
+            and places[number] / places[before] < ratio ** (1.5 * _STEP)
+            and abs((score.main_value or 0.0) - (scores[before].main_value or 0.0)) < 0.005
+        ):
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    texts: dict[int, str] = {}
+    for group in reversed(groups):
+        first, last = scores[group[0]], scores[group[-1]]
+        text = str(last.length) if len(group) == 1 else f"{first.length} to {last.length}"
+        left, value = math.log(places[group[-1]]) / math.log(ratio), last.main_value or 0.0
+        own = (left, left + letter * len(text), value)
+        if not any(_touch(own, other) for other in taken):
+            taken.append(own)
+            texts[group[-1]] = text
+    return texts
 
-    texts = [
-        (place, score.main_value or 0.0, str(score.length))
-        for score, place in zip(scores, places, strict=True)
-    ]
-    drawn: list[tuple[float, float]] = []
-    for at, value, text in reversed(_merged(texts, ratio)):
-        left = math.log(at) / math.log(ratio)
-        if all(left + _LETTER * len(text) < other or abs(value - y) > _NEAR for other, y in drawn):
-            drawn.append((left, value))
-            axes.annotate(
-                text, (at, value), (4, 4), textcoords="offset points", fontsize=7,
-                path_effects=[withStroke(linewidth=2, foreground="white")],
-            )  # fmt: skip
 
-
-def _merged(texts: Sequence[tuple[float, float, str]], ratio: float) -> list[tuple[float, float, str]]:
-    """Neighbours of equal accuracy that nearly touch as one, at the place of the last: ``40 to 120``."""
-    found: list[tuple[float, float, str]] = []
-    for at, value, text in texts:
-        if found:
-            before, other, first = found[-1]
-            if at / before < ratio ** (1.5 * _STEP) and abs(value - other) < 0.005:
-                found[-1] = (at, value, f"{first.partition(' to ')[0]} to {text}")
-                continue
-        found.append((at, value, text))
-    return found
+def _touch(one: Taken, other: Taken) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and abs(one[2] - other[2]) < _NEAR
 
 
 def set_limits(axes: "Axes", costs: Sequence[float]) -> None:
@@ -79,8 +104,8 @@ def set_limits(axes: "Axes", costs: Sequence[float]) -> None:
     from matplotlib.ticker import LogLocator
 
     ratio = span(costs)
-    spare = ratio / (max(costs) / min(costs))
-    axes.set_xlim(min(costs) / (spare**0.5 * ratio**_MARGIN), max(costs) * spare**0.5 * ratio**_MARGIN)
+    spare = (ratio * min(costs) / max(costs)) ** 0.5
+    axes.set_xlim(min(costs) / spare / ratio**_LEFT, max(costs) * spare * ratio**_RIGHT)
     axes.set_ylim(-0.04, 1.1)
     if ratio <= 1000:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

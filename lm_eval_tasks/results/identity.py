@@ -170,7 +170,7 @@ def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
 
 def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:
     """The arguments that the documents follow from, without those that have the benchmark's value."""
-    config: Config | None = default_release().get(score.task)
+    config: Config | None = default_release().get(score.task.removesuffix("_forced"))
     default = dict(config.arguments) if config else {"seed": 0}
     skipped: Collection[str] = {*_NOT_DOCUMENTS, *score.run.model_arguments, score.metadata["length_of"]}
     return {
@@ -178,6 +178,16 @@ def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:
         for name, value in score.metadata.items()
         if name not in skipped and value is not None and not (name in default and value == default[name])
     }
+
+
+def differing_settings(scores: Sequence[Score]) -> list[str]:
+    """Names of the arguments in which the documents of scores differ, their number among them."""
+    all_details = [
+        {**_document_settings(score, scores), "num_docs": as_text(score.metadata.get("num_docs"))}
+        for score in scores
+    ]
+    names = sorted({name for details in all_details for name in details})
+    return [name for name in names if len({details.get(name) for details in all_details}) > 1]
 
 
 def _document_set(score: Score, together: Sequence[Score]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from dataset_builders.plotting import ARCHITECTURES, log_scale, plot_style, save_plot, short_bytes
-from lm_eval_tasks.results.cost_points import apart, name_lengths, set_limits, span
+from lm_eval_tasks.results.cost_points import Taken, apart, name_lengths, set_limits, span
 from lm_eval_tasks.results.intervals import method, score_interval
 from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.rows import row_labels
@@ -136,7 +136,9 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
                     style = RowStyle(colour, _MARKERS[number % len(_MARKERS)])
                     x, scores = [at for at, _ in points], [score for _, score in points]
                     _line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
-            _ticks(axes, [(place(step), _short_number(step)) for step in sweep.steps])
+            thousands = all(step % 1000 == 0 for step in sweep.steps)
+            texts = {step: f"{step // 1000}k" if thousands and step else str(step) for step in sweep.steps}
+            _ticks(axes, [(place(step), text) for step, text in texts.items()])
             axes.set_xlabel(f"training step{place.note}")
             _finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
         return save_plot(figure, folder, f"{benchmark}_by_step")
@@ -161,13 +163,16 @@ def draw_by_state(
         figure, axes = _figure(len(rows))
         most = max(score.documents for score in shown)
         sizes = [float(score.state_bytes or 0) for score in shown]
+        taken: list[Taken] = []
         for label in rows:
             points = [score for score in shown if score.label == label]
             x = apart([float(score.state_bytes or 0) for score in points], span(sizes))
             _line(axes, x, points, style_of[label], label, most)
-            name_lengths(axes, points, x, span(sizes))
+            name_lengths(axes, points, x, span(sizes), taken)
         log_scale(axes, "x", text=short_bytes)
-        axes.set_xlabel("state before the query (logarithmic; equal sizes stand a little apart)")
+        equal = len({(score.label, score.state_bytes) for score in shown}) < len(shown)
+        note = "; equal sizes stand a little apart" if equal else ""
+        axes.set_xlabel(f"state before the query (logarithmic{note})")
         _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
         set_limits(axes, sizes)
         return save_plot(figure, folder, f"{benchmark}_by_state")
@@ -259,10 +264,6 @@ def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str, bars
     axes.set_ylabel(metric.replace("_", " "))
     axes.set_title(f"{title}\n{'; '.join(notes)}", loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-
-
-def _short_number(number: int) -> str:
-    return f"{number // 1000}k" if number and number % 1000 == 0 else str(number)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
+from lm_eval_tasks.results.identity import differing_settings
 from lm_eval_tasks.results.intervals import method, score_interval, with_interval
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import SHARES, Score
@@ -59,10 +60,12 @@ def _notes(scores: Sequence[Score], lengths: Sequence[int], most: int) -> list[s
         notes.append("'no score': the result file holds no valid number there.")
     mixed = [n for n in lengths if len({s.document_set for s in scores if s.length == n}) > 1]
     if mixed:
+        of_mixed = [[score for score in scores if score.length == n] for n in mixed]
+        names = sorted({name for same_length in of_mixed for name in differing_settings(same_length)})
+        why = f" (another {' or '.join(map(in_markdown, names))})" if names else ""
         notes.append(
             f"The models were evaluated on different documents at {', '.join(map(str, mixed))} "
-            f"{in_markdown(scores[0].unit)} (another seed or number), so their scores there cannot be "
-            "compared exactly."
+            f"{in_markdown(scores[0].unit)}{why}, so their scores there cannot be compared exactly."
         )
     if any("truncated" not in score.values for score in scores):
         notes.append("Where 'truncated' is missing, the model's window is unknown.")

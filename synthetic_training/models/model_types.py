@@ -101,20 +101,26 @@ def package_types(package: str) -> dict[str, Classes]:
     }
 
 
+def package_of(model: PreTrainedModel) -> str:
+    """The package that a model's class is from."""
+    return type(model).__module__.split(".")[0]
+
+
 def is_of_package(model: PreTrainedModel) -> bool:
     """Whether a model is one of ``PACKAGES``."""
-    return type(model).__module__.split(".")[0] in PACKAGES
+    return package_of(model) in PACKAGES
 
 
-def check_device(name: str, model: PreTrainedModel, device: torch.device) -> None:
-    """Check that a device can run a model.
+def check_device(name: str, package: str, device: torch.device) -> None:
+    """Check that a device can run the models of a package, whether or not it is installed.
 
     Raises:
-        InputError: the model is one of ``PACKAGES``, whose kernels run on GPUs alone, and this is no GPU.
+        InputError: it is one of ``PACKAGES``, whose kernels run on GPUs alone, and this is no GPU.
     """
-    if is_of_package(model) and device.type != "cuda":
-        distribution = PACKAGES[type(model).__module__.split(".")[0]]
-        raise InputError(f"{name} needs a GPU: the kernels of {distribution} do not run on a {device.type}")
+    if package in PACKAGES and device.type != "cuda":
+        raise InputError(
+            f"{name} needs a GPU: the kernels of {PACKAGES[package]} do not run on a {device.type}"
+        )
 
 
 def import_isolated(name: str) -> ModuleType:

@@ -161,8 +161,16 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
         return Architecture(*classes_of_path(name), {}, sizes_follow=False)
     raise InputError(
         f"{name!r} is not a model; the models are {', '.join(MODELS)}, hf:TYPE, PACKAGE:TYPE such as "
-        f"fla:gla, module.path:ClassName, and a folder with a config.json{did_you_mean(name, MODELS)}"
+        f"fla:gla, module.path:ClassName, and a folder with a config.json"
+        f"{_same_type(name) or did_you_mean(name, MODELS)}"
     )
+
+
+def _same_type(name: str) -> str:
+    """The names of models whose type has this name, as the end of an error; empty if there is none."""
+    names = [f"hf:{name}"] if is_shipped(name) else []
+    names += [f"{package}:{name}" for package in PACKAGES if f"{package}:{name}" in presets()["paper"]]
+    return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
 
 
 def is_own_code(name: str) -> bool:

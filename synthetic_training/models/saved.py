@@ -8,12 +8,7 @@ whose file needs others that cannot be copied beside it, are imported by name in
 
 from __future__ import annotations
 
-import ast
 import shutil
-import site
-import sys
-import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -25,6 +20,7 @@ from dataset_builders.checks import check_integer, is_integer
 from dataset_builders.files import read_json, write_json, write_text
 from synthetic_training.models import packed_attention
 from synthetic_training.models.bare_module import BareModuleForCausalLM
+from synthetic_training.models.code_files import file_of, files_to_copy, is_installed
 from synthetic_training.models.config_arguments import MOST_LAYERS, ConfigArguments
 from synthetic_training.models.construction import misfits, untrained
 from synthetic_training.models.model_types import PACKAGES, is_shipped
@@ -74,7 +70,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
 
 def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str, str]:
     module_class: type = model_class.module_class
-    wrapper = Path(sys.modules[BareModuleForCausalLM.__module__].__file__ or "")
+    wrapper = file_of(BareModuleForCausalLM)
     shutil.copyfile(wrapper, folder / wrapper.name)
     lines = [
         f'"""{module_class.__name__} as a causal language model of transformers."""\n',
@@ -117,48 +113,13 @@ def _supply_attention(folder: Path) -> None:
 
 def _copied_or_imported(one: type, folder: Path) -> str:
     """The line that imports a class, whose files are copied into the folder if they are all it needs."""
-    file = Path(sys.modules[one.__module__].__file__ or "")
-    files = None if _is_installed(file) else _files_of(file, one.__module__.split(".")[0])
+    file = file_of(one)
+    files = None if is_installed(file) else files_to_copy(file, one.__module__.split(".")[0])
     if files is None:
         return f"from {one.__module__} import {one.__name__}"
     for needed in files:
         shutil.copyfile(needed, folder / needed.name)
     return f"from .{file.stem} import {one.__name__}"
-
-
-def _is_installed(file: Path) -> bool:
-    libraries = [sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")]
-    places = map(Path, [*site.getsitepackages(), site.getusersitepackages(), *libraries])
-    return any(file.resolve().is_relative_to(place.resolve()) for place in places if place.is_dir())
-
-
-def _files_of(file: Path, package: str) -> set[Path] | None:
-    """A module's file and those beside it that it imports; None where files elsewhere are needed too."""
-    found, waiting = set[Path](), [file]
-    while waiting:
-        one = waiting.pop()
-        if one.name == "__init__.py" or not one.is_file():
-            return None
-        found.add(one)
-        for name in _own_imports(one, package):
-            if name is None:
-                return None
-            if (needed := one.with_name(f"{name}.py")) not in found:
-                waiting.append(needed)
-    return found
-
-
-def _own_imports(file: Path, package: str) -> Iterator[str | None]:
-    """Names of the modules beside a file that it imports; None for one that copying would lose."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            beside = node.level == 1 and node.module is not None and "." not in node.module
-            yield node.module if beside else None
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = [node.module] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
-            tops = {str(name).split(".")[0] for name in names}
-            if package in tops or any(file.with_name(f"{top}.py").is_file() for top in tops):
-                yield None
 
 
 def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:

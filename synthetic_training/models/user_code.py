@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
@@ -50,7 +49,8 @@ def import_module(name: str) -> ModuleType:
     What it registers with transformers does not replace transformers' own types.
 
     Raises:
-        InputError: there is no such module. An error inside the module is raised as it is.
+        InputError: there is no such module, or a package of ``PACKAGES`` lacks one that it needs. Other
+            errors inside the module are raised as they are.
     """
     here = os.getcwd()  # noqa: PTH109  sys.path holds strings
     if "" not in sys.path and here not in sys.path:
@@ -58,13 +58,29 @@ def import_module(name: str) -> ModuleType:
     try:
         return import_isolated(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
-        raise InputError(f"there is no module {error.name!r} to import{installation(error.name)}") from None
+        package = name.partition(".")[0]
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise InputError(f"there is no module {error.name!r} to import{_where(name)}") from None
+        if package in PACKAGES:
+            raise InputError(
+                f"{PACKAGES[package]} cannot be imported: it needs the module {error.name!r}, which is not "
+                "installed"
+            ) from error
+        raise
     except (TypeError, ValueError) as error:
         if name and all(part.isidentifier() for part in name.split(".")):
             raise
         raise InputError(f"{name!r} is not the name of a module: {error}") from None
+
+
+def _where(name: str) -> str:
+    """What to install or to write instead of a module that is not there, as the end of an error."""
+    if installed := installation(name.partition(".")[0]):
+        return installed
+    dotted = name.removesuffix(".py").replace("/", ".").strip(".")
+    if dotted != name:
+        return f"; write it as in an import statement: {dotted}"
+    return f", neither in the current folder ({Path.cwd()}) nor among the installed packages"
 
 
 def import_class(path: str) -> type[nn.Module]:
@@ -219,31 +235,3 @@ def _registered(model_type: str) -> Classes | None:
     except InputError:
         return None
     return None if classes[1].__module__.startswith("transformers.") else classes
-
-
-@torch.no_grad()
-def check_causal(name: str, model: PreTrainedModel) -> None:
-    """Check that a model is causal: its logits must not depend on later tokens.
-
-    A model that sees the answers learns nothing, but scores well on forced answers.
-
-    Raises:
-        InputError: they do, they are not of shape (batch, length, vocabulary), or the model does not take the
-            arguments with which it is evaluated.
-    """
-    parameters = inspect.signature(model.forward).parameters
-    if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-        missing = [one for one in ("input_ids", "attention_mask", "use_cache") if one not in parameters]
-        if missing:
-            raise InputError(f"the forward method of {name} must take the arguments {', '.join(missing)}")
-    vocabulary, was_training = model.config.vocab_size, model.training
-    ids = torch.arange(16, device=model.device)[None] % vocabulary
-    changed = torch.where(ids >= 8, (ids + 1) % vocabulary, ids)
-    one, other = (model.eval()(input_ids=given, use_cache=False).logits for given in (ids, changed))
-    model.train(was_training)
-    if one.shape != (1, 16, vocabulary):
-        raise InputError(
-            f"{name} must give logits (1, 16, {vocabulary}) for ids (1, 16), not {tuple(one.shape)}"
-        )
-    if (one[:, :8] - other[:, :8]).abs().max() > 1e-3 * one.abs().max():
-        raise InputError(f"{name} is not causal: its logits depend on later tokens")

@@ -1,9 +1,9 @@
-"""Errors of a trained Mamba's outputs and gradients in several precisions, against float64.
+"""Errors of a trained model's outputs and gradients in several precisions, against float64.
 
     python -m synthetic_training.precision.gradient_errors RUN/model --out errors.json
 
-The gradients are those of the training loss on a batch of real examples. Where the package ``mamba_ssm`` is
-installed, its CUDA scan is measured in the place of ours too.
+The gradients are those of the training loss on a batch of copies. A Mamba is also measured with single
+operations in float32 and, where the package ``mamba_ssm`` is installed, with its CUDA scan in place of ours.
 """
 
 import importlib.util
@@ -17,7 +17,6 @@ from typing import Any
 import torch
 import tyro
 from torch import Tensor, nn
-from transformers.models.mamba.modeling_mamba import MambaMixer
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
@@ -27,6 +26,7 @@ from synthetic_training.evaluation.evaluate import load_symbol_model, model_fold
 from synthetic_training.models import mamba
 from synthetic_training.precision.arms import ARMS, RECURRENCE, Arm, applied
 from synthetic_training.provenance import provenance
+from synthetic_training.training.compilation import repeated_layers
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,27 @@ class GradientErrors:
     """Compare gradients with those in float64."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """Folder of a run or model."""
+    """Folder of a run or model over the symbols of string tasks."""
     out: Path | None = None
     """JSON file for the results."""
     rows: int = 4
     """Number of rows in the batch."""
     context: int = 220
     """Number of tokens per row."""
+    min_length: int = 5
+    """Minimum string length in letters."""
     max_length: int = 50
     """Maximum string length in letters."""
+    vocabulary: int = 26
+    """Number of different letters, as in the model's training."""
     seed: int = 12345
     """Random seed of the examples."""
     revision: str | None = None
     """Code revision to record, if git cannot tell."""
     device: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
     """Device to compute on."""
+    trust_remote_code: bool = False
+    """Run the code in the model's folder."""
 
 
 def measure(settings: GradientErrors) -> dict[str, Any]:
@@ -56,17 +62,28 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
 
     Returns:
         For each arm, the error of the ``loss`` and of all gradients together (``gradient``); the median and
-        the largest over layers of the errors of ``outputs`` and, by kind, of ``parameters``' gradients.
+        the largest over layers of the errors of ``outputs`` and, by kind, of ``parameters``' gradients. The
+        arms are ``bf16_without_copies``, ``tf32`` on a GPU, and ``float32``; of a Mamba, also those with
+        operations in float32.
+
+    Raises:
+        InputError: a setting is out of range, or the folder has no model over the symbols of string tasks.
     """
-    model = load_symbol_model(model_folder(settings.checkpoint)).to(settings.device)
-    task = Copy(5, settings.max_length)
+    folder = model_folder(settings.checkpoint)
+    model = load_symbol_model(folder, trust_remote_code=settings.trust_remote_code).to(settings.device)
+    task = Copy(settings.min_length, settings.max_length, settings.vocabulary)
     batches = PackedBatches(task, settings.context, settings.rows, settings.seed, settings.device)
     packed = batches.batch(0)
-    arms: dict[str, Callable[[], Any]] = {name: _arm(arm) for name, arm in ARMS.items() if name != "bf16"}
+    is_mamba = any(isinstance(layer, mamba.FastMambaMixer) for layer in model.modules())
+    arms: dict[str, Callable[[], Any]] = {
+        name: _arm(arm)
+        for name, arm in ARMS.items()
+        if not arm.bf16_copies and (is_mamba or not arm.float32_operations)
+    }
     arms["float32"] = _arm(Arm("fp32"))
     if settings.device != "cuda":
         del arms["tf32"]
-    if settings.device == "cuda" and importlib.util.find_spec("mamba_ssm"):
+    if is_mamba and settings.device == "cuda" and importlib.util.find_spec("mamba_ssm"):
         arms["bf16_mamba_ssm_scan"] = _mamba_ssm_scan
         arms["bf16_mamba_ssm_scan_float32"] = _mamba_ssm_scan_float32
     found = {}
@@ -127,15 +144,14 @@ def _gradients(model: Any, input_ids: Tensor, targets: Tensor, bf16: bool) -> _F
 
     def keep(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            outputs[name] = output.detach().double()
+            hidden = output[0] if isinstance(output, tuple) else output
+            outputs[name] = hidden.detach().double()
 
         return hook
 
-    hooks = [
-        layer.register_forward_hook(keep(name))
-        for name, layer in model.named_modules()
-        if isinstance(layer, MambaMixer)
-    ]
+    # all layers of an LSTM are one module
+    layers = repeated_layers(model) or [part for part in model.modules() if isinstance(part, nn.RNNBase)]
+    hooks = [layer.register_forward_hook(keep(str(number))) for number, layer in enumerate(layers)]
     model.zero_grad()
     with torch.autocast(input_ids.device.type, torch.bfloat16, enabled=bf16):
         logits = model(input_ids=input_ids, use_cache=False).logits
@@ -184,6 +200,8 @@ def main() -> None:
             "errors": errors,
             "rows": settings.rows,
             "context": settings.context,
+            "lengths": [settings.min_length, settings.max_length],
+            "vocabulary": settings.vocabulary,
             "seed": settings.seed,
         }
         write_json(settings.out, {**content, **provenance(settings.revision)})

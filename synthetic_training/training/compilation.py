@@ -37,7 +37,7 @@ class CompiledLayers:
 
     def __init__(self, model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
         self._compiled: list[tuple[nn.Module, Any]] = [
-            (layer, torch.compile(layer.forward, backend=backend)) for layer in _layers(model)
+            (layer, torch.compile(layer.forward, backend=backend)) for layer in repeated_layers(model)
         ]
         self._limit: AbstractContextManager[Any] | None = None
 
@@ -62,7 +62,8 @@ class CompiledLayers:
         self._limit.__exit__(kind, error, trace)
 
 
-def _layers(module: nn.Module) -> list[nn.Module]:
+def repeated_layers(module: nn.Module) -> list[nn.Module]:
+    """The members of the outermost ``nn.ModuleList``s."""
     if isinstance(module, nn.ModuleList):
         return list(module)
-    return [layer for child in module.children() for layer in _layers(child)]
+    return [layer for child in module.children() for layer in repeated_layers(child)]

@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from dataset_builders import InputError
-from synthetic_training.models.model_types import check_device, is_of_package
+from synthetic_training.models.model_types import check_device, is_of_package, package_of
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
@@ -30,7 +30,7 @@ def on_device(model: PreTrainedModel, name: Literal["auto", "cpu", "cuda"]) -> P
         InputError: there is no such device, or it cannot run the model.
     """
     device = torch.device(resolve_device(name))
-    check_device(f"a model of type {model.config.model_type}", model, device)
+    check_device(f"a model of type {model.config.model_type}", package_of(model), device)
     moved: PreTrainedModel = model.to(device)
     return moved.eval()
 

@@ -18,12 +18,14 @@ from synthetic_training.data.documents.rows import TOKEN_BYTES
 from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.memory import check_bytes, check_memory
+from synthetic_training.models.causality import check_causal
+from synthetic_training.models.code_files import code_digests
 from synthetic_training.models.embeddings import draw_embeddings
-from synthetic_training.models.model_types import check_device
+from synthetic_training.models.model_types import check_device, package_of
 from synthetic_training.models.registry import build_model, is_own_code, preset_hint
 from synthetic_training.models.sizes import check_forward, preset_arguments
 from synthetic_training.models.slow_paths import slow_path_warning
-from synthetic_training.models.user_code import check_causal, import_packages
+from synthetic_training.models.user_code import import_packages
 from synthetic_training.provenance import provenance
 from synthetic_training.training.checkpoint import window
 from synthetic_training.training.compilation import resolve_compile
@@ -31,7 +33,7 @@ from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
 from synthetic_training.training.precision import float32_precision, resolve_precision
 from synthetic_training.training.processes import Processes, connect
-from synthetic_training.training.run_folder import MODEL, RUN, check_folder, locked
+from synthetic_training.training.run_folder import MODEL, RUN, check_code, check_folder, locked
 from synthetic_training.training.step import StepConfig
 from synthetic_training.training.tracker import Tracker, check_tracker
 
@@ -72,6 +74,9 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
             data = training_data(config)
             finished = resume and (out / MODEL).exists()
             model = None if finished else _model(config, data, processes, processes.device(device))
+            code = {} if model is None else code_digests(model)
+            if resume and model is not None:
+                check_code(out, code)
         if model is None:
             return out / MODEL
         stack.enter_context(float32_precision(precision))
@@ -83,7 +88,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
                 if not resume:
                     size = sum(parameter.numel() for parameter in model.parameters())
                     content = {"config": config.as_json(), "parameters": size, "processes": processes.count}
-                    write_json(out / RUN, {**content, **provenance()})
+                    write_json(out / RUN, {**content, "code": code, **provenance()})
         tracker = Tracker(config.tracker if processes.is_main else "none", out.name, config.as_json())
         stack.callback(tracker.finish)
         with processes.agree():
@@ -127,12 +132,13 @@ def _model(
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
+    check_device(config.model, config.model.partition(":")[0], device)  # before anything is to be installed
     import_packages(config.imports)
     torch.manual_seed(config.seed)
     model = build_model(
         config.model, data.tokens, trust_remote_code=config.trust_remote_code, **config.model_args
     )
-    check_device(config.model, model, device)
+    check_device(config.model, package_of(model), device)
     size = sum(parameter.numel() for parameter in model.parameters())
     what, advice = f"training {config.model} of {size:,} parameters", "reduce the sizes in --model-args"
     check_bytes(_TRAINING_BYTES * size, device, what, advice + preset_hint(config.model))

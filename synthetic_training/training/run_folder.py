@@ -9,7 +9,7 @@
     OUT/.lock            held while a process trains
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,14 +59,35 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
         if names:
             raise InputError(
                 f"the run in {out} has other settings: {', '.join(names)}; resume it without changes, or "
-                "train "
-                "into another folder"
+                "train into another folder"
             )
     elif out.exists() and (not out.is_dir() or any(file.name != _LOCK for file in out.iterdir())):
         what = "is not empty;" if out.is_dir() else "is not a folder;"
         if (out / RUN).exists():
             what = "contains a run; pass --resume to continue it, or"
         raise InputError(f"{out} {what} train into another folder")
+
+
+def check_code(out: Path, code: Mapping[str, str]) -> None:
+    """Check that the user's own code of a model is that with which the run in the folder began.
+
+    Args:
+        out: the run's folder.
+        code: as ``code_digests`` gives it.
+
+    Raises:
+        InputError: a file has changed.
+    """
+    content = read_json(out / RUN)
+    before = content.get("code", {}) if isinstance(content, dict) else None
+    if not isinstance(before, dict):
+        raise InputError(f"{out / RUN} is damaged: its code is not a mapping of files to checksums")
+    names = sorted(name for name in {*before, *code} if before.get(name) != code.get(name))
+    if names:
+        raise InputError(
+            f"the model's code has changed since the run in {out} began: {', '.join(names)}; restore it, or "
+            "train into another folder"
+        )
 
 
 def read_run(out: Path) -> TrainConfig:

@@ -1,0 +1,96 @@
+"""Errors of gradients in bfloat16, TF32 and float32 against float64, at random weights and after learning."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from synthetic_training.precision.gradient_errors import GradientErrors, main, measure
+from synthetic_training.training.run import train
+from synthetic_training.training.run_log import read_metrics
+from tests.tiny_run import tiny
+
+ATTENTION = {"num_attention_heads": 4}
+OWN_SIZES: dict[str, dict[str, int]] = {
+    **dict.fromkeys(("T_rope", "T_nope", "T_alibi"), ATTENTION),
+    "T_hard_alibi": {**ATTENTION, "num_masked_heads": 2},
+    "lstm": {},
+    "mamba": {"state_size": 8},
+}
+RECURRENCE = {f"bf16_float32_{name}" for name in ("recurrence", "convolution", "projections", "scan")}
+
+
+def trained(model: str, out: Path, device: str, steps: int) -> Path:
+    config = tiny(
+        model=model,
+        model_args={"hidden_size": 64, "num_hidden_layers": 2, **OWN_SIZES[model]},
+        device=device,
+        deterministic=device == "cpu",
+        precision="fp32",
+        lr=3e-3,
+        batch_size=16,
+        steps=steps,
+        warmup_steps=steps // 10,
+        eval_every=steps,
+        eval_lengths=[5],
+        save_every=steps,
+    )
+    train(config, out)
+    return out
+
+
+def settings(run: Path, device: str) -> GradientErrors:
+    return GradientErrors(
+        run, context=64, min_length=1, max_length=5, vocabulary=3, device=device, trust_remote_code=True
+    )
+
+
+@pytest.mark.parametrize("model", ["lstm", "mamba", "T_rope"])
+def test_float32_is_nearer_than_bfloat16(model: str, tmp_path: Path) -> None:
+    found = measure(settings(trained(model, tmp_path / "run", "cpu", steps=10), "cpu"))
+    assert set(found) == {"bf16_without_copies", "float32", *(RECURRENCE if model == "mamba" else ())}
+    for kind in ("gradient", "loss"):
+        assert found["float32"][kind] < found["bf16_without_copies"][kind] < 0.1
+    assert found["float32"]["outputs"]["largest"] < 1e-5 < found["bf16_without_copies"]["outputs"]["median"]
+
+
+def test_the_command_writes_what_it_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    run = trained("T_nope", tmp_path / "run", "cpu", steps=10)
+    words = "--min-length 1 --max-length 5 --vocabulary 3 --context 64 --device cpu"
+    monkeypatch.setattr("sys.argv", ["x", str(run), *words.split(), "--out", str(tmp_path / "errors.json")])
+    main()
+    found = json.loads((tmp_path / "errors.json").read_text())
+    assert found["context"] == 64 and found["vocabulary"] == 3
+    printed = capsys.readouterr().out
+    assert all(f"{arm:32} loss {one['loss']:.1e}" in printed for arm, one in found["errors"].items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", OWN_SIZES)
+def test_after_learning_on_a_cpu(model: str, tmp_path: Path) -> None:
+    run = trained(model, tmp_path / "run", "cpu", steps=300)
+    assert learned_letters(run) > 0.45  # of guessing: 1/3
+    found = measure(settings(run, "cpu"))
+    assert found["float32"]["gradient"] < 1e-4
+    assert found["bf16_without_copies"]["gradient"] < 0.2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("model", OWN_SIZES)
+def test_bfloat16_and_tf32_after_learning(model: str, tmp_path: Path) -> None:
+    """bfloat16 rounds products eight times as coarsely as TF32: its errors are of that order."""
+    run = trained(model, tmp_path / "run", "cuda", steps=1000)
+    assert learned_letters(run) > 0.6
+    found = measure(settings(run, "cuda"))
+    coarse, fine = found["bf16_without_copies"]["gradient"], found["tf32"]["gradient"]
+    assert found["float32"]["gradient"] < fine < coarse < min(0.3, 60 * fine)
+
+
+def learned_letters(run: Path) -> float:
+    accuracy: float = read_metrics(run / "metrics.jsonl")[-1]["letter_accuracy"]
+    return accuracy
