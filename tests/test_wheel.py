@@ -90,6 +90,16 @@ def test_the_wheel_holds_what_users_run(wheel: Path) -> None:
     assert wheel.stat().st_size < LARGEST
 
 
+def test_the_page_on_a_package_index_has_whole_addresses(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        page = archive.read(name).decode().partition("\n\n")[2]
+    links = re.findall(r"(!?)\[[^\]]*\]\(([^)]+)\)", page)
+    assert len(links) > 20
+    assert all(address.startswith("https://") for _, address in links)
+    assert all("/blob/" not in address for image, address in links if image)
+
+
 def test_every_task_loads_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     result = subprocess.run(
