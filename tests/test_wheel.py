@@ -42,7 +42,7 @@ print(point.load().__name__)
 
 RUN_TIME_SUFFIXES = {".py", ".yaml", ".yml", ".typed", ".jinja", ".md"}
 RUN_TIME_JSON = {"architectures.json", "checksums.json", "speed_h200.json"}
-LARGEST = 700_000
+LARGEST = 800_000
 """Bytes; the wheel had 390,000 when this was set."""
 
 
