@@ -263,9 +263,14 @@ def _evaluation_problems(b: Benchmark) -> Iterator[str]:
     forced = e.forced_target
     if forced is not None and forced not in b.columns and not _DOTTED.fullmatch(forced):
         yield f"must name a column or a function as forced_target, not {forced!r}"
-    if e.position is not None and e.position not in b.columns:
-        yield f"has no column {e.position!r}, its position"
+    for column in (e.position, e.positions):
+        if column is not None and column not in b.columns:
+            yield f"has no column {column!r}, its position"
     if e.errors is not None and not _DOTTED.fullmatch(e.errors):
         yield f"must name its error classes as package.module.NAME, not {e.errors!r}"
+    for field_name in ("questions", "without_answer"):
+        function = getattr(e, field_name)
+        if function is not None and not _DOTTED.fullmatch(function):
+            yield f"must name its {field_name} as package.module.function, not {function!r}"
     if e.new_tokens not in ("half_prompt", "answer") and (type(e.new_tokens) is not int or e.new_tokens < 1):
         yield f"has new_tokens {e.new_tokens!r}; use a number of tokens, 'half_prompt' or 'answer'"

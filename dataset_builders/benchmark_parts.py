@@ -88,10 +88,16 @@ class Evaluation:
         metrics: names of the scores; higher is better.
         forced_target: text that a forced task scores after the prompt: a column, or the dotted name of
             ``function(doc) -> str``. None if the benchmark has no forced tasks.
-        position: column with the index, from 0 to the length - 1, of what is asked for; None if a document
-            asks for all of it.
+        position: column with the index, from 0, of what is asked for; None if a document asks for all of
+            it, or has several questions.
+        positions: column with the number of these positions; None if it is the length.
         errors: dotted name of an ``lm_eval_tasks.error_classes.ErrorClasses``, by which reports classify
             wrong answers; None if they do not.
+        questions: dotted name of ``function(doc) -> documents``, one for each question on the document, with
+            its prompt and answer; the first is the document itself. ``score`` then gets a result for each.
+            None if each document is one question.
+        without_answer: dotted name of ``function(doc) -> str``, the prompt without what is asked for, so that
+            the answer does not follow from it. None if the benchmark has no tasks that score what it adds.
         version: version of prompting and scoring; it changes when the same answers get other scores.
     """
 
@@ -102,5 +108,8 @@ class Evaluation:
     metrics: tuple[str, ...]
     forced_target: str | None
     position: str | None = None
+    positions: str | None = None
     errors: str | None = None
+    questions: str | None = None
+    without_answer: str | None = None
     version: float = 1.0

@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders: complete, or not there at all."""
+"""Atomic writing of files and folders: complete, or not there at all; and paths that users give."""
 
 import json
 import os
@@ -12,6 +12,30 @@ from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
 
 _PARTIAL = ".partial"
+
+_SHOWN = 80
+"""Characters of a name that a message repeats."""
+
+
+def user_path(name: str) -> Path:
+    """The path of a name that a user gave, with ``~`` expanded; nothing need be there.
+
+    Where this returns, ``is_file``, ``is_dir`` and ``exists`` of the path answer, and raise nothing.
+
+    Raises:
+        InputError: it cannot be looked up: it is too long, say, or below a folder that may not be read.
+    """
+    shown = repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}..."
+    try:
+        path = Path(name).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except OSError as error:
+        raise InputError(f"{shown} cannot be read: {error.strerror or error}") from None
+    except (RuntimeError, ValueError) as error:  # ~ of an unknown user; a null character
+        raise InputError(f"{shown} is not a path: {first_line(error)}") from None
+    return path
 
 
 @contextmanager

@@ -15,9 +15,10 @@ Unlike the code released with the paper, the names of one book are distinct, so 
 answers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, RandomAnswers, Row
 from dataset_builders.checks import MAX_DOCUMENTS, check_integer
@@ -32,7 +33,15 @@ MAX_ENTRIES = 1_000_000
 """Far above any context window, and far below the number of different full names."""
 
 
-def rows(entries: int, num_docs: int = 500, seed: int = 0, position: float | None = None) -> Iterator[Row]:
+STRATIFIED = "stratified"
+"""The ``position`` that asks for the same number of entries in each tenth of the books."""
+
+_STRATA = 10
+
+Position = float | Literal["stratified"] | list[float]
+
+
+def rows(entries: int, num_docs: int = 500, seed: int = 0, position: Position | None = None) -> Iterator[Row]:
     """Documents 0 .. ``num_docs`` - 1 of the books of ``entries`` entries.
 
     Document k depends on ``(seed, entries, position, k)`` alone: it does not change with the
@@ -43,7 +52,9 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0, position: float | Non
         entries: entries (lines) of a book, at least 3.
         num_docs: documents per size, at least 1.
         seed: any integer; the released benchmark has seed 0.
-        position: which entry to query, from 0 (the first) to 1 (the last); by default any, drawn uniformly.
+        position: which entry to query, from 0 (the first) to 1 (the last); several are taken in turn by the
+            documents. By default any entry, drawn uniformly; so are those of ``stratified``, but the
+            documents take the tenths of the book in turn.
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str, ends in the queried name and a colon), ``answer``
@@ -56,18 +67,91 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0, position: float | Non
     check_integer("entries", entries, MIN_ENTRIES, MAX_ENTRIES)
     check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     check_integer("seed", seed)
-    queried = None if position is None else _queried(entries, position)
-    return (_row(entries, seed, index, queried) for index in range(num_docs))
+    queried_entries(entries, position)
+    return (
+        _row(entries, seed, index, queried_entry(entries, position, seed, index)) for index in range(num_docs)
+    )
 
 
-def _queried(entries: int, position: object) -> int:
-    """The index of the entry at a position."""
-    if isinstance(position, bool) or not isinstance(position, int | float) or not 0 <= position <= 1:
-        raise InputError(f"position must be a number from 0 (first) to 1 (last), not {position!r}")
-    return round(position * (entries - 1))
+def queried_entries(entries: int, position: object) -> tuple[int, ...] | None:
+    """The indices of the entries at given positions, each once; None where any entry may be queried.
+
+    Raises:
+        InputError: a position is not a number from 0 to 1.
+    """
+    if position is None or position == STRATIFIED:
+        return None
+    given: list[Any] = list(position) if isinstance(position, list | tuple) else [position]
+    if not given or not all(_is_position(one) for one in given):
+        raise InputError(
+            f"position must be a number from 0 (first) to 1 (last), a list of these, or {STRATIFIED!r}, not "
+            f"{position!r}"
+        )
+    return tuple(dict.fromkeys(round(one * (entries - 1)) for one in given))
 
 
-def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
+def _is_position(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def queried_entry(entries: int, position: Position | None, seed: int, index: int) -> int | None:
+    """The index of the entry that document ``index`` queries; None if it draws any.
+
+    Raises:
+        InputError: as ``queried_entries``.
+    """
+    if position == STRATIFIED:
+        within = Random(f"phone_book_{entries}/seed_{seed}/{index}/{STRATIFIED}").random()
+        return min(int((index % _STRATA + within) * entries / _STRATA), entries - 1)
+    queried = queried_entries(entries, position)
+    return None if queried is None else queried[index % len(queried)]
+
+
+@dataclass(frozen=True)
+class Book:
+    """What is drawn for one document.
+
+    Attributes:
+        identity: name of the document of ``phone_book``: config, seed, index, and the entry if it was chosen.
+        numbers: name -> number, in the order of the book.
+        examples: the names of the two entries that are repeated after the book.
+        queries: the names to look up: the first is the query of ``phone_book``.
+    """
+
+    identity: str
+    numbers: Mapping[str, str]
+    examples: tuple[str, str]
+    queries: tuple[str, ...]
+
+    @property
+    def query(self) -> str:
+        return self.queries[0]
+
+    @property
+    def position(self) -> int:
+        """The index of the query in the book, from 0."""
+        return list(self.numbers).index(self.query)
+
+    @property
+    def text(self) -> str:
+        """The book, one line per entry."""
+        return self.lines(self.numbers)
+
+    def lines(self, names: Iterable[str]) -> str:
+        """One line for each name, with its number."""
+        return "\n".join(f"{name}: {self.numbers[name]}" for name in names)
+
+
+def draw(entries: int, seed: int, index: int, queried: int | None = None, queries: int = 1) -> Book:
+    """The book, examples and queries of document ``index``; more queries change none of the others.
+
+    Args:
+        entries: entries of the book, at least ``queries + 2``.
+        seed: any integer.
+        index: index of the document, from 0.
+        queried: the index of the entry to query; by default any, drawn uniformly.
+        queries: number of different names to look up.
+    """
     identity = f"phone_book_{entries}/seed_{seed}/{index}"
     rng = Random(identity)  # seeded by the SHA-512 of the string: the same in every process
 
@@ -78,24 +162,34 @@ def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
             book[name] = number(rng)
 
     chosen = [] if queried is None else [queried]
-    while len(chosen) < 3:
+    while len(chosen) < 2 + queries:
         position = int(rng.random() * entries)
         if position not in chosen:
             chosen.append(position)
     if queried is not None:
-        chosen.append(chosen.pop(0))
+        chosen.insert(2, chosen.pop(0))
         identity += f"/entry_{queried}"
-    *examples, query = chosen
-
     names = list(book)
-    lines = [f"{name}: {digits}" for name, digits in book.items()]
+    first, second, *others = (names[i] for i in chosen)
+    return Book(identity, book, (first, second), tuple(others))
+
+
+def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
+    book = draw(entries, seed, index, queried)
     return {
-        "id": identity,
-        "prompt": "\n\n".join(["\n".join(lines), "\n".join(lines[i] for i in examples), f"{names[query]}:"]),
-        "answer": book[names[query]],
+        "id": book.identity,
+        "prompt": f"{book.text}\n\n{book.lines(book.examples)}\n\n{book.query}:",
+        "answer": book.numbers[book.query],
         "entries": entries,
-        "query_position": query,
+        "query_position": book.position,
     }
+
+
+def without_query(row: Mapping[str, Any]) -> str:
+    """The prompt without the queried entry in the book, of a document with this layout of entries."""
+    prompt: str = row["prompt"]
+    _, _, query = prompt.rpartition("\n")
+    return prompt.replace(f"{query} {row['answer']}\n", "", 1)
 
 
 def number(rng: Random) -> str:
@@ -104,9 +198,13 @@ def number(rng: Random) -> str:
 
 
 def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers:
-    """Any entry but the two examples may be queried; its number is uniform and independent of all others."""
-    questions = arguments["entries"] - 2 if arguments.get("position") is None else 1
-    return RandomAnswers(questions, (4, *[10] * 9))
+    """Any entry but the two examples may be queried; its number is uniform and independent of all others.
+
+    With given positions the examples may be among them.
+    """
+    entries = arguments["entries"]
+    queried = queried_entries(entries, arguments.get("position"))
+    return RandomAnswers(max(1, (entries if queried is None else len(queried)) - 2), (4, *[10] * 9))
 
 
 BENCHMARK = Benchmark(
@@ -152,5 +250,6 @@ released, where the paper's code draws three new batches of 32 per evaluation.""
         forced_target="lm_eval_tasks.answers.forced_line",
         position="query_position",
         errors="lm_eval_tasks.phone_book_errors.ERRORS",
+        without_answer="dataset_builders.phone_book.without_query",
     ),
 )

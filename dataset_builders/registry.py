@@ -31,6 +31,7 @@ IMPORT_OPTION = "--import"
 
 _OWN_MODULES = (
     "dataset_builders.phone_book",
+    "dataset_builders.phone_book_controls.benchmarks",
     "dataset_builders.c4_copy",
     "dataset_builders.squad_v2_retrieval",
     "dataset_builders.string_benchmarks",

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from lm_eval_tasks.metrics import squad_exact_match, squad_f1
-from lm_eval_tasks.scoring import answer_scores
+from lm_eval_tasks.scoring import answer_scores, mean_scores
 
 _END_OF_TEXT = "<|endoftext|>"
 
@@ -16,6 +16,17 @@ _END_OF_TEXT = "<|endoftext|>"
 def first_line(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     """The answer ends at the first newline and is stripped."""
     return answer_scores(results[0].split("\n", 1)[0].strip(), doc["answer"])
+
+
+def first_lines(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """The mean scores of a document's questions; each answer ends at the first newline and is stripped."""
+    pairs = zip(doc["answers"], results, strict=True)
+    return mean_scores([first_line({"answer": answer}, [text]) for answer, text in pairs])
+
+
+def bare_answer(doc: dict[str, Any]) -> str:
+    """A space and the answer, without an ending."""
+    return f" {doc['answer']}"
 
 
 def forced_line(doc: dict[str, Any]) -> str:

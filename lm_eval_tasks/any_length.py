@@ -15,6 +15,7 @@ from dataset_builders.registry import resolve
 from lm_eval_tasks.lm_eval_run import print_input_errors_as_sentences
 from lm_eval_tasks.recall_task import RecallTask
 from lm_eval_tasks.task_metadata import read_user_metadata
+from lm_eval_tasks.twins import twin_of
 
 
 class AnyLength:
@@ -43,13 +44,13 @@ class AnyLength:
         if wanted is None:
             return RecallTask(config)
         fixed = config.get("dataset_kwargs") or {}
-        forced = "_forced" if config["task"].endswith("_forced") else ""
+        twin = twin_of(config["task"])
         tasks = []
         for length in wanted:
             arguments = {**fixed, **lengths.arguments(length)}
             name = benchmark.config_name(arguments)
             task = deepcopy(dict(config))
-            task |= {"task": f"{name}{forced}", "dataset_name": name, "dataset_kwargs": arguments}
+            task |= {"task": f"{name}{twin}", "dataset_name": name, "dataset_kwargs": arguments}
             tasks.append(RecallTask(task, user_metadata))
         return tasks
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder
+from lm_eval_tasks.local_model import is_hugging_face
 from lm_eval_tasks.tokens import counts_tokens, token_counts
 
 
@@ -60,7 +61,7 @@ def forced_needs(lm: Any, scored: Sequence[ScoredTokens]) -> list[int]:
     if is_encoder_decoder(lm):
         return [max(one.context, one.answer) for one in scored]
     # lm-eval's Hugging Face models score the last token without reading it
-    unread = 1 if _is_hugging_face(lm) else 0
+    unread = 1 if is_hugging_face(lm) else 0
     return [one.context + one.answer - unread for one in scored]
 
 
@@ -75,7 +76,3 @@ def shrink_request(request: Any) -> None:
     else:
         prompt, answer = request.args
         request.arguments = (prompt, answer[:4])
-
-
-def _is_hugging_face(lm: Any) -> bool:
-    return any(parent.__module__ == "lm_eval.models.huggingface" for parent in type(lm).__mro__)

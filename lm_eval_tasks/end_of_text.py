@@ -38,12 +38,13 @@ def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
     end = end_of_text(lm, "".join(requests[0].args)) if requests else None
     if end is None:
         return []
+    first = 1 + max(request.idx for request in requests)
     return [
         Instance(
             request_type=request.request_type,
             doc=request.doc,
             arguments=(request.args[0], answer + end),
-            idx=1,
+            idx=first + request.idx,
             metadata=request.metadata,
         )
         for request in requests

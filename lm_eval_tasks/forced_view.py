@@ -6,11 +6,12 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder, misaligned_warning, scored_tokens
+from lm_eval_tasks.alignment import is_encoder_decoder, misaligned_warning, scored_tokens
 from lm_eval_tasks.backends import check_forced
 from lm_eval_tasks.context_window import forced_needs, shrink_request
 from lm_eval_tasks.end_of_text import with_end_of_text
 from lm_eval_tasks.model_view import ModelView, Score, Scores
+from lm_eval_tasks.scoring import UNBOUNDED
 from lm_eval_tasks.tokens import counts_tokens
 
 
@@ -30,13 +31,15 @@ class ForcedView(ModelView):
     def __init__(self, lm: Any, requests: list[Instance], warn: Callable[[str], None]) -> None:
         check_forced(lm)
         super().__init__(lm, requests, warn)
-        self._scored: dict[str, ScoredTokens] = {}
+        self._aligned: dict[str, bool] = {}
         self._answer_tokens: dict[str, list[int]] = defaultdict(list)
         scored = scored_tokens(lm, requests) if counts_tokens(lm) else []
         self._measure_window(lambda: forced_needs(lm, scored))
         if not scored:
             return
-        self._scored = {request.doc["id"]: one for request, one in zip(requests, scored, strict=True)}
+        for request, one in zip(requests, scored, strict=True):
+            name = request.doc["id"]
+            self._aligned[name] = one.aligned and self._aligned.get(name, True)
         self._warn_if(misaligned_warning(scored, is_encoder_decoder(lm)))
         endings = with_end_of_text(lm, requests)
         both = zip([*requests, *endings], [*scored, *scored_tokens(lm, endings)], strict=True)
@@ -49,16 +52,15 @@ class ForcedView(ModelView):
         self._keeps_logprobs = self._every_process_has_a_logprob()
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
-        """The scores of the given answer with the likelier of its two endings."""
-        if not self._scored:
+        """The scores of the given answers, each with the likelier of its two endings."""
+        if not self._aligned:
             return {**score(doc, results), **self._shares(doc)}
         scores = score({**doc, "answer_tokens": self._answer_tokens[doc["id"]]}, results)
         if self.truncates(doc):
             scores = dict.fromkeys(scores, 0.0)
         if self.truncates(doc) or not self._keeps_logprobs:
-            scores.pop("logprob_per_token", None)
-        misaligned = float(not self._scored[doc["id"]].aligned)
-        return {**scores, **self._shares(doc), "misaligned": misaligned}
+            scores = {name: value for name, value in scores.items() if name not in UNBOUNDED}
+        return {**scores, **self._shares(doc), "misaligned": float(not self._aligned[doc["id"]])}
 
     def _every_process_has_a_logprob(self) -> bool:
         """lm-eval gathers a metric only if every process of a distributed run has values of it."""

@@ -1,8 +1,8 @@
 """``python -m lm_eval_tasks generate``: lm-eval's YAML files, generated from the benchmarks' definitions.
 
 The folder of a family has, for each of its benchmarks, ``_NAME_yaml`` with what its tasks share,
-``_NAME_forced_yaml`` for its forced twins, a short file per task, and one per group. A suite, a group of
-benchmarks without a mean over them, has its own folder.
+``_NAME_forced_yaml`` and ``_NAME_gain_yaml`` for its twins, a short file per task, and one per group. A
+suite, a group of benchmarks without a mean over them, has its own folder.
 """
 
 import re
@@ -17,15 +17,19 @@ from dataset_builders.errors import InputError
 from dataset_builders.files import write_text
 from dataset_builders.registry import benchmarks, own_benchmarks, reference
 from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.twins import FORCED, GAIN, TWINS
 
 SHARES = ("truncated", "unknown_tokens", "unanswered")
 """Fractions of documents that the task class adds to the benchmark's scores; lower is better."""
 
 FORCED_SHARES = ("truncated", "unknown_tokens", "misaligned")
-"""The same for forced tasks."""
+"""The same for twins."""
 
-FORCED_METRICS = ("exact_match", "logprob_per_token")
-"""Scores of every forced task, from one pass; higher is better."""
+_EXACT, RECALL = "exact_match", "recall"
+"""Whether the answer is right; of documents with several questions, the fraction of right answers."""
+
+GAIN_METRICS = ("nats_gained", "logprob_per_token")
+"""Scores of every task of what the prompt adds; higher is better."""
 
 _HEADER = "# Written by `python -m lm_eval_tasks generate`; edit the benchmark {name!r} instead.\n"
 _HEADER_PATTERN = re.compile(re.escape(_HEADER).replace(r"\{name!r\}", "'(.*)'"))
@@ -156,16 +160,13 @@ def _benchmark_of(text: str) -> str | None:
 
 def file_contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and content of each file of a benchmark."""
-    for forced in (False, True):
-        if forced and b.evaluation.forced_target is None:
-            continue
-        end = "_forced" if forced else ""
+    for end in _ends(b):
         for series, fixed in b.series.items():
             template = f"_{series}{end}_yaml"
             if series != b.name:
-                yield template, {"include": f"_{b.name}{end}_yaml", "metadata": _metadata(b, series, forced)}
-            elif forced:
-                yield template, {"include": f"_{b.name}_yaml", **_forced_template(b)}
+                yield template, {"include": f"_{b.name}{end}_yaml", "metadata": _metadata(b, series, end)}
+            elif end:
+                yield template, {"include": f"_{b.name}_yaml", **_twin_template(b, end)}
             else:
                 yield template, _generated_template(b)
             for config in (c for c in b.configs() if b.series_of(c.arguments) == series):
@@ -193,7 +194,13 @@ def file_contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
                 )
         for group, members in _groups(b).items():
             tasks = [f"{member}{end}" for member in members]
-            yield f"{group}{end}.yaml", _group(b, f"{group}{end}", tasks, forced)
+            yield f"{group}{end}.yaml", _group(b, f"{group}{end}", tasks, end)
+
+
+def _ends(b: Benchmark) -> tuple[str, ...]:
+    """The ends of the names of a benchmark's tasks: none for generated answers, and those of its twins."""
+    has = {FORCED: b.evaluation.forced_target is not None, GAIN: b.evaluation.without_answer is not None}
+    return ("", *(twin for twin in TWINS if has[twin]))
 
 
 def _groups(b: Benchmark) -> dict[str, list[str]]:
@@ -201,15 +208,19 @@ def _groups(b: Benchmark) -> dict[str, list[str]]:
     return groups | dict.fromkeys(b.aliases, groups[b.name])
 
 
-def _metrics(b: Benchmark, forced: bool) -> dict[str, bool]:
-    own, shares = (FORCED_METRICS, FORCED_SHARES) if forced else (b.evaluation.metrics, SHARES)
-    return dict.fromkeys(own, True) | dict.fromkeys(shares, False)
+def _metrics(b: Benchmark, end: str) -> dict[str, bool]:
+    own = {
+        "": b.evaluation.metrics,
+        FORCED: (_EXACT if b.evaluation.questions is None else RECALL, "logprob_per_token"),
+        GAIN: GAIN_METRICS,
+    }
+    return dict.fromkeys(own[end], True) | dict.fromkeys(FORCED_SHARES if end else SHARES, False)
 
 
-def _metric_list(b: Benchmark, forced: bool) -> list[dict[str, Any]]:
+def _metric_list(b: Benchmark, end: str) -> list[dict[str, Any]]:
     return [
         {"metric": metric, "aggregation": "mean", "higher_is_better": higher}
-        for metric, higher in _metrics(b, forced).items()
+        for metric, higher in _metrics(b, end).items()
     ]
 
 
@@ -227,41 +238,44 @@ def _generated_template(b: Benchmark) -> dict[str, Any]:
         "doc_to_target": e.target,
         "generation_kwargs": {"until": until, "do_sample": False, **new},
         "process_results": _Function(e.score),
-        "metric_list": _metric_list(b, forced=False),
-        "metadata": _metadata(b, b.name, forced=False),
+        "metric_list": _metric_list(b, ""),
+        "metadata": _metadata(b, b.name, ""),
     }
 
 
-def _forced_template(b: Benchmark) -> dict[str, Any]:
-    target = b.evaluation.forced_target or ""
+def _twin_template(b: Benchmark, end: str) -> dict[str, Any]:
+    forced = "lm_eval_tasks.scoring." + ("forced" if b.evaluation.questions is None else "forced_questions")
+    target, score = {
+        FORCED: (b.evaluation.forced_target or "", forced),
+        GAIN: ("lm_eval_tasks.answers.bare_answer", "lm_eval_tasks.scoring.gain"),
+    }[end]
     return {
         "output_type": "loglikelihood",
         "doc_to_target": target if target in b.columns else _Function(target),
         "generation_kwargs": None,
-        "process_results": _Function("lm_eval_tasks.scoring.forced"),
-        "metric_list": _metric_list(b, forced=True),
-        "metadata": _metadata(b, b.name, forced=True),
+        "process_results": _Function(score),
+        "metric_list": _metric_list(b, end),
+        "metadata": _metadata(b, b.name, end),
     }
 
 
-def _metadata(b: Benchmark, series: str, forced: bool) -> dict[str, Any]:
+def _metadata(b: Benchmark, series: str, end: str) -> dict[str, Any]:
     new = b.evaluation.new_tokens
     return {
         "version": b.evaluation.version,
-        "benchmark": f"{series}_forced" if forced else series,
+        "benchmark": f"{series}{end}",
         "length_of": b.lengths.parameter,
         "unit": b.lengths.unit,
-        **({} if forced or isinstance(new, int) else {"new_tokens": new}),
+        **({} if end or isinstance(new, int) else {"new_tokens": new}),
     }
 
 
-def _group(b: Benchmark, name: str, tasks: list[str], forced: bool) -> dict[str, Any]:
+def _group(b: Benchmark, name: str, tasks: list[str], end: str) -> dict[str, Any]:
     return {
         "group": name,
         "task": tasks,
         "aggregate_metric_list": [
-            {"metric": metric, "aggregation": "mean", "weight_by_size": False}
-            for metric in _metrics(b, forced)
+            {"metric": metric, "aggregation": "mean", "weight_by_size": False} for metric in _metrics(b, end)
         ],
         "metadata": {"version": b.evaluation.version},
     }

@@ -69,15 +69,17 @@ class GeneratedView(ModelView):
             )
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
-        """The scores of the generated answer, without the reasoning before it."""
-        answer = without_reasoning(results[0], self._prompt)
-        if answer is None:
+        """The scores of the generated answers, without the reasoning before them."""
+        answers = [without_reasoning(result, self._prompt) for result in results]
+        if None in answers:
             self._warn_once(
                 "generation stopped before the model had finished reasoning, so there is no answer; "
                 "'unanswered' "
                 f"is the fraction of such documents: {reasoning_advice(self._lm)}."
             )
-        scores = {"unanswered": float(not (answer or "").strip())} | score(doc, [answer or ""])
+        texts = [answer or "" for answer in answers]
+        unanswered = sum(not text.strip() for text in texts) / len(texts)
+        scores = {"unanswered": unanswered} | score(doc, texts)
         if self.truncates(doc):
             scores = dict.fromkeys(scores, 0.0)
         return {**scores, **self._shares(doc)}

@@ -25,7 +25,8 @@ class ModelView(ABC):
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
-        requests: every request of this process, in lm-eval's order, one for each document.
+        requests: every request of this process, in lm-eval's order, with as many for each document. Those of
+            several questions on one document have its id.
         warn: called with each warning.
 
     Attributes:
@@ -40,7 +41,7 @@ class ModelView(ABC):
         self._lm = lm
         self._requests = requests
         self._warn = warn
-        documents = [request.doc for request in requests]
+        documents = list({request.doc["id"]: request.doc for request in reversed(requests)}.values())
         found = unknown_characters(lm, documents)
         self._unknown: dict[str, float] | None = None
         if found is not None:
@@ -73,7 +74,10 @@ class ModelView(ABC):
                 "max_length= in --model_args."
             )
             return
-        needed = {request.doc["id"]: n for request, n in zip(self._requests, needs(), strict=True)}
+        needed: dict[str, int] = {}
+        for request, tokens_needed in zip(self._requests, needs(), strict=True):
+            name = request.doc["id"]
+            needed[name] = max(tokens_needed, needed.get(name, 0))
         self.window = ContextWindow(tokens, needed)
         self._warn_if(self.window.warning)
 

@@ -27,6 +27,7 @@ _DIGITS = 10
 _NUMBERS = 4 * 10**9
 _NEAR = 2  # digits
 _LEAST_PART = 3  # digits of each part of a splice; fewer agree with some entry by chance
+_ENTRIES = re.compile(r"[^\n]+: [0-9]{10}(?:\n[^\n]+: [0-9]{10})*")
 _SEPARATED = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9])*")
 _NEAR_NUMBERS = 84 + 3159
 """Valid numbers that differ from one in one digit (9 · 9 + 3) or two (36 · 81 + 9 · 9 · 3)."""
@@ -48,13 +49,15 @@ class _Book:
 
 
 def _book(doc: Mapping[str, Any]) -> _Book:
+    """The book of a document: its first part of entries, the second are the examples."""
     prompt = doc.get("prompt")
     parts = prompt.split("\n\n") if isinstance(prompt, str) else []
-    if len(parts) == 3:
-        lines, examples = ([line.rpartition(": ") for line in part.split("\n")] for part in parts[:2])
+    of_entries = [part for part in parts[:-1] if _ENTRIES.fullmatch(part)]
+    if len(of_entries) == 2:
+        lines, examples = ([line.rpartition(": ") for line in part.split("\n")] for part in of_entries)
         names = [name for name, _, _ in lines]
         place = {name: i for i, name in enumerate(names)}
-        query = parts[2].removesuffix(":")
+        query = parts[-1].removesuffix(":")
         if query in place and all(name in place for name, _, _ in examples):
             numbers = tuple(number for _, _, number in lines)
             return _Book(numbers, frozenset(place[name] for name, _, _ in examples), place[query])

@@ -16,9 +16,11 @@ from lm_eval.api.task import ConfigurableTask
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import lm_eval_run as harness
+from lm_eval_tasks import timing
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
 from lm_eval_tasks.model_view import ModelView
+from lm_eval_tasks.questions import questions_of, with_other_prompt
 from lm_eval_tasks.state_size import before_query, state_bytes
 from lm_eval_tasks.task_documents import TaskDocuments
 from lm_eval_tasks.task_metadata import read_user_metadata
@@ -39,20 +41,21 @@ class RecallTask(ConfigurableTask):
       :func:`~lm_eval_tasks.max_new_tokens.max_new_tokens`.
     - ``process_results``: a pure function of the document and the results that returns scores from 0
       to 1. The documents of a forced task have a further key, ``answer_tokens``, with a number for each
-      result, and the function may also return ``logprob_per_token``.
+      result, and the function may also return ``logprob_per_token`` and ``nats_gained``.
 
     The results also contain fractions of documents, for which lower is better. A fraction that cannot be
     determined is omitted.
 
     - ``truncated``: the document did not fit the model's window. Its scores are 0, and it has no
-      ``logprob_per_token``.
+      ``logprob_per_token`` or ``nats_gained``.
     - ``unknown_tokens``: the model's tokenizer does not know some of its characters.
     - ``unanswered`` (generated): the answer is empty, or generation stopped within the model's reasoning.
     - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
 
     The metadata in the results file also has ``state_bytes``, where it can be seen: the bytes of state that
-    the model holds of the first document before its query is read; and ``ended_prompts``, true if the model's
-    tokenizer ended each prompt with end-of-text, so that generated answers say nothing of the model.
+    the model holds of the first document before its query is read; ``timing``, if the user's metadata
+    requests it: see :class:`~lm_eval_tasks.results.timing_record.Timing`; and ``ended_prompts``, true if the
+    model's tokenizer ended each prompt with end-of-text, so that generated answers say nothing of the model.
 
     Args:
         config: the YAML file's content, with lm-eval's additions.
@@ -65,20 +68,23 @@ class RecallTask(ConfigurableTask):
     def __init__(self, config: Mapping[str, Any], user_metadata: Mapping[str, Any] | None = None) -> None:
         harness.print_input_errors_as_sentences()
         self._user_metadata = user_metadata
+        self._timing: object = None
         self._task_max_new_tokens = (config.get("generation_kwargs") or {}).get("max_gen_toks")
         self._view: ModelView | None = None
+        self._questions = questions_of(config)
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
 
     def download(self, *_: Any, **__: Any) -> None:
         """Get the documents, and record their arguments and checksum in the metadata and results file."""
         if getattr(self, "dataset", None) is not None:
             return  # lm-eval's acceptance tests of tasks call this again
-        source = TaskDocuments.of(self.config)
+        source = TaskDocuments.of(self.config, (timing.KEY,))
         metadata = self.config.metadata
         try:
-            user_metadata = (
+            user_metadata = dict(
                 read_user_metadata(metadata) if self._user_metadata is None else self._user_metadata
             )
+            self._timing = user_metadata.pop(timing.KEY, None)
             rows, arguments = source.documents(user_metadata)
         except InputError as error:
             raise self._refusal(error) from None
@@ -93,6 +99,18 @@ class RecallTask(ConfigurableTask):
             documents_sha256=content_sha256(rows),
             repeat_after_me=version("repeat-after-me"),
         )
+
+    def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
+        """The requests of one document: several if it has several questions, or for what its prompt adds."""
+        if self._questions is None:
+            return super().construct_requests(doc, ctx, **options)
+        requests = []
+        for number, question in enumerate(self._questions(doc)):
+            prompt = with_other_prompt(ctx, doc["prompt"], question["prompt"])
+            request = super().construct_requests(question, prompt, **options)
+            request.idx = number
+            requests.append(request)
+        return requests
 
     def build_all_requests(self, **options: Any) -> None:
         """Build the requests, then check them for the model.
@@ -111,6 +129,7 @@ class RecallTask(ConfigurableTask):
         if self._view.ended_prompts:
             self.config.metadata["ended_prompts"] = True
         self._measure_state(lm)
+        self._measure_time(lm)
 
     def _view_of(self, lm: Any, chat: bool) -> ModelView:
         if self.OUTPUT_TYPE == "loglikelihood":
@@ -131,11 +150,27 @@ class RecallTask(ConfigurableTask):
         prompt = request.args[0]
         if not isinstance(prompt, str) or self._view is None or self._view.truncates(request.doc):
             return
-        if TaskDocuments.of(self.config).benchmark.evaluation.position is not None:
+        evaluation = TaskDocuments.of(self.config).benchmark.evaluation
+        if evaluation.position is not None or evaluation.questions is not None:
             prompt = before_query(prompt, request.doc)
         size = state_bytes(lm, prompt)
         if size is not None:
             self.config.metadata["state_bytes"] = size
+
+    def _measure_time(self, lm: Any) -> None:
+        """Record in the results file how fast the model is, if the user's metadata requests it."""
+        prompts = [
+            request.args[0]
+            for request in self.instances
+            if isinstance(request.args[0], str) and self._view and not self._view.truncates(request.doc)
+        ]
+        try:
+            batches = timing.batch_sizes(self._timing, getattr(lm, "batch_size", None))
+            found = timing.time_model(lm, prompts, batches, self._warn) if batches else []
+        except InputError as error:
+            raise self._refusal(error) from None
+        if found:
+            self.config.metadata[timing.KEY] = [one.model_dump() for one in found]
 
     def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, float]:
         """The scores of one document, which are 0 if it was truncated."""

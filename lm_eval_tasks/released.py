@@ -7,6 +7,7 @@ from typing import Any
 from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark, Row
 from dataset_builders.checksum import content_sha256
+from dataset_builders.files import user_path
 from dataset_builders.hub import hub_errors
 from dataset_builders.release.manifest import FILE, Manifest, read_manifest
 
@@ -66,7 +67,7 @@ def _manifest(dataset: str, revision: str | None) -> Manifest | None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    folder = Path(dataset).expanduser()
+    folder = user_path(dataset)
     if folder.is_dir():
         return read_manifest(folder) if (folder / FILE).exists() else None
     try:
@@ -82,7 +83,7 @@ def _manifest(dataset: str, revision: str | None) -> Manifest | None:
 def _load(dataset: str, config: str, revision: str | None, where: str) -> Any:
     from datasets import load_dataset
 
-    folder = Path(dataset).expanduser()
+    folder = user_path(dataset)
     if folder.is_dir():
         files = sorted(str(file) for file in (folder / config).glob("test*.parquet"))
         if not files:

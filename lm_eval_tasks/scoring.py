@@ -1,8 +1,12 @@
 """Scoring functions shared by the tasks: pure functions of a document and lm-eval's results."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
+
+UNBOUNDED = ("logprob_per_token", "nats_gained")
+"""Scores that are not between 0 and 1; documents that do not fit the model's window have none of them."""
 
 
 def answer_scores(prediction: str, answer: str) -> dict[str, float]:
@@ -25,4 +29,38 @@ def forced(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, 
         scores["logprob_per_token"] = max(
             logprob / tokens for (logprob, _), tokens in zip(results, doc["answer_tokens"], strict=True)
         )
+    return scores
+
+
+def forced_questions(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+    """Scores of a document with several questions: the means of those of its questions, in one pass each.
+
+    The results of the first endings of all answers come first, then those of the second ones.
+    """
+    count = len(doc["answers"])
+    tokens = doc.get("answer_tokens")
+    return mean_scores(
+        [
+            forced({} if tokens is None else {"answer_tokens": tokens[k::count]}, results[k::count])
+            for k in range(count)
+        ]
+    )
+
+
+def mean_scores(of_questions: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each score over a document's questions; that of ``exact_match`` is ``recall``."""
+    means = {name: sum(one[name] for one in of_questions) / len(of_questions) for name in of_questions[0]}
+    return {"recall": means.pop("exact_match"), **means}
+
+
+def gain(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+    """What the prompt adds to the answer's log-probability.
+
+    The first result is that of the answer after the prompt, the second that of the same answer after the
+    prompt without what is asked for.
+    """
+    (after_prompt, _), (without, _) = results
+    scores = {"nats_gained": after_prompt - without}
+    if "answer_tokens" in doc:
+        scores["logprob_per_token"] = after_prompt / doc["answer_tokens"][0]
     return scores

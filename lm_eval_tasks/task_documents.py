@@ -15,6 +15,7 @@ from dataset_builders.config_documents import Documents, documents
 from dataset_builders.registry import benchmarks, resolve
 from dataset_builders.release.checksums import known_checksums
 from lm_eval_tasks.released import read_config
+from lm_eval_tasks.twins import twin_of
 
 log = logging.getLogger("lm_eval.repeat_after_me")
 
@@ -35,22 +36,25 @@ class TaskDocuments:
         benchmark: the task's benchmark; its builder's parameters are the task's metadata keys.
         config: the released config with the task's documents; None if the length is not fixed.
         fixed: arguments of the builder that the task sets.
-        forced: whether it is a forced task.
+        twin: the end of the task's name, see :mod:`lm_eval_tasks.twins`.
+        other_keys: metadata keys of the task that do not concern its documents.
     """
 
     benchmark: Benchmark
     config: str | None
     fixed: Mapping[str, Any]
-    forced: bool = False
+    twin: str = ""
+    other_keys: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, task_config: Any) -> "TaskDocuments":
+    def of(cls, task_config: Any, other_keys: tuple[str, ...] = ()) -> "TaskDocuments":
         """The source that a task's YAML file names, from lm-eval's ``TaskConfig``."""
         return cls(
             resolve(task_config.dataset_path),
             task_config.dataset_name,
             task_config.dataset_kwargs or {},
-            str(task_config.task).endswith("_forced"),
+            twin_of(str(task_config.task)),
+            other_keys,
         )
 
     def documents(self, user_metadata: Mapping[str, Any]) -> tuple[list[Row], dict[str, Any]]:
@@ -69,7 +73,7 @@ class TaskDocuments:
     @property
     def keys(self) -> tuple[str, ...]:
         """The metadata keys of the task."""
-        return (*self.benchmark.parameters, *RELEASE_KEYS)
+        return (*self.benchmark.parameters, *RELEASE_KEYS, *self.other_keys)
 
     def _check_keys(self, user_metadata: Mapping[str, Any]) -> None:
         free = [key for key in self.keys if key not in self.fixed]
@@ -93,7 +97,7 @@ class TaskDocuments:
         if key not in lengths.parameters:
             return f"a task of {', '.join(benchmark.series)}"
         if lengths.any_length:
-            return f"the task {series}_n{'_forced' if self.forced else ''}"
+            return f"the task {series}_n{self.twin}"
         names = [benchmark.config_name({**self.fixed, **lengths.arguments(one)}) for one in lengths.all]
         return f"one of the tasks {', '.join(names)}"
 
@@ -111,8 +115,8 @@ class TaskDocuments:
                 raise InputError(f"pass {name!r}, as in --metadata '{{\"{name}\": 37}}'")
         sources = {name: arguments.pop(name, None) for name in benchmark.source_parameters}
         for name, source in sources.items():
-            if source is not None and (not isinstance(source, str) or not source):
-                raise InputError(f"{name} must be a file or a name on the Hub, not {source!r}")
+            if source is not None:
+                _check_name(name, source, "a file or a name on the Hub")
         made = documents(Config(benchmark, arguments), sources)
         rows = list(made.rows)
         if not own and self._expected not in (None, content_sha256(rows)):
@@ -137,13 +141,11 @@ class TaskDocuments:
             raise InputError(
                 f"{given[0]!r} cannot be combined with 'dataset', whose documents are already built"
             )
-        rows = read_config(
-            benchmark,
-            str(user_metadata["dataset"]),
-            self.config,
-            user_metadata.get("dataset_revision"),
-            self._expected,
-        )
+        dataset, revision = user_metadata["dataset"], user_metadata.get("dataset_revision")
+        _check_name("dataset", dataset, "a folder or a name on the Hub")
+        if revision is not None:
+            _check_name("dataset_revision", revision, "a branch, tag or commit on the Hub")
+        rows = read_config(benchmark, dataset, self.config, revision, self._expected)
         num_docs = user_metadata.get("num_docs", len(rows))
         if type(num_docs) is not int or not 1 <= num_docs <= len(rows):
             raise InputError(
@@ -151,6 +153,12 @@ class TaskDocuments:
                 f"not {num_docs!r}"
             )
         return rows[:num_docs], {**benchmark.defaults, **self.fixed, **user_metadata, "num_docs": num_docs}
+
+
+def _check_name(key: str, value: object, kind: str) -> None:
+    """Check that a value of the metadata is a name."""
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{key} must be {kind}, not {value!r}")
 
 
 def _provenance(benchmark: Benchmark, made: Documents) -> dict[str, str]:

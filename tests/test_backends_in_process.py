@@ -83,7 +83,8 @@ def test_the_package_mamba_ssm_itself(hf: Any, metadata: dict[str, Any], tmp_pat
     }
     torch.save(weights, tmp_path / "pytorch_model.bin")
     arguments = {"pretrained": str(tmp_path), "tokenizer": MAMBA, "dtype": "float32", "max_length": 4096}
-    found = evaluated("mamba_ssm", arguments, (*GENERATED, *FORCED), metadata, "cuda", **SHORT)
+    timed = {**metadata, "timing": 2}
+    found = evaluated("mamba_ssm", arguments, (*GENERATED, *FORCED), timed, "cuda", **SHORT)
     for task in (*GENERATED, *FORCED):
         for sample, other in zip(found[task], hf(MAMBA, task), strict=True):
             assert sample["metrics"] == other["metrics"]
@@ -102,10 +103,14 @@ def test_hf_with_accelerate_on_two_processes(
         *command.split(),
         *("--model_args", f"pretrained={TRANSFORMER},dtype=float32"),
         *("--tasks", ",".join([*GENERATED, *FORCED])),
-        *("--metadata", json.dumps(metadata), "--output_path", "out", "--log_samples"),
+        *("--metadata", json.dumps({**metadata, "timing": 2}), "--output_path", "out", "--log_samples"),
         OMP_NUM_THREADS="1",
     )
     assert done.returncode == 0, done.stderr
+    (results,) = tmp_path.glob("out/*/results_*.json")
+    for task, config in json.loads(results.read_text())["configs"].items():
+        (timing,) = config["metadata"]["timing"]  # of the first process
+        assert timing["batch_size"] == 2, task
     for task in (*GENERATED, *FORCED):
         (file,) = tmp_path.glob(f"out/*/samples_{task}_2*.jsonl")
         lines = sorted(map(json.loads, file.read_text().splitlines()), key=lambda line: line["doc_id"])

@@ -167,7 +167,30 @@ def test_examples_beside_a_position_are_uniform() -> None:
     assert all(abs(count - 200) < 5 * 200**0.5 for count in examples.values())
 
 
-@pytest.mark.parametrize("position", [-0.1, 1.5, True, "0.5", float("nan")])
+def test_positions_are_taken_in_turn() -> None:
+    documents = list(rows(21, 7, position=[0, 0.5, 1]))
+    assert [row["query_position"] for row in documents] == [0, 10, 20, 0, 10, 20, 0]
+    assert [row["query_position"] for row in rows(5, 4, position=[0, 0.01, 1])] == [0, 4, 0, 4]
+    assert next(iter(rows(21, 1, position=[0.5, 0]))) == next(iter(rows(21, 1, position=0.5)))
+
+
+@pytest.mark.parametrize("entries", [5, 20, 25])
+def test_stratified_documents_take_the_tenths_in_turn(entries: int) -> None:
+    """And still every entry is queried as often as any other."""
+    documents = list(rows(entries, 2000, position="stratified"))
+    books = [row["prompt"].split("\n\n")[0] for row in documents[:5]]
+    assert books == [row["prompt"].split("\n\n")[0] for row in rows(entries, 5)]
+    for index, row in enumerate(documents):
+        assert entries * (index % 10) / 10 - 1 < row["query_position"] < entries * (index % 10 + 1) / 10
+    counts = Counter(row["query_position"] for row in documents)
+    expected = 2000 / entries
+    assert all(abs(counts[i] - expected) < 5 * expected**0.5 for i in range(entries))
+    if entries % 10 == 0:
+        assert set(Counter(row["query_position"] * 10 // entries for row in documents).values()) == {200}
+    assert len({row["id"] for row in documents}) == 2000
+
+
+@pytest.mark.parametrize("position", [-0.1, 1.5, True, "0.5", float("nan"), [], [0, 2], [0, "1"], {}])
 def test_other_positions_are_refused(position: object) -> None:
-    with pytest.raises(InputError, match="position must be a number from 0"):
+    with pytest.raises(InputError, match="position must be a number from 0 .*, a list of these, or 'stratif"):
         rows(20, 1, position=position)  # type: ignore[arg-type]

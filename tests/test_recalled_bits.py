@@ -164,6 +164,10 @@ def test_phone_books_leave_all_entries_but_the_examples_to_be_queried() -> None:
     assert queried == {0, 1, 2, 3}
     assert phone_book.random_answers({"entries": 4}) == RandomAnswers(2, NUMBER)
     assert phone_book.random_answers({"entries": 4, "position": 0.5}) == RandomAnswers(1, NUMBER)
+    several = (("stratified", 18), ([0, 0.5, 0.52, 1], 1), ([0, 0.2, 0.4, 0.6, 1], 3), ([0, 1], 1))
+    for position, questions in several:
+        arguments = {"entries": 20, "position": position}
+        assert phone_book.random_answers(arguments) == RandomAnswers(questions, NUMBER)
 
 
 @pytest.mark.parametrize(

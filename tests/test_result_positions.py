@@ -8,9 +8,12 @@ import pytest
 from dataset_builders import InputError, phone_book
 from dataset_builders.registry import find
 from lm_eval_tasks import __main__ as command_line
+from lm_eval_tasks.results.plots import styles
+from lm_eval_tasks.results.position_plots import draw_by_tenth
 from lm_eval_tasks.results.positions import (
     Asked,
     asked,
+    cells,
     copied_fractions,
     first_error_table,
     position_table,
@@ -37,13 +40,46 @@ def test_a_memory_of_recent_entries_fails_at_the_beginning(tmp_path: Path) -> No
     assert {one.right for one in documents if one.distance <= 10} == {True}
     assert {one.right for one in documents if one.distance > 10} == {False}
     assert {one.tenth for one in documents} == set(range(10))
-    first, last = Asked("", 40, 0, True), Asked("", 40, 39, True)
+    first, last = Asked("", 40, 40, 0, True), Asked("", 40, 40, 39, True)
     assert (first.tenth, first.distance, last.tenth, last.distance) == (0, 40, 9, 1)
     (row,) = [line for line in position_table(documents).splitlines() if line.startswith("| recent")]
     lengths, *cells = [cell.strip() for cell in row.split("|")[2:-1]]
     assert lengths == "20, 40"
     assert cells[0].startswith("0.000 [0.00") and cells[9].startswith("1.000 [")
     assert cells[6].startswith("0.500 [")  # known in the books of 20, and not in those of 40
+
+
+def test_rows_of_given_positions_have_these_tenths(tmp_path: Path) -> None:
+    """In one row, and with as many documents at each; a panel for each length, with a line for each model."""
+    for model, right in (("a", "first"), ("b", "all")):
+        file = result_file(tmp_path, {"phone_book_20": 0.5, "phone_book_40": 0.5}, model=model, documents=40)
+        for size in (20, 40):
+            rows = list(phone_book.rows(size, num_docs=40, position=[0, 0.5]))
+            texts = [row["answer"] if right == "all" or row["query_position"] == 0 else "6" for row in rows]
+            log_answers(file, f"phone_book_{size}", rows, texts)
+    documents = asked(logged(read_scores([tmp_path])))
+    assert {key: len(right) for key, right in cells(documents).items()} == {
+        (model, size, tenth): 20 for model in "ab" for size in (20, 40) for tenth in (0, 5)
+    }
+    middle = [one for one in documents if one.length == 40]
+    row = [cell.strip() for cell in position_table(middle).splitlines()[2].split("|")[1:-1]]
+    assert row[:3] == ["a", "40", "1.000 [0.84, 1.00]"]
+    assert row[7] == "0.000 [0.00, 0.16]" and not any(row[3:7] + row[8:])
+    files = draw_by_tenth("phone_book", documents, "entries", styles(["a", "b"]), tmp_path)
+    assert [file.name for file in files] == ["phone_book_by_tenth.png", "phone_book_by_tenth.svg"]
+    drawing = files[1].read_text()
+    for text in ("20 entries", "40 entries", "a", "b"):
+        assert f"<!-- {text} -->" in drawing
+    assert draw_by_tenth("phone_book", [], "entries", {}, tmp_path) == []
+
+
+def test_pairs_of_mqar_have_positions(tmp_path: Path) -> None:
+    rows = list(find("mqar").builder(16, num_docs=40))
+    file = result_file(tmp_path, {"mqar_16": 0.5}, model="recent", documents=40)
+    log_answers(file, "mqar_16", rows, [row["answer"] if row["query_position"] >= 8 else "" for row in rows])
+    documents = asked(logged(read_scores([tmp_path])))
+    assert len(documents) == 40
+    assert all(one.right == (one.tenth >= 5) for one in documents)
 
 
 def test_positions_outside_the_book_are_refused(tmp_path: Path) -> None:
@@ -78,4 +114,5 @@ def test_the_command_reports_what_samples_tell(
     text = capsys.readouterr().out
     assert "in tenths of the document" in text and "| recent  | not ten digits |" in text
     names = {file.stem for file in (tmp_path / "out").glob("*.png")}
-    assert names == {"phone_book", "phone_book_by_position", "phone_book_errors", "string_copy"}
+    of_books = {"phone_book", "phone_book_by_position", "phone_book_by_tenth", "phone_book_errors"}
+    assert names == {*of_books, "string_copy"}

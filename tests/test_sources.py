@@ -72,9 +72,38 @@ def test_a_bug_is_not_taken_for_a_bad_source(
         read(tmp_path)
 
 
-def test_a_name_that_is_too_long_is_one_sentence() -> None:
-    """For every command: pathlib raises OSError where it says of other names that they do not exist."""
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("x" * 5000, "File name too long"),
+        (f"/{'x' * 300}.jsonl", "File name too long"),
+        ("~nobody_of_this_name/x", "is not a path: Could not determine home"),
+        ("a\0b", "is not a path: embedded null"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_texts, load_tokenizer, lambda name: list(read_squad(name))])
+def test_names_that_cannot_be_looked_up_are_one_short_sentence(
+    name: str, problem: str, read: Callable[[str], object]
+) -> None:
+    with pytest.raises(InputError, match=problem) as refusal:
+        read(name)
+    assert len(str(refusal.value)) < 300
+
+
+def test_what_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for method in ("iterdir", "stat"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, method, denied)
+            with pytest.raises(InputError, match="cannot be read: Permission denied"):
+                read_texts(str(tmp_path))
+
+
+def test_a_name_that_is_too_long_is_one_sentence_of_every_command() -> None:
+    """Pathlib raises OSError where it says of other names that they do not exist."""
     with pytest.raises(SystemExit, match="^error: the name 'xxx.* is too long$"), command_errors():
-        read_texts("x" * 5000)
+        Path("x" * 5000).is_file()
     with pytest.raises(PermissionError), command_errors():  # others are not expected
         raise PermissionError(13, "denied", "file")

@@ -11,11 +11,13 @@ from lm_eval.tasks import TaskManager
 
 from dataset_builders import InputError, phone_book
 from dataset_builders.inference_state import bits_of, state_of
+from dataset_builders.mqar import documents as mqar
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.results.capacity import capacities, capacity_table
 from lm_eval_tasks.results.plots import draw_by_state, styles
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.state_size import before_query, state_bytes
+from tests import mamba_ssm_stand_in
 from tests.models import ARCHITECTURES, byte_tokenizer, tiny_model
 from tests.result_files import result_file
 from tests.scripted import Scripted, look_up
@@ -56,6 +58,16 @@ def test_the_state_is_the_one_that_the_model_hands_on(architecture: str) -> None
     assert state_bytes(lm, PROMPT) == expected
 
 
+def test_models_of_the_mamba_ssm_package_have_the_state_of_the_same_model_in_transformers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mamba_ssm_stand_in.install(monkeypatch)
+    lm = hf("mamba")
+    expected = state_bytes(lm, PROMPT)
+    lm._model = mamba_ssm_stand_in.MambaLMHeadModel(lm.model)
+    assert state_bytes(lm, PROMPT) == state_bytes(lm, PROMPT * 3) == expected != None  # noqa: E711
+
+
 def test_models_without_a_cache_have_no_state() -> None:
     assert state_bytes(Scripted(look_up), PROMPT) is None
 
@@ -66,6 +78,10 @@ def test_the_query_is_not_read() -> None:
     assert row["prompt"].startswith(text) and text.endswith("\n\n")
     assert before_query(f"<user>{row['prompt']}</user><assistant>", row) == f"<user>{text}"
     assert before_query("another prompt", row) == "another prompt"
+    for spelling in ("spaced", "symbols"):
+        for row in mqar.rows(4, num_docs=5, spelling=spelling):
+            text = before_query(row["prompt"], row)
+            assert row["prompt"].removeprefix(text).removesuffix(" ->") == row["key"]
 
 
 def test_a_run_writes_it_into_its_results_unless_the_document_does_not_fit() -> None:

@@ -12,6 +12,7 @@ from dataset_builders.checksum import content_sha256
 from dataset_builders.phone_book import rows
 from lm_eval_tasks import TASKS_FOLDER
 from tests.evaluation import evaluate
+from tests.material import neox_tokenizer
 from tests.scripted import Scripted, look_up
 
 
@@ -41,6 +42,13 @@ from tests.scripted import Scripted, look_up
         ("phone_book_n", {"entries": 2}, "entries must be an integer of at least 3, not 2"),
         ("phone_book_n", {"entries": 5, "dataset": "x/y"}, "releases do not contain this task's documents"),
         ("phone_book_20", {"dataset_revision": "v1"}, "'dataset_revision' needs a 'dataset'"),
+        ("phone_book_20", {"dataset": None}, "dataset must be a folder or a name on the Hub, not None"),
+        ("phone_book_20", {"dataset": ["x/y"]}, "dataset must be a folder or a name on the Hub, not .'x/y'."),
+        (
+            "phone_book_20",
+            {"dataset": "x/y", "dataset_revision": 1},
+            "dataset_revision must be a branch",
+        ),
         ("phone_book_20", {"dataset": "x/y", "seed": 1}, "'seed' cannot be combined with 'dataset'"),
         (
             "phone_book_20",
@@ -53,6 +61,23 @@ def test_bad_metadata_is_refused_in_a_sentence(task: str, metadata: dict[str, An
     with pytest.raises(InputError, match=f"^{task}: .*{said}") as refusal:
         evaluate(Scripted(look_up), task, **metadata)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "metadata"),
+    [
+        ("c4_copy_25", {"source": "x" * 5000}),
+        ("c4_copy_25", {"source": __file__, "tokenizer": "x" * 5000}),
+        ("squad_v2_retrieval_50_100", {"squad_source": "x" * 5000}),
+        ("phone_book_20", {"dataset": "x" * 5000}),
+        ("phone_book_20", {"dataset": "~nobody_of_this_name/x"}),
+        ("phone_book_20", {"dataset": "a\0b"}),
+    ],
+)
+def test_paths_that_cannot_be_looked_up_are_refused(task: str, metadata: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"^{task}: .* (cannot be read: File name|is not a path)") as refusal:
+        evaluate(Scripted(look_up), task, **{"tokenizer": str(neox_tokenizer()), **metadata})
+    assert len(str(refusal.value)) < 300
 
 
 class Registered(Scripted):

@@ -142,5 +142,6 @@ per document). An answer is right if its first word is the key's value.""",
         score="lm_eval_tasks.answers.value",
         metrics=("exact_match",),
         forced_target="lm_eval_tasks.answers.forced_value",
+        position="query_position",
     ),
 )  # fmt: skip

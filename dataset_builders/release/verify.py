@@ -12,6 +12,7 @@ from dataset_builders.benchmark import TOKENIZER, Row
 from dataset_builders.checksum import content_sha256
 from dataset_builders.config_documents import Documents, documents
 from dataset_builders.errors import InputError
+from dataset_builders.files import user_path
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
 from dataset_builders.release.parquet_file import check_size, read_rows
 from dataset_builders.release.prompt_lengths import PromptLengths
@@ -38,7 +39,7 @@ def local_folder(dataset: str, revision: str | None) -> Iterator[Path]:
     Raises:
         InputError: neither exists.
     """
-    folder = Path(dataset).expanduser()
+    folder = user_path(dataset)
     if folder.is_dir():
         if revision is not None:
             raise InputError(f"{dataset} is a local folder, which has no revisions; omit --revision")

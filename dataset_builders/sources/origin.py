@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+
+from dataset_builders.files import user_path
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def option(parameter: str) -> str:
 
 def public_name(source: str, on_hub: bool) -> str:
     """A name that does not depend on the machine: parent folders of a local file are left out."""
-    return source if on_hub else Path(source).expanduser().resolve().name
+    return source if on_hub else user_path(source).resolve().name
 
 
 def tokenizer_origin(tokenizer: str) -> Origin:
@@ -56,5 +57,5 @@ def tokenizer_origin(tokenizer: str) -> Origin:
     """
     from dataset_builders.sources.tokenizer import load_tokenizer
 
-    on_hub = not Path(tokenizer).expanduser().exists()
+    on_hub = not user_path(tokenizer).exists()
     return Origin(public_name(tokenizer, on_hub), on_hub, None, load_tokenizer(tokenizer).sha256)

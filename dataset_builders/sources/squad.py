@@ -7,6 +7,7 @@ from typing import Any
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
+from dataset_builders.files import user_path
 from dataset_builders.hub import hub_errors
 
 DEFAULT_SOURCE = "rajpurkar/squad_v2"
@@ -64,7 +65,7 @@ def _is_text(value: object) -> bool:
 def _read(source: str) -> list[Any]:
     if source == DEFAULT_SOURCE:
         return _hub()
-    path = Path(source).expanduser()
+    path = user_path(source)
     if not path.is_file():
         raise InputError(
             f"the file {source!r} does not exist; pass a {_FORMATS} file in SQuAD v2's schema, or omit "

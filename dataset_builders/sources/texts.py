@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
+from dataset_builders.files import user_path
 from dataset_builders.hub import hub_errors
 
 MAX_CHARACTERS = 4_000_000
@@ -53,7 +54,7 @@ def read_texts(source: str) -> Texts:
     Raises:
         InputError: the source does not exist, cannot be read, or holds no text.
     """
-    path = Path(source).expanduser()
+    path = user_path(source)
     revision = ""
     if path.is_dir():
         documents = _first(map(_text, _text_files(path)))
@@ -83,7 +84,10 @@ def _first(texts: Iterable[str]) -> list[str]:
 
 
 def _text_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix in _TEXTS)
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix in _TEXTS)
+    except OSError as error:
+        raise InputError(f"the folder {str(folder)!r} cannot be read: {error.strerror}") from None
 
 
 def _file(path: Path) -> Iterator[str]:

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
+from dataset_builders.files import user_path
 from dataset_builders.hub import hub_errors
 
 DEFAULT_TOKENIZER = "EleutherAI/gpt-neox-20b"
@@ -74,7 +75,7 @@ def load_tokenizer(name: str) -> TextTokenizer:
 
 
 def _file(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir():
         path = path / "tokenizer.json"
     if path.exists():

@@ -25,12 +25,14 @@ def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path =
     for report in read_reports(results):
         print(f"\n## {report.benchmark}")
 
-        # accuracy by length, and by bytes of state
+        # accuracy by length, by bytes of state, and by seconds where a run measured them
         for score in report.scores:
             print(score.label, score.length, score.main_metric, score.main_value, score.state_bytes)
         print(report.score_table())
         report.draw_by_length(out)
         report.draw_by_state(out)
+        print(report.timing_table())
+        report.draw_by_time(out)
 
         # what the model's memory holds
         for label, capacity in report.capacities.items():
@@ -45,6 +47,7 @@ def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path =
         # where it fails: position in the book, or the first error of a copy
         print(report.position_table())
         report.draw_by_position(out)
+        report.draw_by_tenth(out)
         print(report.first_error_table())
         report.draw_first_errors(out)
 

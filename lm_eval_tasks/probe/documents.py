@@ -13,8 +13,7 @@ from dataset_builders.checksum import content_sha256
 from dataset_builders.registry import resolve
 from lm_eval_tasks.results.known_tasks import task_config, task_configs
 from lm_eval_tasks.task_documents import TaskDocuments
-
-FORCED = "_forced"
+from lm_eval_tasks.twins import FORCED
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,24 @@ def check_names(names: Sequence[str]) -> None:
     """
     if isinstance(names, str) or not names:
         raise InputError(f"tasks must be a list of names such as ['phone_book_20'], not {names!r}")
-    known = [name.removesuffix(FORCED) for name in task_configs() if name.endswith(FORCED)]
+    known = [
+        name.removesuffix(FORCED)
+        for name, config in task_configs().items()
+        if name.endswith(FORCED) and _has_one_question(config)
+    ]
     for name in names:
         short = str(name).removesuffix(FORCED)
-        if task_config(f"{short}{FORCED}") is None or short.endswith("_n"):
+        config = task_config(f"{short}{FORCED}")
+        if config is None or short.endswith("_n") or not _has_one_question(config):
             raise InputError(
                 f"there is no forced task of the name {short!r}"
                 f"{did_you_mean(short, (one for one in known if not one.endswith('_n')))}; write the length "
                 "into the name, as in phone_book_20 or string_copy_37"
             )
+
+
+def _has_one_question(config: Mapping[str, Any]) -> bool:
+    return resolve(config["dataset_path"]).evaluation.questions is None
 
 
 def _task(name: str, arguments: Mapping[str, Any]) -> ProbeTask:

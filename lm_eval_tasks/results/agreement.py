@@ -11,8 +11,8 @@ from lm_eval_tasks.results.samples import Sample, read_samples
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown, printable
+from lm_eval_tasks.twins import FORCED
 
-_FORCED = "_forced"
 _SHOWN = 80  # letters of a generated answer; the samples that lm-eval logged have the whole
 
 
@@ -49,7 +49,7 @@ def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
     pairs = {
         key: (score, twin)
         for key, score in scores.items()
-        if (twin := scores.get((score.label, score.benchmark + _FORCED, score.length)))
+        if (twin := scores.get((score.label, score.benchmark + FORCED, score.length)))
     }
     if not pairs:
         raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from lm_eval_tasks.results.capacity import Capacity, capacities, capacity_table
 from lm_eval_tasks.results.errors import Errors, count_errors, error_table
 from lm_eval_tasks.results.plots import RowStyle, draw, draw_by_state, draw_sweeps
+from lm_eval_tasks.results.position_plots import draw_by_tenth
 from lm_eval_tasks.results.positions import (
     Asked,
     asked,
@@ -21,6 +22,8 @@ from lm_eval_tasks.results.samples import Sample, logged
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.sweep import Sweep, sweep_table, sweeps
 from lm_eval_tasks.results.table import table
+from lm_eval_tasks.results.time_plots import draw_by_time
+from lm_eval_tasks.results.timing_table import timing_table
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ class BenchmarkReport:
         """Effective length, recalled bits and bytes of state."""
         return capacity_table(self.scores)
 
+    def timing_table(self) -> str:
+        """Milliseconds to read a prompt and per generated token, where a run measured them."""
+        return timing_table(self.scores)
+
     def step_table(self) -> str:
         """The main metric by training step, a table for each training run."""
         return "\n\n".join(map(sweep_table, self.sweeps))
@@ -115,6 +122,7 @@ class BenchmarkReport:
         found = (
             self.score_table(),
             self.capacity_table(),
+            self.timing_table(),
             self.step_table(),
             self.position_table(),
             self.error_table(),
@@ -136,9 +144,17 @@ class BenchmarkReport:
         """The main metric by bytes of state: ``BENCHMARK_by_state``."""
         return draw_by_state(self.benchmark, self.scores, self.style_of, folder)
 
+    def draw_by_time(self, folder: Path) -> list[Path]:
+        """The main metric by seconds: ``BENCHMARK_by_time``."""
+        return draw_by_time(self.benchmark, self.scores, self.style_of, folder)
+
     def draw_by_position(self, folder: Path) -> list[Path]:
         """Heat maps of accuracy by length and position: ``BENCHMARK_by_position``."""
         return draw_positions(self.benchmark, self.documents, self.unit, folder)
+
+    def draw_by_tenth(self, folder: Path) -> list[Path]:
+        """Accuracy by tenth of the document, a panel for each length: ``BENCHMARK_by_tenth``."""
+        return draw_by_tenth(self.benchmark, self.documents, self.unit, self.style_of, folder)
 
     def draw_errors(self, folder: Path) -> list[Path]:
         """Wrong answers by class and length: ``BENCHMARK_errors``."""
@@ -154,7 +170,9 @@ class BenchmarkReport:
             *self.draw_by_length(folder),
             *self.draw_by_step(folder),
             *self.draw_by_state(folder),
+            *self.draw_by_time(folder),
             *self.draw_by_position(folder),
+            *self.draw_by_tenth(folder),
             *self.draw_errors(folder),
             *self.draw_first_errors(folder),
         ]

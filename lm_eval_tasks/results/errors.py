@@ -13,6 +13,7 @@ from lm_eval_tasks.results.samples import Sample
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
+from lm_eval_tasks.twins import twin_of
 
 TRUNCATED = "did not fit the window"
 
@@ -44,9 +45,9 @@ class Errors:
 
 
 def error_classes(score: Score) -> ErrorClasses | None:
-    """The classes of wrong answers of a score's benchmark; None for forced tasks and where there are none."""
+    """The classes of wrong answers of a score's benchmark; None for its twins and where there are none."""
     name = benchmark_of(score.task).evaluation.errors
-    if name is None or score.benchmark.endswith("_forced"):
+    if name is None or twin_of(score.benchmark):
         return None
     found = resolve_name(name)
     if not isinstance(found, ErrorClasses):

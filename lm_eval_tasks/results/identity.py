@@ -32,7 +32,7 @@ _NOT_IDENTITY = frozenset((
 _NOT_DOCUMENTS = frozenset((
     "version", "benchmark", "length_of", "length", "unit", "new_tokens", "config_source", "documents_sha256",
     "repeat_after_me", "num_docs", "dataset", "dataset_revision", "state_bytes",
-    "ended_prompts",
+    "timing", "ended_prompts",
 ))  # fmt: skip
 """Metadata that says nothing of which documents these are, or only how many of them."""
 

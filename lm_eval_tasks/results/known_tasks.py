@@ -13,7 +13,7 @@ from dataset_builders.benchmark import Benchmark
 from dataset_builders.registry import benchmarks as registered
 from dataset_builders.registry import find, resolve
 
-_OF_ANY_LENGTH = re.compile(r"([a-z0-9_]{1,100}?)_[0-9]{1,9}((?:_forced)?)")
+_OF_ANY_LENGTH = re.compile(r"([a-z0-9_]{1,100}?)_[0-9]{1,9}((?:_forced|_gain)?)")
 
 
 def task_configs() -> Mapping[str, Mapping[str, Any]]:

@@ -23,7 +23,8 @@ PUBLIC_ARGUMENTS = (
 
 _SHOWN = frozenset((
     "peft", "delta", "pretrained", "tokenizer", "backend", "parameters", "gen_kwargs", "documents", "seed",
-    "spelling", "source", "position", "--samples", "until", "max_gen_toks", "do_sample", "random_seed",
+    "spelling", "source", "position", "entries", "announced", "questions",
+    "--samples", "until", "max_gen_toks", "do_sample", "random_seed",
     "numpy_seed", "torch_seed", "fewshot_seed",
 ))  # fmt: skip
 """Other settings whose values are shown."""

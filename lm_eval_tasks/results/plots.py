@@ -13,7 +13,7 @@ from lm_eval_tasks.results.cost_points import Taken, apart, name_lengths, set_li
 from lm_eval_tasks.results.intervals import method, score_interval
 from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.rows import row_labels
-from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.score import Score, is_proportion
 from lm_eval_tasks.results.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def draw(
         for number, label in enumerate(rows):
             points = [score for score in shown if score.label == label]
             x = [place(score.length) + _aside(number, len(rows)) for score in points]
-            _line(axes, x, points, style_of[label], label, most, bars)
+            draw_line(axes, x, points, style_of[label], label, most, bars)
         _ticks(axes, [(place(length), str(length)) for length in lengths])
         metric = shown[0].main_metric or ""
         axes.set_xlabel(f"length ({shown[0].unit}{place.note})")
-        _finish(axes, metric, shown, benchmark, bars)
+        finish(axes, metric, shown, benchmark, bars)
         return save_plot(figure, folder, name or benchmark)
 
 
@@ -135,12 +135,12 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
                     colour = to_hex(colormaps["viridis"](0.85 * number / max(1, len(sweep.lengths) - 1)))
                     style = RowStyle(colour, _MARKERS[number % len(_MARKERS)])
                     x, scores = [at for at, _ in points], [score for _, score in points]
-                    _line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
+                    draw_line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
             thousands = all(step % 1000 == 0 for step in sweep.steps)
             texts = {step: f"{step // 1000}k" if thousands and step else str(step) for step in sweep.steps}
             _ticks(axes, [(place(step), text) for step, text in texts.items()])
             axes.set_xlabel(f"training step{place.note}")
-            _finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
+            finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
         return save_plot(figure, folder, f"{benchmark}_by_step")
 
 
@@ -167,13 +167,13 @@ def draw_by_state(
         for label in rows:
             points = [score for score in shown if score.label == label]
             x = apart([float(score.state_bytes or 0) for score in points], span(sizes))
-            _line(axes, x, points, style_of[label], label, most)
+            draw_line(axes, x, points, style_of[label], label, most)
             name_lengths(axes, points, x, span(sizes), taken)
         log_scale(axes, "x", text=short_bytes)
         equal = len({(score.label, score.state_bytes) for score in shown}) < len(shown)
         note = "; equal sizes stand a little apart" if equal else ""
         axes.set_xlabel(f"state before the query (logarithmic{note})")
-        _finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
+        finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
         set_limits(axes, sizes)
         return save_plot(figure, folder, f"{benchmark}_by_state")
 
@@ -209,7 +209,7 @@ def _figure(rows: int) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _line(
+def draw_line(
     axes: "Axes",
     x: Sequence[float],
     points: Sequence[Score],
@@ -218,6 +218,7 @@ def _line(
     most: int,
     bars: Bars = INTERVALS,
 ) -> None:
+    """Draw the scores of one row at their places; see :func:`draw` for how points are marked."""
     y = [score.main_value or 0.0 for score in points]
     ends = [
         bars.ends(score, score.main_metric or "") or (at, at) for score, at in zip(points, y, strict=True)
@@ -226,7 +227,7 @@ def _line(
     above = [max(0.0, high - at) for at, (_, high) in zip(y, ends, strict=True)]
     axes.errorbar(
         x, y, yerr=(below, above), color=style.colour, marker=style.marker, capsize=2.5, elinewidth=0.9,
-        label=_legend_text(label),
+        label=legend_text(label),
     )  # fmt: skip
     for at, value, score in zip(x, y, points, strict=True):
         if score.truncated:
@@ -238,7 +239,8 @@ def _line(
             )  # fmt: skip
 
 
-def _legend_text(label: str) -> str:
+def legend_text(label: str) -> str:
+    """A row's label as a legend shows it."""
     text = "\n".join(wrap(label, _LEGEND_WIDTH)) or label
     return f"\u2009{text}" if text.startswith("_") else text  # matplotlib leaves out labels with _ in front
 
@@ -256,11 +258,13 @@ def _ticks(axes: "Axes", places: Sequence[tuple[float, str]]) -> None:
     axes.set_xticklabels(texts)
 
 
-def _finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str, bars: Bars = INTERVALS) -> None:
+def finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str, bars: Bars = INTERVALS) -> None:
+    """Give the axes of one benchmark's main metric their title, label and legend."""
     notes = [f"bars: {bars.note(metric)}"]
     if any(score.truncated for score in scores):
         notes.append("hollow: truncated by the window")
-    axes.set_ylim(-0.04, 1.04)
+    if is_proportion(metric):
+        axes.set_ylim(-0.04, 1.04)
     axes.set_ylabel(metric.replace("_", " "))
     axes.set_title(f"{title}\n{'; '.join(notes)}", loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)

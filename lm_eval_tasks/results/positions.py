@@ -13,10 +13,11 @@ from lm_eval_tasks.results.samples import Sample
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
+from lm_eval_tasks.twins import GAIN
 
 TENTHS = 10
 
-_METRIC, _COPIED = "exact_match", "copied_fraction"
+METRIC, _COPIED = "exact_match", "copied_fraction"
 
 
 @dataclass(frozen=True)
@@ -25,25 +26,27 @@ class Asked:
 
     Attributes:
         label: the row.
-        length: entries of the book.
-        position: index of what is asked for, from 0 to ``length`` - 1.
+        length: the benchmark's length, e.g. entries of the book.
+        positions: number of positions, e.g. entries of the book.
+        position: index of what is asked for, from 0 to ``positions`` - 1.
         right: whether the answer is right.
     """
 
     label: str
     length: int
+    positions: int
     position: int
     right: bool
 
     @property
     def tenth(self) -> int:
         """The part of the document that is asked for, from 0 to 9."""
-        return self.position * TENTHS // self.length
+        return self.position * TENTHS // self.positions
 
     @property
     def distance(self) -> int:
         """The distance from the end: 1 for the last entry."""
-        return self.length - self.position
+        return self.positions - self.position
 
 
 def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
@@ -54,34 +57,45 @@ def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
     """
     found = []
     for score, samples in logged:
-        column = benchmark_of(score.task).evaluation.position
-        for sample in samples if column is not None else ():
-            position, right = sample.row.get(column or ""), sample.values.get(_METRIC)
-            if right is None or not is_integer(position) or not 0 <= position < score.length:
+        evaluation = benchmark_of(score.task).evaluation
+        column = evaluation.position
+        for sample in samples if column is not None and not score.benchmark.endswith(GAIN) else ():
+            position, right = sample.row.get(column or ""), sample.values.get(METRIC)
+            count = score.length if evaluation.positions is None else sample.row.get(evaluation.positions)
+            if right is None or not (is_integer(position) and is_integer(count) and 0 <= position < count):
                 raise InputError(
-                    f"the samples of {score.task} lack {_METRIC} or a valid {column}; run lm_eval again"
+                    f"the samples of {score.task} lack {METRIC} or a valid {column}; run lm_eval again"
                 )
             if not sample.truncated:
-                found.append(Asked(score.label, score.length, position, right == 1.0))
+                found.append(Asked(score.label, score.length, count, position, right == 1.0))
+    return found
+
+
+def cells(documents: Iterable[Asked]) -> dict[tuple[str, int, int], list[bool]]:
+    """(label, length, tenth) -> of each document there, whether the answer is right."""
+    found: dict[tuple[str, int, int], list[bool]] = {}
+    for one in documents:
+        found.setdefault((one.label, one.length, one.tenth), []).append(one.right)
     return found
 
 
 def position_table(documents: Sequence[Asked]) -> str:
     """Accuracy by tenth of the document as a Markdown table, the mean over the lengths of a row.
 
-    Lengths with no document in some tenth are left out, so that every cell of a row is of the same lengths;
-    the table is empty where none is left.
+    A row has the tenths in which one of its documents asks for something. Lengths with no document in some
+    of them are left out, so that every cell of a row is of the same lengths; the table is empty where none
+    is left.
     """
-    cells: dict[tuple[str, int, int], list[bool]] = {}
-    for one in documents:
-        cells.setdefault((one.label, one.length, one.tenth), []).append(one.right)
+    by_cell = cells(documents)
     rows = []
     for label in dict.fromkeys(one.label for one in documents):
-        own = sorted({length for name, length, _ in cells if name == label})
-        whole = [n for n in own if all((label, n, tenth) in cells for tenth in range(TENTHS))]
+        tenths = sorted({tenth for name, _, tenth in by_cell if name == label})
+        own = sorted({length for name, length, _ in by_cell if name == label})
+        whole = [n for n in own if all((label, n, tenth) in by_cell for tenth in tenths)]
         if whole:
-            means = [_mean([cells[label, n, tenth] for n in whole]) for tenth in range(TENTHS)]
-            rows.append([in_markdown(label), ", ".join(map(str, whole)), *means])
+            means = {tenth: _mean([by_cell[label, n, tenth] for n in whole]) for tenth in tenths}
+            row = [means.get(tenth, "") for tenth in range(TENTHS)]
+            rows.append([in_markdown(label), ", ".join(map(str, whole)), *row])
     if not rows:
         return ""
     headers = ["model", "lengths", "first tenth", *(f"{k}." for k in range(2, TENTHS)), "last tenth"]
@@ -93,7 +107,7 @@ def position_table(documents: Sequence[Asked]) -> str:
 
 def _mean(groups: Sequence[Sequence[bool]]) -> str:
     means = [sum(right) / len(right) for right in groups]
-    ends = [interval(_METRIC, mean, None, len(right)) for mean, right in zip(means, groups, strict=True)]
+    ends = [interval(METRIC, mean, None, len(right)) for mean, right in zip(means, groups, strict=True)]
     return with_interval(sum(means) / len(means), mean_interval(means, ends))
 
 

@@ -16,8 +16,9 @@ def report(
 ) -> None:
     """Print a table of each benchmark's scores with 95% confidence intervals, and draw them by length.
 
-    A second table has the effective length and the recalled bits of each model. Rows that are checkpoints
-    of one training run are also shown by training step.
+    Further tables have the effective length and the recalled bits of each model, and its seconds if they
+    were measured. Rows that are checkpoints of one training run are also shown by training step. Controls are
+    compared with their pairs, document by document.
 
     Args:
         results: results_*.json of lm_eval, or folders that hold them.
@@ -30,6 +31,8 @@ def report(
     """
     from lm_eval_tasks.results import read_reports
     from lm_eval_tasks.results.compare import compare_rows, comparison_table
+    from lm_eval_tasks.results.controls import control_table, controls
+    from lm_eval_tasks.results.samples import logged
 
     reports = read_reports(results, label)
     compared = None
@@ -46,5 +49,7 @@ def report(
             print(f"{table}\n")
         if files := one.draw(out):
             print(f"drawn: {', '.join(map(str, files))}\n")
+    if beside_pairs := controls(logged([score for one in reports for score in one.scores])):
+        print(f"## controls\n\n{control_table(beside_pairs)}\n")
     if compared is not None:
         print(f"## comparison\n\n{compared}\n")

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from dataset_builders import InputError
 from lm_eval_tasks.results.text import printable, shortened
+from lm_eval_tasks.results.timing_record import Timing
 
 MAX_BYTES = 64 * 2**20
 """Size of a result file that is still read; lm-eval's own are some hundred kilobytes."""
@@ -66,6 +67,7 @@ class Metadata(_Model):
     documents_sha256: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
     repeat_after_me: Text | None = None
     state_bytes: Annotated[int, Field(ge=1, le=2**60)] | None = None
+    timing: Annotated[list[Timing], Field(max_length=100)] | None = None
     ended_prompts: bool | None = None
 
 

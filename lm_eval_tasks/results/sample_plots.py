@@ -10,7 +10,7 @@ import numpy as np
 from dataset_builders.plotting import save_plot
 from lm_eval_tasks.results.errors import TRUNCATED, Errors, occurring
 from lm_eval_tasks.results.plots import quiet_style
-from lm_eval_tasks.results.positions import TENTHS, Asked
+from lm_eval_tasks.results.positions import TENTHS, Asked, cells
 from lm_eval_tasks.results.text import shortened
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
     with quiet_style():
         figure = Figure(figsize=(7.2, 0.3 + height * len(labels)), layout="constrained")
         panels = figure.subplots(len(labels), 2, squeeze=False, sharey=True)
-        edges = _distance_edges(lengths[-1])
+        edges = _distance_edges(max(one.positions for one in documents))
         for row, label in zip(panels, labels, strict=True):
             own = [one for one in documents if one.label == label]
             _heat_map(row[0], own, lengths, lambda one: one.tenth, TENTHS)
@@ -52,6 +52,7 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
                 row[1], own, lengths, lambda one: int(np.searchsorted(edges, one.distance)), len(edges)
             )
             row[0].set_title(f"{benchmark}: {shortened(label, 50)}", loc="left")
+            row[1].set_title(_per_cell(own), loc="right")
             row[0].set_ylabel(unit)
             row[0].set_xticks(range(TENTHS), [str(k + 1) for k in range(TENTHS)])
             row[1].set_xticks(range(len(edges)), _distance_labels(edges))
@@ -65,6 +66,13 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
             aspect=15,
         )
         return save_plot(figure, folder, f"{benchmark}_by_position")
+
+
+def _per_cell(documents: Sequence[Asked]) -> str:
+    """How many documents the cells of the left map have."""
+    counts = [len(right) for right in cells(documents).values()]
+    each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    return f"{each} documents per cell on the left"
 
 
 def _distance_edges(most: int) -> list[int]:

@@ -21,12 +21,14 @@ class Sample:
     """One document of a task.
 
     Attributes:
+        name: the document's id.
         document: checksum of the document.
         values: metric -> its value.
         text: what was generated, of a generated task.
         row: the document itself, column -> value; not checked.
     """
 
+    name: str
     document: str
     values: dict[str, float]
     text: str
@@ -99,4 +101,4 @@ def _sample(row: _Line) -> Sample:
     values = {name: float(value) for name, value in extra.items() if is_number(value)}
     response = row.filtered_resps[0]
     text = response if isinstance(response, str) else ""
-    return Sample(row.doc_hash, values, text, row.doc.model_extra or {})
+    return Sample(row.doc.id, row.doc_hash, values, text, row.doc.model_extra or {})

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-MAIN_METRICS = ("exact_match", "f1")
+from lm_eval_tasks.results.timing_record import Timing
+
+MAIN_METRICS = ("exact_match", "f1", "recall")
 """A benchmark's main metric is the first of these that it has, or else the first of its own."""
 
 SHARES = ("truncated", "unknown_tokens", "unanswered", "misaligned")
@@ -140,6 +142,11 @@ class Score:
         return found if isinstance(found, int) else None
 
     @property
+    def timings(self) -> list[Timing]:
+        """How fast the model was, in each batch that was timed; empty where it is unknown."""
+        return [Timing.model_validate(one) for one in self.metadata.get("timing") or ()]
+
+    @property
     def limited(self) -> bool:
         """Whether it is of a part of the task's documents."""
         return self.asked_for is not None and self.documents != self.asked_for
@@ -153,5 +160,5 @@ def is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def is_proportion(metric: str) -> bool:
-    """Whether a metric's values lie between 0 and 1; log-probabilities do not."""
-    return not metric.startswith("logprob")
+    """Whether a metric's values lie between 0 and 1; log-probabilities and their differences do not."""
+    return not metric.startswith(("logprob", "nats"))

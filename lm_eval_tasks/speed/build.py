@@ -20,6 +20,7 @@ from dataset_builders.checks import first_line
 from dataset_builders.command_line import command_errors
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import task_files
+from lm_eval_tasks.twins import without_twin
 
 
 def main(metadata: str = "{}") -> None:
@@ -37,7 +38,7 @@ def main(metadata: str = "{}") -> None:
     manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=given)
     seconds: dict[str, dict[str, float]] = defaultdict(dict)
     for entry in task_files():
-        if entry.members or entry.name.removesuffix("_forced").endswith("_n"):
+        if entry.members or without_twin(entry.name).endswith("_n"):
             continue
         start = time.perf_counter()
         (task,) = manager.load([entry.name])["tasks"].values()

@@ -1,0 +1,36 @@
+"""What a computation runs on, by name."""
+
+import platform
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def machine_name(devices: "Iterable[torch.device]") -> str:
+    """Names of torch devices, e.g. ``2 x NVIDIA H100 80GB HBM3``, or the processor with torch's threads."""
+    counts = Counter(_device_name(device) for device in devices)
+    return ", ".join(name if n == 1 else f"{n} x {name}" for name, n in counts.items())
+
+
+def _device_name(device: "torch.device") -> str:
+    import torch
+
+    if device.type != "cpu":
+        get_name = getattr(getattr(torch, device.type), "get_device_name", None)
+        return str(get_name(device)) if get_name else device.type
+    threads = torch.get_num_threads()
+    return f"{processor_name()} ({threads} thread{'s' * (threads > 1)})"
+
+
+def processor_name() -> str:
+    """The processor as its maker calls it, where the system tells."""
+    text = _CPU_INFO.read_text(encoding="utf-8", errors="replace") if _CPU_INFO.is_file() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine() or "unknown processor"

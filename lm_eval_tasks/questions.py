@@ -1,0 +1,53 @@
+"""The questions of one document: each is the document with its own prompt and answer."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pkgutil import resolve_name
+from typing import Any
+
+from dataset_builders import InputError
+from dataset_builders.registry import resolve
+from lm_eval_tasks.twins import GAIN, twin_of
+
+Document = dict[str, Any]
+
+Questions = Callable[[Document], Sequence[Document]]
+
+
+def questions_of(task_config: Mapping[str, Any]) -> Questions | None:
+    """The function from a document of a task to its questions; None if each document is its only one.
+
+    Args:
+        task_config: the content of the task's YAML file.
+    """
+    evaluation = resolve(task_config["dataset_path"]).evaluation
+    if twin_of(task_config["task"]) == GAIN and evaluation.without_answer is not None:
+        without_answer = resolve_name(evaluation.without_answer)
+        return lambda doc: [doc, {**doc, "prompt": without_answer(doc)}]
+    return None if evaluation.questions is None else resolve_name(evaluation.questions)
+
+
+def with_other_prompt(context: Any, prompt: str, other: str) -> Any:
+    """What lm-eval gives to the model, with another prompt at the place of the document's.
+
+    Args:
+        context: the prompt with what stands around it, as text or as the JSON of a chat.
+
+    Raises:
+        InputError: the prompt is not in it.
+    """
+    is_text = isinstance(context, str)
+    whole = context if is_text else context.prompt
+    if not is_text:
+        prompt, other = _in_json(prompt), _in_json(other)
+    before, found, after = whole.rpartition(prompt)
+    if not found:
+        raise InputError(
+            "the chat template changes the prompt, so its question cannot be replaced by another"
+        )
+    replaced = f"{before}{other}{after}"
+    return replaced if is_text else context._replace(prompt=replaced)
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]

@@ -1,0 +1,95 @@
+"""Controls beside the benchmark that they vary: a paired comparison on documents with the same question.
+
+A document of a control names its pair in the column ``pair``: the document of another benchmark with the same
+content and question.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataset_builders import InputError
+from lm_eval_tasks.results.compare import Comparison, Values, compare, p_text
+from lm_eval_tasks.results.intervals import BINARY_METRICS
+from lm_eval_tasks.results.samples import Sample
+from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.table import markdown_table
+from lm_eval_tasks.results.text import in_markdown
+from lm_eval_tasks.twins import twin_of
+
+PAIR = "pair"
+
+
+@dataclass(frozen=True)
+class Control:
+    """A score of a control, compared with that of its pairs.
+
+    Attributes:
+        score: the control's score.
+        pairs: the benchmark of the pairs, e.g. ``phone_book``.
+        comparison: the control first, its pairs second.
+    """
+
+    score: Score
+    pairs: str
+    comparison: Comparison
+
+
+def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
+    """Every score of a control whose pairs the same model was evaluated on, in the same way.
+
+    Args:
+        logged: scores of all benchmarks with their samples, see :func:`lm_eval_tasks.results.samples.logged`.
+
+    Raises:
+        InputError: a sample lacks its main metric.
+    """
+    everything = list(logged)
+    found = []
+    for score, samples in everything:
+        wanted = {str(sample.row[PAIR]): sample for sample in samples if sample.row.get(PAIR)}
+        for other, candidates in everything if wanted else ():
+            if other is score or not _alike(score, other):
+                continue
+            pairs = [(wanted[one.name], one) for one in candidates if one.name in wanted]
+            if pairs and not any(pair.row.get(PAIR) for _, pair in pairs):
+                first, second = zip(*pairs, strict=True)
+                binary = {score.main_metric, other.main_metric} <= BINARY_METRICS
+                compared = compare(_values(score, first), _values(other, second), binary=binary)
+                found.append(Control(score, other.benchmark, compared))
+    return found
+
+
+def _alike(one: Score, other: Score) -> bool:
+    """Whether both are of one model, prompted and scored alike."""
+    runs = [
+        (run.model, run.model_arguments, run.dtype, run.commit, run.chat_template, run.system_instruction)
+        for run in (one.run, other.run)
+    ]
+    return runs[0] == runs[1] and twin_of(one.benchmark) == twin_of(other.benchmark)
+
+
+def _values(score: Score, samples: Sequence[Sample]) -> Values:
+    metric = score.main_metric or ""
+    if any(metric not in sample.values for sample in samples):
+        raise InputError(f"the samples of {score.task} lack {metric} for some documents; run lm_eval again")
+    return np.array([sample.values[metric] for sample in samples])
+
+
+def control_table(found: Sequence[Control]) -> str:
+    """The controls as a Markdown table: rows of models and controls."""
+    rows = []
+    for one in found:
+        score, c = one.score, one.comparison
+        difference = f"{c.first - c.second:+.3f} [{c.low:+.2f}, {c.high:+.2f}]"
+        length = f"{score.length} {in_markdown(score.unit)}"
+        rows.append([in_markdown(score.label), score.benchmark, length, c.documents])
+        rows[-1] += [f"{c.second:.3f}", f"{c.first:.3f}", difference, p_text(c.p_value)]
+    headers = ["model", "control", "length", "documents", "pairs", "control's", "difference", "p"]
+    names = ", ".join(dict.fromkeys(one.pairs for one in found))
+    return (
+        f"{markdown_table(headers, rows)}\n\nEach document beside its pair, that of {names} with the same "
+        "question: the main metric of both, and the difference with its 95% bootstrap interval over "
+        "documents. The p-values (paired tests) are not corrected for the number of rows."
+    )

@@ -1,0 +1,183 @@
+"""How long a model takes to read a prompt, and for each token that it generates.
+
+Timed is the model alone, on token ids: its forward pass over the prompts, and the loop of its own library's
+``generate``, greedy and with its cache, without lm-eval's stop strings, which decode every token. The prompts
+of a batch are different documents of the task, cut on the left to equal length, so that none is padded and
+experts of a mixture see different tokens.
+"""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from dataset_builders import InputError
+from dataset_builders.checks import is_integer
+from dataset_builders.machine import machine_name
+from lm_eval_tasks.local_model import LocalModel, local_model
+from lm_eval_tasks.results.timing_record import Timing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEY = "timing"
+"""The metadata key that requests it, and the key of the results file's metadata that holds it."""
+
+MAX_BATCH = 65_536
+
+NEW_TOKENS = 32
+WARM_UPS, REPETITIONS = 2, 5
+
+_measured: WeakKeyDictionary[Any, dict[Any, Timing | None]] = WeakKeyDictionary()
+"""By model: a forced task and its twin that generates have the same prompts."""
+
+
+def batch_sizes(given: object, of_the_run: object) -> tuple[int, ...]:
+    """The batches to time, in order; none where timing is not requested.
+
+    Args:
+        given: the user's ``timing``: true for the batch size of the run, a batch size, or a list of them.
+        of_the_run: the run's ``--batch_size``.
+
+    Raises:
+        InputError: it is something else, or the run's batch size is ``auto``.
+    """
+    if given is None or given is False:
+        return ()
+    if given is True:
+        if not is_integer(of_the_run):
+            raise InputError(
+                f"the batch to time is not known, since --batch_size is {of_the_run!r}; pass it, as in "
+                f"--metadata '{{\"{KEY}\": 16}}'"
+            )
+        given = of_the_run
+    wanted = list(given) if isinstance(given, list | tuple) else [given]
+    sizes = [one for one in wanted if is_integer(one) and 1 <= one <= MAX_BATCH]
+    if not sizes or len(sizes) < len(wanted):
+        raise InputError(
+            f"{KEY} must be true, a batch size from 1 to {MAX_BATCH}, or a list of these, not {given!r}"
+        )
+    return tuple(dict.fromkeys(sizes))
+
+
+def time_model(
+    lm: Any, prompts: Sequence[str], batches: Sequence[int], warn: Callable[[str], None]
+) -> list[Timing]:
+    """Time a model on the first prompts of a task, in every batch that fits into memory and the window.
+
+    In a run of several processes the first one measures, alone, while the others wait for it.
+
+    Args:
+        lm: an ``lm_eval.api.model.LM``.
+        prompts: of documents that fit the window, in the task's order; all of this process.
+        batches: numbers of prompts; where there are fewer, they are repeated.
+        warn: called with each warning.
+
+    Raises:
+        InputError: the model does not run in this process, or is an encoder-decoder.
+    """
+    model = local_model(lm)
+    if model is None:
+        raise InputError(
+            f"'{KEY}' needs a decoder that runs in this process, of --model hf or mamba_ssm; omit it"
+        )
+    lm.barrier()
+    found = []
+    if lm.rank == 0 and prompts:
+        for batch in batches:
+            rows = _rows(lm, prompts, batch)
+            new_tokens = min(NEW_TOKENS, _room(lm, len(rows[0])))
+            if new_tokens >= 1:
+                found.append(_measured_once(lm, model, rows, new_tokens, warn))
+    lm.barrier()
+    return [one for one in found if one is not None]
+
+
+def _rows(lm: Any, prompts: Sequence[str], batch: int) -> list[list[int]]:
+    """Token ids (batch, length) of prompts, cut on the left to the length of the shortest."""
+    encoded = [lm.tok_encode(prompt) for prompt in prompts[:batch]]
+    length = min(map(len, encoded))
+    return [encoded[i % len(encoded)][-length:] for i in range(batch)]
+
+
+def _room(lm: Any, prompt_tokens: int) -> int:
+    """How many tokens after the first new one the window still holds."""
+    return int(lm.max_length) - prompt_tokens - 1
+
+
+def _measured_once(
+    lm: Any, model: LocalModel, rows: list[list[int]], new_tokens: int, warn: Callable[[str], None]
+) -> Timing | None:
+    import torch
+
+    known = _measured.setdefault(lm, {})
+    key = (new_tokens, *map(tuple, rows))
+    if key not in known:
+        known[key] = None
+        try:
+            known[key] = measure(model, model.tensor(rows), new_tokens)
+        except torch.cuda.OutOfMemoryError:
+            warn(
+                f"a batch of {len(rows)} prompts of {len(rows[0])} tokens does not fit into the memory of "
+                "the GPU, so it was not timed."
+            )
+    return known[key]
+
+
+def measure(
+    model: LocalModel, tokens: "Tensor", new_tokens: int, clock: Callable[[], float] = perf_counter
+) -> Timing:
+    """Time a model on token ids (batch, length): medians of several repetitions, after a warm-up.
+
+    Args:
+        new_tokens: by how many tokens to continue each prompt after its first new one.
+        clock: returns seconds.
+    """
+    for _ in range(WARM_UPS):
+        model.generate(tokens, 1 + new_tokens)
+    runs = [_seconds(model, tokens, new_tokens, clock) for _ in range(REPETITIONS)]
+    prefill, token = ([run[part] for run in runs] for part in (0, 1))
+    batch, length = tokens.shape
+    return Timing(
+        batch_size=batch,
+        prompt_tokens=length,
+        new_tokens=new_tokens,
+        repetitions=REPETITIONS,
+        prefill_seconds=median(prefill),
+        prefill_range=[min(prefill), max(prefill)],
+        token_seconds=median(token),
+        token_range=[min(token), max(token)],
+        tokens_per_second=batch / median(token),
+        machine=machine_name(model.devices),
+    )
+
+
+def _seconds(
+    model: LocalModel, tokens: "Tensor", new_tokens: int, clock: Callable[[], float]
+) -> tuple[float, float]:
+    """Seconds to read the prompts, and for each further token after the first new one.
+
+    The clock starts as the first forward pass begins, after what ``generate`` prepares, and is read again at
+    the end of that pass. The passes after it run unobserved, so that the host may queue work ahead.
+    """
+    at: list[float] = []
+
+    def mark(handle: int | None = None) -> None:
+        if handle is not None:
+            handles[handle].remove()
+        model.synchronize()
+        at.append(clock())
+
+    handles = [
+        model.module.register_forward_pre_hook(lambda *_: mark(0)),
+        model.module.register_forward_hook(lambda *_: mark(1)),
+    ]
+    try:
+        model.generate(tokens, 1 + new_tokens)
+        mark()
+    finally:
+        for handle in handles:
+            handle.remove()
+    begun, read, done = at
+    return read - begun, (done - read) / new_tokens

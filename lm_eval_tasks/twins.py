@@ -1,0 +1,21 @@
+"""Tasks on the same documents: one that generates answers, and its twins, which score given answers.
+
+``phone_book_20_forced`` scores the right answer in one pass. ``phone_book_20_gain`` compares it with the same
+answer after the prompt without what is asked for, which takes two passes.
+"""
+
+FORCED = "_forced"
+
+GAIN = "_gain"
+
+TWINS = (FORCED, GAIN)
+
+
+def twin_of(name: str) -> str:
+    """The end of a task's or benchmark's name that says which twin it is; empty for generated answers."""
+    return next((twin for twin in TWINS if name.endswith(twin)), "")
+
+
+def without_twin(name: str) -> str:
+    """The name of the task that generates answers to the same documents."""
+    return name.removesuffix(twin_of(name))
