@@ -130,6 +130,9 @@ def test_a_benchmark_without_a_part_cannot_be_made(missing: str) -> None:
         ({"evaluation": replace(ECHO.evaluation, target="gold")}, "has no column 'gold'"),
         ({"evaluation": replace(ECHO.evaluation, forced_target="gold")}, "a column or a function as forced"),
         ({"evaluation": replace(ECHO.evaluation, new_tokens=0)}, "has new_tokens 0"),
+        ({"evaluation": replace(ECHO.evaluation, positions="all")}, "has no column 'all'"),
+        ({"evaluation": replace(ECHO.evaluation, questions="each")}, "must name its questions"),
+        ({"evaluation": replace(ECHO.evaluation, without_answer="each")}, "must name its without_answer"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
