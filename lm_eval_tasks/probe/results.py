@@ -10,8 +10,8 @@ from typing import Any
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from dataset_builders.files import write_json
-from lm_eval_tasks.probe.documents import FORCED
 from lm_eval_tasks.probe.scores import METRICS, RecallScore
+from lm_eval_tasks.twins import FORCED
 
 BACKEND = "recall_probe"
 """Stands in result files where lm-eval names its kind of model, so that reports tell the two apart."""
