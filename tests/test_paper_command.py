@@ -7,11 +7,12 @@ import pytest
 from filelock import FileLock
 
 from lm_eval_tasks.__main__ import main
-from lm_eval_tasks.paper import batches, execute
+from lm_eval_tasks.paper import batches, execute, figures
 from lm_eval_tasks.paper.experiments import experiments
 from lm_eval_tasks.paper.figures import read_scores
 from lm_eval_tasks.paper.model_list import read_model_list
 from lm_eval_tasks.paper.plan import Files, Run, plan
+from lm_eval_tasks.results import compare, effective_length
 from tests.paper_results import Accuracy, FakeRunner, write_results
 
 
@@ -30,13 +31,18 @@ Install = Callable[..., FakeRunner]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Let a fake runner do the jobs, on two GPUs; no model is looked at."""
+    """Let a fake runner do the jobs, on two GPUs; no model is looked at, and figures are drawn on demand."""
 
-    def put(accuracy: Accuracy = as_in_the_paper, **options: object) -> FakeRunner:
+    def put(accuracy: Accuracy = as_in_the_paper, draw: bool = False, **options: object) -> FakeRunner:
         runner = FakeRunner(accuracy, **options)  # type: ignore[arg-type]
         monkeypatch.setattr(execute, "run_jobs", runner)
+        if not draw:
+            for function in ("draw", "draw_by_state", "draw_by_time"):
+                monkeypatch.setattr(figures, function, lambda *_, **__: [])
         return runner
 
+    for module in (compare, effective_length):
+        monkeypatch.setattr(module, "RESAMPLES", 199)
     monkeypatch.setattr("lm_eval_tasks.paper.model_check.check_models", lambda models, device: None)
     places = [{"CUDA_VISIBLE_DEVICES": str(i)} for i in range(2)]
     monkeypatch.setattr("dataset_builders.workers.places", lambda gpu: places)
@@ -48,7 +54,7 @@ def run(*words: str | Path) -> None:
 
 
 def test_the_whole_command(install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runner = install()
+    runner = install(draw=True)
     out = tmp_path / "out"
     run("--out", out, "--batches")
     assert len(runner.done) == len(set(runner.done)) == 24 and len(runner.places) == 2
@@ -66,21 +72,28 @@ def test_the_whole_command(install: Install, tmp_path: Path, capsys: pytest.Capt
             assert f"]({stem}.png)" in page
             assert (out / f"{stem}.png").stat().st_size > 10_000 and (out / f"{stem}.svg").is_file()
     assert "mamba-370m: `state-spaces/mamba-370m-hf` by `hf` here" in page
+    assert "Here: float32 for pythia-410m, pythia-1.4b, pythia-2.8b; float16 for mamba-370m" in page
+    assert "Evaluated with lm-eval 0.4.13." in page and page.count("effective length") == 3
     assert not list((out / "runs").glob(".*")) and len(list((out / "runs").iterdir())) == 24
 
-    # nothing is left to do, and what is drawn is the same
-    again = install()
-    run("--out", out, "--batches")
-    assert again.done == [] and (out / "paper.md").read_text() == page
     run("--out", out, "--dry-run")
     shown = capsys.readouterr().out
-    assert "24 runs, 24 complete, 0 to do" in shown and "0 of 24 runs to do: about 0.0 hours" in shown
+    assert "0 of 24 runs to do: about 0.0 hours" in shown
 
-    # other settings are other runs
-    other = install()
-    run("--out", out, "--models", "pythia-410m", "--tasks", "phone_book", "--limit", "96")
-    assert other.done == ["EleutherAI/pythia-410m phone_book"]
-    assert "Only the first 96 documents" in (out / "paper.md").read_text()
+
+def test_complete_runs_are_not_done_again_and_other_settings_are_other_runs(
+    install: Install, tmp_path: Path
+) -> None:
+    options = ("--out", tmp_path, "--models", "pythia-410m", "--tasks", "phone_book")
+    install()
+    run(*options)
+    page = (tmp_path / "paper.md").read_text()
+    again = install()
+    run(*options)
+    assert again.done == [] and (tmp_path / "paper.md").read_text() == page
+    run(*options, "--limit", "96")
+    assert again.done == ["EleutherAI/pythia-410m phone_book"]
+    assert "Only the first 96 documents" in (tmp_path / "paper.md").read_text()
 
 
 def test_the_opposite_and_what_is_undecided(install: Install, tmp_path: Path) -> None:
@@ -125,15 +138,16 @@ def test_a_failure_of_one_model_leaves_the_others(
 def test_ctrl_c_keeps_what_is_complete_and_says_so(
     install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = install(stop_after=7)
+    first = install(stop_after=3)
+    options = ("--out", tmp_path, "--tasks", "phone_book")
     with pytest.raises(SystemExit) as ended:
-        run("--out", tmp_path)
+        run(*options)
     assert ended.value.code == 130
     said = capsys.readouterr().err
-    assert f"interrupted: 7 of 24 runs are complete in {tmp_path / 'runs'}; the same command" in said
+    assert f"interrupted: 3 of 6 runs are complete in {tmp_path / 'runs'}; the same command" in said
     second = install()
-    run("--out", tmp_path)
-    assert len(second.done) == 17 and not set(second.done) & set(first.done)
+    run(*options)
+    assert len(second.done) == 3 and not set(second.done) & set(first.done)
 
 
 def test_the_longest_runs_come_first(install: Install, tmp_path: Path) -> None:

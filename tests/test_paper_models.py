@@ -51,20 +51,22 @@ def test_the_papers_models_are_loaded_as_its_released_code_loads_them() -> None:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes_are_those_of_transformers_classes(name: str) -> None:
-    for listed in ("paper", "paper_mamba_ssm"):
-        model = next(one for one in read_model_list(listed).models if one.name == name)
-        config = config_of(name)
-        with torch.device("meta"):
-            built = AutoModelForCausalLM.from_config(config)
-            built.tie_weights()
-        assert model.parameters == sum(weight.numel() for weight in built.parameters())
-        assert (model.layers, model.width) == (config.num_hidden_layers, config.hidden_size)
-        check_config(model, {"d_model": 1} if model.backend == "mamba_ssm" else config.to_dict())
-        if model.kind == "transformer":
-            tokens = torch.zeros(1, 3, dtype=torch.long, device="meta")
-            cache = built(tokens, use_cache=True).past_key_values
-            kept = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
-            assert model.cache_per_token == kept / 3
+    lists = (read_model_list(listed).models for listed in ("paper", "paper_mamba_ssm"))
+    model, other = (next(one for one in models if one.name == name) for models in lists)
+    config = config_of(name)
+    with torch.device("meta"):
+        built = AutoModelForCausalLM.from_config(config)
+        built.tie_weights()
+    assert model.parameters == sum(weight.numel() for weight in built.parameters())
+    assert (model.layers, model.width) == (config.num_hidden_layers, config.hidden_size)
+    check_config(model, config.to_dict())
+    if model.kind == "transformer":
+        tokens = torch.zeros(1, 3, dtype=torch.long, device="meta")
+        cache = built(tokens, use_cache=True).past_key_values
+        kept = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
+        assert model.cache_per_token == kept / 3
+    sizes = {"parameters", "layers", "width", "cache_per_token", "window", "dtype", "compare_with"}
+    assert other.model_dump(include=sizes) == model.model_dump(include=sizes)
 
 
 def test_by_mamba_ssm_names_and_arguments_are_those_of_the_released_code() -> None:

@@ -10,13 +10,15 @@ import pytest
 from lm_eval._cli.harness import HarnessCLI
 from lm_eval.config.evaluate_config import EvaluatorConfig
 
-from dataset_builders import InputError
+from dataset_builders import InputError, phone_book
+from dataset_builders.sources.tokenizer import load_tokenizer
 from lm_eval_tasks.catalog import task_files
 from lm_eval_tasks.paper.estimate import H100, Machine, evaluation_seconds, hours, new_tokens, prompt_tokens
 from lm_eval_tasks.paper.experiments import experiments, read_metadata, select_experiments
 from lm_eval_tasks.paper.model_list import Model, read_model_list
 from lm_eval_tasks.paper.plan import Files, Run, command_line, plan
 from tests.import_graph import ROOT
+from tests.material import neox_tokenizer
 
 MODELS = {model.name: model for model in read_model_list("paper").models}
 
@@ -96,20 +98,26 @@ def test_a_folder_is_named_after_what_its_results_depend_on() -> None:
 
 
 def test_metadata_goes_to_the_experiments_that_take_it() -> None:
-    given = {"source": "texts", "tokenizer": "t.json", "squad_source": "s.json", "num_docs": 9}
+    given = {
+        "source": "texts",
+        "tokenizer": "t.json",
+        "squad_source": "s.json",
+        "num_docs": 9,
+        "timing": True,
+    }
     assert read_metadata(json.dumps(given)) == given
     taken = {one.name: sorted(one.metadata(given)) for one in select_experiments(())}
     assert taken == {
-        "phone_book": ["num_docs"],
-        "c4_copy": ["num_docs", "source", "tokenizer"],
-        "c4_copy_random": ["num_docs", "source", "tokenizer"],
-        "squad_v2_retrieval": ["squad_source", "tokenizer"],
+        "phone_book": ["num_docs", "timing"],
+        "c4_copy": ["num_docs", "source", "timing", "tokenizer"],
+        "c4_copy_random": ["num_docs", "source", "timing", "tokenizer"],
+        "squad_v2_retrieval": ["squad_source", "timing", "tokenizer"],
     }
     for key in ("entries", "tokens", "order", "min_tokens", "squad_sorce"):
         with pytest.raises(InputError, match=f"no experiment takes the metadata key '{key}'; the keys are"):
             read_metadata(json.dumps({key: 1}))
     with pytest.raises(InputError, match="must be a JSON object"):
-        read_metadata("num_docs=3")
+        read_metadata("num_docs=2")
     with pytest.raises(InputError, match="no experiment 'phonebook'; .*; did you mean 'phone_book'"):
         select_experiments(["phonebook"])
 
@@ -136,22 +144,15 @@ def test_the_estimate_is_near_what_was_measured() -> None:
 
 
 def test_the_tokens_of_the_estimate_are_those_of_the_documents() -> None:
-    from dataset_builders.sources.tokenizer import load_tokenizer
-    from tests.material import neox_tokenizer, prose
-
     tokenizer = load_tokenizer(str(neox_tokenizer()))
-    sources = {"source": str(prose()), "tokenizer": str(neox_tokenizer())}
-    for name in ("phone_book", "c4_copy"):
-        experiment = experiments()[name]
-        for length in experiment.lengths[::2]:
-            arguments = experiment.benchmark.config(length, num_docs=3).arguments
-            taken = sources if name == "c4_copy" else {}
-            rows = experiment.benchmark.builder(**arguments, **taken)
-            counts = [len(tokenizer.encode(row["prompt"])) for row in rows]
-            assert prompt_tokens(experiment, length) == pytest.approx(sum(counts) / len(counts), rel=0.1)
-    assert new_tokens(experiments()["phone_book"], 20) == 50
+    books, copies = experiments()["phone_book"], experiments()["c4_copy"]
+    for entries in books.lengths[::5]:
+        counts = [len(tokenizer.encode(row["prompt"])) for row in phone_book.rows(entries, 3)]
+        assert prompt_tokens(books, entries) == pytest.approx(sum(counts) / 3, rel=0.05)
+    assert prompt_tokens(copies, 500) == 1010, "the text twice, and a word"
+    assert new_tokens(books, 20) == 50
     assert new_tokens(experiments()["squad_v2_retrieval"], 50) == 200
-    assert new_tokens(experiments()["c4_copy"], 500) == 555
+    assert new_tokens(copies, 500) == 555
 
 
 def test_hours_grow_with_what_there_is_to_do() -> None:

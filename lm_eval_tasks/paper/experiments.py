@@ -10,6 +10,7 @@ from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark
 from dataset_builders.checks import did_you_mean
 from dataset_builders.registry import find
+from lm_eval_tasks import timing
 from lm_eval_tasks.task_documents import RELEASE_KEYS
 
 
@@ -42,7 +43,7 @@ class Experiment:
         """The metadata that a user may give: not what the tasks themselves set."""
         variants = self.benchmark.variants
         fixed = (*self.benchmark.lengths.parameters, *([] if variants is None else [variants.parameter]))
-        return (*(key for key in self.benchmark.parameters if key not in fixed), *RELEASE_KEYS)
+        return (*(key for key in self.benchmark.parameters if key not in fixed), *RELEASE_KEYS, timing.KEY)
 
 
 _TITLES = {

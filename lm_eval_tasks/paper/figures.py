@@ -7,10 +7,11 @@ from pathlib import Path
 from lm_eval_tasks.paper.batches import as_in_the_paper, deviations
 from lm_eval_tasks.paper.model_list import Model
 from lm_eval_tasks.paper.plan import Files, Run
-from lm_eval_tasks.results.plots import RowStyle, draw
+from lm_eval_tasks.results.plots import RowStyle, draw, draw_by_state
 from lm_eval_tasks.results.reader import read_results
 from lm_eval_tasks.results.rows import by_benchmark
 from lm_eval_tasks.results.score import Score
+from lm_eval_tasks.results.time_plots import draw_by_time
 
 _COLOURS = {
     "transformer": ("#56b4e9", "#0072b2", "#003f66"),
@@ -51,7 +52,7 @@ def family_styles(models: Sequence[Model]) -> dict[str, RowStyle]:
 def draw_figures(
     models: Sequence[Model], scores: Sequence[Score], out: Path, *, batches: bool
 ) -> dict[str, list[Path]]:
-    """Draw each experiment as ``EXPERIMENT.png`` and ``.svg``.
+    """Draw each experiment as ``EXPERIMENT.png`` and ``.svg``, and by bytes of state and seconds where known.
 
     Args:
         batches: whether also to draw ``EXPERIMENT_batches``, with means and deviations as in the paper.
@@ -70,5 +71,7 @@ def draw_figures(
             files += draw(
                 name, as_in_the_paper(own), style_of, out, name=f"{name}_batches", bars=deviations(name)
             )
+        files += draw_by_state(name, own, style_of, out)
+        files += draw_by_time(name, own, style_of, out)
         found[name] = [file for file in files if file.suffix == ".png"]
     return found

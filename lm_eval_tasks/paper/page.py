@@ -6,6 +6,7 @@ from pathlib import Path
 from lm_eval_tasks.paper.claims import Claim, claims
 from lm_eval_tasks.paper.model_list import Model
 from lm_eval_tasks.paper.plan import Files, Run
+from lm_eval_tasks.results.capacity import capacity_table
 from lm_eval_tasks.results.rows import by_benchmark
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table, table
@@ -42,7 +43,7 @@ def page_text(
         heading = experiments[name].title
         parts.append(f"## {heading[0].upper()}{heading[1:]}")
         parts += [f"![{heading}]({figure.name})" for figure in drawn.get(name, ())]
-        parts.append(table(own))
+        parts += filter(None, [table(own), capacity_table(own)])
     parts += ["## Models", _models(models, scores), "## Deviations from the released code", _deviations(runs)]
     return "\n\n".join(parts) + "\n"
 
@@ -82,12 +83,18 @@ def _models(models: Sequence[Model], scores: Sequence[Score]) -> str:
     headers = [
         "model", "pretrained", "revision", "lm-eval model", "type", "dtype", "window", "batch", "parameters",
     ]  # fmt: skip
-    return markdown_table(headers, rows)
+    versions = sorted(
+        {f"{name} {version}" for score in scores for name, version in score.run.versions.items()}
+    )
+    evaluated = f"\n\nEvaluated with {', '.join(versions)}." if versions else ""
+    return markdown_table(headers, rows) + in_markdown(evaluated)
 
 
 def _deviations(runs: Sequence[Run]) -> str:
     models = {run.model.name: run.model for run in runs}
     lines = [line for model in models.values() if (line := model_deviation(model))]
+    if any(model.released for model in models.values()):
+        lines.append(_precision(list(models.values())))
     lines.append(
         "Documents are the same for every model and every run, 500 per length and all of SQuAD's, with 95% "
         "intervals; the released code draws three batches of 32 for each model (30 paragraphs of SQuAD) and "
@@ -101,6 +108,20 @@ def _deviations(runs: Sequence[Run]) -> str:
         + "."
     )
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _precision(models: Sequence[Model]) -> str:
+    """The precision of all models, beside that of the released code."""
+    names = {dtype: [model.name for model in models if model.dtype == dtype] for dtype in _dtypes(models)}
+    here = "; ".join(f"{dtype} for {', '.join(own)}" for dtype, own in names.items())
+    return (
+        "The released code loads Mamba in float16 and Pythia without a dtype, which was float32 in the "
+        f"versions of transformers below 5. Here: {here}."
+    )
+
+
+def _dtypes(models: Sequence[Model]) -> list[str]:
+    return list(dict.fromkeys(model.dtype for model in models))
 
 
 def model_deviation(model: Model) -> str | None:

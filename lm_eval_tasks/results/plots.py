@@ -72,7 +72,7 @@ def draw(
 
     Args:
         benchmark: a known name, since files are called by it.
-        style_of: label -> style, the same for every plot of a report.
+        style_of: label -> style, the same for every plot of a report, in the order of the legend.
         name: of the files, in place of the benchmark's.
         bars: what the bars show.
 
@@ -89,7 +89,7 @@ def draw(
         figure, axes = _figure(len(row_labels(shown)))
         lengths = sorted({score.length for score in shown})
         place = _Scale(lengths)
-        rows = row_labels(shown)
+        rows = [label for label in style_of if label in row_labels(shown)]
         most = max(score.documents for score in shown)
         for number, label in enumerate(rows):
             points = [score for score in shown if score.label == label]
