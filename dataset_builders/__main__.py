@@ -1,14 +1,14 @@
 """``python -m dataset_builders``: build the data sets, verify them, and push them to the Hub."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Annotated, Any
 
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.registry import benchmarks, take_imports
 from dataset_builders.release import build_command
 from dataset_builders.release.push_command import push
@@ -22,8 +22,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if words[:1] == ["build"]:
             build_command.run(words[1:])
             return
+        commands: dict[str, Callable[..., Any]] = {"build": _build, "verify": _verify_command(), "push": push}
+        check_command(words, commands)
         command = tyro.extras.subcommand_cli_from_dict(
-            {"build": _build, "verify": _verify_command(), "push": push},
+            commands,
             prog="python -m dataset_builders",
             description="Build the data sets, verify them, and push them to the Hub.",
             args=words,

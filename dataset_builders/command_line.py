@@ -3,9 +3,10 @@
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+from dataset_builders.checks import did_you_mean
 from dataset_builders.errors import InputError
 from dataset_builders.interruption import Interrupted
 
@@ -54,3 +55,23 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
         if error.errno != errno.ENAMETOOLONG:
             raise
         sys.exit(error_message(InputError(f"the name {str(error.filename)[:40]!r}... is too long")) or 1)
+
+
+def check_command(words: Sequence[str], commands: Collection[str], what: str = "command") -> None:
+    """Check that the first word, unless it is an option, is a command.
+
+    tyro would report the options that follow an unknown one.
+
+    Args:
+        words: the command line.
+        commands: their names.
+        what: what a command is called in the message.
+
+    Raises:
+        InputError: there is no such command.
+    """
+    name = words[0] if words else "-"
+    known = {one.replace("-", "_") for one in commands}
+    if not name.startswith("-") and name.replace("-", "_") not in known:
+        hint = did_you_mean(name, commands)
+        raise InputError(f"there is no {what} {name!r}; the {what}s are {', '.join(commands)}{hint}")

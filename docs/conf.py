@@ -49,6 +49,9 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 # READMEs of tasks have the headings of lm-eval's template, which skips a level.
 suppress_warnings = ["myst.header"]
 
+smartquotes = False  # -- begins an option
+highlight_language = "none"  # blocks without a language hold commands and what they print
+
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
@@ -58,6 +61,8 @@ html_theme = "furo"
 html_title = project
 html_show_sphinx = False
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 templates_path = ["_templates"]
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True

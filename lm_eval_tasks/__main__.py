@@ -1,15 +1,15 @@
 """``python -m lm_eval_tasks``: the tasks, their results, and the paper's experiments on pretrained models."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.registry import IMPORT_OPTION, find, own_benchmarks, take_imports
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.paper.command import paper
@@ -40,19 +40,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             """
             _generate(out, benchmarks, check, imported)
 
+        commands: dict[str, Callable[..., Any]] = {
+            "list": _list,
+            "path": _path,
+            "generate": generate,
+            "register": _register,
+            "unregister": _unregister,
+            "report": report,
+            "paper": paper,
+            "agreement": _agreement,
+            "leaderboard": leaderboard,
+            "submit": submit,
+        }
+        check_command(words, commands)
         tyro.extras.subcommand_cli_from_dict(
-            {
-                "list": _list,
-                "path": _path,
-                "generate": generate,
-                "register": _register,
-                "unregister": _unregister,
-                "report": report,
-                "paper": paper,
-                "agreement": _agreement,
-                "leaderboard": leaderboard,
-                "submit": submit,
-            },
+            commands,
             prog="python -m lm_eval_tasks",
             description="List, generate and register the lm-eval tasks; report and submit their results; "
             "repeat the paper's experiments on pretrained models.",

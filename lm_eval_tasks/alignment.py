@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval_tasks.tokens import encode_all
+from lm_eval_tasks.tokens import encode_for_model
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class ScoredTokens:
 def scored_tokens(lm: Any, requests: Sequence[Any]) -> list[ScoredTokens]:
     """The tokens that ``lm.loglikelihood`` scores in ``lm_eval.api.instance.Instance`` objects."""
     pairs = [split_request(*request.args) for request in requests]
-    contexts = encode_all(lm, [context for context, _ in pairs])
+    contexts = encode_for_model(lm, [context for context, _ in pairs])
     if is_encoder_decoder(lm):
         answers = [lm.tok_encode(answer, add_special_tokens=False) for _, answer in pairs]
         return [ScoredTokens(len(c), len(a), aligned=False) for c, a in zip(contexts, answers, strict=True)]
-    wholes = encode_all(lm, [context + answer for context, answer in pairs])
+    wholes = encode_for_model(lm, [context + answer for context, answer in pairs])
     end = getattr(lm, "eot_token_id", None)
     return [
         ScoredTokens(len(c), len(w) - len(c), aligned=is_aligned(c, w, end))

@@ -6,7 +6,7 @@ from typing import Any
 
 from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder
 from lm_eval_tasks.local_model import is_hugging_face
-from lm_eval_tasks.tokens import counts_tokens, token_counts
+from lm_eval_tasks.tokens import counts_tokens, encode_for_model
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def generated_needs(lm: Any, requests: Sequence[Any]) -> list[int]:
 
     An encoder-decoder model generates its answer in a separate window.
     """
-    counts = token_counts(lm, [request.args[0] for request in requests])
+    counts = [len(ids) for ids in encode_for_model(lm, [request.args[0] for request in requests])]
     if is_encoder_decoder(lm):
         return counts
     return [count + request.args[1]["max_gen_toks"] for count, request in zip(counts, requests, strict=True)]

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from lm_eval.api.instance import Instance
 
 from lm_eval_tasks.context_window import ContextWindow, window_tokens
-from lm_eval_tasks.unknown_tokens import unknown_characters, unknown_warning
+from lm_eval_tasks.unknown_tokens import check_tokenizer, unknown_characters, unknown_warning
 
 Scores = dict[str, float]
 Score = Callable[[dict[str, Any], Any], Scores]
@@ -29,6 +29,9 @@ class ModelView(ABC):
             several questions on one document have its id.
         warn: called with each warning.
 
+    Raises:
+        InputError: the model's tokenizer gives no tokens.
+
     Attributes:
         window: which documents fit; None if unknown.
         ended_prompts: whether the model is given prompts that end with its end-of-text token.
@@ -42,6 +45,7 @@ class ModelView(ABC):
         self._requests = requests
         self._warn = warn
         documents = list({request.doc["id"]: request.doc for request in reversed(requests)}.values())
+        check_tokenizer(lm, documents)
         found = unknown_characters(lm, documents)
         self._unknown: dict[str, float] | None = None
         if found is not None:

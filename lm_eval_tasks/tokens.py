@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from lm_eval_tasks.kept_tokens import keep
+
 _BATCH = 64
 """Number of texts tokenized together: enough to use all cores, few enough to fit in memory."""
 
@@ -34,10 +36,17 @@ def counts_tokens(lm: Any) -> bool:
 def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
     """``lm.tok_encode(text)`` for each text, on all cores if the tokenizer is a fast one."""
     tokenizer = tokenizer_of(lm)
-    special = _special_tokens(lm, tokenizer, texts[0]) if texts else None
+    special = _special_tokens(lm, tokenizer, texts)
     if special is None:
         return (lm.tok_encode(text) for text in texts)
     return encode_batches(tokenizer, texts, special)
+
+
+def encode_for_model(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
+    """As ``encode_all``; lm-eval, which will ask for each text once more, then need not tokenize it."""
+    for text, ids in zip(texts, encode_all(lm, texts), strict=True):
+        keep(lm, text, ids)
+        yield ids
 
 
 def encode_batches(tokenizer: Any, texts: Sequence[str], special_tokens: bool) -> Iterator[list[int]]:
@@ -58,13 +67,18 @@ def token_counts(lm: Any, texts: Sequence[str]) -> list[int]:
     return [len(ids) for ids in encode_all(lm, texts)]
 
 
-def _special_tokens(lm: Any, tokenizer: Any, text: str) -> bool | None:
+def _special_tokens(lm: Any, tokenizer: Any, texts: Sequence[str]) -> bool | None:
     """The ``add_special_tokens`` for which a fast tokenizer returns lm-eval's ids; None if neither does."""
-    if not getattr(tokenizer, "is_fast", False):
+    if not texts or not getattr(tokenizer, "is_fast", False):
         return None
-    wanted = lm.tok_encode(text)
+    prefix = getattr(lm, "prefix_token_id", None)
+    if isinstance(prefix, int):
+        begin = tokenizer.decode(prefix)
+        if any(text.startswith(begin) for text in texts):
+            return None  # lm-eval adds no special tokens to these
+    wanted = lm.tok_encode(texts[0])
     for special in (False, True):
-        if tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"] == wanted:
+        if tokenizer(texts[0], add_special_tokens=special, verbose=False)["input_ids"] == wanted:
             return special
     return None
 

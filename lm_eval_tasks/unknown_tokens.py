@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from lm_eval_tasks.tokens import encode_batches, tokenizer_of
+from dataset_builders import InputError
+from lm_eval_tasks.tokens import counts_tokens, encode_batches, tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,21 @@ class UnknownCharacters:
 
     unknown: int
     characters: int
+
+
+def check_tokenizer(lm: Any, documents: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the model's tokenizer gives tokens for a prompt, where tokens can be counted.
+
+    transformers takes an empty tokenizer for a folder that contains none.
+
+    Raises:
+        InputError: it gives none.
+    """
+    if documents and counts_tokens(lm) and not lm.tok_encode(documents[0]["prompt"]):
+        raise InputError(
+            "the model's tokenizer gives no tokens for the prompt, as where the model's folder contains no "
+            "tokenizer; save the tokenizer there, or pass tokenizer=FOLDER in --model_args"
+        )
 
 
 def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[UnknownCharacters] | None:

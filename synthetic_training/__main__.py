@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.extras import require
 
 with command_errors():
@@ -40,8 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             connect()
         base = _base_settings(arguments)
+        commands: dict[str, Callable[..., Any]] = {
+            "train": _train_command(base),
+            "evaluate": _evaluate,
+            "plot": _plot,
+            "reproduce": _reproduce,
+        }
+        check_command(arguments, commands)
         tyro.extras.subcommand_cli_from_dict(
-            {"train": _train_command(base), "evaluate": _evaluate, "plot": _plot, "reproduce": _reproduce},
+            commands,
             prog="python -m synthetic_training",
             description=DESCRIPTION,
             args=arguments,

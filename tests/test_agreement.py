@@ -38,3 +38,12 @@ def test_agreement_by_document_and_its_refusals(tmp_path: Path) -> None:
     log_samples(file, TWINS[0], [1.0], metric="other")
     with pytest.raises(InputError, match="the samples of phone_book_20 lack exact_match"):
         agreements([file])
+
+
+def test_runs_without_samples_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    result_file(tmp_path / "early", dict.fromkeys(TWINS, 0.6), model="early", documents=5)
+    file = result_file(tmp_path / "late", dict.fromkeys(TWINS, 0.6), model="late", documents=5)
+    for task in TWINS:
+        log_samples(file, task, [1.0, 0.0, 1.0, 0.0, 1.0])
+    assert [label for label, _, _ in agreements([tmp_path])] == ["late"]
+    assert "left out: phone_book at 20 of early, since lm_eval ran without --log_samples" in caplog.text

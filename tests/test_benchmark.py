@@ -130,6 +130,9 @@ def test_a_benchmark_without_a_part_cannot_be_made(missing: str) -> None:
         ({"evaluation": replace(ECHO.evaluation, target="gold")}, "has no column 'gold'"),
         ({"evaluation": replace(ECHO.evaluation, forced_target="gold")}, "a column or a function as forced"),
         ({"evaluation": replace(ECHO.evaluation, new_tokens=0)}, "has new_tokens 0"),
+        ({"evaluation": replace(ECHO.evaluation, positions="all")}, "has no column 'all'"),
+        ({"evaluation": replace(ECHO.evaluation, questions="each")}, "must name its questions"),
+        ({"evaluation": replace(ECHO.evaluation, without_answer="each")}, "must name its without_answer"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -191,15 +194,16 @@ def test_a_range_too_large_takes_no_memory() -> None:
 
 
 def test_no_other_file_names_a_benchmark() -> None:
-    """What is special about a benchmark stands in its own file; the rest of the code treats all alike."""
+    """What is special about a benchmark stands in its own files; the rest of the code treats all alike."""
     own = {Path(inspect.getfile(b.builder)).resolve() for b in own_benchmarks().values()}
+    own |= {file.with_name("benchmarks.py") for file in own}
     named = [name for b in own_benchmarks().values() for name in (*b.groups, *b.aliases, b.family)]
     quoted = re.compile("[\"'](" + "|".join(map(re.escape, named)) + ")(_[0-9_plus]+)?[\"']")
     root = Path(__file__).parents[1]
     for package in ("dataset_builders", "lm_eval_tasks"):
         for file in sorted((root / package).rglob("*.py")):
-            # what is measured, and what a probe evaluates by default, are tasks by name
-            if file.resolve() in own or {"speed", "probe"} & {*file.parts} or "strings" in file.stem:
+            # what is measured, what a probe evaluates, and the paper's experiments are tasks by name
+            if file.resolve() in own or {"speed", "probe", "paper"} & {*file.parts} or "strings" in file.stem:
                 continue
             found = [line for line in file.read_text().splitlines() if quoted.search(line)]
             assert [line for line in found if not _COLUMN_TYPE.search(line)] == [], file

@@ -12,8 +12,15 @@ from tests.result_files import log_answers, result_file
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "own_results.py"
 PLOTS = {
-    "phone_book", "phone_book_by_state", "phone_book_by_position", "phone_book_errors",
+    "phone_book", "phone_book_by_state", "phone_book_by_time", "phone_book_errors",
+    "phone_book_by_position", "phone_book_by_tenth",
     "string_copy", "string_copy_by_state", "string_copy_first_error",
+}  # fmt: skip
+
+TIMING = {
+    "batch_size": 1, "prompt_tokens": 500, "new_tokens": 32, "repetitions": 5, "prefill_seconds": 0.1,
+    "prefill_range": [0.1, 0.1], "token_seconds": 0.01, "token_range": [0.01, 0.01],
+    "tokens_per_second": 100.0, "machine": "A machine",
 }  # fmt: skip
 
 
@@ -22,9 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with 1,000 bytes of state that knows all of 20 entries, none of 40, and half of each string."""
     folder = tmp_path_factory.mktemp("results")
     result_file(folder, {"string_copy_10": 0.0}, documents=40, metadata={"state_bytes": 1000})
-    result_file(
-        folder, {"phone_book_20": 1.0, "phone_book_40": 0.0}, documents=40, metadata={"state_bytes": 1000}
-    )
+    kept = {"state_bytes": 1000, "timing": [TIMING]}
+    result_file(folder, {"phone_book_20": 1.0, "phone_book_40": 0.0}, documents=40, metadata=kept)
     strings, books = sorted(folder.glob("results_*.json"))
     rows = list(find("string_copy").builder(10, num_docs=40))
     log_answers(strings, "string_copy_10", rows, [f"{row['answer'][:9]} ?" for row in rows])
@@ -36,8 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_example_prints_every_number_and_table_and_draws_every_plot(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # that each plot can be rendered is tested where it is drawn, and takes most of the time
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write(b"drawn"))
     runpy.run_path(str(EXAMPLE))["main"]((folder,), tmp_path)
     printed = capsys.readouterr().out
     for said in (
@@ -48,7 +56,7 @@ def test_the_example_prints_every_number_and_table_and_draws_every_plot(
     ):
         assert said in printed
     tables = [table for report in read_reports([folder]) for table in report.tables()]
-    assert len(tables) == 4 + 3
+    assert len(tables) == 5 + 3
     assert all(table in printed for table in tables)
     assert {file.stem for file in tmp_path.iterdir()} == PLOTS
 

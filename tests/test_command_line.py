@@ -1,5 +1,6 @@
 """The real commands, as a user types them."""
 
+import importlib
 import json
 import os
 import re
@@ -194,3 +195,29 @@ def test_help_and_a_slip_are_quick() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "--every-eval-ever" in result.stdout
     assert result.stdout.endswith("\n\n"), "help imports what it does not need"
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (
+            "dataset_builders biuld phone_book --out o",
+            "there is no command 'biuld'; .*; did you mean 'build'",
+        ),
+        (
+            "dataset_builders build phonebook --out o",
+            "there is no benchmark 'phonebook'; .*; did you mean 'phone_book'",
+        ),
+        ("lm_eval_tasks reprot results", "there is no command 'reprot'; .*; did you mean 'report'"),
+        (
+            "synthetic_training trian --out o",
+            "there is no command 'trian'; the commands are train, .* 'train'",
+        ),
+        ("synthetic_training.theory bound --n 3", "there is no command 'bound'; .*; did you mean 'bounds'"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_named(command: str, sentence: str) -> None:
+    module, *words = command.split()
+    with pytest.raises(SystemExit, match=f"error: {sentence}") as ended:
+        importlib.import_module(f"{module}.__main__").main(words)
+    assert "\n" not in str(ended.value)

@@ -241,6 +241,9 @@ def test_what_cannot_be_evaluated_is_refused(trained: Path, changes: dict[str, A
 def test_folders_without_a_model_are_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="contains no model: it has neither"):
         evaluate(EvaluateConfig(tmp_path))
+    (tmp_path / "run.json").touch()
+    with pytest.raises(InputError, match="is not finished; pass one of the folders in .*checkpoints, or fin"):
+        evaluate(EvaluateConfig(tmp_path))
     damaged = shutil.copytree(trained / "model", tmp_path / "damaged")
     data = (damaged / "model.safetensors").read_bytes()
     (damaged / "model.safetensors").write_bytes(data[:100])

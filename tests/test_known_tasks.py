@@ -21,6 +21,7 @@ def test_known_tasks_are_what_their_yaml_files_say() -> None:
 def test_tasks_of_any_length_are_known_by_their_names() -> None:
     assert task_config("phone_book_37") == task_configs()["phone_book_n"]
     assert task_config("c4_copy_random_7_forced") == task_configs()["c4_copy_random_n_forced"]
+    assert task_config("phone_book_gap_37_gain") == task_configs()["phone_book_gap_n_gain"]
     assert task_config("phone_book_20") == task_configs()["phone_book_20"]
     for name in (
         "phone_book",

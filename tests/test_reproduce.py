@@ -81,7 +81,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     assert f"started: lstm, seed 3; log in {folder}.log" in shown.err
     assert "stopping: the runs save a checkpoint" in shown.err
     assert "interrupted: 0 of 1 run finished" in shown.err
-    assert f"reproduce {file} --scale small --out {out} --resume" in shown.err
+    assert shown.err.endswith(f" reproduce {file} --scale small --models lstm --out {out} --resume\n")
     assert "train --resume" in last_line(Path(f"{folder}.log"))
     written = (folder / "metrics.jsonl").stat().st_size
     assert not (folder / "model").exists() and not (out / "one_small.jsonl").exists()

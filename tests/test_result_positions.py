@@ -40,7 +40,7 @@ def test_a_memory_of_recent_entries_fails_at_the_beginning(tmp_path: Path) -> No
     assert {one.right for one in documents if one.distance <= 10} == {True}
     assert {one.right for one in documents if one.distance > 10} == {False}
     assert {one.tenth for one in documents} == set(range(10))
-    first, last = Asked("", 40, 0, True), Asked("", 40, 39, True)
+    first, last = Asked("", 40, 40, 0, True), Asked("", 40, 40, 39, True)
     assert (first.tenth, first.distance, last.tenth, last.distance) == (0, 40, 9, 1)
     (row,) = [line for line in position_table(documents).splitlines() if line.startswith("| recent")]
     lengths, *cells = [cell.strip() for cell in row.split("|")[2:-1]]

@@ -1,6 +1,7 @@
 """Documents that a tokenizer cannot spell."""
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from lm_eval.models.huggingface import HFLM
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from dataset_builders import InputError
 from lm_eval_tasks.unknown_tokens import UnknownCharacters, unknown_characters, unknown_warning
 from synthetic_training.data.symbol_tokenizer import PAD, SYMBOLS, VOCAB_SIZE, symbol_tokenizer
 from tests.evaluation import evaluate, scores
@@ -48,6 +50,17 @@ def test_bytes_spell_everything() -> None:
 def test_nothing_is_said_without_a_tokenizer_of_transformers() -> None:
     assert unknown_characters(object(), [{"prompt": "a", "answer": "b"}]) is None
     assert unknown_warning([UnknownCharacters(0, 5), UnknownCharacters(0, 6)]) is None
+
+
+@pytest.mark.parametrize("task", ["phone_book_n", "phone_book_n_forced"])
+def test_a_model_without_a_tokenizer_is_refused(task: str, tmp_path: Path) -> None:
+    model = tiny_model("gpt_neox")
+    model.save_pretrained(tmp_path)  # transformers loads an empty tokenizer from this folder
+    lm = HFLM(pretrained=str(tmp_path), device="cpu")
+    with pytest.raises(
+        InputError, match=f"{task}: the model's tokenizer gives no tokens .* tokenizer=FOLDER"
+    ):
+        evaluate(lm, task, entries=4, num_docs=3)
 
 
 def test_a_vocabulary_of_symbols_is_asked_for_a_phone_book(caplog: pytest.LogCaptureFixture) -> None:

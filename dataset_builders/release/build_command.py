@@ -10,6 +10,7 @@ from docstring_parser import parse
 
 from dataset_builders.benchmark import TOKENIZER, Benchmark, Config
 from dataset_builders.checks import did_you_mean
+from dataset_builders.command_line import check_command
 from dataset_builders.errors import InputError
 from dataset_builders.registry import IMPORT_OPTION, benchmarks, default_release
 
@@ -29,6 +30,7 @@ def run(words: list[str]) -> None:
     """
     commands: dict[str, Callable[..., Any]] = {name: _command(b) for name, b in benchmarks().items()}
     commands["all"] = _all_command()
+    check_command(words, commands, "benchmark")
     tyro.extras.subcommand_cli_from_dict(
         commands,
         prog=PROG,

@@ -11,7 +11,7 @@ from dataset_builders.benchmark import Row
 from dataset_builders.checks import check_integer, did_you_mean
 from dataset_builders.checksum import content_sha256
 from dataset_builders.registry import resolve
-from lm_eval_tasks.results.known_tasks import task_config, task_configs
+from lm_eval_tasks.results.known_tasks import benchmarks, task_config, task_configs
 from lm_eval_tasks.task_documents import TaskDocuments
 from lm_eval_tasks.twins import FORCED
 
@@ -68,6 +68,9 @@ def check_names(names: Sequence[str]) -> None:
     for name in names:
         short = str(name).removesuffix(FORCED)
         config = task_config(f"{short}{FORCED}")
+        unforced = next((one for one in _unforced() if short.startswith(one)), None)
+        if unforced is not None:
+            raise InputError(f"{unforced} has no forced tasks, which are those that a probe scores")
         if config is None or short.endswith("_n") or not _has_one_question(config):
             raise InputError(
                 f"there is no forced task of the name {short!r}"
@@ -78,6 +81,11 @@ def check_names(names: Sequence[str]) -> None:
 
 def _has_one_question(config: Mapping[str, Any]) -> bool:
     return resolve(config["dataset_path"]).evaluation.questions is None
+
+
+def _unforced() -> set[str]:
+    """The benchmarks without forced tasks."""
+    return {one for one in benchmarks() if f"{one.removesuffix(FORCED)}{FORCED}" not in benchmarks()}
 
 
 def _task(name: str, arguments: Mapping[str, Any]) -> ProbeTask:

@@ -137,6 +137,9 @@ def page(scores: Sequence[Score], others: Sequence[str] = ()) -> Page:
     Args:
         scores: of tasks that the released data set has, as ``of_the_benchmark`` gives them.
         others: names of the tasks that it left out.
+
+    Raises:
+        InputError: a result file names arguments that its benchmark does not allow.
     """
     benchmarks = by_benchmark(scores)
     others_of = other_documents(scores)

@@ -29,7 +29,8 @@ def leaderboard(
         label: NAME=PATTERN: call the row whose label or model matches the pattern NAME; may be repeated.
 
     Raises:
-        InputError: there are no results to show, or the file is not an earlier page or cannot be written.
+        InputError: there are no results to show, or one that is not whole; or the file is not an earlier page
+            or cannot be written.
     """
     require("publish")
     from dataset_builders.files import atomic_file

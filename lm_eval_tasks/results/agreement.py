@@ -1,5 +1,6 @@
 """How often a forced task and its generated twin score a document the same."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +8,13 @@ from textwrap import shorten
 
 from dataset_builders import InputError
 from lm_eval_tasks.results.rows import read_scores
-from lm_eval_tasks.results.samples import Sample, read_samples
+from lm_eval_tasks.results.samples import Sample, read_samples, samples_file
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown, printable
 from lm_eval_tasks.twins import FORCED
 
+log = logging.getLogger(__name__)
 _SHOWN = 80  # letters of a generated answer; the samples that lm-eval logged have the whole
 
 
@@ -39,11 +41,13 @@ class Agreement:
 def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
     """For every (model, benchmark, length) with both twins: their agreement a document.
 
+    Where the samples of some were not logged, a warning names them.
+
     Args:
         paths: result files of runs with ``--log_samples``, or folders that hold them.
 
     Raises:
-        InputError: no twins, or their samples were not logged, or not of the same documents.
+        InputError: no twins, or no samples of any were logged, or not of the same documents.
     """
     scores = {(s.label, s.benchmark, s.length): s for s in read_scores(paths)}
     pairs = {
@@ -56,7 +60,17 @@ def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
             "no task is there together with its forced twin; run both, as in "
             "phone_book_20,phone_book_20_forced"
         )
-    return {key: _compare(score, twin) for key, (score, twin) in pairs.items()}
+    sampled = {
+        key: twins for key, twins in pairs.items() if all(samples_file(one).is_file() for one in twins)
+    }
+    for label, benchmark, length in sorted(pairs.keys() - (sampled or pairs).keys()):
+        log.warning(
+            "left out: %s at %d of %s, since lm_eval ran without --log_samples",
+            benchmark,
+            length,
+            printable(label),
+        )
+    return {key: _compare(score, twin) for key, (score, twin) in (sampled or pairs).items()}
 
 
 def _compare(score: Score, twin: Score) -> Agreement:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3
-"""Panels beside each other."""
+"""Panels beside each other, at most."""
 
 
 def draw_by_tenth(
@@ -26,7 +26,7 @@ def draw_by_tenth(
 ) -> list[Path]:
     """Draw accuracy by the tenth that is asked for: a panel for each length, a line for each model.
 
-    Bars are Wilson's 95% intervals.
+    Bars are Wilson's 95% intervals. Lines stand a little apart, so that their bars do not hide each other.
 
     Returns:
         ``BENCHMARK_by_tenth.png`` and ``.svg``; no files without documents.
@@ -41,17 +41,18 @@ def draw_by_tenth(
     by_cell = cells(documents)
     lengths = sorted({one.length for one in documents})
     labels = list(dict.fromkeys(one.label for one in documents))
-    columns = min(_COLUMNS, len(lengths))
-    lines = math.ceil(len(lengths) / columns)
+    lines = math.ceil(len(lengths) / _COLUMNS)
+    columns = math.ceil(len(lengths) / lines)
     with quiet_style():
         figure = Figure(figsize=(0.8 + 2.4 * columns, 0.9 + 1.9 * lines), layout="constrained")
         panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
         for axes, length in zip(panels.flat, lengths, strict=False):
-            for label in labels:
+            for number, label in enumerate(labels):
                 tenths = [k for k in range(TENTHS) if (label, length, k) in by_cell]
                 if tenths:
                     right = [by_cell[label, length, k] for k in tenths]
-                    _curve(axes, tenths, right, style_of[label], label)
+                    aside = (number - (len(labels) - 1) / 2) * min(0.2, 0.6 / len(labels))
+                    _curve(axes, [k + aside for k in tenths], right, style_of[label], label)
             axes.set_title(f"{length} {unit}", loc="left")
             axes.set_xticks(range(TENTHS), [str(k + 1) for k in range(TENTHS)])
             axes.set_ylim(-0.04, 1.04)
@@ -72,7 +73,7 @@ def draw_by_tenth(
 
 
 def _curve(
-    axes: "Axes", tenths: Sequence[int], right: Sequence[Sequence[bool]], style: RowStyle, label: str
+    axes: "Axes", places: Sequence[float], right: Sequence[Sequence[bool]], style: RowStyle, label: str
 ) -> None:
     means = [sum(one) / len(one) for one in right]
     ends = [
@@ -83,6 +84,6 @@ def _curve(
         [max(0.0, high - mean) for mean, (_, high) in zip(means, ends, strict=True)],
     ]
     axes.errorbar(
-        tenths, means, yerr=bars, color=style.colour, marker=style.marker, markersize=3, capsize=1.5,
+        places, means, yerr=bars, color=style.colour, marker=style.marker, markersize=3, capsize=1.5,
         elinewidth=0.7, label=legend_text(label),
     )  # fmt: skip

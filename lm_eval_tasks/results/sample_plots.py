@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_FEW = 5
+"""Documents below which a mean says little: four right ones of four leave half of all accuracies possible."""
+
 _RIGHT = "#d9e8d5"
 _CLASSES = (
     "#ffffff", "#1a1a1a", "#4d4d4d", "#7a7a7a", "#009e73", "#08306b", "#2171b5", "#6baed6", "#c6dbef",
@@ -57,7 +60,9 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
             row[0].set_xticks(range(TENTHS), [str(k + 1) for k in range(TENTHS)])
             row[1].set_xticks(range(len(edges)), _distance_labels(edges))
         panels[-1][0].set_xlabel("position asked for (tenths of the document)")
-        panels[-1][1].set_xlabel(f"distance from the end ({unit}; 1: the last)")
+        panels[-1][1].set_xlabel(
+            f"distance from the end ({unit}; 1: the last)\n(in parentheses: fewer than {_FEW} documents)"
+        )
         figure.colorbar(
             image,
             ax=panels,
@@ -91,7 +96,10 @@ def _heat_map(
     column: Callable[[Asked], int],
     width: int,
 ) -> Any:
-    """Mean accuracy by length and column; a cell without documents is empty, and each names its mean."""
+    """Mean accuracy by length and column; a cell without documents is empty, and each names its mean.
+
+    That of few documents stands in parentheses.
+    """
     right, count = np.zeros((len(lengths), width)), np.zeros((len(lengths), width))
     for one in documents:
         at = (lengths.index(one.length), column(one))
@@ -102,6 +110,7 @@ def _heat_map(
     for (i, j), value in np.ndenumerate(mean):
         if not np.isnan(value):
             text = f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}"
+            text = f"({text})" if count[i, j] < _FEW else text
             colour = "black" if value > 0.6 else "white"
             axes.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
     axes.set_yticks(range(len(lengths)), [str(length) for length in lengths])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_builders.plotting import log_scale, save_plot
-from lm_eval_tasks.results.cost_points import Taken, apart, name_lengths, set_limits, span
+from lm_eval_tasks.results.cost_points import Taken, name_lengths, set_limits, span
 from lm_eval_tasks.results.plots import RowStyle, draw_line, finish, quiet_style
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import Score
@@ -75,7 +75,7 @@ def _frontier(
     taken: list[Taken] = []
     for label in row_labels(scores):
         own = [score for score in scores if score.label == label]
-        places = apart([x for score, x in points if score.label == label], ratio)
+        places = [x for score, x in points if score.label == label]
         draw_line(axes, places, own, style_of[label], names[label], most)
         name_lengths(axes, own, places, ratio, taken)
     log_scale(axes, "x")

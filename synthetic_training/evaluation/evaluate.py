@@ -176,6 +176,11 @@ def model_folder(folder: Path) -> Path:
             return candidate
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; pass the folder of a run or checkpoint")
+    if (folder / RUN).is_file():
+        raise InputError(
+            f"the run in {folder} is not finished; pass one of the folders in {folder / 'checkpoints'}, or "
+            f"finish it with train --resume --out {folder}"
+        )
     raise InputError(f"{folder} contains no model: it has neither config.json nor model/config.json")
 
 

@@ -109,7 +109,17 @@ def reproduce(
         write_text(table, report(content, found))
         return [where.results, *drawn, table]
 
-    with _only_one(where), _kept_when_interrupted(where, runs, figure):
+    given_options: dict[str, Sequence[object]] = {
+        "--scale": [scale],
+        "--models": models,
+        "--seeds": seeds,
+        "--out": [out],
+        "--per-gpu": [per_gpu] if per_gpu > 1 else [],
+        "--revision": [revision] if revision else [],
+        "--import": imports,
+    }
+    command = ["reproduce", figure, *_words(given_options), *["--trust-remote-code"] * trust_remote_code]
+    with _only_one(where), _kept_when_interrupted(where, runs, command):
         options = _Options(per_gpu, revision)
         failures = _work(remaining, at, size, where, options, show) if remaining else []
         made = show()
@@ -176,20 +186,27 @@ def _only_one(where: _Files) -> Iterator[None]:
         raise InputError(f"another process is working on {where.results}; wait for it to end") from None
 
 
+def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
+    """Options with their values as a command line has them; those without values are left out."""
+    for name, values in options.items():
+        if values:
+            yield name
+            yield from map(str, values)
+
+
 @contextmanager
-def _kept_when_interrupted(where: _Files, runs: Sequence[Run], figure: str) -> Iterator[None]:
+def _kept_when_interrupted(where: _Files, runs: Sequence[Run], command: Sequence[str]) -> Iterator[None]:
     """After Ctrl-C or SIGTERM, say what is kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt as stop:
         keys = {run.key for run in runs}
         kept = len({key for key in map(key_of, read_results(where.results)) if key in keys})
-        words = ["reproduce", figure, "--scale", where.scale, "--out", str(where.out), "--resume"]
+        results = f", with results in {where.results}" if kept else ""
+        words = shlex.join([*command, "--resume"])
         message = (
-            f"interrupted: {kept} of {runs_text(runs)} finished, with results in {where.results}; runs that "
-            "were at work continue from their last checkpoint with\n"
-            f"python -m synthetic_training {shlex.join(words)}\n"
-            "and the other options of this command"
+            f"interrupted: {kept} of {runs_text(runs)} finished{results}; runs that were at work continue "
+            f"from their last checkpoint with\npython -m synthetic_training {words}"
         )
         raise (
             Interrupted(message, stop.number) if isinstance(stop, Interrupted) else Interrupted(message)

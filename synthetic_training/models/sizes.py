@@ -35,7 +35,7 @@ def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[
     known = presets()
     if preset not in known:
         raise InputError(
-            f"there is no preset {preset!r}{did_you_mean(preset, known)}; the presets are {', '.join(known)}"
+            f"there is no preset {preset!r}; the presets are {', '.join(known)}{did_you_mean(preset, known)}"
         )
     if model not in known[preset]:
         raise InputError(

@@ -2,14 +2,14 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import check_command, command_errors
 
 _RESULTS = Path(__file__).parent / "results"
 _CPU_PAIRS = 2 * 10**9
@@ -17,18 +17,21 @@ _CPU_PAIRS = 2 * 10**9
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; invalid input ends with one sentence and exit status 1."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     with command_errors():
+        commands: dict[str, Callable[..., Any]] = {
+            "bounds": _bounds,
+            "construction": _construction,
+            "table": _table,
+            "distributions": _distributions,
+            "figure": _figure,
+        }
+        check_command(words, commands)
         tyro.extras.subcommand_cli_from_dict(
-            {
-                "bounds": _bounds,
-                "construction": _construction,
-                "table": _table,
-                "distributions": _distributions,
-                "figure": _figure,
-            },
+            commands,
             prog="python -m synthetic_training.theory",
             description=__doc__,
-            args=sys.argv[1:] if arguments is None else list(arguments),
+            args=words,
         )
 
 

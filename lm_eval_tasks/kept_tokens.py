@@ -1,0 +1,62 @@
+"""Tokens that were counted before the model runs, kept until lm-eval asks for them.
+
+lm-eval tokenizes each prompt of a forced request twice, one text at a time on one core, which takes longer
+than a small model's forward pass. Tokens are counted for all texts together, on all cores.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from lm_eval.api.model import CachingLM
+
+_MOST_TOKENS = 2**28
+"""Most tokens that are kept for one model at a time, which is 1 GiB."""
+
+
+class KeptTokens:
+    """Stands in the place of a model's ``tok_encode``, and returns what it would.
+
+    Args:
+        encode: the model's own method.
+    """
+
+    def __init__(self, encode: Any) -> None:
+        self._encode = encode
+        self._texts: dict[str, tuple[np.ndarray[Any, np.dtype[np.int32]], int]] = {}
+        self._tokens = 0
+
+    def keep(self, text: str, ids: Sequence[int]) -> None:
+        """Return these ids for the text once more, unless too many are kept."""
+        if self._tokens + len(ids) > _MOST_TOKENS:
+            return
+        _, times = self._texts.get(text, (None, 0))
+        self._texts[text] = (np.asarray(ids, dtype=np.int32), times + 1)
+        self._tokens += 0 if times else len(ids)
+
+    def __call__(self, string: Any, *arguments: Any, **options: Any) -> Any:
+        kept = None if arguments or options or not isinstance(string, str) else self._texts.pop(string, None)
+        if kept is None:
+            return self._encode(string, *arguments, **options)
+        ids, times = kept
+        if times > 1:
+            self._texts[string] = (ids, times - 1)
+        else:
+            self._tokens -= len(ids)
+        return ids.tolist()
+
+
+def keep(lm: Any, text: str, ids: Sequence[int]) -> None:
+    """Let ``lm.tok_encode(text)`` return these ids the next time that it is called.
+
+    Args:
+        lm: an ``lm_eval.api.model.LM``.
+        text: a text.
+        ids: what ``lm.tok_encode(text)`` would return.
+    """
+    if isinstance(lm, CachingLM):
+        lm = lm.lm
+    kept = lm.tok_encode
+    if not isinstance(kept, KeptTokens):
+        kept = lm.tok_encode = KeptTokens(kept)
+    kept.keep(text, ids)
