@@ -83,11 +83,14 @@ def workshop(prepared: Path, tmp_path: Path) -> Path:
 def test_commands_run(document: Path, workshop: Path, run_forked: Run) -> None:
     for block in runnable(document):
         for words in block.commands():
-            _, *arguments = words if words[0] == "python" else ["python", "-m", *words]
+            arguments = shortened(words[1:] if words[0] == "python" else ["-m", *words])
+            if arguments[0].endswith(".py"):
+                script = f"import runpy; runpy.run_path({arguments[0]!r}, run_name='__main__')"
+                arguments = ["-c", script, *arguments[1:]]
             for option in ("--out", "--output_path"):  # what an earlier example has made is made again
                 if option in words and words[words.index(option) + 1] == "run":
                     shutil.rmtree(workshop / "run")
-            done = run_forked(*shortened(arguments), PYTHONPATH=str(ROOT))
+            done = run_forked(*arguments, PYTHONPATH=str(ROOT))
             assert done.returncode == 0, (
                 f"{block.document}:{block.line} {words}\n{done.stdout}\n{done.stderr}"
             )
