@@ -84,7 +84,7 @@ class TaskDocuments:
                     f"use {self._tasks_with_another(key)}"
                 )
             if key not in free and key in metadata_keys():
-                warning_once(log, f"the metadata key {key!r} has no effect on some tasks of this run")
+                warning_once(log, f"the metadata key {key!r} has no effect on {self.benchmark.name}")
             elif key not in free:
                 raise InputError(
                     f"unknown metadata key {key!r}; the keys are {', '.join(free)}{did_you_mean(key, free)}"

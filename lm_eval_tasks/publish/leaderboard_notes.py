@@ -81,7 +81,7 @@ def _notes_on_documents(scores: Sequence[Score]) -> Iterator[str]:
                 f"so these scores cannot be compared exactly. Checksums: {checksums}."
             )
         elif known.get(task) is not None and known[task] not in sets:
-            yield f"{task}: the documents are not the benchmark's own (another seed or number)."
+            yield f"{task}: the documents are not the benchmark's own, but of other metadata."
     unknown = sorted({score.task for score in scores if known.get(score.task) is None})
     if unknown:
         yield (
