@@ -118,7 +118,7 @@ def test_frames_of_python_3_13_list_their_variables(monkeypatch: pytest.MonkeyPa
         ),
     )
     monkeypatch.setattr(lm_eval_run, "_stack", lambda: iter([frame]))
-    assert lm_eval_run.model_arguments() == {"a": "x"}
+    assert lm_eval_run.model_arguments() == {"pretrained": "x"}
 
 
 def test_outside_a_run_there_is_none(learnt: dict[str, Any]) -> None:
