@@ -136,7 +136,7 @@ def _evaluator_call(function: str) -> Mapping[str, Any] | None:
     in_a_run = False
     for frame in _stack():
         module = _module(frame)
-        if module == "lm_eval.utils" and frame.f_locals.keys() >= {"fn", "args", "kwargs"}:
+        if module == "lm_eval.utils" and {"fn", "args", "kwargs"} <= set(frame.f_locals):
             wrapped, args, kwargs = (frame.f_locals[name] for name in ("fn", "args", "kwargs"))
             if wrapped.__module__ == _EVALUATOR and wrapped.__name__ == function:
                 return inspect.signature(wrapped).bind(*args, **kwargs).arguments

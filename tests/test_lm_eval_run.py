@@ -106,6 +106,21 @@ def test_metadata_of_a_task_manager(learnt: dict[str, Any]) -> None:
         run(task_manager=manager(num_docs=2), metadata={"num_docs": 3})
 
 
+def test_frames_of_python_3_13_list_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Variables(dict[str, Any]):
+        def keys(self) -> list[str]:  # type: ignore[override]
+            return list(super().keys())
+
+    frame = types.SimpleNamespace(
+        f_globals={"__name__": "lm_eval.utils"},
+        f_locals=Variables(
+            fn=simple_evaluate.__wrapped__, args=("hf",), kwargs={"model_args": "pretrained=x"}
+        ),
+    )
+    monkeypatch.setattr(lm_eval_run, "_stack", lambda: iter([frame]))
+    assert lm_eval_run.model_arguments() == {"a": "x"}
+
+
 def test_outside_a_run_there_is_none(learnt: dict[str, Any]) -> None:
     task = manager(num_docs=2).load(["phone_book_20"])["tasks"]["phone_book_20"]
     task.build_all_requests(limit=None, rank=0, world_size=1)
