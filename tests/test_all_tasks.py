@@ -31,7 +31,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def metadata_for(entry: TaskFile, offline: dict[str, str]) -> dict[str, Any]:
     any_length = without_twin(entry.name).endswith("_n")
     lengths = {b.lengths.parameter: _ANY_LENGTH for b in benchmarks().values() if b.lengths.any_length}
-    return {**offline, "num_docs": 2, **(lengths if any_length else {})}
+    return {**offline, "num_docs": 2, "questions": 2, **(lengths if any_length else {})}
 
 
 def manager_for(entry: TaskFile, offline: dict[str, str]) -> TaskManager:

@@ -184,7 +184,7 @@ def draw_first_errors(
             for number, length in enumerate(lengths):
                 own = np.array(fractions.get((label, length), ()))
                 if len(own):
-                    x = np.unique(np.concatenate([[0], own]))
+                    x = np.unique(np.concatenate([[0, 1], own]))
                     colour = colormaps["viridis"](0.85 * number / max(1, len(lengths) - 1))
                     y = [(own >= at).mean() for at in x]
                     axes.step(100 * x, y, where="pre", color=colour, label=f"{length} {unit}")
