@@ -91,10 +91,10 @@ def test_every_length_of_a_group_is_a_file() -> None:
 
 @pytest.fixture(scope="module")
 def tiny() -> HFLM:
-    """A random GPT-NeoX with the real vocabulary and a window of 512 tokens."""
+    """A random GPT-NeoX with the real vocabulary and a window of 256 tokens."""
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(neox_tokenizer()), eos_token=END)
     model = tiny_model("gpt_neox", vocab_size=50304, hidden_size=16, intermediate_size=16)
-    return HFLM(pretrained=model, tokenizer=tokenizer, max_length=512, batch_size=2, device="cpu")
+    return HFLM(pretrained=model, tokenizer=tokenizer, max_length=256, batch_size=2, device="cpu")
 
 
 @pytest.mark.parametrize("entry", OUTER_GROUPS, ids=lambda entry: entry.name)
