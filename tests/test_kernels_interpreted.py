@@ -18,12 +18,17 @@ FILES = ("test_mamba_scan_triton.py", "test_window_attention.py")
 @pytest.mark.skipif(INTERPRETED, reason="already in the interpreter")
 def test_the_kernels_in_the_interpreter() -> None:
     here = Path(__file__).parent
-    # nothing of conftest.py is needed, and it takes seconds to import
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--noconftest", "--durations=9"]
+    # nothing of conftest.py and of plugins is needed, and they take seconds to import
+    options = ["-q", "-p", "no:cacheprovider", "--noconftest", "--durations=9"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *(here / name for name in FILES)],
         cwd=here.parent,
-        env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "TRITON_INTERPRET": "1",
+            "OMP_NUM_THREADS": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         text=True,
         timeout=300,

@@ -17,21 +17,7 @@ from synthetic_training.models.kernels.mamba_scan import (
 )
 from synthetic_training.models.mamba import FastMambaMixer, draw_authors_weights, use_fast_scan
 from synthetic_training.models.registry import build_model
-
-
-def scan_inputs(batch: int, length: int, channels: int, states: int, dtype: torch.dtype) -> list[Tensor]:
-    """x, dt, a, b, c, skip, z, bias."""
-    draw = torch.Generator().manual_seed(length)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=draw, dtype=torch.float64)
-
-    sequence = (batch, length, channels)
-    rates = -torch.exp(normal(channels, states))
-    b, c = normal(batch, length, states), normal(batch, length, states)
-    skip, bias = normal(channels), normal(channels) - 2
-    inputs = [normal(*sequence), normal(*sequence), rates, b, c, skip, normal(*sequence), bias]
-    return [v.to(dtype).requires_grad_() for v in inputs]
+from tests.scan_inputs import scan_inputs
 
 
 def test_one_state_by_hand() -> None:

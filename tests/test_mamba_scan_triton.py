@@ -10,7 +10,7 @@ from torch import Tensor
 pytest.importorskip("triton", reason="the kernels need triton")
 
 from synthetic_training.models.kernels.mamba_scan import selective_scan_reference
-from tests.test_mamba_scan import scan_inputs
+from tests.scan_inputs import scan_inputs
 from tests.triton_interpreter import DEVICE, INTERPRETED, on_device
 
 
