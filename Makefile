@@ -29,6 +29,8 @@ lowest_tests_publish := --extra=publish
 TORCH := 2.13.0
 
 export HF_HUB_OFFLINE ?= 1
+# the tests start many processes, which would each compile the same modules again
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check docs package
 

@@ -1,6 +1,7 @@
 """The tasks and groups of this package."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from lm_eval.tasks._yaml_loader import load_yaml
@@ -17,7 +18,8 @@ class TaskFile:
     members: tuple[str, ...]
 
 
-def task_files() -> list[TaskFile]:
+@cache
+def task_files() -> tuple[TaskFile, ...]:
     """Every task and group of the package, sorted by file."""
     found = []
     for file in sorted(TASKS_FOLDER.glob("**/*.yaml")):
@@ -26,4 +28,4 @@ def task_files() -> list[TaskFile]:
             found.append(TaskFile(config["group"], file, tuple(config["task"])))
         else:
             found.append(TaskFile(config["task"], file, ()))
-    return found
+    return tuple(found)

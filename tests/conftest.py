@@ -140,7 +140,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @cache
-def _missing(extra: str) -> str:
+def missing(extra: str) -> str:
+    """Why an extra cannot be used; empty if it can."""
     try:
         require(extra)
     except InputError as error:
@@ -167,8 +168,11 @@ def _needed_extras(test: Path) -> set[str]:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    needed, chosen = _needed_extras(collection_path), config.getoption("--extra")
-    return True if any(map(_missing, needed)) or chosen not in {None, *needed} else None
+    chosen = config.getoption("--extra")
+    if chosen is None and not any(map(missing, NEEDS.values())):
+        return None
+    needed = _needed_extras(collection_path)
+    return True if any(map(missing, needed)) or chosen not in {None, *needed} else None
 
 
 def pytest_report_header() -> list[str]:
@@ -177,9 +181,9 @@ def pytest_report_header() -> list[str]:
     return [
         ", ".join(f"{name} {version(name)}" for name in packages),
         *(
-            f"left out: tests of [{extra}]: {_missing(extra)}"
+            f"left out: tests of [{extra}]: {missing(extra)}"
             for extra in set(NEEDS.values())
-            if _missing(extra)
+            if missing(extra)
         ),
     ]
 

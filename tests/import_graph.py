@@ -21,6 +21,7 @@ class Import(NamedTuple):
     for_types: bool
 
 
+@cache
 def modules(*packages: str) -> dict[str, Path]:
     """Every module of the packages, by its full name."""
     return {_name(file): file for package in packages for file in sorted((ROOT / package).rglob("*.py"))}

@@ -21,8 +21,12 @@ import tyro
 from lm_eval._cli.harness import HarnessCLI
 
 from lm_eval_tasks.catalog import task_files
+from tests.conftest import missing
 from tests.document_commands import NEEDS, Block, blocks, documents
 from tests.import_graph import ROOT
+
+if missing("train"):
+    pytest.skip(f"the documents have commands of [train]: {missing('train')}", allow_module_level=True)
 
 BLOCKS = [block for document in documents() for block in blocks(document)]
 OF_COMMANDS = [block for block in BLOCKS if block.commands() and not block.test]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 import yaml
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -49,6 +50,12 @@ def test_the_papers_models_are_loaded_as_its_released_code_loads_them() -> None:
     assert len({model.revision for model in models.values()}) == 6
 
 
+new_transformers = pytest.mark.skipif(
+    transformers.__version__.startswith("4."), reason="newer models and their sizes need transformers 5"
+)
+
+
+@new_transformers
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes_are_those_of_transformers_classes(name: str) -> None:
     lists = (read_model_list(listed).models for listed in ("paper", "paper_mamba_ssm"))
@@ -77,6 +84,7 @@ def test_by_mamba_ssm_names_and_arguments_are_those_of_the_released_code() -> No
     }
 
 
+@new_transformers
 @pytest.mark.parametrize("listed", shipped())
 def test_every_shipped_list_can_be_loaded_by_the_installed_transformers(listed: str) -> None:
     for model in read_model_list(listed).models:
