@@ -124,6 +124,23 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is damaged: it is not JSON ({first_line(error)})") from None
 
 
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, which may also be JSON.
+
+    Raises:
+        InputError: the file cannot be read, or is not YAML.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InputError(f"{path} cannot be read: {reason}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
 def partial_path(path: Path) -> Path:
     """Where a file or folder is written before it gets its name."""
     return path.with_name(f".{path.name}{_PARTIAL}")

@@ -19,6 +19,13 @@ def machine_name(devices: "Iterable[torch.device]") -> str:
     return ", ".join(name if n == 1 else f"{n} x {name}" for name, n in counts.items())
 
 
+def this_machine() -> str:
+    """The name of the GPU, if there is one, or of the processor."""
+    import torch
+
+    return machine_name([torch.device("cuda" if torch.cuda.is_available() else "cpu")])
+
+
 def _device_name(device: "torch.device") -> str:
     import torch
 

@@ -6,6 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dataset_builders.machine import this_machine
+
 _PACKAGES = (
     "repeat-after-me",
     "torch",
@@ -26,7 +28,7 @@ def provenance(git_revision: str | None = None) -> dict[str, Any]:
     return {
         "git_revision": git_revision or _git_revision(),
         "versions": {"python": platform.python_version(), **_versions()},
-        "machine": _machine(),
+        "machine": this_machine(),
     }
 
 
@@ -38,12 +40,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _machine() -> str:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
 
 
 def _git_revision() -> str | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from dataset_builders.files import read_yaml
 from synthetic_training.argument_types import parse_value
 
 if TYPE_CHECKING:
@@ -91,15 +92,7 @@ def read_settings(file: Path) -> dict[str, Any]:
     Raises:
         InputError: the file cannot be read, or is not a mapping.
     """
-    import yaml
-
-    try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InputError(f"{file} cannot be read: {reason}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    settings = read_yaml(file)
     if not isinstance(settings, dict):
         raise InputError(f"{file} must contain settings, as in 'steps: 1000'")
     arguments = settings.get("model_args")

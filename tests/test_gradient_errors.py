@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from synthetic_training.precision.gradient_errors import GradientErrors, main, measure
 from synthetic_training.training.run import train
@@ -80,7 +79,6 @@ def test_after_learning_on_a_cpu(model: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("model", OWN_SIZES)
 def test_bfloat16_and_tf32_after_learning(model: str, tmp_path: Path) -> None:
     """bfloat16 rounds products eight times as coarsely as TF32: its errors are of that order."""

@@ -59,6 +59,16 @@ def test_runs_that_differ_are_separate_rows(
         assert list(found) == expected
 
 
+@pytest.mark.parametrize(
+    "task", ["phone_book_gap_100", "phone_book_gap_100_forced", "phone_book_gap_100_gain"]
+)
+def test_the_default_of_a_twin_is_not_named(tmp_path: Path, task: str) -> None:
+    """``entries`` is 20 by default: a row of 20 is called as the benchmark's."""
+    for entries, checksum in ((20, "aa"), (40, "bb")):
+        result_file(tmp_path, {task: 0.25}, metadata={"entries": entries}, checksum=checksum)
+    assert [score.label for score in read_scores([tmp_path])] == ["model", "model, entries=40"]
+
+
 @pytest.mark.parametrize("task", ["string_copy_20", "string_copy_20_forced"])
 def test_the_default_of_a_setting_is_not_named(tmp_path: Path, task: str) -> None:
     result_file(tmp_path, {task: 0.25}, metadata={"spelling": "symbols"}, checksum="aa")

@@ -201,6 +201,7 @@ def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPat
         (["phone_book_n"], {}, "write the length into the name, as in phone_book_20"),
         (["squad_v2_retrieval_50_100"], {}, "squad_v2_retrieval has no forced tasks"),
         (["squad_v2_retrieval_100"], {}, "squad_v2_retrieval has no forced tasks"),
+        (["phone_book_multi_20"], {}, "phone_book_multi_20 asks several questions about a document"),
         ("phone_book_20", {}, r"tasks must be a list of names such as \['phone_book_20'\]"),
         (["phone_book_2"], {}, "phone_book_2: entries must be an integer of at least 3, not 2"),
         (["string_copy_10"], {"num_docs": 1}, "num_docs must be an integer of at least 2, not 1"),

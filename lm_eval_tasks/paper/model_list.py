@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from dataset_builders.files import read_yaml
 from lm_eval_tasks.padding import PADDING_DEPENDENT
 from lm_eval_tasks.results.result_file import first_problem
 
@@ -153,21 +154,13 @@ def read_model_list(name: str) -> ModelList:
     Raises:
         InputError: there is none of this name, or something in it is invalid.
     """
-    import yaml
-
     file = shipped().get(name, Path(name))
     if file.suffix not in (".yml", ".yaml"):
         raise InputError(
             f"there is no list of models {name!r}; the lists are {', '.join(shipped())}, or name a YAML file"
             f"{did_you_mean(name, shipped())}"
         )
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InputError(f"{file} cannot be read: {reason}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(file)
     try:
         return ModelList.model_validate(content)
     except ValidationError as error:

@@ -68,15 +68,18 @@ def check_names(names: Sequence[str]) -> None:
     for name in names:
         short = str(name).removesuffix(FORCED)
         config = task_config(f"{short}{FORCED}")
+        if config is not None and not short.endswith("_n"):
+            if not _has_one_question(config):
+                raise InputError(f"{short} asks several questions about a document, and a probe scores one")
+            continue
         unforced = next((one for one in _unforced() if short.startswith(one)), None)
         if unforced is not None:
-            raise InputError(f"{unforced} has no forced tasks, which are those that a probe scores")
-        if config is None or short.endswith("_n") or not _has_one_question(config):
-            raise InputError(
-                f"there is no forced task of the name {short!r}"
-                f"{did_you_mean(short, (one for one in known if not one.endswith('_n')))}; write the length "
-                "into the name, as in phone_book_20 or string_copy_37"
-            )
+            raise InputError(f"{unforced} has no forced tasks, and a probe scores only those")
+        raise InputError(
+            f"there is no forced task of the name {short!r}"
+            f"{did_you_mean(short, (one for one in known if not one.endswith('_n')))}; write the length "
+            "into the name, as in phone_book_20 or string_copy_37"
+        )
 
 
 def _has_one_question(config: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from dataset_builders.registry import default_release
 from lm_eval_tasks.results.known_tasks import task_config
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.text import printable
+from lm_eval_tasks.twins import without_twin
 
 _MODEL_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")
 """The arguments that lm-eval takes a model's name from, in its order."""
@@ -170,7 +171,7 @@ def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
 
 def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:
     """The arguments that the documents follow from, without those that have the benchmark's value."""
-    config: Config | None = default_release().get(score.task.removesuffix("_forced"))
+    config: Config | None = default_release().get(without_twin(score.task))
     default = dict(config.arguments) if config else {"seed": 0}
     skipped: Collection[str] = {*_NOT_DOCUMENTS, *score.run.model_arguments, score.metadata["length_of"]}
     return {

@@ -12,8 +12,9 @@ from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark
 from dataset_builders.registry import benchmarks as registered
 from dataset_builders.registry import find, resolve
+from lm_eval_tasks.twins import TWINS
 
-_OF_ANY_LENGTH = re.compile(r"([a-z0-9_]{1,100}?)_[0-9]{1,9}((?:_forced|_gain)?)")
+_OF_ANY_LENGTH = re.compile(rf"([a-z0-9_]{{1,100}}?)_[0-9]{{1,9}}((?:{'|'.join(TWINS)})?)")
 
 
 def task_configs() -> Mapping[str, Mapping[str, Any]]:

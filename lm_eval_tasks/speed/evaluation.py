@@ -32,6 +32,7 @@ from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, PreTr
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
+from dataset_builders.machine import this_machine
 from dataset_builders.phone_book import rows
 from lm_eval_tasks import TASKS_FOLDER
 
@@ -157,9 +158,8 @@ def _table(measured: dict[int, dict[str, float]]) -> str:
 
 
 def _machine() -> dict[str, str]:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
     versions = {name: version(name) for name in ("lm_eval", "torch", "transformers")}
-    return {"device": device, "python": platform.python_version(), **versions}
+    return {"device": this_machine(), "python": platform.python_version(), **versions}
 
 
 if __name__ == "__main__":
