@@ -14,11 +14,11 @@ from dataset_builders.errors import InputError
 _PARTIAL = ".partial"
 
 _SHOWN = 80
-"""Characters of a name that a message repeats."""
+"""Number of characters of a name that a message shows."""
 
 
 def user_path(name: str) -> Path:
-    """The path of a name that a user gave, with ``~`` expanded; nothing need be there.
+    """The path of a name given by a user, with ``~`` expanded; it need not exist.
 
     Where this returns, ``is_file``, ``is_dir`` and ``exists`` of the path answer, and raise nothing.
 

@@ -29,7 +29,7 @@ _EXACT, RECALL = "exact_match", "recall"
 """Whether the answer is right; of documents with several questions, the fraction of right answers."""
 
 GAIN_METRICS = ("nats_gained", "logprob_per_token")
-"""Scores of every task of what the prompt adds; higher is better."""
+"""The metrics of every ``_gain`` task; higher is better."""
 
 _HEADER = "# Written by `python -m lm_eval_tasks generate`; edit the benchmark {name!r} instead.\n"
 _HEADER_PATTERN = re.compile(re.escape(_HEADER).replace(r"\{name!r\}", "'(.*)'"))
@@ -198,7 +198,7 @@ def file_contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _ends(b: Benchmark) -> tuple[str, ...]:
-    """The ends of the names of a benchmark's tasks: none for generated answers, and those of its twins."""
+    """The suffixes of a benchmark's task names: an empty one for generated answers, and its twins'."""
     has = {FORCED: b.evaluation.forced_target is not None, GAIN: b.evaluation.without_answer is not None}
     return ("", *(twin for twin in TWINS if has[twin]))
 

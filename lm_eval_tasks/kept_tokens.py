@@ -11,11 +11,11 @@ import numpy as np
 from lm_eval.api.model import CachingLM
 
 _MOST_TOKENS = 2**28
-"""Most tokens that are kept for one model at a time, which is 1 GiB."""
+"""Maximum number of tokens kept for one model at a time (1 GiB)."""
 
 
 class KeptTokens:
-    """Stands in the place of a model's ``tok_encode``, and returns what it would.
+    """Replaces a model's ``tok_encode`` and returns the same ids.
 
     Args:
         encode: the model's own method.
@@ -47,7 +47,7 @@ class KeptTokens:
 
 
 def keep(lm: Any, text: str, ids: Sequence[int]) -> None:
-    """Let ``lm.tok_encode(text)`` return these ids the next time that it is called.
+    """Make ``lm.tok_encode(text)`` return these ids the next time it is called.
 
     Args:
         lm: an ``lm_eval.api.model.LM``.

@@ -51,7 +51,7 @@ class LocalModel(ABC):
 
     @property
     def devices(self) -> "tuple[torch.device, ...]":
-        """Where its parameters are; several with ``parallelize=True``."""
+        """The devices of its parameters; several with ``parallelize=True``."""
         found = {one.device for one in self.module.parameters()}
         return tuple(sorted((one for one in found if one.type != "meta"), key=str))  # meta: offloaded
 
@@ -64,7 +64,7 @@ class LocalModel(ABC):
                 getattr(torch, device.type).synchronize(*[device] * (device.type != "mps"))
 
     def _precision(self) -> "AbstractContextManager[Any]":
-        """lm-eval's own: that of ``mixed_precision_dtype``, if it is given."""
+        """lm-eval's autocast context, for ``mixed_precision_dtype`` if it is given."""
         import torch
 
         dtype = getattr(self._lm, "mixed_precision_dtype", None)

@@ -28,7 +28,7 @@ def questions_of(task_config: Mapping[str, Any]) -> Questions | None:
 
 
 def with_other_prompt(context: Any, prompt: str, other: str) -> Any:
-    """What lm-eval gives to the model, with another prompt at the place of the document's.
+    """lm-eval's context with the document's prompt replaced by another one.
 
     Args:
         context: the prompt with what stands around it, as text or as the JSON of a chat.

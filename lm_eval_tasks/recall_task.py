@@ -101,7 +101,7 @@ class RecallTask(ConfigurableTask):
         )
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
-        """The requests of one document: several if it has several questions, or for what its prompt adds."""
+        """The requests of one document: several if it has several questions or measures nats gained."""
         if self._questions is None:
             return super().construct_requests(doc, ctx, **options)
         requests = []

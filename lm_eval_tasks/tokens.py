@@ -43,7 +43,7 @@ def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
 
 
 def encode_for_model(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
-    """As ``encode_all``; lm-eval, which will ask for each text once more, then need not tokenize it."""
+    """As ``encode_all``, and keep the ids for lm-eval, which will ask for each text once more."""
     for text, ids in zip(texts, encode_all(lm, texts), strict=True):
         keep(lm, text, ids)
         yield ids

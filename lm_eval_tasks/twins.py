@@ -1,7 +1,7 @@
 """Tasks on the same documents: one that generates answers, and its twins, which score given answers.
 
-``phone_book_20_forced`` scores the right answer in one pass. ``phone_book_20_gain`` compares it with the same
-answer after the prompt without what is asked for, which takes two passes.
+``phone_book_20_forced`` scores the right answer in one pass. ``phone_book_20_gain`` measures how much the
+queried entry adds to the answer's log-probability: it scores the answer with and without that entry.
 """
 
 FORCED = "_forced"

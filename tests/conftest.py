@@ -189,7 +189,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes do not name a test: gzip writes the time into them, and workers must collect the same."""
+    """Do not name tests after bytes: gzip adds the time, and all workers must collect the same names."""
     return argname if isinstance(val, bytes) else None
 
 

@@ -1,4 +1,4 @@
-"""What ``lm_eval`` leaves of a run of ``paper``, written at once, with the accuracies that a test wants."""
+"""Writes the files that an ``lm_eval`` run of ``paper`` would leave, with given accuracies."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -41,12 +41,12 @@ def write_results(folder: Path, model: str, tasks: Mapping[str, tuple[int, float
 
 
 def spread(right: int, documents: int) -> list[float]:
-    """So many ones, evenly spread over the documents."""
+    """This many ones, spread evenly over the documents."""
     return [float((i + 1) * right // documents - i * right // documents) for i in range(documents)]
 
 
 class FakeRunner:
-    """In the place of ``run_jobs``: writes what lm_eval would, one job after the other.
+    """Replaces ``run_jobs``: writes what lm_eval would write, one job after the other.
 
     Args:
         accuracy: of each model on each task.

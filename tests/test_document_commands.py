@@ -38,12 +38,12 @@ def _id(block: Block) -> str:
 
 
 class Parsed(BaseException):
-    """A command has parsed its arguments, and would start its work now."""
+    """Raised when a command has parsed its arguments."""
 
 
 @pytest.fixture
 def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands of this project end where their work would begin."""
+    """Make the project's commands stop once their arguments are parsed."""
     cli, subcommands = tyro.cli, tyro.extras.subcommand_cli_from_dict
 
     def parse(target: Any, **options: Any) -> None:
@@ -75,7 +75,7 @@ def _idle(target: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check(words: list[str]) -> None:
-    """Fail unless the command exists and takes these arguments."""
+    """Fail unless the command exists and accepts these arguments."""
     program, *arguments = words
     if program in ("torchrun", "accelerate"):
         program, arguments = "python", arguments[arguments.index("-m") :]

@@ -31,7 +31,7 @@ Install = Callable[..., FakeRunner]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Let a fake runner do the jobs, on two GPUs; no model is looked at, and figures are drawn on demand."""
+    """Use a fake runner with two GPUs; models are not checked, and figures are drawn only if asked for."""
 
     def put(accuracy: Accuracy = as_in_the_paper, draw: bool = False, **options: object) -> FakeRunner:
         runner = FakeRunner(accuracy, **options)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The lists of models that ``paper`` comes with, and the rules that every list is held to."""
+"""The model lists shipped with ``paper``, and the checks that every list must pass."""
 
 from pathlib import Path
 from typing import Any

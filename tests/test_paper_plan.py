@@ -29,7 +29,7 @@ def run_of(name: str = "pythia-410m", experiment: str = "phone_book", **changes:
 
 
 def parsed(command: str) -> EvaluatorConfig:
-    """What lm-eval itself makes of a command."""
+    """How lm-eval itself parses a command."""
     words = shlex.split(command)
     assert words[0] == "lm_eval"
     arguments: Namespace = HarnessCLI()._parser.parse_args(["run", *words[1:]])

@@ -1,4 +1,4 @@
-"""The documents of the controls: pairs of those of phone_book, with one thing changed."""
+"""The documents of the controls, paired with those of phone_book."""
 
 import re
 from pathlib import Path

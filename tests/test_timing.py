@@ -1,4 +1,4 @@
-"""Seconds of a model beside its accuracy: measured in a run, kept in its results, shown in reports."""
+"""Timing of a model: measured during a run, stored in its results and shown in reports."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,7 +77,7 @@ def test_the_model_is_timed_and_nothing_else() -> None:
 
 @pytest.mark.gpu
 def test_work_that_a_gpu_has_queued_is_waited_for() -> None:
-    """Kernels of a known time, which the host launches at once."""
+    """A fake device: launching a kernel takes no time, and running it takes a known time."""
 
     class Queueing(Slow):
         def _forward(self, tokens: torch.Tensor) -> torch.Tensor:

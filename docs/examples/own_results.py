@@ -16,7 +16,7 @@ from lm_eval_tasks.results import read_reports
 
 
 def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path = Path("plots")) -> None:
-    """Print and draw all that your results say.
+    """Print every table and draw every plot of your results.
 
     Args:
         results: Result files of lm_eval, or folders that hold some.

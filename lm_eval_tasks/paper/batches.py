@@ -1,4 +1,4 @@
-"""Means and standard deviations as the released code has them, out of the samples of lm-eval.
+"""Mean and standard deviation as the released code computes them, from lm-eval's samples.
 
 For phone books and copies they are over three batches of 32 documents, for SQuAD over the first 30 paragraphs
 of a length; both deviations divide by the number, not by one less. The batches here are the first documents

@@ -18,7 +18,7 @@ from lm_eval_tasks.results.intervals import CONFIDENCE, mean_interval, score_int
 from lm_eval_tasks.results.score import Score
 
 LONG_BOOKS = 70
-"""Entries from which on the paper's claim about phone books holds."""
+"""Minimum number of entries for which the paper makes its claim about phone books."""
 
 Verdict = Literal["as claimed", "the opposite", "undecided"]
 
@@ -55,7 +55,7 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        """By the interval, and by the test, since a bootstrap of few equal differences has no width."""
+        """Uses interval and test, since a bootstrap over few equal differences has zero width."""
         if self.p_value is not None and self.p_value >= 1 - CONFIDENCE:
             return "undecided"
         if self.difference.low > 0:

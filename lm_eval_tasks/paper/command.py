@@ -75,7 +75,7 @@ def paper(
 
 
 def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
-    """Do the runs that are not complete; return a sentence for each that failed."""
+    """Run what is not complete yet; return one sentence per failed run."""
     from dataset_builders.interruption import interrupt_on_sigterm
     from dataset_builders.workers import places
     from lm_eval_tasks.paper.estimate import hours

@@ -15,7 +15,7 @@ from lm_eval_tasks.paper.plan import Run
 
 @dataclass(frozen=True)
 class Machine:
-    """What an estimate knows of a machine.
+    """The properties of a machine that the estimate uses.
 
     Attributes:
         flops: dtype -> floating-point operations per second of its matrix units, as its maker states them.
@@ -86,7 +86,7 @@ def evaluation_seconds(model: Model, documents: int, prompt: int, new: int, mach
 
 
 def prompt_tokens(experiment: Experiment, length: int) -> int:
-    """Tokens of a prompt with GPT-NeoX's tokenizer, about."""
+    """Approximate number of tokens of a prompt with GPT-NeoX's tokenizer."""
     if experiment.name == "phone_book":
         return int(10.4 * length) + 25
     if experiment.name == "squad_v2_retrieval":

@@ -63,7 +63,7 @@ def device_of(places: Sequence[Mapping[str, str]]) -> str:
 
 
 def accept(run: Run, files: Files) -> None:
-    """Give the results of a run that has ended their name, if they are whole.
+    """Rename the results of a finished run to their final name if they are complete.
 
     Raises:
         InputError: results or samples of a task are missing or damaged.
@@ -79,7 +79,7 @@ def accept(run: Run, files: Files) -> None:
 
 
 class _Runs(Watcher):
-    """Shows a bar of all runs, or lines where there is no terminal, and keeps what ends well."""
+    """Shows progress (a bar on a terminal, else lines) and keeps the results of successful runs."""
 
     def __init__(self, runs: Mapping[str, Run], files: Files, stream: TextIO | None = None) -> None:
         self.failures: list[str] = []
@@ -103,7 +103,7 @@ class _Runs(Watcher):
             self._say(f"started: {self._runs[job.name]}; log in {job.log}")
 
     def waiting(self) -> None:
-        """Look how far the runs are, now and then."""
+        """Update the progress bar from time to time."""
         if not self._stream.isatty() or time.monotonic() - self._looked < _BETWEEN_LOOKS:
             return
         self._looked = time.monotonic()
@@ -113,7 +113,7 @@ class _Runs(Watcher):
         self._bar.set_postfix_str("; ".join(texts))
 
     def ended(self, job: Job, status: int) -> None:
-        """Keep the results of a run that ended well, and note why another did not."""
+        """Keep the results of a successful run, or record why it failed."""
         run = self._runs[job.name]
         del self._working[job.name]
         self._ended += 1

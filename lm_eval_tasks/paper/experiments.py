@@ -35,12 +35,12 @@ class Experiment:
     deviations: str
 
     def metadata(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The part of the user's metadata that concerns these tasks."""
+        """The part of the user's metadata that applies to these tasks."""
         return {key: value for key, value in given.items() if key in self.metadata_keys}
 
     @property
     def metadata_keys(self) -> tuple[str, ...]:
-        """The metadata that a user may give: not what the tasks themselves set."""
+        """The metadata keys that a user may set; the others are fixed by the tasks."""
         variants = self.benchmark.variants
         fixed = (*self.benchmark.lengths.parameters, *([] if variants is None else [variants.parameter]))
         return (*(key for key in self.benchmark.parameters if key not in fixed), *RELEASE_KEYS, timing.KEY)

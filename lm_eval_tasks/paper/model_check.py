@@ -1,4 +1,4 @@
-"""Whether the models of a list are what it says, before the first of them runs."""
+"""Checks that the models are what the list says, before any of them runs."""
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec

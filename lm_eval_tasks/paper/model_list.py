@@ -30,14 +30,14 @@ from lm_eval_tasks.padding import PADDING_DEPENDENT
 from lm_eval_tasks.results.result_file import first_problem
 
 SHIPPED = Path(__file__).parent / "models"
-"""Lists that come with the package. They end in ``.yml``, because lm-eval takes ``.yaml`` for tasks."""
+"""The shipped lists. They end in ``.yml``, because lm-eval takes every ``.yaml`` file for a task."""
 
 MEMORY = 0.9 * 80e9
-"""Bytes of an H100 that a run may need by :attr:`Model.peak_bytes`."""
+"""Memory budget in bytes on an H100, which :attr:`Model.peak_bytes` must not exceed."""
 
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _ACTIVATIONS = 24
-"""Numbers in memory at once for each token and unit of width while prompts are read: an assumption."""
+"""Assumed number of activations in memory at once, per token and unit of width, while prompts are read."""
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 Positive = Annotated[int, Field(ge=1)]
@@ -49,7 +49,7 @@ class _Strict(BaseModel):
 
 
 class Released(_Strict):
-    """How the code released with the paper loads the same model."""
+    """How the paper's released code loads the same model."""
 
     pretrained: Text
     backend: Literal["hf", "mamba_ssm"]

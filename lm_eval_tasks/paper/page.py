@@ -127,7 +127,7 @@ def _dtypes(models: Sequence[Model]) -> list[str]:
 
 
 def model_deviation(model: Model) -> str | None:
-    """How a model is loaded otherwise than by the released code, as a sentence; None if it is not."""
+    """How loading differs from the released code, as a sentence; None if it does not."""
     released = model.released
     if released is None:
         return None

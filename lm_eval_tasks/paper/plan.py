@@ -86,7 +86,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Files:
-    """Where everything of one command is.
+    """Where the files of one output folder are.
 
     Attributes:
         out: the folder that the user named.
@@ -124,5 +124,5 @@ def plan(
 
 
 def command_line(run: Run, device: str, files: Files) -> str:
-    """The command of a run, as one would type it."""
+    """The shell command of a run."""
     return shlex.join(["lm_eval", *run.arguments(device, files.results(run), files.cache(run))])

@@ -9,7 +9,7 @@ from lm_eval_tasks.paper.plan import Files, Run, command_line
 
 
 def plan_text(runs: Sequence[Run], files: Files) -> str:
-    """A table of all runs with their expected hours, what these assume, and the commands of those to do."""
+    """All runs with expected hours, the assumptions behind them, and the commands of the remaining runs."""
     remaining = [run for run in runs if not files.is_complete(run)]
     rows = [
         [run.model.name, run.experiment.name, run.model.dtype, run.model.window, run.model.batch_size,

@@ -14,7 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 424, 22, 228
 """The plane, in a drawing of 440 x 280 units."""
 
 _COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5")
-"""Classes of the page's style sheet, from blue and vermilion on."""
+"""Colour classes of the page's style sheet, starting with blue and vermilion."""
 
 _DASHES = ("", "6 3", "2 3", "9 3 2 3")
 
@@ -30,7 +30,7 @@ _MARKERS = (
 """Paths around (0, 0), closed so that they can be hollow; not as many as colours, so that pairs differ."""
 
 _ARCHITECTURES = {"transformer": ("c0", _MARKERS[0]), "mamba": ("c1", _MARKERS[4])}
-"""Architecture -> colour and marker, as near as can be to those of the reports' plots."""
+"""Architecture -> colour and marker, as close as possible to those in the report's plots."""
 
 _DIGIT = 9  # the width of one, in the larger type of a narrow screen
 

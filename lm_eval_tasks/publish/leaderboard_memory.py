@@ -1,4 +1,4 @@
-"""What the leaderboard's page says of each model's memory: effective length, recalled bits and state."""
+"""The memory columns of the leaderboard: effective length, recalled bits and state."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from lm_eval_tasks.results.capacity import Capacity, capacities
 from lm_eval_tasks.results.score import Score
 
 DASH = "\N{EN DASH}"
-"""What stands where there is no value."""
+"""Shown where there is no value."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What result files of lm-eval say about models: numbers, tables and plots, by :func:`read_reports`."""
+"""Reads lm-eval's results files into numbers, tables and plots; start with :func:`read_reports`."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

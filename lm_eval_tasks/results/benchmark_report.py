@@ -52,7 +52,7 @@ class BenchmarkReport:
 
     @property
     def unit(self) -> str:
-        """What lengths count, e.g. ``entries``."""
+        """The unit of the lengths, e.g. ``entries``."""
         return self.scores[0].unit
 
     # ---- numbers
@@ -64,7 +64,7 @@ class BenchmarkReport:
 
     @cached_property
     def sweeps(self) -> list[Sweep]:
-        """The training runs of which there are several checkpoints."""
+        """The training runs with several checkpoints."""
         return sweeps(self.scores)
 
     @cached_property
@@ -74,7 +74,7 @@ class BenchmarkReport:
 
     @cached_property
     def documents(self) -> list[Asked]:
-        """Of benchmarks that ask for one position of a document: where, and whether the answer is right."""
+        """The queried position of each document, if it has one, and whether the answer is right."""
         return asked(self.samples)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Controls beside the benchmark that they vary: a paired comparison on documents with the same question.
+"""Controls compared with the benchmark they vary, on pairs of documents with the same question.
 
 A document of a control names its pair in the column ``pair``: the document of another benchmark with the same
 content and question.
@@ -37,7 +37,7 @@ class Control:
 
 
 def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
-    """Every score of a control whose pairs the same model was evaluated on, in the same way.
+    """Every score of a control for which the same model was also evaluated on the paired documents.
 
     Args:
         logged: scores of all benchmarks with their samples, see :func:`lm_eval_tasks.results.samples.logged`.
@@ -62,7 +62,7 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
 
 
 def _alike(one: Score, other: Score) -> bool:
-    """Whether both are of one model, prompted and scored alike."""
+    """Whether both scores are of the same model, prompted and scored in the same way."""
     runs = [
         (run.model, run.model_arguments, run.dtype, run.commit, run.chat_template, run.system_instruction)
         for run in (one.run, other.run)

@@ -1,4 +1,4 @@
-"""Points of accuracy against a cost on a logarithmic axis: where they stand, and the lengths beside them."""
+"""Accuracy against cost on a logarithmic axis: where points are drawn, and the lengths beside them."""
 
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ _LETTER = 0.0125  # of a length's text, as a share of the axis
 _NEAR = 0.06  # accuracies whose texts could touch
 
 Taken = tuple[float, float, float]
-"""Where a text stands: its left and right end, as shares of the axis, and the accuracy."""
+"""Where a text is drawn: its left and right end as fractions of the axis, and the accuracy."""
 
 
 def span(costs: Sequence[float]) -> float:
@@ -26,7 +26,7 @@ def span(costs: Sequence[float]) -> float:
 
 
 def apart(costs: Sequence[float], ratio: float) -> list[float]:
-    """Where the points of one line stand: those of equal cost a little apart, so that all bars are seen.
+    """Positions of one line's points; points of equal cost are moved apart so that all bars are visible.
 
     Args:
         costs: in the order of the lengths.
@@ -61,7 +61,7 @@ def length_texts(
     taken: list[Taken],
     letter: float = _LETTER,
 ) -> dict[int, str]:
-    """Number of a point -> the length to write beside it, from the last point to the first.
+    """Index of a point -> the length to write beside it, from the last point to the first.
 
     Neighbours of equal accuracy that nearly touch share one, at the last of them: ``40 to 120``. A text that
     would run into another is left out.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3
-"""Panels beside each other, at most."""
+"""Maximum number of panels in a row."""
 
 
 def draw_by_tenth(

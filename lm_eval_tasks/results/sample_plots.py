@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEW = 5
-"""Documents below which a mean says little: four right ones of four leave half of all accuracies possible."""
+"""Number of documents below which a mean says little: 4 of 4 right still allows half of all accuracies."""
 
 _RIGHT = "#d9e8d5"
 _CLASSES = (
@@ -74,7 +74,7 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
 
 
 def _per_cell(documents: Sequence[Asked]) -> str:
-    """How many documents the cells of the left map have."""
+    """The range of documents per cell of the left map."""
     counts = [len(right) for right in cells(documents).values()]
     each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     return f"{each} documents per cell on the left"

@@ -143,7 +143,7 @@ class Score:
 
     @property
     def timings(self) -> list[Timing]:
-        """How fast the model was, in each batch that was timed; empty where it is unknown."""
+        """The model's speed for each timed batch size; empty if unknown."""
         return [Timing.model_validate(one) for one in self.metadata.get("timing") or ()]
 
     @property
@@ -160,5 +160,5 @@ def is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def is_proportion(metric: str) -> bool:
-    """Whether a metric's values lie between 0 and 1; log-probabilities and their differences do not."""
+    """Whether a metric's values lie between 0 and 1, unlike log-probabilities and their differences."""
     return not metric.startswith(("logprob", "nats"))

@@ -1,4 +1,4 @@
-"""What a result file keeps of how fast a model was: written by a run, validated by reports."""
+"""The timing record in a results file: written by a run, validated by the report."""
 
 from typing import Annotated
 

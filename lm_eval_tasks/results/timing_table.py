@@ -67,6 +67,6 @@ def _three_digits(value: float) -> str:
 
 
 def machine_of(label: str, found: Sequence[tuple[Score, Timing]], machines: Sequence[str]) -> str:
-    """A row's label, with the machines on which it was timed where those of a report are several."""
+    """A row's label, with its machine if the report has several."""
     own = sorted({timing.machine for score, timing in found if score.label == label})
     return label if len(machines) == 1 else f"{label}, {' and '.join(own)}"

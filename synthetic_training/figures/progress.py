@@ -73,7 +73,7 @@ class Progress(Watcher):
         )
 
     def waiting(self) -> None:
-        """Look how far the runs are, now and then."""
+        """Update the progress bar from time to time."""
         now = time.monotonic()
         if now - self._looked >= (_BETWEEN_LOOKS if self._terminal else _BETWEEN_LINES):
             self._looked = now

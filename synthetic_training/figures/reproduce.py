@@ -187,7 +187,7 @@ def _only_one(where: _Files) -> Iterator[None]:
 
 
 def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
-    """Options with their values as a command line has them; those without values are left out."""
+    """Options and values as on a command line; options without a value are left out."""
     for name, values in options.items():
         if values:
             yield name

@@ -1,4 +1,4 @@
-"""A check of the user's own models: what their forward method takes and returns, and that they are causal."""
+"""Checks of a user's own model: the input and output of its forward method, and that it is causal."""
 
 import inspect
 

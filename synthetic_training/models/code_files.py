@@ -62,7 +62,7 @@ def files_to_copy(file: Path, package: str) -> set[Path] | None:
 
 
 def _own_imports(file: Path, package: str) -> Iterator[str | None]:
-    """Names of the modules beside a file that it imports; None for one that copying would lose."""
+    """Names of the modules beside a file that it imports; None for one that would be missing from a copy."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             beside = node.level == 1 and node.module is not None and "." not in node.module

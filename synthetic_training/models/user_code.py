@@ -74,7 +74,7 @@ def import_module(name: str) -> ModuleType:
 
 
 def _where(name: str) -> str:
-    """What to install or to write instead of a module that is not there, as the end of an error."""
+    """What to install or type instead of a missing module, to end an error message."""
     if installed := installation(name.partition(".")[0]):
         return installed
     dotted = name.removesuffix(".py").replace("/", ".").strip(".")

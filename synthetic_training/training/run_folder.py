@@ -69,7 +69,7 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
 
 
 def check_code(out: Path, code: Mapping[str, str]) -> None:
-    """Check that the user's own code of a model is that with which the run in the folder began.
+    """Check that a model's own code has not changed since the run in this folder began.
 
     Args:
         out: the run's folder.
