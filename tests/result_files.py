@@ -8,7 +8,7 @@ from typing import Any
 
 from dataset_builders import phone_book
 from lm_eval_tasks.publish.eligibility import kept_checksums
-from lm_eval_tasks.results.known_tasks import benchmark_of, task_configs
+from lm_eval_tasks.results.known_tasks import benchmark_of, task_config
 
 
 def content(
@@ -37,7 +37,7 @@ def content(
     """
     configs, results, sizes = {}, {}, {}
     for task, accuracy in exact.items():
-        own = task_configs()[task]["metadata"]
+        own = (task_config(task) or {})["metadata"]
         last = task.removesuffix("_forced").rpartition("_")[2]
         length = int(last) if last.isdecimal() else 20
         configs[task] = {

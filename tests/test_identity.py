@@ -60,7 +60,7 @@ def test_runs_that_differ_are_separate_rows(
 
 
 @pytest.mark.parametrize(
-    "task", ["phone_book_gap_100", "phone_book_gap_100_forced", "phone_book_gap_100_gain"]
+    "task", ["phone_book_gap_100", "phone_book_gap_100_forced", "phone_book_gap_100_gain", "phone_book_gap_1"]
 )
 def test_the_default_of_a_twin_is_not_named(tmp_path: Path, task: str) -> None:
     """``entries`` is 20 by default: a row of 20 is called as the benchmark's."""

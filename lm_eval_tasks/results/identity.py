@@ -13,7 +13,7 @@ from typing import Any
 
 from dataset_builders.benchmark import Config
 from dataset_builders.registry import default_release
-from lm_eval_tasks.results.known_tasks import task_config
+from lm_eval_tasks.results.known_tasks import benchmark_of, task_config
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.text import printable
 from lm_eval_tasks.twins import without_twin
@@ -172,7 +172,7 @@ def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
 def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:
     """The arguments that the documents follow from, without those that have the benchmark's value."""
     config: Config | None = default_release().get(without_twin(score.task))
-    default = dict(config.arguments) if config else {"seed": 0}
+    default = {**benchmark_of(score.task).defaults, **(config.arguments if config else {})}
     skipped: Collection[str] = {*_NOT_DOCUMENTS, *score.run.model_arguments, score.metadata["length_of"]}
     return {
         printable(name): as_text(value)
