@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-BUCKET_BYTES = 25 * 2**20
-"""Size from which on a bucket is full, the default of PyTorch's DistributedDataParallel."""
+BUCKET_BYTES = 100 * 2**20
+"""Size from which on a bucket is full. On two pairs of H200s, a step of the paper's size had 1.5% more tokens
+per second than with the 25 MiB of PyTorch's DistributedDataParallel."""
 
 
 @dataclass(eq=False)
