@@ -2,7 +2,8 @@
 
 The folder of a family has, for each of its benchmarks, ``_NAME_yaml`` with what its tasks share,
 ``_NAME_forced_yaml`` and ``_NAME_gain_yaml`` for its twins, a short file per task, and one per group. A
-suite, a group of benchmarks without a mean over them, has its own folder.
+suite, a group of benchmarks without a mean over them, has its own folder, with a group for each twin that
+several of its benchmarks have.
 """
 
 import re
@@ -124,9 +125,14 @@ def _all_files(chosen: Iterable[Benchmark]) -> dict[str, str]:
     files = {path: text for benchmark in wanted.values() for path, text in yaml_files(benchmark).items()}
     known = own_benchmarks() | wanted
     for suite in {benchmark.suite for benchmark in wanted.values()} - {""}:
-        members = [series for b in known.values() if b.suite == suite for series in b.series]
-        group = {"group": suite, "task": members, "metadata": {"version": 1.0}}
-        files[f"{suite}/{suite}.yaml"] = f"{_HEADER.format(name=suite)}{_written(group)}"
+        together = [b for b in known.values() if b.suite == suite]
+        for end in ("", *TWINS):
+            having = [b for b in together if end in _ends(b)]
+            if len(having) < 2 and end:
+                continue
+            members = [f"{series}{end}" for b in having for series in b.series]
+            group = {"group": f"{suite}{end}", "task": members, "metadata": {"version": 1.0}}
+            files[f"{suite}/{suite}{end}.yaml"] = f"{_HEADER.format(name=suite)}{_written(group)}"
     return files
 
 
