@@ -27,7 +27,7 @@ from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
 from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
-from synthetic_training.models.construction import misfits, of_text, untrained
+from synthetic_training.models.construction import misfits, of_text, own_code_error, untrained
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
@@ -203,8 +203,9 @@ def build_model(
 
     Raises:
         InputError: unknown name or argument, with the nearest known one; sizes that do not fit together, or
-            not into memory, which is checked before any is taken.
+            not into memory, which is checked before any is taken; what the user's own code raises for them.
     """
+    requested = dict(overrides)
     architecture = find_architecture(name, trust_remote_code=trust_remote_code)
     chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
     overrides = {key: value for key, value in overrides.items() if key not in chosen}
@@ -232,7 +233,7 @@ def build_model(
     except misfits(model_class) as error:
         check_allocation(name, error)
         if is_own_code(name):
-            raise  # the traceback points into the user's own code
+            raise own_code_error(name, "built", requested, model_class, error) from error
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{name} cannot be built with these arguments: {message.rstrip('.')}; pass others in --model-args"
