@@ -188,7 +188,7 @@ def _reproduce(
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
-        dry_run: Print the plan, with the GPU hours that are to be expected, and do nothing.
+        dry_run: Print the plan, with the hours that are to be expected, and do nothing.
     """
     from synthetic_training.figures.reproduce import reproduce
 
