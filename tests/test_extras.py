@@ -114,6 +114,16 @@ def test_every_extra_is_in_the_tables(document: str) -> None:
         assert listed == extras - {"dev", "docs", "package", "test"}
 
 
+def test_the_bounds_in_the_installation_page_are_those_of_pyproject() -> None:
+    text = (ROOT / "docs/getting_started.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = re.search(r"^lm-eval must be (\S+)\. `hf` needs (.*), `train` (.*)\.$", text, re.MULTILINE)
+    assert bounds is not None
+    assert f"lm-eval{bounds[1]}" in project["dependencies"]
+    for extra, given in (("hf", bounds[2]), ("train", bounds[3])):
+        assert set(given.split(" and ")) <= set(project["optional-dependencies"][extra])
+
+
 def test_what_an_extra_of_a_dependency_adds_is_needed_too(installed: dict[str, str | None]) -> None:
     require("api")
     installed["tenacity"] = None  # of lm-eval[api]
