@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from dataset_builders.files import read_json
 from synthetic_training.config import CHANGEABLE, TrainConfig
@@ -56,7 +56,7 @@ def _hours_of_run(run: Run, before: Mapping[str, float], speeds: Mapping[str, fl
     return None if speed is None else tokens(run) / speed / 3600
 
 
-def _hours(results: Iterable[Result], device: str) -> dict[str, float]:
+def _hours(results: Iterable[Result], device: Literal["cpu", "cuda"]) -> dict[str, float]:
     """Hours of runs on a kind of device by their settings, the mean over seeds."""
     found: dict[str, list[float]] = {}
     for result in results:
@@ -65,7 +65,7 @@ def _hours(results: Iterable[Result], device: str) -> dict[str, float]:
     return {settings: fmean(hours) for settings, hours in found.items()}
 
 
-def _settings(config: Mapping[str, Any], device: str) -> str:
+def _settings(config: Mapping[str, Any], device: Literal["cpu", "cuda"]) -> str:
     """The settings on which the time of a run depends, as text."""
     default = TrainConfig().as_json()
     settings = {**default, **config}
