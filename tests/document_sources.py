@@ -31,6 +31,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
     "docs/getting_started.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/smollm2_phone_book.md", RUNS),
     "docs/reading_a_report.md": (f"{RESULTS}/phone_book.md",),
+    "docs/your_architecture.md": ("synthetic_training/results/gated_linear_attention.json",),
     "lm_eval_tasks/CAPACITY.md": (f"{RESULTS}/phone_book.md", RUNS),
     "lm_eval_tasks/CONTROLS.md": (f"{RESULTS}/controls.md", f"{RESULTS}/smollm2_controls.md", RUNS),
     "lm_eval_tasks/LEADERBOARDS.md": (RUNS,),
@@ -85,6 +86,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     "README.md": {"a version of Python": ("3.11",)},
     "docs/getting_started.md": {"a version of Python": ("3.11",), "MB of a package": ("98",)},
     "docs/reading_a_report.md": {"a batch size of the example": ("64",)},
+    "docs/your_architecture.md": {"tokens of the window that lm-eval assumes": ("2,048",)},
     "lm_eval_tasks/CAPACITY.md": {
         "probabilities of the tests": ("2.5%",),
         "bootstrap sets and simulations": ("2,000",),
