@@ -1,9 +1,9 @@
-"""Tables of results in documents, which are copies of those in files of results.
+"""Tables of results in documents, which are copied from files of results.
 
     python -m synthetic_training.documents
 
-writes them again. A document marks where a table belongs, and from which file, relative to the document, it
-comes; the number is that of the table in the file, from 1::
+updates them. A document marks the place of each table with the file that it comes from, relative to the
+document, and the number of the table in the file, from 1::
 
     <!-- table: results/efficiency_small.md 1 -->
     <!-- /table -->
@@ -33,7 +33,7 @@ def documents() -> list[Path]:
 
 
 def with_tables(document: Path) -> str:
-    """A document's text with its tables as they are in the files.
+    """A document's text, with its tables replaced by those in the files.
 
     Raises:
         InputError: a file does not exist, or has no such table.
