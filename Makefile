@@ -32,7 +32,7 @@ export HF_HUB_OFFLINE ?= 1
 # the tests start many processes, which would each compile the same modules again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check docs package
+.PHONY: demo demo-c4-copy demo-smollm2 documents test test-lowest test-newest test-slow constraints-lowest check docs package
 
 # the pair of models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
@@ -60,6 +60,10 @@ demo-smollm2: $(VENV)/smollm2-installed
 	  $(TASKS) --tasks phone_book_20,phone_book_40,phone_book_60 --limit $(LIMIT) --batch_size 8 \
 	  --output_path $(OUT) --log_samples
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT) --label 'SmolLM2-135M=*smollm2'
+
+# results, tables and pictures of the documents, where they are not those of the present models
+documents: $(VENV)/dev-installed
+	$(BIN)/python -m lm_eval_tasks.documents
 
 test: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -105,6 +109,7 @@ check: $(VENV)/dev-installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m lm_eval_tasks generate --check
+	$(BIN)/python -m lm_eval_tasks.documents --check
 
 .PRECIOUS: $(VENV)-lowest-%/installed
 $(VENV)-lowest-%/installed: pyproject.toml constraints-lowest/%.txt

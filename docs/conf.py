@@ -33,7 +33,9 @@ exclude_patterns = [
     "build",
 ]
 PAGES_BELOW = {
-    "docs/tasks": ["/lm_eval_tasks/[!s]*/README", "/lm_eval_tasks/s[!p]*/README"],  # all but speed/
+    # all but documents/ and speed/
+    "docs/tasks": ["/lm_eval_tasks/[!ds]*/README", "/lm_eval_tasks/s[!p]*/README"],
+    "lm_eval_tasks/documents/README": ["/lm_eval_tasks/documents/results/*"],
     "synthetic_training/checkpoints/README": ["/synthetic_training/checkpoints/*/README"],
     "synthetic_training/figures/README": [
         "/synthetic_training/figures/*",

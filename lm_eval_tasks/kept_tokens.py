@@ -34,6 +34,11 @@ class KeptTokens:
         self._texts[text] = (np.asarray(ids, dtype=np.int32), times + 1)
         self._tokens += 0 if times else len(ids)
 
+    def ids(self, text: str) -> list[int] | None:
+        """The ids that are kept for a text, without using them up; None if there are none."""
+        kept = self._texts.get(text)
+        return None if kept is None else kept[0].tolist()
+
     def __call__(self, string: Any, *arguments: Any, **options: Any) -> Any:
         kept = None if arguments or options or not isinstance(string, str) else self._texts.pop(string, None)
         if kept is None:
@@ -54,9 +59,18 @@ def keep(lm: Any, text: str, ids: Sequence[int]) -> None:
         text: the text.
         ids: the token ids that ``lm.tok_encode(text)`` would return.
     """
-    if isinstance(lm, CachingLM):
-        lm = lm.lm
+    lm = _without_cache(lm)
     kept = lm.tok_encode
     if not isinstance(kept, KeptTokens):
         kept = lm.tok_encode = KeptTokens(kept)
     kept.keep(text, ids)
+
+
+def kept_ids(lm: Any, text: str) -> list[int] | None:
+    """The ids that ``keep`` was given for a text, if lm-eval has not asked for them yet."""
+    kept = _without_cache(lm).tok_encode
+    return kept.ids(text) if isinstance(kept, KeptTokens) else None
+
+
+def _without_cache(lm: Any) -> Any:
+    return lm.lm if isinstance(lm, CachingLM) else lm

@@ -70,6 +70,21 @@ def test_a_text_is_given_as_often_as_it_was_kept() -> None:
     assert lm.tok_encode("ab", left_truncate_len=1) == ids[0][-1:]
 
 
+def test_a_kept_text_is_not_tokenized_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = counting()
+    first = list(encode_for_model(lm, ["ab", "c"]))
+    d, e = map(lm.tok_encode, "de")
+    asked: list[str] = []
+
+    def watched(lm: Any, texts: list[str]) -> Any:
+        asked.extend(texts)
+        return encode_all(lm, texts)
+
+    monkeypatch.setattr(tokens, "encode_all", watched)
+    assert list(encode_for_model(lm, ["d", "ab", "e", "c"])) == [d, first[0], e, first[1]]
+    assert asked == ["d", "e"]
+
+
 def test_too_many_tokens_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_tokens, "_MOST_TOKENS", 3)
     lm = counting()

@@ -152,6 +152,10 @@ def _gradients(model: Any, input_ids: Tensor, targets: Tensor, bf16: bool) -> _F
     # all layers of an LSTM are one module
     layers = repeated_layers(model) or [part for part in model.modules() if isinstance(part, nn.RNNBase)]
     hooks = [layer.register_forward_hook(keep(str(number))) for number, layer in enumerate(layers)]
+    for part in model.modules():
+        if isinstance(part, nn.RNNBase):  # cuDNN computes their gradients only in training mode
+            part.train()
+            part.dropout = 0.0
     model.zero_grad()
     with torch.autocast(input_ids.device.type, torch.bfloat16, enabled=bf16):
         logits = model(input_ids=input_ids, use_cache=False).logits

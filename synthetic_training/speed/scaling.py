@@ -69,15 +69,15 @@ def main() -> None:
         raise InputError(
             f"--gpus {settings.gpus} must have 1, and none above the {there} GPUs of this machine"
         )
-    arms = {Arm(n, rows) for n in settings.gpus for rows in (n * settings.rows_per_gpu, settings.rows)}
-    alone = sorted((arm for arm in arms if arm.gpus == 1), key=lambda arm: arm.rows)
-    with ThreadPoolExecutor(there) as pool:
-        runs = [pool.submit(_run, settings, arm, i % there) for i, arm in enumerate(alone)]
-        found = {arm: run.result() for arm, run in zip(alone, runs, strict=True)}
-    _write(settings, found)
-    for arm in sorted(arms - found.keys(), key=lambda arm: (arm.gpus, arm.rows)):
-        found[arm] = _run(settings, arm)
-        _write(settings, found)
+    found: dict[Arm, dict[str, Any]] = {}
+    for n in sorted(settings.gpus):
+        arms = [Arm(n, rows) for rows in sorted({n * settings.rows_per_gpu, settings.rows})]
+        # side by side where there are GPUs for all of them
+        with ThreadPoolExecutor(there // n) as pool:
+            runs = [pool.submit(_run, settings, arm, n * (i % (there // n))) for i, arm in enumerate(arms)]
+            for arm, run in zip(arms, runs, strict=True):
+                found[arm] = run.result()
+                _write(settings, found)
     print(table(_lines(found), settings.rows_per_gpu, settings.rows))
 
 

@@ -4,23 +4,23 @@ Gradients are gathered into buckets of some megabytes in the order in which the 
 about the reverse of the model's. A bucket is sent as soon as it is full, and its sum is waited for at the
 end of the pass. All processes send the buckets in the same order, as collective operations require.
 
-Sums are made in float32, those of bfloat16 gradients too. In bfloat16 each of the N - 1 additions of a ring
-would round to 8 bits, and the result would depend on the number of processes by more than the rounding of
-float32. Twice the bytes cost little, because sending overlaps with computing.
+A sum has the type of its gradients: those of bfloat16 weights are in bfloat16, as they are with one process.
+Each of the N - 1 additions rounds once more, to the 8 bits to which every gradient was rounded before.
 
 Everything here can be captured in a CUDA graph: buffers stay where they are, and NCCL's work is only waited
 for on the device.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
-BUCKET_BYTES = 25 * 2**20
-"""Size from which on a bucket is full, the default of PyTorch's DistributedDataParallel."""
+BUCKET_BYTES = 100 * 2**20
+"""Size from which on a bucket is full. On two pairs of H200s, a step of the paper's size had 1.5% more tokens
+per second than with the 25 MiB of PyTorch's DistributedDataParallel."""
 
 
 @dataclass(eq=False)
@@ -28,14 +28,27 @@ class _Bucket:
     """Gradients that are sent together.
 
     Attributes:
-        buffer: (N,) float32, all gradients one after the other.
+        buffer: (N,) of the type of the gradients, all of them one after the other.
+        places: the gradients in the buffer, in the order of the leaves.
         leaves: whose gradients they are.
         missing: how many of them the backward pass has not produced yet.
     """
 
     buffer: Tensor
-    leaves: list[Tensor] = field(default_factory=list)
+    places: list[Tensor]
+    leaves: list[Tensor]
     missing: int = 0
+
+    @torch.no_grad()
+    def gather(self) -> None:
+        """Move the leaves' gradients into the buffer, in one launch of a kernel on a GPU."""
+        gradients = []
+        for place, leaf in zip(self.places, self.leaves, strict=True):
+            # what took no part has no gradient
+            gradients.append(torch.zeros_like(place) if leaf.grad is None else leaf.grad)
+        torch._foreach_copy_(self.places, gradients)
+        for leaf in self.leaves:
+            leaf.grad = None
 
 
 class GradientReducer:
@@ -49,11 +62,15 @@ class GradientReducer:
     def __init__(self, leaves: Sequence[Tensor], bucket_bytes: int = BUCKET_BYTES) -> None:
         self._leaves = list(leaves)
         self._buckets: list[_Bucket] = []
-        self._places: dict[Tensor, tuple[_Bucket, Tensor]] = {}
+        self._places: dict[Tensor, Tensor] = {}
+        self._bucket_of: dict[Tensor, _Bucket] = {}
         part: list[Tensor] = []
         for leaf in reversed(self._leaves):
+            if part and part[0].dtype != leaf.dtype:
+                self._add_bucket(part)
+                part = []
             part.append(leaf)
-            if 4 * sum(one.numel() for one in part) >= bucket_bytes:
+            if sum(one.nbytes for one in part) >= bucket_bytes:
                 self._add_bucket(part)
                 part = []
         if part:
@@ -64,10 +81,12 @@ class GradientReducer:
 
     def _add_bucket(self, leaves: list[Tensor]) -> None:
         sizes = [leaf.numel() for leaf in leaves]
-        bucket = _Bucket(torch.zeros(sum(sizes), device=leaves[0].device), leaves)
+        buffer = torch.zeros(sum(sizes), device=leaves[0].device, dtype=leaves[0].dtype)
+        places = [view.view_as(leaf) for leaf, view in zip(leaves, buffer.split(sizes), strict=True)]
+        bucket = _Bucket(buffer, places, leaves)
         self._buckets.append(bucket)
-        for leaf, view in zip(leaves, bucket.buffer.split(sizes), strict=True):
-            self._places[leaf] = bucket, view.view_as(leaf)
+        self._places.update(zip(leaves, places, strict=True))
+        self._bucket_of.update(dict.fromkeys(leaves, bucket))
 
     def expect(self) -> None:
         """Send what the next backward pass produces. Earlier passes of the same step are included."""
@@ -87,7 +106,7 @@ class GradientReducer:
         """Wait for the sums.
 
         Returns:
-            The summed gradient of each leaf in float32, in the order of the leaves; zeros for one that took
+            The summed gradient of each leaf in its type, in the order of the leaves; zeros for one that took
             no part in the output.
         """
         for leaf in self._leaves:
@@ -96,21 +115,16 @@ class GradientReducer:
         for work in self._works:
             work.wait()
         self._expecting = False
-        return [self._places[leaf][1] for leaf in self._leaves]
+        return [self._places[leaf] for leaf in self._leaves]
 
-    @torch.no_grad()
     def _take(self, leaf: Tensor) -> None:
         if not self._expecting:
             return
-        bucket, place = self._places[leaf]
-        if leaf.grad is None:
-            place.zero_()
-        else:
-            place.copy_(leaf.grad)
-            leaf.grad = None
         self._arrived.add(leaf)
-        bucket.missing -= 1
+        self._bucket_of[leaf].missing -= 1
         while len(self._works) < len(self._buckets) and not self._buckets[len(self._works)].missing:
-            work = dist.all_reduce(self._buckets[len(self._works)].buffer, async_op=True)
+            bucket = self._buckets[len(self._works)]
+            bucket.gather()
+            work = dist.all_reduce(bucket.buffer, async_op=True)
             assert work is not None  # noqa: S101  as for every process of the group
             self._works.append(work)
