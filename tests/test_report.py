@@ -52,7 +52,7 @@ def test_cells_with_fewer_documents_name_their_number(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": 0.5}, model="b", documents=4)
     text = table(read_scores([tmp_path]))
     assert [row[2] for row in cells(text)[1::2]] == ["0.500 [0.46, 0.54]", "0.500 [0.15, 0.85] (4 docs)"]
-    assert "500 documents per length, where a cell names no other number." in text
+    assert "500 documents per length unless a cell shows another number." in text
 
 
 def test_other_documents_are_noted(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_what_is_no_score_is_marked(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": None, "phone_book_40": 0.5})
     text = table(read_scores([tmp_path]))
     assert cells(text)[1][2:] == ["no score", "0.500 [0.46, 0.54]"]
-    assert "'no score': the result file holds no valid number there." in text
+    assert "'no score': the result file has no valid number there." in text
 
 
 # ---- training steps
@@ -251,10 +251,10 @@ def test_the_real_command_line_refuses_in_one_sentence(tmp_path: Path) -> None:
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.json does not exist"):
         read_scores([tmp_path / "nowhere.json"])
-    with pytest.raises(InputError, match=r"holds no results_\*.json"):
+    with pytest.raises(InputError, match=r"contains no results_\*.json"):
         read_scores([tmp_path])
 
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="name at least one result file"):
+    with pytest.raises(InputError, match="pass at least one result file"):
         read_scores([])

@@ -86,7 +86,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     written = (folder / "metrics.jsonl").stat().st_size
     assert not (folder / "model").exists() and not (out / "one_small.jsonl").exists()
 
-    with pytest.raises(InputError, match=r"holds a run that is not finished; pass --resume"):
+    with pytest.raises(InputError, match=r"contains an unfinished run; pass --resume"):
         reproduce(str(file), out=out)
     before_dry = {f: f.stat().st_mtime_ns for f in out.glob("**/*")}
     main(["reproduce", str(file), "--out", str(out), "--dry-run"])
@@ -125,7 +125,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     assert 0 < line["final_loss"] < 3
     assert [(t["task"], t["length"], t["asked"]) for t in line["tests"]] == [("copy", 2, 20), ("copy", 7, 20)]
 
-    with pytest.raises(InputError, match=r"one_small.jsonl holds results; pass --resume"):
+    with pytest.raises(InputError, match=r"one_small.jsonl contains results; pass --resume"):
         reproduce(str(file), out=out, models=["lstm"])
     was = {f.name: (f.read_bytes(), f.stat().st_mtime_ns) for f in out.glob("one_small.*")}
     assert set(was) == {"one_small.jsonl", "one_small.png", "one_small.svg", "one_small.md"}

@@ -111,7 +111,7 @@ def test_generated_tasks_find_the_module_again(module: Path, tmp_path: Path) -> 
             "'no_such_module' cannot be imported: No module named",
         ),
         (["build", "echo", "--import", "../x"], "'../x' is not the name of a module"),
-        (["build", "echo", "--import=json"], "the module 'json' holds no Benchmark"),
+        (["build", "echo", "--import=json"], "the module 'json' contains no Benchmark"),
         (["verify", "data", "--import", "dataset_builders.phone_book"], "there is no folder 'data'"),
     ],
 )

@@ -202,8 +202,8 @@ def test_an_invalid_value_on_the_command_line_is_one_sentence(tmp_path: Path) ->
     with pytest.raises(SystemExit) as error:
         main(["train", "--task", "copies", "--out", str(tmp_path / "run")])
     said = str(error.value.code)
-    assert said.startswith("error: task = 'copies': it must be one of copy, prefix_ngram, suffix_ngram")
-    assert said.endswith("documents; did you mean 'copy'?")
+    assert said.startswith("error: task must be one of copy, prefix_ngram, suffix_ngram")
+    assert said.endswith("documents, not 'copies'; did you mean 'copy'?")
 
 
 def test_every_setting_has_a_help_text_that_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:

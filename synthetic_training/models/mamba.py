@@ -1,4 +1,4 @@
-"""The authors' initial weights and a faster scan for transformers' Mamba; checkpoints are unchanged."""
+"""The authors' initial weights and a faster scan for the Mamba of transformers; checkpoints are unchanged."""
 
 import importlib.util
 import math
@@ -22,16 +22,16 @@ if _HAS_TRITON:
 def draw_authors_weights(model: PreTrainedModel) -> int:
     """Initialise the weights of a Mamba as in its authors' code, mamba_ssm's ``_init_weights``.
 
-    transformers draws most matrices with a standard deviation of 0.1, whatever their size. With that, the
-    paper's Mamba (24 layers, 1,024 wide) does not leave chance at any learning rate that was tried.
+    transformers draws most matrices with a standard deviation of 0.1, regardless of their size. With these
+    weights, the paper's Mamba (24 layers, 1,024 wide) stays at chance at every learning rate that was tried.
 
     Args:
-        model: whose ``config.x_proj_gain``, 1 where there is none, is a factor of the weights that make B, C
-            and the step. The authors' are so small that at first almost nothing goes through the state: of
-            a layer's output before ``out_proj``, less than a hundredth; the rest is the skip, D x.
+        model: a model. Its ``config.x_proj_gain`` (1 if missing) is a factor of the weights that compute B, C
+            and the step. The authors' weights are so small that at first almost nothing goes through the
+            state: less than a hundredth of a layer's output before ``out_proj``; the rest is the skip, D x.
 
     Returns:
-        The number of Mamba layers, 0 for a model that has none; it is then left as it is.
+        The number of Mamba layers; if it is 0, the model is unchanged.
 
     Raises:
         InputError: the factor is not a number above 0.
@@ -58,13 +58,13 @@ def draw_authors_weights(model: PreTrainedModel) -> int:
 
 
 def use_fast_scan(model: nn.Module) -> int:
-    """Let every Mamba layer of a model use the project's scan where it sees whole sequences.
+    """Let every Mamba layer of a model use the project's scan when it processes whole sequences.
 
-    With a cache the layers do what transformers does, so that generation is unchanged. Only the layers' class
-    changes: names, shapes and files of the weights do not.
+    With a cache, the layers do the same as in transformers, so that generation is unchanged. Only the class
+    of the layers changes, not the names, shapes and files of the weights.
 
     Returns:
-        The number of such layers, 0 for a model that is no Mamba.
+        The number of such layers; 0 for a model that is not a Mamba.
     """
     layers = [layer for layer in model.modules() if type(layer) is MambaMixer]
     for layer in layers:
@@ -76,10 +76,10 @@ Operation = Literal["convolution", "projections", "scan"]
 
 
 class FastMambaMixer(MambaMixer):
-    """Transformers' layer, whose whole sequences stay (batch, length, channels) throughout.
+    """The layer of transformers, but whole sequences stay (batch, length, channels) throughout.
 
     Attributes:
-        float32_operations: operations that compute in float32 where autocast would have them in bfloat16:
+        float32_operations: operations that compute in float32 although autocast would run them in bfloat16:
             the ``convolution``, the ``projections`` to B, C and the step, and the ``scan``.
     """
 
@@ -94,9 +94,9 @@ class FastMambaMixer(MambaMixer):
         cache_params: Any = None,
         **arguments: Any,
     ) -> Tensor:
-        """(batch, length, width) to the same; ``attention_mask`` of (batch, length) zeroes padding.
+        """Maps (batch, length, width) to the same shape; ``attention_mask`` (batch, length) zeroes padding.
 
-        ``cache`` is what transformers calls ``cache_params`` before 5.24.
+        ``cache`` is called ``cache_params`` in transformers before 5.24.
         """
         before = cache_params if cache is None else cache
         if before is not None or arguments:
@@ -143,7 +143,7 @@ def _masked(hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
 
 
 def _causal_conv(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """Each channel's convolution with its own few weights, as shifted products: a compiler fuses them."""
+    """Each channel's convolution with its own few weights, as shifted products, which a compiler fuses."""
     weight = conv.weight.to(torch.promote_types(x.dtype, torch.float32))
     taps, length = weight.shape[-1], x.shape[1]
     padded = F.pad(x, (0, 0, taps - 1, 0))

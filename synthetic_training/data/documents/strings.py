@@ -1,6 +1,6 @@
-"""The string tasks as ``dataset_builders.string_tasks.documents`` writes them for pretrained models.
+"""The string tasks in the form that ``dataset_builders.string_tasks.documents`` uses for pretrained models.
 
-Answers are between braces. Documents of the benchmark have two worked examples, and so have half of these::
+Answers are between braces. Like the benchmark's documents, half of these have two worked examples::
 
     asdfgh ->{ asdfgh
     }zxcvbn ->{ zxcvbn
@@ -19,27 +19,27 @@ from synthetic_training.data.documents.draws import Pieces, log_uniform, pick
 _TASKS: tuple[type[StringTask], ...] = (Copy, Copy, PrefixNgram, SuffixNgram)
 _SHORTEST, _LINES = 6, 3
 _OTHERS = 3 + 3 + len(" |  -> \n")
-"""Maximum size in bytes of a line without its string and answer: the key, spaced, and the marks."""
+"""Maximum size in bytes of a line without its string and answer: the spaced key and the marks."""
 
 _MARGIN = _OTHERS + 4
 MIN_BYTES = _LINES * (4 * _SHORTEST + _MARGIN)
-"""Size in bytes of three lines of the shortest strings, spaced."""
+"""Size in bytes of three lines of the shortest strings in the spelling ``spaced``."""
 
 
 def strings(rng: Random, size: int) -> Pieces:
     """Lines of one task, with strings of one length.
 
     Args:
-        rng: generator of this document alone.
+        rng: generator that only this document uses.
         size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     task = pick(rng, _TASKS)
     spelling = pick(rng, ("plain", "spaced"))
-    wide = 4 if spelling == "spaced" else 2  # bytes a letter, in the string and in its answer
+    wide = 4 if spelling == "spaced" else 2  # bytes per letter, in the string and in its answer together
     longest = (size // _LINES - _MARGIN) // wide
     length = longest if rng.random() < 0.5 else log_uniform(rng, _SHORTEST, longest)
     lines = max(_LINES, size // (wide * length + _MARGIN)) if length < longest else _LINES
-    # a bit generator for this document alone
+    # a bit generator that only this document uses
     bits = Philox(key=int(rng.random() * 2**53))
     pieces: Pieces = []
     for example in draw(task(length, length), lines, bits):
