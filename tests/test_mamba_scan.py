@@ -146,7 +146,12 @@ def test_layers_of_jamba_equal_stock() -> None:
     """Logits with left padding, the gradient of every parameter, and what is generated."""
     torch.manual_seed(1)
     sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
-    hybrid: dict[str, Any] = {"attn_layer_period": 3, "attn_layer_offset": 1, "num_experts": 1, "mamba_d_state": 4}
+    hybrid: dict[str, Any] = {
+        "attn_layer_period": 3,
+        "attn_layer_offset": 1,
+        "num_experts": 1,
+        "mamba_d_state": 4,
+    }
     fast = build_model("hf:jamba", {"vocab_size": 30, "pad_token_id": 0}, **sizes, **hybrid)
     for name, parameter in fast.named_parameters():
         if "layernorm" in name or name.endswith("bias"):
