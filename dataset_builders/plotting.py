@@ -35,6 +35,7 @@ STYLE: dict[Any, Any] = {
 ARCHITECTURES = {
     "transformer": ("#0072b2", "o"),
     "mamba": ("#d55e00", "v"),
+    "hybrid": ("#009e73", "s"),
     "mamba2": ("#e69f00", "P"),
     "griffin": ("#cc79a7", "<"),
     "lstm": ("#666666", "X"),

@@ -168,6 +168,7 @@ def _reproduce(
     out: Path = Path("reproduced"),
     resume: bool = False,
     per_gpu: int = 1,
+    minutes: float | None = None,
     revision: str | None = None,
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
     trust_remote_code: bool = False,
@@ -184,6 +185,7 @@ def _reproduce(
         out: Folder for the runs of all figures, and for the results.
         resume: Continue an earlier reproduction in the folder; finished runs are not repeated.
         per_gpu: Number of runs that share a GPU, so that one trains while another compiles or is evaluated.
+        minutes: Time after which the runs at work save a checkpoint and end (default: no limit).
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
@@ -200,6 +202,7 @@ def _reproduce(
         out=out,
         resume=resume,
         per_gpu=per_gpu,
+        minutes=minutes,
         revision=revision,
         imports=imports,
         trust_remote_code=trust_remote_code,

@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock
 
 from dataset_builders import InputError, workers
+from dataset_builders.interruption import Interrupted
 from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.__main__ import main
 from synthetic_training.figures import reproduce as reproduce_module
@@ -45,6 +46,15 @@ def terminate_when(moment: Callable[[], bool]) -> None:
         time.sleep(0.01)
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_runs_end_when_the_time_is_over(forked_jobs: None, tmp_path: Path) -> None:
+    file = a_figure(tmp_path / "one.yaml", runs={"lstm": LSTM})
+    with pytest.raises(InputError, match=r"minutes must be a number above 0, not -1"):
+        reproduce(str(file), out=tmp_path / "out", minutes=-1)
+    with pytest.raises(Interrupted, match=r"(?s)0 of 1 run finished.*--minutes 1e-06 --resume") as ended:
+        reproduce(str(file), out=tmp_path / "out", minutes=1e-6)
+    assert ended.value.status == 128 + signal.SIGALRM
 
 
 def test_a_figure_killed_resumed_shared_and_drawn_again(

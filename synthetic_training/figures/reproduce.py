@@ -10,10 +10,13 @@
 
 import json
 import shlex
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -41,6 +44,7 @@ def reproduce(
     out: Path = Path("reproduced"),
     resume: bool = False,
     per_gpu: int = 1,
+    minutes: float | None = None,
     revision: str | None = None,
     imports: Sequence[str] = (),
     trust_remote_code: bool = False,
@@ -57,6 +61,7 @@ def reproduce(
         resume: whether to continue with the content of ``out``.
         per_gpu: number of runs that share a GPU, at least 1; one compiles or is evaluated while another
             trains.
+        minutes: time after which unfinished runs are ended, as by Ctrl-C; None for no limit.
         revision: revision of this code, to replace git's answer, e.g. for a copy without git history.
         imports: packages to import first in every run, in addition to those of the figure's file.
         trust_remote_code: whether code in the folders of the runs' models may run.
@@ -66,12 +71,15 @@ def reproduce(
         The files that were written: results, plots and table.
 
     Raises:
-        InputError: the figure or a part of it does not exist or cannot be run; ``per_gpu`` is invalid;
-            ``out`` contains results or unfinished runs of the figure, and ``resume`` is not set; or a run
-            failed, after the other runs were done.
-        Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
+        InputError: the figure or a part of it does not exist or cannot be run; ``per_gpu`` or ``minutes`` is
+            invalid; ``out`` contains results or unfinished runs of the figure, and ``resume`` is not set; or
+            a run failed, after the other runs were done.
+        Interrupted: Ctrl-C or SIGTERM, or the time is over; results and checkpoints are kept.
     """
     check_integer("per_gpu", per_gpu, 1)
+    if minutes is not None and not 0 < minutes < inf:
+        raise InputError(f"minutes must be a number above 0, not {minutes}")
+    end = inf if minutes is None else time.monotonic() + 60 * minutes
     file = figure_path(figure)
     content = read_figure(file)
     if scale not in content.scales:
@@ -117,13 +125,14 @@ def reproduce(
         "--seeds": seeds,
         "--out": [out],
         "--per-gpu": [per_gpu] if per_gpu > 1 else [],
+        "--minutes": [minutes] if minutes is not None else [],
         "--revision": [revision] if revision else [],
         "--import": imports,
     }
     command = ["reproduce", figure, *_words(given_options), *["--trust-remote-code"] * trust_remote_code]
     with _only_one(where), _kept_when_interrupted(where, runs, command):
         options = _Options(per_gpu, revision)
-        failures = _work(remaining, at, size, where, options, show) if remaining else []
+        failures = _work(remaining, at, size, where, options, show, end) if remaining else []
         made = show()
     if failures:
         raise InputError("; ".join(failures) + (f"; the others are in {where.results}" if made else ""))
@@ -198,7 +207,7 @@ def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
 
 @contextmanager
 def _kept_when_interrupted(where: _Files, runs: Sequence[Run], command: Sequence[str]) -> Iterator[None]:
-    """After Ctrl-C or SIGTERM, say which results are kept and how to continue."""
+    """After Ctrl-C or SIGTERM, or when the time is over, say which results are kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -216,12 +225,20 @@ def _kept_when_interrupted(where: _Files, runs: Sequence[Run], command: Sequence
 
 
 class _Recorder(Progress):
-    """Shows the progress of runs, and saves the result of each finished run."""
+    """Shows the progress of runs, saves each result, and ends the runs when the time is over."""
 
-    def __init__(self, runs: Mapping[str, Run], where: _Files, show: Callable[[], object]) -> None:
+    def __init__(
+        self, runs: Mapping[str, Run], where: _Files, show: Callable[[], object], end: float
+    ) -> None:
         super().__init__(runs, where.runs, where.stem)
-        self._where, self._show = where, show
+        self._where, self._show, self._end = where, show, end
         self.failures: list[str] = []
+
+    def waiting(self) -> None:
+        super().waiting()
+        if time.monotonic() > self._end:
+            self.say("the time is over", sys.stdout)
+            raise Interrupted("the time is over", signal.SIGALRM)
 
     def ended(self, job: Job, status: int) -> None:
         run, file = self._runs[job.name], _result_file(job.name, self._where)
@@ -245,9 +262,10 @@ def _work(
     where: _Files,
     options: _Options,
     show: Callable[[], object],
+    end: float,
 ) -> list[str]:
     """Do the runs, and save the result of each; return one sentence per failed run."""
-    recorder = _Recorder({run.name: run for run in runs}, where, show)
+    recorder = _Recorder({run.name: run for run in runs}, where, show, end)
     try:
         run_jobs([_job(run, scale, where, options) for run in runs], at, recorder)
     finally:

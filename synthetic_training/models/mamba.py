@@ -1,13 +1,18 @@
-"""The authors' initial weights and a faster scan for the Mamba of transformers; checkpoints are unchanged."""
+"""A faster scan for transformers' Mamba and Jamba, and the authors' initial weights for Mamba.
+
+Checkpoints are unchanged.
+"""
 
 import importlib.util
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.models.jamba.modeling_jamba import JambaMambaMixer
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
 from dataset_builders import InputError
@@ -64,19 +69,19 @@ def use_fast_scan(model: nn.Module) -> int:
     of the layers changes, not the names, shapes and files of the weights.
 
     Returns:
-        The number of such layers; 0 for a model that is not a Mamba.
+        The number of such layers; 0 for a model that has none.
     """
-    layers = [layer for layer in model.modules() if type(layer) is MambaMixer]
+    layers = [layer for layer in model.modules() if type(layer) in _FAST]
     for layer in layers:
-        layer.__class__ = FastMambaMixer
+        layer.__class__ = _FAST[type(layer)]
     return len(layers)
 
 
 Operation = Literal["convolution", "projections", "scan"]
 
 
-class FastMambaMixer(MambaMixer):
-    """The layer of transformers, but whole sequences stay (batch, length, channels) throughout.
+class _WholeSequences(nn.Module):
+    """How a Mamba layer computes whole sequences, which stay (batch, length, channels) throughout.
 
     Attributes:
         float32_operations: operations that compute in float32 although autocast would run them in bfloat16:
@@ -84,6 +89,17 @@ class FastMambaMixer(MambaMixer):
     """
 
     float32_operations: frozenset[Operation] = frozenset()
+
+    in_proj: nn.Linear
+    conv1d: nn.Conv1d
+    x_proj: nn.Linear
+    dt_proj: nn.Linear
+    out_proj: nn.Linear
+    act: Callable[[Tensor], Tensor]
+    A_log: Tensor
+    D: Tensor
+    time_step_rank: int
+    ssm_state_size: int
 
     def forward(
         self,
@@ -117,11 +133,38 @@ class FastMambaMixer(MambaMixer):
         """The step before its bias, (batch, length, channels), and B and C, (batch, length, states)."""
         sizes = [self.time_step_rank, self.ssm_state_size, self.ssm_state_size]
         if "projections" not in self.float32_operations:
-            dt, b, c = self.x_proj(x).split(sizes, dim=-1)
+            dt, b, c = self._normalised(*self.x_proj(x).split(sizes, dim=-1))
             return F.linear(dt, self.dt_proj.weight), b, c
         with torch.autocast(x.device.type, enabled=False):
-            dt, b, c = F.linear(x.float(), self.x_proj.weight.float()).split(sizes, dim=-1)
+            projected = F.linear(x.float(), self.x_proj.weight.float())
+            dt, b, c = self._normalised(*projected.split(sizes, dim=-1))
             return F.linear(dt, self.dt_proj.weight.float()), b, c
+
+    def _normalised(self, dt: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return dt, b, c
+
+
+class FastMambaMixer(_WholeSequences, MambaMixer):
+    """The layer of transformers' Mamba."""
+
+
+class FastJambaMambaMixer(_WholeSequences, JambaMambaMixer):
+    """The Mamba layer of transformers' Jamba, which normalises B, C and the step."""
+
+    dt_layernorm: nn.Module
+    b_layernorm: nn.Module
+    c_layernorm: nn.Module
+
+    def _normalised(self, dt: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        dtype = dt.dtype  # where autocast would leave float32, of which the scan reads twice as much
+        dt, b, c = self.dt_layernorm(dt), self.b_layernorm(b), self.c_layernorm(c)
+        return dt.to(dtype), b.to(dtype), c.to(dtype)
+
+
+_FAST: dict[type[nn.Module], type[nn.Module]] = {
+    MambaMixer: FastMambaMixer,
+    JambaMambaMixer: FastJambaMambaMixer,
+}
 
 
 def _scan(x: Tensor, dt: Tensor, decay: Tensor, *others: Tensor) -> Tensor:

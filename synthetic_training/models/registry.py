@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForCausalLM,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    JambaForCausalLM,
     MambaConfig,
     MambaForCausalLM,
     PreTrainedModel,
@@ -148,7 +149,7 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
                              "pass that model's own hf:TYPE")  # fmt: skip
         if language_model is not None and is_shipped(language_model.model_type):
             raise InputError(f"{name} is multimodal; its language model is hf:{language_model.model_type}")
-        return Architecture(*classes, _ANY_ARCHITECTURE, use_fast_kernels=mamba.use_fast_scan)
+        return Architecture(*classes, _ANY_ARCHITECTURE, use_fast_kernels=_use_fast_kernels_if_any)
     if (Path(name) / "config.json").is_file():
         folder, content = Path(name), read_json(Path(name) / "config.json")
         classes = classes_of_folder(folder, content, trust_remote_code)
@@ -254,4 +255,11 @@ def preset_hint(name: str) -> str:
 def use_fast_kernels(model: PreTrainedModel) -> None:
     """Enable the fast kernels in a loaded model, as ``build_model`` does."""
     known = {one.model_class: one.use_fast_kernels for one in MODELS.values()}
-    known.get(type(model), mamba.use_fast_scan)(model)
+    known.get(type(model), _use_fast_kernels_if_any)(model)
+
+
+def _use_fast_kernels_if_any(model: PreTrainedModel) -> None:
+    """Enable those for layers that models of transformers share with the models by name."""
+    mamba.use_fast_scan(model)
+    if type(model) is JambaForCausalLM:
+        gpt_neox.use_causal_attention(model)

@@ -172,8 +172,8 @@ def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tu
             ]
             begin = time.monotonic()
             for one in group:
-                left = settings.limit - (time.monotonic() - begin)
-                one.hear("ready", max(1.0, left), settings.limit)
+                remaining = settings.limit - (time.monotonic() - begin)
+                one.hear("ready", max(1.0, remaining), settings.limit)
             for one in group:
                 if one.result is None:
                     one.say("time")
