@@ -95,7 +95,7 @@ def _without_bytecode(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name != "__pycache__")
 
 
-def test_register_and_unregister(own_lm_eval: Path, run: Run, model_folder: Path) -> None:
+def test_register_and_unregister(own_lm_eval: Path, run_forked: Run, model_folder: Path) -> None:
     tasks = own_lm_eval / "lm_eval" / "tasks"
     before = _without_bytecode(tasks)
     evaluate = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model_folder}",
@@ -111,7 +111,11 @@ def test_register_and_unregister(own_lm_eval: Path, run: Run, model_folder: Path
         ["lm_eval_tasks", "unregister"],
         evaluate,
     ]
-    process = run("-c", ONE_PROCESS, json.dumps(commands), PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}")
+    process = run_forked(
+        *("-c", ONE_PROCESS, json.dumps(commands)),
+        anew=("lm_eval", "lm_eval_tasks", "dataset_builders", "tests"),
+        PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}",
+    )
     assert process.returncode == 0, process.stderr
     first, again, listed, validated, evaluated, gone, nothing, refused = json.loads(process.stdout)
 
