@@ -53,16 +53,13 @@ def test_a_run_with_a_window_of_512(run_here: Run, model_folder: Path, tmp_path:
     }  # fmt: skip
 
 
-def test_invalid_input_under_the_installed_command(
-    run: Run, own_lm_eval: Path, model_folder: Path, tmp_path: Path
-) -> None:
-    """One real process: that ``lm_eval`` ends with a sentence is the interpreter's doing."""
-    arguments = lm_eval_arguments(
-        model_folder, "--tasks", "phone_book_n,phone_book_20", "--limit", "4",
-        "--metadata", '{"num_docs": 5, "entries": 4}', "--output_path", "out",
-    )  # fmt: skip
+def test_invalid_input_under_the_installed_command(run: Run, own_lm_eval: Path, tmp_path: Path) -> None:
+    """One real process: that ``lm_eval`` ends with a sentence is the interpreter's doing, not the model's."""
     result = run(
-        Path(sys.executable).with_name("lm_eval"), *arguments, PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}"
+        *(Path(sys.executable).with_name("lm_eval"), "--model", "dummy", "--include_path", TASKS_FOLDER),
+        *("--tasks", "phone_book_n,phone_book_20", "--limit", "4", "--output_path", "out"),
+        *("--metadata", '{"num_docs": 5, "entries": 4}'),
+        PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}",
     )
     # phone_book_20 has 20 entries, and may not be given another number
     assert result.returncode == 1
