@@ -18,9 +18,9 @@ TRANSFORMER = str(CHECKPOINTS / "transformer")
 MAMBA = str(CHECKPOINTS / "mamba")
 
 ROOM = {"gen_kwargs": "max_gen_toks=24"}
-"""Tokens of an answer unless a test asks for another number: a copied string has 20 bytes, with the spaces between letters.
+"""Tokens of an answer, unless a test asks for another number: a string and its spaces have 20 bytes.
 
-What a task asks of a server otherwise is tested in ``test_api_models``.
+What a task itself asks of a server is tested in ``test_api_models``.
 """
 
 SHORT = {"gen_kwargs": "max_gen_toks=16"}
