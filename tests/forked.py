@@ -65,9 +65,7 @@ def _fork_server(executable: str, arguments: list[str], files: list[int]) -> int
     if child:
         return child
     try:
-        kept = [0, 1, 2, *sorted(files)]
-        for before, after in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
-            os.closerange(before + 1, after)
+        _leave_files_but(files)
         sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
         logging.getLogger().handlers.clear()
         gc.enable()
@@ -79,6 +77,17 @@ def _fork_server(executable: str, arguments: list[str], files: list[int]) -> int
         traceback.print_exc()
     finally:
         os._exit(0)
+
+
+def _leave_files_but(kept: Sequence[int]) -> None:
+    """Put the null device in the place of all open files but these and the standard ones.
+
+    If they were closed, objects that came along in the fork would write to what is opened next.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in [int(file.name) for file in Path("/dev/fd").iterdir()]:
+        if number not in {0, 1, 2, *kept, null}:
+            os.dup2(null, number, inheritable=False)
 
 
 class Forked:
@@ -174,7 +183,7 @@ def fork_workers() -> None:
 
 def _execute(options: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     """In a fork of a launcher: ``python OPTIONS`` with nothing of the launcher's open or handled."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    _leave_files_but([])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     atexit._clear()

@@ -132,7 +132,7 @@ def test_a_launcher_that_ends_all_processes_with_the_first_lets_it_report(tmp_pa
 
 
 def test_an_interrupted_run_keeps_a_checkpoint_and_continues_with_one_process(tmp_path: Path) -> None:
-    changes = {"steps": 400, "log_every": 300, "eval_every": 400, "save_every": 400}
+    changes = {"steps": 200, "log_every": 150, "eval_every": 200, "save_every": 200}
     config = config_file(tmp_path, **changes)
     process = start(tmp_path, TORCHRUN, "--config", config, "--out", "run", fork=True)
     wait_until(lambda: (tmp_path / "run" / "metrics.jsonl").exists(), process)
@@ -142,10 +142,10 @@ def test_an_interrupted_run_keeps_a_checkpoint_and_continues_with_one_process(tm
     assert process.returncode != 0
     (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
     step = int(checkpoint.name.removeprefix("step_"))
-    assert 0 < step < 400
+    assert 0 < step < 200
     assert err.count(f"interrupted after step {step}, which is saved") == 1
     train(tiny(**changes), tmp_path / "run", resume=True)
-    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 400
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 200
 
 
 # ---- sums of gradients
