@@ -1,7 +1,6 @@
 """Tables and plots of accuracy by length and by training step, and the command that makes them."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from lm_eval_tasks.results.report import report
 from lm_eval_tasks.results.rows import by_benchmark, read_scores, row_labels
 from lm_eval_tasks.results.sweep import sweep_table, sweeps
 from lm_eval_tasks.results.table import table
+from tests.conftest import Run
 from tests.result_files import content, log_samples, result_file
 
 
@@ -235,12 +235,11 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
         command(monkeypatch, "report", file, "--out", file / "below")
 
 
-def test_the_real_command_line_refuses_in_one_sentence(tmp_path: Path) -> None:
+def test_the_real_command_line_refuses_in_one_sentence(run_forked: Run, tmp_path: Path) -> None:
     bad = tmp_path / "results_1.json"
     hostile = content({"phone_book_20": 0.5}, metadata={"benchmark": "../../\x1b[31mescaped"})
     bad.write_text(json.dumps(hostile))
-    command = [sys.executable, "-m", "lm_eval_tasks", "report", str(bad), "--out", str(tmp_path / "out")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run_forked("-m", "lm_eval_tasks", "report", bad, "--out", tmp_path / "out")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert "\x1b" not in result.stderr + result.stdout

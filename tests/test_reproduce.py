@@ -250,8 +250,9 @@ def test_a_job_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         "result": "",
         "revision": None,
     }
-    command = [sys.executable, "-m", "synthetic_training.figures.job", json.dumps(spec)]
-    with FileLock(tmp_path / ".run.lock"), subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    command = ["-m", "synthetic_training.figures.job", json.dumps(spec)]
+    with FileLock(tmp_path / ".run.lock"):
+        process = Forked(command, tmp_path, os.environ)
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(1)

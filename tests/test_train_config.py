@@ -227,9 +227,9 @@ def test_an_unknown_flag_is_refused_with_the_nearest(capsys: pytest.CaptureFixtu
     assert "--stpes" in shown and "--steps" in shown
 
 
-def test_a_slip_is_one_sentence_and_no_traceback(run: Run, tmp_path: Path) -> None:
+def test_a_slip_is_one_sentence_and_no_traceback(run_forked: Run, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("stpes: 3\n")
-    done = run("-m", "synthetic_training", "train", "--config", "run.yaml", "--out", "run")
+    done = run_forked("-m", "synthetic_training", "train", "--config", "run.yaml", "--out", "run")
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == "error: run.yaml: there is no setting 'stpes'; did you mean 'steps'?\n"
     assert not (tmp_path / "run").exists()
