@@ -1,4 +1,4 @@
-"""The bundled models: trained, packed for the way home, and put in their places.
+"""The bundled models: trained, packed into small archives, and put in their places.
 
 ::
 
