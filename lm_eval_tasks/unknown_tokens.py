@@ -51,6 +51,8 @@ def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[
         return None
     texts = [_texts(document) for document in documents]
     dropped = _dropped_characters(tokenizer, set(chain.from_iterable(chain.from_iterable(texts))))
+    if not dropped and tokenizer.unk_token_id is None:
+        return [UnknownCharacters(0, sum(map(len, of_one))) for of_one in texts]
     ids = encode_batches(tokenizer, list(chain.from_iterable(texts)), special_tokens=False)
     return [
         UnknownCharacters(
