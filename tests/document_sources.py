@@ -133,7 +133,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "the width of the models": ("1024",),
         "sums of the kernels' times": ("11.8", "51.3"),
         "shares of a measured rate": ("91", "2%"),
-        "ratios of two measured speeds, and a break-even": ("1.88", "3.65", "1.74", "1,000", "1%"),
+        "ratios of two measured speeds, and a break-even": ("1.88", "3.65", "1.74", "1,000"),
         "goals": ("120k", "3.7"),
         "a size of buckets, and of examples that were not run": ("100", "256"),
         "a limit of seconds, and an issue of another project": ("240", "640"),
