@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -23,6 +24,10 @@ from tests import forked
 from tests.hub.fixture import hub  # noqa: F401
 from tests.import_graph import imports, modules
 from tests.quick_lm_eval import our_tasks_alone, quick_lm_eval
+
+# a busy machine is no failure
+settings.register_profile("default without a deadline", deadline=None)
+settings.load_profile("default without a deadline")
 
 # until the first test: what is imported before stays to the end, and looking through it takes seconds
 gc.disable()
