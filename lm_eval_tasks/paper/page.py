@@ -26,10 +26,10 @@ def page_text(
     """The page as Markdown.
 
     Args:
-        title: of the list of models.
+        title: title of the list of models.
         runs: all runs of the plan.
-        scores: of the complete runs, called by the models' names.
-        drawn: experiment -> its figures, which are beside the page.
+        scores: scores of the complete runs, labelled with the models' names.
+        drawn: experiment -> its figures, in the folder of the page.
 
     Raises:
         InputError: samples are missing or damaged.
@@ -98,9 +98,9 @@ def _deviations(runs: Sequence[Run]) -> str:
     if any(model.released for model in models.values()):
         lines.append(_precision(list(models.values())))
     lines.append(
-        "Documents are the same for every model and every run, 500 per length and all of SQuAD's, with 95% "
-        "intervals; the released code draws three batches of 32 for each model (30 paragraphs of SQuAD) and "
-        "reports mean and standard deviation."
+        "Documents are the same for every model and every run: 500 per length, and all documents of SQuAD, "
+        "with 95% intervals. The released code draws three batches of 32 for each model (30 paragraphs of "
+        "SQuAD) and reports mean and standard deviation."
     )
     lines.append("Revisions are pinned where the list of models names them; the released code loads `main`.")
     pages = dict.fromkeys(run.experiment.deviations for run in runs)
@@ -113,11 +113,11 @@ def _deviations(runs: Sequence[Run]) -> str:
 
 
 def _precision(models: Sequence[Model]) -> str:
-    """The precision of all models, beside that of the released code."""
+    """The precision of all models, next to that of the released code."""
     names = {dtype: [model.name for model in models if model.dtype == dtype] for dtype in _dtypes(models)}
     here = "; ".join(f"{dtype} for {', '.join(own)}" for dtype, own in names.items())
     return (
-        "The released code loads Mamba in float16 and Pythia without a dtype, which was float32 in the "
+        "The released code loads Mamba in float16 and Pythia without a dtype, which means float32 in "
         f"versions of transformers below 5. Here: {here}."
     )
 

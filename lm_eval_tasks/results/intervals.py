@@ -13,16 +13,17 @@ BINARY_METRICS = frozenset({"exact_match", "em", "truncated", "unknown_tokens", 
 def interval(metric: str, mean: float, error: float | None, documents: int) -> tuple[float, float] | None:
     """The 95% confidence interval of a mean over documents.
 
-    Wilson's interval for proportions. For other metrics the normal approximation, kept within 0 and 1
-    where the metric is. Where every document has the score 0, or every one 1, the normal approximation
-    would have no width at all, and Wilson's is taken: no distribution between 0 and 1 varies more.
+    For proportions, this is Wilson's interval. For other metrics, it is the normal approximation, clipped to
+    0 and 1 if the metric is between 0 and 1. If all documents have the score 0, or all have the score 1, the
+    normal approximation would have no width, so Wilson's interval is used: no distribution between 0 and 1
+    varies more.
 
     Args:
-        error: standard error of the mean; None where it is unknown.
+        error: standard error of the mean; None if unknown.
         documents: number of documents, at least 1.
 
     Returns:
-        its ends; None where there is no standard error to make it from.
+        the ends of the interval; None if it needs a standard error and there is none.
     """
     bounded = is_proportion(metric)
     if bounded and (metric in BINARY_METRICS or mean in (0.0, 1.0)):
@@ -38,7 +39,7 @@ def interval(metric: str, mean: float, error: float | None, documents: int) -> t
 
 
 def score_interval(score: Score, metric: str) -> tuple[float, float] | None:
-    """The interval of one metric of a score; None where it is unknown."""
+    """The interval of one metric of a score; None if unknown."""
     mean, error = score.values[metric]
     return None if mean is None else interval(metric, mean, error, score.documents)
 
@@ -53,8 +54,8 @@ def mean_interval(
 ) -> tuple[float, float] | None:
     """The interval of the mean of independent means, from the interval of each.
 
-    The distances from the means to the ends of their intervals are added as standard errors are
-    ("MOVER", Zou and Donner 2008, which for two proportions is Newcombe's hybrid score interval).
+    The distances from the means to the ends of their intervals are added in quadrature, like standard errors
+    ("MOVER", Zou and Donner 2008; for two proportions, this is Newcombe's hybrid score interval).
     """
     known = [ends for ends in intervals if ends is not None]
     if len(known) < len(means):
