@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder
+from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder, split_request
+from lm_eval_tasks.kept_tokens import discard
 from lm_eval_tasks.local_model import is_hugging_face
 from lm_eval_tasks.tokens import counts_tokens, encode_for_model
+
+NOT_RUN = "not run: the document does not fit the model's window"
+"""Stands in samples where a response would be."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class ContextWindow:
             return None
         return (
             f"{cut} of {len(self.needed)} prompts do not fit the model's window of {self.tokens} tokens with "
-            "their answers; they count as wrong, and 'truncated' is their fraction; pass max_length= in "
-            "--model_args if the model has a larger window."
+            "their answers; they are not run and count as wrong, and 'truncated' is their fraction; pass "
+            "max_length= in --model_args if the model has a larger window."
         )
 
 
@@ -65,14 +69,31 @@ def forced_needs(lm: Any, scored: Sequence[ScoredTokens]) -> list[int]:
     return [one.context + one.answer - unread for one in scored]
 
 
-def shrink_request(request: Any) -> None:
-    """Shrink a request that does not fit, whose score is 0 anyway, so that it fits any window.
+def leave_out(lm: Any, requests: Sequence[Any]) -> None:
+    """Let lm-eval not run requests that do not fit; their result says so, in the log of samples too.
 
-    lm-eval would stop the whole run if the answer alone is longer than the window.
+    Args:
+        lm: an ``lm_eval.api.model.LM``.
+        requests: ``lm_eval.api.instance.Instance`` objects; lm-eval runs each ``repeats`` times.
     """
-    if request.request_type == "generate_until":
-        prompt, options = request.args
-        request.arguments = (prompt, {**options, "max_gen_toks": 1})
-    else:
-        prompt, answer = request.args
-        request.arguments = (prompt, answer[:4])
+    for request in requests:
+        prompt = request.args[0]
+        request.repeats = 0
+        if request.request_type == "generate_until":
+            request.resps = [NOT_RUN]
+            discard(lm, prompt)
+        else:
+            request.resps = [(NOT_RUN, False)]
+            context, answer = split_request(*request.args)
+            discard(lm, context)
+            discard(lm, context + answer)
+
+
+def run_shortest(request: Any) -> None:
+    """Let lm-eval run a request that was left out with one character and one token, and ignore the result.
+
+    Some of its backends fail if they get no requests at all.
+    """
+    request.repeats = 1
+    last = {**request.args[1], "max_gen_toks": 1} if request.request_type == "generate_until" else "a"
+    request.arguments = ("a", last)
