@@ -13,7 +13,7 @@ from dataset_builders.checks import check_integer
 from lm_eval_tasks.probe.documents import check_names
 from lm_eval_tasks.probe.evaluation import BATCH_TOKENS, DEFAULT_TASKS, NUM_DOCS, RecallEvaluation
 from lm_eval_tasks.probe.processes import Replica
-from lm_eval_tasks.probe.results import write_results, written_steps
+from lm_eval_tasks.probe.results import write_results, written_model, written_steps
 from lm_eval_tasks.probe.scores import RecallScore
 
 log = logging.getLogger(__name__)
@@ -170,14 +170,16 @@ def _run_folder(base: Path, name: str, *, fresh: bool) -> tuple[Path, str]:
     Args:
         base: folder of the first training run; ``run-2`` and so on in it are those of later ones.
         name: of the first training run.
-        fresh: whether the training run begins; one that is resumed goes on in the newest folder.
+        fresh: whether the training run begins; one that is resumed goes on in the newest folder, under the
+            name that its results have there.
     """
     number = 1
     while written_steps(_numbered(base, number)):
         number += 1
     if not fresh and number > 1:
         number -= 1
-    return _numbered(base, number), name if number == 1 else f"{name}/run-{number}"
+    folder = _numbered(base, number)
+    return folder, written_model(folder) or (name if number == 1 else f"{name}/run-{number}")
 
 
 def _numbered(base: Path, number: int) -> Path:
