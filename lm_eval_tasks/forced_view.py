@@ -1,5 +1,6 @@
 """Forced requests, whose given answers the model scores in one pass."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from lm_eval_tasks.backends import check_forced
 from lm_eval_tasks.context_window import forced_needs
 from lm_eval_tasks.end_of_text import with_end_of_text
 from lm_eval_tasks.model_view import ModelView, Score, Scores
-from lm_eval_tasks.scoring import UNBOUNDED
+from lm_eval_tasks.scoring import NAN_WARNING, UNBOUNDED
 from lm_eval_tasks.tokens import counts_tokens
 
 
@@ -51,10 +52,13 @@ class ForcedView(ModelView):
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
         """The scores of the given answers, each with the likelier of its two endings."""
-        if not self._aligned:
-            return {**score(doc, results), **self._shares(doc)}
         if self.truncates(doc):
             results = [(0.0, False)] * len(results)
+        elif any(math.isnan(logprob) for logprob, _ in results):
+            self._warn_once(NAN_WARNING)
+            results = [(logprob, is_greedy and not math.isnan(logprob)) for logprob, is_greedy in results]
+        if not self._aligned:
+            return {**score(doc, results), **self._shares(doc)}
         scores = score({**doc, "answer_tokens": self._answer_tokens[doc["id"]]}, results)
         if self.truncates(doc):
             scores = dict.fromkeys(scores, 0.0)

@@ -28,7 +28,7 @@ def test_a_result_is_not_replaced_by_that_of_another_run(tmp_path: Path) -> None
     for options, message in [
         (
             {"model": "run_b"},
-            "the training run 'run_a', which would be lost; write those of 'run_b' to another",
+            "the training run 'run_a', which would be lost; write those of 'run_b' to",
         ),
         ({"settings": {"lr": 1}}, "results_step0.json has .* the training run 'run_a' with other settings"),
     ]:

@@ -40,7 +40,7 @@ class RecallProbe(TrainerCallback):
 
     Args:
         trainer: of transformers; it logs the metrics.
-        tasks: names of lm-eval tasks that have a forced twin; see
+        tasks: names of lm-eval tasks that have a forced twin and one question per document; see
             :class:`~lm_eval_tasks.probe.evaluation.RecallEvaluation`.
         every: training steps between two probes, at least 1.
         num_docs: documents per task, at least 2.
