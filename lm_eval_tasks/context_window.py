@@ -12,6 +12,9 @@ from lm_eval_tasks.tokens import counts_tokens, encode_for_model
 NOT_RUN = "not run: the document does not fit the model's window"
 """Stands in samples where a response would be."""
 
+_FEW = 4
+"""Number of characters of a prompt's end and of an answer's start that give tokens of both."""
+
 
 @dataclass(frozen=True)
 class ContextWindow:
@@ -90,10 +93,11 @@ def leave_out(lm: Any, requests: Sequence[Any]) -> None:
 
 
 def run_shortest(request: Any) -> None:
-    """Let lm-eval run a request that was left out with one character and one token, and ignore the result.
+    """Let lm-eval run a few characters of a request that was left out; its result is ignored.
 
-    Some of its backends fail if they get no requests at all.
+    Some of lm-eval's backends fail if they get no requests at all.
     """
+    prompt, last = request.args
+    shortest = {**last, "max_gen_toks": 1} if request.request_type == "generate_until" else last[:_FEW]
     request.repeats = 1
-    last = {**request.args[1], "max_gen_toks": 1} if request.request_type == "generate_until" else "a"
-    request.arguments = ("a", last)
+    request.arguments = (prompt[-_FEW:], shortest)

@@ -90,8 +90,8 @@ def test_what_does_not_fit_is_not_run(task: str) -> None:
     assert scores(results, small)["truncated"] == 0 and scores(results, large)["truncated"] == 1
     requests = [arguments[0] for sample in fits for arguments in sample["arguments"]]
     assert all(any(ran.startswith(prompt) for ran in lm.ran) for prompt in requests)
-    # no document of the long books fits: one request of a character stands for them
-    assert sorted(len(ran) for ran in lm.ran if not any(map(ran.startswith, requests))) in ([1], [2])
+    # no document of the long books fits: one request of a few characters stands for them
+    assert [len(ran) <= 8 for ran in lm.ran if not any(map(ran.startswith, requests))] == [True]
     for number, sample in enumerate(cut):
         assert all(NOT_RUN in str(response) for response in sample["filtered_resps"])
         assert len(sample["resps"]) == len(fits[number]["resps"])

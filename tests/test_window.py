@@ -145,8 +145,8 @@ def test_the_shortest_request_keeps_its_settings() -> None:
     options = {"until": ["\n"], "do_sample": True, "temperature": 0.7, "max_gen_toks": 50}
     (request, *_) = requests_of("generate_until", options)
     run_shortest(request)
-    assert request.args == ("a", {**options, "max_gen_toks": 1})
+    assert request.args == ("Doe:", {**options, "max_gen_toks": 1})
     assert options["max_gen_toks"] == 50
     (request, *_) = requests_of("loglikelihood", " answer\n")
     run_shortest(request)
-    assert request.args == ("a", "a")
+    assert request.args == ("Doe:", " ans")
