@@ -70,8 +70,8 @@ def misaligned_warning(scored: Sequence[ScoredTokens], encoder_decoder: bool) ->
     return (
         f"in {wrong} of {len(scored)} documents the scored tokens are not exactly those of the answer: "
         f"{why}; "
-        "'misaligned' is their fraction, and such results cannot be submitted; the task without _forced is "
-        "not affected"
+        "'misaligned' is their fraction, and such results cannot be submitted; the task without _forced "
+        "depends on the tokens of the prompt alone"
     )
 
 

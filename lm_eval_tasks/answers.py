@@ -56,7 +56,7 @@ def letters(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     With a vocabulary of more than 26, letters are numbers, separated by spaces in every spelling.
     """
     prediction, answer = re.split(r"[\n.]", results[0], maxsplit=1)[0].strip(), doc["answer"]
-    if doc["spelling"] == "spaced" or any(symbol.isdigit() for symbol in answer):
+    if doc["spelling"] == "spaced" or _has_numbers(answer):
         others: dict[str, str] = {}
         prediction, answer = (_one_character_each(text, others) for text in (prediction, answer))
     return answer_scores(prediction, answer)
@@ -71,6 +71,11 @@ def value(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
 def forced_value(doc: dict[str, Any]) -> str:
     """The text that a forced task scores: a space and the value, with a newline in running text."""
     return f" {doc['answer']}" if doc["spelling"] == "symbols" else f" {doc['answer']}\n"
+
+
+def _has_numbers(answer: str) -> bool:
+    """Whether letters are written as numbers."""
+    return any(symbol.isdigit() for symbol in answer)
 
 
 def _one_character_each(text: str, others: dict[str, str]) -> str:
@@ -89,5 +94,11 @@ def _one_character_each(text: str, others: dict[str, str]) -> str:
 
 
 def forced_letters(doc: dict[str, Any]) -> str:
-    """The text that a forced task scores: the answer, spelled as in the prompt, and its ending."""
-    return f"{doc['answer']}." if doc["spelling"] == "symbols" else f" {doc['answer']}\n"
+    """The text that a forced task scores: the answer, spelled as in the prompt, and its ending.
+
+    Numbers follow a space, as otherwise the first would be one word with the symbol before it.
+    """
+    answer = doc["answer"]
+    if doc["spelling"] != "symbols":
+        return f" {answer}\n"
+    return f" {answer}." if _has_numbers(answer) else f"{answer}."

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder
+from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder, split_request
+from lm_eval_tasks.kept_tokens import discard
 from lm_eval_tasks.local_model import is_hugging_face
 from lm_eval_tasks.tokens import counts_tokens, encode_for_model
+
+NOT_RUN = "not run: the document does not fit the model's window"
+"""Stands in samples where a response would be."""
+
+_FEW = 4
+"""Number of characters of a prompt's end and of an answer's start that give tokens of both."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,8 @@ class ContextWindow:
             return None
         return (
             f"{cut} of {len(self.needed)} prompts do not fit the model's window of {self.tokens} tokens with "
-            "their answers; they count as wrong, and 'truncated' is their fraction; if the model has a "
-            "larger window, pass max_length= in --model_args."
+            "their answers; they are not run and count as wrong, and 'truncated' is their fraction; if the "
+            "model has a larger window, pass max_length= in --model_args."
         )
 
 
@@ -65,14 +72,32 @@ def forced_needs(lm: Any, scored: Sequence[ScoredTokens]) -> list[int]:
     return [one.context + one.answer - unread for one in scored]
 
 
-def shrink_request(request: Any) -> None:
-    """Shrink a request that does not fit, so that it fits any window; its score is 0 anyway.
+def leave_out(lm: Any, requests: Sequence[Any]) -> None:
+    """Let lm-eval not run requests that do not fit; their result says so, in the log of samples too.
 
-    If the answer alone were longer than the window, lm-eval would stop the whole run.
+    Args:
+        lm: an ``lm_eval.api.model.LM``.
+        requests: ``lm_eval.api.instance.Instance`` objects; lm-eval runs each ``repeats`` times.
     """
-    if request.request_type == "generate_until":
-        prompt, options = request.args
-        request.arguments = (prompt, {**options, "max_gen_toks": 1})
-    else:
-        prompt, answer = request.args
-        request.arguments = (prompt, answer[:4])
+    for request in requests:
+        prompt = request.args[0]
+        request.repeats = 0
+        if request.request_type == "generate_until":
+            request.resps = [NOT_RUN]
+            discard(lm, prompt)
+        else:
+            request.resps = [(NOT_RUN, False)]
+            context, answer = split_request(*request.args)
+            discard(lm, context)
+            discard(lm, context + answer)
+
+
+def run_shortest(request: Any) -> None:
+    """Let lm-eval run a few characters of a request that was left out; its result is ignored.
+
+    Some of lm-eval's backends fail if they get no requests at all.
+    """
+    prompt, last = request.args
+    shortest = {**last, "max_gen_toks": 1} if request.request_type == "generate_until" else last[:_FEW]
+    request.repeats = 1
+    request.arguments = (prompt[-_FEW:], shortest)

@@ -1,5 +1,6 @@
 """Forced requests: the model scores a given answer in one forward pass."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,10 +9,10 @@ from lm_eval.api.instance import Instance
 
 from lm_eval_tasks.alignment import is_encoder_decoder, misaligned_warning, scored_tokens
 from lm_eval_tasks.backends import check_forced
-from lm_eval_tasks.context_window import forced_needs, shrink_request
+from lm_eval_tasks.context_window import forced_needs
 from lm_eval_tasks.end_of_text import with_end_of_text
 from lm_eval_tasks.model_view import ModelView, Score, Scores
-from lm_eval_tasks.scoring import UNBOUNDED
+from lm_eval_tasks.scoring import NAN_WARNING, UNBOUNDED
 from lm_eval_tasks.tokens import counts_tokens
 
 
@@ -46,13 +47,16 @@ class ForcedView(ModelView):
         for request, one in both:
             self._answer_tokens[request.doc["id"]].append(one.answer)
         requests.extend(endings)
-        for request in requests:
-            if self.truncates(request.doc):
-                shrink_request(request)
+        self._leave_out_truncated()
         self._keeps_logprobs = self._every_process_has_a_logprob()
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
         """The scores of the given answers, each with the more likely of its two endings."""
+        if self.truncates(doc):
+            results = [(0.0, False)] * len(results)
+        elif any(math.isnan(logprob) for logprob, _ in results):
+            self._warn_once(NAN_WARNING)
+            results = [(logprob, is_greedy and not math.isnan(logprob)) for logprob, is_greedy in results]
         if not self._aligned:
             return {**score(doc, results), **self._shares(doc)}
         scores = score({**doc, "answer_tokens": self._answer_tokens[doc["id"]]}, results)

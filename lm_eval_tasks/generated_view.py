@@ -6,7 +6,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from lm_eval_tasks.backends import check_generation
-from lm_eval_tasks.context_window import generated_needs, shrink_request
+from lm_eval_tasks.context_window import generated_needs
 from lm_eval_tasks.end_of_text import ended_prompt_warning
 from lm_eval_tasks.max_new_tokens import max_new_tokens, set_max_new_tokens
 from lm_eval_tasks.model_view import ModelView, Score, Scores
@@ -50,9 +50,7 @@ class GeneratedView(ModelView):
             set_max_new_tokens(request, limit)
         self._prompt = prompt if isinstance(prompt, str) else ""
         self._measure_window(lambda: generated_needs(lm, requests))
-        for request in requests:
-            if self.truncates(request.doc):
-                shrink_request(request)
+        self._leave_out_truncated()
         if rule is not None and not counts_tokens(lm):
             warn(
                 f"the model's tokens cannot be counted, so answers may have {limit} tokens, one for each "
@@ -70,6 +68,9 @@ class GeneratedView(ModelView):
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
         """The scores of the generated answers, without the reasoning before them."""
+        if self.truncates(doc):
+            scores = dict.fromkeys({"unanswered": 0.0} | score(doc, [""] * len(results)), 0.0)
+            return {**scores, **self._shares(doc)}
         answers = [without_reasoning(result, self._prompt) for result in results]
         if None in answers:
             self._warn_once(
@@ -79,7 +80,4 @@ class GeneratedView(ModelView):
             )
         texts = [answer or "" for answer in answers]
         unanswered = sum(not text.strip() for text in texts) / len(texts)
-        scores = {"unanswered": unanswered} | score(doc, texts)
-        if self.truncates(doc):
-            scores = dict.fromkeys(scores, 0.0)
-        return {**scores, **self._shares(doc)}
+        return {"unanswered": unanswered} | score(doc, texts) | self._shares(doc)

@@ -34,6 +34,11 @@ class KeptTokens:
         self._texts[text] = (np.asarray(ids, dtype=np.int32), times + 1)
         self._tokens += 0 if times else len(ids)
 
+    def discard(self, text: str) -> None:
+        """Forget a text."""
+        ids, _ = self._texts.pop(text, ((), 0))
+        self._tokens -= len(ids)
+
     def ids(self, text: str) -> list[int] | None:
         """The ids that are kept for a text, without using them up; None if there are none."""
         kept = self._texts.get(text)
@@ -70,6 +75,13 @@ def kept_ids(lm: Any, text: str) -> list[int] | None:
     """The ids that ``keep`` was given for a text, if lm-eval has not asked for them yet."""
     kept = _without_cache(lm).tok_encode
     return kept.ids(text) if isinstance(kept, KeptTokens) else None
+
+
+def discard(lm: Any, text: str) -> None:
+    """Keep the ids of a text no longer, which lm-eval will not ask for."""
+    kept = getattr(_without_cache(lm), "tok_encode", None)
+    if isinstance(kept, KeptTokens):
+        kept.discard(text)
 
 
 def _without_cache(lm: Any) -> Any:

@@ -1,7 +1,7 @@
 """A task's documents as one model sees them: which fit, which tokens are scored, which cannot be encoded.
 
-A view is created when the requests are built. It limits the length of answers, shrinks requests that do not
-fit, warns the user before the model runs, and completes the scores of each document.
+A view is created when the requests are built. It limits the length of answers, leaves out requests that
+do not fit, warns the user before the model runs, and completes the scores of each document.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +11,12 @@ from weakref import WeakKeyDictionary
 
 from lm_eval.api.instance import Instance
 
-from lm_eval_tasks.context_window import ContextWindow, window_tokens
+from lm_eval_tasks.context_window import (
+    ContextWindow,
+    leave_out,
+    run_shortest,
+    window_tokens,
+)
 from lm_eval_tasks.unknown_tokens import check_tokenizer, unknown_characters, unknown_warning
 
 Scores = dict[str, float]
@@ -84,6 +89,13 @@ class ModelView(ABC):
             needed[name] = max(tokens_needed, needed.get(name, 0))
         self.window = ContextWindow(tokens, needed)
         self._warn_if(self.window.warning)
+
+    def _leave_out_truncated(self) -> None:
+        """Let lm-eval run only requests that fit."""
+        truncated = [request for request in self._requests if self.truncates(request.doc)]
+        leave_out(self._lm, truncated)
+        if truncated and len(truncated) == len(self._requests):
+            run_shortest(truncated[0])
 
     def truncates(self, doc: Mapping[str, Any]) -> bool:
         """Whether a document is known not to fit the window."""

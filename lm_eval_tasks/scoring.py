@@ -8,6 +8,11 @@ from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
 UNBOUNDED = ("logprob_per_token", "nats_gained")
 """Scores that are not between 0 and 1; documents that do not fit the model's window do not have them."""
 
+NAN_WARNING = (
+    "some log-probabilities are not numbers (NaN), and these answers count as wrong; the model's weights or "
+    "its logits contain NaN, as after training that diverged, or in a dtype with too small a range"
+)
+
 
 def answer_scores(prediction: str, answer: str) -> dict[str, float]:
     """The three scores of a generated answer, and whether there is an answer at all."""

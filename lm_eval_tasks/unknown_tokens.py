@@ -4,6 +4,7 @@ A model with a small vocabulary of its own sees such documents with gaps, so the
 the model's memory.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -90,16 +91,22 @@ def _dropped_characters(tokenizer: Any, alphabet: set[str]) -> list[str]:
 
 
 def _unknown(tokenizer: Any, text: str, ids: list[int]) -> int:
-    """Number of characters that became the unknown token, which the text itself may contain as well."""
-    if tokenizer.unk_token_id is None:
-        return 0
-    unknown = ids.count(tokenizer.unk_token_id) - text.count(tokenizer.unk_token)
-    if unknown <= 0 or not getattr(tokenizer, "is_fast", False):
-        return max(unknown, 0)
+    """Number of characters that became the unknown token, other than by its own name.
+
+    A name may also occur within other words, or be what the tokenizer makes of another spelling of the token.
+    """
+    count = 0 if tokenizer.unk_token_id is None else ids.count(tokenizer.unk_token_id)
+    if not count or not getattr(tokenizer, "is_fast", False):
+        return max(count - text.count(tokenizer.unk_token), 0) if count else 0
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    spans = (
+    spans = Counter(
         text[start:end]
         for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         if token == tokenizer.unk_token_id
     )
-    return sum(len(span) for span in spans if span != tokenizer.unk_token)
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    return sum(
+        len(span) * times
+        for span, times in spans.items()
+        if tokenizer.unk_token not in (span, normalizer.normalize_str(span) if normalizer else span)
+    )

@@ -40,8 +40,8 @@ ROOT = Path(__file__).parents[1]
 def context() -> ForkServerContext:
     """For processes that have the imports done; there is one server for all tests.
 
-    It is an interpreter of its own: a fork of the test run would share locks with it, and killed processes keep
-    theirs.
+    It is an interpreter of its own: a fork of the test run would share locks with it, which a killed process
+    never gives back.
     """
     context = multiprocessing.get_context("forkserver")
     try:

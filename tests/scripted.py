@@ -9,7 +9,9 @@ Rule = Callable[[str], str]
 
 
 def look_up(prompt: str) -> str:
-    """The perfect answer to a phone book's prompt: a space, the number and a newline."""
+    """The perfect answer to a phone book's prompt: a space, the number and a newline; to others a newline."""
+    if prompt.count("\n\n") != 2:
+        return "\n"  # a request that stands for those that are not run
     book, _, query = prompt.split("\n\n")
     return dict(line.split(":") for line in book.split("\n"))[query.removesuffix(":")] + "\n"
 

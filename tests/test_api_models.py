@@ -233,6 +233,29 @@ def test_a_given_answer_is_scored_where_the_server_can(
     assert (found["truncated"], found["misaligned"], found["unknown_tokens"]) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("window", [400, 629])
+def test_documents_that_do_not_fit_are_not_sent(tokenizer_folder: Path, window: int) -> None:
+    sent: list[str] = []
+
+    def answer(prompt: str, _: int) -> str:
+        sent.append(prompt)
+        return look_up(prompt)
+
+    tasks = ("phone_book_20", "phone_book_20_forced")
+    with CompletionsServer(answer, byte_tokenizer(), logprobs_of(look_up)) as server:
+        results = run(
+            server,
+            *tasks,
+            model_args={"tokenizer": str(tokenizer_folder), "max_length": window},
+            metadata={"num_docs": 5, "seed": 3},
+        )
+    assert max(map(len, sent)) <= window
+    for task in tasks:
+        found = scores(results, task)
+        assert found["exact_match"] == pytest.approx(1 - found["truncated"])
+    assert scores(results, "phone_book_20_forced")["truncated"] == (1.0 if window == 400 else 0.0)
+
+
 def ignores_echo(ids: list[int]) -> dict[str, Any]:
     return {"token_logprobs": [-0.5], "top_logprobs": [{"x": -0.5}]}
 

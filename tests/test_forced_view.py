@@ -1,6 +1,7 @@
 """What a forced task scores: the answer alone, with either ending, per token that was scored."""
 
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -183,6 +184,20 @@ def test_the_pass_is_shared_by_both_endings(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(lm, "_model_call", counted)
     forced(lm, num_docs=3)
     assert rows == 3
+
+
+def test_log_probabilities_that_are_not_numbers_are_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    class NotNumbers(Scripted):
+        def _loglikelihood_tokens(self, requests: list[Any], *_: Any, **__: Any) -> list[tuple[float, bool]]:
+            return [(math.nan, True) for _ in requests]
+
+    with caplog.at_level(logging.WARNING):
+        results = evaluate(NotNumbers(look_up), "phone_book_20_forced", "string_copy_10_forced", num_docs=3)
+    for task in ("phone_book_20_forced", "string_copy_10_forced"):
+        assert scores(results, task)["exact_match"] == 0
+        assert math.isnan(scores(results, task)["logprob_per_token"])
+    (warning,) = [r.getMessage() for r in caplog.records if "NaN" in r.getMessage()]
+    assert "_forced: some log-probabilities are not numbers (NaN)" in warning
 
 
 # ---- several processes

@@ -1,6 +1,7 @@
 """Forced scores during training: those of lm-eval's forced tasks, for a model that is left undisturbed."""
 
 import logging
+import math
 import multiprocessing
 import random
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from torch.nn.parallel import DistributedDataParallel
 from dataset_builders import InputError
 from lm_eval_tasks.probe import RecallEvaluation, probe_recall
 from lm_eval_tasks.probe import evaluation as evaluation_module
+from lm_eval_tasks.probe.encoding import Candidate
 from lm_eval_tasks.probe.scores import METRICS
+from lm_eval_tasks.probe.scoring import Row, score_batch
 from synthetic_training.data.symbol_tokenizer import symbol_tokenizer
 from tests.evaluation import evaluate, scores
 from tests.models import byte_tokenizer, tiny_model
@@ -198,7 +201,15 @@ def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPat
             {},
             "there is no forced task 'phone_bok_20'; did you mean 'phone_book_20'",
         ),
-        (["phone_book_n"], {}, "write the length into the name, as in phone_book_20"),
+        (
+            ["phone_book_n"],
+            {},
+            "write a length into the name, as in phone_book_20: phone_book has",
+        ),
+        (["phone_book_x"], {}, "phone_book has the lengths 20, 40, 60, 80, 100, 120, 200, .*, and takes any"),
+        (["c4_copy_random_x"], {}, "c4_copy_random has the lengths 25, 50, .*, and takes any other"),
+        (["phone_book_gap"], {}, "as in phone_book_gap_100: phone_book_gap has the lengths 100, 300, 1000"),
+        (["?"], {}, r"there is no forced task of the name '\?'; a name is that of a benchmark with a length"),
         (["squad_v2_retrieval_50_100"], {}, "squad_v2_retrieval has no forced tasks"),
         (["squad_v2_retrieval_100"], {}, "squad_v2_retrieval has no forced tasks"),
         (["phone_book_multi_20"], {}, "phone_book_multi_20 asks several questions per document"),
@@ -245,3 +256,26 @@ def test_models_and_tokenizers_that_do_not_fit(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         probe_recall(windowed, symbol_tokenizer(4096), ["string_copy_10"], num_docs=3)
     assert "the tokenizer does not know some characters of 3 of 3 documents" in caplog.text
+
+
+class NotNumbers(nn.Module):
+    """A model whose logits are NaN, and so the highest is that of token 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(torch.nan))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(*ids.shape, 257) * self.weight
+
+
+def test_a_model_of_nan_is_wrong_and_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    probe = RecallEvaluation(byte_tokenizer(), ["string_copy_5"], num_docs=2)
+    for _ in range(2):
+        found = probe(NotNumbers())["string_copy_5"]
+    assert found.exact_match == 0 and found.logprob_per_token is None
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "some log-probabilities are not numbers (NaN), and these answers count as wrong" in warning
+    row = Row((5,), ((0, Candidate((5, 0), 1)),))
+    ((_, greedy, logprob),) = score_batch(NotNumbers(), [row], torch.device("cpu"))
+    assert greedy == 0 and math.isnan(logprob)

@@ -1,11 +1,15 @@
 """Prompts that do not fit into the model's window: counted, warned of and scored as wrong."""
 
 import logging
+from typing import Any
 
 import pytest
+from lm_eval.models.huggingface import HFLM
 
 from dataset_builders.phone_book import rows
+from lm_eval_tasks.context_window import NOT_RUN
 from tests.evaluation import evaluate, scores
+from tests.models import byte_tokenizer, tiny_model
 from tests.scripted import Scripted, look_up
 
 
@@ -54,5 +58,60 @@ def test_a_window_smaller_than_the_answer_holds_no_document(window: int) -> None
     for task in ("phone_book_20", "phone_book_20_forced"):
         assert scores(results, task)["truncated"] == 1.0
         assert scores(results, task)["exact_match"] == 0.0
-    (sample, _) = results["samples"]["phone_book_20"]
-    assert sample["arguments"][0][1]["max_gen_toks"] == 1
+
+
+class Recorder(Scripted):
+    """Remembers what it was run on, and stops at what exceeds its window."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__(lambda _: " 1\n", window)
+        self.ran: list[str] = []
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        assert requests
+        self.ran += [request.args[0] for request in requests]
+        return super().generate_until(requests)
+
+    def _loglikelihood_tokens(self, requests: list[Any], *_: Any, **__: Any) -> list[tuple[float, bool]]:
+        assert requests
+        self.ran += [prompt + answer for (prompt, answer), *_ in requests]
+        return super()._loglikelihood_tokens(requests)
+
+
+TASKS = ("phone_book_n", "phone_book_n_forced", "phone_book_n_gain", "phone_book_multi_n")
+
+
+@pytest.mark.parametrize("task", [*TASKS, "phone_book_multi_n_forced"])
+def test_what_does_not_fit_is_not_run(task: str) -> None:
+    lm = Recorder(450)
+    results = evaluate(lm, task, entries=[5, 30], num_docs=3, questions=2)
+    kinds = {name: results["samples"][name] for name in results["samples"]}
+    (small, fits), (large, cut) = sorted(kinds.items(), key=lambda one: len(one[1][0]["doc"]["prompt"]))
+    assert scores(results, small)["truncated"] == 0 and scores(results, large)["truncated"] == 1
+    requests = [arguments[0] for sample in fits for arguments in sample["arguments"]]
+    assert all(any(ran.startswith(prompt) for ran in lm.ran) for prompt in requests)
+    # no document of the long books fits: one request of a few characters stands for them
+    assert [len(ran) <= 8 for ran in lm.ran if not any(map(ran.startswith, requests))] == [True]
+    for number, sample in enumerate(cut):
+        assert all(NOT_RUN in str(response) for response in sample["filtered_resps"])
+        assert len(sample["resps"]) == len(fits[number]["resps"])
+        values = [value for name, value in sample.items() if name in sample["metrics"]]
+        assert sorted(values) == [0.0] * (len(values) - 1) + [1.0], values
+
+
+@pytest.mark.parametrize(("task", "window"), [("phone_book_20", 630), ("phone_book_20_forced", 610)])
+def test_the_documents_that_fit_are_run_alone(
+    task: str, window: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On lm-eval's own model: without its warnings, and with the scores of a run of these documents."""
+    found, tokenizer = [], byte_tokenizer()
+    for size in (window, 4096):
+        lm = HFLM(pretrained=tiny_model("gpt_neox"), tokenizer=tokenizer, device="cpu", max_length=size)
+        found.append(evaluate(lm, task, num_docs=5, seed=3)["samples"][task])
+    assert "Truncat" not in caplog.text
+    assert {sample["truncated"] for sample in found[0]} == {0.0, 1.0}
+    for sample, whole in zip(*found, strict=True):
+        if sample["truncated"]:
+            assert NOT_RUN in str(sample["filtered_resps"]) and "logprob_per_token" not in sample
+        else:
+            assert sample["filtered_resps"] == whole["filtered_resps"]

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from dataset_builders import InputError
 from lm_eval_tasks.unknown_tokens import UnknownCharacters, unknown_characters, unknown_warning
+from synthetic_training.data.mqar.number_tokenizer import number_tokenizer
 from synthetic_training.data.symbol_tokenizer import PAD, SYMBOLS, VOCAB_SIZE, symbol_tokenizer
 from tests.evaluation import evaluate, scores
 from tests.models import byte_tokenizer, tiny_model
@@ -33,6 +34,12 @@ def test_the_unknown_token_itself_can_be_spelled() -> None:
     tokenizer = symbol_tokenizer(64)
     assert spelled_by(tokenizer, prompt=f"ab{PAD}{PAD}", answer="a") == UnknownCharacters(0, 5)
     assert spelled_by(tokenizer, prompt=f"ab{PAD} ", answer="a") == UnknownCharacters(1, 5)
+
+
+def test_another_spelling_of_the_unknown_token_is_known() -> None:
+    tokenizer = number_tokenizer(64, 64)
+    assert spelled_by(tokenizer, prompt="10 0 20 <blank>", answer="30") == UnknownCharacters(0, 17)
+    assert spelled_by(tokenizer, prompt="10 0 | 64 -> 70", answer="30") == UnknownCharacters(7, 17)
 
 
 def test_characters_that_leave_no_token_are_unknown() -> None:

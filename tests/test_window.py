@@ -10,12 +10,15 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from lm_eval_tasks.alignment import scored_tokens
 from lm_eval_tasks.context_window import (
+    NOT_RUN,
     ContextWindow,
     forced_needs,
     generated_needs,
-    shrink_request,
+    leave_out,
+    run_shortest,
     window_tokens,
 )
+from lm_eval_tasks.kept_tokens import kept_ids
 from lm_eval_tasks.tokens import counts_tokens, encode_all
 from tests.models import END, byte_tokenizer, tiny_model
 
@@ -125,12 +128,25 @@ def test_a_window_holds_what_needs_no_more_than_it_has() -> None:
     assert ContextWindow(tokens=11, needed={"a": 10, "b": 11}).warning is None
 
 
-def test_a_request_that_does_not_fit_is_cut_down_and_keeps_its_settings() -> None:
+def test_what_does_not_fit_is_not_run_and_takes_no_memory() -> None:
+    lm = model()
+    for kind, extra in (("generate_until", {"max_gen_toks": 50}), ("loglikelihood", " answer\n")):
+        requests = requests_of(kind, extra)
+        _ = generated_needs(lm, requests) if kind == "generate_until" else scored_tokens(lm, requests)
+        assert any(kept_ids(lm, prompt) for prompt in PROMPTS)
+        leave_out(lm, requests)
+        assert [request.args for request in requests] == [(prompt, extra) for prompt in PROMPTS]
+        assert [request.repeats for request in requests] == [0] * len(PROMPTS)
+        assert all(NOT_RUN in str(request.resps) for request in requests)
+        assert lm.tok_encode._texts == {} and lm.tok_encode._tokens == 0
+
+
+def test_the_shortest_request_keeps_its_settings() -> None:
     options = {"until": ["\n"], "do_sample": True, "temperature": 0.7, "max_gen_toks": 50}
     (request, *_) = requests_of("generate_until", options)
-    shrink_request(request)
-    assert request.args == (PROMPTS[0], {**options, "max_gen_toks": 1})
+    run_shortest(request)
+    assert request.args == ("Doe:", {**options, "max_gen_toks": 1})
     assert options["max_gen_toks"] == 50
     (request, *_) = requests_of("loglikelihood", " answer\n")
-    shrink_request(request)
-    assert request.args == (PROMPTS[0], " ans")
+    run_shortest(request)
+    assert request.args == ("Doe:", " ans")

@@ -13,7 +13,7 @@ from dataset_builders.checks import check_integer
 from lm_eval_tasks.probe.documents import check_names
 from lm_eval_tasks.probe.evaluation import BATCH_TOKENS, DEFAULT_TASKS, NUM_DOCS, RecallEvaluation
 from lm_eval_tasks.probe.processes import Replica
-from lm_eval_tasks.probe.results import write_results, written_steps
+from lm_eval_tasks.probe.results import write_results, written_model, written_steps
 from lm_eval_tasks.probe.scores import RecallScore
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class RecallProbe(TrainerCallback):
 
     Args:
         trainer: a Trainer of transformers, which logs the metrics.
-        tasks: names of lm-eval tasks that have a forced twin; see
+        tasks: names of lm-eval tasks that have a forced twin and one question per document; see
             :class:`~lm_eval_tasks.probe.evaluation.RecallEvaluation`.
         every: training steps between two probes, at least 1.
         num_docs: documents per task, at least 2.
@@ -170,14 +170,16 @@ def _run_folder(base: Path, name: str, *, fresh: bool) -> tuple[Path, str]:
     Args:
         base: folder of the first training run; later ones use its subfolders ``run-2`` and so on.
         name: name of the first training run.
-        fresh: whether the training run starts from step 0; a resumed one continues in the newest folder.
+        fresh: whether the training run starts from step 0; a resumed one continues in the newest folder,
+            under the name that its results have there.
     """
     number = 1
     while written_steps(_numbered(base, number)):
         number += 1
     if not fresh and number > 1:
         number -= 1
-    return _numbered(base, number), name if number == 1 else f"{name}/run-{number}"
+    folder = _numbered(base, number)
+    return folder, written_model(folder) or (name if number == 1 else f"{name}/run-{number}")
 
 
 def _numbered(base: Path, number: int) -> Path:

@@ -53,33 +53,50 @@ def probe_tasks(names: Sequence[str], num_docs: int, metadata: Mapping[str, Any]
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Check that every name is the name of a task that has a forced twin.
+    """Check that every name is one of a task that has a forced twin, with one question per document.
 
     Raises:
         InputError: one is not, or there are no names.
     """
     if isinstance(names, str) or not names:
         raise InputError(f"tasks must be a list of names such as ['phone_book_20'], not {names!r}")
-    known = [
-        name.removesuffix(FORCED)
-        for name, config in task_configs().items()
-        if name.endswith(FORCED) and _has_one_question(config)
-    ]
     for name in names:
         short = str(name).removesuffix(FORCED)
         config = task_config(f"{short}{FORCED}")
-        if config is not None and not short.endswith("_n"):
-            if not _has_one_question(config):
-                raise InputError(f"{short} asks several questions per document, but a probe scores only one")
-            continue
-        unforced = next((one for one in _unforced() if short.startswith(one)), None)
-        if unforced is not None:
-            raise InputError(f"{unforced} has no forced tasks, and a probe scores only forced tasks")
-        raise InputError(
-            f"there is no forced task {short!r}"
-            f"{did_you_mean(short, (one for one in known if not one.endswith('_n')))}; write the length "
-            "into the name, as in phone_book_20 or string_copy_37"
+        if config is None or short.endswith("_n"):
+            raise _unknown_name(short)
+        if not _has_one_question(config):
+            raise InputError(f"{short} asks several questions per document, but a probe scores only one")
+
+
+def _unknown_name(name: str) -> InputError:
+    """The error about a name that no task has whose answers can be scored in one pass."""
+    unforced = next((one for one in _unforced() if name.startswith(one)), None)
+    if unforced is not None:
+        return InputError(f"{unforced} has no forced tasks, and a probe scores only forced tasks")
+    lengths = _forced_lengths()
+    sentence = f"there is no forced task {name!r}"
+    series = [one for one in lengths if name == one or name.startswith(f"{one}_")]
+    if series:
+        longest = max(series, key=len)
+        known = ", ".join(map(str, lengths[longest]))
+        return InputError(
+            f"{sentence}; write a length into the name, as in {longest}_{lengths[longest][0]}: {longest} has "
+            f"the lengths {known}, and takes any other"
         )
+    guess = did_you_mean(name, (f"{one}_{length}" for one, own in lengths.items() for length in own))
+    return InputError(
+        f"{sentence}{guess or '; a name is that of a benchmark with a length, as in phone_book_20'}"
+    )
+
+
+def _forced_lengths() -> dict[str, Sequence[Any]]:
+    """The lengths of the benchmarks whose forced tasks take any length, by the name before the length."""
+    return {
+        name.removesuffix(f"_n{FORCED}"): resolve(config["dataset_path"]).lengths.all
+        for name, config in task_configs().items()
+        if name.endswith(f"_n{FORCED}") and _has_one_question(config)
+    }
 
 
 def _has_one_question(config: Mapping[str, Any]) -> bool:

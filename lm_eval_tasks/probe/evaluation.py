@@ -1,12 +1,13 @@
 """Evaluating recall during training: the same documents at every call, with forward passes only."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
@@ -16,6 +17,7 @@ from lm_eval_tasks.probe.processes import Replica
 from lm_eval_tasks.probe.scores import DocumentScore, RecallScore
 from lm_eval_tasks.probe.scoring import Row, batches, rows_of, score_batch
 from lm_eval_tasks.probe.undisturbed import undisturbed
+from lm_eval_tasks.scoring import NAN_WARNING
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +37,9 @@ class RecallEvaluation:
 
     Args:
         tokenizer: a tokenizer of transformers.
-        tasks: names of lm-eval tasks that have a forced twin, such as ``phone_book_20`` and
-            ``string_copy_37``. ``c4_copy_100`` needs a ``source`` in ``metadata``, or the Hub.
+        tasks: names of lm-eval tasks with one question per document that have a forced twin, such as
+            ``phone_book_20`` and ``string_copy_37``. ``c4_copy_100`` needs a ``source`` in ``metadata``, or
+            the Hub.
         num_docs: number of documents per task, at least 2; they are the first documents of lm-eval's task.
         metadata: other arguments of the documents, such as ``{"seed": 1}``; see lm-eval's ``--metadata``.
         max_length: the model's context window in tokens (default: from its configuration).
@@ -64,6 +67,7 @@ class RecallEvaluation:
         if not hasattr(tokenizer, "encode") or not hasattr(tokenizer, "eos_token_id"):
             raise InputError(f"tokenizer must be a tokenizer of transformers, not {type(tokenizer).__name__}")
         self._max_length = max_length
+        self._warned_of_nan = False
         self._batch_tokens = batch_tokens
         self._documents: list[tuple[ProbeTask, list[EncodedDocument]]] = [
             (task, encode_task(tokenizer, task)) for task in probe_tasks(tasks, num_docs, metadata or {})
@@ -138,7 +142,17 @@ class RecallEvaluation:
             scored_documents = [document for document in documents if document is not None]
             if len(scored_documents) == len(documents):
                 scores[task.name] = RecallScore(task.name, task.config, scored_documents)
+        self._warn_of_nan(scores)
         return scores
+
+    def _warn_of_nan(self, scores: Mapping[str, RecallScore]) -> None:
+        """Warn once, in one process, of a model whose log-probabilities are not numbers."""
+        documents = (document for score in scores.values() for document in score.documents)
+        if self._warned_of_nan or not any(math.isnan(one.logprob_per_token or 0.0) for one in documents):
+            return
+        self._warned_of_nan = True
+        if not distributed.is_initialized() or distributed.get_rank() == 0:
+            log.warning("%s", NAN_WARNING)
 
     @property
     def tasks(self) -> list[str]:

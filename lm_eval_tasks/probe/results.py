@@ -1,5 +1,6 @@
 """Results of a probe as files that ``python -m lm_eval_tasks report`` reads and draws by training step."""
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -7,9 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
-from dataset_builders.files import write_json
+from dataset_builders.files import read_json, write_json
 from lm_eval_tasks.probe.scores import METRICS, RecallScore
 from lm_eval_tasks.twins import FORCED
 
@@ -30,10 +33,10 @@ def write_results(
 ) -> Path:
     """Write the scores of one training step as ``FOLDER/results_stepSTEP.json``, in lm-eval's format.
 
-    A file of the same step is replaced, because a resumed training run may reach the same step again.
+    A file of the same training run and step is replaced, because a resumed run may reach the same step again.
 
     Args:
-        scores: task -> its scores.
+        scores: task -> its scores, for all tasks that are evaluated at this step.
         folder: a folder for this training run; reports take it, or a parent folder.
         model: name of the training run in reports; the same for all of its steps.
         step: number of training steps so far.
@@ -41,7 +44,8 @@ def write_results(
         settings: other settings by which reports distinguish training runs of the same name.
 
     Raises:
-        InputError: ``step`` is not a number of steps, there are no scores, or the file cannot be written.
+        InputError: ``step`` is not a number of steps, there are no scores, or the file cannot be written, or
+            is one of another training run, or has scores of other tasks.
     """
     check_integer("step", step, 0)
     if not scores:
@@ -69,7 +73,9 @@ def write_results(
         "transformers_version": version("transformers"),
         "versions": {name: version(name) for name in ("repeat-after-me", "torch", "transformers")},
     }
-    file = Path(folder) / f"results_step{step}.json"
+    file = Path(folder) / _name(step)
+    if file.exists():
+        _check_replaceable(file, content)
     write_json(file, content)
     return file
 
@@ -78,6 +84,58 @@ def written_steps(folder: Path) -> list[int]:
     """The steps whose results are in a folder, in order."""
     found = (_WRITTEN.fullmatch(file.name) for file in folder.glob("results_step*.json"))
     return sorted(int(match[1]) for match in found if match)
+
+
+def written_model(folder: Path) -> str | None:
+    """What reports call the training run whose results are in a folder; None if there are none.
+
+    Raises:
+        InputError: a file of results cannot be read.
+    """
+    steps = written_steps(folder)
+    return _Written.read(folder / _name(steps[-1])).model_name if steps else None
+
+
+class _Config(BaseModel):
+    model_args: dict[str, Any]
+
+
+class _Written(BaseModel):
+    """What is read of a file of results."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    results: dict[str, Any]
+    config: _Config
+    model_name: str
+
+    @classmethod
+    def read(cls, file: Path) -> "_Written":
+        try:
+            return cls.model_validate(read_json(file))
+        except ValidationError:
+            raise InputError(f"{file} is not a file of a probe's results") from None
+
+
+def _check_replaceable(file: Path, content: dict[str, Any]) -> None:
+    """Raise InputError if replacing a file of results would lose those of another run, or of other tasks."""
+    old, new = _Written.read(file), _Written.model_validate_json(json.dumps(content))
+    if old.config != new.config:
+        same = " with other settings" if old.model_name == new.model_name else ""
+        raise InputError(
+            f"{file} has the results of the training run {old.model_name!r}{same}, which would be lost; "
+            f"write those of {new.model_name!r} to another folder"
+        )
+    lost = [task.removesuffix(FORCED) for task in old.results if task not in new.results]
+    if lost:
+        raise InputError(
+            f"{file} has scores of {', '.join(lost)}, which would be lost; write the scores of all tasks of "
+            "a step together, or to another folder"
+        )
+
+
+def _name(step: int) -> str:
+    return f"results_step{step}.json"
 
 
 def _result(task: str, score: RecallScore) -> dict[str, Any]:

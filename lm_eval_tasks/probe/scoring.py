@@ -75,7 +75,7 @@ def score_batch(
             begin = candidate.start - 1 - skipped
             scored = of_row[begin : begin + len(answer)]
             logprob = scored.float().log_softmax(-1).gather(1, answer[:, None]).sum()
-            greedy = (scored.argmax(-1) == answer).all()
+            greedy = (scored.argmax(-1) == answer).all() & ~logprob.isnan()
             found.append((index, torch.stack([greedy.float(), logprob])))
     values = torch.stack([value for _, value in found]).tolist()  # the only synchronization with the device
     return [(index, greedy, logprob) for (index, _), (greedy, logprob) in zip(found, values, strict=True)]

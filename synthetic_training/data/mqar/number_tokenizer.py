@@ -10,20 +10,26 @@ from synthetic_training.data.saved_tokenizer import saved_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+BLANK_NAME = "<blank>"
+"""The name of token 0. Special tokens are looked for inside words, so "0" would be found in "10"."""
+
 
 def number_tokenizer(vocabulary: int, max_length: int) -> PreTrainedTokenizerFast:
     """A transformers tokenizer that is saved with a model, in which number i is token i.
 
-    It adds no special tokens and pads on the left, with token 0. Other words also become token 0.
+    It adds no special tokens and pads on the left, with token 0, which also ends a text. Token 0 is written
+    ``0`` or ``<blank>`` and decoded as ``<blank>``: lm-eval cuts answers where the text of the token occurs
+    that ends a text, and 0 occurs in other numbers. Words that are not numbers below ``vocabulary`` also
+    become token 0.
 
     Args:
         vocabulary: number of different tokens.
         max_length: maximum length in tokens, recorded as ``model_max_length``.
     """
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-    blank = str(BLANK)
-    words = {str(number): number for number in range(vocabulary)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token=blank))
+    words = {BLANK_NAME if number == BLANK else str(number): number for number in range(vocabulary)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token=BLANK_NAME))
+    tokenizer.normalizer = normalizers.Replace(Regex(rf"(?<!\S){BLANK}(?!\S)"), BLANK_NAME)
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return saved_tokenizer(tokenizer, max_length, end=blank, pad=blank, unknown=blank)
+    return saved_tokenizer(tokenizer, max_length, end=BLANK_NAME, pad=BLANK_NAME, unknown=BLANK_NAME)

@@ -1,0 +1,63 @@
+"""Files of a probe's results, of which none is lost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_builders import InputError
+from lm_eval_tasks.probe import RecallScore, write_results
+from lm_eval_tasks.probe.callback import _run_folder
+from lm_eval_tasks.probe.scores import DocumentScore
+
+RIGHT = DocumentScore("a", 1.0, -0.5, 0.0, 0.0, 0.0)
+
+
+def written(folder: Path, *tasks: str, model: str = "run_a", step: int = 0, **options: Any) -> dict[str, Any]:
+    config = {"metric_list": [{"metric": "exact_match", "higher_is_better": True}]}
+    scores = {task: RecallScore(task, config, [RIGHT, RIGHT]) for task in tasks or ("phone_book_20",)}
+    found: dict[str, Any] = json.loads(
+        write_results(scores, folder, model=model, step=step, **options).read_text()
+    )
+    return found
+
+
+def test_a_result_is_not_replaced_by_that_of_another_run(tmp_path: Path) -> None:
+    first = written(tmp_path)
+    for options, message in [
+        (
+            {"model": "run_b"},
+            "the training run 'run_a', which would be lost; write those of 'run_b' to",
+        ),
+        ({"settings": {"lr": 1}}, "results_step0.json has .* the training run 'run_a' with other settings"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            written(tmp_path, **options)
+    assert json.loads((tmp_path / "results_step0.json").read_text()) == first
+    assert written(tmp_path, model="run_b", step=1)["model_name"] == "run_b"
+
+
+def test_no_task_of_a_step_is_lost(tmp_path: Path) -> None:
+    written(tmp_path, "phone_book_20", "phone_book_40")
+    with pytest.raises(InputError, match="has scores of phone_book_40, which would be lost"):
+        written(tmp_path, "phone_book_20")
+    both = written(tmp_path, "phone_book_20", "phone_book_40", "string_copy_10")
+    assert len(both["results"]) == 3
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"results": {}}'])
+def test_a_file_of_something_else_is_kept(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "results_step0.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match="results_step0.json is (not a file of a probe's results|damaged)"):
+        written(tmp_path)
+    assert file.read_text() == text
+
+
+def test_a_resumed_run_keeps_its_name(tmp_path: Path) -> None:
+    """Its output directory may be written otherwise, or have moved."""
+    assert _run_folder(tmp_path, "out", fresh=True) == (tmp_path, "out")
+    written(tmp_path, model="out")
+    assert _run_folder(tmp_path, "/home/me/out", fresh=False) == (tmp_path, "out")
+    assert _run_folder(tmp_path, "/home/me/out", fresh=True) == (tmp_path / "run-2", "/home/me/out/run-2")
