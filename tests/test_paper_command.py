@@ -119,7 +119,7 @@ def test_two_documents_decide_nothing(install: Install, tmp_path: Path) -> None:
     install(lambda model, experiment, length: float("pythia" in model), documents=2)
     run("--out", tmp_path, "--tasks", "phone_book")
     page = " ".join((tmp_path / "paper.md").read_text().split())
-    assert "80 entries | +1.000 | [+1.00, +1.00] | 0.500 | undecided |" in page
+    assert "80 entries | +1.000 | [-0.32, +1.00] | 0.500 | undecided |" in page
     assert "Of 3 differences, 3 undecided." in page
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset_builders import InputError
-from lm_eval_tasks.results.compare import Comparison, Values, compare, p_text
-from lm_eval_tasks.results.intervals import BINARY_METRICS
+from lm_eval_tasks.results.compare import Comparison, compare, p_text, paired_note
+from lm_eval_tasks.results.intervals import scale_of
+from lm_eval_tasks.results.paired_intervals import Values
 from lm_eval_tasks.results.samples import Sample
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table
@@ -55,8 +56,8 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
             pairs = [(wanted[one.name], one) for one in candidates if one.name in wanted]
             if pairs and not any(pair.row.get(PAIR) for _, pair in pairs):
                 first, second = zip(*pairs, strict=True)
-                binary = {score.main_metric, other.main_metric} <= BINARY_METRICS
-                compared = compare(_values(score, first), _values(other, second), binary=binary)
+                scale = scale_of(score.main_metric or "", other.main_metric or "")
+                compared = compare(_values(score, first), _values(other, second), scale)
                 found.append(Control(score, other.benchmark, compared))
     return found
 
@@ -82,14 +83,14 @@ def control_table(found: Sequence[Control]) -> str:
     rows = []
     for one in found:
         score, c = one.score, one.comparison
-        difference = f"{c.first - c.second:+.3f} [{c.low:+.2f}, {c.high:+.2f}]"
         length = f"{score.length} {in_markdown(score.unit)}"
         rows.append([in_markdown(score.label), score.benchmark, length, c.documents])
-        rows[-1] += [f"{c.second:.3f}", f"{c.first:.3f}", difference, p_text(c.p_value)]
+        rows[-1] += [f"{c.second:.3f}", f"{c.first:.3f}", c.difference_text, p_text(c.p_value)]
     headers = ["model", "control", "length", "documents", "pairs", "control's", "difference", "p"]
     names = ", ".join(dict.fromkeys(one.pairs for one in found))
     return (
         f"{markdown_table(headers, rows)}\n\nEach document beside its pair, that of {names} with the same "
-        "question: the main metric of both, and the difference with its 95% bootstrap interval over "
-        "documents. The p-values (paired tests) are not corrected for the number of rows."
+        f"question: the main metric of both, and the difference. Brackets: "
+        f"{paired_note(one.comparison for one in found)}. The p-values (paired tests) are not corrected for "
+        "the number of rows."
     )
