@@ -17,7 +17,8 @@ def read_scores(paths: Iterable[Path], names: Sequence[str] = ()) -> list[Score]
     """The scores in result files, or in folders that hold them, each with its row's label.
 
     Runs of the same model, prompted alike, share a row; of their scores on one task that of the most
-    documents is kept. They come sorted by benchmark, label and length.
+    documents is kept, with the seconds and bytes of state that any of them measured. They come sorted by
+    benchmark, label and length.
 
     Args:
         names: labels to use, see :func:`lm_eval_tasks.results.labels.labels`.
