@@ -70,3 +70,11 @@ def test_what_was_not_logged_is_empty(tmp_path: Path) -> None:
     assert [file.name for file in report.draw(tmp_path / "out")] == [
         "string_prefix_ngram.png", "string_prefix_ngram.svg"
     ]  # fmt: skip
+
+
+def test_the_example_refuses_a_missing_folder_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["own_results.py", str(tmp_path / "none")])
+    with pytest.raises(SystemExit, match=f"^error: {tmp_path / 'none'} does not exist"):
+        runpy.run_path(str(EXAMPLE), run_name="__main__")

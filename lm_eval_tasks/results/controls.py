@@ -49,7 +49,7 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
     everything = list(logged)
     found = []
     for score, samples in everything:
-        wanted = {str(sample.row[PAIR]): sample for sample in samples if sample.row.get(PAIR)}
+        wanted = _wanted(samples)
         for other, candidates in everything if wanted else ():
             if other is score or not _alike(score, other):
                 continue
@@ -60,6 +60,17 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
                 compared = compare(_values(score, first), _values(other, second), scale)
                 found.append(Control(score, other.benchmark, compared))
     return found
+
+
+def without_pairs(logged: Iterable[tuple[Score, Sequence[Sample]]], found: Sequence[Control]) -> list[Score]:
+    """The scores of controls that :func:`controls` did not find a pair for."""
+    compared = [one.score for one in found]
+    return [score for score, samples in logged if _wanted(samples) and score not in compared]
+
+
+def _wanted(samples: Sequence[Sample]) -> dict[str, Sample]:
+    """Name of the paired document -> the control's document."""
+    return {str(sample.row[PAIR]): sample for sample in samples if sample.row.get(PAIR)}
 
 
 def _alike(one: Score, other: Score) -> bool:
@@ -78,13 +89,34 @@ def _values(score: Score, samples: Sequence[Sample]) -> Values:
     return np.array([sample.values[metric] for sample in samples])
 
 
-def control_table(found: Sequence[Control]) -> str:
-    """The controls as a Markdown table: rows of models and controls."""
+def control_table(found: Sequence[Control], alone: Sequence[Score] = ()) -> str:
+    """The controls as a Markdown table: rows of models and controls.
+
+    Args:
+        alone: scores of controls without a pair, which are named below the table.
+
+    Returns:
+        nothing where there are neither.
+    """
+    parts = [_table(found)] if found else []
+    if alone:
+        names = [f"{in_markdown(one.label)} on {one.benchmark} at {_length(one)}" for one in alone]
+        parts.append(
+            f"Not compared: {', '.join(names)}. There are no samples of the same model on the paired "
+            "documents (of the same seed and position), prompted alike and in the same precision."
+        )
+    return "\n\n".join(parts)
+
+
+def _length(score: Score) -> str:
+    return f"{score.length} {in_markdown(score.unit)}"
+
+
+def _table(found: Sequence[Control]) -> str:
     rows = []
     for one in found:
         score, c = one.score, one.comparison
-        length = f"{score.length} {in_markdown(score.unit)}"
-        rows.append([in_markdown(score.label), score.benchmark, length, c.documents])
+        rows.append([in_markdown(score.label), score.benchmark, _length(score), c.documents])
         rows[-1] += [f"{c.second:.3f}", f"{c.first:.3f}", c.difference_text, p_text(c.p_value)]
     headers = ["model", "control", "length", "documents", "pairs", "control's", "difference", "p"]
     names = ", ".join(dict.fromkeys(one.pairs for one in found))
