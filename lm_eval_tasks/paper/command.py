@@ -1,5 +1,6 @@
 """``python -m lm_eval_tasks paper``."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,8 @@ def paper(
 
     Each model runs on each experiment in an lm_eval process of its own, one per GPU. The same command
     continues an interrupted one: complete runs are not done again. paper.md in the output folder has the
-    figures, the paper's claims against what was found, and the deviations from the released code.
+    figures, the paper's claims against what was found, and the deviations from the released code. It shows
+    every complete run of the list with these settings, also of other models and tasks than those named now.
 
     Args:
         out: Output folder.
@@ -45,33 +47,51 @@ def paper(
             tokenizer, dataset and num_docs.
         limit: Evaluate only the first documents of each task.
         batches: Also draw mean and standard deviation over three batches of 32, as in the paper.
-        dry_run: Print the commands and the expected hours on one H100, and run nothing.
+        dry_run: Check what can be checked offline, print the commands and the expected hours on one H100,
+            and run nothing.
 
     Raises:
-        InputError: an argument is invalid, or a run failed; the others are kept.
+        InputError: an argument is invalid, paper.md is not a page of this command, or a run failed; the
+            others are kept.
         Interrupted: Ctrl-C or SIGTERM; complete runs and single answers are kept.
     """
-    from lm_eval_tasks.paper.experiments import read_metadata, select_experiments
+    from dataset_builders.files import check_folder
+    from lm_eval_tasks.paper.experiments import check_metadata, read_metadata, select_experiments
     from lm_eval_tasks.paper.model_list import read_model_list, select
-    from lm_eval_tasks.paper.plan import Files, plan
+    from lm_eval_tasks.paper.page import check_page
+    from lm_eval_tasks.paper.plan import Files, plan, with_complete_runs
 
     for name, number in (("--gpus", gpus), ("--limit", limit), ("--batch-size", batch_size)):
         if number is not None:
             check_integer(name, number, 1)
     listed = read_model_list(model_list)
     chosen_models = select(listed, models, dtype, batch_size)
-    runs = plan(chosen_models, select_experiments(tasks), read_metadata(metadata), limit)
+    given = read_metadata(metadata)
+    runs = plan(chosen_models, select_experiments(tasks), given, limit)
+    for run in runs:
+        check_metadata(run.experiment, run.metadata, run.model.batch_size)
     files = Files(out)
+    check_folder(out)
+    check_page(files.page)
     if dry_run:
-        from lm_eval_tasks.paper.plan_text import plan_text
-
-        print(plan_text(runs, files))
+        _print_plan(runs, files)
         return
     failures = _run(runs, files, gpus)
-    page = _show(listed.title, runs, files, batches=batches)
-    print(f"written: {page}")
+    shown = with_complete_runs(runs, listed.models, given, limit, dtype, files)
+    _show(listed.title, shown, files, batches=batches)
+    print(f"written: {files.page}")
     if failures:
         raise InputError("; ".join(failures))
+
+
+def _print_plan(runs: "Sequence[Run]", files: "Files") -> None:
+    from lm_eval_tasks.paper.model_check import check_models_offline
+    from lm_eval_tasks.paper.plan_text import plan_text
+
+    remaining = [run.model for run in runs if not files.is_complete(run)]
+    for note in check_models_offline(remaining):
+        print(f"note: {note}", file=sys.stderr)
+    print(plan_text(runs, files))
 
 
 def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
@@ -97,7 +117,7 @@ def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
         return do_runs(sorted(remaining, key=hours, reverse=True), at, files)
 
 
-def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -> Path:
+def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -> None:
     """Draw what is complete, and write the page."""
     from dataset_builders.files import write_text
     from lm_eval_tasks.paper.figures import draw_figures, read_scores
@@ -105,9 +125,7 @@ def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -
 
     scores = read_scores(runs, files)
     drawn = draw_figures([run.model for run in runs], scores, files.out, batches=batches)
-    page = files.out / "paper.md"
-    write_text(page, page_text(title, runs, files, scores, drawn))
-    return page
+    write_text(files.page, page_text(title, runs, files, scores, drawn))
 
 
 @contextmanager
