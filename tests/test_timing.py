@@ -257,25 +257,6 @@ def test_machines_are_named_where_they_are_several(tmp_path: Path) -> None:
     assert "<!-- a, GPU A -->" in drawing and "<!-- b, GPU B -->" in drawing
 
 
-def test_what_a_shorter_run_measured_is_shown_beside_the_scores_of_the_longer_one(tmp_path: Path) -> None:
-    short: dict[str, Any] = {
-        "documents": 4,
-        "metadata": {"timing": [record(1), record(4)], "state_bytes": 77},
-    }
-    result_file(tmp_path, {"phone_book_20": 1.0}, **short, date=2e9)
-    result_file(tmp_path, {"phone_book_20": 0.9}, metadata={"timing": [record(1, 0.02)]})
-    result_file(tmp_path, {"phone_book_20": 0.8}, metadata={"timing": [record(1, 0.04)]}, date=1.6e9)
-    (score,) = read_scores([tmp_path])
-    assert (score.main_value, score.documents, score.state_bytes) == (0.9, 500, 77)
-    # the longest run's own seconds come first
-    assert {one.batch_size: one.token_seconds for one in score.timings} == {1: 0.02, 4: 0.01}
-    assert timing_table([score]).count("generated tokens per second") == 2
-    config, metadata = {"model_dtype": "torch.float16"}, {"timing": [record(8)]}
-    result_file(tmp_path, {"phone_book_20": 1.0}, documents=4, metadata=metadata, config=config)
-    batches = [[one.batch_size for one in score.timings] for score in read_scores([tmp_path])]
-    assert sorted(map(sorted, batches)) == [[1, 4], [8]], "nothing is taken from another precision"
-
-
 @pytest.mark.parametrize(
     "timing",
     [
