@@ -8,7 +8,7 @@ from scipy import stats
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from lm_eval_tasks.results.intervals import Scale, scale_of
+from lm_eval_tasks.results.intervals import CONFIDENCE, Scale, scale_of
 from lm_eval_tasks.results.paired_intervals import Values, paired_interval
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.samples import Sample, read_samples
@@ -200,8 +200,12 @@ def p_text(p_value: float) -> str:
 
 
 def paired_note(found: Iterable[Comparison]) -> str:
-    """Which intervals the brackets of differences hold."""
+    """Which intervals the brackets of differences hold, and why one may be beside 0 at a large p-value."""
+    shown = list(found)
     method = "Tango's score interval"
-    if any(one.test != MCNEMAR for one in found):
+    if any(one.test != MCNEMAR for one in shown):
         method += " where scores are 0 or 1, by Student's t elsewhere"
-    return f"95% intervals of the difference ({method})"
+    text = f"95% intervals of the difference ({method})"
+    if any(one.ends and one.ends[0] * one.ends[1] > 0 and one.p_value >= 1 - CONFIDENCE for one in shown):
+        text += "; of so few documents, the exact test asks for more than they do"
+    return text
