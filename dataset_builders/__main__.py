@@ -40,17 +40,18 @@ def _build() -> None:
 
 def _verify_command() -> type:
     dataset = Annotated[
-        str, tyro.conf.arg(help="folder that build filled, or ORG/NAME on the Hub", metavar="DIR|ORG/NAME"),
+        str,
+        tyro.conf.arg(help="folder filled by build, or ORG/NAME on the Hub", metavar="DIR|ORG/NAME"),
         tyro.conf.Positional,
     ]  # fmt: skip
     revision = Annotated[str | None, tyro.conf.arg(help="branch, tag or commit on the Hub", metavar="REV")]
     return build_command.command_class(
-        "Rebuild a data set and compare. Sources that were local files have to be passed again.",
+        "Rebuild a data set and compare it with the original. Pass local source files again.",
         [
             ("dataset", dataset),
             ("revision", revision, field(default=None)),
             *build_command.source_options(
-                benchmarks(), "the one that the data set was built with, if it is on the Hub"
+                benchmarks(), "the one the data set was built with, if it is on the Hub"
             ),
         ],
         lambda options: _verify(options.dataset, options.revision, vars(options)),

@@ -2,7 +2,7 @@
 
 The command line, the release with its manifest, schema and card, and the tasks for lm-evaluation-harness are
 derived from it.  ``dataset_builders.phone_book`` is an example; ``dataset_builders.registry``
-finds the objects. Importing this is cheap.
+finds the objects. Importing this module is cheap.
 """
 
 import inspect
@@ -53,22 +53,22 @@ class Benchmark:
     Attributes:
         name: first part of the names of its configs, and the name of its group in lm-eval.
         title: one-line description for the command line.
-        version: version of the documents; it changes when the same arguments give different documents.
+        version: version of the documents; it changes whenever the same arguments give different documents.
         builder: function that yields the documents, as dicts of all ``columns``. Its parameters are the
             benchmark's arguments; their defaults and docstrings are also used by the command line. It
             checks arguments and sources when called, before the first document is requested.
         columns: name -> column, in order. ``id`` is unique, ``prompt`` is what a model reads.
         lengths: the evaluated lengths and their names.
-        license: licence of the documents, as in the Hub's list; with a source, of its default documents.
+        license: the Hub's identifier of the documents' licence; if there is a source, of the default source.
         card: text of the data set's card.
         evaluation: how lm-eval prompts and scores.
         variants: None if documents differ in length only.
-        random_answers: function of a config's arguments: what is random in its documents. None, or a function
-            that returns None, if answers are not uniform and independent.
-        source: what documents are cut from; None if they depend on the arguments alone.
+        random_answers: function that takes a config's arguments and returns what is random in its documents.
+            It is None, or returns None, if answers are not uniform and independent.
+        source: where the text of the documents comes from; None if they depend only on the arguments.
         family: folder of the YAML files (default: the name).
         aliases: further names of the group in lm-eval.
-        suite: group of several benchmarks to which this one belongs, if any.
+        suite: name of a larger group in lm-eval to which this benchmark belongs, if any.
 
     Raises:
         InputError: a value is missing or empty, or does not match the builder.
@@ -122,7 +122,7 @@ class Benchmark:
 
     @property
     def series(self) -> dict[str, dict[str, str]]:
-        """Series of tasks that differ in length only: name -> arguments of the variant."""
+        """Series of tasks that differ only in length: name -> arguments of the variant."""
         if self.variants is None:
             return {self.name: {}}
         first, *others = self.variants.values
@@ -130,11 +130,11 @@ class Benchmark:
         return {self.name: {parameter: first}} | {f"{self.name}_{v}": {parameter: v} for v in others}
 
     def config(self, length: int | str, **arguments: Any) -> "Config":
-        """The config with a length.
+        """The config of one length.
 
         Args:
-            length: in the benchmark's unit, or as its lengths are written.
-            arguments: arguments of the builder; the others have their defaults.
+            length: a number in the benchmark's unit, or a length as users write it, e.g. ``50_100``.
+            arguments: other arguments of the builder; missing ones take their defaults.
 
         Raises:
             InputError: the length cannot be read, or an argument is missing or unknown.
@@ -148,7 +148,7 @@ class Benchmark:
         variants: Sequence[str] | None = None,
         **arguments: Any,
     ) -> "list[Config]":
-        """A config for each variant and length; by default those of the release.
+        """One config per variant and length; by default, the variants and lengths of the release.
 
         Raises:
             InputError: as ``config``, or the variant does not exist.
@@ -189,7 +189,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Config:
-    """One config of a data set: a benchmark with arguments, without source and tokenizer.
+    """One config of a data set: a benchmark and its arguments, apart from source and tokenizer.
 
     Attributes:
         benchmark: the benchmark.

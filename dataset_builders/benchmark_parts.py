@@ -34,12 +34,12 @@ class Variants:
 
 @dataclass(frozen=True)
 class RandomAnswers:
-    """What is random in a document: from this and an accuracy follow the bits that a model recalls.
+    """What is random in a document; together with an accuracy, it gives the number of bits a model recalls.
 
     Attributes:
-        questions: number of questions that the document could equally well have asked at the place of its
-            own. Given the rest of the prompt, their answers are independent.
-        symbols: for each symbol of an answer, such as a digit, the number of its values. The symbols are
+        questions: number of questions that the document could equally well have asked instead of its own.
+            Given the rest of the prompt, their answers are independent.
+        symbols: number of possible values of each symbol of an answer, such as a digit. The symbols are
             uniform and independent.
     """
 
@@ -54,8 +54,8 @@ class Card:
     Attributes:
         heading: heading of the section.
         text: what a document is and how answers are scored.
-        made: how the documents are made; with a source it follows "Made from SOURCE:".
-        license: licence of the documents, in a sentence or two; with a source, of its default documents.
+        made: how the documents are made; if there is a source, it is printed after "Made from SOURCE:".
+        license: licence of the documents in a sentence or two; if there is a source, of the default source.
         differences: differences from the paper's documents; empty if there are none.
         citation: BibTeX of further works to cite; empty if there are none.
         task_categories: task categories, as in the Hub's list.
@@ -79,7 +79,7 @@ class Evaluation:
     Functions are given by dotted names, since importing them may import lm-eval.
 
     Attributes:
-        target: column with the right answer or answers.
+        target: column with the correct answer or answers.
         stop: strings that end a generated answer.
         new_tokens: maximum number of tokens to generate: a number; ``half_prompt``, half the length of the
             longest prompt plus 50; or ``answer``, the length of the longest answer plus 10.
@@ -88,17 +88,18 @@ class Evaluation:
         metrics: names of the scores; higher is better.
         forced_target: text that a forced task scores after the prompt: a column, or the dotted name of
             ``function(doc) -> str``. None if the benchmark has no forced tasks.
-        position: column with the index, from 0, of what is asked for; None if a document asks for all of
-            it, or has several questions.
-        positions: column with the number of these positions; None if it is the length.
-        errors: dotted name of an ``lm_eval_tasks.error_classes.ErrorClasses``, by which reports classify
-            wrong answers; None if they do not.
+        position: column with the index, from 0, of the queried item (such as a phone book's entry); None if
+            a document asks for everything, or has several questions.
+        positions: column with the number of possible positions; None if this number is the length.
+        errors: dotted name of an ``lm_eval_tasks.error_classes.ErrorClasses``, with which reports classify
+            wrong answers; None if they do not classify them.
         questions: dotted name of ``function(doc) -> documents``, one for each question on the document, with
-            its prompt and answer; the first is the document itself. ``score`` then gets a result for each.
-            None if each document is one question.
-        without_answer: dotted name of ``function(doc) -> str``, the prompt without what is asked for, so that
-            the answer does not follow from it. None if the benchmark has no tasks that score what it adds.
-        version: version of prompting and scoring; it changes when the same answers get other scores.
+            its prompt and answer; the first is the document itself. ``score`` then gets one result per
+            question. None if each document is one question.
+        without_answer: dotted name of ``function(doc) -> str``, the prompt without the queried item, so that
+            the answer cannot be found in it. None if the benchmark has no tasks that score how much the item
+            helps.
+        version: version of prompting and scoring; it changes whenever the same answers get different scores.
     """
 
     target: str = "answer"

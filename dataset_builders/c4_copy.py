@@ -1,7 +1,7 @@
 """Copying windows of running text (arXiv 2402.01032, section 4).
 
-A prompt is the text twice and its first word, so that the model does not stop at once; the answer is the
-rest of the text::
+A prompt contains a text twice and then its first word, so that the model does not stop at once; the answer is
+the rest of the text::
 
     The cat sat on the mat.
 
@@ -9,7 +9,8 @@ rest of the text::
 
     The                      <- the answer is " cat sat on the mat."
 
-The text is a window of L tokens; with the order ``random`` instead of ``standard``, its tokens are shuffled.
+The text is a window of L tokens. In the order ``random``, its tokens are shuffled; in the order ``standard``,
+they are not.
 """
 
 from bisect import bisect_right
@@ -32,7 +33,7 @@ ORDERS = ("standard", "random")
 
 _JOINED = 10  # documents joined for each window, as in the paper's code
 _TRIES = 1000  # unusable windows drawn before the source is rejected
-_LONGEST_WORD = 0.5  # maximum first word, as a fraction of the text: longer ones leave too little to copy
+_LONGEST_WORD = 0.5  # of the text: a longer first word would leave too little to copy
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def rows(
 ) -> Iterator[Row]:
     """Documents 0 .. ``num_docs`` - 1 of windows of ``tokens`` tokens.
 
-    Document k depends on the source, the tokenizer and ``(tokens, order, seed, k)`` alone. Both orders
-    use the same windows, unless nothing in a window is left to copy.
+    Document k depends only on the source, the tokenizer and ``(tokens, order, seed, k)``. Both orders
+    use the same windows, except where a window leaves nothing to copy.
 
     Args:
         tokens: length of each text in tokens, at least 2.

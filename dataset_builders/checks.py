@@ -7,7 +7,7 @@ from typing import TypeGuard
 from dataset_builders.errors import InputError
 
 MAX_DOCUMENTS = 10_000_000
-"""Maximum number of documents of a config: more are a slip, and would fill the disk or the memory."""
+"""Maximum number of documents per config; a larger number is a mistake that would fill disk or memory."""
 
 
 def is_integer(value: object) -> TypeGuard[int]:
@@ -33,7 +33,7 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 
     Args:
         word: what the user wrote.
-        known: names that would be right; case is ignored.
+        known: the valid names; case is ignored.
         prefix: written before the suggested name.
     """
     by_lower = {name.lower(): name for name in sorted(known)}
@@ -42,5 +42,5 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type's name where it has none."""
+    """The first line of an error's message, or the name of its type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

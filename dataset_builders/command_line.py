@@ -1,4 +1,4 @@
-"""Error handling of every command of the project: one sentence and an exit status."""
+"""Error handling of all commands of the project: errors end in one sentence and an exit status."""
 
 import errno
 import os
@@ -14,20 +14,20 @@ INTERRUPTED = 128 + 2
 """Exit status after Ctrl-C, as in shells."""
 
 BROKEN_PIPE = 128 + 13
-"""Exit status of a program whose output is no longer read, as by ``head``."""
+"""Exit status of a program whose output is no longer read, e.g. because ``head`` has ended."""
 
 
 def error_message(error: InputError) -> str | None:
-    """What a command prints about invalid input; None in all but the first process of a distributed run."""
+    """What a command prints about invalid input; None in every process of a distributed run but the first."""
     return f"error: {error}" if os.environ.get("RANK", "0") == "0" else None
 
 
 @contextmanager
 def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
-    """Turn invalid input, Ctrl-C and a closed output into a sentence and an exit status.
+    """Turn invalid input, Ctrl-C and a closed output into a one-sentence message and an exit status.
 
     Invalid input exits with status 1 and ``error: ...`` on standard error. In a distributed run, only the
-    first process prints. Work that was interrupted and kept exits with its own message and status.
+    first process prints. Work that saves its state when interrupted exits with its own message and status.
 
     Args:
         interrupted: message printed after Ctrl-C.
@@ -47,11 +47,11 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
         print(interrupted, file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Python flushes again as it exits, and would complain
+        # Python flushes again when it exits, and would report an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     except OSError as error:
-        # pathlib raises it where it says of other names that there is no such file
+        # pathlib raises this instead of reporting that there is no such file
         if error.errno != errno.ENAMETOOLONG:
             raise
         sys.exit(error_message(InputError(f"the name {str(error.filename)[:40]!r}... is too long")) or 1)
@@ -60,12 +60,12 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
 def check_command(words: Sequence[str], commands: Collection[str], what: str = "command") -> None:
     """Check that the first word, unless it is an option, is a command.
 
-    tyro would report the options that follow an unknown one.
+    Given an unknown command, tyro would report the options after it instead.
 
     Args:
         words: the command line.
-        commands: their names.
-        what: what a command is called in the message.
+        commands: names of the commands.
+        what: what the message calls a command.
 
     Raises:
         InputError: there is no such command.

@@ -14,8 +14,8 @@ class Documents:
     Attributes:
         rows: an iterator that builds them one by one.
         version: version of the benchmark's documents.
-        source: what they are cut from; None if they depend on the arguments alone.
-        tokenizer: the one they depend on, or else the one that counts the tokens of prompts.
+        source: where their text comes from; None if they depend only on the arguments.
+        tokenizer: the one they depend on, or otherwise the one that counts the prompts' tokens.
         tokenizer_name: as passed to ``load_tokenizer``; None if there is none.
     """
 
@@ -31,10 +31,10 @@ def documents(config: Config, sources: Mapping[str, str | None]) -> Documents:
 
     Args:
         config: what to build.
-        sources: what documents are built from, by the builder's parameter: a file, folder or name on the
-            Hub, e.g. ``{"source": "texts.jsonl", "tokenizer": "tokenizer.json"}``. A missing source, or
-            None, means the benchmark's default; parameters of other benchmarks are ignored. If the
-            documents do not depend on a tokenizer, ``tokenizer`` only counts the tokens of prompts.
+        sources: builder's parameter -> the file, folder or name on the Hub to build from, e.g.
+            ``{"source": "texts.jsonl", "tokenizer": "tokenizer.json"}``. If a source is missing or None, the
+            benchmark's default is used; parameters of other benchmarks are ignored. If the documents do not
+            depend on a tokenizer, ``tokenizer`` only counts the tokens of prompts.
 
     Raises:
         InputError: an argument is out of range, or a source or tokenizer cannot be read, or the

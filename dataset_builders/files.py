@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders: complete, or not there at all; and paths that users give."""
+"""Atomic writing of files and folders, which are complete or do not exist; and paths given by users."""
 
 import json
 import os
@@ -14,16 +14,17 @@ from dataset_builders.errors import InputError
 _PARTIAL = ".partial"
 
 _SHOWN = 80
-"""Number of characters of a name that a message shows."""
+"""Messages show at most this many characters of a name."""
 
 
 def user_path(name: str) -> Path:
     """The path of a name given by a user, with ``~`` expanded; it need not exist.
 
-    Where this returns, ``is_file``, ``is_dir`` and ``exists`` of the path answer, and raise nothing.
+    ``is_file``, ``is_dir`` and ``exists`` of the returned path do not raise.
 
     Raises:
-        InputError: it cannot be looked up: it is too long, say, or below a folder that may not be read.
+        InputError: the path cannot be looked up, e.g. because it is too long or in a folder that may not be
+            read.
     """
     shown = repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}..."
     try:
@@ -61,12 +62,12 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file for writing that appears under its name only when it is complete and on disk.
+    """Open a binary file for writing; it appears under its name only once it is complete and on disk.
 
     Until then it is called ``.NAME.partial``. Only one process at a time may write a path.
 
     Raises:
-        InputError: the disk is full or the file cannot be written; nothing of it is left.
+        InputError: the disk is full or the file cannot be written; no partial file is left.
     """
     partial = partial_path(path)
     try:
@@ -84,19 +85,19 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
-        with suppress(OSError):  # as where a part of the path is a file
+        with suppress(OSError):  # e.g. if a part of the path is a file
             partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Fill a new folder that appears under its name only when it is complete.
+    """Fill a new folder; it appears under its name only once it is complete.
 
     Yields:
         an empty folder to write to.
 
     Raises:
-        InputError: the folder cannot be written; nothing of it is left.
+        InputError: the folder cannot be written; no partial folder is left.
     """
     partial = partial_path(folder)
     try:
@@ -163,12 +164,12 @@ def read_yaml(path: Path) -> Any:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file or folder is written before it gets its name."""
+    """Where a file or folder is written before it gets its final name."""
     return path.with_name(f".{path.name}{_PARTIAL}")
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what killed processes left in a folder and its subfolders."""
+    """Remove partial files that killed processes left in a folder and its subfolders."""
     for pattern in (f".*{_PARTIAL}", f"*/.*{_PARTIAL}"):
         for partial in folder.glob(pattern):
             partial.unlink(missing_ok=True)

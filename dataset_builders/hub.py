@@ -38,7 +38,7 @@ def hub_errors(doing: str, instead: str = "") -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:  # those that are not known are raised again
+    except Exception as error:  # unknown errors are raised again
         found = _sentence(error)
         if found is None:
             raise
@@ -101,11 +101,11 @@ def _sentence(error: BaseException) -> str | None:
         return f"{_words(str(error))}; name the repository as ORG/NAME"
     no_json = type(error).__name__ == "JSONDecodeError" and any(_rose_in(error, name) for name in _TRANSPORTS)
     if "FileMetadataError" in names or no_json:
-        return f"the answer is not from the Hub; check HF_ENDPOINT and the proxy, or {RUN_AGAIN}"
+        return f"the response is not from the Hub; check HF_ENDPOINT and the proxy, or {RUN_AGAIN}"
     if "LocalEntryNotFoundError" in names:
         return "it is not in the cache, and the Hub cannot be reached; check the network and HF_HUB_OFFLINE"
     if "DatasetNotFoundError" in names:
-        remedy = "" if "gated" in str(error) else "check the name, or, where it is private, "
+        remedy = "" if "gated" in str(error) else "check the name, or, if it is private, "
         return f"{_words(str(error))}; {remedy}{LOG_IN}"
     if "DatasetsError" in names or _is_user_error(error):
         return _words(str(error))
@@ -172,7 +172,7 @@ def _answered(error: BaseException, names: set[str], response: Any) -> str:
     if "EntryNotFoundError" in names:
         return f"the {_repository(url)} has no file {_part(url, 'file')} ({reason})"
     if "RepositoryNotFoundError" in names:
-        remedy = "and that the token has access to it" if with_token else f"or, where it is private, {LOG_IN}"
+        remedy = "and that the token has access to it" if with_token else f"or, if it is private, {LOG_IN}"
         return f"the {_repository(url)} was not found; check the name, {remedy}"
     sentences = {
         401: f"the Hub requires a token; {LOG_IN}",
@@ -189,7 +189,7 @@ def _answered(error: BaseException, names: set[str], response: Any) -> str:
 def _unanswered(error: BaseException, names: set[str]) -> str:
     """The sentence for a request without a complete response."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    with suppress(RuntimeError, AttributeError):  # httpx raises where the request is not known
+    with suppress(RuntimeError, AttributeError):  # httpx raises if the request is not known
         endpoint = re.sub(r"^(\w+://[^/]*).*", r"\1", str(error.request.url))  # type: ignore[attr-defined]
     if names & {"TimeoutException", "Timeout", "TimeoutError"}:
         return f"{endpoint} timed out; {RUN_AGAIN}"

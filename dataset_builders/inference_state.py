@@ -1,7 +1,7 @@
-"""The state that a model hands to its next call, counted in bits.
+"""The state that a model passes on to its next call, and its size in bits.
 
-Transformers' keys and values grow with the text that was read; recurrent and convolution states do not; with
-a sliding window, they grow up to it. No model is known here by its name.
+A transformer's keys and values grow with the text it has read, with a sliding window only up to the length of
+the window. Recurrent and convolution states do not grow. Nothing here depends on the names of models.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _STATES = ("cache", "past_key_values", "cache_params", "state")
-"""Where transformers' models return their state."""
+"""Names under which models of transformers return their state."""
 
 
 def state_of(output: Any) -> Any:
@@ -28,11 +28,11 @@ def state_of(output: Any) -> Any:
         state = getattr(output, name, None)
         if state is not None:
             return state
-    raise InputError(f"the model returns no state by any of the names {', '.join(_STATES)}")
+    raise InputError(f"the model returns no state under any of the names {', '.join(_STATES)}")
 
 
 def bits_of(state: Any) -> int:
-    """Bits of all numbers with a fraction in a state; counters of positions are left out.
+    """Size in bits of all floating-point tensors in a state; integers, which count positions, are left out.
 
     Raises:
         InputError: there are none.
@@ -40,12 +40,12 @@ def bits_of(state: Any) -> int:
     tensors = {id(tensor): tensor for tensor in _tensors(state, set())}
     bits = sum(t.numel() * t.element_size() * 8 for t in tensors.values() if t.is_floating_point())
     if not bits:
-        raise InputError(f"the state, a {type(state).__name__}, holds no numbers")
+        raise InputError(f"the state, a {type(state).__name__}, contains no floating-point numbers")
     return bits
 
 
 def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
-    """All tensors within an object, its attributes, and containers among them."""
+    """All tensors in an object, in its attributes, and in containers among these."""
     import torch
 
     if isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which end a run after its current step."""
+"""Ctrl-C and SIGTERM end a run after its current step."""
 
 import signal
 import threading
@@ -10,11 +10,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended the work, and what was done is saved.
+    """A signal ended the work, and everything done so far is saved.
 
     Args:
-        message: what is kept and how to continue.
-        number: of the signal.
+        message: what is saved and how to continue.
+        number: number of the signal.
     """
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
@@ -34,11 +34,11 @@ def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 class StopSignals:
-    """Notes the first signal within a ``with`` block in place of acting on it.
+    """Records the first signal within a ``with`` block instead of acting on it.
 
     Args:
-        insist: whether a second signal acts as usual. A launcher passes on signals that its processes have
-            received already, so under one it does not.
+        insist: whether a second signal acts as usual. It should be False under a launcher, which passes on
+            signals that its processes have already received.
 
     Attributes:
         received: number of the signal, or 0.
@@ -50,7 +50,7 @@ class StopSignals:
         self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> "StopSignals":
-        # Python handles signals in its main thread alone
+        # Python handles signals only in its main thread
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
         return self

@@ -10,7 +10,7 @@ from dataset_builders.ranges import parse_integers
 
 @dataclass(frozen=True)
 class Lengths:
-    """Lengths that are one integer, which one parameter of the builder takes.
+    """Lengths that are integers, each the value of one parameter of the builder.
 
     Attributes:
         parameter: the builder's parameter that is the length, e.g. ``entries``.
@@ -43,7 +43,7 @@ class Lengths:
 
     @property
     def any_length(self) -> bool:
-        """Whether there are tasks, whose names end in ``_n``, that take any length."""
+        """Whether there are tasks for any length; their names end in ``_n``."""
         return True
 
     @property
@@ -55,7 +55,7 @@ class Lengths:
         """The lengths that a user gave: integers, ranges such as ``20:120:20``, or lists of them.
 
         Raises:
-            InputError: they are written otherwise.
+            InputError: they are in another form.
         """
         return parse_integers(self.option, given)
 
@@ -64,5 +64,5 @@ class Lengths:
         return {self.parameter: length}
 
     def label(self, arguments: Mapping[str, Any]) -> str:
-        """The part of a config's name that stands for the length; ``arguments`` in reverse."""
+        """The part of a config's name that stands for the length; the inverse of ``arguments``."""
         return str(arguments[self.parameter])

@@ -1,4 +1,4 @@
-"""What a computation runs on, by name."""
+"""Names of the hardware that a computation runs on."""
 
 import platform
 import re
@@ -37,7 +37,7 @@ def _device_name(device: "torch.device") -> str:
 
 
 def processor_name() -> str:
-    """The processor as its maker calls it, where the system tells."""
+    """The model name of the processor, if the system reports it."""
     text = _CPU_INFO.read_text(encoding="utf-8", errors="replace") if _CPU_INFO.is_file() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine() or "unknown processor"

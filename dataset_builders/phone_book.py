@@ -34,7 +34,7 @@ MAX_ENTRIES = 1_000_000
 
 
 STRATIFIED = "stratified"
-"""The ``position`` that asks for the same number of entries in each tenth of the books."""
+"""The ``position`` with which documents query every tenth of the book equally often."""
 
 _STRATA = 10
 
@@ -42,19 +42,19 @@ Position = float | Literal["stratified"] | list[float]
 
 
 def rows(entries: int, num_docs: int = 500, seed: int = 0, position: Position | None = None) -> Iterator[Row]:
-    """Documents 0 .. ``num_docs`` - 1 of the books of ``entries`` entries.
+    """Documents 0 .. ``num_docs`` - 1 with books of ``entries`` entries.
 
-    Document k depends on ``(seed, entries, position, k)`` alone: it does not change with the
-    number of documents, other sizes, or the process and order in which documents are built. Its book is
-    the same at every position.
+    Document k depends only on ``(seed, entries, position, k)``: it does not change with the number of
+    documents, other sizes, or the process and order in which documents are built. Its book is the same at
+    every position.
 
     Args:
         entries: entries (lines) of a book, at least 3.
         num_docs: documents per size, at least 1.
         seed: any integer; the released benchmark has seed 0.
-        position: which entry to query, from 0 (the first) to 1 (the last); several are taken in turn by the
-            documents. By default any entry, drawn uniformly; so are those of ``stratified``, but the
-            documents take the tenths of the book in turn.
+        position: which entry to query, from 0 (the first) to 1 (the last); documents take several positions
+            in turn. With stratified, they take the tenths of the book in turn, and the entry within a tenth
+            is drawn uniformly. None draws any entry uniformly.
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str, ends in the queried name and a colon), ``answer``
@@ -74,7 +74,7 @@ def rows(entries: int, num_docs: int = 500, seed: int = 0, position: Position | 
 
 
 def queried_entries(entries: int, position: object) -> tuple[int, ...] | None:
-    """The indices of the entries at given positions, each once; None where any entry may be queried.
+    """The indices of the entries at given positions, each once; None if any entry may be queried.
 
     Raises:
         InputError: a position is not a number from 0 to 1.
@@ -95,7 +95,7 @@ def _is_position(value: Any) -> bool:
 
 
 def queried_entry(entries: int, position: Position | None, seed: int, index: int) -> int | None:
-    """The index of the entry that document ``index`` queries; None if it draws any.
+    """The index of the entry that document ``index`` queries; None if any entry may be drawn.
 
     Raises:
         InputError: as ``queried_entries``.
@@ -143,13 +143,13 @@ class Book:
 
 
 def draw(entries: int, seed: int, index: int, queried: int | None = None, queries: int = 1) -> Book:
-    """The book, examples and queries of document ``index``; more queries change none of the others.
+    """The book, examples and queries of document ``index``; further queries change nothing else.
 
     Args:
         entries: entries of the book, at least ``queries + 2``.
         seed: any integer.
         index: index of the document, from 0.
-        queried: the index of the entry to query; by default any, drawn uniformly.
+        queried: the index of the entry to query; by default, it is drawn uniformly.
         queries: number of different names to look up.
     """
     identity = f"phone_book_{entries}/seed_{seed}/{index}"
@@ -186,7 +186,7 @@ def _row(entries: int, seed: int, index: int, queried: int | None) -> Row:
 
 
 def without_query(row: Mapping[str, Any]) -> str:
-    """The prompt without the queried entry in the book, of a document with this layout of entries."""
+    """The prompt without the queried entry, for documents whose books look like those of ``phone_book``."""
     prompt: str = row["prompt"]
     _, _, query = prompt.rpartition("\n")
     return prompt.replace(f"{query} {row['answer']}\n", "", 1)
@@ -200,7 +200,7 @@ def number(rng: Random) -> str:
 def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers:
     """Any entry but the two examples may be queried; its number is uniform and independent of all others.
 
-    With given positions the examples may be among them.
+    If positions are given, the two examples may be among the entries at these positions.
     """
     entries = arguments["entries"]
     queried = queried_entries(entries, arguments.get("position"))

@@ -35,6 +35,7 @@ STYLE: dict[Any, Any] = {
 ARCHITECTURES = {
     "transformer": ("#0072b2", "o"),
     "mamba": ("#d55e00", "v"),
+    "hybrid": ("#009e73", "s"),
     "mamba2": ("#e69f00", "P"),
     "griffin": ("#cc79a7", "<"),
     "lstm": ("#666666", "X"),
@@ -45,7 +46,7 @@ ARCHITECTURES = {
 
 @contextmanager
 def plot_style() -> Iterator[None]:
-    """Draw and save with ``STYLE``; the caller's own settings come back afterwards."""
+    """Draw and save with ``STYLE``; the caller's own settings are restored afterwards."""
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
@@ -74,7 +75,7 @@ def log_scale(
     base: int = 10,
     text: Callable[[float], str] | None = None,
 ) -> None:
-    """Make an axis logarithmic, labelled by plain numbers; matplotlib's own labels would be formulas.
+    """Make an axis logarithmic, with plain numbers as labels; matplotlib's own labels would be formulas.
 
     Args:
         text: how a number is written (default: ``short_number``).

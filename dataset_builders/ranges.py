@@ -7,7 +7,7 @@ from dataset_builders.checks import is_integer
 from dataset_builders.errors import InputError
 
 MAX_VALUES = 10_000
-"""Larger ranges are rejected at once: they are typing errors, and building them would take long."""
+"""Larger ranges are rejected at once: they are typing errors, and building them would take too long."""
 
 _RANGE = re.compile(r"(-?\d{1,18})(?::(-?\d{1,18})(?::(\d{1,18}))?)?", re.ASCII)
 
@@ -17,12 +17,12 @@ def parse_integers(name: str, given: object) -> tuple[int, ...]:
 
     Args:
         name: what the values are called in messages.
-        given: an integer, or a string, or a list of these. A string holds integers and ranges with
-            commas or spaces between them; ``first:last:step`` is a range that includes ``last`` if a
-            step ends there, and ``first:last`` has step 1.
+        given: an integer, a string, or a list of these. A string contains integers and ranges, separated
+            by commas or spaces; ``first:last:step`` is a range that includes ``last`` if a step ends
+            there, and ``first:last`` has step 1.
 
     Raises:
-        InputError: something else was given, a range is empty, or there are none or too many values.
+        InputError: something else was given, a range is empty, or there are no values or too many.
     """
     found = dict.fromkeys(_values(name, given if isinstance(given, list | tuple) else [given]))
     if not found:

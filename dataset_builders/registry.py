@@ -5,10 +5,9 @@ Another package declares its benchmarks as an entry point, whose value is a modu
     [project.entry-points."repeat_after_me.benchmarks"]
     pairs = "my_package.pairs"
 
-A module that is not installed is named by ``--import MODULE``. In either case every
-:class:`~dataset_builders.benchmark.Benchmark` in the module is found, and a benchmark is derived from
-every string task. Entry points of string tasks are those of
-``dataset_builders.string_tasks.registry``.
+``--import MODULE`` adds a module of a package that is not installed. In both cases, every
+:class:`~dataset_builders.benchmark.Benchmark` in the module is found, and a benchmark is derived from every
+string task. String tasks have an entry point of their own; see ``dataset_builders.string_tasks.registry``.
 """
 
 import importlib
@@ -77,7 +76,7 @@ def import_module(module: str) -> list[Benchmark]:
     """Import a module and make its benchmarks known to this process.
 
     Raises:
-        InputError: it cannot be imported, holds no benchmark, or one whose name is taken.
+        InputError: it cannot be imported, contains no benchmark, or one whose name is taken.
     """
     where = f"the module {module!r}"
     if not all(part.isidentifier() for part in module.split(".")):
@@ -100,14 +99,14 @@ def find(name: str) -> Benchmark:
     known = benchmarks()
     if name not in known:
         raise InputError(
-            f"there is no benchmark {name!r}; there are {', '.join(known)}, and {IMPORT_OPTION} MODULE adds "
-            f"those of a module{did_you_mean(name, known)}"
+            f"there is no benchmark {name!r}; the benchmarks are {', '.join(known)}, and {IMPORT_OPTION} "
+            f"MODULE adds those of a module{did_you_mean(name, known)}"
         )
     return known[name]
 
 
 def resolve(reference: str) -> Benchmark:
-    """The benchmark of a name, or of ``MODULE:NAME``, for which the module is imported.
+    """The benchmark with a name; for ``MODULE:NAME``, the module is imported first.
 
     Raises:
         InputError: there is no such benchmark, or no such module.
@@ -168,7 +167,7 @@ def _loaded(where: str, load: Any) -> list[Benchmark]:
         raise InputError(f"{where} cannot be imported: {first_line(error)}") from error
     found = _in(value)
     if not found:
-        raise InputError(f"{where} holds no Benchmark; see dataset_builders.benchmark")
+        raise InputError(f"{where} contains no Benchmark; see dataset_builders.benchmark")
     return found
 
 

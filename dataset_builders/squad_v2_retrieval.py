@@ -10,7 +10,7 @@ One document, its paragraph cut short here::
     Question: When did the harbour burn down?           <- its second one; "1711" and "in 1711" are both
     Answer:                                                right, if SQuAD lists both
 
-Documents are grouped by the paragraph's length in tokens, to measure how scores fall with it.
+Documents are grouped by the paragraph's length in tokens, to measure how scores fall with length.
 """
 
 from collections.abc import Mapping
@@ -58,8 +58,8 @@ def rows(
     Args:
         min_tokens: at least 0.
         max_tokens: greater than ``min_tokens``; None for no upper limit.
-        squad_source: what :func:`dataset_builders.sources.squad.read_squad` takes.
-        tokenizer: what :func:`dataset_builders.sources.tokenizer.load_tokenizer` takes.
+        squad_source: see :func:`dataset_builders.sources.squad.read_squad`.
+        tokenizer: see :func:`dataset_builders.sources.tokenizer.load_tokenizer`.
 
     Returns:
         dicts with ``id`` (str), ``prompt`` (str, ends in ``Answer:``), ``answers`` (list of str),
@@ -145,7 +145,7 @@ def paragraphs(source: str, tokenizer: str) -> tuple[Paragraph, ...]:
 
 
 def _prompt(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """There is no space at the end, which would be split from the answer's first word."""
+    """Ends without a space, which tokenizers would split from the answer's first word."""
     example = f"Question: {first['question']}\nAnswer: {first['answers']['text'][0]}"
     return f"{first['context']}\n\n{example}\n\nQuestion: {second['question']}\nAnswer:"
 

@@ -1,7 +1,7 @@
 """The benchmark of a string task, derived from its class.
 
-The builder's parameters are those of all string tasks and the task's own settings. So
-``string_copy`` has no ``n`` and ``string_duplicate_ngram`` no ``k``.
+The builder's parameters are those of all string tasks and the task's own settings: ``string_copy`` has no
+``n``, and ``string_duplicate_ngram`` has no ``k``.
 """
 
 import inspect
@@ -29,7 +29,7 @@ _COMMON: dict[str, tuple[type, Any, str]] = {
 
 _TEXTS = {
     "id": "name of the document: task, length, seed, index",
-    "prompt": "two worked examples and the string; with the spelling `symbols`, only the string",
+    "prompt": "two worked examples and the string; in the spelling `symbols`, only the string",
     "answer": "the answer, spelled as in the prompt",
     "key": "the n-gram that is looked up, or that occurs twice; empty for tasks without one",
     "length": "length of the string in letters",
@@ -78,7 +78,7 @@ def string_benchmark(task: type[StringTask]) -> Benchmark:
 
 
 def _random_answers(task: type[StringTask]) -> Callable[[Mapping[str, Any]], RandomAnswers | None]:
-    """What is random in a document: its one answer, where its letters are uniform."""
+    """What is random in a document: its only answer, if the answer's letters are uniform."""
 
     def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers | None:
         settings = {name: arguments[name] for name in task_settings(task)}
@@ -92,7 +92,7 @@ def _random_answers(task: type[StringTask]) -> Callable[[Mapping[str, Any]], Ran
 def _builder(task: type[StringTask]) -> Callable[..., Iterator[Row]]:
     """A function that gives the documents of a task, with the task's settings as parameters."""
 
-    # the signature below names the parameters, and ``rows`` rejects others
+    # the signature below lists the parameters, and ``rows`` rejects others
     def build(
         length: int,
         num_docs: int = 500,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 30.0
-"""Seconds in which a process must end, and may save a checkpoint, before it is killed."""
+"""Seconds that a process has to save a checkpoint and exit before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,23 @@ class Job:
 
 
 class Watcher:
-    """Is told what happens to jobs; does nothing by itself."""
+    """Receives the events of jobs; this base class ignores them."""
 
     def started(self, job: Job, place: int) -> None:
-        """A job began at one of the places, which are numbered from 0."""
+        """A job started at one of the places, which are numbered from 0."""
 
     def waiting(self) -> None:
-        """Nothing happened; called some times per second."""
+        """No event occurred; called a few times per second."""
 
     def ended(self, job: Job, status: int) -> None:
         """A job ended with an exit status."""
 
     def stopping(self) -> None:
-        """The running jobs are about to be ended, before they are finished."""
+        """The running jobs are about to be terminated before they have finished."""
 
 
 def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
-    """For each process that can run at once, the environment variables that give it its GPU or CPU core.
+    """For each process that can run at the same time, the environment that assigns its GPU or CPU core.
 
     Args:
         gpu: whether to use GPUs, if there are any.
@@ -56,12 +56,12 @@ def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
 
 
 def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], watcher: Watcher) -> None:
-    """Do all jobs in order, as many at once as there are places; none outlives this call.
+    """Run all jobs in order, as many at a time as there are places; no job outlives this call.
 
     Args:
         jobs: what to do.
         at: the environment variables of each place, in addition to those of this process.
-        watcher: is told what happens.
+        watcher: receives the events of the jobs.
     """
     waiting, free = deque(jobs), deque(range(len(at)))
     running: dict[subprocess.Popen[bytes], tuple[Job, int]] = {}
@@ -98,7 +98,7 @@ def _start(job: Job, place: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     with job.log.open("ab") as log:
         return subprocess.Popen(  # noqa: S603
             job.command,
-            stdin=subprocess.PIPE,  # never written to: its end tells the job that this process has ended
+            stdin=subprocess.PIPE,  # never written to; when it closes, the job knows that this process ended
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
@@ -112,7 +112,7 @@ def _close(process: "subprocess.Popen[bytes]") -> None:
 
 
 def last_line(log: Path) -> str:
-    """The last line that is not empty; progress bars overwrite theirs."""
+    """The last line that is not empty; of a progress bar, its last state."""
     text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     return lines[-1].removeprefix("error: ") if lines else "it printed nothing"

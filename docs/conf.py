@@ -1,7 +1,7 @@
 """Sphinx's settings; ``make docs`` builds the site.
 
-The repository's root is the source folder, so that a page can stand beside the code and the results that it
-describes: its relative links then work both on a code host and on the site.
+The repository's root is the source folder, so that a page can be next to the code and the results that it
+describes, and its relative links work both on a code host and on the site.
 """
 
 import re
@@ -18,7 +18,7 @@ version = release = installed_version(project)
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 
 # A new page that matches one of these patterns is listed in docs/index.md, which has patterns too, or in
-# PAGES_BELOW. Sphinx warns of a page that is in no list, and warnings are errors.
+# PAGES_BELOW. Sphinx warns about a page that is in no list, and warnings are errors.
 root_doc = "docs/index"
 include_patterns = [
     "*.md",
@@ -33,7 +33,9 @@ exclude_patterns = [
     "build",
 ]
 PAGES_BELOW = {
-    "docs/tasks": ["/lm_eval_tasks/[!s]*/README", "/lm_eval_tasks/s[!p]*/README"],  # all but speed/
+    # all but documents/ and speed/
+    "docs/tasks": ["/lm_eval_tasks/[!ds]*/README", "/lm_eval_tasks/s[!p]*/README"],
+    "lm_eval_tasks/documents/README": ["/lm_eval_tasks/documents/results/*"],
     "synthetic_training/checkpoints/README": ["/synthetic_training/checkpoints/*/README"],
     "synthetic_training/figures/README": [
         "/synthetic_training/figures/*",
@@ -49,7 +51,7 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 # READMEs of tasks have the headings of lm-eval's template, which skips a level.
 suppress_warnings = ["myst.header"]
 
-smartquotes = False  # -- begins an option
+smartquotes = False  # -- is the start of an option
 highlight_language = "none"  # blocks without a language hold commands and what they print
 
 autodoc_member_order = "bysource"
@@ -70,7 +72,7 @@ copybutton_line_continuation_character = "\\"
 
 
 def setup(app: Sphinx) -> None:
-    """Register what the settings above need of code."""
+    """Register the code that the settings above need."""
     app.connect("source-read", _complete)
 
 
@@ -82,7 +84,7 @@ def _complete(app: Sphinx, page: str, source: list[str]) -> None:
     if page == root_doc:
         readme = (Path(app.srcdir) / "README.md").read_text(encoding="utf-8")
         source[0] = re.sub(r"\]\((?!https?:|#)", "](../", readme) + source[0]
-    if not re.search(r"^# ", source[0], re.MULTILINE):  # tables that a command writes
+    if not re.search(r"^# ", source[0], re.MULTILINE):  # tables written by a command
         source[0] = f"# {Path(page).name}\n\n" + source[0]
     if page in PAGES_BELOW:
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n" + "\n".join(PAGES_BELOW[page]) + "\n```\n"

@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             Args:
                 out: Output folder, for lm_eval --include_path (default: this package, for its own
                     benchmarks).
-                benchmarks: Names of benchmarks (default: the imported ones, or else this package's own).
+                benchmarks: Names of benchmarks (default: the imported benchmarks, or this package's own if
+                    none are imported).
                 check: Write nothing, and fail if this package's files are not up to date.
             """
             _generate(out, benchmarks, check, imported)

@@ -12,12 +12,12 @@ class ScoredTokens:
     """The tokens of one forced request.
 
     Attributes:
-        context: tokens before the scored ones.
+        context: tokens before the scored tokens.
         answer: tokens that are scored.
-        aligned: whether the scored tokens are the answer's and directly follow the prompt's. This is not
-            so if a token spans the end of the prompt and the start of the answer, if the tokenizer ends
-            the prompt with an end-of-text token, and in encoder-decoder models, which encode prompt and
-            answer separately.
+        aligned: whether the scored tokens are the answer's and directly follow the prompt's. This is false
+            if a token spans the end of the prompt and the start of the answer, if the tokenizer ends the
+            prompt with an end-of-text token, and for encoder-decoder models, which encode prompt and answer
+            separately.
     """
 
     context: int
@@ -76,6 +76,6 @@ def misaligned_warning(scored: Sequence[ScoredTokens], encoder_decoder: bool) ->
 
 
 def split_request(prompt: str, answer: str) -> tuple[str, str]:
-    """As in lm-eval, white space at the end of the prompt is scored with the answer."""
+    """Move white space from the end of the prompt to the start of the answer, as lm-eval does."""
     context = prompt.rstrip()
     return context, prompt[len(context) :] + answer

@@ -53,7 +53,7 @@ def paragraph_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float
 def letters(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     """The answer ends at the first newline or full stop; letters are compared, spaces are not.
 
-    In vocabularies of more than 26, letters are numbers, separated by spaces in any spelling.
+    With a vocabulary of more than 26, letters are numbers, separated by spaces in every spelling.
     """
     prediction, answer = re.split(r"[\n.]", results[0], maxsplit=1)[0].strip(), doc["answer"]
     if doc["spelling"] == "spaced" or any(symbol.isdigit() for symbol in answer):
@@ -63,7 +63,7 @@ def letters(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
 
 
 def value(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """The answer is the first word. A model that was trained on values alone does not end after one."""
+    """The answer is the first word. A model that was trained only on values does not stop after one."""
     prediction = (results[0].split() or [""])[0]
     return {"exact_match": float(prediction == doc["answer"]), "unanswered": float(not prediction)}
 

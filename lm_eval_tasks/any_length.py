@@ -1,8 +1,8 @@
-"""The class of the tasks whose names end in ``_n``: any length, or several lengths at once.
+"""The class of the tasks whose names end in ``_n``, which take any length, or several lengths at once.
 
-``--metadata '{"entries": 37}'`` is one task, with the name given to ``--tasks``. With a list or a range,
-``'{"entries": [20, 21, 22]}'`` or ``'{"entries": "20:120:20"}'``, each length is a separate task, named like
-tasks of a fixed length: ``phone_book_20``, ``phone_book_21``, ``phone_book_22``. lm-eval loads the model
+``--metadata '{"entries": 37}'`` gives one task, with the name passed to ``--tasks``. A list or a range, such
+as ``'{"entries": [20, 21, 22]}'`` or ``'{"entries": "20:120:20"}'``, gives one task per length, named like
+the tasks of a fixed length: ``phone_book_20``, ``phone_book_21``, ``phone_book_22``. lm-eval loads the model
 once, and the results of each task contain its ``length``.
 """
 
@@ -55,4 +55,4 @@ class AnyLength:
         return tasks
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """lm-eval looks for the parameter ``config`` here; no object of this class is ever created."""
+        """For lm-eval, which looks for the parameter ``config`` here; no object of this class is created."""

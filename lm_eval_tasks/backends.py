@@ -35,7 +35,7 @@ def check_generation(lm: Any, prompt: object) -> None:
         prompt: the first document as formatted by lm-eval: a string, or chat messages.
 
     Raises:
-        InputError: a chat endpoint gets a string, or a completions endpoint gets messages.
+        InputError: a chat endpoint would get a string, or a completions endpoint messages.
     """
     if not _is_api(lm):
         return
@@ -49,10 +49,10 @@ def check_generation(lm: Any, prompt: object) -> None:
 
 
 def check_forced(lm: Any) -> None:
-    """Check that an API model can score a given answer, by one short request to the server.
+    """Check that an API model can score a given answer, with one short request to the server.
 
     lm-eval sums whatever log-probabilities a server returns. A server that ignores ``echo`` returns none
-    for the answer, and every answer would count as right.
+    for the answer, so every answer would count as correct.
 
     Raises:
         InputError: it is a chat model or has no tokenizer, or its server does not score prompts.
@@ -61,7 +61,7 @@ def check_forced(lm: Any) -> None:
         return
     if is_chat(lm):
         raise InputError(
-            "chat endpoints return no log-probabilities of a given answer; run the task without _forced, "
+            "chat endpoints do not return log-probabilities of a given answer; run the task without _forced, "
             "or use --model local-completions"
         )
     if not counts_tokens(lm):
@@ -98,12 +98,12 @@ def _check_server(lm: Any) -> None:
             f"the server at {lm.base_url} returns no log-probabilities of the prompt; {instead}"
         ) from None
     logprobs = answer.choices[0].logprobs
-    # the prompt's tokens and the one that the server generates
+    # the tokens of the prompt and one generated token
     if not len(logprobs.token_logprobs) == len(logprobs.top_logprobs) == len(ids) + 1:
         raise InputError(
             f"the server at {lm.base_url} returns log-probabilities of {len(logprobs.token_logprobs)} tokens "
-            f"for a prompt of {len(ids)} and one new token; pass the server's tokenizer as tokenizer= in "
-            f"--model_args, or {instead}"
+            f"for a prompt of {len(ids)} tokens and one new token; pass the server's tokenizer as tokenizer= "
+            f"in --model_args, or {instead}"
         )
     if None in logprobs.token_logprobs[1:] or None in logprobs.top_logprobs[1:]:
         raise InputError(f"the server at {lm.base_url} omits some log-probabilities of the prompt; {instead}")

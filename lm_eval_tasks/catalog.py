@@ -11,7 +11,7 @@ from lm_eval_tasks import TASKS_FOLDER
 
 @dataclass(frozen=True)
 class TaskFile:
-    """One YAML file: ``name`` is for ``lm_eval --tasks``; ``members`` lists a group's tasks."""
+    """One YAML file: ``name`` is used with ``lm_eval --tasks``; ``members`` lists the tasks of a group."""
 
     name: str
     file: Path

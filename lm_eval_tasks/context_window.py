@@ -34,8 +34,8 @@ class ContextWindow:
             return None
         return (
             f"{cut} of {len(self.needed)} prompts do not fit the model's window of {self.tokens} tokens with "
-            "their answers; they count as wrong, and 'truncated' is their fraction; pass max_length= in "
-            "--model_args if the model has a larger window."
+            "their answers; they count as wrong, and 'truncated' is their fraction; if the model has a "
+            "larger window, pass max_length= in --model_args."
         )
 
 
@@ -66,9 +66,9 @@ def forced_needs(lm: Any, scored: Sequence[ScoredTokens]) -> list[int]:
 
 
 def shrink_request(request: Any) -> None:
-    """Shrink a request that does not fit, whose score is 0 anyway, so that it fits any window.
+    """Shrink a request that does not fit, so that it fits any window; its score is 0 anyway.
 
-    lm-eval would stop the whole run if the answer alone is longer than the window.
+    If the answer alone were longer than the window, lm-eval would stop the whole run.
     """
     if request.request_type == "generate_until":
         prompt, options = request.args

@@ -1,4 +1,4 @@
-"""The end-of-text token: answers that end with it, as generated ones may, and prompts that must not."""
+"""The end-of-text token: answers may end with it, as generated answers do, and prompts must not."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from lm_eval_tasks.tokens import counts_tokens, tokenizer_of
 def ended_prompt_warning(lm: Any, prompt: str) -> str | None:
     """The warning about a tokenizer that ends a prompt with end-of-text; None if it does not.
 
-    An encoder's input ends so.
+    The input of an encoder may end with it.
     """
     if is_encoder_decoder(lm) or not counts_tokens(lm):
         return None
@@ -24,14 +24,14 @@ def ended_prompt_warning(lm: Any, prompt: str) -> str | None:
         return None
     return (
         "the model's tokenizer ends each prompt with its end-of-text token, so the model continues a text "
-        "that has ended; pass add_bos_token=False in --model_args, or use another tokenizer"
+        "that has already ended; pass add_bos_token=False in --model_args, or use another tokenizer"
     )
 
 
 def with_end_of_text(lm: Any, requests: list[Instance]) -> list[Instance]:
-    """For each forced request, one whose answer ends with end-of-text instead of its newline or mark.
+    """For each forced request, a second one whose answer ends with end-of-text, not with its newline or mark.
 
-    There are none if the target is the answer alone, without an ending, or if the model's tokenizer does
+    The list is empty if the target is the answer alone, without an ending, or if the model's tokenizer does
     not recognise the end-of-text token in text. lm-eval's Hugging Face models score both endings in one
     forward pass.
     """

@@ -11,10 +11,10 @@ class ErrorClasses:
 
     Attributes:
         names: the classes, in the order in which they are shown.
-        classify: function of a document and the text generated for it, which was scored as wrong; returns one
-            of the names. It raises ``InputError`` if this is no document of the benchmark.
-        references: name of a way to answer without memory -> function of a document that gives the
-            probability of each class, for the classes for which it is above 0.
+        classify: function that takes a document and a wrong answer to it, as generated text, and returns one
+            of the names. It raises ``InputError`` if the document is not one of the benchmark.
+        references: name of a way to answer without memory -> function that takes a document and returns the
+            probability of each class whose probability is above 0.
     """
 
     names: tuple[str, ...]

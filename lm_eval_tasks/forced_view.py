@@ -1,4 +1,4 @@
-"""Forced requests, whose given answers the model scores in one pass."""
+"""Forced requests: the model scores a given answer in one forward pass."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ class ForcedView(ModelView):
         self._keeps_logprobs = self._every_process_has_a_logprob()
 
     def scores(self, doc: dict[str, Any], results: Sequence[Any], score: Score) -> Scores:
-        """The scores of the given answers, each with the likelier of its two endings."""
+        """The scores of the given answers, each with the more likely of its two endings."""
         if not self._aligned:
             return {**score(doc, results), **self._shares(doc)}
         scores = score({**doc, "answer_tokens": self._answer_tokens[doc["id"]]}, results)
@@ -63,7 +63,7 @@ class ForcedView(ModelView):
         return {**scores, **self._shares(doc), "misaligned": float(not self._aligned[doc["id"]])}
 
     def _every_process_has_a_logprob(self) -> bool:
-        """lm-eval gathers a metric only if every process of a distributed run has values of it."""
+        """lm-eval can gather a metric only if every process of a distributed run has a value of it."""
         fits = any(not self.truncates(request.doc) for request in self._requests)
         if self._lm.world_size == 1:
             return fits

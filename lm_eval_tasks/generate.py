@@ -1,8 +1,8 @@
 """``python -m lm_eval_tasks generate``: lm-eval's YAML files, generated from the benchmarks' definitions.
 
-The folder of a family has, for each of its benchmarks, ``_NAME_yaml`` with what its tasks share,
-``_NAME_forced_yaml`` and ``_NAME_gain_yaml`` for its twins, a short file per task, and one per group. A
-suite, a group of benchmarks without a mean over them, has its own folder.
+For each of its benchmarks, the folder of a family contains ``_NAME_yaml`` with the settings that all tasks
+share, ``_NAME_forced_yaml`` and ``_NAME_gain_yaml`` for the twins, one short file per task, and one per
+group. A suite, which is a group of benchmarks without a mean over them, has its own folder.
 """
 
 import re
@@ -26,7 +26,7 @@ FORCED_SHARES = ("truncated", "unknown_tokens", "misaligned")
 """The same for twins."""
 
 _EXACT, RECALL = "exact_match", "recall"
-"""Whether the answer is right; of documents with several questions, the fraction of right answers."""
+"""Whether the answer is correct; for documents with several questions, the fraction of correct answers."""
 
 GAIN_METRICS = ("nats_gained", "logprob_per_token")
 """The metrics of every ``_gain`` task; higher is better."""
@@ -89,7 +89,7 @@ def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
         folder: output folder, for lm-eval's ``--include_path``.
 
     Returns:
-        the files that were written or removed; files that are up to date are left alone.
+        the files that were written or removed; files that are up to date are not touched.
 
     Raises:
         InputError: a file cannot be written.
@@ -143,7 +143,7 @@ def _content(file: Path) -> str | None:
 
 
 def _stale(wanted: dict[str, str], folder: Path) -> Iterator[str]:
-    """Generated files that are no longer wanted, of these benchmarks or of ones that no longer exist."""
+    """Generated files that are no longer wanted, of these benchmarks or of deleted ones."""
     others = benchmarks().keys() - {_benchmark_of(text) for text in wanted.values()}
     for family in {path.partition("/")[0] for path in wanted}:
         for pattern in ("*.yaml", "_*_yaml"):
@@ -198,7 +198,7 @@ def file_contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _ends(b: Benchmark) -> tuple[str, ...]:
-    """The suffixes of a benchmark's task names: an empty one for generated answers, and its twins'."""
+    """The suffixes of a benchmark's task names: an empty one for generated answers, and one per twin."""
     has = {FORCED: b.evaluation.forced_target is not None, GAIN: b.evaluation.without_answer is not None}
     return ("", *(twin for twin in TWINS if has[twin]))
 
@@ -234,7 +234,7 @@ def _generated_template(b: Benchmark) -> dict[str, Any]:
         "test_split": "test",
         "output_type": "generate_until",
         "num_fewshot": 0,
-        "doc_to_text": "prompt",  # a column: lm-eval would compile a template for each document
+        "doc_to_text": "prompt",  # a column, because lm-eval would compile a template for each document
         "doc_to_target": e.target,
         "generation_kwargs": {"until": until, "do_sample": False, **new},
         "process_results": _Function(e.score),

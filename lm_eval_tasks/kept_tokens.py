@@ -1,7 +1,7 @@
-"""Tokens that were counted before the model runs, kept until lm-eval asks for them.
+"""Tokens that are counted before the model runs, and kept until lm-eval asks for them.
 
 lm-eval tokenizes each prompt of a forced request twice, one text at a time on one core, which takes longer
-than a small model's forward pass. Tokens are counted for all texts together, on all cores.
+than a small model's forward pass. Here, all texts are tokenized together, on all cores.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class KeptTokens:
         self._tokens = 0
 
     def keep(self, text: str, ids: Sequence[int]) -> None:
-        """Return these ids for the text once more, unless too many are kept."""
+        """Return these ids for the text at its next call, unless too many are kept."""
         if self._tokens + len(ids) > _MOST_TOKENS:
             return
         _, times = self._texts.get(text, (None, 0))
@@ -56,8 +56,8 @@ def keep(lm: Any, text: str, ids: Sequence[int]) -> None:
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
-        text: a text.
-        ids: what ``lm.tok_encode(text)`` would return.
+        text: the text.
+        ids: the token ids that ``lm.tok_encode(text)`` would return.
     """
     lm = _without_cache(lm)
     kept = lm.tok_encode

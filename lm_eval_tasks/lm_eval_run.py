@@ -1,14 +1,14 @@
 """Information about the running evaluation that a task needs and lm-eval does not pass to it.
 
-lm-eval merges ``--model_args`` into ``--metadata`` before a task sees either, and it shows a task neither
-the model nor its arguments: ``Task.download`` and ``Task.build_all_requests`` are not given them, the
-task manager holds only the merged dictionary, and no registry or logger refers to the run. Without them
-misspelt metadata keys and truncated prompts would go unnoticed. The arguments are in the frames of the calls
-that lead to the task, so this module reads them from the stack. Nothing else in the project does.
+lm-eval merges ``--model_args`` into ``--metadata`` before a task sees either, and it gives a task neither the
+model nor its arguments: ``Task.download`` and ``Task.build_all_requests`` do not receive them, the task
+manager has only the merged dictionary, and no registry or logger refers to the run. Without them, misspelt
+metadata keys and truncated prompts would go unnoticed. The arguments are in the frames of the calls that lead
+to the task, so this module reads them from the stack. No other module of the project does this.
 
-Every function returns None outside a run, such as for a task that the user's own ``TaskManager`` loads in a
-notebook or a test. If the frames of a run do not look as expected, an
-:class:`~dataset_builders.InputError` names the installed and the supported versions of lm-eval.
+Outside a run, every function returns None, for example if a user's own ``TaskManager`` loads a task in a
+notebook or a test. If the frames of a run are not as expected, an :class:`~dataset_builders.InputError` names
+the installed and the supported versions of lm-eval.
 """
 
 import inspect
@@ -35,9 +35,9 @@ _TASK_PACKAGES = ("lm_eval.tasks", "lm_eval.api")
 def run_metadata() -> Mapping[str, Any] | None:
     """The user's metadata, without the model's arguments; None outside a run.
 
-    This is ``--metadata`` (or ``metadata:`` in the file of ``--config``) under the ``lm_eval`` command. From
-    Python it is ``metadata=`` of ``simple_evaluate`` together with the metadata of the ``TaskManager``
-    that was passed to it; lm-eval itself would ignore the former.
+    For the ``lm_eval`` command, this is ``--metadata`` (or ``metadata:`` in the file of ``--config``). From
+    Python, it is ``metadata=`` of ``simple_evaluate``, which lm-eval itself would ignore, together with the
+    metadata of the ``TaskManager`` that was passed to it.
 
     Raises:
         InputError: ``metadata=`` and the ``TaskManager`` disagree, or this lm-eval is not supported.
@@ -89,8 +89,8 @@ def running_model() -> "LM | None":
 def print_input_errors_as_sentences() -> None:
     """Let the ``lm_eval`` command end with one sentence and status 1 on invalid input, as our commands do.
 
-    The command catches no exceptions, so this sets ``sys.excepthook``, but only if called from the command's
-    main program. Under ``simple_evaluate`` nothing changes.
+    The command does not catch exceptions, so this sets ``sys.excepthook``, but only if it is called from the
+    command's main program. Nothing changes under ``simple_evaluate``.
     """
     if _is_command() and not isinstance(sys.excepthook, _SentenceHook):
         sys.excepthook = _SentenceHook(sys.excepthook)
@@ -164,7 +164,7 @@ def _command_options() -> Mapping[str, Any] | None:
 
 
 def _is_command() -> bool:
-    """Whether this was called from lm-eval's command line as the process's main program."""
+    """Whether the process's main program is lm-eval's command line, and this function was called from it."""
     return any(
         frame.f_code.co_name == "cli_evaluate"
         and _module(frame) == _COMMAND
@@ -186,5 +186,5 @@ def _dictionary(value: object) -> Mapping[str, Any]:
 def _refuse_this_lm_eval(sought: str) -> NoReturn:
     raise InputError(
         f"lm-eval {version('lm-eval')} is not supported: the arguments of {sought} are not where these tasks "
-        f"expect them; install a supported version:  pip install 'lm-eval{supported_versions('lm-eval')}'"
+        f"expect them; install a supported version: pip install 'lm-eval{supported_versions('lm-eval')}'"
     )

@@ -1,6 +1,6 @@
-"""Decoders that lm-eval runs in this process: what they keep of a prompt, and how they generate.
+"""Decoders that lm-eval runs in this process: the state that they keep of a prompt, and how they generate.
 
-What a run measures of a model beside its accuracy, bytes of state and seconds, is measured through here.
+Besides accuracy, a run measures bytes of state and seconds; this module is the access to the model for both.
 """
 
 import inspect
@@ -20,10 +20,10 @@ class LocalModel(ABC):
     """A decoder in this process.
 
     Args:
-        lm: the ``lm_eval.api.model.LM`` around it.
+        lm: the ``lm_eval.api.model.LM`` that wraps it.
 
     Attributes:
-        module: its ``forward`` is called once with a prompt, and then once with each new token.
+        module: the module whose ``forward`` is called once with a prompt, and then once with each new token.
     """
 
     module: "torch.nn.Module"
@@ -41,22 +41,22 @@ class LocalModel(ABC):
 
     @abstractmethod
     def generate(self, tokens: "Tensor", new_tokens: int) -> None:
-        """Continue prompts (batch, length), each by exactly this many tokens, greedily."""
+        """Continue prompts (batch, length) greedily, each by exactly this many tokens."""
 
     def tensor(self, rows: list[list[int]]) -> "Tensor":
-        """Token ids of one length where the model reads them."""
+        """Rows of token ids, all of one length, on the device from which the model reads them."""
         import torch
 
         return torch.tensor(rows, device=self._lm.device)
 
     @property
     def devices(self) -> "tuple[torch.device, ...]":
-        """The devices of its parameters; several with ``parallelize=True``."""
+        """The devices of the parameters; with ``parallelize=True`` there may be several."""
         found = {one.device for one in self.module.parameters()}
         return tuple(sorted((one for one in found if one.type != "meta"), key=str))  # meta: offloaded
 
     def synchronize(self) -> None:
-        """Wait until the devices have done all that was queued."""
+        """Wait until the devices have finished all queued work."""
         import torch
 
         for device in self.devices:
@@ -64,7 +64,7 @@ class LocalModel(ABC):
                 getattr(torch, device.type).synchronize(*[device] * (device.type != "mps"))
 
     def _precision(self) -> "AbstractContextManager[Any]":
-        """lm-eval's autocast context, for ``mixed_precision_dtype`` if it is given."""
+        """lm-eval's autocast context, for ``mixed_precision_dtype`` if it is set."""
         import torch
 
         dtype = getattr(self._lm, "mixed_precision_dtype", None)
@@ -72,7 +72,7 @@ class LocalModel(ABC):
 
 
 class _Transformers(LocalModel):
-    """A model of transformers, also below adapters of PEFT."""
+    """A model of transformers, with or without PEFT adapters."""
 
     def __init__(self, lm: Any) -> None:
         super().__init__(lm)
@@ -84,7 +84,7 @@ class _Transformers(LocalModel):
 
         inner: Any = self.module.base_model  # without logits of the whole prompt
         if "use_cache" not in inspect.signature(inner.forward).parameters:
-            raise InputError("the model takes no use_cache")
+            raise InputError("the model does not accept use_cache")
         with torch.no_grad(), self._precision():
             return state_of(inner(input_ids=tokens, use_cache=True))
 
@@ -134,7 +134,7 @@ def is_hugging_face(lm: Any) -> bool:
 def local_model(lm: Any) -> LocalModel | None:
     """The decoder that an ``LM`` runs in this process; None for servers, other engines and encoder-decoders.
 
-    These are the models of lm-eval's ``hf`` and ``mamba_ssm`` and of classes that are derived from them.
+    Decoders come from lm-eval's ``hf`` and ``mamba_ssm``, and from classes derived from them.
     """
     if not is_hugging_face(lm):
         return None

@@ -18,7 +18,7 @@ def exact_match(prediction: str, answer: str) -> float:
 
 
 def char_accuracy(prediction: str, answer: str) -> float:
-    """Fraction of positions with the right letter, of the longer string; 1.0 for two empty ones."""
+    """Fraction of the longer string's positions with the correct letter; 1.0 for two empty strings."""
     longest = max(len(prediction), len(answer))
     if longest == 0:
         return 1.0
@@ -28,7 +28,7 @@ def char_accuracy(prediction: str, answer: str) -> float:
 def copied_fraction(prediction: str, answer: str) -> float:
     """Fraction of the answer before the first error; 1.0 for an empty answer.
 
-    Text after a complete answer is not an error here; it is one in ``exact_match``.
+    Text after a complete answer is not an error here, but it is one in ``exact_match``.
     """
     if not answer:
         return 1.0
@@ -41,9 +41,9 @@ def copied_fraction(prediction: str, answer: str) -> float:
 
 
 def squad_normalize(text: str) -> str:
-    """Lower case, punctuation as spaces, without the articles a, an, the, and with single spaces.
+    """Lower case, spaces in place of punctuation, no articles (a, an, the), and single spaces.
 
-    Punctuation becomes spaces, as in the paper's code, so that "U.S." becomes "u s"; SQuAD's own script
+    As in the paper's code, punctuation becomes spaces, so that "U.S." becomes "u s"; SQuAD's own script
     removes it.
     """
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_TO_SPACES)).split())
@@ -59,9 +59,9 @@ def squad_exact_match(prediction: str, answers: Sequence[str]) -> float:
 
 
 def squad_f1(prediction: str, answers: Sequence[str]) -> float:
-    """Harmonic mean of word precision and recall, the maximum over the answers, all normalised.
+    """Harmonic mean of word precision and recall after normalisation, as the maximum over the answers.
 
-    Repeated words count repeatedly; empty answers are treated as in ``squad_exact_match``.
+    Repeated words count as often as they occur; empty answers are treated as in ``squad_exact_match``.
     """
     words = squad_normalize(prediction).split()
     return max(_f1(words, squad_normalize(answer).split()) for answer in answers or [""])

@@ -1,4 +1,4 @@
-"""A task's documents from one model's view: what fits, what is scored, what its tokenizer cannot encode.
+"""A task's documents as one model sees them: which fit, which tokens are scored, which cannot be encoded.
 
 A view is created when the requests are built. It limits the length of answers, shrinks requests that do not
 fit, warns the user before the model runs, and completes the scores of each document.
@@ -25,12 +25,12 @@ class ModelView(ABC):
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
-        requests: every request of this process, in lm-eval's order, with as many for each document. Those of
-            several questions on one document have its id.
+        requests: all requests of this process, in lm-eval's order, with the same number for each document.
+            Requests of several questions on one document have the document's id.
         warn: called with each warning.
 
     Raises:
-        InputError: the model's tokenizer gives no tokens.
+        InputError: the model's tokenizer returns no tokens.
 
     Attributes:
         window: which documents fit; None if unknown.
@@ -61,7 +61,7 @@ class ModelView(ABC):
         Args:
             doc: the document.
             results: the model's response to each request.
-            score: the task's own function of both.
+            score: the task's own scoring function, which takes both.
         """
 
     def _measure_window(self, needs: Callable[[], Sequence[int]]) -> None:
@@ -74,7 +74,7 @@ class ModelView(ABC):
         if tokens is None:
             self._warn_once(
                 "lm-eval does not know this model's context window, so truncated prompts cannot be counted, "
-                "and the results have no 'truncated'. If the model accepts them, pass tokenizer= and "
+                "and the results contain no 'truncated'. If the model accepts them, pass tokenizer= and "
                 "max_length= in --model_args."
             )
             return

@@ -1,4 +1,4 @@
-"""Models whose generated answers depend on the padding of their batch, because of upstream code."""
+"""Models whose generated answers depend on the padding of their batch because of upstream code."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ the installed transformers.
 
 
 def padding_dependence(lm: Any) -> str | None:
-    """Why the model's generated answers depend on padding, as a phrase; None if they are not known to."""
+    """The kind of model whose answers depend on padding, and why, as a phrase; None if none is known."""
     if type(lm).__module__ == "lm_eval.models.mamba_lm":
         return "lm-eval's mamba_ssm models, which get no attention mask,"
     model_type = getattr(getattr(lm, "config", None), "model_type", None)

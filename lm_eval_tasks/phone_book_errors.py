@@ -1,4 +1,4 @@
-"""Classes of wrong answers about phone books; CAPACITY.md has the rules in words."""
+"""Classes of wrong answers about phone books; CAPACITY.md states the rules in words."""
 
 import re
 from collections import Counter
@@ -49,7 +49,7 @@ class _Book:
 
 
 def _book(doc: Mapping[str, Any]) -> _Book:
-    """The book of a document: its first part of entries, the second are the examples."""
+    """The book of a document, which is the first part made of entries; the second part is the examples."""
     prompt = doc.get("prompt")
     parts = prompt.split("\n\n") if isinstance(prompt, str) else []
     of_entries = [part for part in parts[:-1] if _ENTRIES.fullmatch(part)]
@@ -65,10 +65,10 @@ def _book(doc: Mapping[str, Any]) -> _Book:
 
 
 def classify(doc: Mapping[str, Any], text: str) -> str:
-    """The class of a wrong answer: the first whose rule holds, in the order of this function.
+    """The class of a wrong answer: the first whose rule applies, in the order of this function.
 
     Raises:
-        InputError: the document is no phone book.
+        InputError: the document is not a phone book.
     """
     book, line = _book(doc), text.split("\n", 1)[0].strip()
     if not line:
@@ -118,7 +118,7 @@ def _place(book: _Book, place: int) -> str:
 
 
 def random_number(doc: Mapping[str, Any]) -> dict[str, float]:
-    """Probabilities for a valid number drawn at random; sums over entries, which overlaps make too high."""
+    """Probabilities for a valid number drawn at random: sums over entries, too high where entries overlap."""
     book = _book(doc)
     other_entries = Counter(_place(book, place) for place, _ in book.others)
     chance = {name: count / _NUMBERS for name, count in other_entries.items()}

@@ -15,7 +15,7 @@ Questions = Callable[[Document], Sequence[Document]]
 
 
 def questions_of(task_config: Mapping[str, Any]) -> Questions | None:
-    """The function from a document of a task to its questions; None if each document is its only one.
+    """The function that maps a document of a task to its questions; None if each document is one question.
 
     Args:
         task_config: the content of the task's YAML file.
@@ -31,7 +31,7 @@ def with_other_prompt(context: Any, prompt: str, other: str) -> Any:
     """lm-eval's context with the document's prompt replaced by another one.
 
     Args:
-        context: the prompt with what stands around it, as text or as the JSON of a chat.
+        context: the prompt with the text around it, as a string or as the JSON of a chat.
 
     Raises:
         InputError: the prompt is not in it.
@@ -43,7 +43,7 @@ def with_other_prompt(context: Any, prompt: str, other: str) -> Any:
     before, found, after = whole.rpartition(prompt)
     if not found:
         raise InputError(
-            "the chat template changes the prompt, so its question cannot be replaced by another"
+            "the chat template changes the prompt, so the question in it cannot be replaced by another"
         )
     replaced = f"{before}{other}{after}"
     return replaced if is_text else context._replace(prompt=replaced)

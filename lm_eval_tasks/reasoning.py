@@ -1,6 +1,6 @@
 """Models that reason before they answer, in a block such as ``<think>...</think>``.
 
-The tasks stop at the first newline, which such a model generates before it has answered.
+The tasks stop at the first newline, which such a model generates before it answers.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from lm_eval_tasks.tokens import tokenizer_of
 _TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 
 _LET_IT_FINISH = """--gen_kwargs '{"until": ["<|endoftext|>"], "max_gen_toks": 4096}'"""
-"""Some servers stop with an error where there are no stop strings at all."""
+"""There is a stop string, because some servers report an error without any."""
 
 
 def without_reasoning(text: str, prompt: str = "") -> str | None:
-    """The answer after a reasoning block; the whole text without a block; None if the block is not closed.
+    """The answer after a reasoning block, or the whole text if there is no block; None if it is not closed.
 
     Args:
         text: generated text.
-        prompt: prompt; some chat templates open the block there.
+        prompt: the prompt, in which some chat templates open the block.
     """
     for opening, closing in _TAGS:
         inside = text.lstrip().startswith(opening) or prompt.rstrip().endswith(opening)
@@ -39,7 +39,7 @@ def may_reason(lm: Any) -> bool:
 
 
 def stops_reasoning(until: Sequence[str]) -> bool:
-    """Whether a stop string is one that reasoning holds: a line end or a full stop."""
+    """Whether a stop string is one that occurs within reasoning: a newline or a full stop."""
     return any(stop.strip() in ("", ".") for stop in until)
 
 

@@ -2,7 +2,7 @@
 
 The YAML file defines prompts and scoring. This class adds checks that lm-eval does not make: unknown metadata
 keys, documents that differ from the benchmark's, and backends that cannot run the task stop the run;
-documents that are truncated, unanswered, or that the model's tokenizer cannot encode are counted.
+documents that are truncated or unanswered, or that the model's tokenizer cannot encode, are counted.
 """
 
 import logging
@@ -25,7 +25,7 @@ from lm_eval_tasks.state_size import before_query, state_bytes
 from lm_eval_tasks.task_documents import TaskDocuments
 from lm_eval_tasks.task_metadata import read_user_metadata
 
-log = logging.getLogger("lm_eval.repeat_after_me")  # below lm-eval's own: its format, its verbosity
+log = logging.getLogger("lm_eval.repeat_after_me")  # a child of lm-eval's logger: same format and verbosity
 
 
 class RecallTask(ConfigurableTask):
@@ -35,12 +35,12 @@ class RecallTask(ConfigurableTask):
 
     - ``dataset_path`` (the benchmark), ``dataset_name`` and ``dataset_kwargs``: the fields of
       :class:`~lm_eval_tasks.task_documents.TaskDocuments`. Each row has a unique ``id``.
-    - ``metadata``: ``version``, ``benchmark`` (reports plot its tasks as one line) and
-      ``length_of`` (the builder's parameter that is the length), ``unit`` if reports call that by another
-      name, and ``new_tokens`` if the maximum number of new tokens depends on the documents: see
-      :func:`~lm_eval_tasks.max_new_tokens.max_new_tokens`.
+    - ``metadata``: ``version``; ``benchmark`` (reports plot its tasks as one line); ``length_of`` (the
+      builder's parameter that is the length); ``unit``, if reports use another name for the length; and
+      ``new_tokens``, if the maximum number of new tokens depends on the documents (see
+      :func:`~lm_eval_tasks.max_new_tokens.max_new_tokens`).
     - ``process_results``: a pure function of the document and the results that returns scores from 0
-      to 1. The documents of a forced task have a further key, ``answer_tokens``, with a number for each
+      to 1. The documents of a forced task have an additional key, ``answer_tokens``, with one number per
       result, and the function may also return ``logprob_per_token`` and ``nats_gained``.
 
     The results also contain fractions of documents, for which lower is better. A fraction that cannot be
@@ -48,14 +48,18 @@ class RecallTask(ConfigurableTask):
 
     - ``truncated``: the document did not fit the model's window. Its scores are 0, and it has no
       ``logprob_per_token`` or ``nats_gained``.
-    - ``unknown_tokens``: the model's tokenizer does not know some of its characters.
+    - ``unknown_tokens``: the document contains characters that the model's tokenizer does not know.
     - ``unanswered`` (generated): the answer is empty, or generation stopped within the model's reasoning.
     - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
 
-    The metadata in the results file also has ``state_bytes``, where it can be seen: the bytes of state that
-    the model holds of the first document before its query is read; ``timing``, if the user's metadata
-    requests it: see :class:`~lm_eval_tasks.results.timing_record.Timing`; and ``ended_prompts``, true if the
-    model's tokenizer ended each prompt with end-of-text, so that generated answers say nothing of the model.
+    The metadata in the results file also contains
+
+    - ``state_bytes``, if it can be measured: the bytes of state that the model keeps of the first document
+      before it reads the query;
+    - ``timing``, if the user's metadata requests it: see
+      :class:`~lm_eval_tasks.results.timing_record.Timing`;
+    - ``ended_prompts``, which is true if the model's tokenizer ended each prompt with end-of-text, so that
+      generated answers say nothing about the model.
 
     Args:
         config: the YAML file's content, with lm-eval's additions.
@@ -75,9 +79,9 @@ class RecallTask(ConfigurableTask):
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
 
     def download(self, *_: Any, **__: Any) -> None:
-        """Get the documents, and record their arguments and checksum in the metadata and results file."""
+        """Build or load the documents, and record their arguments and checksum in the results file."""
         if getattr(self, "dataset", None) is not None:
-            return  # lm-eval's acceptance tests of tasks call this again
+            return  # lm-eval's acceptance tests call this again
         source = TaskDocuments.of(self.config, (timing.KEY,))
         metadata = self.config.metadata
         try:
@@ -116,7 +120,7 @@ class RecallTask(ConfigurableTask):
         """Build the requests, then check them for the model.
 
         They are never cached: lm-eval's ``--cache_requests`` identifies them by the task's name, and would
-        return those of other documents, generation settings or chat templates.
+        return requests of other documents, generation settings or chat templates.
         """
         super().build_all_requests(**{**options, "cache_requests": False})
         lm = harness.running_model()
@@ -145,7 +149,7 @@ class RecallTask(ConfigurableTask):
         )
 
     def _measure_state(self, lm: Any) -> None:
-        """Record in the results file how many bytes the model holds of the first document, if it fits."""
+        """Record in the results file how many bytes the model keeps of the first document, if it fits."""
         request = self.instances[0]
         prompt = request.args[0]
         if not isinstance(prompt, str) or self._view is None or self._view.truncates(request.doc):

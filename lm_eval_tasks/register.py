@@ -66,7 +66,7 @@ def unregister() -> str:
         shutil.rmtree(STUBS)
     except OSError as error:
         raise InputError(f"{STUBS} cannot be removed: {error.strerror}") from None
-    return f"unregistered: {STUBS} is gone"
+    return f"unregistered: {STUBS} was removed"
 
 
 def _read(folder: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ def read_config(
 
     Args:
         benchmark: benchmark of the config, which defines the columns.
-        dataset: ``ORG/NAME`` on the Hub, or a folder that holds ``CONFIG/test*.parquet``.
+        dataset: ``ORG/NAME`` on the Hub, or a folder that contains ``CONFIG/test*.parquet``.
         config: name of the config, e.g. ``phone_book_20``.
         revision: branch, tag or commit on the Hub.
         expected: checksum of the rows; None if this version does not know it.
@@ -52,7 +52,7 @@ def read_config(
 
 
 def _check_by_manifest(found: str, config: str, where: str, manifest: Manifest | None) -> None:
-    """Check rows with unknown checksum against the data set's own manifest."""
+    """Check rows whose checksum is not known against the data set's own manifest."""
     if manifest is None or config not in manifest.configs:
         log.warning("%s: there is no checksum to verify its config %r", where, config)
     elif manifest.configs[config].content_sha256 != found:

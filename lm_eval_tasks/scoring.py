@@ -6,11 +6,11 @@ from typing import Any
 from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
 
 UNBOUNDED = ("logprob_per_token", "nats_gained")
-"""Scores that are not between 0 and 1; documents that do not fit the model's window have none of them."""
+"""Scores that are not between 0 and 1; documents that do not fit the model's window do not have them."""
 
 
 def answer_scores(prediction: str, answer: str) -> dict[str, float]:
-    """The three scores of a generated answer, and whether there is one at all."""
+    """The three scores of a generated answer, and whether there is an answer at all."""
     return {
         "exact_match": exact_match(prediction, answer),
         "char_accuracy": char_accuracy(prediction, answer),
@@ -20,7 +20,7 @@ def answer_scores(prediction: str, answer: str) -> dict[str, float]:
 
 
 def forced(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-    """Scores of the answer in one pass: each of its tokens the likeliest, and their mean log-probability.
+    """Scores of a given answer: whether each token is the most likely one, and the mean log-probability.
 
     There is one result for each ending of the answer; the better one counts.
     """
@@ -33,9 +33,9 @@ def forced(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, 
 
 
 def forced_questions(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-    """Scores of a document with several questions: the means of those of its questions, in one pass each.
+    """Scores of a document with several questions: the means of its questions' scores, in one pass each.
 
-    The results of the first endings of all answers come first, then those of the second ones.
+    The results of the first endings of all answers come first, followed by those of the second endings.
     """
     count = len(doc["answers"])
     tokens = doc.get("answer_tokens")
@@ -48,16 +48,16 @@ def forced_questions(doc: dict[str, Any], results: list[tuple[float, bool]]) -> 
 
 
 def mean_scores(of_questions: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each score over a document's questions; that of ``exact_match`` is ``recall``."""
+    """The mean of each score over a document's questions; the mean of ``exact_match`` is ``recall``."""
     means = {name: sum(one[name] for one in of_questions) / len(of_questions) for name in of_questions[0]}
     return {"recall": means.pop("exact_match"), **means}
 
 
 def gain(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-    """What the prompt adds to the answer's log-probability.
+    """How much the queried item in the prompt adds to the answer's log-probability.
 
-    The first result is that of the answer after the prompt, the second that of the same answer after the
-    prompt without what is asked for.
+    The first result is for the answer after the whole prompt, the second for the same answer after the prompt
+    without the queried item.
     """
     (after_prompt, _), (without, _) = results
     scores = {"nats_gained": after_prompt - without}

@@ -1,4 +1,4 @@
-"""How many bytes a model holds of a prompt, from a real cache object."""
+"""How many bytes a model keeps of a prompt, measured on a real cache object."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,10 @@ from lm_eval_tasks.local_model import local_model
 
 
 def state_bytes(lm: Any, prompt: str) -> int | None:
-    """Bytes of the state that a model holds after a prompt; None where it cannot be seen.
+    """Size in bytes of a model's state after a prompt; None if it cannot be measured.
 
-    Seen are decoders that run in this process (see :mod:`lm_eval_tasks.local_model`) and return their state.
+    It can be measured for decoders that run in this process (see :mod:`lm_eval_tasks.local_model`) and return
+    their state.
     """
     model = local_model(lm)
     if model is None:
@@ -23,7 +24,7 @@ def state_bytes(lm: Any, prompt: str) -> int | None:
 
 
 def before_query(prompt: str, doc: Mapping[str, Any]) -> str:
-    """The part of a request's prompt before the document's query: its last line, or all from its key on."""
+    """The part of a request's prompt before the query: before the last line, or before the key."""
     text, key = str(doc["prompt"]), str(doc.get("key") or "\n")
     query = text[text.rfind(key) :].lstrip("\n")
     return prompt.rpartition(query)[0] or prompt

@@ -36,7 +36,7 @@ class TaskDocuments:
         benchmark: the task's benchmark; its builder's parameters are the task's metadata keys.
         config: the released config with the task's documents; None if the length is not fixed.
         fixed: arguments of the builder that the task sets.
-        twin: the end of the task's name, see :mod:`lm_eval_tasks.twins`.
+        twin: the suffix of the task's name, see :mod:`lm_eval_tasks.twins`.
         other_keys: metadata keys of the task that do not concern its documents.
     """
 
@@ -134,7 +134,7 @@ class TaskDocuments:
         if self.config is None:
             raise InputError(
                 "releases do not contain this task's documents; omit 'dataset' to build them locally, or "
-                f"use a task of a released config:  {', '.join(released)}"
+                f"use a task of a released config: {', '.join(released)}"
             )
         given = [key for key in user_metadata if key in benchmark.parameters and key != "num_docs"]
         if given:

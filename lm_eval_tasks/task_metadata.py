@@ -27,7 +27,7 @@ def read_user_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """
     _check_own_fields(metadata)
     user_metadata = harness.run_metadata()
-    if user_metadata is None:  # loaded by a task manager, whose metadata has no arguments of the model
+    if user_metadata is None:  # loaded by a task manager, whose metadata has no model arguments
         user_metadata = {key: value for key, value in metadata.items() if key not in (*_OWN_FIELDS, _SOURCE)}
     for key in _OWN_FIELDS:
         if key in user_metadata:
@@ -45,6 +45,5 @@ def _check_own_fields(metadata: Mapping[str, Any]) -> None:
         if key in metadata and (key not in own or metadata[key] != own[key]):
             raise InputError(
                 f"{key!r} is set by the task and cannot be changed to {metadata[key]!r}, by metadata or by "
-                "an "
-                "argument of the model, which lm-eval merges into the metadata"
+                "an argument of the model, which lm-eval merges into the metadata"
             )

@@ -1,9 +1,9 @@
 """How long a model takes to read a prompt, and for each token that it generates.
 
-Timed is the model alone, on token ids: its forward pass over the prompts, and the loop of its own library's
-``generate``, greedy and with its cache, without lm-eval's stop strings, which decode every token. The prompts
-of a batch are different documents of the task, cut on the left to equal length, so that none is padded and
-experts of a mixture see different tokens.
+Only the model is timed, on token ids: its forward pass over the prompts, and the loop of its own library's
+``generate``, greedy and with the cache, but without lm-eval's stop strings, for which every token is decoded.
+The prompts of a batch are different documents of the task, cut on the left to the same length, so that none
+is padded and the experts of a mixture see different tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY = "timing"
-"""The metadata key that requests it, and the key of the results file's metadata that holds it."""
+"""The metadata key that requests timing, and the key of the record in the results file's metadata."""
 
 MAX_BATCH = 65_536
 
@@ -30,11 +30,11 @@ NEW_TOKENS = 32
 WARM_UPS, REPETITIONS = 2, 5
 
 _measured: WeakKeyDictionary[Any, dict[Any, Timing | None]] = WeakKeyDictionary()
-"""By model: a forced task and its twin that generates have the same prompts."""
+"""Timings by model, because a forced task and its generated twin have the same prompts."""
 
 
 def batch_sizes(given: object, of_the_run: object) -> tuple[int, ...]:
-    """The batches to time, in order; none where timing is not requested.
+    """The batch sizes to time, in order; empty if timing is not requested.
 
     Args:
         given: the user's ``timing``: true for the batch size of the run, a batch size, or a list of them.
@@ -48,7 +48,7 @@ def batch_sizes(given: object, of_the_run: object) -> tuple[int, ...]:
     if given is True:
         if not is_integer(of_the_run):
             raise InputError(
-                f"the batch to time is not known, since --batch_size is {of_the_run!r}; pass it, as in "
+                f"the batch size to time is unknown, because --batch_size is {of_the_run!r}; pass it, as in "
                 f"--metadata '{{\"{KEY}\": 16}}'"
             )
         given = of_the_run
@@ -66,12 +66,12 @@ def time_model(
 ) -> list[Timing]:
     """Time a model on the first prompts of a task, in every batch that fits into memory and the window.
 
-    In a run of several processes the first one measures, alone, while the others wait for it.
+    In a run with several processes, only the first one measures, and the others wait for it.
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
-        prompts: of documents that fit the window, in the task's order; all of this process.
-        batches: numbers of prompts; where there are fewer, they are repeated.
+        prompts: all of this process's prompts that fit the window, in the task's order.
+        batches: batch sizes; if there are fewer prompts, they are repeated.
         warn: called with each warning.
 
     Raises:
@@ -80,7 +80,7 @@ def time_model(
     model = local_model(lm)
     if model is None:
         raise InputError(
-            f"'{KEY}' needs a decoder that runs in this process, of --model hf or mamba_ssm; omit it"
+            f"'{KEY}' needs a decoder that runs in this process (--model hf or mamba_ssm); omit it"
         )
     lm.barrier()
     found = []
@@ -102,7 +102,7 @@ def _rows(lm: Any, prompts: Sequence[str], batch: int) -> list[list[int]]:
 
 
 def _room(lm: Any, prompt_tokens: int) -> int:
-    """How many tokens after the first new one the window still holds."""
+    """How many tokens after the first new one still fit into the window."""
     return int(lm.max_length) - prompt_tokens - 1
 
 
@@ -119,8 +119,8 @@ def _measured_once(
             known[key] = measure(model, model.tensor(rows), new_tokens)
         except torch.cuda.OutOfMemoryError:
             warn(
-                f"a batch of {len(rows)} prompts of {len(rows[0])} tokens does not fit into the memory of "
-                "the GPU, so it was not timed."
+                f"a batch of {len(rows)} prompts of {len(rows[0])} tokens does not fit into GPU memory, so "
+                "it was not timed."
             )
     return known[key]
 
@@ -131,8 +131,8 @@ def measure(
     """Time a model on token ids (batch, length): medians of several repetitions, after a warm-up.
 
     Args:
-        new_tokens: by how many tokens to continue each prompt after its first new one.
-        clock: returns seconds.
+        new_tokens: number of tokens to generate for each prompt after its first new token.
+        clock: function that returns seconds.
     """
     for _ in range(WARM_UPS):
         model.generate(tokens, 1 + new_tokens)
@@ -158,8 +158,8 @@ def _seconds(
 ) -> tuple[float, float]:
     """Seconds to read the prompts, and for each further token after the first new one.
 
-    The clock starts as the first forward pass begins, after what ``generate`` prepares, and is read again at
-    the end of that pass. The passes after it run unobserved, so that the host may queue work ahead.
+    The clock starts when the first forward pass begins, after the preparations of ``generate``, and is read
+    at the end of that pass. Later passes are not observed, so that the host can queue work ahead.
     """
     at: list[float] = []
 

@@ -1,4 +1,4 @@
-"""Token ids, as lm-eval's models encode text."""
+"""Token ids of text, as encoded by lm-eval's models."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _BATCH = 64
 
 
 def tokenizer_of(lm: Any) -> Any:
-    """The tokenizer that a model reads with; None where it has none, or has not loaded one yet.
+    """The model's tokenizer; None if it has none, or has not loaded it yet.
 
     lm-eval's ``dummy`` would look for GPT-2's on the Hub.
     """
@@ -34,7 +34,7 @@ def counts_tokens(lm: Any) -> bool:
 
 
 def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
-    """``lm.tok_encode(text)`` for each text, on all cores if the tokenizer is a fast one."""
+    """``lm.tok_encode(text)`` for each text, on all cores if it is a fast tokenizer."""
     tokenizer = tokenizer_of(lm)
     special = _special_tokens(lm, tokenizer, texts)
     if special is None:
@@ -43,7 +43,7 @@ def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
 
 
 def encode_for_model(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
-    """As ``encode_all``, and keep the ids for lm-eval, which will ask for each text once more."""
+    """Like ``encode_all``, but keeps the ids for lm-eval, which encodes each text once more."""
     known = [kept_ids(lm, text) for text in texts]
     new = encode_all(lm, [text for text, ids in zip(texts, known, strict=True) if ids is None])
     for text, ids in zip(texts, known, strict=True):
@@ -53,7 +53,7 @@ def encode_for_model(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
 
 
 def encode_batches(tokenizer: Any, texts: Sequence[str], special_tokens: bool) -> Iterator[list[int]]:
-    """Token ids of each text, by a tokenizer of transformers."""
+    """Token ids of each text from a tokenizer of transformers."""
     for start in range(0, len(texts), _BATCH):
         with _parallel_tokenizers():
             encoded = tokenizer(
@@ -88,7 +88,7 @@ def _special_tokens(lm: Any, tokenizer: Any, texts: Sequence[str]) -> bool | Non
 
 @contextmanager
 def _parallel_tokenizers() -> Iterator[None]:
-    """Let tokenizers use all cores, which lm-eval's command line turns off."""
+    """Let tokenizers use all cores, which lm-eval's command line disables."""
     name = "TOKENIZERS_PARALLELISM"
     before = os.environ.get(name)
     os.environ[name] = "true"

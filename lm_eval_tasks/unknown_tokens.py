@@ -1,6 +1,6 @@
 """Documents with characters that are unknown to the model's tokenizer.
 
-A model with a small vocabulary of its own gets such documents with gaps, so their scores say nothing about
+A model with a small vocabulary of its own sees such documents with gaps, so their scores say nothing about
 the model's memory.
 """
 
@@ -27,17 +27,17 @@ class UnknownCharacters:
 
 
 def check_tokenizer(lm: Any, documents: Sequence[Mapping[str, Any]]) -> None:
-    """Check that the model's tokenizer gives tokens for a prompt, where tokens can be counted.
+    """Check that the model's tokenizer returns tokens for a prompt, if tokens can be counted.
 
-    transformers takes an empty tokenizer for a folder that contains none.
+    For a folder without a tokenizer, transformers creates an empty one.
 
     Raises:
-        InputError: it gives none.
+        InputError: it returns no tokens.
     """
     if documents and counts_tokens(lm) and not lm.tok_encode(documents[0]["prompt"]):
         raise InputError(
-            "the model's tokenizer gives no tokens for the prompt, as where the model's folder contains no "
-            "tokenizer; save the tokenizer there, or pass tokenizer=FOLDER in --model_args"
+            "the model's tokenizer returns no tokens for the prompt, perhaps because the model's folder "
+            "contains no tokenizer; save it there, or pass tokenizer=FOLDER in --model_args"
         )
 
 
@@ -51,6 +51,8 @@ def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[
         return None
     texts = [_texts(document) for document in documents]
     dropped = _dropped_characters(tokenizer, set(chain.from_iterable(chain.from_iterable(texts))))
+    if not dropped and tokenizer.unk_token_id is None:
+        return [UnknownCharacters(0, sum(map(len, of_one))) for of_one in texts]
     ids = encode_batches(tokenizer, list(chain.from_iterable(texts)), special_tokens=False)
     return [
         UnknownCharacters(
@@ -88,7 +90,7 @@ def _dropped_characters(tokenizer: Any, alphabet: set[str]) -> list[str]:
 
 
 def _unknown(tokenizer: Any, text: str, ids: list[int]) -> int:
-    """Number of characters that became the unknown token, which the text itself may also contain."""
+    """Number of characters that became the unknown token, which the text itself may contain as well."""
     if tokenizer.unk_token_id is None:
         return 0
     unknown = ids.count(tokenizer.unk_token_id) - text.count(tokenizer.unk_token)

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     with command_errors(), _interruption():
         if os.environ.get("WORLD_SIZE", "1") != "1":
-            # before anything is checked, so that no process ends before the first one has reported
+            # before any check, so that no process ends before the first one has reported the problem
             from synthetic_training.training.processes import connect
 
             connect()
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _interruption() -> Iterator[None]:
-    """After work that was interrupted and saved, say what is kept, and exit as shells expect."""
+    """After interrupted work was saved, print what is kept, and exit with the status that shells expect."""
     try:
         yield
     except Interrupted as stop:
@@ -74,15 +74,15 @@ def _is_main() -> bool:
 
 @dataclass(frozen=True)
 class _Flags(TrainConfig):
-    """Settings as typed. They become a ``TrainConfig``, which is valid, outside of tyro: it would report an
-    invalid value in a way of its own."""
+    """Settings as typed. They are turned into a valid ``TrainConfig`` outside of tyro, which would report an
+    invalid value in its own format."""
 
     def __post_init__(self) -> None:
         pass
 
 
 def _base_settings(arguments: Sequence[str]) -> TrainConfig:
-    """What the flags of ``train`` override: the settings of the run to resume, or of a file, or of a preset,
+    """The settings that the flags of ``train`` override: those of the run to resume, of a file, of a preset,
     or the defaults."""
     if list(arguments[:1]) != ["train"]:
         return TrainConfig()
@@ -120,7 +120,7 @@ def _train_command(base: TrainConfig) -> Callable[..., None]:
             out: Folder for the run, new or empty.
             settings: Settings of the run.
             config: YAML or JSON file of settings; command-line values override the file.
-            resume: Continue the run in the folder from its last checkpoint, with its own settings.
+            resume: Continue the run in the folder from its last checkpoint, with its settings.
         """
         _disable_progress_bars()
         model_args = {**base.model_args, **settings.model_args}
@@ -168,30 +168,32 @@ def _reproduce(
     out: Path = Path("reproduced"),
     resume: bool = False,
     per_gpu: int = 1,
+    minutes: float | None = None,
     revision: str | None = None,
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
     trust_remote_code: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Do the training runs of a figure of the paper, and plot the results.
+    """Run the training runs of a figure of the paper, and plot the results.
 
     Args:
         figure: efficiency, length_generalization, ngram_lookup, duplicates, mqar, a sweep
             (learning_rates, mamba_weights, mamba_recall), or a YAML file.
-        scale: small: sizes for a CPU; paper: the sizes of the paper.
+        scale: small for sizes that a CPU can train, or paper for the sizes of the paper.
         seeds: Random seeds (default: those in the figure's file).
-        models: Labels of the runs to do (default: all).
+        models: Labels of the models to run (default: all).
         out: Folder for the runs of all figures, and for the results.
         resume: Continue an earlier reproduction in the folder; finished runs are not repeated.
         per_gpu: Number of runs that share a GPU, so that one trains while another compiles or is evaluated.
+        minutes: Time after which the runs at work save a checkpoint and end (default: no limit).
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
-        dry_run: Print the plan, with the GPU hours that are to be expected, and do nothing.
+        dry_run: Print the plan with the expected GPU hours, without running anything.
     """
     from synthetic_training.figures.reproduce import reproduce
 
-    interrupt_on_sigterm()  # running jobs are then ended, and keep a checkpoint
+    interrupt_on_sigterm()  # running jobs then save a checkpoint and end
     made = reproduce(
         figure,
         scale,
@@ -200,6 +202,7 @@ def _reproduce(
         out=out,
         resume=resume,
         per_gpu=per_gpu,
+        minutes=minutes,
         revision=revision,
         imports=imports,
         trust_remote_code=trust_remote_code,

@@ -1,8 +1,8 @@
 """The settings of a training run.
 
-The defaults are those of the trainer released with arXiv 2402.01032, where DEVIATIONS.md says nothing else;
-``--preset released`` has all of them. A file given by ``--config`` overrides
-the defaults, and the command line overrides the file.
+Unless DEVIATIONS.md says otherwise, the defaults are those of the trainer released with arXiv 2402.01032;
+``--preset released`` sets all of them. A file passed with ``--config`` overrides the defaults, and the
+command line overrides the file.
 """
 
 import math
@@ -36,7 +36,7 @@ MQAR = "mqar"
 
 
 def task_names() -> tuple[str, ...]:
-    """What a model can be trained on: the string tasks, associative recall, and documents."""
+    """The tasks that a model can be trained on: the string tasks, associative recall, and documents."""
     return (*string_task_names(), MQAR, DOCUMENTS)
 
 
@@ -57,15 +57,15 @@ class TrainConfig(Settings):
     model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
     preset: str | None = None
-    """Named arguments of the model: its size in paper or small; or released, the defaults of the code
-    released with the paper, also for the run. Arguments and settings that are given override it."""
+    """Named arguments of the model: paper or small for a size, or released for all defaults of the code
+    released with the paper, including those of the run. Values passed in other options override it."""
     imports: Annotated[tuple[str, ...], arg(name="import")] = ()
     """Packages to import first, which register model types for hf:TYPE."""
     trust_remote_code: bool = False
     """Run the Python code in the model's folder."""
     embedding_std: Annotated[float, Gt(0), Lt(math.inf)] | None = None
-    """Standard deviation of the initial token embeddings and of a tied output layer (default: the model's
-    own)."""
+    """Standard deviation of the initial token embeddings and of a tied output layer (default: that of the
+    model)."""
 
     task: str = "copy"
     """Training task: copy, reverse, prefix_ngram, suffix_ngram, duplicate_ngram or another string task; mqar;
@@ -75,8 +75,8 @@ class TrainConfig(Settings):
     max_length: Count = 20
     """Maximum string length in letters."""
     vocabulary: Count = 26
-    """Number of different letters in the strings, or of tokens of mqar (8192 in Zoology); more than 26 are
-    written as numbers."""
+    """Number of different letters in the strings, or of different tokens of mqar (8192 in Zoology); more than
+    26 letters are written as numbers."""
     n: Count = 3
     """Length of the n-gram in letters; only for tasks that have one."""
     k: Count | None = None
@@ -84,7 +84,7 @@ class TrainConfig(Settings):
     task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
     """Other settings of the string task or of mqar, such as name=2."""
     pairs: Count = 4
-    """Number of key-value pairs of an example (mqar only); context_length is its number of tokens."""
+    """Number of key-value pairs per example (mqar only); context_length is the number of tokens."""
     fixed_examples: Count | None = None
     """Number of examples in a fixed training set (mqar only; default: new examples in every step)."""
     mix: Annotated[dict[str, float], key_values] = field(default_factory=dict)
@@ -101,17 +101,17 @@ class TrainConfig(Settings):
     batch_size: Count = 8
     """Number of rows per step, summed over all processes."""
     accumulation_steps: Count = 1
-    """Number of forward and backward passes per step; more of them use less memory."""
+    """Number of forward and backward passes per step; a larger number uses less memory."""
     steps: Count = 10_000
     """Number of training steps."""
     lr: Annotated[float, Gt(0), Lt(1e38)] = 1e-5
     """Peak learning rate, reached after warm-up."""
     schedule: Decay = "linear"
-    """Learning rate after warm-up: linear decay to 0, or constant. linear_from_zero: linear, and the first
-    rate is 0, as in the trainer released with the paper."""
+    """Learning rate after warm-up: linear (decay to 0) or constant. linear_from_zero is linear with a first
+    learning rate of 0, as in the trainer released with the paper."""
     warmup_steps: Annotated[int, Ge(0)] | None = None
-    """Number of steps in which the learning rate rises linearly to its peak (default: 100, or a tenth of the
-    steps if that is less)."""
+    """Number of steps in which the learning rate rises linearly to its peak (default: 100, or a tenth of all
+    steps if that is fewer)."""
     weight_decay: Annotated[float, Ge(0), Lt(math.inf)] = 0.1
     """Weight decay of AdamW, applied to all parameters."""
     grad_clip: Annotated[float, Gt(0)] = 1.0
@@ -122,13 +122,13 @@ class TrainConfig(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device to train on; auto uses a GPU if there is one."""
     precision: Literal["auto", "bf16", "tf32", "fp32"] = "auto"
-    """Precision of the forward and backward pass; weights are always fp32. tf32: fp32 with TF32 matrix
-    products, on a GPU. auto: bf16 on a GPU, fp32 on a CPU."""
+    """Precision of the forward and backward pass; weights are always fp32. tf32 is fp32 with TF32 matrix
+    products, on a GPU. auto is bf16 on a GPU and fp32 on a CPU."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Compile the model, which takes some seconds at the start and makes each step faster. auto: on for runs
-    of at least 1,000 steps on a GPU."""
+    """Compile the model, which takes a few seconds at the start and makes each step faster. auto compiles in
+    runs of at least 1,000 steps on a GPU."""
     deterministic: bool = False
-    """Use deterministic algorithms only: bitwise the same results on the same machine, slower on a GPU."""
+    """Use only deterministic algorithms: bitwise identical results on one machine, but slower on a GPU."""
 
     eval_every: Count = 1000
     """Number of steps between evaluations; the last step is always evaluated."""
@@ -138,14 +138,14 @@ class TrainConfig(Settings):
     eval_examples: Annotated[int, Ge(2), Le(2**31)] = 128
     """Number of examples per evaluated length."""
     stop_accuracy: Annotated[float, Gt(0), Le(1)] | None = None
-    """Stop early when string accuracy at the last of the evaluated lengths reaches this value."""
+    """Stop early when string accuracy at the last evaluated length reaches this value."""
 
     save_every: Count = 1000
-    """Number of steps between checkpoints; the last two are kept."""
+    """Number of steps between checkpoints; the last two checkpoints are kept."""
     log_every: Count = 50
     """Number of steps between lines of metrics."""
     tracker: Literal["none", "trackio", "wandb"] = "none"
-    """Experiment tracker that metrics are sent to, in addition to metrics.jsonl."""
+    """Experiment tracker to which metrics are sent, in addition to metrics.jsonl."""
 
     @property
     def warmup(self) -> int:
@@ -177,7 +177,7 @@ class TrainConfig(Settings):
         return [replace(self.string_task, min_length=length, max_length=length) for length in lengths]
 
     def __post_init__(self) -> None:
-        if isinstance(self.compile, bool):  # as YAML reads an unquoted on or off
+        if isinstance(self.compile, bool):  # YAML reads an unquoted on or off as a bool
             object.__setattr__(self, "compile", "on" if self.compile else "off")
         super().__post_init__()
 
@@ -219,7 +219,7 @@ class TrainConfig(Settings):
         known = task_names()
         if self.task not in known:
             raise InputError(
-                f"task = {self.task!r}: it must be one of {', '.join(known)}{did_you_mean(self.task, known)}"
+                f"task must be one of {', '.join(known)}, not {self.task!r}{did_you_mean(self.task, known)}"
             )
         kind = self.task if self.task in (MQAR, DOCUMENTS) else _STRINGS
         for one in fields(self):
@@ -242,13 +242,13 @@ _TASKS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("mix", "pool_rows", "context_loss_weight"), (DOCUMENTS,)),
     "isolate_examples": (_STRINGS, DOCUMENTS),
 }
-"""The tasks that use a setting, where not all do."""
+"""The tasks that use a setting, for settings that not all tasks use."""
 
 _MQAR_ARGS = ("power_a", "random_non_queries")
-"""Settings of mqar that are given by ``task_args``."""
+"""Settings of mqar that are passed in ``task_args``."""
 
 CHANGEABLE = frozenset({"tracker", "log_every", "save_every", "trust_remote_code"})
-"""Settings that may change when a run is resumed: they affect neither what is learned nor when it ends."""
+"""Settings that may change when a run is resumed, because they affect neither the training nor its length."""
 
 
 def differing(one: TrainConfig, other: TrainConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sizes that no machine holds are refused before memory is taken."""
+"""Sizes that do not fit into memory are refused before memory is allocated."""
 
 import os
 from contextlib import suppress
@@ -12,13 +12,13 @@ _CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.
 
 
 def check_memory(rows: int, tokens: int, vocab_size: int, device: torch.device, advice: str) -> None:
-    """Check that the logits of one forward pass fit into memory: the least that it needs.
+    """Check that the logits of one forward pass, a lower bound on what it needs, fit into memory.
 
     Args:
-        rows: of one forward pass in one process.
-        tokens: per row.
-        vocab_size: of the model.
-        device: of this process.
+        rows: number of rows of one forward pass in one process.
+        tokens: number of tokens per row.
+        vocab_size: vocabulary size of the model.
+        device: device of this process.
         advice: what to reduce, as it follows "reduce".
 
     Raises:
@@ -33,13 +33,13 @@ def check_bytes(needed: int, device: torch.device, what: str, advice: str) -> No
     total = total_memory(device)
     if total is not None and needed > total:
         raise InputError(
-            f"{what} needs at least {_gibibytes(needed)} of memory, and the {device.type} has "
+            f"{what} needs at least {_gibibytes(needed)} of memory, but the {device.type} has "
             f"{_gibibytes(total)}; {advice}"
         )
 
 
 def total_memory(device: torch.device) -> int | None:
-    """Bytes of memory of a device, or those that the container allows; None where they cannot be known."""
+    """Bytes of memory of a device, or those that the container allows; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     if "SC_PHYS_PAGES" not in os.sysconf_names:  # not on every system

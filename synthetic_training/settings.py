@@ -1,7 +1,7 @@
 """Settings as plain values, and as validated dataclasses.
 
-A subclass of ``Settings`` validates itself when it is created, so that code which receives one need not check
-it again. Values come from a file (``read_settings`` and ``parse_settings``), from the command line, or from
+A subclass of ``Settings`` validates itself when it is created, so code that receives one does not check it
+again. Values come from a file (``read_settings`` and ``parse_settings``), from the command line, or from
 Python.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """A dataclass whose fields are checked against their annotations, and converted where that loses nothing.
+    """A dataclass whose fields are checked against their annotations, and converted if nothing is lost.
 
     Raises:
         InputError: a value is of the wrong type or out of range; the message names it.
@@ -45,14 +45,14 @@ class Settings:
         self.check()
 
     def check(self) -> None:
-        """Check what concerns several fields.
+        """Check whether fields are compatible.
 
         Raises:
-            InputError: they are incompatible.
+            InputError: they are not.
         """
 
     def as_json(self) -> dict[str, Any]:
-        """The values as JSON holds them."""
+        """The values as JSON values."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
@@ -64,8 +64,8 @@ def parse_settings(kind: type[Kind], content: Any, source: str) -> Kind:
     """Settings of one kind from plain values.
 
     Args:
-        kind: what they are.
-        content: a mapping of names to values; what is left out has its default.
+        kind: class of the settings.
+        content: a mapping of names to values; missing settings have their defaults.
         source: where they come from, for the error message.
 
     Raises:
@@ -102,7 +102,7 @@ def read_settings(file: Path) -> dict[str, Any]:
 
 
 def parse_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers that YAML takes for text, such as 1e-3 without a point, as numbers."""
+    """The values, with texts that are numbers as numbers: YAML reads 1e-3, without a point, as text."""
     return {name: parse_value(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
@@ -118,7 +118,7 @@ def _model(kind: type[Settings]) -> "type[BaseModel]":
 
 
 def _locate(values: Mapping[str, Any], location: tuple[int | str, ...]) -> tuple[str, Any]:
-    """The name of a value that pydantic refers to, such as ``eval_lengths.0``, and the value."""
+    """The name of the value to which pydantic refers, such as ``eval_lengths.0``, and the value."""
     names: list[str] = []
     value: Any = values
     for part in location:
@@ -127,7 +127,7 @@ def _locate(values: Mapping[str, Any], location: tuple[int | str, ...]) -> tuple
             if isinstance(value, Mapping)
             else range(len(value) if isinstance(value, list | tuple) else 0)
         )
-        if part not in known:  # it is pydantic's name for one of several possible types
+        if part not in known:  # pydantic's name for one of several possible types
             break
         value = value[part]
         names.append(str(part))
@@ -135,7 +135,7 @@ def _locate(values: Mapping[str, Any], location: tuple[int | str, ...]) -> tuple
 
 
 def _reason(message: str, value: Any) -> str:
-    """What pydantic says about a value, as the end of a sentence."""
+    """Pydantic's message about a value, as the end of a sentence."""
     if isinstance(value, float) and not math.isfinite(value):
         return "it is not a number" if math.isnan(value) else "it should be finite"
     message = message.removeprefix("Value error, ")

@@ -1,16 +1,18 @@
 """Small random models and a way to run the real lm-eval."""
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -23,7 +25,27 @@ from tests.hub.fixture import hub  # noqa: F401
 from tests.import_graph import imports, modules
 from tests.quick_lm_eval import our_tasks_alone, quick_lm_eval
 
+# a busy machine is no failure
+settings.register_profile("default without a deadline", deadline=None)
+settings.load_profile("default without a deadline")
+
+# until the first test: what is imported before stays to the end, and looking through it takes seconds
+gc.disable()
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Fork the server of ``tests.forked``, before pytest changes logging and warnings for the tests."""
+    gc.freeze()
+    if session.items:
+        forked.context()
+    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,11 +94,13 @@ def run(tmp_path: Path) -> Run:
 def run_forked(tmp_path: Path) -> Run:
     """As ``run``, in a process that has torch, transformers, lm-eval and the trainer imported from its start.
 
-    lm-eval finds the tasks of ``--include_path`` alone.
+    lm-eval finds the tasks of ``--include_path`` alone, unless it is imported anew.
     """
 
-    def run_command(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        return forked.run_forked(command, tmp_path, {**os.environ, **environment})
+    def run_command(
+        *command: str | Path, anew: Sequence[str] = (), **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return forked.run_forked(command, tmp_path, {**os.environ, **environment}, anew=anew)
 
     return run_command
 

@@ -13,7 +13,7 @@ TWINS = ("phone_book_20", "phone_book_20_forced")
 
 def test_agreement_by_document_and_its_refusals(tmp_path: Path) -> None:
     alone = result_file(tmp_path / "alone", {TWINS[0]: 0.5})
-    with pytest.raises(InputError, match="no task is there together with its forced twin"):
+    with pytest.raises(InputError, match="the results contain no task together with its forced twin"):
         agreements([alone])
 
     file = result_file(tmp_path, dict.fromkeys(TWINS, 0.6), documents=5)
@@ -33,7 +33,7 @@ def test_agreement_by_document_and_its_refusals(tmp_path: Path) -> None:
     assert "\x1b" not in text and r"generated '\x1b[31m|'" in text
 
     generated.write_text(generated.read_text()[:90])
-    with pytest.raises(InputError, match="is not a whole file of lm-eval's samples"):
+    with pytest.raises(InputError, match="is not a complete file of lm-eval's samples"):
         agreements([file])
     log_samples(file, TWINS[0], [1.0], metric="other")
     with pytest.raises(InputError, match="the samples of phone_book_20 lack exact_match"):
@@ -46,4 +46,4 @@ def test_runs_without_samples_are_left_out(tmp_path: Path, caplog: pytest.LogCap
     for task in TWINS:
         log_samples(file, task, [1.0, 0.0, 1.0, 0.0, 1.0])
     assert [label for label, _, _ in agreements([tmp_path])] == ["late"]
-    assert "left out: phone_book at 20 of early, since lm_eval ran without --log_samples" in caplog.text
+    assert "left out: phone_book at 20 of early, because lm_eval ran without --log_samples" in caplog.text

@@ -250,7 +250,7 @@ def refuses(ids: list[int]) -> dict[str, Any]:
     ("logprobs", "said"),
     [
         (None, "returns no log-probabilities of the prompt"),
-        (ignores_echo, "returns log-probabilities of 1 tokens for a prompt of 25 and one new token"),
+        (ignores_echo, "returns log-probabilities of 1 tokens for a prompt of 25 tokens and one new token"),
         (logprobs_of(look_up, extra=0), "log-probabilities of 25 tokens for a prompt of 25"),
         (forgets_the_first_tokens, "omits some log-probabilities of the prompt"),
         (refuses, "does not score a given answer .400 Client Error"),
@@ -272,7 +272,7 @@ def test_a_server_that_cannot_score_a_given_answer_is_refused(
 @pytest.mark.parametrize(
     ("chat", "model_args", "said"),
     [
-        (True, {}, "chat endpoints return no log-probabilities of a given answer"),
+        (True, {}, "chat endpoints do not return log-probabilities of a given answer"),
         (False, {"tokenizer_backend": None}, "needs the model's tokenizer; pass tokenizer="),
     ],
 )

@@ -88,7 +88,7 @@ def test_given_answers_over_http(backend: str, task: str, over_http: Any, hf: An
     ("backend", "said"),
     [
         ("local-completions, no tokenizer", "needs the model's tokenizer"),
-        ("local-chat-completions", "chat endpoints return no log-probabilities"),
+        ("local-chat-completions", "chat endpoints do not return log-probabilities"),
     ],
 )
 def test_given_answers_are_refused(

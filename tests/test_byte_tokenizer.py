@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -11,6 +11,7 @@ from synthetic_training.data.documents.byte_tokenizer import END_ID, VOCAB_SIZE,
 from synthetic_training.models.saved import save_tokenizer
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_comes_back_from_the_tokenizer(text: str) -> None:
     tokenizer = byte_tokenizer(4096)

@@ -104,4 +104,4 @@ def test_the_pair_is_equal_in_size_and_data() -> None:
 def test_the_mamba_knows_small_books_and_not_large_ones() -> None:
     """Where it fails it has not failed to load: five entries are within what it can hold."""
     assert answers_right("mamba", 5, 8) >= 6
-    assert answers_right("mamba", 30, 8) <= 3
+    assert answers_right("mamba", 30, 4) <= 1

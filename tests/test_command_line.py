@@ -53,16 +53,13 @@ def test_a_run_with_a_window_of_512(run_here: Run, model_folder: Path, tmp_path:
     }  # fmt: skip
 
 
-def test_invalid_input_under_the_installed_command(
-    run: Run, own_lm_eval: Path, model_folder: Path, tmp_path: Path
-) -> None:
-    """One real process: that ``lm_eval`` ends with a sentence is the interpreter's doing."""
-    arguments = lm_eval_arguments(
-        model_folder, "--tasks", "phone_book_n,phone_book_20", "--limit", "4",
-        "--metadata", '{"num_docs": 5, "entries": 4}', "--output_path", "out",
-    )  # fmt: skip
+def test_invalid_input_under_the_installed_command(run: Run, own_lm_eval: Path, tmp_path: Path) -> None:
+    """One real process: that ``lm_eval`` ends with a sentence is the interpreter's doing, not the model's."""
     result = run(
-        Path(sys.executable).with_name("lm_eval"), *arguments, PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}"
+        *(Path(sys.executable).with_name("lm_eval"), "--model", "dummy", "--include_path", TASKS_FOLDER),
+        *("--tasks", "phone_book_n,phone_book_20", "--limit", "4", "--output_path", "out"),
+        *("--metadata", '{"num_docs": 5, "entries": 4}'),
+        PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}",
     )
     # phone_book_20 has 20 entries, and may not be given another number
     assert result.returncode == 1
@@ -95,7 +92,7 @@ def _without_bytecode(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name != "__pycache__")
 
 
-def test_register_and_unregister(own_lm_eval: Path, run: Run, model_folder: Path) -> None:
+def test_register_and_unregister(own_lm_eval: Path, run_forked: Run, model_folder: Path) -> None:
     tasks = own_lm_eval / "lm_eval" / "tasks"
     before = _without_bytecode(tasks)
     evaluate = ["lm_eval", "--model", "hf", "--model_args", f"pretrained={model_folder}",
@@ -111,7 +108,11 @@ def test_register_and_unregister(own_lm_eval: Path, run: Run, model_folder: Path
         ["lm_eval_tasks", "unregister"],
         evaluate,
     ]
-    process = run("-c", ONE_PROCESS, json.dumps(commands), PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}")
+    process = run_forked(
+        *("-c", ONE_PROCESS, json.dumps(commands)),
+        anew=("lm_eval", "lm_eval_tasks", "dataset_builders", "tests"),
+        PYTHONPATH=f"{own_lm_eval}{os.pathsep}{ROOT}",
+    )
     assert process.returncode == 0, process.stderr
     first, again, listed, validated, evaluated, gone, nothing, refused = json.loads(process.stdout)
 

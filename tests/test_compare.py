@@ -107,7 +107,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     for one, other, message in (
         ("a", "A", "there is no row 'A'; the rows are a, b, c, d; did you mean 'a'?"),
         ("a", "a", "--compare takes two different rows, not 'a' twice"),
-        ("a", "c", "'a' and 'c' were evaluated on no task in common"),
+        ("a", "c", "'a' and 'c' were not evaluated on the same task"),
         ("a", "d", "does not exist; run lm_eval with --log_samples"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
@@ -117,5 +117,5 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="evaluated on different documents of phone_book_20"):
         compare_rows(scores, "a", "b")
     samples.write_text(samples.read_text()[:60])
-    with pytest.raises(InputError, match="is not a whole file of lm-eval's samples: Invalid JSON"):
+    with pytest.raises(InputError, match="is not a complete file of lm-eval's samples: Invalid JSON"):
         compare_rows(scores, "a", "b")

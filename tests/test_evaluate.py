@@ -247,7 +247,7 @@ def test_folders_without_a_model_are_refused(trained: Path, tmp_path: Path) -> N
     damaged = shutil.copytree(trained / "model", tmp_path / "damaged")
     data = (damaged / "model.safetensors").read_bytes()
     (damaged / "model.safetensors").write_bytes(data[:100])
-    with pytest.raises(InputError, match="holds no model that can be loaded") as error:
+    with pytest.raises(InputError, match="contains no model that can be loaded") as error:
         evaluate(EvaluateConfig(damaged))
     assert "\n" not in str(error.value)
 
@@ -278,7 +278,7 @@ def test_plots_show_what_the_files_hold(trained: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_plotted_is_refused(trained: Path, tmp_path: Path) -> None:
     for text in ("[1]", '{"results": [{}]}', '{"results": 3}'):
         (tmp_path / "other.json").write_text(text)
-        with pytest.raises(InputError, match="is neither a folder of a run nor a file of evaluate"):
+        with pytest.raises(InputError, match="is neither a folder of a run nor a file written by evaluate"):
             plot([tmp_path / "other.json"], tmp_path / "plots")
     with pytest.raises(InputError, match="cannot be read"):
         plot([tmp_path], tmp_path / "plots")

@@ -156,7 +156,7 @@ def test_a_setting_at_its_default_does_not_change_the_name() -> None:
         ({"tests": [{"task": "copy"}]}, "test 1 lacks lengths"),
         ({"tests": [{"task": "cpy", "lengths": [2]}]}, "test 1: task = 'cpy'"),
         ({"tests": [{"task": "copy", "lengths": [2], "m": 3}]}, "there is no setting 'm'"),
-        ({"runs": ["T_ropee"]}, "scale small has no model 'T_ropee'; give its settings, or use one of "),
+        ({"runs": ["T_ropee"]}, "scale small has no model 'T_ropee'; add its settings, or use one of "),
         ({"runs": 1}, "runs = 1"),
         ({"runs": [["lstm"]]}, "scale small has no model"),
         ({"runs": ["lstm", {"lstm": {"steps": 3}}]}, "scale small lists lstm twice"),
@@ -195,13 +195,11 @@ def test_an_axis_must_be_there_to_draw(tmp_path: Path) -> None:
 
 def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
     file = a_figure(tmp_path / "f.yaml")
-    with pytest.raises(
-        InputError, match=r"no figure 'efficency'; the figures are .*; did you mean 'efficiency'\?"
-    ):
+    with pytest.raises(InputError, match=r"no figure 'efficency'; use .*; did you mean 'efficiency'\?"):
         figure_path("efficency")
     with pytest.raises(InputError, match=r"no run 'lstn'; its runs are .*; did you mean 'lstm'\?"):
         runs_of(file, models=["lstn"])
     with pytest.raises(InputError, match="per_gpu must be an integer of at least 1, not 0"):
         reproduce(str(file), out=tmp_path / "out", per_gpu=0)
-    with pytest.raises(InputError, match=r"has no scale 'paper' but small"):
+    with pytest.raises(InputError, match=r"has no scale 'paper', only small"):
         reproduce(str(file), "paper", out=tmp_path / "out")

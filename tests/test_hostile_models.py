@@ -26,10 +26,10 @@ def test_damaged_settings_of_training_are_one_sentence(tmp_path: Path, changed: 
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ([], "config.json is damaged: it holds no settings"),
+        ([], "config.json is damaged: it contains no settings"),
         ({"model_type": 3}, "config.json names no model_type"),
-        ({"n_head": 0}, "holds no model that can be loaded: "),
-        ({"n_embd": "a"}, "holds no model that can be loaded: .*expected int, got str"),
+        ({"n_head": 0}, "contains no model that can be loaded: "),
+        ({"n_embd": "a"}, "contains no model that can be loaded: .*expected int, got str"),
         ({"n_embd": 10**9}, "needs at least .* GiB of memory"),
         ({"n_layer": 10**8}, "num_hidden_layers of .* must be at most 10000, not 100000000"),
         ({"n_positions": 10**12}, "needs at least .* GiB of memory"),

@@ -78,7 +78,7 @@ ACCOUNTS = {
     "private, no token": (
         None,
         lambda api: download(api, name="org/private"),
-        "where it is private, set HF_TOKEN",
+        "if it is private, set HF_TOKEN",
     ),
 }
 
@@ -160,7 +160,7 @@ def test_faults_on_the_way(hub, api, kind, expected):
 def test_a_gateway_page_where_json_was_expected(hub, api):
     hub.fail("502", match=("POST", "/validate-yaml"))
     sentence = told(lambda: commit(api, "README.md", b"---\nlicense: mit\n---\n"))
-    assert sentence.startswith("the answer is not from the Hub; check HF_ENDPOINT and the proxy")
+    assert sentence.startswith("the response is not from the Hub; check HF_ENDPOINT and the proxy")
 
 
 def test_no_answer_in_time(hub, api):

@@ -169,11 +169,11 @@ def test_names_that_the_user_gives(tmp_path: Path) -> None:
         result_file(tmp_path, {TASK: 0.5}, model=model)
     assert list(rows(tmp_path, "Mamba (ours)=*mamba", "P=pyth?a")) == ["Mamba (ours)", "P"]
     for name, message in (
-        ("Mamba", "a label is given as NAME=PATTERN"),
-        ("=x", "a label is given as NAME=PATTERN"),
+        ("Mamba", "a label must be NAME=PATTERN"),
+        ("=x", "a label must be NAME=PATTERN"),
         ("x=*", "must match one row, and matches mamba, pythia"),
         ("x=nothing", "matches none; the rows are mamba, pythia"),
-        ("pythia=mamba", "two rows would be called 'pythia'"),
+        ("pythia=mamba", "two rows would have the label 'pythia'"),
     ):
         with pytest.raises(InputError, match=message):
             rows(tmp_path, name)
@@ -216,5 +216,5 @@ def test_model_names_reach_reports_without_control_characters(tmp_path: Path) ->
     assert all(text.isprintable() for text in (str(score.run.batch_size), *score.run.versions.values()))
     file = result_file(tmp_path, {TASK: 0.5})
     file.write_text(json.dumps(content({TASK: 0.5})).replace('"org/model"', '"\\ud800"'))
-    with pytest.raises(InputError, match="is not a whole result file"):
+    with pytest.raises(InputError, match="is not a complete result file"):
         read_scores([file])

@@ -91,10 +91,10 @@ def test_limits_truncation_and_settings_are_said(tmp_path: Path) -> None:
     )
     content = page_of(tmp_path)
     said = "\n".join(content.notes)
-    assert "LIMITED: some scores of a are of a part of the documents" in said
+    assert "LIMITED: some scores of a are from a part of the documents" in said
     assert "Truncated documents did not fit" in said
     assert "b was evaluated with a chat template." in said
-    assert "b did not generate as the benchmark asks" in said
+    assert "b did not generate with the benchmark's settings" in said
     (row,) = (row for row in content.rows if row.model == "a")
     assert [cell.marks for cell in row.cells] == [
         ("limited", "truncated"), *[("32 of 500 docs", "25% truncated")] * 2
@@ -112,7 +112,7 @@ def test_other_documents_are_said_of_those_who_had_them(tmp_path: Path) -> None:
     different = [note for note in content.notes if "on different documents" in note]
     assert [note.split(":")[0] for note in different] == ["c4_copy_25", "phone_book_20"]
     assert "98eb98b62e20: a; beefbeefbeef: b" in different[1]
-    assert any("keeps no checksum" in note and "c4_copy_25" in note for note in content.notes)
+    assert any("has no checksum" in note and "c4_copy_25" in note for note in content.notes)
 
 
 def test_documents_that_are_not_the_benchmarks_are_said(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_names_are_text_wherever_they_stand(tmp_path: Path) -> None:
 
 def test_half_a_character_is_one_sentence(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": 0.5}, model="org/\ud800")
-    with pytest.raises(InputError, match="is not a whole result file"):
+    with pytest.raises(InputError, match="is not a complete result file"):
         page_of(tmp_path)
 
 
@@ -261,7 +261,7 @@ def test_another_page_is_not_overwritten(
 
 def test_results_that_no_leaderboard_has_are_refused(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20_forced": 0.75}, model="a")
-    with pytest.raises(InputError, match="no task of the leaderboard, but phone_book_20_forced"):
+    with pytest.raises(InputError, match="no task of the leaderboard, only phone_book_20_forced"):
         page_of(tmp_path)
 
 

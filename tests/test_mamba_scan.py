@@ -15,7 +15,12 @@ from synthetic_training.models.kernels.mamba_scan import (
     selective_scan,
     selective_scan_reference,
 )
-from synthetic_training.models.mamba import FastMambaMixer, draw_authors_weights, use_fast_scan
+from synthetic_training.models.mamba import (
+    FastJambaMambaMixer,
+    FastMambaMixer,
+    draw_authors_weights,
+    use_fast_scan,
+)
 from synthetic_training.models.registry import build_model
 from tests.scan_inputs import scan_inputs
 
@@ -135,6 +140,39 @@ def test_generation_with_a_cache_equals_a_full_forward(
     with torch.no_grad():
         full = fast(input_ids=given, attention_mask=mask, use_cache=False).logits
     assert torch.equal(full[:, 5:-1].argmax(-1), given[:, 6:])
+
+
+def test_layers_of_jamba_equal_stock() -> None:
+    """Logits with left padding, the gradient of every parameter, and what is generated."""
+    torch.manual_seed(1)
+    sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
+    hybrid: dict[str, Any] = {
+        "attn_layer_period": 3,
+        "attn_layer_offset": 1,
+        "num_experts": 1,
+        "mamba_d_state": 4,
+    }
+    fast = build_model("hf:jamba", {"vocab_size": 30, "pad_token_id": 0}, **sizes, **hybrid)
+    for name, parameter in fast.named_parameters():
+        if "layernorm" in name or name.endswith("bias"):
+            torch.nn.init.normal_(parameter)
+    assert sum(type(layer) is FastJambaMambaMixer for layer in fast.modules()) == 2
+    stock = transformers.JambaForCausalLM(copy.deepcopy(fast.config))
+    stock.load_state_dict(fast.state_dict())
+    stock.set_attn_implementation("sdpa")
+    weights = torch.randn(3, 13, 30)
+    for inputs in (left_padded(3, 13), {"input_ids": left_padded(3, 13)["input_ids"]}):
+        expected, got = (model(**inputs, use_cache=False).logits for model in (stock, fast))
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+        gradients = (
+            torch.autograd.grad((logits * weights).sum(), list(model.parameters()))
+            for logits, model in ((got, fast), (expected, stock))
+        )
+        for one, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    inputs = left_padded(3, 6)
+    given = fast.eval().generate(**inputs, max_new_tokens=4, do_sample=False)
+    assert torch.equal(given, stock.eval().generate(**inputs, max_new_tokens=4, do_sample=False))
 
 
 def test_files_stay_stock(pair: tuple[Any, Any], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Table(nn.Module):
 
 
 TABLE = f"{__name__}:Table"
-MEMORY = r"needs at least [\d,]+ GiB of memory, and the cpu has \d+ GiB; reduce the sizes in --model-args"
+MEMORY = r"needs at least [\d,]+ GiB of memory, but the cpu has \d+ GiB; reduce the sizes in --model-args"
 
 
 @pytest.mark.parametrize(

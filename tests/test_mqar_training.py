@@ -136,8 +136,8 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) 
         assert found["string_accuracy"] == pytest.approx(expected["string_accuracy"])
     for wrong, message in (
         (["3"], "3 pairs and their queries need a length of at least 12 tokens, not 8"),
-        (["2", "--generate"], "generate is not a setting of mqar"),
-        (["2", "--documents", "benchmark"], "the documents of mqar are for lm-eval"),
+        (["2", "--generate"], "generate cannot be set for mqar"),
+        (["2", "--documents", "benchmark"], "benchmark documents of mqar are evaluated with lm-eval"),
     ):
         with pytest.raises(SystemExit, match=message):
             main([*evaluated, *wrong])

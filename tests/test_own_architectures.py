@@ -197,7 +197,7 @@ def test_a_model_that_cannot_generate_is_trained_and_scored(
     assert "CannotGenerate does not inherit from transformers' GenerationMixin" in caplog.text
     asked = EvaluateConfig(tmp_path / "run", lengths=(3,), num_examples=4, trust_remote_code=True)
     assert evaluate(asked)["results"][0]["asked"] == 4
-    with pytest.raises(InputError, match="cannot generate, since .*; evaluate it without --generate"):
+    with pytest.raises(InputError, match="cannot generate, because .*; evaluate it without --generate"):
         evaluate(replace(asked, generate=True))
 
 

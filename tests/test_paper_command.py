@@ -169,7 +169,7 @@ def test_a_failure_of_one_model_leaves_the_others(
     assert len(runner.done) == 6 and len(list((tmp_path / "runs").iterdir())) == 5
     page = (tmp_path / "paper.md").read_text()
     assert "5 of 6 runs are complete. Missing: mamba-2.8b on phone_book." in page
-    assert page.count("Not evaluated: the results that it needs are not there") == 5
+    assert page.count("Not evaluated: the required results are missing") == 5
     capsys.readouterr()
 
     again = install()
@@ -187,7 +187,7 @@ def test_ctrl_c_keeps_what_is_complete_and_says_so(
         run(*options)
     assert ended.value.code == 130
     said = capsys.readouterr().err
-    assert f"interrupted: 3 of 6 runs are complete in {tmp_path / 'runs'}; the same command" in said
+    assert f"interrupted: 3 of 6 runs are complete in {tmp_path / 'runs'}; run the same command again" in said
     second = install()
     run(*options)
     assert len(second.done) == 3 and not set(second.done) & set(first.done)
@@ -219,7 +219,7 @@ def test_a_plan_writes_and_runs_nothing(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--gpus", "3"], "--gpus is 3, and there are 2"),
+        (["--gpus", "3"], "--gpus is 3, but only 2 can be used"),
         (["--gpus", "0"], "--gpus must be an integer of at least 1, not 0"),
         (["--limit", "0"], "--limit must be an integer of at least 1, not 0"),
         (["--models", "pythia"], "there is no model 'pythia'"),

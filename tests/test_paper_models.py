@@ -142,7 +142,7 @@ GOOD: dict[str, Any] = {
         ({"dtype": "fp16"}, "one.dtype: Input should be 'float32', 'float16' or 'bfloat16'"),
         ({"window": "2048"}, "one.window: Input should be a valid integer"),
         ({"windw": 2048}, "one.windw: Extra inputs are not permitted"),
-        ({"compare_with": "two"}, "one is compared with two, no transformer of the list"),
+        ({"compare_with": "two"}, "one is compared with two, which is not a transformer in the list"),
         ({"name": "../one"}, "name: String should match pattern"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_model_that_cannot_be_right_is_refused(tmp_path: Path, changed: dict[s
 
 
 def test_lists_and_names_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no list of models 'papre'; the lists are .*; did you mean 'paper'"):
+    with pytest.raises(InputError, match="no list of models 'papre'; use .*; did you mean 'paper'"):
         read_model_list("papre")
     with pytest.raises(InputError, match=r"none.yaml cannot be read: No such file"):
         read_model_list(str(tmp_path / "none.yaml"))

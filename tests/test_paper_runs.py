@@ -32,13 +32,13 @@ def test_results_get_their_name_only_if_they_are_whole(tmp_path: Path) -> None:
     answers = files.unfinished / f"{one.name}_rank0.db"
     answers.write_text("")
     write_results(output, "m", dict(list(tasks.items())[:-1]), 4)
-    with pytest.raises(InputError, match="lm_eval left no results or samples of phone_book_120"):
+    with pytest.raises(InputError, match="lm_eval wrote no results or samples of phone_book_120"):
         accept(one, files)
     write_results(output / "sub", "m", {"phone_book_120": (120, 1.0)}, 4)
     (sample,) = (output / "sub").glob("samples_*")
     text = sample.read_text()
     sample.unlink()
-    with pytest.raises(InputError, match="lm_eval left no results or samples of phone_book_120"):
+    with pytest.raises(InputError, match="lm_eval wrote no results or samples of phone_book_120"):
         accept(one, files)
     assert not files.is_complete(one) and answers.exists()
     sample.write_text(text)

@@ -154,7 +154,7 @@ def _unlisted(folder: Path) -> None:
         (_missing_file, "is missing"),
         (_cut_file, "is damaged"),
         (_other_rows, "its rows differ"),
-        (_other_number, "rows, where .* are expected"),
+        (_other_number, "rows, not .* as the manifest says"),
         (_files_swapped, "does not have the columns"),
         (_unlisted, "is not listed in manifest.json"),
     ],

@@ -10,7 +10,7 @@ from tests.pushing import NAME, commit, new, old, pushed, refused, releases, sna
 
 def test_a_tag_on_another_release_is_refused_and_on_the_same_one_is_enough(hub, old, new):
     pushed(hub, old, tag="v1.0")
-    message = refused(hub, new, "is another release", tag="v1.0")
+    message = refused(hub, new, "already marks another release", tag="v1.0")
     assert "v1.0" in message and "another tag" in message
     pushed(hub, new, tag="v2.0")
     before = snapshot(hub)

@@ -196,12 +196,12 @@ def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPat
         (
             ["phone_bok_20"],
             {},
-            "there is no forced task of the name 'phone_bok_20'; did you mean 'phone_book_20'",
+            "there is no forced task 'phone_bok_20'; did you mean 'phone_book_20'",
         ),
         (["phone_book_n"], {}, "write the length into the name, as in phone_book_20"),
         (["squad_v2_retrieval_50_100"], {}, "squad_v2_retrieval has no forced tasks"),
         (["squad_v2_retrieval_100"], {}, "squad_v2_retrieval has no forced tasks"),
-        (["phone_book_multi_20"], {}, "phone_book_multi_20 asks several questions about a document"),
+        (["phone_book_multi_20"], {}, "phone_book_multi_20 asks several questions per document"),
         ("phone_book_20", {}, r"tasks must be a list of names such as \['phone_book_20'\]"),
         (["phone_book_2"], {}, "phone_book_2: entries must be an integer of at least 3, not 2"),
         (["string_copy_10"], {"num_docs": 1}, "num_docs must be an integer of at least 2, not 1"),
@@ -210,7 +210,7 @@ def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPat
             {"metadata": {"sede": 1}},
             "key 'sede'; .*; did you mean 'seed'",
         ),
-        (["string_copy_10"], {"metadata": {"num_docs": 5}}, "pass num_docs as an argument of its own"),
+        (["string_copy_10"], {"metadata": {"num_docs": 5}}, "pass num_docs as a separate argument"),
         (["string_copy_10"], {"batch_tokens": 0}, "batch_tokens must be an integer of at least 1"),
         (
             ["string_copy_10"],
@@ -227,7 +227,7 @@ def test_invalid_input_is_one_sentence(tasks: Any, options: Any, message: str) -
 def test_models_and_tokenizers_that_do_not_fit(caplog: pytest.LogCaptureFixture) -> None:
     small = NgramModel(NgramConfig(vocab_size=256))
     small.get_input_embeddings = lambda: nn.Embedding(100, 4)  # type: ignore[method-assign,assignment]
-    with pytest.raises(InputError, match=r"returns the token \d+, and the model has 100 embeddings"):
+    with pytest.raises(InputError, match=r"returns the token \d+, but the model has 100 embeddings"):
         probe_recall(small, byte_tokenizer(), ["string_copy_10"], num_docs=2)
     with pytest.raises(InputError, match="tokenizer must be a tokenizer of transformers, not str"):
         probe_recall(small, "gpt2", ["string_copy_10"], num_docs=2)
@@ -239,7 +239,7 @@ def test_models_and_tokenizers_that_do_not_fit(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         found = probe_recall(windowed, byte_tokenizer(), ["phone_book_20", "phone_book_40"], num_docs=12)
     assert list(found) == ["phone_book_20"] and 0 < (found["phone_book_20"].mean("truncated") or 0) < 1
-    assert "phone_book_40: left out, as no document fits the model's window of 595 tokens" in caplog.text
+    assert "phone_book_40: left out, because no document fits the model's window of 595 tokens" in caplog.text
     assert "of 12 documents do not fit the model's window of 595 tokens" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):

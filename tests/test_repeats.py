@@ -52,7 +52,9 @@ def test_errors_are_those_beyond_plain_copying_and_interpolated() -> None:
     errors = errors_at_repeats(lines)
     assert errors == pytest.approx({1: 0.0, 2: 0.1, 3: 0.2, 4: 0.35, 5: 0.5})
     for bad in ([a_line("T_hard_alibi")], [duplicates({1: 0.5}, plain=0.0)]):
-        with pytest.raises(InputError, match="no strings with an n-gram twice, or no right ones without"):
+        with pytest.raises(
+            InputError, match="lack strings with a repeated n-gram, or correct ones without it"
+        ):
             errors_at_repeats(bad)
 
 
@@ -73,7 +75,7 @@ def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
         "tests": [a_test(300, 0.5), a_test(20, 0.5)],
     }
     lines = [duplicates({3: 0.45})]
-    assert "Repeats in a string of 300 letters, by theirs: 2.33 of 3." in table(
+    assert "Repeats in a string of 300 letters, by their length: 2.33 of 3." in table(
         [lengths], lines, "T_hard_alibi"
     )
     expected = f"{math.exp(-0.5 * expected_repeats(300, 3, 26)):.3f}"
@@ -85,11 +87,12 @@ def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
         files[-1].write_text(json.dumps(line) + "\n")
     main([str(file) for file in files])
     assert (
-        "Share of strings that a repeat makes wrong, by its letters: 0.500 for 3." in capsys.readouterr().out
+        "Fraction of strings that a repeat makes wrong, by its length in letters: 0.500 for 3."
+        in capsys.readouterr().out
     )
     with pytest.raises(
         SystemExit, match=r"error: there are no results of 'lstm'; there are results of T_hard_alibi"
     ):
         main([*map(str, files), "--model", "lstm"])
-    with pytest.raises(SystemExit, match=r"error: .*none: no such file; name one that reproduce wrote"):
+    with pytest.raises(SystemExit, match=r"error: .*none: no such file; pass a file written by reproduce"):
         main([str(files[0]), str(tmp_path / "none")])

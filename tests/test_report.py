@@ -1,7 +1,6 @@
 """Tables and plots of accuracy by length and by training step, and the command that makes them."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from lm_eval_tasks.results.report import report
 from lm_eval_tasks.results.rows import by_benchmark, read_scores, row_labels
 from lm_eval_tasks.results.sweep import sweep_table, sweeps
 from lm_eval_tasks.results.table import table
+from tests.conftest import Run
 from tests.result_files import content, log_samples, result_file
 
 
@@ -52,7 +52,7 @@ def test_cells_with_fewer_documents_name_their_number(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": 0.5}, model="b", documents=4)
     text = table(read_scores([tmp_path]))
     assert [row[2] for row in cells(text)[1::2]] == ["0.500 [0.46, 0.54]", "0.500 [0.15, 0.85] (4 docs)"]
-    assert "500 documents per length, where a cell names no other number." in text
+    assert "500 documents per length unless a cell shows another number." in text
 
 
 def test_other_documents_are_noted(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_what_is_no_score_is_marked(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": None, "phone_book_40": 0.5})
     text = table(read_scores([tmp_path]))
     assert cells(text)[1][2:] == ["no score", "0.500 [0.46, 0.54]"]
-    assert "'no score': the result file holds no valid number there." in text
+    assert "'no score': the result file has no valid number there." in text
 
 
 # ---- training steps
@@ -227,12 +227,11 @@ def test_the_command_compares_two_rows(
     assert not (tmp_path / "new").exists()
 
 
-def test_the_real_command_line_refuses_in_one_sentence(tmp_path: Path) -> None:
+def test_the_real_command_line_refuses_in_one_sentence(run_forked: Run, tmp_path: Path) -> None:
     bad = tmp_path / "results_1.json"
     hostile = content({"phone_book_20": 0.5}, metadata={"benchmark": "../../\x1b[31mescaped"})
     bad.write_text(json.dumps(hostile))
-    command = [sys.executable, "-m", "lm_eval_tasks", "report", str(bad), "--out", str(tmp_path / "out")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run_forked("-m", "lm_eval_tasks", "report", bad, "--out", tmp_path / "out")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert "\x1b" not in result.stderr + result.stdout
@@ -243,12 +242,12 @@ def test_the_real_command_line_refuses_in_one_sentence(tmp_path: Path) -> None:
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.json does not exist"):
         read_scores([tmp_path / "nowhere.json"])
-    with pytest.raises(InputError, match=r"holds no results_\*.json"):
+    with pytest.raises(InputError, match=r"contains no results_\*.json"):
         read_scores([tmp_path])
 
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="name at least one result file"):
+    with pytest.raises(InputError, match="pass at least one result file"):
         read_scores([])
 
 

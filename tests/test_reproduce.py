@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock
 
 from dataset_builders import InputError, workers
+from dataset_builders.interruption import Interrupted
 from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.__main__ import main
 from synthetic_training.figures import reproduce as reproduce_module
@@ -45,6 +46,15 @@ def terminate_when(moment: Callable[[], bool]) -> None:
         time.sleep(0.01)
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_runs_end_when_the_time_is_over(forked_jobs: None, tmp_path: Path) -> None:
+    file = a_figure(tmp_path / "one.yaml", runs={"lstm": LSTM})
+    with pytest.raises(InputError, match=r"minutes must be a number above 0, not -1"):
+        reproduce(str(file), out=tmp_path / "out", minutes=-1)
+    with pytest.raises(Interrupted, match=r"(?s)0 of 1 run finished.*--minutes 1e-06 --resume") as ended:
+        reproduce(str(file), out=tmp_path / "out", minutes=1e-6)
+    assert ended.value.status == 128 + signal.SIGALRM
 
 
 def test_a_figure_killed_resumed_shared_and_drawn_again(
@@ -86,7 +96,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     written = (folder / "metrics.jsonl").stat().st_size
     assert not (folder / "model").exists() and not (out / "one_small.jsonl").exists()
 
-    with pytest.raises(InputError, match=r"holds a run that is not finished; pass --resume"):
+    with pytest.raises(InputError, match=r"contains an unfinished run; pass --resume"):
         reproduce(str(file), out=out)
     before_dry = {f: f.stat().st_mtime_ns for f in out.glob("**/*")}
     main(["reproduce", str(file), "--out", str(out), "--dry-run"])
@@ -125,7 +135,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     assert 0 < line["final_loss"] < 3
     assert [(t["task"], t["length"], t["asked"]) for t in line["tests"]] == [("copy", 2, 20), ("copy", 7, 20)]
 
-    with pytest.raises(InputError, match=r"one_small.jsonl holds results; pass --resume"):
+    with pytest.raises(InputError, match=r"one_small.jsonl contains results; pass --resume"):
         reproduce(str(file), out=out, models=["lstm"])
     was = {f.name: (f.read_bytes(), f.stat().st_mtime_ns) for f in out.glob("one_small.*")}
     assert set(was) == {"one_small.jsonl", "one_small.png", "one_small.svg", "one_small.md"}
@@ -240,8 +250,9 @@ def test_a_job_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         "result": "",
         "revision": None,
     }
-    command = [sys.executable, "-m", "synthetic_training.figures.job", json.dumps(spec)]
-    with FileLock(tmp_path / ".run.lock"), subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    command = ["-m", "synthetic_training.figures.job", json.dumps(spec)]
+    with FileLock(tmp_path / ".run.lock"):
+        process = Forked(command, tmp_path, os.environ)
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(1)

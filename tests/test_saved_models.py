@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from transformers import AutoModelForCausalLM
 
 from synthetic_training.data.symbol_tokenizer import decode, encode, symbol_tokenizer
 from synthetic_training.models.registry import MODELS
+from synthetic_training.training.run import train
+from tests.test_train_documents import tiny as tiny_documents
 from tests.tiny_synthetic_models import PROMPTS, letters, prompts, tiny, without_padding
 
 OWN_TYPES = {
@@ -52,9 +55,21 @@ def test_a_mamba_with_layer_norm_is_saved_with_its_code(tmp_path: Path) -> None:
 
 BARE = """
 import json, sys, torch
-from transformers import AttentionInterface, AutoModelForCausalLM
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers import AutoModelForCausalLM, AutoTokenizer
 folder, *names = sys.argv[1:]
+
+shown = {}
+for name in ("documents", "documents-mamba"):
+    autos = AutoModelForCausalLM, AutoTokenizer
+    model, tokenizer = (auto.from_pretrained(f"{folder}/{name}") for auto in autos)
+    batch = tokenizer(["Ann Lee: 6\\n\\nAnn Lee:", "\u00e9"], padding=True, return_tensors="pt")
+    texts = [
+        model.generate(**batch, max_new_tokens=8, do_sample=False, use_cache=use).tolist()
+        for use in (True, False)
+    ]
+    ids = [model.config.vocab_size, model.config.eos_token_id, model.config.pad_token_id, len(tokenizer)]
+    shown[name] = [type(model).__name__, ids, tokenizer.model_max_length, texts[0] == texts[1]]
+
 for name in names:
     try:
         AutoModelForCausalLM.from_pretrained(f"{folder}/{name}", trust_remote_code=False)
@@ -79,14 +94,27 @@ options = {"until": ["."], "max_gen_toks": 12, "do_sample": False}
 asked = [Instance("generate_until", {}, (prompt, options), i) for i, prompt in enumerate(prompts)]
 answers = lm.generate_until(asked, disable_tqdm=True)
 with open(f"{folder}/answers.json", "w") as file:
-    json.dump([answers, lm.tok_encode(prompts[0])], file)
+    json.dump([answers, lm.tok_encode(prompts[0]), shown], file)
 assert "synthetic_training" not in sys.modules
 """
 
 
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    "documents": {},
+    "documents-mamba": {"model": "mamba", "model_args": {"hidden_size": 16, "num_hidden_layers": 1}},
+}
+
+
 @torch.no_grad()
 def test_saved_models_need_nothing_of_ours_but_trust(tmp_path: Path) -> None:
-    """Also: lm-eval asks such a model, which adds no token to the prompts and stops at the full stop."""
+    """Also: lm-eval asks such a model, which adds no token to the prompts and stops at the full stop.
+
+    Models of documents need no trust either. All is in one process, since it imports for 5 s.
+    """
+    for name, settings in DOCUMENTS.items():
+        with torch.enable_grad():
+            train(tiny_documents(steps=3, eval_examples=2, **settings), tmp_path / "run" / name)
+        (tmp_path / "run" / name / "model").rename(tmp_path / name)
     ids, mask = prompts()
     names = ["T_hard_alibi", "T_alibi", "lstm"]
     for name in names:
@@ -110,7 +138,13 @@ def test_saved_models_need_nothing_of_ours_but_trust(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert "T_hard_alibi hard_alibi_sdpa" in lines
     assert "T_alibi alibi_sdpa" in lines
-    answered, tokens = json.loads((tmp_path / "answers.json").read_text())
+    answered, tokens, documents = json.loads((tmp_path / "answers.json").read_text())
+    symbols = [257, 256, 256, 257]
+    assert documents == {
+        "documents": ["GPTNeoXForCausalLM", symbols, 2048, True],
+        "documents-mamba": ["MambaForCausalLM", symbols, 256, True],
+    }
+    assert all("auto_map" not in (tmp_path / name / "config.json").read_text() for name in documents)
     assert tokens == encode(PROMPTS[0])
     model = tiny("T_hard_alibi")
     answers = [decode(without_padding(model, prompt, 12)[0]) for prompt in asked]

@@ -40,7 +40,7 @@ def test_the_warning_has_the_measured_speed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(slow_paths, "missing_kernels", lambda _: ["mamba-ssm"])
     model = build_model("hf:llama", **preset_arguments("small", "hf:llama", {}))
     assert slow_path_warning("hf:mamba2", model) == (
-        "hf:mamba2 runs on transformers' PyTorch code, which is slow on a GPU; it uses faster kernels if "
+        "hf:mamba2 runs with PyTorch code of transformers, which is slow on a GPU; it uses faster kernels if "
         "these packages are installed: mamba-ssm"
     )
     rows = [

@@ -83,10 +83,12 @@ def test_other_tasks_are_told_apart(tmp_path: Path) -> None:
     assert [score.task for score in found] == ["phone_book_20", "phone_book_40"]
     assert sorted(others) == ["phone_book_20_forced", "phone_book_n"]
     assert [s.task for s in of_the_benchmark(scores, ["phone_book_40"])[0]] == ["phone_book_40"]
-    with pytest.raises(InputError, match="hold no task 'phone_book_30', but phone_book_20,"):
+    with pytest.raises(
+        InputError, match="do not contain the task 'phone_book_30'; they contain phone_book_20,"
+    ):
         of_the_benchmark(scores, ["phone_book_30"])
     with pytest.raises(
-        InputError, match=r"no task of the leaderboard, but phone_book_n; .*such as phone_book_20"
+        InputError, match=r"no task of the leaderboard, only phone_book_n; .*such as phone_book_20"
     ):
         of_the_benchmark(scores, ["phone_book_n"])
 
@@ -138,11 +140,11 @@ META = ("configs", "phone_book_40", "metadata")
 RESULT = ("results", "phone_book_40")
 CONFIG = ("configs", "phone_book_40")
 REFUSED = {
-    "task-version": (edit(*META, "version", value=2.0), "version 2.0 of the task, and version 1.0 is known"),
-    "no-package": (edit(*META, "repeat_after_me", drop=True), "repeat-after-me null, and 0.1.0 .*run lm"),
-    "package": (edit(*META, "repeat_after_me", value="9"), "install the version that made them"),
-    "length": (edit(*META, "length", value=41), "the length is 41, where the task's is 40"),
-    "benchmark": (edit(*META, "benchmark", value="c4_copy"), "of the benchmark c4_copy, not of phone_book"),
+    "task-version": (edit(*META, "version", value=2.0), "version 2.0 of the task, but this installation has"),
+    "no-package": (edit(*META, "repeat_after_me", drop=True), "repeat-after-me null, but .* 0.1.0; .*run lm"),
+    "package": (edit(*META, "repeat_after_me", value="9"), "install the version that wrote them"),
+    "length": (edit(*META, "length", value=41), "the length is 41, but the task has the length 40"),
+    "benchmark": (edit(*META, "benchmark", value="c4_copy"), "the benchmark c4_copy, not from phone_book"),
     "documents": (edit(*META, "documents_sha256", value="f" * 64), "not the benchmark's .*without the doc"),
     "adapter": (edit("config", "model_args", "peft", value="me/adapter"), "the adapter me/adapter"),
     "delta": (edit("config", "model_args", "delta", value="me/delta"), "the adapter me/delta"),
@@ -151,28 +153,28 @@ REFUSED = {
     "configured-shots": (edit(*CONFIG, "num_fewshot", value=2), "2 few-shot examples"),
     "system": (edit("system_instruction", value="Be brief."), "system instruction.*--system_instruction"),
     "sampled": (edit("config", "gen_kwargs", value={"temperature": 1}), "run lm_eval again without --gen_kw"),
-    "until": (edit(*CONFIG, "generation_kwargs", "until", value=["x"]), r'until is \["x"\], where the bench'),
-    "temperature": (edit(*CONFIG, "generation_kwargs", "temperature", value=1), "temperature is 1, where"),
-    "room": (edit(*CONFIG, "generation_kwargs", "max_gen_toks", value=5), "max_gen_toks is 5, where .* 50"),
-    "prompt": (edit(*CONFIG, "doc_to_text", value="{{answer}}"), "doc_to_text is {{answer}}, where the"),
-    "description": (edit(*CONFIG, "description", value="Copy!"), "description is Copy!, where the"),
+    "until": (edit(*CONFIG, "generation_kwargs", "until", value=["x"]), r'until is \["x"\], but the bench'),
+    "temperature": (edit(*CONFIG, "generation_kwargs", "temperature", value=1), "temperature is 1, but"),
+    "room": (edit(*CONFIG, "generation_kwargs", "max_gen_toks", value=5), "max_gen_toks is 5, but .* 50"),
+    "prompt": (edit(*CONFIG, "doc_to_text", value="{{answer}}"), "doc_to_text is {{answer}}, but the"),
+    "description": (edit(*CONFIG, "description", value="Copy!"), "description is Copy!, but the"),
     "limit": (edit(*RESULT, "sample_len", value=400), "400 of 500 .* --allow-limited"),
-    "more": (edit(*RESULT, "sample_len", value=501), "501 of 500 documents cannot"),
+    "more": (edit(*RESULT, "sample_len", value=501), "501 evaluated documents of 500, which is impossible"),
     "num-docs": (edit("n-samples", "phone_book_40", "original", value=501), "had 501 documents, .* has 500"),
     "size": (edit("n-samples", "phone_book_40", drop=True), "do not say how many .*run lm_eval again"),
     "old": (edit("date", value=1e9), "before the benchmark existed"),
     "future": (edit("date", value=8e9), "in the future"),
     "truncated": (edit(*RESULT, "truncated,none", value=0.25), "25.0% of the documents .*max_length="),
-    "truncated-nan": (edit(*RESULT, "truncated,none", value="?"), "truncated is no share of documents"),
+    "truncated-nan": (edit(*RESULT, "truncated,none", value="?"), "truncated is not a fraction of documents"),
     "stderr": (edit(*RESULT, "exact_match_stderr,none", value="N/A"), "no standard error; .*--bootstrap"),
     "stderr-nan": (edit(*RESULT, "exact_match_stderr,none", value=float("nan")), "no standard error"),
     "stderr-other": (edit(*RESULT, "exact_match_stderr,none", value=0.1), "cannot have the standard error 0"),
     "stderr-0": (edit(*RESULT, "exact_match_stderr,none", value=0.0), "cannot have the standard error 0"),
-    "nan": (edit(*RESULT, "exact_match,none", value=float("nan")), "exact_match is no score from 0 to 1"),
-    "above-1": (edit(*RESULT, "exact_match,none", value=70.0), "exact_match is no score from 0 to 1"),
-    "text": (edit(*RESULT, "exact_match,none", value="0.7"), "exact_match is no score from 0 to 1"),
-    "no-share": (edit(*RESULT, "exact_match,none", value=0.70001), "is no share of 500 documents"),
-    "predict-only": (edit(*RESULT, "exact_match,none", drop=True), "or f1 or recall; .*--predict"),
+    "nan": (edit(*RESULT, "exact_match,none", value=float("nan")), "exact_match is not a score from 0 to 1"),
+    "above-1": (edit(*RESULT, "exact_match,none", value=70.0), "exact_match is not a score from 0 to 1"),
+    "text": (edit(*RESULT, "exact_match,none", value="0.7"), "exact_match is not a score from 0 to 1"),
+    "no-share": (edit(*RESULT, "exact_match,none", value=0.70001), "is not a fraction of 500 documents"),
+    "predict-only": (edit(*RESULT, "exact_match,none", drop=True), "nor f1 nor recall; .*--predict"),
 }  # fmt: skip
 
 
@@ -205,13 +207,13 @@ def test_a_refusal_names_the_task_and_the_remedy(case: str, tmp_path: Path) -> N
 def test_a_damaged_file_is_one_sentence(change: Callable[[Content], None], tmp_path: Path) -> None:
     content = real_results()
     change(content)
-    with pytest.raises(InputError, match="is not a whole result file of lm-eval"):
+    with pytest.raises(InputError, match="is not a complete result file of lm-eval"):
         submitted(content, tmp_path)
 
 
 def test_results_of_a_limit_pass_only_as_marked_ones(tmp_path: Path) -> None:
     limited = real_results(limit=8)
-    with pytest.raises(InputError, match="phone_book_20: 8 of 500 documents were evaluated"):
+    with pytest.raises(InputError, match="phone_book_20: only 8 of 500 documents were evaluated"):
         submitted(limited, tmp_path)
     notes = [entry.notes or "" for entry in submitted(limited, tmp_path, allow_limited=True)]
     assert all(note.startswith("LIMITED to 8 of 500 documents; ") for note in notes)
@@ -224,13 +226,15 @@ def test_other_documents_are_refused_whatever_is_allowed(tmp_path: Path) -> None
 
 def test_results_of_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="the results are of org/model, not of org/other; pass --model org/model"
+        InputError, match="the results are from org/model, not from org/other; pass --model org/model"
     ):
         submitted(real_results(), tmp_path, model="org/other")
     submitted(real_results(), tmp_path, model="Org/Model")
     other = without_forced(real_results()) | {"model_name": "org/second"}
     written(tmp_path, other, "results_2.json")
-    with pytest.raises(InputError, match=r"of 2 models \(org/model, org/second\); submit one at a time"):
+    with pytest.raises(
+        InputError, match=r"from 2 models \(org/model, org/second\); submit one model at a time"
+    ):
         check(read_scores([tmp_path]), MODEL)
 
 
@@ -253,7 +257,9 @@ def test_runs_that_differ_are_not_submitted_together(tmp_path: Path) -> None:
     written(tmp_path, other, "results_2.json")
     written(tmp_path, real_results())
     scores, _ = of_the_benchmark(read_scores([tmp_path]))
-    with pytest.raises(InputError, match="of runs that differ .model; model@step10.; give the result files"):
+    with pytest.raises(
+        InputError, match="from runs with different settings .model; model@step10.; pass the result files"
+    ):
         check(scores, MODEL)
 
 

@@ -45,6 +45,6 @@ def test_merging_keeps_what_is_of_others() -> None:
 
 @pytest.mark.parametrize("text", ["a: b", "- [", "text", "0"])
 def test_a_file_that_is_no_list_is_left_alone(text: str) -> None:
-    with pytest.raises(InputError, match=r"\.eval_results/repeat-after-me\.yaml is no list of entries"):
+    with pytest.raises(InputError, match=r"\.eval_results/repeat-after-me\.yaml is not a list of entries"):
         merged(text, [entry("a", 0.1)])
     assert merged("", [entry("a", 0.1)]) == to_yaml([entry("a", 0.1)])

@@ -61,15 +61,15 @@ def test_a_dry_run_prints_the_entries_and_asks_nobody(submit, hub: LoopbackHub) 
     assert first["source"] == {"url": "https://x.y"}
     assert second["dataset"]["task_id"] == "phone_book_40"
     assert err.splitlines() == [
-        "note: left out, since no leaderboard has them: phone_book_20_forced",
+        "note: left out, because no leaderboard lists them: phone_book_20_forced",
         "note: the entries will name the commit of v1.0, which a dry run does not look up",
     ]
     assert hub.log == []
     c4 = as_task(real_results(), "c4_copy_25") | {"model_name": "/folder/of/weights"}
     status, out, err = submit(c4, "--dry-run")
     assert status == 0
-    assert "note: the results are of a local model (weights), taken for org/model on your word\n" in err
-    assert "note: this version keeps no checksum of the documents of c4_copy_25; without --dry-run" in err
+    assert "note: the results are from a local model (weights), assumed to be org/model\n" in err
+    assert "note: this version has no checksum of the documents of c4_copy_25; without --dry-run" in err
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_a_pull_request_then_nothing_then_another(submit, released: LoopbackHub)
     assert FILE not in released.repository(MODEL, "model").files("main")
 
     status, out, _ = submit(real_results())
-    assert out == f"nothing to do: {released.url}/{MODEL}/discussions/1 is open and has these entries\n"
+    assert out == f"nothing to do: {released.url}/{MODEL}/discussions/1 is open and contains these entries\n"
     released.api(GOOD).merge_pull_request(MODEL, 1)
     status, out, _ = submit(real_results())
-    assert (status, out) == (0, f"nothing to do: {MODEL} has these entries in {FILE}\n")
+    assert (status, out) == (0, f"nothing to do: {MODEL} already has these entries in {FILE}\n")
 
     better = real_results()
     better["results"]["phone_book_20"]["exact_match,none"] = 0.874
@@ -173,10 +173,15 @@ def test_documents_are_held_against_the_manifest(submit, released: LoopbackHub, 
     c4 = as_task(real_results(), "c4_copy_25")
     assert "c4_copy_25: the data set has no config of that name" in submit(c4)[0]
     push_manifest(released, tmp_path, {"c4_copy_25": sha}, num_docs=8)
-    assert "c4_copy_25: the data set's config is not the benchmark's, having num_docs 8" in submit(c4)[0]
+    assert (
+        "c4_copy_25: the data set's config is not the benchmark's, because it has num_docs 8" in submit(c4)[0]
+    )
     push_manifest(released, tmp_path, {"c4_copy_25": "0" * 64})
     said = submit(c4)[0]
-    assert f"whose checksum is {'0' * 12} where the results say {sha[:12]}; run lm_eval again" in said
+    assert (
+        f"the documents have the checksum {sha[:12]}, but those of the data set have {'0' * 12}; run lm_eval"
+        in said
+    )
     assert released.repository(MODEL, "model").pull_requests == {}
     push_manifest(released, tmp_path, {"c4_copy_25": sha})
     assert submit(c4)[0] == 0
@@ -210,7 +215,7 @@ def refused_by_the_hub(status: Any, out: str, said: str) -> None:
     ("model", "token", "said"),
     [
         ("org/missing", GOOD, "org/missing"),
-        (DATASET, GOOD, "org/benchmark is a dataset; --model takes the model"),
+        (DATASET, GOOD, "org/benchmark is a dataset; pass the evaluated model as --model"),
         (MODEL, "hf_nobody", "token"),
         (MODEL, "", "token"),
     ],

@@ -169,7 +169,7 @@ def test_huge_states_do_not_overflow() -> None:
         # 100 / 2^5; a half of 2^10 strings; 9 < L - 1
         (
             "--letters 2 --length 10 --bits 9 --n 5 --error 0.5",
-            "3.12 (says nothing)|needs n = 8 and strings of at least 16|0.5; |2^-1\n|11 letters|than 9.0",
+            "3.12 (vacuous)|needs n = 8 and strings of at least 16|0.5; |2^-1\n|11 letters|than 9.0",
         ),
         ("--letters 2 --length 10 --bits 10", "at least 0; accuracy at most 2^0\n"),
     ],

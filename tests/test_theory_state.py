@@ -94,9 +94,9 @@ def test_a_tensor_that_is_held_twice_counts_once_and_counters_not_at_all() -> No
 
 
 def test_a_model_without_a_state_is_refused() -> None:
-    with pytest.raises(InputError, match="returns no state by any of the names cache, past_key_values"):
+    with pytest.raises(InputError, match="returns no state under any of the names cache, past_key_values"):
         state_of(SimpleNamespace(logits=torch.zeros(1)))
-    with pytest.raises(InputError, match="the state, a list, holds no numbers"):
+    with pytest.raises(InputError, match="the state, a list, contains no floating-point numbers"):
         bits_of([torch.tensor(3)])
     with pytest.raises(InputError, match="length must be an integer of at least 1, not 0"):
         state_bits(build_model("lstm", **SIZES), 0)

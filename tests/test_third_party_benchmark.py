@@ -77,13 +77,15 @@ def _path(module: Path) -> str:
     return f"{module}:{Path(__file__).parents[1]}"
 
 
-def test_an_entry_point_is_found_by_its_name(module: Path, run: Run, tmp_path: Path) -> None:
+def test_an_entry_point_is_found_by_its_name(module: Path, run_forked: Run, tmp_path: Path) -> None:
     about = module / "echo_package-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: echo-package\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(f"[{registry.ENTRY_POINTS}]\necho = {MODULE}\n")
-    done = run(
-        "-m", "dataset_builders", "build", "echo", "--words", "3", "--out", "data", PYTHONPATH=_path(module)
+    done = run_forked(
+        *("-m", "dataset_builders", "build", "echo", "--words", "3", "--out", "data"),
+        anew=("dataset_builders",),
+        PYTHONPATH=_path(module),
     )
     assert done.returncode == 0, done.stderr
     assert "echo_3" in done.stdout and (tmp_path / "data" / "manifest.json").exists()
@@ -111,7 +113,7 @@ def test_generated_tasks_find_the_module_again(module: Path, tmp_path: Path) -> 
             "'no_such_module' cannot be imported: No module named",
         ),
         (["build", "echo", "--import", "../x"], "'../x' is not the name of a module"),
-        (["build", "echo", "--import=json"], "the module 'json' holds no Benchmark"),
+        (["build", "echo", "--import=json"], "the module 'json' contains no Benchmark"),
         (["verify", "data", "--import", "dataset_builders.phone_book"], "there is no folder 'data'"),
     ],
 )

@@ -26,7 +26,6 @@ from synthetic_training.models.registry import build_model
 from synthetic_training.settings import read_settings
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics
-from tests.conftest import Run
 from tests.tiny_run import metrics_without_times, weights
 
 CONFIGS = Path(__file__).parent.parent / "synthetic_training" / "configs"
@@ -97,40 +96,10 @@ def test_another_seed_or_mix_trains_another_model(finished: Path, tmp_path: Path
         train(tiny(mix={"strings": 1}, context_loss_weight=0.1), finished, resume=True)
 
 
-LOADED = """
-import json, sys
-from transformers import AutoModelForCausalLM, AutoTokenizer
-shown = {}
-for folder in sys.argv[1:]:
-    model, tokenizer = (auto.from_pretrained(folder) for auto in (AutoModelForCausalLM, AutoTokenizer))
-    batch = tokenizer(["Ann Lee: 6\\n\\nAnn Lee:", "é"], padding=True, return_tensors="pt")
-    texts = [
-        model.generate(**batch, max_new_tokens=8, do_sample=False, use_cache=use).tolist()
-        for use in (True, False)
-    ]
-    ids = [model.config.vocab_size, model.config.eos_token_id, model.config.pad_token_id, len(tokenizer)]
-    shown[folder] = [type(model).__name__, ids, tokenizer.model_max_length, texts[0] == texts[1]]
-shown["ours"] = [name for name in sys.modules if name.startswith("synthetic_training")]
-print(json.dumps(shown))
-"""
-
-
-def test_transformers_alone_loads_the_models(finished: Path, tmp_path: Path, run: Run) -> None:
-    train(
-        tiny(model="mamba", model_args={"hidden_size": 16, "num_hidden_layers": 1}, steps=3, eval_examples=2),
-        tmp_path / "mamba",
-    )
-    folders = [str(finished / "model"), str(tmp_path / "mamba" / "model")]
-    done = run("-c", LOADED, *folders)
-    assert done.returncode == 0, done.stderr
-    shown = json.loads(done.stdout)
-    ids = [257, 256, 256, 257]
-    assert shown == {
-        folders[0]: ["GPTNeoXForCausalLM", ids, 2048, True],
-        folders[1]: ["MambaForCausalLM", ids, 256, True],
-        "ours": [],
-    }
-    assert all("auto_map" not in (Path(f) / "config.json").read_text() for f in folders)
+def test_models_of_documents_need_no_code_of_ours(finished: Path) -> None:
+    """That transformers alone loads and generates with them is tested in ``test_saved_models``."""
+    assert "auto_map" not in (finished / "model" / "config.json").read_text()
+    assert not list((finished / "model").glob("*.py"))
 
 
 # ---- the evaluation

@@ -139,7 +139,7 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(
     with caplog.at_level(logging.WARNING):
         found = Checkpoints(half).newest()
     assert found is not None and found[0].name == "step_8" and found[1].step == 8
-    assert "step_12" in caplog.text and "using the checkpoint before it" in caplog.text
+    assert "step_12" in caplog.text and "using the previous checkpoint" in caplog.text
 
 
 def test_a_run_goes_on_from_before_a_damaged_checkpoint(half: Path, whole: Whole) -> None:
@@ -286,5 +286,5 @@ def test_pickled_weights_are_refused(half: Path) -> None:
     checkpoint = half / "checkpoints" / "step_12"
     torch.save(load_file(checkpoint / "model.safetensors"), checkpoint / "pytorch_model.bin")
     (checkpoint / "model.safetensors").unlink()
-    with pytest.raises(InputError, match="holds no model that can be loaded"):
+    with pytest.raises(InputError, match="contains no model that can be loaded"):
         evaluate(EvaluateConfig(checkpoint, lengths=(2,), num_examples=4, device="cpu"))

@@ -226,7 +226,7 @@ def test_a_tracker_that_is_not_installed_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_taken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="is not empty; train into another folder"):
+    with pytest.raises(InputError, match="is not empty; use another folder"):
         train(tiny(), tmp_path)
     with pytest.raises(InputError, match=r"notes.txt is not a folder"):
         train(tiny(), tmp_path / "notes.txt")

@@ -58,7 +58,7 @@ def test_a_model_without_a_tokenizer_is_refused(task: str, tmp_path: Path) -> No
     model.save_pretrained(tmp_path)  # transformers loads an empty tokenizer from this folder
     lm = HFLM(pretrained=str(tmp_path), device="cpu")
     with pytest.raises(
-        InputError, match=f"{task}: the model's tokenizer gives no tokens .* tokenizer=FOLDER"
+        InputError, match=f"{task}: the model's tokenizer returns no tokens .* tokenizer=FOLDER"
     ):
         evaluate(lm, task, entries=4, num_docs=3)
 

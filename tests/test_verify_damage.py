@@ -51,7 +51,7 @@ def test_a_file_and_a_manifest_that_agree_on_other_rows_are_found(
     manifest.with_entry(replace(other, arguments=manifest.configs["phone_book_3"].arguments)).write(folder)
     assert wrong(folder, sources) == {"phone_book_3": "the rebuilt documents differ"}
     edit_manifest(folder, lambda content: content["configs"]["phone_book_3"].update(documents_version="0.9"))
-    assert "of version 0.9, and the installed builder makes 1.0" in wrong(folder, sources)["phone_book_3"]
+    assert "of version 0.9, but the installed builder makes 1.0" in wrong(folder, sources)["phone_book_3"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_any_changed_byte_is_found_or_changes_no_row(copied: tuple[Path, dict[st
         (b"[" * 100_000, "manifest.json cannot be read: "),
         (b"[]", "manifest.json is not a manifest of repeat-after-me"),
         (b'{"builder": "another"}', "manifest.json is not a manifest of repeat-after-me"),
-        (b'{"builder": "repeat-after-me", "format": 2}', "has the format 2, and this version .* reads 1"),
+        (b'{"builder": "repeat-after-me", "format": 2}', "has the format 2, but this version .* reads 1"),
         (b'{"builder": "repeat-after-me", "format": 1}', "manifest.json is damaged: .*configs"),
         (b'{"builder": "repeat-after-me", "format": 1, "version": "1", "configs": {}}', "lists no config"),
     ],

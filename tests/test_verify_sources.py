@@ -46,12 +46,10 @@ def test_another_source_or_tokenizer_is_refused(
     assert sources["tokenizer"]
     texts = tmp_path / "other.txt"
     texts.write_text("The cat sat on the mat. " * 50)
-    with pytest.raises(
-        InputError, match=r"from 'texts.txt' with the checksum \w{12}, and that of 'other.txt' is"
-    ):
+    with pytest.raises(InputError, match=r"from 'texts.txt' with the checksum \w{12}, but 'other.txt' has"):
         verify(folder, {**sources, "source": str(texts)})
     squad = write_squad(tmp_path / "other.json", squad_sample(seed=1))
-    with pytest.raises(InputError, match="of 'other.json' is .*; pass the same --squad-source"):
+    with pytest.raises(InputError, match="'other.json' has the checksum .*; pass the same --squad-source"):
         verify(folder, {**sources, "squad_source": str(squad)})
     tokenizer = tmp_path / "tokenizer.json"
     tokenizer.write_text(Path(sources["tokenizer"]).read_text() + "\n")

@@ -74,7 +74,7 @@ def _is_run(name: str) -> bool:
     file = Path(name)
     return (
         file.suffix in RUN_TIME_SUFFIXES or file.name in RUN_TIME_JSON or file.name.endswith("_yaml")
-    ) and not re.search(r"(deviations|figures|precision|theory)/results/|/checkpoints/", name)
+    ) and not re.search(r"(deviations|documents|figures|precision|theory)/results/|/checkpoints/", name)
 
 
 def test_the_wheel_holds_what_users_run(wheel: Path) -> None:

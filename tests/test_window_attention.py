@@ -104,7 +104,8 @@ def test_any_strides() -> None:
         torch.testing.assert_close(one, other)
 
 
-@on_device
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_equals_plain_torch() -> None:
     from synthetic_training.models.kernels.window_attention import window_attention
     from synthetic_training.models.modeling_alibi import _attend_to_last

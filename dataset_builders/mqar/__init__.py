@@ -1,4 +1,4 @@
-"""Multi-query associative recall (MQAR): look the values of several keys up (arXiv 2312.04927)."""
+"""Multi-query associative recall (MQAR): look up the values of several keys (arXiv 2312.04927)."""
 
 from dataset_builders.mqar.examples import BLANK, Mqar, MqarExamples
 

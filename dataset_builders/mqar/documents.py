@@ -1,13 +1,15 @@
 """MQAR as a benchmark: documents with one query each, as text.
 
-One document of three pairs in each spelling; the one for pretrained models begins with two worked examples::
+One document with three pairs, in each spelling. In ``spaced``, the spelling for pretrained models, it begins
+with two worked examples::
 
     symbols  12 4512 77 5002 9 4100 0 0 77                      the answer is ``5002``
     spaced   8 4099 3 7001 14 6203 | 14 -> 6203                 the same, after a space
              2 6000 51 7110 83 4400 | 2 -> 6000
              12 4512 77 5002 9 4100 | 77 ->
 
-``symbols`` is an example of ``examples`` up to one of its queries, for models that were trained on MQAR.
+In ``symbols``, the spelling for models that were trained on MQAR, a document is a training example (see
+``examples``) up to one of its queries.
 """
 
 import hashlib
@@ -25,7 +27,7 @@ from dataset_builders.string_tasks.sampling import NumpyRandomIntegers
 SPELLINGS = ("symbols", "spaced")
 
 TOKENS_PER_PAIR = 16
-"""Tokens of an example per pair, as in three of Zoology's four sizes."""
+"""Tokens per pair in an example, as in three of Zoology's four sizes."""
 
 _SHOTS = 2
 
@@ -40,9 +42,9 @@ def rows(
     power_a: float = 0.01,
     random_non_queries: bool = True,
 ) -> Iterator[Row]:
-    """Documents 0 .. ``num_docs`` - 1 of one number of pairs.
+    """Documents 0 .. ``num_docs`` - 1, each with the same number of pairs.
 
-    Document k depends on the other arguments and k alone. The spelling changes neither the pairs nor the
+    Document k depends only on k and the other arguments. The spelling changes neither the pairs nor the
     query.
 
     Args:
@@ -50,10 +52,11 @@ def rows(
         num_docs: documents per number of pairs, at least 1.
         seed: any integer; the released benchmark has seed 0.
         spelling: how documents are written: spaced (with two worked examples), or symbols (as in training).
-        example_tokens: tokens of the example that a document of symbols is cut from (default: 16 per pair).
+        example_tokens: for symbols, length in tokens of the example that a document is cut from; None for 16
+            per pair.
         vocabulary: number of different tokens; the lower half are keys, the upper half values.
-        power_a: exponent of the distances between the pairs and the query, in symbols; 1 for uniform ones.
-        random_non_queries: whether random tokens stand between the queries, in symbols.
+        power_a: for symbols, exponent of the power law of the distances from pair to query; 1 is uniform.
+        random_non_queries: for symbols, whether random tokens stand between the queries.
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str), ``answer`` (str, the value), ``key`` (str, the query),
@@ -104,12 +107,12 @@ def _line(task: Mqar, tokens: list[int], position: int) -> tuple[str, str]:
 
 BENCHMARK = Benchmark(
     name="mqar",
-    title="Multi-query associative recall: look a key's value up.",
+    title="Multi-query associative recall: look up a key's value.",
     version="1.0",
     builder=rows,
     columns={
         "id": Column("string", "name of the document: number of pairs, seed, index"),
-        "prompt": Column("string", "two worked examples, the pairs and the query; with the spelling "
+        "prompt": Column("string", "two worked examples, the pairs and the query; in the spelling "
                                    "`symbols`, an example of the training task up to a query"),
         "answer": Column("string", "the value of the queried key"),
         "key": Column("string", "the queried key"),
@@ -120,7 +123,7 @@ BENCHMARK = Benchmark(
     lengths=Lengths("pairs", "pairs", standard=(4, 8, 16, 64)),
     license="apache-2.0",
     card=Card(
-        heading="mqar: look a key's value up among pairs of numbers",
+        heading="mqar: look up a key's value among pairs of numbers",
         text="""\
 Pairs of a key and a value, both numbers, then one of the keys (multi-query associative recall with one query
 per document). An answer is right if its first word is the key's value.""",

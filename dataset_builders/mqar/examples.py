@@ -1,7 +1,7 @@
 """Examples of multi-query associative recall (MQAR), as in Zoology (arXiv 2312.04927).
 
-An example of 16 tokens with 2 pairs, of a vocabulary of 12 tokens, without random tokens between the queries.
-The second line is what is to be predicted::
+An example of 16 tokens with 2 pairs, a vocabulary of 12 tokens, and no random tokens between the queries. The
+second line shows the tokens to predict::
 
     tokens   2 8 4 7 0 0 4 0 0 0 0 0 2 0 0 0
     answers  - - - - - - 7 - - - - - 8 - - -
@@ -9,8 +9,8 @@ The second line is what is to be predicted::
 Keys are from the lower half of the vocabulary and values from the upper half; token 0 is neither. A query is
 a key, and its answer, the key's value, is not part of the example.
 
-The code is written against the array API standard, as string tasks are, so that NumPy draws documents with it
-and PyTorch training batches, on any device.
+Like the string tasks, the code is written against the array API standard: NumPy draws documents with it, and
+PyTorch draws training batches with it on any device.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BLANK = 0
 """The token that fills an example; it is neither a key nor a value."""
 
 _WORD = 2**31
-"""Bound of the random integers of which the gaps are made."""
+"""Bound of the random integers from which the gaps are computed."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MqarExamples:
     Attributes:
         tokens: (B, L) int64.
         queries: (B, K) int64, the position of each key's query, in the order of the pairs.
-        answers: (B, K) int64, the value of each key: what is to be predicted at its query.
+        answers: (B, K) int64, the value of each key, to be predicted at its query.
     """
 
     tokens: Array
@@ -50,14 +50,14 @@ class Mqar:
     """Multi-query associative recall: pairs of a key and a value, then each key once more, as a query.
 
     The distribution is that of Zoology's ``multiquery_ar``. Keys and values of an example are all different.
-    Queries are at even distances from the last pair. These are drawn without replacement, one pair after
-    the other, and the i-th shortest has a probability proportional to ``i ** (power_a - 1)``.
+    Queries are at even distances from the last pair. The distances are drawn without replacement, one pair
+    after another; the i-th shortest has a probability proportional to ``i ** (power_a - 1)``.
 
     Attributes:
         length: number of tokens of an example, at least 4 per pair.
         pairs: number of pairs, and of queries.
         vocabulary: number of different tokens; the lower half are keys, the upper half values.
-        power_a: exponent of the distances; 1 for uniform ones.
+        power_a: exponent of the power law of the distances; 1 is uniform.
         random_non_queries: whether random tokens stand between the queries, instead of token 0.
 
     Raises:
@@ -92,7 +92,7 @@ class Mqar:
 
     @property
     def places(self) -> int:
-        """Number of positions at which a query may be."""
+        """Number of possible positions of a query."""
         return self.length // 2 - self.pairs
 
     def draw(self, random: RandomIntegers) -> MqarExamples:
@@ -100,7 +100,7 @@ class Mqar:
         xp, pairs, half = random.xp, self.pairs, self.vocabulary // 2
         words = random.integers(_WORD, (self.places,))
         order = self._order(xp, words)
-        # numbers of keys and of values, less those that were drawn before each pair
+        # how many keys, and how many values, are left when each pair is drawn
         left = half - 1 + (self.vocabulary - 2 * half + 1) * indices(xp, 2, words)[:, None]
         left = left - indices(xp, pairs, words)
         both = _without_replacement(xp, random.integers(left, (2, pairs)))
@@ -122,8 +122,8 @@ class Mqar:
     def _order(self, xp: Any, words: Array) -> Array:
         """(B, places) int64: places in the order in which they are drawn.
 
-        Drawing one after the other, without replacement, is a race: each place arrives after an exponential
-        time with its weight as the rate.
+        Drawing places one after another without replacement is equivalent to a race, in which each place
+        arrives after an exponential time whose rate is its weight.
         """
         number = xp.astype(indices(xp, self.places, words) + 1, xp.float64)
         uniform = (xp.astype(words, xp.float64) + 0.5) / _WORD
@@ -132,7 +132,7 @@ class Mqar:
 
 
 def _without_replacement(xp: Any, ranks: Array) -> Array:
-    """Different numbers (..., K), of which each is the rank-th smallest of those not drawn before it.
+    """Distinct numbers (..., K): each is the rank-th smallest of the numbers not drawn before it.
 
     Args:
         xp: the array namespace.

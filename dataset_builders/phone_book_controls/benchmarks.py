@@ -99,7 +99,7 @@ MULTI = Benchmark(
         "phone_book_multi: several questions on each book",
         """\
 The documents of `phone_book` with further names to look up in the same book. They are asked one after the
-other: before each, the earlier names stand below the examples with their right numbers.""",
+other: before each, the earlier names stand below the examples with their correct numbers.""",
     ),
     evaluation=replace(
         BENCHMARK.evaluation,

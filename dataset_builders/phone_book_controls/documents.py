@@ -25,7 +25,7 @@ while there is no more to remember::
     Helen Brown: 9038471625
     ...
 
-``phone_book_multi``: further names are looked up in the same book, after the right numbers of those before::
+``phone_book_multi``: further names are looked up in the same book, below the numbers of earlier ones::
 
     ...
     Helen Brown: 9038471625        <- the examples
@@ -72,7 +72,7 @@ def query_first_rows(
         num_docs: documents per size, at least 1.
         seed: any integer; the released benchmark has seed 0.
         position: which entry to query, as in ``phone_book``.
-        announced: the name before the book: query, or example for the first example's (of no use).
+        announced: the name to announce: query, or example (the first example's name, which does not help).
 
     Yields:
         dicts with the columns of ``phone_book``, and ``pair`` (str, id of its document).
@@ -97,10 +97,10 @@ def gap_rows(
 ) -> Iterator[Row]:
     """The documents of ``phone_book``, with other text between the book and the examples.
 
-    The text does not depend on the gap, except for its length.
+    Only the length of the text depends on the gap.
 
     Args:
-        gap: words of other text, at least 1.
+        gap: length of the other text in words, at least 1.
         entries: entries (lines) of a book, at least 3.
         num_docs: documents per gap, at least 1.
         seed: any integer; the released benchmark has seed 0.
@@ -129,7 +129,7 @@ def multi_rows(entries: int, num_docs: int = 500, seed: int = 0, questions: int 
         entries: entries (lines) of a book, at least ``questions + 2``.
         num_docs: documents per size, at least 1.
         seed: any integer; the released benchmark has seed 0.
-        questions: number of names to look up, at least 1.
+        questions: names to look up per book, at least 1.
 
     Yields:
         dicts with ``id``, ``prompt`` and ``answer`` (str, of the first question), ``queries`` and ``answers``
@@ -196,7 +196,7 @@ def _row(book: Book, identity: str, parts: tuple[str, ...]) -> Row:
 def questions(row: Mapping[str, Any]) -> list[Row]:
     """The document of ``phone_book_multi`` with the prompt and answer of each question.
 
-    Before each question, the earlier ones stand with their right numbers, as further examples do.
+    Before each question, the earlier names are listed with their correct numbers, like further examples.
     """
     shown, _, _ = row["prompt"].rpartition("\n\n")
     found = []

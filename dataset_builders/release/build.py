@@ -1,4 +1,4 @@
-"""Build configs into a folder: a Parquet file for each, ``manifest.json`` and the card.
+"""Build configs into a folder: one Parquet file per config, ``manifest.json`` and the card.
 
 An interrupted build loses only the config it was writing; the next build continues from there.
 """
@@ -48,11 +48,12 @@ def build(configs: Sequence[Config], folder: Path, sources: Mapping[str, str | N
     Args:
         configs: what to build.
         folder: a new or empty folder, or one that this function filled.
-        sources: what documents are built from; see ``dataset_builders.config_documents.documents``.
+        sources: files, folders or names on the Hub to build from; see
+            ``dataset_builders.config_documents.documents``.
 
     Raises:
-        InputError: a config cannot be built; the folder holds it with other arguments or damaged, or holds
-            other files; the disk is full; or another build is running in the folder.
+        InputError: a config cannot be built; the folder contains it damaged or with other arguments, or
+            contains other files; the disk is full; or another build is running in the folder.
     """
     planned = [(config, _planned(config, sources)) for config in {c.name: c for c in configs}.values()]
     with _own(folder) as manifest:
@@ -82,7 +83,7 @@ def _planned(config: Config, sources: Mapping[str, str | None]) -> Documents:
 
 @contextmanager
 def _own(folder: Path) -> Iterator[Manifest]:
-    """Lock the folder, remove what interrupted builds left, and read the manifest."""
+    """Lock the folder, remove the partial files of interrupted builds, and read the manifest."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; pass a folder with --out")
     lock = FileLock(folder / LOCK, timeout=0)
@@ -121,8 +122,8 @@ def _check_same(config: Config, made: Documents, entry: Entry, folder: Path) -> 
     for what in {**there, **requested}:
         if requested.get(what) != there.get(what):
             raise InputError(
-                f"{folder} already holds the config {config.name!r} with another {what}: {there.get(what)}, "
-                f"not {requested.get(what)}; pass another folder with --out"
+                f"{folder} already contains the config {config.name!r} with another {what}: "
+                f"{there.get(what)}, not {requested.get(what)}; pass another folder with --out"
             )
 
 
@@ -135,7 +136,7 @@ def _build_or_keep(config: Config, made: Documents, manifest: Manifest, folder: 
     counting = made.tokenizer_name is not None and entry.prompt_tokens is None
     lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if counting and made.tokenizer_name else None)
     if content_sha256(_measured(read_rows(path, config.benchmark), lengths, bar)) != entry.content_sha256:
-        raise InputError(f"{path} does not match {FILE}: its checksum differs; delete it, and build again")
+        raise InputError(f"{path} does not match {FILE}: its checksum differs; delete it and build again")
     if counting:
         counted = replace(entry, tokenizer=made.tokenizer, prompt_tokens=lengths.tokens)
         return Result(counted, "kept, tokens counted")

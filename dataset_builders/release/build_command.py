@@ -16,7 +16,7 @@ from dataset_builders.registry import IMPORT_OPTION, benchmarks, default_release
 
 PROG = "python -m dataset_builders build"
 
-_TOKENIZER_HELP = "tokenizer.json, folder with one, or name on the Hub"
+_TOKENIZER_HELP = "tokenizer: a tokenizer.json, a folder that contains one, or a name on the Hub"
 _NOT_COUNTED = "prompt lengths in tokens are not measured"
 
 _OUT = ("out", Annotated[Path, tyro.conf.arg(help="output folder, new or from an earlier build")])
@@ -46,7 +46,7 @@ def source_options(
 
     Args:
         found: the benchmarks that the command builds or verifies.
-        tokenizer: description of the tokenizer's default, in place of the builders' default.
+        tokenizer: description of the tokenizer's default, to replace the builders' default.
     """
     texts: dict[str, tuple[str, str]] = {}
     for benchmark in found.values():
@@ -70,7 +70,7 @@ def command_class(text: str, options: list[Any], run: Callable[[Any], None]) -> 
     Args:
         text: what the command does.
         options: fields, as ``dataclasses.make_dataclass`` takes them.
-        run: executes the command; the values of the options are attributes of its argument.
+        run: executes the command; its argument has the values of the options as attributes.
     """
     made = make_dataclass("Options", options, kw_only=True, namespace={"run": run})
     made.__doc__ = text

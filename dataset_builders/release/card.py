@@ -27,7 +27,7 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
     """The card of a release.
 
     Args:
-        manifest: what the release holds; it has at least one config.
+        manifest: manifest of the release, with at least one config.
         infos: ``datasets.DatasetInfo`` of each of its configs, with features, splits and sizes.
         name: ``ORG/NAME`` on the Hub.
     """
@@ -64,15 +64,15 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
 
 
 def merged(new: DatasetCard, existing: str | None, replaced: Iterable[str]) -> str:
-    """The card to upload: the new one, with what people added to the existing one.
+    """The card to upload: the new card, with everything that people added to the existing one.
 
-    In the metadata, keys that the new card does not set, further tags, and configs that are not ours are
-    kept. In the text, everything outside our two marks is kept; a text without marks goes after ours.
+    In the metadata, keys that the new card does not set, additional tags, and configs that are not ours are
+    kept. In the text, everything outside our two marks is kept; a text without marks is appended to ours.
 
     Args:
-        new: as ``card`` makes it.
-        existing: content of the repository's README.md, None if there is none.
-        replaced: configs of the previous release, which the new one replaces or drops.
+        new: a card made by ``card``.
+        existing: content of the repository's README.md; None if there is none.
+        replaced: configs of the previous release, which the new release replaces or drops.
 
     Raises:
         InputError: the existing card's metadata cannot be read, or its marks are damaged.

@@ -16,7 +16,7 @@ class Section:
 
     Attributes:
         benchmark: the first of them.
-        origins: the distinct sources of their documents; empty if documents depend on arguments alone.
+        origins: the distinct sources of their documents; empty if documents depend only on arguments.
     """
 
     benchmark: Benchmark
@@ -37,12 +37,12 @@ class Section:
 
     @property
     def from_default(self) -> bool:
-        """Whether some documents are from the default source or from none, so that their licence is known."""
+        """Whether some documents are from the default source or need none, so that their licence is known."""
         return not self.origins or any(self._is_default(origin) for origin in self.origins)
 
     @property
     def from_others(self) -> bool:
-        """Whether some documents are cut from a source whose licence is unknown."""
+        """Whether some documents are from a source whose licence is unknown."""
         return _OTHER in self.licenses
 
     @property

@@ -1,4 +1,4 @@
-"""Known checksums of the released documents that need no source: ``checksums.json``."""
+"""Known checksums of the released documents that need no source, from ``checksums.json``."""
 
 import json
 from functools import cache
@@ -7,6 +7,6 @@ from importlib.resources import files
 
 @cache
 def known_checksums() -> dict[str, str]:
-    """``content_sha256`` by config name, for configs whose documents depend on arguments alone."""
+    """``content_sha256`` by config name, for configs whose documents depend only on arguments."""
     text = (files("dataset_builders.release") / "checksums.json").read_text(encoding="utf-8")
     return dict(json.loads(text))

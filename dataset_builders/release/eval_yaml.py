@@ -12,7 +12,7 @@ FRAMEWORK = "lm-evaluation-harness"
 
 
 def eval_yaml(manifest: Manifest) -> str:
-    """The file's text: one task for each config, by its name."""
+    """The file's text, with one task per config, named after it."""
     content = {
         "name": PRETTY_NAME,
         "description": (

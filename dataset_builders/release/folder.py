@@ -1,4 +1,4 @@
-"""A built folder as a release: checked against its manifest, with the files to upload."""
+"""A built folder as a release: check it against its manifest, and collect the files to upload."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class Release:
     """A built folder that matches its manifest.
 
     Attributes:
-        manifest: of the folder.
-        content: the files that do not depend on the repository, by their path in it.
+        manifest: manifest of the folder.
+        content: path in the repository -> content, for the files that do not depend on the repository.
         infos: ``DatasetInfo`` of each config.
     """
 
@@ -44,7 +44,7 @@ class Release:
             existing_card, replaced: see ``card.merged``.
 
         Raises:
-            InputError: the existing card cannot be merged with.
+            InputError: the existing card cannot be merged.
         """
         text = card.merged(card.card(self.manifest, self.infos, name), existing_card, replaced)
         return {CARD: text.encode(), **self.content}
@@ -59,8 +59,8 @@ def read_release(folder: Path) -> Release:
     """Read a built folder and check every file against the manifest.
 
     Raises:
-        InputError: there is no manifest, or it lists nothing; a file is missing, damaged, not listed, or
-            holds other rows than the manifest says.
+        InputError: there is no manifest, or it lists nothing; or a file is missing, damaged, not listed, or
+            has other rows than the manifest says.
     """
     manifest = read_manifest(folder)
     if not manifest.configs:
@@ -84,7 +84,7 @@ def write_card(folder: Path, manifest: Manifest) -> None:
     What people added to an existing card is kept; see ``card.merged``.
 
     Raises:
-        InputError: a file cannot be written, or the existing card cannot be merged with.
+        InputError: a file cannot be written, or the existing card cannot be merged.
     """
     infos = {name: _info(parquet_path(folder, name), entry) for name, entry in manifest.configs.items()}
     path = folder / CARD

@@ -18,11 +18,11 @@ class RepositoryState:
     """A repository at one commit.
 
     Attributes:
-        commit: its SHA.
+        commit: SHA of the commit.
         private: whether the repository is private.
         files: the files by path.
-        card: content of its README.md, None if there is none.
-        configs: names in its manifest; None if it has no manifest.
+        card: content of its README.md; None if there is none.
+        configs: names of the configs in its manifest; None if it has no manifest.
     """
 
     name: str
@@ -44,7 +44,7 @@ class RepositoryState:
 
 
 def read_state(api: HfApi, name: str, revision: str) -> RepositoryState:
-    """Read the state from the Hub; errors of the Hub are left to the caller.
+    """Read the state from the Hub; the caller handles errors of the Hub.
 
     Raises:
         InputError: the repository has a manifest.json that is not one of ours.
@@ -67,6 +67,6 @@ def _configs(folder: Path, name: str) -> tuple[str, ...]:
     except InputError as error:
         reason = str(error).replace(f"{folder}/", "")
         raise InputError(
-            f"the repository {name} has another manifest.json: {reason}; use another name, or delete "
-            "that file there"
+            f"the repository {name} has a manifest.json of another kind: {reason}; use another name, or "
+            "delete the file there"
         ) from None

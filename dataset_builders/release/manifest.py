@@ -1,6 +1,6 @@
 """``manifest.json``: the arguments, provenance and checksum of each config of a built data set.
 
-The file is a published interface. It is JSON, an object with the fields
+The file is a published interface. It contains a JSON object with the fields
 
 ========== ===================================================================================
 format     version of this layout, ``FORMAT``
@@ -9,29 +9,28 @@ version    version of the builder that last wrote the file
 configs    object: name of a config, which is the name of its folder -> an object as below
 ========== ===================================================================================
 
-and for each config
+and, for each config, an object with the fields
 
 ================== ===========================================================================
 benchmark          name of the benchmark, e.g. ``phone_book``
 documents_version  version of the benchmark's documents; the same arguments and version give the
                    same documents
 arguments          object: keyword arguments of the benchmark's builder, except source and tokenizer
-source             null, or what the documents were cut from, as an origin (below); its checksum
-                   is over the texts that were read, whatever file format they were in
-tokenizer          null, or what ``prompt_tokens`` was counted with, as an origin; where the builder
-                   takes a tokenizer, the documents depend on it; its checksum is its tokenizer.json's
-columns            array: names of the columns, in their order
+source             null, or the source of the documents' text, as an origin (below); its checksum
+                   is over the texts that were read, independent of their file format
+tokenizer          null, or the tokenizer that counted ``prompt_tokens``, as an origin; if the builder
+                   takes a tokenizer, the documents depend on it; the checksum is of tokenizer.json
+columns            array: names of the columns, in order
 rows               number of rows
 content_sha256     checksum of the rows, see ``dataset_builders.checksum``; compression and other
                    choices of the Parquet writer do not change it
 prompt_characters  object: ``min``, ``median`` (the lower one) and ``max`` length of the prompts
-prompt_tokens      the same in tokens; null where no tokenizer was given
+prompt_tokens      the same in tokens; null if no tokenizer was given
 ================== ===========================================================================
 
-An origin is an object of ``name`` (of the repository on the Hub, or of the file or folder, without the
-folders that it lay in), ``on_hub``, ``revision`` (the commit on the Hub; null where none is known) and
-``sha256``. A config is complete if this file lists it: a file that it does not list is left from an
-interrupted build.
+An origin is an object with ``name`` (of the repository on the Hub, or of the file or folder without its
+parent folders), ``on_hub``, ``revision`` (the commit on the Hub; null if unknown) and ``sha256``. A config is
+complete if the manifest lists it; a file that is not listed was left by an interrupted build.
 """
 
 import json
@@ -85,7 +84,7 @@ class Entry:
         return Config(self.benchmark, self.arguments)
 
     def as_json(self) -> dict[str, Any]:
-        """The entry as in the file."""
+        """The entry as it is written to the file."""
         return {
             "benchmark": self.benchmark.name,
             "documents_version": self.documents_version,
@@ -147,9 +146,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(f"{path} cannot be read: {first_line(error)}") from None
     if not isinstance(content, dict) or content.get("builder") != BUILDER:
         raise InputError(f"{path} is not a manifest of {BUILDER}")
-    if content.get("format") != FORMAT or content["format"] is True:  # which equals 1
+    if content.get("format") != FORMAT or content["format"] is True:  # True equals 1
         raise InputError(
-            f"{path} has the format {content.get('format')!r}, and this version of {BUILDER} reads {FORMAT}"
+            f"{path} has the format {content.get('format')!r}, but this version of {BUILDER} reads {FORMAT}"
         )
     try:
         configs = {name: _entry(name, of) for name, of in _typed(content, "configs", dict).items()}
@@ -173,16 +172,16 @@ def _entry(name: str, kept: object) -> Entry:
     )
     if entry.config.name != name:
         raise InputError(f"the config {name!r} has the arguments of {entry.config.name!r}")
-    if not _CONFIG_NAME.fullmatch(name):  # it is a folder's name
+    if not _CONFIG_NAME.fullmatch(name):  # the name becomes the name of a folder
         raise InputError(f"{name!r} cannot be the name of a config")
     benchmark = entry.benchmark
     if (entry.source is None) != (benchmark.source is None):
         kind = "no source" if benchmark.source is None else "a source"
-        raise InputError(f"the config {name!r} must have {kind}, as all of {benchmark.name} have")
+        raise InputError(f"the config {name!r} must have {kind}, like all configs of {benchmark.name}")
     if entry.tokenizer is None and TOKENIZER in benchmark.source_parameters:
-        raise InputError(f"the config {name!r} must have a tokenizer, as all of {benchmark.name} have")
+        raise InputError(f"the config {name!r} must have a tokenizer, like all configs of {benchmark.name}")
     if (entry.tokenizer is None) != (entry.prompt_tokens is None):
-        raise InputError(f"the config {name!r} has one of tokenizer and prompt_tokens, and not the other")
+        raise InputError(f"the config {name!r} has only one of tokenizer and prompt_tokens")
     return entry
 
 

@@ -13,7 +13,7 @@ from dataset_builders.errors import InputError
 from dataset_builders.files import atomic_file
 from dataset_builders.release.schema import arrow_schema
 
-_GROUP_CHARACTERS = 8_000_000  # of prompts in a row group: what is held in memory while writing
+_GROUP_CHARACTERS = 8_000_000  # of prompts per row group, which is held in memory while writing
 _READ_ROWS = 50
 
 _CHARACTER_BYTES = 4
@@ -23,7 +23,7 @@ _MAX_BYTES = 16 * 2**30
 
 @contextmanager
 def parquet_writer(path: Path, benchmark: Benchmark) -> Iterator[Callable[[Row], None]]:
-    """A function that adds a row of a benchmark; the complete file appears when the context ends.
+    """Yields a function that adds a row of a benchmark; the complete file appears when the context ends.
 
     Raises:
         InputError: it cannot be written.
@@ -53,30 +53,30 @@ def parquet_writer(path: Path, benchmark: Benchmark) -> Iterator[Callable[[Row],
 
 
 def check_size(path: Path, benchmark: Benchmark, rows: int, prompt_characters: int) -> None:
-    """Hold a file's own metadata against what is expected of it, before anything is decompressed.
+    """Compare a file's metadata with the expected size before anything is decompressed.
 
-    A Parquet file of some kilobytes can hold gigabytes.
+    A Parquet file of a few kilobytes can decompress to gigabytes.
 
     Args:
-        rows: how many the file has.
-        prompt_characters: length of its longest prompt.
+        rows: expected number of rows.
+        prompt_characters: expected length of the longest prompt.
 
     Raises:
-        InputError: there is no such file, or it is damaged, has other rows, or far more text than those
-            rows can hold.
+        InputError: there is no such file, or it is damaged, has another number of rows, or decompresses to
+            far more text than these rows can contain.
     """
     with _parquet_errors(path), ParquetFile(path) as file:
         found = file.metadata.num_rows
         size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
     if found != rows:
-        raise InputError(f"{path} has {found} rows, where {rows} are expected")
+        raise InputError(f"{path} has {found} rows, not {rows} as the manifest says")
     per_row = _CHARACTER_BYTES * (prompt_characters * len(benchmark.columns) + _SPARE_CHARACTERS)
     if size > min(max(1, rows) * per_row, _MAX_BYTES):
-        raise InputError(f"{path} is damaged: it decompresses to {size} bytes, more than its rows can hold")
+        raise InputError(f"{path} is damaged: it decompresses to {size} bytes, too many for its rows")
 
 
 def read_rows(path: Path, benchmark: Benchmark) -> Iterator[Row]:
-    """The rows of a file, in their order.
+    """The rows of a file, in order.
 
     Raises:
         InputError: there is no such file, it is damaged, or its columns are not the benchmark's.

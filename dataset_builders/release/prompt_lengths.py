@@ -6,11 +6,11 @@ from statistics import median_low
 from dataset_builders.release.manifest import LengthSummary
 from dataset_builders.sources.tokenizer import TextTokenizer
 
-_BATCH_CHARACTERS = 1_000_000  # tokenized together: enough for all cores, little for memory
+_BATCH_CHARACTERS = 1_000_000  # tokenized together: enough to use all cores, and little memory
 
 
 class PromptLengths:
-    """Accumulates prompt lengths one by one; tokens are counted if there is a tokenizer."""
+    """Collects prompt lengths one by one; tokens are counted if there is a tokenizer."""
 
     def __init__(self, tokenizer: TextTokenizer | None) -> None:
         self._tokenizer = tokenizer

@@ -41,8 +41,8 @@ class Target:
         create_pr: whether to open a pull request instead of committing.
         revision: branch, created from ``main`` if it does not exist, or ``refs/pr/N``.
         tag: tag for the release; existing tags are never moved.
-        eval_yaml: whether ``eval.yaml`` is part of it; a Hub that does not know the framework named in the
-            file rejects the whole commit.
+        eval_yaml: whether to push ``eval.yaml``; if the Hub does not know the framework named in the file, it
+            rejects the whole commit.
 
     Raises:
         InputError: a value is malformed, or two cannot be combined.
@@ -71,7 +71,7 @@ def push(folder: Path, target: Target, api: HfApi, say: Callable[[str], None]) -
 
     Args:
         folder: folder of the data set.
-        target: where it goes.
+        target: where the release goes.
         api: client of the Hub.
         say: called with one line per completed action.
 
@@ -88,7 +88,7 @@ def push(folder: Path, target: Target, api: HfApi, say: Callable[[str], None]) -
 
 
 def show(folder: Path, target: Target, say: Callable[[str], None]) -> None:
-    """Say what ``push`` would send to a new repository, without a request to the Hub.
+    """List the files that ``push`` would send to a new repository, without a request to the Hub.
 
     Args:
         folder, target, say: as for ``push``.
@@ -125,7 +125,7 @@ def _patience() -> Iterator[None]:
 
 def _push(release: Release, target: Target, api: HfApi, say: Callable[[str], None]) -> None:
     url = f"{api.endpoint}/datasets/{target.name}"
-    with hub_errors(f"look at the data set {target.name!r}"):
+    with hub_errors(f"read the state of the data set {target.name!r}"):
         refs = _refs(api, target)
         if refs is None:
             _create(api, target)
@@ -152,7 +152,7 @@ def _refs(api: HfApi, target: Target) -> GitRefs | None:
         return api.list_repo_refs(target.name, repo_type="dataset")
     except RepositoryNotFoundError as error:
         if error.response is not None and error.response.status_code == 401:
-            raise  # without a token, or with a wrong one, a repository cannot be told from a missing one
+            raise  # with no token or a wrong one, a repository cannot be distinguished from a missing one
         if target.create_pr:
             raise InputError(
                 f"there is no data set {target.name!r} to open a pull request on; omit --create-pr"
@@ -198,7 +198,7 @@ def _check_tag(release: Release, target: Target, tagged: RepositoryState) -> Non
     other = [path for path, content in files.items() if not tagged.holds(path, content)]
     if other:
         raise InputError(
-            f"the tag {target.tag} of {target.name} is another release ({_some(other)}); tags "
+            f"the tag {target.tag} of {target.name} already marks another release ({_some(other)}); tags "
             "are never moved, so pass another tag"
         )
 
@@ -211,7 +211,7 @@ def _commit(
     api: HfApi,
     say: Callable[[str], None],
 ) -> str:
-    """Commit what has changed, if anything, and return the commit that holds the release."""
+    """Commit all changes, if there are any, and return the commit that contains the release."""
     url = f"{api.endpoint}/datasets/{target.name}"
     files = release.files(target.name, state.card, state.configs or ())
     changed = {path: content for path, content in files.items() if not state.holds(path, content)}
@@ -226,10 +226,10 @@ def _commit(
         return state.commit
     title = f"Release {target.tag or f'of {len(release.manifest.configs)} configs'}"
     if target.create_pr:
-        with hub_errors(f"look at the pull requests of {target.name!r}"):
+        with hub_errors(f"list the pull requests of {target.name!r}"):
             opened = _opened(release, target, title, api)
         if opened is not None:
-            say(f"nothing to do: the pull request {url}/discussions/{opened} holds these files")
+            say(f"nothing to do: the pull request {url}/discussions/{opened} contains these files")
             return state.commit
     operations = [CommitOperationAdd(path, content) for path, content in changed.items()]
     with hub_errors(f"push to {target.name!r}"):
@@ -251,7 +251,7 @@ def _commit(
 
 
 def _opened(release: Release, target: Target, title: str, api: HfApi) -> int | None:
-    """The number of an open pull request that holds the release already."""
+    """The number of an open pull request that already contains the release."""
     for pull in api.get_repo_discussions(
         target.name, repo_type="dataset", discussion_type="pull_request", discussion_status="open"
     ):
@@ -264,15 +264,15 @@ def _opened(release: Release, target: Target, title: str, api: HfApi) -> int | N
 
 
 def _check_ours(changed: dict[str, bytes], state: RepositoryState) -> None:
-    """Refuse to overwrite a file that no release of ours brought."""
+    """Raise InputError if the push would overwrite a file that is not from one of our releases."""
     ours = {CARD}
     if state.configs is not None:
         ours |= {FILE, eval_yaml.FILE, *map(data_file, state.configs)}
     others = [path for path in changed if path in state.files and path not in ours]
     if others:
         raise InputError(
-            f"{state.name} holds files under the names of this release that are of no earlier one "
-            f"({_some(others)}); give another name, or delete them there"
+            f"{state.name} contains files that this release would overwrite and that are not from an earlier "
+            f"release ({_some(others)}); use another name, or delete them there"
         )
 
 

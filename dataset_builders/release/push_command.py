@@ -23,7 +23,7 @@ def push(
     The token is taken from `hf auth login` or the environment variable HF_TOKEN.
 
     Args:
-        folder: Folder that build filled.
+        folder: Folder filled by the build command.
         name: ORG/NAME of the data set on the Hub; created if it does not exist.
         private: Create the repository as private.
         create_pr: Open a pull request instead of committing.

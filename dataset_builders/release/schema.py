@@ -8,7 +8,7 @@ from dataset_builders.benchmark import Benchmark
 
 
 def features(benchmark: Benchmark) -> Features:
-    """Features of a benchmark's columns, in their order."""
+    """Features of a benchmark's columns, in order."""
     types = {
         "string": Value("string"),
         "integer": Value("int64"),
@@ -18,5 +18,5 @@ def features(benchmark: Benchmark) -> Features:
 
 
 def arrow_schema(benchmark: Benchmark) -> Any:
-    """The ``pyarrow.Schema``, with the features in its metadata, where ``datasets`` reads them."""
+    """The ``pyarrow.Schema``, with the features in its metadata, from which ``datasets`` reads them."""
     return features(benchmark).arrow_schema

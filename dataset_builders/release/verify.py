@@ -1,4 +1,4 @@
-"""Verify a built data set: compare its files with its manifest and with documents built again."""
+"""Verify a built data set: compare its files with its manifest and with newly built documents."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -69,8 +69,8 @@ def verify(folder: Path, sources: Mapping[str, str | None]) -> Iterator[Outcome]
 
     Args:
         folder: the data set.
-        sources: local sources and tokenizer that it was built from, by parameter; those on the Hub are
-            recorded in the manifest.
+        sources: parameter -> the local source or tokenizer that the data set was built from; the manifest
+            records those on the Hub.
 
     Raises:
         InputError: the manifest cannot be read or lists nothing; a local source is missing, or is not
@@ -125,7 +125,7 @@ def _check(entry: Entry, parameter: str, found: Origin | None, kept: Origin | No
     if found is not None and kept is not None and found.sha256 != kept.sha256:
         raise InputError(
             f"the config {entry.config.name!r} was built from {kept.name!r} with the checksum "
-            f"{kept.sha256[:12]}, and that of {found.name!r} is {found.sha256[:12]}; pass the same "
+            f"{kept.sha256[:12]}, but {found.name!r} has the checksum {found.sha256[:12]}; pass the same "
             f"{option(parameter)}"
         )
 
@@ -135,7 +135,7 @@ def _state(path: Path, entry: Entry, made: Documents) -> str:
         return f"the columns are not {', '.join(entry.benchmark.columns)}"
     if entry.documents_version != made.version:
         return (
-            f"documents of version {entry.documents_version}, and the installed builder makes {made.version}"
+            f"documents of version {entry.documents_version}, but the installed builder makes {made.version}"
         )
     lengths = PromptLengths(load_tokenizer(made.tokenizer_name) if made.tokenizer_name else None)
     try:

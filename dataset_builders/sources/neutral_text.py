@@ -1,7 +1,7 @@
 """Neutral English sentences without digits or names, composed from the word lists below.
 
-The text is this project's own, needs no file or network, and says nothing that answers a question. Its words
-are common ones, so that most tokenizers of language models have a token for each.
+The text is this project's own, needs no file or network, and answers no question. Its words are common, so
+that most tokenizers of language models have one token for each.
 """
 
 from random import Random
@@ -35,7 +35,7 @@ _FORMS = (
 
 
 def neutral_text(rng: Random, words: int) -> str:
-    """A paragraph of sentences with a number of words; the last sentence may end early.
+    """A paragraph of a given number of words; the last sentence may end early.
 
     A longer text from an equal generator begins with the words of a shorter one.
     """

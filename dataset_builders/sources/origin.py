@@ -11,7 +11,7 @@ class Origin:
     """A source of texts, or a tokenizer.
 
     Attributes:
-        name: of the repository on the Hub, or of the file or folder, without its parent folders.
+        name: name of the repository on the Hub, or of the file or folder, without its parent folders.
         on_hub: whether it is a repository on the Hub.
         revision: the commit on the Hub; None if unknown.
         sha256: checksum of what was read.
@@ -28,10 +28,10 @@ class TextSource:
     """The source of a benchmark's documents.
 
     Attributes:
-        parameter: the builder's parameter that names it, the key of lm-eval's ``--metadata`` and, with
-            dashes, the option of the command line. Its default is a source on the Hub.
+        parameter: the builder's parameter that takes the source; also the key in lm-eval's ``--metadata``
+            and, with dashes, the option of the command line. Its default is a source on the Hub.
         help: command-line help.
-        origin: function of the source's and the tokenizer's name that returns the provenance.
+        origin: function that takes the names of the source and the tokenizer and returns the provenance.
     """
 
     parameter: str

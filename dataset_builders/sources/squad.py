@@ -133,7 +133,7 @@ def _flat(articles: Any) -> list[Any]:
 def _released(lengths: dict[str, dict[str, Any]]) -> list[Any]:
     """Length > paragraph > [question, its answers] as rows: the file of the code released with the paper.
 
-    It names no articles; the length that it gives a paragraph stands in the place of the title.
+    It names no articles; the length that it lists for a paragraph serves as the title.
     """
     try:
         return [

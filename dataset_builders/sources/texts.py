@@ -48,8 +48,8 @@ def read_texts(source: str) -> Texts:
 
     Args:
         source: a text file (one document), JSON lines or Parquet with a column ``text`` (one document
-            per row), a folder of text files (one per file, sorted by name), or  ``ORG/NAME`` on the
-            Hub (split ``train``, streamed, the benchmark's own at a pinned revision).
+            per row), a folder of text files (one document per file, sorted by name), or ``ORG/NAME`` on the
+            Hub (split ``train``, streamed; the benchmark's own source at a pinned revision).
 
     Raises:
         InputError: the source does not exist, cannot be read, or holds no text.

@@ -17,7 +17,7 @@ _NAMES_SAMPLED = 2000  # calls of names.get_full_name(), which is too slow to dr
 
 
 def main(entries: int = 100, num_docs: int = 10_000) -> None:
-    """Build phone books, and print the time beside that of the package names.
+    """Build phone books and compare the time with that of the package names.
 
     Args:
         entries: Entries per book.

@@ -4,14 +4,14 @@ One example of each task, as the models of this project read it, with the answer
 
     copy              $qwerty|  qwerty.
     reverse           $qwerty|  ytrewq.
-    prefix_ngram      $we|qwertyuiop|  rtyuiop.   the key ``we`` occurs once; the answer is what follows it
+    prefix_ngram      $we|qwertyuiop|  rtyuiop.   the answer follows the key ``we``, which occurs once
     suffix_ngram      $qwertyuiop|we  rtyuiop.    the same, with the key after the string
     duplicate_ngram   $qwertyqw|  qwertyqw.       copy a string in which one n-gram occurs twice
 
-Multi-query associative recall, whose answers are not part of its examples, is in ``dataset_builders.mqar``.
+Multi-query associative recall, whose examples do not contain their answers, is in ``dataset_builders.mqar``.
 
-A task is one class in one file; see ``task``. The documents of the benchmark (NumPy, see ``documents``) and
-the batches of a training run (PyTorch, in ``synthetic_training``) are drawn by the same code.
+Each task is one class in one file; see ``task``. The same code draws the documents of the benchmark (with
+NumPy, see ``documents``) and the batches of a training run (with PyTorch, in ``synthetic_training``).
 """
 
 from dataset_builders.string_tasks.copy import Copy

@@ -16,7 +16,7 @@ class Copy(StringTask):
     """Copy a string of random letters: ``$qwerty|qwerty.``
 
     Attributes:
-        k: length of the answer, the first letters of the string; None for the whole string.
+        k: length of the answer in letters, counted from the start of the string; None for the whole string.
     """
 
     name: ClassVar[str] = "copy"

@@ -1,6 +1,6 @@
 """Documents of the string tasks: prompts and answers as text.
 
-The string ``qwerty`` in each spelling; those for pretrained models begin with two worked examples::
+The string ``qwerty`` in each spelling; the spellings for pretrained models begin with two worked examples::
 
     symbols  $qwerty|                                        the answer is ``qwerty``
     plain    asdfgh -> asdfgh\\nzxcvbn -> zxcvbn\\nqwerty ->    ``qwerty``, after a space
@@ -27,12 +27,12 @@ from dataset_builders.string_tasks.symbols import BAR
 from dataset_builders.string_tasks.task import StringTask
 
 SPELLINGS = ("symbols", "plain", "spaced")
-"""``symbols`` is for models that were trained on these tasks, the others are for pretrained ones."""
+"""``symbols`` is for models that were trained on these tasks, the others are for pretrained models."""
 
 COLUMNS = ("id", "prompt", "answer", "length", "key", "spelling")
 
 _BLOCK = 256
-"""Number of documents sampled together. More would make short runs slow; changing it changes documents."""
+"""Number of documents sampled together. More would slow down short runs; changing it changes documents."""
 
 _SHOTS = 2
 
@@ -42,8 +42,8 @@ class TextExample:
     """An example as symbols.
 
     Attributes:
-        fields: sequences of letters before the answer, separated by bars.
-        bar_before_answer: whether a bar separates the last of them from the answer.
+        fields: sequences of letters before the answer; bars separate them.
+        bar_before_answer: whether a bar separates the last field from the answer.
         answer: letters of the answer.
         key: letters of the key; empty for tasks without one.
     """
@@ -66,7 +66,7 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
     """Documents 0 .. ``num_docs`` - 1 of a task; all strings have ``length`` letters.
 
-    Document k depends on the task, its settings, the length, the seed and k alone. The spelling changes
+    Document k depends only on the task, its settings, the length, the seed and k. The spelling changes
     how strings are written, but not the strings.
 
     Args:
@@ -117,7 +117,7 @@ def _rows(task: StringTask, num_docs: int, seed: int, spelling: str) -> Iterator
 
 def _block(task: StringTask, seed: int, block: int) -> Iterator[TextExample]:
     """For each document of the block, the query followed by its worked examples."""
-    # n and k are part of the seed even for tasks without them: the released documents depend on it
+    # n and k are part of the seed even for tasks without them, because the released documents depend on it
     settings = {"n": 3, "k": None} | task.settings
     identity = "/".join(
         [

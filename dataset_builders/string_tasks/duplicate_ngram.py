@@ -25,7 +25,8 @@ from dataset_builders.string_tasks.task import (
 class DuplicateNgram(StringTask):
     """Copy a string in which one n-gram occurs twice: ``$qwertyqw|qwertyqw.``
 
-    One n-gram is written over a different one. The two places are uniform among those that do not overlap.
+    One n-gram is written over a different one. The two places are drawn uniformly from all pairs that do not
+    overlap.
 
     Deviation from the code released with the paper: that code draws two n-grams of the string and
     replaces every occurrence of one by the other with ``str.replace``. If the two overlap or are equal, the
@@ -54,7 +55,7 @@ class DuplicateNgram(StringTask):
 
     def draw(self, random: RandomIntegers, lengths: Array) -> Examples:
         xp, n, string = random.xp, self.n, self.random_string(random, lengths)
-        # two different numbers a, b; with n - 1 letters put between them they are two places n or more apart
+        # two different numbers a and b; adding n - 1 to the larger gives two places at least n apart
         room = lengths - 2 * n + 2
         a, b = random.integers(room), random.integers(room - 1)
         b = b + xp.astype(b >= a, xp.int64)

@@ -1,4 +1,4 @@
-"""Looking up an n-gram of a string."""
+"""Looking up an n-gram in a string."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class _NgramLookup(StringTask):
     two answers. That code only checks that some n-gram occurs once, and may then use another one as the key.
 
     Attributes:
-        n: length of the key in letters. The default is the smallest n at which few n-grams of a string of
-            100 letters occur twice by chance.
+        n: length of the key in letters. The default is the smallest n at which few n-grams occur twice by
+            chance in a string of 100 letters.
         k: length of the answer in letters (None: everything after the key). At least three letters follow
             the key, or at least k + 3.
     """
@@ -81,7 +81,7 @@ class _NgramLookup(StringTask):
         return string, key, answer, counts > 0
 
     def _keys(self, xp: Any, string: Part) -> tuple[Array, Array]:
-        """The places of a string's n-grams, sorted by n-gram, and 1 where a place may be the key's, else 0.
+        """The places of a string's n-grams, sorted by n-gram, and for each, 1 if it can be the key's, else 0.
 
         Both are (B, max_length - n + 1) int64. The order of equal n-grams does not matter: none of them is a
         key.
@@ -96,7 +96,7 @@ class _NgramLookup(StringTask):
         return order, xp.astype(once & (order <= last[:, None]), xp.int64)
 
     def _codes(self, xp: Any, string: Part) -> Array:
-        """One number for each n-gram; -1 where it would run beyond the string's end."""
+        """One number per n-gram; -1 if the n-gram would extend beyond the string's end."""
         width = self.max_length - self.n + 1
         codes = string.letters[:, :width]
         for offset in range(1, self.n):

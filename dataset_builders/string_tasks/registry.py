@@ -1,7 +1,6 @@
 """The registry of string tasks: this project's own, and those of other packages.
 
-A package declares its tasks with an entry point that names the module, which registers them when it is
-imported::
+A package declares its tasks with an entry point for the module that registers them when it is imported::
 
     [project.entry-points."repeat_after_me.string_tasks"]
     my_tasks = "my_package.my_tasks"
@@ -36,7 +35,7 @@ def register_string_task(task: Task) -> Task:
     where = f"{task.__module__}.{task.__qualname__}"
     if not name.isidentifier():
         raise ValueError(f"the string task {where} needs a name that is an identifier, not {name!r}")
-    # a dataclass without a docstring is given its signature as one
+    # a dataclass without a docstring gets its signature as the docstring
     if not task.__doc__ or task.__doc__.startswith(f"{task.__name__}("):
         raise ValueError(f"the string task {name} needs a docstring with an example")
     if known is not None and (known.__module__, known.__qualname__) != (task.__module__, task.__qualname__):
@@ -89,7 +88,7 @@ def string_task(
         min_length: minimum length of a string in letters.
         max_length: maximum length of a string in letters.
         vocabulary: number of different letters.
-        settings: settings of the task, such as n and k; those that are None or missing have their defaults.
+        settings: settings of the task, such as n and k; a setting that is None or missing has its default.
 
     Raises:
         InputError: there is no such task, it has no such setting, or a value is out of range.

@@ -1,4 +1,4 @@
-"""Examples drawn by NumPy; the same bits give the same ones in every version of NumPy."""
+"""Examples drawn by NumPy; the same bits give the same examples in every version of NumPy."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from dataset_builders.string_tasks.task import StringTask
 Ints = NDArray[np.int64]
 
 _LEAST_RATE = 1 / 1000
-"""Minimum fraction of drawn strings that must make a valid example."""
+"""Minimum fraction of drawn strings that must give a valid example."""
 
 
 _UNFILLED = 1e-12
-"""Maximum probability that a row is not filled; it then ends with padding."""
+"""Maximum probability that a row is not filled and ends with padding."""
 
 
 class NumpyRandomIntegers:
-    """Random integers for ``count`` examples, from one raw output of a bit generator each.
+    """Random integers for ``count`` examples; each integer uses one raw output of a bit generator.
 
-    NumPy guarantees that the raw bits of a generator stay the same, but not the results of its methods. Here
-    the upper 32 bits are multiplied by the bound and shifted: each probability is within 2^-32 of uniform.
+    NumPy guarantees that the raw bits of a generator stay the same across versions, but not the results of
+    its methods. Here, the upper 32 bits are multiplied by the bound and shifted, so that each probability is
+    within 2^-32 of uniform.
     """
 
     xp: Any = xp
@@ -45,7 +46,7 @@ class NumpyRandomIntegers:
 def sample(task: StringTask, count: int, bits: BitGenerator) -> Sequences:
     """Draw ``count`` examples.
 
-    Lengths are uniform. Given its length, an example is drawn again as a whole until it is valid.
+    Lengths are uniform. For each length, the whole example is drawn again until it is valid.
 
     Raises:
         InputError: valid examples are too rare to sample.
@@ -75,7 +76,7 @@ def sample(task: StringTask, count: int, bits: BitGenerator) -> Sequences:
 def examples_to_fill(task: StringTask, tokens: int) -> int:
     """The number of examples that together have ``tokens`` tokens or more, except with probability 10^-12.
 
-    The distribution of tokens per example is estimated from thousands of them, the same on every machine.
+    The distribution of tokens per example is estimated from thousands of examples, the same on every machine.
 
     Raises:
         InputError: valid examples are too rare to sample.
@@ -99,7 +100,7 @@ def longest_example(task: StringTask) -> int:
 
 
 def failures(task: StringTask, length: int, count: int) -> int | None:
-    """How many of ``count`` examples, each drawn once, are not valid; None if the task's are always valid.
+    """How many of ``count`` examples, each drawn once, are not valid; None if all examples are valid.
 
     Args:
         task: the task.
@@ -122,7 +123,7 @@ def failures(task: StringTask, length: int, count: int) -> int | None:
 
 
 def too_rare(task: StringTask, accepted: int, drawn: int) -> InputError:
-    """The error for a task of which too few drawn strings make a valid example."""
+    """The error for a task for which too few drawn strings give a valid example."""
     lengths = (
         f"{task.min_length}"
         if task.min_length == task.max_length

@@ -1,6 +1,6 @@
-"""Examples as token sequences: their parts joined, with marks around them.
+"""Examples as token sequences: the parts of each example joined, with marks around them.
 
-An example of the copy task, in a batch whose longest has three letters::
+An example of the copy task, in a batch in which the longest string has three letters::
 
     tokens   $ a b | a b . * *
     scored   - - - - x x x - -      x is a token to predict

@@ -5,9 +5,10 @@ Each symbol is one token; letter number i is token i. An example of the copy tas
     $   a   b   |   a   b   .   *
     26  0   1   27  0   1   28  29
 
-Up to 26 letters are written a to z. More are written as numbers, with a space between symbols::
+Vocabularies of up to 26 letters are written a to z. Larger ones are written as numbers, with a space between
+symbols::
 
-    $    7  503  |    7  503  .       of 512 letters
+    $    7  503  |    7  503  .       a vocabulary of 512 letters
     512  7  503  513  7  503  514
 """
 
@@ -22,15 +23,15 @@ from dataset_builders.errors import InputError
 
 LETTERS = string.ascii_lowercase
 START, BAR, END, PAD = MARKS = "$|.*"
-"""The marks that begin an example, separate its parts, end it, and pad it."""
+"""The marks that start an example, separate its parts, end it, and pad it."""
 
 
 @dataclass(frozen=True)
 class Symbols:
     """The symbols of a vocabulary, and their token ids.
 
-    Vocabularies of up to 26 letters share one set of 30 symbols, so that a model trained on one of them
-    can be evaluated on another.
+    Vocabularies of up to 26 letters share one set of 30 symbols, so that a model trained with one of them
+    can be evaluated with another.
 
     Attributes:
         vocabulary: number of different letters in a string.

@@ -3,7 +3,7 @@
 A new task is a subclass of ``StringTask`` in a module of its own; ``reverse`` is the shortest complete one.
 Its ``draw`` is written against the array API standard (https://data-apis.org/array-api), with ``random.xp``
 as the namespace, so that NumPy draws documents with it and PyTorch draws training batches, on any device.
-Nothing in it may depend on a value of an array: no ``if`` or ``int()`` on one.
+Nothing in it may depend on the value of an array: do not use ``if`` or ``int()`` on an array.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RandomIntegers(Protocol):
 
         Args:
             bound: at most 2^31; an integer, or an array that broadcasts against the result.
-            shape: shape of the numbers of each example. It may depend only on the task's settings.
+            shape: shape of the integers for each example. It may depend only on the task's settings.
         """
 
 
@@ -75,7 +75,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class StringTask(ABC):
-    """A task at one range of lengths. A subclass may have more settings, as fields with defaults.
+    """A task for one range of lengths. A subclass may add settings as fields with defaults.
 
     Attributes:
         min_length: minimum length of a string in letters; lengths are uniform.
@@ -89,7 +89,7 @@ class StringTask(ABC):
     name: ClassVar[str]
     """Name of the task, such as ``copy``."""
     version: ClassVar[str] = "1.0"
-    """Version of the documents; it changes when the same settings give other documents."""
+    """Version of the documents; it changes whenever the same settings give different documents."""
     benchmark_lengths: ClassVar[tuple[int, ...]] = (20, 50, 100, 200)
     """Lengths of the strings in the benchmark's configs."""
 
@@ -134,13 +134,13 @@ class StringTask(ABC):
 
     @property
     def uniform_letters(self) -> int | None:
-        """Number of letters of the answer if they are independent and uniform, also given the key, and of
-        one length; else None."""
+        """Length of the answer in letters if all answers have the same length and their letters are
+        independent and uniform, even given the key; else None."""
         return None
 
     @property
     def rare(self) -> str:
-        """What makes an example valid, and which settings make that more likely, for error messages."""
+        """For error messages: what makes an example valid, and which settings make this more likely."""
         return "make a valid example; use other lengths"
 
     @property

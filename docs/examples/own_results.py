@@ -3,8 +3,8 @@
     lm_eval ... --tasks phone_book,string_copy --output_path results --log_samples
     python docs/examples/own_results.py results --out plots
 
-`python -m lm_eval_tasks report results --out plots` prints and draws the same. Here each part stands alone:
-take what you need.
+`python -m lm_eval_tasks report results --out plots` prints and draws the same. Here, every part is separate,
+so that you can take what you need.
 """
 
 from pathlib import Path
@@ -20,13 +20,13 @@ def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path =
     """Print every table and draw every plot of your results.
 
     Args:
-        results: Result files of lm_eval, or folders that hold some.
+        results: Result files of lm_eval, or folders that contain them.
         out: Folder for the plots.
     """
     for report in read_reports(results):
         print(f"\n## {report.benchmark}")
 
-        # accuracy by length, by bytes of state, and by seconds where a run measured them
+        # accuracy by length, by bytes of state, and by seconds if a run measured them
         for score in report.scores:
             print(score.label, score.length, score.main_metric, score.main_value, score.state_bytes)
         print(report.score_table())
@@ -35,7 +35,7 @@ def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path =
         print(report.timing_table())
         report.draw_by_time(out)
 
-        # what the model's memory holds
+        # how much the model remembers
         for label, capacity in report.capacities.items():
             print(label, "effective length:", capacity.length)
             if capacity.most_bits is not None:

@@ -34,7 +34,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 
 
 class Strings(IterableDataset[dict[str, torch.Tensor]]):
-    """Fresh strings of 4 to 10 letters with their copies, as the benchmark's builder writes them."""
+    """New strings of 4 to 10 letters with their copies, in the form of the benchmark's documents."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
@@ -59,7 +59,7 @@ class Strings(IterableDataset[dict[str, torch.Tensor]]):
 
 
 def main(out: Path = Path("tiny_llama"), steps: int = 1500, every: int = 100, num_docs: int = 100) -> None:
-    """Train for some minutes on a CPU.
+    """Train for a few minutes on a CPU.
 
     Args:
         out: Folder for checkpoints and the probe's results.

@@ -1,8 +1,8 @@
 """Mean and standard deviation as the released code computes them, from lm-eval's samples.
 
-For phone books and copies they are over three batches of 32 documents, for SQuAD over the first 30 paragraphs
-of a length; both deviations divide by the number, not by one less. The batches here are the first documents
-of each task, the same for every model; the released code drew new ones for each.
+For phone books and copies, they are taken over three batches of 32 documents; for SQuAD, over the first 30
+paragraphs of a length. Both standard deviations divide by n, not by n - 1. Here, the batches are the first
+documents of each task and the same for every model; the released code draws new documents for each model.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from lm_eval_tasks.results.score import Score
 
 BATCHES, BATCH_SIZE = 3, 32
 PARAGRAPHS = 30
-LEAST_PARAGRAPHS = 15  # with fewer, the released code stops
+LEAST_PARAGRAPHS = 15  # the released code stops if there are fewer
 
 
 def batch_statistics(values: Sequence[float]) -> tuple[float, float] | None:
-    """Mean and standard deviation over batches of the means of batches; None with too few documents."""
+    """Mean and standard deviation of the batches' means; None if there are too few documents."""
     if len(values) < BATCHES * BATCH_SIZE:
         return None
     means = np.reshape(values[: BATCHES * BATCH_SIZE], (BATCHES, BATCH_SIZE)).mean(axis=1)
@@ -28,7 +28,7 @@ def batch_statistics(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def paragraph_statistics(values: Sequence[float]) -> tuple[float, float] | None:
-    """Mean and standard deviation over the first paragraphs; None with too few."""
+    """Mean and standard deviation over the first paragraphs; None if there are too few."""
     if len(values) < LEAST_PARAGRAPHS:
         return None
     first = np.asarray(values[:PARAGRAPHS])
@@ -36,7 +36,7 @@ def paragraph_statistics(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def as_in_the_paper(scores: Sequence[Score]) -> list[Score]:
-    """The scores with this mean and deviation as the main metric's value and error.
+    """The scores, with this mean and standard deviation as the main metric's value and error.
 
     Scores without samples or with too few documents are left out.
 

@@ -1,10 +1,10 @@
-"""The paper's claims about pretrained models, each as differences that its text implies, with 95% intervals.
+"""The paper's claims about pretrained models, each as the differences that it implies, with 95% intervals.
 
-A claim is about a recurrent model and the transformer of its size (``compare_with`` in the list of models),
-or about the smallest transformer and the largest recurrent model. Differences between models on the same
-documents are paired (:mod:`lm_eval_tasks.results.compare`). Differences between differences are put together
-from independent means by the method of :func:`~lm_eval_tasks.results.intervals.mean_interval`; since models
-are evaluated on the same documents, these intervals are rather too wide than too narrow.
+A claim compares a recurrent model with the transformer of its size (``compare_with`` in the list of models),
+or the smallest transformer with the largest recurrent model. Differences between models on the same documents
+are paired (:mod:`lm_eval_tasks.results.compare`). Differences between differences are computed from means as
+if these were independent, by the method of :func:`~lm_eval_tasks.results.intervals.mean_interval`; since the
+models are evaluated on the same documents, these intervals tend to be too wide rather than too narrow.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from lm_eval_tasks.results.intervals import CONFIDENCE, mean_interval, score_int
 from lm_eval_tasks.results.score import Score
 
 LONG_BOOKS = 70
-"""Minimum number of entries for which the paper makes its claim about phone books."""
+"""Minimum number of entries to which the paper's claim about phone books applies."""
 
 Verdict = Literal["as claimed", "the opposite", "undecided"]
 
@@ -41,12 +41,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """A difference that the claim says is above 0.
+    """A difference that is above 0 according to the claim.
 
     Attributes:
         what: which difference, in words.
-        difference: with its interval.
-        p_value: of a paired test of this difference; None where there is none.
+        difference: the difference with its interval.
+        p_value: p-value of a paired test of this difference; None if there is no such test.
     """
 
     what: str
@@ -69,8 +69,8 @@ class Claim:
 
     Attributes:
         text: what the paper says.
-        reading: which differences were computed.
-        findings: empty where the results that it needs are missing.
+        reading: which differences are computed for it.
+        findings: the differences; empty if the required results are missing.
     """
 
     text: str
@@ -81,7 +81,7 @@ class Claim:
     def summary(self) -> str:
         """How many findings are as claimed, in words."""
         if not self.findings:
-            return "not evaluated: the results that it needs are not there"
+            return "not evaluated: the required results are missing"
         counts = dict.fromkeys(("as claimed", "the opposite", "undecided"), 0)
         for finding in self.findings:
             counts[finding.verdict] += 1
@@ -92,11 +92,11 @@ class Claim:
 
 
 def claims(models: Sequence[Model], scores: Mapping[str, Sequence[Score]]) -> list[Claim]:
-    """The paper's claims and what was found.
+    """The paper's claims and the findings for each.
 
     Args:
-        models: those that were to be evaluated.
-        scores: experiment -> its scores, called by the models' names.
+        models: all models of the plan, including those whose results are missing.
+        scores: experiment -> its scores, labelled with the models' names.
 
     Raises:
         InputError: samples are missing or damaged, or the models were evaluated on different documents.
@@ -112,13 +112,13 @@ def claims(models: Sequence[Model], scores: Mapping[str, Sequence[Score]]) -> li
         ),
         Claim(
             "Shuffled text is harder to copy than text in its order, for both kinds of model.",
-            "Each model's accuracy on C4 text minus that on shuffled C4 text, means over lengths.",
+            "Each model's accuracy on C4 text minus its accuracy on shuffled C4 text, as means over lengths.",
             tuple(_drops([name for pair in pairs for name in pair], found)),
         ),
         Claim(
             "Shuffling costs state space models far more than transformers.",
-            "What shuffling costs the recurrent model minus what it costs the transformer of its size. A "
-            "model that copies nothing even in order has nothing to lose.",
+            "The accuracy that the recurrent model loses by shuffling minus the accuracy that the "
+            "transformer of its size loses. A model that copies nothing even in order has nothing to lose.",
             tuple(_drop_differences(pairs, found)),
         ),
         Claim(
@@ -129,8 +129,8 @@ def claims(models: Sequence[Model], scores: Mapping[str, Sequence[Score]]) -> li
         ),
         Claim(
             "On SQuAD, the F1 of state space models falls faster with the length of the paragraph.",
-            "The fall is the mean F1 of the shorter half of the lengths minus that of the longer half; the "
-            "difference is the recurrent model's fall minus that of the transformer of its size.",
+            "The fall is the mean F1 over the shorter half of the lengths minus the mean F1 over the longer "
+            "half; the difference is the recurrent model's fall minus that of the transformer of its size.",
             tuple(_fall_differences(pairs, found.get("squad_v2_retrieval", []))),
         ),
     ]
@@ -190,7 +190,7 @@ def _drop_differences(
 
 
 def _drop(name: str, scores: Mapping[str, list[Score]]) -> Estimate | None:
-    """What shuffling costs a model, at the lengths at which both orders were evaluated."""
+    """The accuracy that a model loses by shuffling, at the lengths at which both orders were evaluated."""
     orders = [_of(name, scores.get(experiment, [])) for experiment in ("c4_copy", "c4_copy_random")]
     both = {score.length for score in orders[0]} & {score.length for score in orders[1]}
     means = [_mean([score for score in own if score.length in both]) for own in orders]
@@ -205,7 +205,7 @@ def _fall_differences(pairs: Sequence[tuple[str, str]], scores: list[Score]) -> 
 
 
 def _fall(scores: Sequence[Score]) -> Estimate | None:
-    """How much a score falls from the shorter half of its lengths to the longer half."""
+    """How much a score falls from the shorter half of the lengths to the longer half."""
     half = len(scores) // 2
     short, long = _mean(scores[:half]), _mean(scores[len(scores) - half :])
     return None if short is None or long is None else short.minus(long)

@@ -30,30 +30,31 @@ def paper(
 ) -> None:
     """Evaluate pretrained models on the paper's experiments, draw its figures, and compare with its claims.
 
-    Each model runs on each experiment in an lm_eval process of its own, one per GPU. The same command
-    continues an interrupted one: complete runs are not done again. paper.md in the output folder has the
-    figures, the paper's claims against what was found, and the deviations from the released code. It shows
-    every complete run of the list with these settings, also of other models and tasks than those named now.
+    Each model runs on each experiment in its own lm_eval process, one per GPU. To continue after an
+    interruption, run the same command again: complete runs are not repeated. paper.md in the output folder
+    contains the figures, the paper's claims with the findings for each, and the deviations from the released
+    code. It shows every complete run of the list with these settings, including those of other models and
+    tasks than the command names.
 
     Args:
         out: Output folder.
         model_list: List of models: paper, paper_mamba_ssm, recurrent_and_hybrid, or a YAML file.
-        models: Names of models of the list (default: all).
-        tasks: phone_book, c4_copy, c4_copy_random, squad_v2_retrieval (default: all).
+        models: Names of models from the list (default: all).
+        tasks: Experiments: phone_book, c4_copy, c4_copy_random, squad_v2_retrieval (default: all).
         gpus: Number of GPUs to use (default: all); without a GPU, the number of processes at a time.
-        dtype: Precision of all models (default: that of the list).
-        batch_size: Batch size of all models (default: that of the list).
+        dtype: Precision of all models (default: as in the list).
+        batch_size: Batch size of all models (default: as in the list).
         metadata: lm_eval's --metadata for the experiments that take it, such as squad_source, source,
             tokenizer, dataset and num_docs.
-        limit: Evaluate only the first documents of each task.
+        limit: Evaluate only the first N documents of each task.
         batches: Also draw mean and standard deviation over three batches of 32, as in the paper.
-        dry_run: Check what can be checked offline, print the commands and the expected hours on one H100,
-            and run nothing.
+        dry_run: Check what can be checked offline, and print the commands and the expected hours on one H100
+            without running anything.
 
     Raises:
         InputError: an argument is invalid, paper.md is not a page of this command, or a run failed; the
-            others are kept.
-        Interrupted: Ctrl-C or SIGTERM; complete runs and single answers are kept.
+            results of the other runs are kept.
+        Interrupted: Ctrl-C or SIGTERM; complete runs, and the answers of other runs so far, are kept.
     """
     from dataset_builders.files import check_folder
     from lm_eval_tasks.paper.experiments import check_metadata, read_metadata, select_experiments
@@ -95,7 +96,7 @@ def _print_plan(runs: "Sequence[Run]", files: "Files") -> None:
 
 
 def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
-    """Run what is not complete yet; return one sentence per failed run."""
+    """Run everything that is not complete yet; return one sentence per failed run."""
     from dataset_builders.interruption import interrupt_on_sigterm
     from dataset_builders.workers import places
     from lm_eval_tasks.paper.estimate import hours
@@ -108,17 +109,17 @@ def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
         return []
     at = places(gpu=True)
     if gpus is not None and device_of(at) != "cpu" and gpus > len(at):
-        raise InputError(f"--gpus is {gpus}, and there are {len(at)}")
+        raise InputError(f"--gpus is {gpus}, but only {len(at)} can be used")
     at = at[:gpus]
     check_models([run.model for run in remaining], device_of(at))
     interrupt_on_sigterm()
     with _only_one(files), _kept_when_interrupted(runs, files):
-        # the longest first, so that no GPU waits long for the last one
+        # the longest runs first, so that no GPU idles for long at the end
         return do_runs(sorted(remaining, key=hours, reverse=True), at, files)
 
 
 def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -> None:
-    """Draw what is complete, and write the page."""
+    """Draw the results of complete runs, and write the page."""
     from dataset_builders.files import write_text
     from lm_eval_tasks.paper.figures import draw_figures, read_scores
     from lm_eval_tasks.paper.page import page_text
@@ -130,7 +131,7 @@ def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -
 
 @contextmanager
 def _only_one(files: "Files") -> Iterator[None]:
-    """Raise InputError if another process works in the folder."""
+    """Raise InputError if another process is working in the folder."""
     from filelock import FileLock, Timeout
 
     try:
@@ -146,7 +147,7 @@ def _only_one(files: "Files") -> Iterator[None]:
 
 @contextmanager
 def _kept_when_interrupted(runs: "Sequence[Run]", files: "Files") -> Iterator[None]:
-    """After Ctrl-C or SIGTERM, say what is kept."""
+    """After Ctrl-C or SIGTERM, say which results are kept."""
     from dataset_builders.interruption import Interrupted
 
     try:
@@ -154,8 +155,8 @@ def _kept_when_interrupted(runs: "Sequence[Run]", files: "Files") -> Iterator[No
     except KeyboardInterrupt as stop:
         complete = sum(map(files.is_complete, runs))
         message = (
-            f"interrupted: {complete} of {len(runs)} runs are complete in {files.runs}; the same command "
-            "does the others, which continue from the answers that they have"
+            f"interrupted: {complete} of {len(runs)} runs are complete in {files.runs}; run the same command "
+            "again to continue the others from the answers they already have"
         )
         raise (
             Interrupted(message, stop.number) if isinstance(stop, Interrupted) else Interrupted(message)

@@ -1,8 +1,8 @@
-"""How long runs will take on one H100, by a model of arithmetic, memory traffic and launches of kernels.
+"""How long runs will take on one H100, from a model of arithmetic, memory traffic and kernel launches.
 
-Nothing here was measured on an H100 with these models: every number that is printed is an estimate. It is an
-upper one in that each answer is taken to have the most tokens that it may have; trained models mostly stop
-earlier. ``ASSUMPTIONS`` is printed with the hours.
+Nothing here was measured on an H100 with these models: every printed number is an estimate. The estimate is
+high in one respect: every answer is assumed to have the maximum number of tokens, and trained models mostly
+stop earlier. ``ASSUMPTIONS`` is printed with the hours.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Machine:
     """The properties of a machine that the estimate uses.
 
     Attributes:
-        flops: dtype -> floating-point operations per second of its matrix units, as its maker states them.
-        bandwidth: bytes per second of its memory, as its maker states it.
+        flops: dtype -> floating-point operations per second of its matrix units, from the data sheet.
+        bandwidth: memory bandwidth in bytes per second, from the data sheet.
     """
 
     name: str
@@ -47,9 +47,9 @@ Estimate, not measured:
 in 16 bits and {_UTILIZATION["float32"]:.0%} in float32.
 - A new token takes {_LAYER_SECONDS * 1e3:.1f} ms per layer, or, if that is longer, one pass over weights \
 and {_CACHE_PASSES} over keys and values.
-- Every answer has as many tokens as it may have; SQuAD has {_SQUAD_DOCUMENTS} paragraphs of each length.
-- lm-eval tokenizes {_TOKENIZER_TOKENS:,} prompt tokens per second, and takes {_TASK_SECONDS} s more \
-for each length.
+- Every answer has the maximum number of tokens; SQuAD has {_SQUAD_DOCUMENTS} paragraphs per length.
+- lm-eval tokenizes {_TOKENIZER_TOKENS:,} prompt tokens per second, and takes another {_TASK_SECONDS} s \
+per length.
 - A run starts in {_START_SECONDS} s and loads its weights at {_LOAD_BANDWIDTH / 1e9:.0f} GB/s; downloads \
 are not counted."""
 
@@ -70,9 +70,9 @@ def evaluation_seconds(model: Model, documents: int, prompt: int, new: int, mach
     """Seconds to answer documents of one length.
 
     Args:
-        documents: their number.
-        prompt: tokens of each prompt.
-        new: tokens of each answer.
+        documents: number of documents.
+        prompt: number of tokens of each prompt.
+        new: number of tokens of each answer.
     """
     read = 2 * model.parameters * documents * prompt
     read_seconds = read / (machine.flops[model.dtype] * _UTILIZATION[model.dtype])
@@ -95,7 +95,7 @@ def prompt_tokens(experiment: Experiment, length: int) -> int:
 
 
 def new_tokens(experiment: Experiment, length: int) -> int:
-    """The most tokens that an answer may have."""
+    """The maximum number of tokens of an answer."""
     if experiment.benchmark.evaluation.new_tokens == "half_prompt":
         return prompt_tokens(experiment, length) // 2 + 50
     return int(experiment.benchmark.evaluation.new_tokens)

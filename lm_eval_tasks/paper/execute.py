@@ -1,4 +1,4 @@
-"""Do the runs of a plan, one per GPU at a time; a run's folder appears only when it is complete."""
+"""Execute the runs of a plan, one per GPU at a time; the folder of a run appears only once it is complete."""
 
 import re
 import shutil
@@ -24,18 +24,19 @@ _BETWEEN_LOOKS = 1.0  # seconds
 
 
 def do_runs(runs: Sequence[Run], places: Sequence[Mapping[str, str]], files: Files) -> list[str]:
-    """Do runs by ``lm_eval``, each in a process of its own.
+    """Execute runs with ``lm_eval``, each in its own process.
 
     Args:
-        runs: those to do, in this order.
-        places: the environment variables of each process that can run at once, as
-            :func:`dataset_builders.workers.places` returns them.
+        runs: the runs to execute, in this order.
+        places: the environment variables of each process that can run at the same time, from
+            :func:`dataset_builders.workers.places`.
 
     Returns:
-        a sentence for each run that failed.
+        one sentence per failed run.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, or a signal that raises it; complete runs and single answers are kept.
+        KeyboardInterrupt: Ctrl-C, or a signal that raises it; complete runs, and the answers of other runs
+            so far, are kept.
     """
     for folder in (files.runs, files.unfinished, files.out / "logs"):
         try:
@@ -63,7 +64,7 @@ def device_of(places: Sequence[Mapping[str, str]]) -> str:
 
 
 def accept(run: Run, files: Files) -> None:
-    """Rename the results of a finished run to their final name if they are complete.
+    """Give the results of a finished run their final name if they are complete.
 
     Raises:
         InputError: results or samples of a task are missing or damaged.
@@ -72,20 +73,20 @@ def accept(run: Run, files: Files) -> None:
     scores = {score.task: score for score in read_results([output])}
     for task in run.experiment.tasks:
         if task not in scores or not samples_file(scores[task]).is_file():
-            raise InputError(f"lm_eval left no results or samples of {task}")
+            raise InputError(f"lm_eval wrote no results or samples of {task}")
     output.rename(files.results(run))
     for answers in files.unfinished.glob(f"{run.name}*"):
         answers.unlink()
 
 
 class _Runs(Watcher):
-    """Shows progress (a bar on a terminal, else lines) and keeps the results of successful runs."""
+    """Shows progress (a bar on a terminal, otherwise lines) and keeps the results of successful runs."""
 
     def __init__(self, runs: Mapping[str, Run], files: Files, stream: TextIO | None = None) -> None:
         self.failures: list[str] = []
         self._runs, self._files = runs, files
         self._stream = sys.stderr if stream is None else stream
-        self._working: dict[str, tuple[Job, int]] = {}  # with the size of its log when it began
+        self._working: dict[str, tuple[Job, int]] = {}  # with the size of the log when the job started
         self._looked = 0.0
         self._ended = 0
         self._bar: Any = tqdm(
@@ -141,12 +142,12 @@ class _Runs(Watcher):
 
 def _reason(job: Job, status: int) -> str:
     if status == -9:
-        return "it was killed, perhaps because memory ran out"
-    return f"it was ended by signal {-status}" if status < 0 else last_line(job.log)
+        return "it was killed, perhaps because the machine ran out of memory"
+    return f"it was terminated by signal {-status}" if status < 0 else last_line(job.log)
 
 
 def answered(log: Path, begin: int = 0) -> float:
-    """The share of a run's prompts that are answered, as lm-eval's progress bar in its log says.
+    """The fraction of a run's prompts that have been answered, from lm-eval's progress bar in the log.
 
     Args:
         begin: number of bytes of the log that are from an earlier attempt.

@@ -16,15 +16,15 @@ from lm_eval_tasks.task_documents import RELEASE_KEYS
 
 @dataclass(frozen=True)
 class Experiment:
-    """A group of tasks that differ in their length.
+    """A group of tasks that differ in length.
 
     Attributes:
-        name: of the group, for ``lm_eval --tasks``, and of its figure.
-        title: in words.
-        benchmark: whose tasks they are.
-        tasks: their names, by ascending length.
-        lengths: their lengths, in the benchmark's unit.
-        deviations: file with the tasks' deviations from the released code, in this package.
+        name: name of the group, for ``lm_eval --tasks``, and of its figure.
+        title: title in words.
+        benchmark: benchmark of the tasks.
+        tasks: names of the tasks, by ascending length.
+        lengths: lengths of the tasks, in the benchmark's unit.
+        deviations: file in this package that lists the tasks' deviations from the released code.
     """
 
     name: str
@@ -50,7 +50,7 @@ _TITLES = {
     "phone_book": "phone book",
     "c4_copy": "copies of C4 text",
     "c4_copy_random": "copies of shuffled C4 text",
-    "squad_v2_retrieval": "SQuAD v2 by length of the paragraph",
+    "squad_v2_retrieval": "SQuAD v2 by paragraph length",
 }
 
 
@@ -99,10 +99,10 @@ def _experiment(name: str) -> Experiment:
 
 
 def select_experiments(names: Sequence[str]) -> list[Experiment]:
-    """The experiments with these names, all of them without names.
+    """The experiments with these names; if there are no names, all experiments.
 
     Raises:
-        InputError: there is none with a name.
+        InputError: there is no experiment with one of the names.
     """
     known = experiments()
     for name in names:

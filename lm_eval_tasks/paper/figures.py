@@ -1,4 +1,4 @@
-"""The paper's figures on pretrained models: accuracy by length for each experiment, a line for each model."""
+"""The paper's figures on pretrained models: accuracy by length for each experiment, one line per model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,12 +18,12 @@ _COLOURS = {
     "recurrent": ("#e69f00", "#d55e00", "#7a2e00"),
     "hybrid": ("#5fd0a5", "#009e73", "#00543d"),
 }
-"""Kind of model -> colours of its models, from small to large."""
+"""Kind of model -> colours of the models of this kind, from small to large."""
 _MARKERS = "osD^vPX*"
 
 
 def read_scores(runs: Sequence[Run], files: Files) -> list[Score]:
-    """The scores of the complete runs, called by the models' names, sorted by experiment, model and length.
+    """The scores of the complete runs, labelled with the models' names, by experiment, model and length.
 
     Raises:
         InputError: a result file is damaged.
@@ -38,7 +38,7 @@ def read_scores(runs: Sequence[Run], files: Files) -> list[Score]:
 
 
 def family_styles(models: Sequence[Model]) -> dict[str, RowStyle]:
-    """A style for each model: colours of its kind, darker and with another marker for each larger one."""
+    """One style per model: colours of its kind, darker and with another marker for each larger model."""
     found = {}
     distinct = {model.name: model for model in models}.values()
     for kind, colours in _COLOURS.items():
@@ -52,10 +52,10 @@ def family_styles(models: Sequence[Model]) -> dict[str, RowStyle]:
 def draw_figures(
     models: Sequence[Model], scores: Sequence[Score], out: Path, *, batches: bool
 ) -> dict[str, list[Path]]:
-    """Draw each experiment as ``EXPERIMENT.png`` and ``.svg``, and by bytes of state and seconds where known.
+    """Draw each experiment as ``EXPERIMENT.png`` and ``.svg``, also by bytes of state and seconds if known.
 
     Args:
-        batches: whether also to draw ``EXPERIMENT_batches``, with means and deviations as in the paper.
+        batches: whether to also draw ``EXPERIMENT_batches``, with the paper's means and standard deviations.
 
     Returns:
         experiment -> the PNG files.

@@ -1,4 +1,4 @@
-"""``lm_eval`` in a process that ends when the one that started it ends: its standard input is then closed.
+"""``lm_eval`` in a process that ends with the process that started it, when its standard input is closed.
 
 python -m lm_eval_tasks.paper.job ARGUMENTS OF lm_eval
 """

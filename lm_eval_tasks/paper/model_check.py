@@ -1,4 +1,4 @@
-"""Checks that the models are what the list says, before any of them runs."""
+"""Checks that the models match the list before any of them runs."""
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -11,21 +11,21 @@ from dataset_builders.hub import hub_errors
 from lm_eval_tasks.paper.model_list import Model
 
 _WINDOWS = ("n_positions", "max_position_embeddings", "n_ctx")
-"""Where lm-eval reads a model's window from."""
+"""Names under which lm-eval looks for a model's window."""
 
 _NEED_KERNELS = {
     "mamba": ("mamba_ssm", "causal_conv1d"),
     "falcon_mamba": ("mamba_ssm", "causal_conv1d"),
     "mamba2": ("mamba_ssm", "causal_conv1d"),
 }
-"""model_type -> packages without which transformers holds the states of all positions in memory at once."""
+"""model_type -> packages without which transformers keeps the states of all positions in memory at once."""
 
 
 def check_models(models: Sequence[Model], device: str) -> None:
     """Check each model's ``config.json`` against the list, and the packages that it needs on a device.
 
     Raises:
-        InputError: a model cannot be read, is another than the list says, or cannot run here.
+        InputError: a model cannot be read, does not match the list, or cannot run here.
     """
     for model in {model.name: model for model in models}.values():
         check_config(model, read_config(model))
@@ -84,7 +84,7 @@ def read_config(model: Model) -> dict[str, Any]:
             f"find {model.name}: there is no folder {model.pretrained!r}, and its configuration cannot be "
             "downloaded from the Hub"
         )
-    advice = "name a folder as 'pretrained' in a list of your own (--model-list)"
+    advice = "set 'pretrained' to a folder in a list of your own (--model-list)"
     with hub_errors(doing, advice):
         content, _ = PretrainedConfig.get_config_dict(model.pretrained, revision=model.revision)
     if not content:
@@ -96,7 +96,7 @@ def check_config(model: Model, config: Mapping[str, Any]) -> None:
     """Check the type and the window of a model.
 
     Raises:
-        InputError: they are not those of the list.
+        InputError: they do not match the list.
     """
     found = config.get("model_type")
     if model.backend == "mamba_ssm":
@@ -112,7 +112,7 @@ def check_config(model: Model, config: Mapping[str, Any]) -> None:
         )
     if found != model.model_type:
         raise InputError(f"{model.name}: {model.pretrained} is a {found} model, not {model.model_type}")
-    text = config.get("text_config") or config  # of models that also take images
+    text = config.get("text_config") or config  # text_config: in models that also take images
     windows = [text[name] for name in _WINDOWS if isinstance(text.get(name), int)]
     if windows and model.window > windows[0]:
         raise InputError(
@@ -122,7 +122,7 @@ def check_config(model: Model, config: Mapping[str, Any]) -> None:
 
 
 def check_packages(model: Model, device: str) -> None:
-    """Check the packages of kernels that a model needs.
+    """Check that the kernel packages that a model needs are installed.
 
     Raises:
         InputError: one is missing.

@@ -7,7 +7,7 @@
       - name: mamba-370m                        # in figures, folders and --models
         pretrained: state-spaces/mamba-370m-hf  # on the Hub, or a folder
         revision: b519127f5bfaaa1c27dd938dad051ec360972b23
-        model_type: mamba                       # of its config.json
+        model_type: mamba                       # as in its config.json
         kind: recurrent                         # or transformer, or hybrid
         dtype: float16
         window: 2048
@@ -30,7 +30,7 @@ from lm_eval_tasks.padding import PADDING_DEPENDENT
 from lm_eval_tasks.results.result_file import first_problem
 
 SHIPPED = Path(__file__).parent / "models"
-"""The shipped lists. They end in ``.yml``, because lm-eval takes every ``.yaml`` file for a task."""
+"""The lists that come with the package; named ``.yml``, because lm-eval reads every ``.yaml`` as a task."""
 
 MEMORY = 0.9 * 80e9
 """Memory budget in bytes on an H100, which :attr:`Model.peak_bytes` must not exceed."""
@@ -60,21 +60,21 @@ class Model(_Strict):
     """A model, and how lm-eval loads it.
 
     Attributes:
-        name: in figures, folders and ``--models``.
+        name: name in figures, folders and ``--models``.
         pretrained: name on the Hub, or a folder.
         revision: commit on the Hub.
         backend: lm-eval's ``--model``.
         model_type: as in its ``config.json``.
-        kind: what its memory is: keys and values, a state of fixed size, or both.
-        dtype: that it is loaded in.
-        window: tokens of prompt and answer together; lm-eval's ``max_length``.
-        batch_size: prompts that are read together.
-        parameters, layers, width: its size, for the estimates of time and memory.
-        cache_per_token: numbers that attention keeps of each token, over all layers.
-        tokenizer: in place of the model's own.
-        add_bos_token: in place of what its tokenizer does by default.
+        kind: kind of memory: keys and values, a state of fixed size, or both.
+        dtype: dtype of the loaded weights.
+        window: maximum number of tokens of prompt and answer together; lm-eval's ``max_length``.
+        batch_size: number of prompts per batch.
+        parameters, layers, width: size of the model, for the estimates of time and memory.
+        cache_per_token: numbers that attention caches per token, over all layers.
+        tokenizer: tokenizer to use instead of the model's own.
+        add_bos_token: overrides the default of the model's tokenizer.
         compare_with: name of the transformer of its size that it is compared with.
-        released: how the released code loads it; None if the paper does not have it.
+        released: how the released code loads it; None if the model is not in the paper.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -119,7 +119,7 @@ class Model(_Strict):
         if self.batch_size > 1 and self.peak_bytes > MEMORY:
             raise ValueError(
                 f"batch_size {self.batch_size} with a window of {self.window} tokens needs about "
-                f"{self.peak_bytes / 1e9:.0f} GB, of which an H100 has {MEMORY / 1e9:.0f} to spare"
+                f"{self.peak_bytes / 1e9:.0f} GB, and an H100 has {MEMORY / 1e9:.0f} GB to spare"
             )
         return self
 
@@ -138,7 +138,8 @@ class ModelList(_Strict):
         for model in self.models:
             if model.compare_with is not None and kinds.get(model.compare_with) != "transformer":
                 raise ValueError(
-                    f"{model.name} is compared with {model.compare_with}, no transformer of the list"
+                    f"{model.name} is compared with {model.compare_with}, which is not a transformer in the "
+                    "list"
                 )
         return self
 
@@ -149,15 +150,15 @@ def shipped() -> dict[str, Path]:
 
 
 def read_model_list(name: str) -> ModelList:
-    """A list that comes with the package, or one in a file of the user's.
+    """A list that comes with the package, or a list in the user's own file.
 
     Raises:
-        InputError: there is none of this name, or something in it is invalid.
+        InputError: there is no list of this name, or something in it is invalid.
     """
     file = shipped().get(name, Path(name))
     if file.suffix not in (".yml", ".yaml"):
         raise InputError(
-            f"there is no list of models {name!r}; the lists are {', '.join(shipped())}, or name a YAML file"
+            f"there is no list of models {name!r}; use {', '.join(shipped())} or a YAML file"
             f"{did_you_mean(name, shipped())}"
         )
     content = read_yaml(file)
@@ -168,7 +169,7 @@ def read_model_list(name: str) -> ModelList:
 
 
 def _located(content: object, error: ValidationError) -> str:
-    """The first problem, with the model's name in place of its number."""
+    """The first problem, with the model's name instead of its index."""
     where = error.errors()[0]["loc"]
     problem = first_problem(error)
     if len(where) > 1 and where[0] == "models" and isinstance(where[1], int) and isinstance(content, dict):
@@ -181,14 +182,14 @@ def _located(content: object, error: ValidationError) -> str:
 def select(
     models: ModelList, names: tuple[str, ...] = (), dtype: Dtype | None = None, batch_size: int | None = None
 ) -> list[Model]:
-    """The chosen models of a list, all of them without names, with changed settings.
+    """The models of a list with these names (all models if there are no names), with changed settings.
 
     Args:
-        dtype: in place of each model's own.
-        batch_size: in place of each model's own.
+        dtype: replaces each model's own dtype.
+        batch_size: replaces each model's own batch size.
 
     Raises:
-        InputError: a name is not in the list, or a model cannot be run so.
+        InputError: a name is not in the list, or a model cannot run with these settings.
     """
     known = {model.name: model for model in models.models}
     for name in names:

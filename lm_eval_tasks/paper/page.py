@@ -30,10 +30,10 @@ def page_text(
     """The page as Markdown.
 
     Args:
-        title: of the list of models.
-        runs: those to show, complete or not.
-        scores: of the complete runs, called by the models' names.
-        drawn: experiment -> its figures, which are beside the page.
+        title: title of the list of models.
+        runs: the runs to show, complete or not.
+        scores: scores of the complete runs, labelled with the models' names.
+        drawn: experiment -> its figures, in the folder of the page.
 
     Raises:
         InputError: samples are missing or damaged.
@@ -127,7 +127,7 @@ def _deviations(runs: Sequence[Run], scores: Sequence[Score]) -> str:
     if any(model.released for model in models.values()):
         lines.append(_precision(list(models.values())))
     lines.append(
-        f"Documents are the same for every model and every run{_documents(scores)}, with 95% intervals; the "
+        f"Documents are the same for every model and every run{_documents(scores)}, with 95% intervals. The "
         "released code draws three batches of 32 for each model (30 paragraphs of SQuAD) and reports mean "
         "and standard deviation."
     )
@@ -157,11 +157,11 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def _precision(models: Sequence[Model]) -> str:
-    """The precision of all models, beside that of the released code."""
+    """The precision of all models, next to that of the released code."""
     names = {dtype: [model.name for model in models if model.dtype == dtype] for dtype in _dtypes(models)}
     here = "; ".join(f"{dtype} for {', '.join(own)}" for dtype, own in names.items())
     return (
-        "The released code loads Mamba in float16 and Pythia without a dtype, which was float32 in the "
+        "The released code loads Mamba in float16 and Pythia without a dtype, which means float32 in "
         f"versions of transformers below 5. Here: {here}."
     )
 

@@ -4,7 +4,7 @@
 
     OUT/runs/MODEL-EXPERIMENT-HASH/   lm-eval's results and samples of a complete run
     OUT/logs/MODEL-EXPERIMENT-HASH.log
-    OUT/unfinished/                   answers of runs that were interrupted, with which they continue
+    OUT/unfinished/                   answers of interrupted runs, from which they continue
     OUT/EXPERIMENT.png, .svg, OUT/paper.md
 """
 
@@ -37,7 +37,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's folder: its model, its experiment, and a hash of what its results depend on."""
+        """Name of the run's folder: model, experiment, and a hash of all settings that change the results."""
         content = [
             self.model.backend,
             self.model_arguments,
@@ -67,12 +67,12 @@ class Run:
         return {name: value for name, value in found.items() if value is not None}
 
     def arguments(self, device: str, output: Path, cache: Path) -> list[str]:
-        """The words that follow ``lm_eval`` on a command line.
+        """The command-line arguments of ``lm_eval``.
 
         Args:
-            device: such as ``cuda:0``.
+            device: a device such as ``cuda:0``.
             output: folder for results and samples.
-            cache: beginning of the name of the file of answers, with which an interrupted run continues.
+            cache: start of the name of the file of answers, from which an interrupted run continues.
         """
         words = ["--model", self.model.backend, "--model_args", json.dumps(self.model_arguments)]
         words += ["--include_path", str(TASKS_FOLDER), "--tasks", self.experiment.name]
@@ -89,7 +89,7 @@ class Files:
     """Where the files of one output folder are.
 
     Attributes:
-        out: the folder that the user named.
+        out: output folder given by the user.
     """
 
     out: Path
@@ -107,7 +107,7 @@ class Files:
         return self.out / "unfinished"
 
     def results(self, run: Run) -> Path:
-        """Folder of a complete run; it is there only when the run is complete."""
+        """Folder of a complete run; it exists only once the run is complete."""
         return self.runs / run.name
 
     def log(self, run: Run) -> Path:

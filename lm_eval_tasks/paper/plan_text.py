@@ -1,4 +1,4 @@
-"""The plan of ``paper`` as text: what each run is, its command, and the hours that it may take."""
+"""The plan of ``paper`` as text: the runs, their commands, and the hours that they may take."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def plan_text(runs: Sequence[Run], files: Files) -> str:
         expected,
         ASSUMPTIONS,
         "",
-        "Commands; each runs on a GPU of its own, and its folder gets this name when it is complete:",
+        "Commands; each uses its own GPU, and its folder gets this name once it is complete:",
         *(command_line(run, "cuda:0", files) for run in remaining),
     ]
     return "\n".join(lines)

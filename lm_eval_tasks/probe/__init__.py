@@ -1,4 +1,4 @@
-"""Recall during anybody's training: a callback for transformers' Trainer, and a function for other loops."""
+"""Recall during any training run: a callback for transformers' Trainer, and a function for other loops."""
 
 from lm_eval_tasks.probe.callback import RecallProbe
 from lm_eval_tasks.probe.evaluation import RecallEvaluation, probe_recall

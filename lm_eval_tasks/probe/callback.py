@@ -19,7 +19,7 @@ from lm_eval_tasks.probe.scores import RecallScore
 log = logging.getLogger(__name__)
 
 PREFIX = "recall/"
-"""What the names of all logged metrics begin with."""
+"""Prefix of the names of all logged metrics."""
 
 
 class RecallProbe(TrainerCallback):
@@ -31,25 +31,25 @@ class RecallProbe(TrainerCallback):
         trainer.add_callback(RecallProbe(trainer, ["phone_book_20", "string_copy_50"], every=500))
         trainer.train()
 
-    The trainer logs, as it logs its loss, ``recall/TASK`` (fraction of right answers),
+    Along with its loss, the trainer logs ``recall/TASK`` (fraction of correct answers),
     ``recall/TASK_logprob`` (mean log-probability per token of the answers, in nats) and ``recall/seconds``.
     ``python -m lm_eval_tasks report OUT --out PLOTS`` draws accuracy by training step.
 
-    A probe changes nothing in the training: modes, gradients and random states are kept. Invalid input ends
-    the run before its first step. Later, what goes wrong with a probe is a warning.
+    A probe does not change the training: modes, gradients and random states are restored. Invalid input ends
+    the run before its first step. Later, a probe that fails only causes a warning.
 
     Args:
-        trainer: of transformers; it logs the metrics.
+        trainer: a Trainer of transformers, which logs the metrics.
         tasks: names of lm-eval tasks that have a forced twin; see
             :class:`~lm_eval_tasks.probe.evaluation.RecallEvaluation`.
         every: training steps between two probes, at least 1.
         num_docs: documents per task, at least 2.
         metadata: other arguments of the documents.
-        tokenizer: of transformers (default: the trainer's ``processing_class``).
-        max_length: the model's context window in tokens (default: as its configuration says).
-        batch_tokens: maximum number of tokens per forward pass, padding included.
-        out: folder for the results (default: ``recall_probe`` in the trainer's ``output_dir``). A
-            second training run there gets a folder of its own in it, ``run-2``.
+        tokenizer: a tokenizer of transformers (default: the trainer's ``processing_class``).
+        max_length: the model's context window in tokens (default: from its configuration).
+        batch_tokens: maximum number of tokens per forward pass, including padding.
+        out: folder for the results (default: ``recall_probe`` in the trainer's ``output_dir``). A second
+            training run with the same folder gets the subfolder ``run-2``.
 
     Raises:
         InputError: there is no such task, or ``every`` is out of range; everything else is checked when
@@ -95,7 +95,7 @@ class RecallProbe(TrainerCallback):
         """
         self._warned = set()
         tokenizer = self._tokenizer or getattr(self._trainer, "processing_class", None)
-        tokenizer = getattr(tokenizer, "tokenizer", None) or tokenizer  # of a processor
+        tokenizer = getattr(tokenizer, "tokenizer", None) or tokenizer  # a processor contains a tokenizer
         if tokenizer is None:
             raise InputError(
                 "the trainer has no tokenizer; pass processing_class= to it, or tokenizer= to RecallProbe"
@@ -111,9 +111,9 @@ class RecallProbe(TrainerCallback):
             self._write(args, state, scores)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Score the model if it is time; a failure is a warning, and the training goes on."""
+        """Score the model if a probe is due; if it fails, a warning is logged and the training continues."""
         is_due = state.global_step % self._every == 0 or state.global_step == state.max_steps
-        if self._evaluation is None or not is_due:  # None if it was added while training was at work
+        if self._evaluation is None or not is_due:  # None if the callback was added during training
             return
         scores = self._probe(state, control)
         try:
@@ -131,7 +131,7 @@ class RecallProbe(TrainerCallback):
         scores = self._evaluation(self._model)
         missing = [task for task in self._evaluation.tasks if task not in scores]
         if missing:
-            self._warn(state, f"{', '.join(missing)}: not evaluated, as the device's memory did not suffice")
+            self._warn(state, f"{', '.join(missing)}: not evaluated, because the device ran out of memory")
         logs = {f"{PREFIX}{task}": score.exact_match for task, score in scores.items()}
         logs |= {
             f"{PREFIX}{task}_logprob": value
@@ -140,7 +140,7 @@ class RecallProbe(TrainerCallback):
         }
         should_log = control.should_log
         self._trainer.log({**logs, f"{PREFIX}seconds": round(time.monotonic() - begin, 3)})
-        control.should_log = should_log  # the trainer resets it with every log, and would leave out its loss
+        control.should_log = should_log  # log() resets it, and the trainer would not log its loss
         return scores
 
     def _write(self, args: Any, state: Any, scores: Mapping[str, RecallScore]) -> None:
@@ -165,12 +165,12 @@ class RecallProbe(TrainerCallback):
 
 
 def _run_folder(base: Path, name: str, *, fresh: bool) -> tuple[Path, str]:
-    """The folder of a training run's results and what reports call it.
+    """The folder of a training run's results, and the name of the run in reports.
 
     Args:
-        base: folder of the first training run; ``run-2`` and so on in it are those of later ones.
-        name: of the first training run.
-        fresh: whether the training run begins; one that is resumed goes on in the newest folder.
+        base: folder of the first training run; later ones use its subfolders ``run-2`` and so on.
+        name: name of the first training run.
+        fresh: whether the training run starts from step 0; a resumed one continues in the newest folder.
     """
     number = 1
     while written_steps(_numbered(base, number)):

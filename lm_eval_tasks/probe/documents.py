@@ -1,4 +1,4 @@
-"""The documents of a probe: those of lm-eval's forced tasks, with the same prompts and answers."""
+"""The documents of a probe, with the same prompts and answers as lm-eval's forced tasks."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ class ProbeTask:
     """A forced task with its documents.
 
     Attributes:
-        name: without ``_forced``, e.g. ``phone_book_20``.
+        name: name of the task without ``_forced``, e.g. ``phone_book_20``.
         config: the task's configuration, with the metadata that lm-eval would record.
         rows: the documents.
         targets: the text that is scored after the prompt, for each document.
@@ -37,9 +37,9 @@ def probe_tasks(names: Sequence[str], num_docs: int, metadata: Mapping[str, Any]
     """Build the documents of tasks.
 
     Args:
-        names: of tasks that have a forced twin, with any length, e.g. ``phone_book_37``.
-        num_docs: documents per task: the first ones of lm-eval's task.
-        metadata: other arguments of the documents, as lm-eval's ``--metadata`` takes them.
+        names: names of tasks that have a forced twin, with any length, e.g. ``phone_book_37``.
+        num_docs: documents per task; they are the first documents of lm-eval's task.
+        metadata: other arguments of the documents, as in lm-eval's ``--metadata``.
 
     Raises:
         InputError: there is no such forced task, a value is out of range, or a source cannot be read.
@@ -47,16 +47,16 @@ def probe_tasks(names: Sequence[str], num_docs: int, metadata: Mapping[str, Any]
     check_names(names)
     check_integer("num_docs", num_docs, 2)
     if "num_docs" in metadata:
-        raise InputError("pass num_docs as an argument of its own, not in metadata")
+        raise InputError("pass num_docs as a separate argument, not in metadata")
     arguments = {**metadata, "num_docs": num_docs}
     return [_task(name.removesuffix(FORCED), arguments) for name in dict.fromkeys(names)]
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Check that every name is one of a task that has a forced twin.
+    """Check that every name is the name of a task that has a forced twin.
 
     Raises:
-        InputError: one is not, or there are none.
+        InputError: one is not, or there are no names.
     """
     if isinstance(names, str) or not names:
         raise InputError(f"tasks must be a list of names such as ['phone_book_20'], not {names!r}")
@@ -70,13 +70,13 @@ def check_names(names: Sequence[str]) -> None:
         config = task_config(f"{short}{FORCED}")
         if config is not None and not short.endswith("_n"):
             if not _has_one_question(config):
-                raise InputError(f"{short} asks several questions about a document, and a probe scores one")
+                raise InputError(f"{short} asks several questions per document, but a probe scores only one")
             continue
         unforced = next((one for one in _unforced() if short.startswith(one)), None)
         if unforced is not None:
-            raise InputError(f"{unforced} has no forced tasks, and a probe scores only those")
+            raise InputError(f"{unforced} has no forced tasks, and a probe scores only forced tasks")
         raise InputError(
-            f"there is no forced task of the name {short!r}"
+            f"there is no forced task {short!r}"
             f"{did_you_mean(short, (one for one in known if not one.endswith('_n')))}; write the length "
             "into the name, as in phone_book_20 or string_copy_37"
         )

@@ -17,7 +17,7 @@ class Candidate:
     """A prompt with one spelling of its answer.
 
     Attributes:
-        tokens: of prompt and answer.
+        tokens: tokens of prompt and answer.
         start: index of the answer's first token, at least 1.
     """
 
@@ -30,10 +30,10 @@ class EncodedDocument:
     """A document as one model reads it.
 
     Attributes:
-        candidates: the answer with its own ending and, if the tokenizer knows it, with end-of-text; one of
-            them has to be right.
+        candidates: the answer with its own ending and, if the tokenizer knows it, with end-of-text; the
+            document counts as correct if either is.
         aligned: whether the scored tokens are exactly those of the answer.
-        unknown: whether the tokenizer does not know some of its characters.
+        unknown: whether the document contains characters that the tokenizer does not know.
     """
 
     candidates: tuple[Candidate, ...]
@@ -47,7 +47,7 @@ class EncodedDocument:
 
 
 class _TokenizerAsModel:
-    """What the functions of this package ask of lm-eval's Hugging Face models about their tokenizer."""
+    """The part of lm-eval's Hugging Face models that gives the functions of this package their tokenizer."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
@@ -62,8 +62,7 @@ def encode_task(tokenizer: Any, task: ProbeTask) -> list[EncodedDocument]:
     """The documents of a task for a tokenizer of transformers.
 
     Raises:
-        InputError: the tokenizer returns no tokens for a prompt, or knows none of the characters of any
-            document.
+        InputError: the tokenizer returns no tokens for a prompt, or knows no character of any document.
     """
     lm = _TokenizerAsModel(tokenizer)
     prompts = [row["prompt"] for row in task.rows]
@@ -78,7 +77,7 @@ def encode_task(tokenizer: Any, task: ProbeTask) -> list[EncodedDocument]:
         others = {i: candidate for i, (candidate, _) in zip(chosen, found, strict=True)}
     unknown = unknown_characters(lm, task.rows) or []
     if unknown and all(one.unknown >= one.characters for one in unknown):
-        raise InputError(f"{task.name}: the tokenizer knows none of the characters of its documents")
+        raise InputError(f"{task.name}: the tokenizer knows no character of the documents")
     return [
         EncodedDocument(
             (candidate, *([others[i]] if i in others else [])),
@@ -100,7 +99,7 @@ def _candidates(
     for context, whole in zip(contexts, wholes, strict=True):
         if not context or len(whole) <= len(context):
             raise InputError("the tokenizer returns no tokens for a prompt or an answer of the probe")
-        # as lm-eval: where the prompt's own tokens are not the first ones of both, both are kept as they are
+        # as in lm-eval: if the prompt's own tokens do not start the tokens of both, both are kept as they are
         tokens = (*context, *whole[len(context) :])
         found.append((Candidate(tokens, len(context)), is_aligned(context, whole, lm.eot_token_id)))
     return found

@@ -1,4 +1,4 @@
-"""Evaluating recall during training: the same documents again and again, in forward passes alone."""
+"""Evaluating recall during training: the same documents at every call, with forward passes only."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,25 +22,26 @@ log = logging.getLogger(__name__)
 DEFAULT_TASKS = ("phone_book_20", "phone_book_40", "string_copy_10", "string_copy_50")
 
 NUM_DOCS = 100
-"""Documents per task by default."""
+"""Default number of documents per task."""
 
 BATCH_TOKENS = 8192
-"""Tokens of a forward pass by default, padding included."""
+"""Default number of tokens per forward pass, including padding."""
 
 _WINDOWS = ("n_positions", "max_position_embeddings", "n_ctx")  # lm-eval's order
 
 
 class RecallEvaluation:
-    """Documents that are built and tokenized once, and scored whenever it is called.
+    """Builds and tokenizes documents once, and scores them at every call.
 
     Args:
-        tokenizer: of transformers.
+        tokenizer: a tokenizer of transformers.
         tasks: names of lm-eval tasks that have a forced twin, such as ``phone_book_20`` and
             ``string_copy_37``. ``c4_copy_100`` needs a ``source`` in ``metadata``, or the Hub.
-        num_docs: number of documents per task, at least 2: the first ones of lm-eval's task.
+        num_docs: number of documents per task, at least 2; they are the first documents of lm-eval's task.
         metadata: other arguments of the documents, such as ``{"seed": 1}``; see lm-eval's ``--metadata``.
-        max_length: the model's context window in tokens (default: as its configuration says).
-        batch_tokens: maximum number of tokens per forward pass, padding included; longer rows are alone.
+        max_length: the model's context window in tokens (default: from its configuration).
+        batch_tokens: maximum number of tokens per forward pass, including padding; a longer row gets its own
+            forward pass.
 
     Raises:
         InputError: there is no such task, a value is out of range, a source cannot be read, or the tokenizer
@@ -69,13 +70,13 @@ class RecallEvaluation:
         ]
 
     def fit(self, model: nn.Module) -> list[str]:
-        """Leave out tasks that have no room in a model's window.
+        """Leave out tasks that do not fit a model's window.
 
         Returns:
-            a warning for each group of documents that cannot be scored as they should be.
+            one warning for each group of documents that cannot be scored properly.
 
         Raises:
-            InputError: no task is left, or the model cannot be evaluated so.
+            InputError: no task is left, or the model cannot be evaluated with these documents.
         """
         replica = Replica.of(model)
         _check_model(replica.model, [one for _, own in self._documents for one in own])
@@ -92,7 +93,8 @@ class RecallEvaluation:
         warnings = []
         if names:
             warnings.append(
-                f"{', '.join(names)}: left out, as no document fits the model's window of {window} tokens"
+                f"{', '.join(names)}: left out, because no document fits the model's window of {window} "
+                "tokens"
             )
         for task, own in fitting:
             cut = sum(not self._fits(one, window) for one in own)
@@ -110,14 +112,14 @@ class RecallEvaluation:
         return warnings
 
     def __call__(self, model: nn.Module) -> dict[str, RecallScore]:
-        """Score a model, which may be wrapped and compiled; its mode and all random states are kept.
+        """Score a model, which may be wrapped and compiled; its mode and all random states are restored.
 
-        Every process of a distributed run must call this. Where each holds the whole model
-        (DistributedDataParallel), each scores a share; all get the same result.
+        Every process of a distributed run must call this. If each process has the whole model
+        (DistributedDataParallel), each scores a share of the documents; all get the same result.
 
         Args:
-            model: causal: maps token ids of shape (rows, tokens) to logits of shape (rows, tokens,
-                vocabulary), or to an object with ``logits``.
+            model: a causal model, which maps token ids of shape (rows, tokens) to logits of shape (rows,
+                tokens, vocabulary), or to an object with ``logits``.
 
         Returns:
             task -> its scores. A task is missing if the device had too little memory for one row of it.
@@ -157,7 +159,7 @@ class RecallEvaluation:
         return window is None or document.needed <= window
 
     def _candidates(self, window: int | None) -> tuple[list[Candidate], list[list[int | None]]]:
-        """What is scored, and for each task and document the index of its first candidate, None without."""
+        """The candidates to score, and for each task and document the index of its first one, or None."""
         candidates: list[Candidate] = []
         places: list[list[int | None]] = []
         for _, own in self._documents:
@@ -169,7 +171,7 @@ class RecallEvaluation:
         return candidates, places
 
     def _score(self, replica: Replica, candidates: Sequence[Candidate]) -> list[list[float]]:
-        """For each candidate: whether it is right, its mean log-probability, whether it was scored."""
+        """For each candidate: whether it is correct, its mean log-probability, and whether it was scored."""
         values = torch.zeros(len(candidates), 3, dtype=torch.float32)
         own: list[Row] = replica.share(rows_of(candidates))
         for index, greedy, logprob in self._passes(replica, own):
@@ -179,7 +181,7 @@ class RecallEvaluation:
         return found
 
     def _passes(self, replica: Replica, rows: Sequence[Row]) -> list[tuple[int, float, float]]:
-        """What ``score_batch`` returns, for all rows that fit into memory, at least alone."""
+        """The results of ``score_batch`` for all rows that fit into memory, at least one at a time."""
         found: list[tuple[int, float, float]] = []
         left = list(batches(rows, self._batch_tokens))
         while left:
@@ -189,7 +191,7 @@ class RecallEvaluation:
                 continue
             except torch.cuda.OutOfMemoryError:
                 if replica.in_step:
-                    raise  # the others would wait for ever for this process in the next forward pass
+                    raise  # the other processes would wait forever for this one in the next forward pass
             torch.cuda.empty_cache()
             if len(batch) > 1:
                 half = len(batch) // 2
@@ -207,11 +209,11 @@ def probe_recall(
     max_length: int | None = None,
     batch_tokens: int = BATCH_TOKENS,
 ) -> dict[str, RecallScore]:
-    """Score a model on forced tasks now, in any training loop, and leave the training undisturbed.
+    """Score a model on forced tasks, in any training loop, without changing the training.
 
-    The answers are those that lm-eval's forced tasks give for the same documents. Every process of a
-    distributed run must call this, and gets the same result. To score a model again and again, make a
-    :class:`RecallEvaluation` once, so that the documents are tokenized only once.
+    The scores are those of lm-eval's forced tasks on the same documents. Every process of a distributed run
+    must call this, and gets the same result. To score a model repeatedly, create one
+    :class:`RecallEvaluation`, which tokenizes the documents only once.
 
     Args:
         model: a causal model of transformers, or any module that maps token ids of shape (rows, tokens) to
@@ -242,7 +244,7 @@ def probe_recall(
 def _document_score(
     name: str, document: EncodedDocument, scored: Sequence[Sequence[float]] | None
 ) -> DocumentScore | None:
-    """The score of a document by its best candidate; None if memory did not suffice for it.
+    """The score of a document's best candidate; None if there was not enough memory for it.
 
     Args:
         scored: for each candidate, the values of ``RecallEvaluation._score``; None if it does not fit the
@@ -263,11 +265,11 @@ def _check_model(model: Any, documents: Sequence[EncodedDocument]) -> None:
         raise InputError("the probe scores causal models, and this is an encoder-decoder model")
     largest = max(token for one in documents for candidate in one.candidates for token in candidate.tokens)
     embeddings = None
-    with suppress(NotImplementedError):  # a model without embeddings, or with them under another name
+    with suppress(NotImplementedError):  # a model without embeddings, or with embeddings of another name
         embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     size = getattr(embeddings, "num_embeddings", None)
     if isinstance(size, int) and largest >= size:
         raise InputError(
-            f"the tokenizer returns the token {largest}, and the model has {size} embeddings; use the "
-            "tokenizer of the model"
+            f"the tokenizer returns the token {largest}, but the model has {size} embeddings; use the "
+            "model's own tokenizer"
         )

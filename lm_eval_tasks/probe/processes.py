@@ -1,4 +1,4 @@
-"""The processes of a distributed training run: which share the documents of a probe, and how they add up."""
+"""The processes of a distributed training run: which of them share a probe's rows, and how results add up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class Replica:
-    """A model without its wrappers, and the processes that have the same one.
+    """A model without its wrappers, and the processes that have the same model.
 
-    Processes that are wrapped in DistributedDataParallel hold the whole model each, so each of them scores a
-    share of the rows. In every other case, such as with sharded parameters, all processes score all
-    rows in step, which is right whatever a forward pass needs of the other processes.
+    With DistributedDataParallel, every process has the whole model, so each of them scores a share of the
+    rows. In all other cases, e.g. with sharded parameters, all processes score all rows in lockstep, which is
+    correct even if a forward pass needs the other processes.
 
     Attributes:
-        model: runs without the others, and without being compiled.
-        rank, count: of the processes that share rows; 0 and 1 if they do not.
-        group: of these processes; None for all.
+        model: the model without DistributedDataParallel's wrapper, and not compiled.
+        rank, count: this process's index among the processes that share rows, and their number; 0 and 1 if
+            rows are not shared.
+        group: the group of these processes; None for all processes.
     """
 
     model: nn.Module
@@ -41,7 +42,7 @@ class Replica:
             elif isinstance(model, nn.DataParallel):
                 inner = model.module
             else:
-                inner = getattr(model, "_orig_mod", None)  # of a compiled module
+                inner = getattr(model, "_orig_mod", None)  # the module inside a compiled one
             if inner is None:
                 return cls(model, found.rank, found.count, found.group)
             model = inner
@@ -60,11 +61,11 @@ class Replica:
         return next(self.model.parameters()).device
 
     def share(self, rows: Sequence[Any]) -> list[Any]:
-        """This process's rows: every ``count``-th, so that all have long and short ones."""
+        """This process's rows: every ``count``-th, so that each process gets long and short rows."""
         return list(rows[self.rank :: self.count])
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum of all processes' values; each must call this equally often."""
+        """The sum of the values of all processes, which must all call this the same number of times."""
         if self.shares:
             distributed.all_reduce(values, group=self.group)
         return values

@@ -14,7 +14,7 @@ from lm_eval_tasks.probe.scores import METRICS, RecallScore
 from lm_eval_tasks.twins import FORCED
 
 BACKEND = "recall_probe"
-"""Stands in result files where lm-eval names its kind of model, so that reports tell the two apart."""
+"""Stands in result files where lm-eval names its kind of model, so that reports can distinguish the two."""
 
 _WRITTEN = re.compile(r"results_step(\d{1,15})\.json")
 
@@ -30,15 +30,15 @@ def write_results(
 ) -> Path:
     """Write the scores of one training step as ``FOLDER/results_stepSTEP.json``, in lm-eval's format.
 
-    A file of the same step is replaced: a training run that is resumed gets there again.
+    A file of the same step is replaced, because a resumed training run may reach the same step again.
 
     Args:
         scores: task -> its scores.
-        folder: one for each training run; reports take it, or a folder above it.
-        model: what reports call the training run; the same for all of its steps.
+        folder: a folder for this training run; reports take it, or a parent folder.
+        model: name of the training run in reports; the same for all of its steps.
         step: number of training steps so far.
-        dtype: of the weights, such as ``float32``.
-        settings: other settings by which reports tell training runs of the same name apart.
+        dtype: dtype of the weights, such as ``float32``.
+        settings: other settings by which reports distinguish training runs of the same name.
 
     Raises:
         InputError: ``step`` is not a number of steps, there are no scores, or the file cannot be written.
@@ -75,7 +75,7 @@ def write_results(
 
 
 def written_steps(folder: Path) -> list[int]:
-    """The steps of which a folder holds results, in order."""
+    """The steps whose results are in a folder, in order."""
     found = (_WRITTEN.fullmatch(file.name) for file in folder.glob("results_step*.json"))
     return sorted(int(match[1]) for match in found if match)
 

@@ -1,4 +1,4 @@
-"""The scores of a probe: one task at one moment of a training run."""
+"""The scores of a probe: one task at one step of a training run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DocumentScore:
-    """One document, scored as lm-eval's forced task scores it.
+    """The scores of one document, as in lm-eval's forced task.
 
     Attributes:
-        id: of the document.
-        exact_match: 1.0 if each token of the answer is the model's likeliest one, else 0.0.
+        id: id of the document.
+        exact_match: 1.0 if every token of the answer is the model's most likely one, else 0.0.
         logprob_per_token: mean natural logarithm of the probability of the answer's tokens; None if the
             document does not fit the model's window.
         truncated: 1.0 if it does not fit the model's window, else 0.0.
-        unknown_tokens: 1.0 if the tokenizer does not know some of its characters, else 0.0.
+        unknown_tokens: 1.0 if the document contains characters that the tokenizer does not know, else 0.0.
         misaligned: 1.0 if the scored tokens are not exactly those of the answer, else 0.0.
     """
 
@@ -30,7 +30,7 @@ class DocumentScore:
 
 
 METRICS = ("exact_match", "logprob_per_token", "truncated", "unknown_tokens", "misaligned")
-"""The scores of a document that have a mean, in lm-eval's order."""
+"""The scores of a document that are averaged, in lm-eval's order."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class RecallScore:
     """The scores of a model on one task.
 
     Attributes:
-        task: without ``_forced``, e.g. ``phone_book_20``.
+        task: name of the task without ``_forced``, e.g. ``phone_book_20``.
         config: the forced task's configuration, with the documents' arguments and checksum.
-        documents: one score for each document, in order.
+        documents: the scores of each document, in order.
     """
 
     task: str
@@ -49,7 +49,7 @@ class RecallScore:
 
     @property
     def exact_match(self) -> float:
-        """Fraction of documents with the right answer."""
+        """Fraction of documents with the correct answer."""
         return fmean(document.exact_match for document in self.documents)
 
     @property

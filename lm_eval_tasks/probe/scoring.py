@@ -1,4 +1,4 @@
-"""Teacher forcing: are the tokens of the given answers the model's likeliest, in few forward passes?"""
+"""Teacher forcing: whether the tokens of given answers are the most likely ones, in few forward passes."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ class Row:
     """One row of a forward pass.
 
     Attributes:
-        tokens: what the model reads.
-        answers: the candidates that it scores, which differ in their last token alone, with their indices.
+        tokens: token ids that the model reads.
+        answers: the candidates that the row scores, with their indices; they differ only in the last token.
     """
 
     tokens: tuple[int, ...]
@@ -25,7 +25,7 @@ class Row:
 
 
 def rows_of(candidates: Sequence[Candidate]) -> list[Row]:
-    """The rows that score all candidates, the longest first, so that memory runs out at once or never."""
+    """The rows that score all candidates, longest first, so that memory runs out at the start or never."""
     together: dict[tuple[int, ...], list[tuple[int, Candidate]]] = {}
     for index, candidate in enumerate(candidates):
         together.setdefault(candidate.tokens[:-1], []).append((index, candidate))
@@ -34,10 +34,10 @@ def rows_of(candidates: Sequence[Candidate]) -> list[Row]:
 
 
 def batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
-    """Batches of at most ``batch_tokens`` tokens with padding, or of a single row.
+    """Batches of at most ``batch_tokens`` tokens including padding, or of a single row.
 
     Args:
-        rows: the longest first.
+        rows: the rows, longest first.
     """
     start = 0
     while start < len(rows):
@@ -51,15 +51,15 @@ def score_batch(
 ) -> list[tuple[int, float, float]]:
     """Score the candidates of a batch in one forward pass.
 
-    Rows are padded on the right, where a causal model does not look, and as in lm-eval no attention mask is
+    Rows are padded on the right, where a causal model does not look. As in lm-eval, no attention mask is
     passed.
 
     Args:
-        model: maps token ids of shape (rows, longest) to logits, or to an object or tuple with them.
+        model: maps token ids of shape (rows, longest) to logits, or to an object or tuple that contains them.
 
     Returns:
-        (index of the candidate, 1.0 if each of its tokens is the likeliest and else 0.0, sum of the natural
-        logarithms of their probabilities).
+        for each candidate, its index, 1.0 if each of its tokens is the most likely one and else 0.0, and the
+        sum of the natural logarithms of their probabilities.
     """
     longest = len(batch[0].tokens)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
@@ -77,12 +77,12 @@ def score_batch(
             logprob = scored.float().log_softmax(-1).gather(1, answer[:, None]).sum()
             greedy = (scored.argmax(-1) == answer).all()
             found.append((index, torch.stack([greedy.float(), logprob])))
-    values = torch.stack([value for _, value in found]).tolist()  # the only wait for the device
+    values = torch.stack([value for _, value in found]).tolist()  # the only synchronization with the device
     return [(index, greedy, logprob) for (index, _), (greedy, logprob) in zip(found, values, strict=True)]
 
 
 def _logits(model: nn.Module, ids: Tensor, last: int) -> Tensor:
-    """Logits of shape (rows, positions, vocabulary); of the ``last`` positions alone if the model can."""
+    """Logits of shape (rows, positions, vocabulary), if possible only for the ``last`` positions."""
     options: dict[str, Any] = {"use_cache": False, "logits_to_keep": last}
     known = inspect.signature(type(model).forward).parameters
     output = model(ids, **{name: value for name, value in options.items() if name in known})

@@ -1,4 +1,4 @@
-"""Running a model during its training so that the training does not notice."""
+"""Running a model during its training without changing the training."""
 
 import random
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from torch import nn
 
 @contextmanager
 def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards modes and random states are as they were.
+    """Evaluation mode without gradients; modes and random states are restored afterwards.
 
-    Compiled parts run without compiling: each new shape would cost a compilation, and training would share
-    the limit of recompilations.
+    Compiled parts run uncompiled: each new shape would cost a compilation, and would count towards the limit
+    of recompilations, which training shares.
 
     Args:
-        model: whose modules are set to evaluation mode; each gets its own mode back.
-        device: the model's, whose random state is kept besides the CPU's.
+        model: the model whose modules are set to evaluation mode; the mode of each is restored.
+        device: the model's device, whose random state is restored in addition to the CPU's.
     """
     modes = [(module, module.training) for module in model.modules()]
     python, numpy = random.getstate(), np.random.get_state()

@@ -1,8 +1,8 @@
-"""Which scores may stand on a leaderboard; no network, no files.
+"""Which scores a leaderboard accepts; needs no network and no files.
 
-A score gets there if it is of the benchmark's own documents, all of them, none cut by the model's window,
-of the model itself, prompted as the benchmark prompts it, and if its numbers can be those of such a run.
-Everything else is refused with the remedy.
+A score is accepted if the run evaluated all of the benchmark's own documents, none of them cut by the model's
+window, if it evaluated the model itself with the benchmark's own prompts, and if the numbers are possible for
+such a run. Everything else is rejected with a message that says what to do.
 """
 
 import math
@@ -23,15 +23,15 @@ from lm_eval_tasks.results.score import MAIN_METRICS, Score
 from lm_eval_tasks.results.text import shortened
 
 PACKAGE_VERSIONS = ("0.1.0",)
-"""Versions of this package, beside the one installed, that prompted and scored as it does."""
+"""Versions of this package, besides the installed one, that prompt and score in the same way."""
 
 _ON_HUB = re.compile(r"[\w.-]+/[\w.-]+")
-_PAPER = 1706745600.0  # 1 February 2024, when the benchmark's paper came out
+_PAPER = 1706745600.0  # 1 February 2024, when the benchmark's paper appeared
 _DAY = 86400.0
 
 
 def kept_checksums() -> dict[str, str | None]:
-    """Checksum of each released config's documents; None where this version does not know it."""
+    """Checksum of each released config's documents; None if this version does not know it."""
     return {name: known_checksums().get(name) for name in default_release()}
 
 
@@ -42,16 +42,17 @@ def check(
     allow_limited: bool = False,
     checksums: Mapping[str, str | None] | None = None,
 ) -> None:
-    """Refuse what may not stand on a leaderboard.
+    """Check that a leaderboard may accept scores.
 
     Args:
-        scores: of tasks that the released data set has.
-        model: name on the Hub of the model that they are submitted for.
-        allow_limited: let scores of a part of the documents pass.
-        checksums: of each task's documents, None where unknown; by default those kept with the tasks.
+        scores: scores of tasks in the released data set.
+        model: name on the Hub of the model for which they are submitted.
+        allow_limited: accept scores of a part of the documents.
+        checksums: task -> checksum of its documents, None if unknown (default: the checksums that come with
+            the tasks).
 
     Raises:
-        InputError: the first reason found, with the task and the remedy.
+        InputError: they are not acceptable; the message has the first reason, the task and the remedy.
     """
     _check_model(scores, model)
     known = kept_checksums() if checksums is None else checksums
@@ -61,24 +62,27 @@ def check(
     rows = sorted({score.label for score in scores})
     if len(rows) > 1:
         raise InputError(
-            f"the results are of runs that differ ({'; '.join(rows)}); give the result files of one of them"
+            f"the results are from runs with different settings ({'; '.join(rows)}); pass the result files "
+            "of one of them"
         )
 
 
 def _check_model(scores: Sequence[Score], model: str) -> None:
     names = sorted({score.run.model for score in scores})
     if len(names) > 1:
-        raise InputError(f"the results are of {len(names)} models ({', '.join(names)}); submit one at a time")
+        raise InputError(
+            f"the results are from {len(names)} models ({', '.join(names)}); submit one model at a time"
+        )
     (name,) = names
     if is_on_hub(name) and name.lower() != model.lower():
         raise InputError(
-            f"the results are of {name}, not of {model}; pass --model {name}, or where that was a folder, "
-            "run submit beside it"
+            f"the results are from {name}, not from {model}; pass --model {name}, or, if that is a folder, "
+            "run submit from the folder that contains it"
         )
 
 
 def is_on_hub(name: str) -> bool:
-    """Whether a model's name is one on the Hub, and no folder here."""
+    """Whether a model's name is a name on the Hub and not a local folder."""
     return _ON_HUB.fullmatch(name) is not None and not Path(name).exists()
 
 
@@ -87,9 +91,9 @@ def _problems(score: Score, model: str, known: str | None, allow_limited: bool) 
     yield from _of_task(score)
     if known is not None and score.document_set != known:
         yield (
-            f"the documents are not the benchmark's (their checksum is {score.document_set[:12]}, and "
-            f"{known[:12]} is the benchmark's); run lm_eval again without the documents' keys (num_docs, "
-            "seed, ...) in --metadata"
+            f"the documents are not the benchmark's (their checksum is {score.document_set[:12]}, not "
+            f"{known[:12]}); run lm_eval again without the documents' keys (num_docs, seed, ...) in "
+            "--metadata"
         )
     yield from _of_model(score, model)
     yield from _of_prompt(score)
@@ -105,9 +109,9 @@ def _of_version(metadata: Mapping[str, Any]) -> Iterator[str]:
     known = list(dict.fromkeys((*PACKAGE_VERSIONS, installed)))
     if metadata.get("repeat_after_me") not in known:
         yield (
-            f"the results are of repeat-after-me {_short(metadata.get('repeat_after_me'))}, and "
-            f"{' or '.join(known)} is known here; install the version that made them, or run lm_eval again "
-            "with this one"
+            f"the results are from repeat-after-me {_short(metadata.get('repeat_after_me'))}, but this "
+            f"installation knows {' and '.join(known)}; install the version that wrote them, or run lm_eval "
+            "again with this one"
         )
 
 
@@ -119,17 +123,18 @@ def _of_task(score: Score) -> Iterator[str]:
     task = (task_config(score.task) or {})["metadata"]
     if score.metadata.get("version") != task["version"]:
         yield (
-            f"the results are of version {_short(score.metadata.get('version'))} of the task, and version "
-            f"{task['version']} is known here; install the repeat-after-me that made them"
+            f"the results are from version {_short(score.metadata.get('version'))} of the task, but this "
+            f"installation has version {task['version']}; install the version of repeat-after-me that wrote "
+            "them"
         )
     if score.benchmark != task["benchmark"]:
         yield (
-            f"the results are of the benchmark {score.benchmark}, not of {task['benchmark']}; run lm_eval "
-            "again"
+            f"the results are from the benchmark {score.benchmark}, not from {task['benchmark']}; run "
+            "lm_eval again"
         )
     length = default_release()[score.task].arguments[task["length_of"]]
     if score.length != length:
-        yield f"the length is {score.length}, where the task's is {length}; run lm_eval again"
+        yield f"the length is {score.length}, but the task has the length {length}; run lm_eval again"
 
 
 def _of_model(score: Score, model: str) -> Iterator[str]:
@@ -137,26 +142,26 @@ def _of_model(score: Score, model: str) -> Iterator[str]:
         adapter = score.run.model_arguments.get(kind)
         if adapter is not None and str(adapter).lower() != model.lower():
             yield (
-                f"the results are of the model with the adapter {_short(adapter)} ({kind}=), not of {model} "
-                "itself; run lm_eval again without it, or submit to the adapter's own repository"
+                f"the results are from the model with the adapter {_short(adapter)} ({kind}=), not from "
+                f"{model} itself; run lm_eval again without it, or submit to the adapter's own repository"
             )
 
 
 def _of_prompt(score: Score) -> Iterator[str]:
     if score.shots:
         yield (
-            f"the prompts had {score.shots} few-shot examples, where the benchmark has none; run lm_eval "
+            f"the prompts had {score.shots} few-shot examples, but the benchmark has none; run lm_eval "
             "again without --num_fewshot"
         )
     if score.run.system_instruction is not None:
         yield (
-            "the prompts had a system instruction, where the benchmark has none; run lm_eval again without "
+            "the prompts had a system instruction, but the benchmark has none; run lm_eval again without "
             "--system_instruction"
         )
     if score.run.gen_kwargs:
         yield (
-            "the answers were not generated as the benchmark asks, greedily and to the answer's end; run "
-            "lm_eval again without --gen_kwargs"
+            "the answers were not generated with the benchmark's settings (greedy decoding to the end of the "
+            "answer); run lm_eval again without --gen_kwargs"
         )
     if score.metadata.get("ended_prompts"):
         yield (
@@ -165,8 +170,8 @@ def _of_prompt(score: Score) -> Iterator[str]:
         )
     for name, (found, wanted) in differences_from_task(score).items():
         yield (
-            f"{name} is {_short(found)}, where the benchmark's is {_short(wanted)}; run lm_eval on the task "
-            "as it is"
+            f"{name} is {_short(found)}, but the benchmark's is {_short(wanted)}; run lm_eval on the "
+            "unchanged task"
         )
 
 
@@ -176,16 +181,17 @@ def _of_counts(score: Score, allow_limited: bool) -> Iterator[str]:
         yield "the results do not say how many documents the task has; run lm_eval again"
     elif wanted is not None and score.asked_for != wanted:
         yield (
-            f"the task had {score.asked_for} documents, where the benchmark's has {wanted}; run lm_eval again"
+            f"the task had {score.asked_for} documents, but the benchmark's has {wanted}; run lm_eval again"
         )
     elif score.documents > score.asked_for:
         yield (
-            f"{score.documents} of {score.asked_for} documents cannot have been evaluated; run lm_eval again"
+            f"the results claim {score.documents} evaluated documents of {score.asked_for}, which is "
+            "impossible; run lm_eval again"
         )
     elif score.limited and not allow_limited:
         yield (
-            f"{score.documents} of {score.asked_for} documents were evaluated; run lm_eval again without "
-            "--limit and --samples, or pass --allow-limited for an entry that is marked as limited"
+            f"only {score.documents} of {score.asked_for} documents were evaluated; run lm_eval again "
+            "without --limit and --samples, or pass --allow-limited for an entry that is marked as limited"
         )
 
 
@@ -196,11 +202,11 @@ def _of_window(score: Score) -> Iterator[str]:
     ):
         share = score.values.get(metric, (0.0, None))[0]
         if share is None:
-            yield f"{metric} is no share of documents; run lm_eval again"
+            yield f"{metric} is not a fraction of documents; run lm_eval again"
         elif share:
             yield (
                 f"{share:.1%} of the documents {what}; run lm_eval again with max_length= in --model_args if "
-                "the model can read more, or choose others with --tasks"
+                "the model can read more, or choose other tasks with --tasks"
             )
 
 
@@ -208,12 +214,13 @@ def _of_value(score: Score) -> Iterator[str]:
     metric = score.main_metric
     if metric not in MAIN_METRICS:
         yield (
-            f"the results hold none of {' or '.join(MAIN_METRICS)}; run lm_eval again without --predict_only"
+            f"the results contain neither {' nor '.join(MAIN_METRICS)}; run lm_eval again without "
+            "--predict_only"
         )
         return
     value, error = score.values[metric]
     if value is None:
-        yield f"{metric} is no score from 0 to 1; run lm_eval again"
+        yield f"{metric} is not a score from 0 to 1; run lm_eval again"
         return
     if error is None:
         yield (
@@ -225,18 +232,18 @@ def _of_value(score: Score) -> Iterator[str]:
 
 
 def _of_numbers(metric: str, value: float, error: float, documents: int) -> Iterator[str]:
-    """Whether a mean and its standard error can be of so many documents."""
+    """Problems of a mean and its standard error that cannot come from this number of documents."""
     right = value * documents
     if metric in BINARY_METRICS and not math.isclose(right, round(right), abs_tol=1e-6 * documents):
-        yield f"{metric} {value:g} is no share of {documents} documents; run lm_eval again"
+        yield f"{metric} {value:g} is not a fraction of {documents} documents; run lm_eval again"
         return
-    # the standard error of values that are 0 or 1; that of other values between them is smaller
+    # the standard error if all values are 0 or 1; with values between 0 and 1, it is smaller
     most = math.sqrt(value * (1 - value) / max(1, documents - 1))
     exact = metric in BINARY_METRICS and not math.isclose(error, most, rel_tol=1e-6, abs_tol=1e-9)
     if exact or error > most * (1 + 1e-6) + 1e-9:
         yield (
-            f"{metric} {value:g} of {documents} documents cannot have the standard error {error:.3g} "
-            f"({'it is' if metric in BINARY_METRICS else 'at most'} {most:.3g}); run lm_eval again"
+            f"{metric} {value:g} on {documents} documents cannot have the standard error {error:.3g} "
+            f"(it must be {'' if metric in BINARY_METRICS else 'at most '}{most:.3g}); run lm_eval again"
         )
 
 
@@ -245,27 +252,27 @@ def of_the_benchmark(
 ) -> tuple[list[Score], list[str]]:
     """The scores of tasks that the released data set has, and the names of the other tasks.
 
-    Forced twins and tasks of any length (``_n``) are others: no leaderboard has them.
+    The other tasks are forced twins and tasks of any length (``_n``), which no leaderboard lists.
 
     Args:
-        scores: what the result files hold.
-        tasks: take these alone; None for all.
+        scores: scores in the result files.
+        tasks: keep only these tasks; None for all.
 
     Raises:
-        InputError: a task that was asked for is not there, or nothing is left.
+        InputError: a requested task is missing, or no score is left.
     """
     names = list(dict.fromkeys(score.task for score in scores))
     for name in tasks or ():
         if name not in names:
-            raise InputError(f"the results hold no task {name!r}, but {', '.join(names)}")
+            raise InputError(f"the results do not contain the task {name!r}; they contain {', '.join(names)}")
     chosen = [score for score in scores if tasks is None or score.task in tasks]
     released = default_release()
     found = [score for score in chosen if score.task in released]
     others = list(dict.fromkeys(score.task for score in chosen if score.task not in released))
     if not found:
         raise InputError(
-            f"the results hold no task of the leaderboard, but {', '.join(others)}; forced tasks and "
-            "those of any length (_n) have no entries: run the generated ones, such as phone_book_20"
+            f"the results contain no task of the leaderboard, only {', '.join(others)}; forced tasks and "
+            "tasks of any length (_n) have no entries: run tasks that generate, such as phone_book_20"
         )
     return found, others
 

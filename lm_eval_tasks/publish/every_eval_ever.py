@@ -1,7 +1,7 @@
 """Checked scores as one record of Every Eval Ever, a shared schema for evaluation results.
 
-The schema is ``eval.schema.json`` of the package ``every-eval-ever``; this module writes its version
-``SCHEMA_VERSION`` without needing the package, which asks for Python 3.12.
+The schema is ``eval.schema.json`` of the package ``every-eval-ever``. This module writes version
+``SCHEMA_VERSION`` of it without the package, which requires Python 3.12.
 """
 
 import json
@@ -15,12 +15,12 @@ from lm_eval_tasks.results.score import SHARES, Run, Score, is_proportion
 SCHEMA_VERSION = "0.3.0"
 
 _METRIC_IDS = {"exact_match": "exact-match", "em": "exact-match", "f1": "f1"}
-"""Ids of the schema's registry of metrics; those that it does not have carry our name in front."""
+"""Ids from the schema's registry of metrics; ids of metrics that are not in it start with our name."""
 
 _METRIC_KINDS = {"exact_match": "accuracy", "em": "accuracy", "f1": "f1"}
 
 _ENGINES = {"hf": "transformers", "vllm": "vllm"}
-"""What lm-eval's kinds of models run in; the others are not claimed to be known."""
+"""Library in which each of lm-eval's kinds of models runs, as far as it is known."""
 
 
 def record(
@@ -32,14 +32,14 @@ def record(
     revision: str | None = None,
     organization: str | None = None,
 ) -> dict[str, Any]:
-    """The record of one model's checked scores: every metric from 0 to 1 of every task.
+    """The record of one model's checked scores, with every metric between 0 and 1 of every task.
 
     Args:
         model: the model's name on the Hub, ``ORG/NAME``.
         dataset: the released data set's name on the Hub.
-        retrieved: when the record is made, in seconds since 1970.
+        retrieved: time at which the record is made, in seconds since 1970.
         revision: commit of the data set.
-        organization: who ran the evaluation; None where that is unknown.
+        organization: organization that ran the evaluation; None if unknown.
     """
     run = max((score.run for score in scores), key=lambda run: run.date)
     return {
@@ -138,7 +138,7 @@ def _metric_config(score: Score, metric: str) -> dict[str, Any]:
 
 
 def _generation(score: Score) -> dict[str, Any]:
-    """The task's generation settings; where the number of new tokens is the document's, there is none."""
+    """The task's generation settings; there is no number of new tokens if it depends on the document."""
     settings = {key: json.dumps(value) for key, value in score.generation.items() if key != "max_gen_toks"}
     if score.run.prompt_wrapping:
         settings["around_prompts"] = ", ".join(score.run.prompt_wrapping)

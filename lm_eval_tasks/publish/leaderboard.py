@@ -1,7 +1,7 @@
-"""Scores of several models as one page: what stands in its table, its charts and its notes.
+"""Scores of several models as one page: the content of its tables, charts and notes.
 
-The page is one file that asks for nothing from anywhere. Names in result files are not ours: the template
-escapes all of them, and the page's policy lets no script run but its own.
+The page is one file that loads nothing else. Names in result files come from others: the template escapes all
+of them, and the page's security policy allows only its own script to run.
 """
 
 import base64
@@ -21,7 +21,7 @@ from lm_eval_tasks.results.rows import by_benchmark, row_labels
 from lm_eval_tasks.results.score import Run, Score
 
 GENERATOR = "repeat-after-me leaderboard"
-"""What the page's generator tag says; a file with it may be replaced."""
+"""Content of the page's generator tag; a file with this tag may be replaced."""
 
 _TEMPLATE = "leaderboard.html.jinja"
 
@@ -33,8 +33,8 @@ class Column:
     """One task, the mean over a benchmark's tasks, or one quantity of a model's memory.
 
     Attributes:
-        label: what its head shows below the benchmark's name: a length, ``mean``, or ``state``.
-        name: what it is called where the benchmark's name is not beside it.
+        label: heading below the benchmark's name: a length, ``mean``, or ``state``.
+        name: name of the column where the benchmark's name is not shown with it.
     """
 
     label: str
@@ -43,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Group:
-    """The columns of one benchmark; ``metric`` is empty where they are of the memory."""
+    """The columns of one benchmark; ``metric`` is empty for columns about memory."""
 
     benchmark: str
     metric: str
@@ -55,11 +55,11 @@ class Cell:
     """One model's score in one column.
 
     Attributes:
-        value: from 0 to 1; None where there is no score.
-        ends: of its 95% confidence interval; None where it is unknown.
-        marks: what a reader must know before comparing, in a few words each.
-        source: the anchor of the run that the score is from; empty for means.
-        title: the same in one line.
+        value: the score, from 0 to 1; None if there is no score.
+        ends: ends of its 95% confidence interval; None if unknown.
+        marks: caveats for a comparison, each in a few words.
+        source: anchor of the run that the score is from; empty for means.
+        title: value, interval and caveats in one line.
     """
 
     value: float | None
@@ -83,7 +83,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Source:
-    """One run of a model: how it was asked, and the scores that are from it."""
+    """One run of a model: how it was evaluated, and the scores from it."""
 
     file: str
     date: str
@@ -106,12 +106,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the template shows. The rows come sorted by their first cell, best first.
+    """Everything that the template shows. Rows are sorted by their first cell, best first.
 
     Attributes:
         groups: columns of scores.
-        memory_groups: columns of what the models' memories hold; none where nothing is known.
-        charts: accuracy by length and, where it is known, by bytes of state.
+        memory_groups: columns about the models' memory; empty if nothing is known.
+        charts: accuracy by length and, if known, by bytes of state.
     """
 
     groups: tuple[Group, ...]
@@ -131,11 +131,11 @@ class Page:
 def page(scores: Sequence[Score], others: Sequence[str] = ()) -> Page:
     """The page's content.
 
-    A benchmark's mean is over all lengths that any of the models was asked, each counted alike, and is
-    there for those models alone that were asked all of them.
+    A benchmark's mean is over all lengths at which any of the models was evaluated, with equal weights. Only
+    models that were evaluated at all of these lengths have a mean.
 
     Args:
-        scores: of tasks that the released data set has, as ``of_the_benchmark`` gives them.
+        scores: scores of tasks in the released data set, from ``of_the_benchmark``.
         others: names of the tasks that it left out.
 
     Raises:
@@ -173,11 +173,11 @@ def render(content: Page, title: str) -> bytes:
     )
     environment.filters |= {"sha256": _sha256, "truncated": truncated_text}
     text = environment.get_template(_TEMPLATE).render(page=content, title=title, generator=GENERATOR)
-    return text.encode(errors="replace")  # half a surrogate pair is JSON, but no text
+    return text.encode(errors="replace")  # half a surrogate pair is valid JSON, but cannot be encoded
 
 
 def _sha256(text: str) -> str:
-    """Checksum of a script or style as a Content-Security-Policy takes it."""
+    """Checksum of a script or style in the form that a Content-Security-Policy takes."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -260,7 +260,7 @@ def _mean(cells: Sequence[Cell], scores: Sequence[Score]) -> Cell:
     values = [cell.value for cell in cells if cell.value is not None]
     if len(values) < len(cells):
         return Cell(None, title="no mean: not every length has a score")
-    # the documents of one length are drawn independently of those of another
+    # the documents of different lengths are drawn independently
     ends = mean_interval(values, [cell.ends for cell in cells])
     marks = {
         "limited": any(score.limited for score in scores),

@@ -1,4 +1,4 @@
-"""Accuracy by length, and by bytes of state, as shapes on a plane: the charts of the leaderboard's page."""
+"""Accuracy by length, and by bytes of state, as shapes: the charts of the leaderboard's page."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.score import Score
 
 LEFT, RIGHT, TOP, BOTTOM = 60, 424, 22, 228
-"""The plane, in a drawing of 440 x 280 units."""
+"""The area between the axes, in a drawing of 440 x 280 units."""
 
 _COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5")
 """Colour classes of the page's style sheet, starting with blue and vermilion."""
@@ -27,17 +27,18 @@ _MARKERS = (
     "M-5 0l2.5 -4.4h5l2.5 4.4l-2.5 4.4h-5z",
     "M0 -5.6l1.4 4.2h4.2l-3.4 2.6l1.3 4.2l-3.5 -2.6l-3.5 2.6l1.3 -4.2l-3.4 -2.6h4.2z",
 )
-"""Paths around (0, 0), closed so that they can be hollow; not as many as colours, so that pairs differ."""
+"""Paths around (0, 0), closed so that they can be hollow. There are not as many as colours, so that colour
+and marker do not repeat together."""
 
 _ARCHITECTURES = {"transformer": ("c0", _MARKERS[0]), "mamba": ("c1", _MARKERS[4])}
 """Architecture -> colour and marker, as close as possible to those in the report's plots."""
 
-_DIGIT = 9  # the width of one, in the larger type of a narrow screen
+_DIGIT = 9  # width of a digit in the larger type of a narrow screen
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one model is drawn everywhere on the page: the class of its colour, its marker and its dashes."""
+    """How one model is drawn everywhere on the page: colour class, marker and dashes."""
 
     colour: str
     marker: str
@@ -46,9 +47,9 @@ class Style:
 
 @dataclass(frozen=True)
 class Point:
-    """One score; ``low`` and ``high`` are the ends of its 95% interval, None where it is unknown.
+    """One score; ``low`` and ``high`` are the ends of its 95% interval, None if unknown.
 
-    ``text`` stands beside the point.
+    ``text`` is shown beside the point.
     """
 
     x: float
@@ -72,7 +73,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis; its label is empty where it would run into the one before."""
+    """A place on an axis; its label is empty if it would overlap with the previous label."""
 
     at: float
     label: str
@@ -83,8 +84,8 @@ class Chart:
     """One benchmark's chart, in a drawing of 440 x 280 units, y downwards.
 
     Attributes:
-        axis: what the x-axis is, in the chart's title.
-        beside: what the numbers beside the points are; empty where there are none.
+        axis: quantity on the x-axis, for the chart's title.
+        beside: meaning of the numbers beside the points; empty if there are no numbers.
     """
 
     benchmark: str
@@ -98,7 +99,7 @@ class Chart:
 
     @property
     def hollow(self) -> bool:
-        """Whether any point is."""
+        """Whether any point is hollow."""
         return any(point.hollow for line in self.lines for point in line.points)
 
 
@@ -112,7 +113,7 @@ def styles(models: Sequence[str]) -> dict[str, Style]:
 
 
 def charts(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]) -> list[Chart]:
-    """The charts for which one benchmark's scores have numbers."""
+    """The charts that can be drawn from one benchmark's scores."""
     drawn = [score for score in scores if score.main_value is not None]
     seen = [score for score in drawn if score.state_bytes is not None]
     by_length = [chart(benchmark, drawn, style_of)] if drawn else []
@@ -120,12 +121,12 @@ def charts(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style
 
 
 def chart(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]) -> Chart:
-    """The chart of one benchmark's scores by length, every one with a main metric from 0 to 1.
+    """The chart of one benchmark's scores by length; each score has a main metric from 0 to 1.
 
-    Models are moved aside by some units each, so that equal scores do not hide each other.
+    Models are shifted by a few units each, so that equal scores do not hide each other.
 
     Args:
-        style_of: model -> how it is drawn; their order is that of the legend.
+        style_of: model -> how it is drawn, in the order of the legend.
     """
     lengths = sorted({score.length for score in scores})
     place = _scale(lengths)
@@ -141,17 +142,17 @@ def chart(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]
 
 
 def chart_by_state(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]) -> Chart:
-    """The chart of one benchmark's scores by bytes of state, every one with a main metric and a known state.
+    """The chart of one benchmark's scores by bytes of state; each score has a main metric and a known state.
 
-    The axis is logarithmic; lengths stand beside the points.
+    The axis is logarithmic; lengths are shown beside the points.
 
     Args:
-        style_of: model -> how it is drawn; their order is that of the legend.
+        style_of: model -> how it is drawn, in the order of the legend.
     """
     sizes = [float(score.state_bytes or 0) for score in scores]
     ratio = span(sizes)
     middle = math.sqrt(min(sizes) * max(sizes))
-    width = RIGHT - LEFT - 74  # room for points that stand apart, and for the last text
+    width = RIGHT - LEFT - 74  # leaves room for shifted points and for the last text
 
     def place(size: float) -> float:
         return LEFT + 28 + width * (0.5 + math.log(size / middle) / math.log(ratio))
@@ -206,7 +207,7 @@ def _chart(
 
 
 def _scale(lengths: Sequence[int]) -> Callable[[int], float]:
-    """Where a length stands: by its logarithm where lengths are far apart, as in the report's plot."""
+    """The place of each length, on a logarithmic scale if lengths are far apart, as in the report's plot."""
     least, most = lengths[0], lengths[-1]
     left, right = LEFT + 22, RIGHT - 22
     if least == most:

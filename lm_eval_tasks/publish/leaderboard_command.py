@@ -9,7 +9,7 @@ import tyro
 from dataset_builders import InputError
 from dataset_builders.extras import require
 
-_HEAD = 4096  # bytes of a page in which its generator tag stands
+_HEAD = 4096  # bytes at the start of a page, which contain its generator tag
 
 
 def leaderboard(
@@ -26,11 +26,12 @@ def leaderboard(
         results: results_*.json of all models, or folders that contain them.
         out: Folder for index.html.
         title: Title of the page.
-        label: NAME=PATTERN: call the row whose label or model matches the pattern NAME; may be repeated.
+        label: NAME=PATTERN sets the label of the row whose label or model matches PATTERN to NAME; may be
+            repeated.
 
     Raises:
-        InputError: there are no results to show, or one that is not whole; or the file is not an earlier page
-            or cannot be written.
+        InputError: there are no results to show, a result file is incomplete, or the output file cannot be
+            written or is not an earlier page.
     """
     require("publish")
     from dataset_builders.files import atomic_file
@@ -58,8 +59,8 @@ def _check_file(file: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise InputError(f"{file} cannot be replaced: {error.strerror}; give --out another folder") from None
+        raise InputError(f"{file} cannot be replaced: {error.strerror}; pass another --out folder") from None
     if f'<meta name="generator" content="{GENERATOR}">'.encode() not in head:
         raise InputError(
-            f"{file} was not written by this command and is not overwritten; give --out another folder"
+            f"{file} was not written by this command and is not overwritten; pass another --out folder"
         )

@@ -9,7 +9,7 @@ from lm_eval_tasks.results.capacity import Capacity, capacities
 from lm_eval_tasks.results.score import Score
 
 DASH = "\N{EN DASH}"
-"""Shown where there is no value."""
+"""Text of a cell without a value."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Quantity:
     """One model's value in one column.
 
     Attributes:
-        value: what the column is sorted by; None where there is no value.
+        value: the value by which the column is sorted; None if there is none.
         shown: the value as text.
-        interval: its 95% confidence interval as text; empty where it has none.
-        marks: more to know, in a few words each.
-        source: empty, since a value is from several runs' scores.
-        title: the same in one line.
+        interval: its 95% confidence interval as text; empty if it has none.
+        marks: remarks, each in a few words.
+        source: empty, because a value comes from the scores of several runs.
+        title: value, interval and remarks in one line.
     """
 
     value: float | None

@@ -1,4 +1,4 @@
-"""What a reader of the leaderboard must know before comparing its scores."""
+"""What readers of the leaderboard need to know before they compare scores."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -8,19 +8,19 @@ from lm_eval_tasks.results.score import Score
 
 
 def truncated_text(score: Score) -> str:
-    """The share of truncated documents in words."""
+    """The fraction of truncated documents in words."""
     return f"{score.truncated:.0%}" if "truncated" in score.values else "unknown"
 
 
 def documents(score: Score) -> str:
-    """Which documents a score is of: how many of how many, and their checksum's beginning."""
+    """The documents of a score: how many of how many, and the start of their checksum."""
     of = f" of {score.asked_for}" if score.limited else ""
     size = " (of how many is unknown)" if score.asked_for is None else ""
     return f"{score.documents}{of} documents{size}, checksum {score.document_set[:12]}"
 
 
 def _document_sets(scores: Sequence[Score]) -> dict[str, dict[str, list[str]]]:
-    """Task -> checksum of its documents -> the models that were asked them."""
+    """Task -> checksum of its documents -> the models that were evaluated on them."""
     sets: dict[str, dict[str, list[str]]] = {}
     for score in scores:
         sets.setdefault(score.task, {}).setdefault(score.document_set, []).append(score.label)
@@ -28,7 +28,7 @@ def _document_sets(scores: Sequence[Score]) -> dict[str, dict[str, list[str]]]:
 
 
 def other_documents(scores: Sequence[Score]) -> set[tuple[str, str]]:
-    """Tasks with checksums of documents that are not the benchmark's, or not those of the other models."""
+    """Tasks with checksums of documents that differ from the benchmark's or from those of other models."""
     known = kept_checksums()
     return {
         (task, found)
@@ -39,7 +39,7 @@ def other_documents(scores: Sequence[Score]) -> set[tuple[str, str]]:
 
 
 def notes(scores: Sequence[Score], others: Sequence[str]) -> Iterator[str]:
-    """One sentence or two for each thing to know.
+    """The notes, each in one or two sentences.
 
     Args:
         others: names of tasks that the page leaves out.
@@ -47,26 +47,29 @@ def notes(scores: Sequence[Score], others: Sequence[str]) -> Iterator[str]:
     partly = sorted({score.label for score in scores if score.limited})
     if partly:
         yield (
-            f"LIMITED: some scores of {', '.join(partly)} are of a part of the documents (--limit or "
-            "--samples); their cells say how many of how many."
+            f"LIMITED: some scores of {', '.join(partly)} are from a part of the documents (--limit or "
+            "--samples); their cells state how many documents were evaluated."
         )
     if any(score.truncated for score in scores):
         yield (
-            "Truncated documents did not fit the model's window and count as wrong; cells say their share, "
-            "and their points in the charts are hollow."
+            "Truncated documents did not fit the model's window and count as wrong; cells show their "
+            "fraction, and the points in the charts are hollow."
         )
     yield from _notes_on_documents(scores)
     if any("truncated" not in score.values for score in scores):
         unknown = sorted({score.label for score in scores if "truncated" not in score.values})
-        yield f"lm-eval could not tell the window, and so what was truncated, of {', '.join(unknown)}."
+        yield (
+            f"lm-eval does not know the context window of {', '.join(unknown)}, so truncated documents could "
+            "not be counted."
+        )
     for model, own in groupby(sorted(scores, key=lambda s: s.label), key=lambda s: s.label):
         yield from _notes_on_model(model, list(own))
     versions = sorted({str(score.metadata.get("repeat_after_me") or "unknown") for score in scores})
     if len(versions) > 1:
-        yield f"The scores are of different versions of repeat-after-me: {', '.join(versions)}."
+        yield f"The scores are from different versions of repeat-after-me: {', '.join(versions)}."
     if others:
         yield (
-            f"Left out, since the benchmark's score is that of generated answers of its own lengths: "
+            f"Left out, because the leaderboard lists only generated answers at the benchmark's own lengths: "
             f"{', '.join(dict.fromkeys(others))}."
         )
 
@@ -81,11 +84,11 @@ def _notes_on_documents(scores: Sequence[Score]) -> Iterator[str]:
                 f"so these scores cannot be compared exactly. Checksums: {checksums}."
             )
         elif known.get(task) is not None and known[task] not in sets:
-            yield f"{task}: the documents are not the benchmark's own, but of other metadata."
+            yield f"{task}: the documents are not the benchmark's own; they were built with other metadata."
     unknown = sorted({score.task for score in scores if known.get(score.task) is None})
     if unknown:
         yield (
-            "This version keeps no checksum to hold the documents of these tasks against: "
+            "This version has no checksum with which to check the documents of these tasks: "
             f"{', '.join(unknown)}."
         )
 
@@ -98,4 +101,4 @@ def _notes_on_model(model: str, scores: Sequence[Score]) -> Iterator[str]:
     if shots:
         yield f"{model} was given few-shot examples: {', '.join(map(str, shots))}."
     if any(score.run.gen_kwargs for score in scores):
-        yield f"{model} did not generate as the benchmark asks: it was given --gen_kwargs."
+        yield f"{model} did not generate with the benchmark's settings: --gen_kwargs was passed."

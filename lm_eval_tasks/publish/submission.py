@@ -1,4 +1,4 @@
-"""The entries of checked scores, and what they say of them; no network, no files."""
+"""The leaderboard entries of checked scores, with their notes; needs no network and no files."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,8 +21,8 @@ def entries(
 
     Args:
         dataset: name of the released data set on the Hub.
-        revision: commit of it.
-        source: address of what the entry is taken from, such as a log of the run.
+        revision: commit of the data set.
+        source: address of the entry's source, such as a log of the run.
     """
     return [
         EvalResultEntry(
@@ -44,7 +44,7 @@ def iso_date(seconds: float) -> str:
 
 
 def notes(score: Score) -> str:
-    """What a reader of the entry needs to trust the value, in one line."""
+    """Everything that readers of the entry need to judge the value, in one line."""
     metric = score.main_metric or ""
     ends = score_interval(score, metric)
     parts = [
@@ -61,7 +61,7 @@ def notes(score: Score) -> str:
 
 
 def model_notes(run: Run) -> list[str]:
-    """How the model was loaded, without anything that may be secret or is of the machine alone."""
+    """How the model was loaded, without anything that may be secret or only concerns the machine."""
     arguments = run.model_arguments
     shown = [f"{key}={_short(arguments[key])}" for key in PUBLIC_ARGUMENTS if key in arguments]
     named = ("pretrained", "model", "revision", "device")

@@ -24,16 +24,16 @@ from dataset_builders.release.manifest import Entry, Manifest, read_manifest
 from lm_eval_tasks.results.score import Score
 
 FILE = ".eval_results/repeat-after-me.yaml"
-"""Where the entries stand in the model's repository."""
+"""File of the entries in the model's repository."""
 
 _PATIENCE = 120.0
-"""Seconds of silence after which a request is given up; huggingface_hub itself would wait for ever."""
+"""Seconds without a response after which a request fails; huggingface_hub itself would wait forever."""
 
 _TITLE = "Results of repeat-after-me"
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves dates as they are written, so that entries of others come out as they went in."""
+    """Leaves dates as they are written, so that entries of others stay unchanged."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  a table of PyYAML's, which it never changes in place
         letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -42,7 +42,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def client() -> HfApi:
-    """A client of the Hub that does not wait for ever."""
+    """A client of the Hub whose requests time out."""
     get_session().timeout = _PATIENCE
     return HfApi()
 
@@ -57,19 +57,19 @@ def _dump(items: list[dict[str, Any]]) -> str:
 
 
 def merged(existing: str, entries: Sequence[EvalResultEntry]) -> str | None:
-    """A ``.eval_results`` file with the entries put in, or None where it holds them already.
+    """A ``.eval_results`` file with the entries added, or None if it already contains them.
 
-    An entry of the same data set and task is replaced where it stands; the others are kept.
+    An entry of the same data set and task is replaced in place; all others are kept.
 
     Raises:
-        InputError: the file is no list of entries.
+        InputError: the file is not a list of entries.
     """
     kept = _parsed(existing)
     new = {_key(item): item for item in eval_result_entries_to_yaml(list(entries))}
     items, placed = [], set()
     for item in kept:
         key = _key(item)
-        if key in placed:  # the same task stands there twice
+        if key in placed:  # the file contains the same task twice
             continue
         if key in new:
             placed.add(key)
@@ -86,12 +86,12 @@ def _parsed(text: str) -> list[Any]:
     if items is None:
         return []
     if not isinstance(items, list):
-        raise InputError(f"the model's {FILE} is no list of entries; repair or remove it first")
+        raise InputError(f"the model's {FILE} is not a list of entries; repair or remove it first")
     return items
 
 
 def _key(item: Any) -> tuple[Any, Any] | None:
-    """What an entry is of; None where that cannot be told."""
+    """The data set and task of an entry; None if they cannot be read."""
     dataset = item.get("dataset") if isinstance(item, Mapping) else None
     if not isinstance(dataset, Mapping):
         return None
@@ -99,48 +99,48 @@ def _key(item: Any) -> tuple[Any, Any] | None:
 
 
 def check_dataset(api: HfApi, dataset: str, revision: str | None, scores: Sequence[Score]) -> str:
-    """Hold the scores against the manifest of the released data set; return the commit that it is of.
+    """Check the scores against the manifest of the released data set; return the manifest's commit.
 
     Args:
         dataset: ``ORG/NAME`` on the Hub.
         revision: branch, tag or commit; None for the main branch.
 
     Raises:
-        InputError: it cannot be read, is no data set of this benchmark, or has other documents.
+        InputError: it cannot be read, is not a data set of this benchmark, or has other documents.
     """
     with hub_errors(f"read the data set {dataset} at {revision or 'main'}"):
         commit = str(api.dataset_info(dataset, revision=revision).sha)
         text = _read(api, dataset, MANIFEST, commit, repo_type="dataset")
     if text is None:
         raise InputError(
-            f"{dataset} has no {MANIFEST}, so it is no data set of this benchmark; give one that was built "
-            "and pushed by repeat-after-me"
+            f"{dataset} has no {MANIFEST}, so it is not a data set of this benchmark; use a data set that "
+            "was built and pushed by repeat-after-me"
         )
     manifest = _manifest(text, dataset)
     for score in scores:
         problem = _difference(score, manifest.configs.get(score.task))
         if problem is not None:
-            raise InputError(f"{score.task}: {problem} (held against {dataset} at {commit[:12]})")
+            raise InputError(f"{score.task}: {problem} (compared with {dataset} at {commit[:12]})")
     return commit
 
 
 def _difference(score: Score, entry: Entry | None) -> str | None:
-    """Why a score is not of a config of the data set, and what would do; None where it is."""
+    """Why a score is not from a config of the data set, and what to do; None if it is."""
     if entry is None:
-        return "the data set has no config of that name; choose others with --tasks, or another --dataset"
+        return "the data set has no config of that name; choose other --tasks, or another --dataset"
     benchmark = default_release()[score.task].arguments
     others = {key: entry.arguments.get(key) for key in benchmark}
     differing = ", ".join(f"{key} {value!r}" for key, value in others.items() if value != benchmark[key])
     if differing:
         return (
-            f"the data set's config is not the benchmark's, having {differing}; choose others with --tasks, "
-            "or another --dataset"
+            f"the data set's config is not the benchmark's, because it has {differing}; choose other "
+            "--tasks, or another --dataset"
         )
     if entry.content_sha256 != score.document_set:
         return (
-            f"the documents are not the data set's, whose checksum is {entry.content_sha256[:12]} where the "
-            f"results say {score.document_set[:12]}; run lm_eval again with the data set as 'dataset' "
-            "in --metadata, or give another --dataset-revision"
+            f"the documents have the checksum {score.document_set[:12]}, but those of the data set have "
+            f"{entry.content_sha256[:12]}; run lm_eval again with the data set as 'dataset' in --metadata, "
+            "or pass another --dataset-revision"
         )
     return None
 
@@ -155,27 +155,27 @@ def _manifest(text: str, dataset: str) -> Manifest:
 
 
 def submit(api: HfApi, model: str, entries: Sequence[EvalResultEntry], *, create_pr: bool) -> str:
-    """Put entries into the model's repository; say what was done.
+    """Add entries to the model's repository; return a sentence about what was done.
 
-    Entries of other tasks that stand there are kept. Where the repository, or a pull request that this
-    function opened before, holds the same already, nothing is done.
+    Existing entries of other tasks are kept. If the repository, or a pull request that this function opened
+    earlier, already contains the same entries, nothing is done.
 
     Args:
         model: ``ORG/NAME`` on the Hub.
-        create_pr: open a pull request, else commit to the main branch.
+        create_pr: open a pull request; otherwise, commit to the main branch.
 
     Raises:
-        InputError: there is no such model, it may not be written, or the Hub does not answer.
+        InputError: there is no such model, there is no permission to write to it, or the Hub does not answer.
     """
-    doing = "submit to" if create_pr else "commit (without --no-create-pr a pull request would do) to"
+    doing = "submit to" if create_pr else "commit (omit --no-create-pr to open a pull request instead) to"
     with hub_errors(f"{doing} {model}"):
         commit = str(_model(api, model).sha)
         text = merged(_read(api, model, FILE, commit) or "", entries)
         if text is None:
-            return f"nothing to do: {model} has these entries in {FILE}"
+            return f"nothing to do: {model} already has these entries in {FILE}"
         title = f"{_TITLE}: {_and_others([entry.task_id for entry in entries])}"
         if create_pr and (url := _open_already(api, model, title, text)):
-            return f"nothing to do: {url} is open and has these entries"
+            return f"nothing to do: {url} is open and contains these entries"
         done = api.create_commit(
             model,
             [CommitOperationAdd(FILE, text.encode())],
@@ -194,11 +194,11 @@ def _model(api: HfApi, model: str) -> ModelInfo:
         found = other_type(api, model, "model")
         if found is None:
             raise
-        raise InputError(f"{model} is a {found}; --model takes the model that the results are of") from None
+        raise InputError(f"{model} is a {found}; pass the evaluated model as --model") from None
 
 
 def _read(api: HfApi, repo: str, file: str, revision: str, repo_type: str = "model") -> str | None:
-    """The text of a repository's file, None where there is none."""
+    """The text of a repository's file; None if there is none."""
     if not api.file_exists(repo, file, repo_type=repo_type, revision=revision):
         return None
     with tempfile.TemporaryDirectory() as folder:

@@ -38,16 +38,16 @@ def submit(
         model: ORG/NAME of the evaluated model on the Hub.
         dataset: ORG/NAME of the benchmark's data set on the Hub.
         dataset_revision: Branch, tag or commit of the data set (default: its main branch).
-        tasks: Tasks to submit, as in A,B (default: all tasks of the leaderboard).
+        tasks: Tasks to submit, separated by commas (default: all tasks of the leaderboard).
         source_url: Link to further information, such as the run's log.
-        create_pr: Open a pull request, instead of committing to the model's main branch.
+        create_pr: Open a pull request instead of committing to the model's main branch.
         dry_run: Print the entries without contacting the Hub.
-        allow_limited: Accept results of --limit, which are marked as such in their entries.
+        allow_limited: Accept results of runs with --limit; their entries are marked as limited.
         every_eval_ever: File for a record in the Every Eval Ever schema.
         organization: Organization that ran the evaluation, for the Every Eval Ever record.
 
     Raises:
-        InputError: the results are not the benchmark's, or the Hub refuses.
+        InputError: the results do not qualify for a leaderboard, or the Hub refuses.
     """
     require("publish")
     from dataset_builders.hub import check_repo_id
@@ -65,10 +65,10 @@ def submit(
     check(scores, model, allow_limited=allow_limited)
 
     if others:
-        _remark(f"left out, since no leaderboard has them: {', '.join(others)}")
+        _remark(f"left out, because no leaderboard lists them: {', '.join(others)}")
     given = scores[0].run.model
     if not is_on_hub(given):
-        _remark(f"the results are of a local model ({Path(given).name}), taken for {model} on your word")
+        _remark(f"the results are from a local model ({Path(given).name}), assumed to be {model}")
     revision = dataset_revision
     if dry_run:
         if revision is not None and not _COMMIT.fullmatch(revision):
@@ -102,14 +102,14 @@ def _remark_unchecked(tasks: list[str], dataset: str) -> None:
     unknown = [task for task in tasks if kept.get(task) is None]
     if unknown:
         _remark(
-            f"this version keeps no checksum of the documents of {', '.join(unknown)}; without --dry-run "
-            f"they are held against the manifest of {dataset}"
+            f"this version has no checksum of the documents of {', '.join(unknown)}; without --dry-run, they "
+            f"are checked against the manifest of {dataset}"
         )
 
 
 def _check_file(file: Path | None) -> None:
     if file is not None and file.exists():
-        raise InputError(f"{file} exists and is not overwritten; give --every-eval-ever another name")
+        raise InputError(f"{file} exists and is not overwritten; pass another name with --every-eval-ever")
 
 
 def _write_record(

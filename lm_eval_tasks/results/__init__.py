@@ -14,11 +14,11 @@ def read_reports(paths: Iterable[Path], labels: Sequence[str] = ()) -> "list[Ben
     """One report for each benchmark in result files of lm-eval.
 
     Args:
-        paths: result files (``results_*.json``), or folders that hold some.
-        labels: ``NAME=PATTERN``: the row whose label or model matches the pattern is called NAME.
+        paths: result files (``results_*.json``), or folders that contain them.
+        labels: ``NAME=PATTERN`` sets the label of the row whose label or model matches PATTERN to NAME.
 
     Raises:
-        InputError: a path holds no results of our tasks, or a label matches no row or several.
+        InputError: a path contains no results of our tasks, or a label matches no row or several.
     """
     from lm_eval_tasks.results.benchmark_report import BenchmarkReport
     from lm_eval_tasks.results.plots import styles

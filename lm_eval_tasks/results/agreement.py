@@ -1,4 +1,4 @@
-"""How often a forced task and its generated twin score a document the same."""
+"""How often a forced task and its generated twin give a document the same score."""
 
 import logging
 from collections.abc import Iterable
@@ -15,16 +15,16 @@ from lm_eval_tasks.results.text import in_markdown, printable
 from lm_eval_tasks.twins import FORCED
 
 log = logging.getLogger(__name__)
-_SHOWN = 80  # letters of a generated answer; the samples that lm-eval logged have the whole
+_SHOWN = 80  # letters of a generated answer; lm-eval's logged samples contain all of it
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """The documents that both twins scored, by who found the answer.
+    """The documents that both twins scored, by which of them counted the answer as correct.
 
     Attributes:
         both, neither, generated_alone, forced_alone: numbers of documents.
-        differing: ids of the documents on which the twins differ, with what was generated there.
+        differing: ids of the documents on which the twins differ, with the generated answers.
     """
 
     both: int
@@ -39,15 +39,15 @@ class Agreement:
 
 
 def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
-    """For every (model, benchmark, length) with both twins: their agreement a document.
+    """For every (model, benchmark, length) with both twins, their agreement by document.
 
-    Where the samples of some were not logged, a warning names them.
+    If the samples of some twins were not logged, a warning names these.
 
     Args:
-        paths: result files of runs with ``--log_samples``, or folders that hold them.
+        paths: result files of runs with ``--log_samples``, or folders that contain them.
 
     Raises:
-        InputError: no twins, or no samples of any were logged, or not of the same documents.
+        InputError: there are no twins, no samples were logged, or they are not of the same documents.
     """
     scores = {(s.label, s.benchmark, s.length): s for s in read_scores(paths)}
     pairs = {
@@ -57,7 +57,7 @@ def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
     }
     if not pairs:
         raise InputError(
-            "no task is there together with its forced twin; run both, as in "
+            "the results contain no task together with its forced twin; run both, as in "
             "phone_book_20,phone_book_20_forced"
         )
     sampled = {
@@ -65,7 +65,7 @@ def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
     }
     for label, benchmark, length in sorted(pairs.keys() - (sampled or pairs).keys()):
         log.warning(
-            "left out: %s at %d of %s, since lm_eval ran without --log_samples",
+            "left out: %s at %d of %s, because lm_eval ran without --log_samples",
             benchmark,
             length,
             printable(label),
@@ -97,7 +97,7 @@ def _is_right(sample: Sample, score: Score) -> bool:
 
 
 def agreement_table(found: dict[tuple[str, str, int], Agreement]) -> str:
-    """A Markdown table of agreements, and a line for each document on which the twins differ."""
+    """A Markdown table of agreements, and one line per document on which the twins differ."""
     headers = ["model", "benchmark", "length", "documents", "agree", "both right", "both wrong"]
     headers += ["generated alone", "forced alone"]
     rows = []

@@ -1,4 +1,4 @@
-"""Everything that results say about models on one benchmark: numbers, tables and plots."""
+"""Everything that results say about models on one benchmark, as numbers, tables and plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,15 +30,15 @@ from lm_eval_tasks.results.timing_table import timing_table
 class BenchmarkReport:
     """The results of all models on one benchmark.
 
-    Tables are Markdown, and empty where there is nothing to show. Each ``draw_`` method writes a PNG and an
-    SVG into a folder and returns the two files, or none where there is nothing to draw. What is read from
-    logged samples (``lm_eval --log_samples``) is empty without them. All but ``scores`` and ``labels`` raises
-    InputError where a file is damaged or cannot be written.
+    Tables are Markdown, and empty if there is nothing to show. Each ``draw_`` method writes a PNG and an SVG
+    into a folder and returns the two files, or no files if there is nothing to draw. Everything that is read
+    from logged samples (``lm_eval --log_samples``) is empty without them. All members except ``scores`` and
+    ``labels`` raise InputError if a file is damaged or cannot be written.
 
     Attributes:
-        benchmark: its name, by which files are called, as in ``phone_book_by_state.png``.
-        scores: sorted by label and length.
-        style_of: label -> how it is drawn, the same in the reports of all benchmarks.
+        benchmark: name of the benchmark, from which files are named, as in ``phone_book_by_state.png``.
+        scores: scores, sorted by label and length.
+        style_of: label -> how its row is drawn, the same in the reports of all benchmarks.
     """
 
     benchmark: str
@@ -47,7 +47,7 @@ class BenchmarkReport:
 
     @property
     def labels(self) -> list[str]:
-        """The names of the rows, one for each model that was prompted in one way."""
+        """The names of the rows, one for each model and way in which it was prompted."""
         return row_labels(self.scores)
 
     @property
@@ -69,22 +69,22 @@ class BenchmarkReport:
 
     @cached_property
     def samples(self) -> list[tuple[Score, list[Sample]]]:
-        """The scores whose samples were logged, with their samples: one for each document."""
+        """The scores whose samples were logged, with the samples: one per document."""
         return logged(self.scores)
 
     @cached_property
     def documents(self) -> list[Asked]:
-        """The queried position of each document, if it has one, and whether the answer is right."""
+        """The queried position of each document, if it has one, and whether the answer is correct."""
         return asked(self.samples)
 
     @cached_property
     def errors(self) -> list[Errors]:
-        """Wrong answers by class, for each row and length."""
+        """Wrong answers by class for each row and length."""
         return count_errors(self.samples)
 
     @cached_property
     def copied_fractions(self) -> dict[tuple[str, int], list[float]]:
-        """(label, length) -> the part of each copy that comes before its first error, from 0 to 1."""
+        """(label, length) -> for each copy, the fraction before its first error, from 0 to 1."""
         return copied_fractions(self.samples)
 
     # ---- tables
@@ -98,11 +98,11 @@ class BenchmarkReport:
         return capacity_table(self.scores)
 
     def timing_table(self) -> str:
-        """Milliseconds to read a prompt and per generated token, where a run measured them."""
+        """Milliseconds to read a prompt and per generated token, if a run measured them."""
         return timing_table(self.scores)
 
     def step_table(self) -> str:
-        """The main metric by training step, a table for each training run."""
+        """The main metric by training step, with one table per training run."""
         return "\n\n".join(map(sweep_table, self.sweeps))
 
     def position_table(self) -> str:
@@ -153,7 +153,7 @@ class BenchmarkReport:
         return draw_positions(self.benchmark, self.documents, self.unit, folder)
 
     def draw_by_tenth(self, folder: Path) -> list[Path]:
-        """Accuracy by tenth of the document, a panel for each length: ``BENCHMARK_by_tenth``."""
+        """Accuracy by tenth of the document, with one panel per length: ``BENCHMARK_by_tenth``."""
         return draw_by_tenth(self.benchmark, self.documents, self.unit, self.style_of, folder)
 
     def draw_errors(self, folder: Path) -> list[Path]:
@@ -161,7 +161,7 @@ class BenchmarkReport:
         return draw_errors(self.benchmark, self.errors, self.unit, folder)
 
     def draw_first_errors(self, folder: Path) -> list[Path]:
-        """The share of copies that are still right after each part: ``BENCHMARK_first_error``."""
+        """The fraction of copies without an error so far: ``BENCHMARK_first_error``."""
         return draw_first_errors(self.benchmark, self.copied_fractions, self.unit, folder)
 
     def draw(self, folder: Path) -> list[Path]:

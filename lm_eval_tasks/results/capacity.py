@@ -1,4 +1,4 @@
-"""How much a model's memory holds: effective length and recalled bits of every row of a benchmark."""
+"""How much a model remembers: effective length and recalled bits of every row of a benchmark."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Capacity:
     Attributes:
         length: the effective length.
         bits: length -> lower bound of the recalled bits, valid for all lengths at once with 95% confidence;
-            empty where a benchmark's answers are not uniform.
-        state_bytes: length -> bytes of the model's state, of the lengths at which they are known.
+            empty if the benchmark's answers are not uniform.
+        state_bytes: length -> bytes of the model's state, for lengths at which they are known.
     """
 
     length: EffectiveLength
@@ -35,7 +35,7 @@ class Capacity:
 
     @property
     def bits_per_bit(self) -> float | None:
-        """The largest bound by the bits of the state at its length; None where one of them is unknown."""
+        """The largest bound divided by the bits of the state at its length; None if either is unknown."""
         if self.most_bits is None or self.most_bits[0] not in self.state_bytes:
             return None
         length, bits = self.most_bits
@@ -43,7 +43,7 @@ class Capacity:
 
 
 def capacities(scores: Sequence[Score]) -> dict[str, Capacity]:
-    """Label -> capacity, for the scores of one benchmark; rows without ``exact_match`` are left out.
+    """Label -> capacity for the scores of one benchmark; rows without ``exact_match`` are left out.
 
     Raises:
         InputError: a result file names arguments that the benchmark does not allow.
@@ -86,7 +86,7 @@ def _observed(score: Score) -> list[Observed]:
 
 
 def random_answers(score: Score) -> RandomAnswers | None:
-    """What is random in the documents of a score; None where answers are not uniform and independent."""
+    """What is random in the documents of a score; None if answers are not uniform and independent."""
     benchmark = benchmark_of(score.task)
     if benchmark.random_answers is None:
         return None
@@ -99,7 +99,7 @@ def _arguments(benchmark: Benchmark, score: Score) -> dict[str, object]:
 
 
 def capacity_table(scores: Sequence[Score]) -> str:
-    """The capacities of one benchmark's rows as a Markdown table; empty where there are none."""
+    """The capacities of one benchmark's rows as a Markdown table; empty if there are none."""
     found = capacities(scores)
     if not found:
         return ""
@@ -119,11 +119,11 @@ def capacity_table(scores: Sequence[Score]) -> str:
                 rows[-1] += [f"{capacity.state_bytes[length]:,}", f"at least {capacity.bits_per_bit:.2g}"]
     notes = (
         "Effective length: where accuracy falls through one half, by a logistic fit, with its 95% bootstrap "
-        "interval; without a curve: the tested lengths between which it does, with 95% confidence."
+        "interval; without a curve: the tested lengths between which this happens, with 95% confidence."
     )
     if with_bits:
         notes += (
-            " Recalled bits: what the model's state holds of the document at least, with 95% confidence "
-            "over all lengths together."
+            " Recalled bits: a lower bound on the information about the document in the model's state, with "
+            "95% confidence for all lengths together."
         )
     return f"{markdown_table(headers, rows)}\n\n{notes}"

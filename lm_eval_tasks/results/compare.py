@@ -26,11 +26,11 @@ class Comparison:
 
     Attributes:
         documents: number of documents.
-        first, second: the means of the metric.
-        ends: of the 95% interval of ``first - second``; None where there is none.
-        first_better, second_better: numbers of documents on which one scores higher than the other.
-        p_value: of the hypothesis that the models score alike.
-        test: which test the p-value is of.
+        first, second: the models' means of the metric.
+        ends: ends of the 95% interval of ``first - second``; None if there is none.
+        first_better, second_better: numbers of documents on which one model scores higher than the other.
+        p_value: p-value of the hypothesis that the models score alike.
+        test: name of the test.
     """
 
     documents: int
@@ -57,12 +57,12 @@ class Comparison:
 def compare(first: Values, second: Values, scale: Scale) -> Comparison:
     """Compare two models by their values on the same documents.
 
-    The p-value is that of McNemar's exact test where values are 0 or 1, and else of a paired permutation
-    test of the mean (signs of the differences flipped; where there are too many ways, at random with a fixed
-    seed). The interval is that of :func:`~lm_eval_tasks.results.paired_intervals.paired_interval`.
+    The p-value is from McNemar's exact test if all values are 0 or 1, and otherwise from a paired permutation
+    test of the mean, which flips the signs of differences (of many documents at random, with a fixed seed).
+    The interval is that of :func:`~lm_eval_tasks.results.paired_intervals.paired_interval`.
 
     Args:
-        first, second: one value for each document, in the same order.
+        first, second: one value per document, in the same order.
         scale: of the values.
     """
     difference = first - second
@@ -110,11 +110,11 @@ def compare_rows(scores: Sequence[Score], first: str, second: str) -> dict[tuple
         first, second: labels of the rows.
 
     Returns:
-        (benchmark, ``20 entries``) -> the comparison; where a benchmark has several lengths, also one over
-        all of their documents together, under ``all lengths``.
+        (benchmark, ``20 entries``) -> the comparison. If a benchmark has several lengths, there is also a
+        comparison over all of their documents together, under ``all lengths``.
 
     Raises:
-        InputError: there is no such row; the rows have no task in common, no samples were logged, or they
+        InputError: there is no such row, the rows have no task in common, no samples were logged, or they
             are not of the same documents.
     """
     known = row_labels(scores)
@@ -129,7 +129,7 @@ def compare_rows(scores: Sequence[Score], first: str, second: str) -> dict[tuple
     other = {(s.benchmark, s.length): s for s in scores if s.label == second}
     common = [key for key in one if key in other]
     if not common:
-        raise InputError(f"{first!r} and {second!r} were evaluated on no task in common")
+        raise InputError(f"{first!r} and {second!r} were not evaluated on the same task")
     found: dict[tuple[str, str], Comparison] = {}
     for benchmark in dict.fromkeys(benchmark for benchmark, _ in common):
         pairs = []
@@ -176,7 +176,7 @@ def _same(one: Sample, other: Sample) -> bool:
 
 
 def comparison_table(found: dict[tuple[str, str], Comparison], first: str, second: str) -> str:
-    """The comparisons as a Markdown table, and what its columns mean."""
+    """The comparisons as a Markdown table, with an explanation of its columns."""
     first, second = in_markdown(first), in_markdown(second)
     headers = ["benchmark", "length", "documents", first, second, "difference", "p", "test"]
     rows = [
@@ -195,7 +195,7 @@ def comparison_table(found: dict[tuple[str, str], Comparison], first: str, secon
 
 
 def p_text(p_value: float) -> str:
-    """A p-value in three digits."""
+    """A p-value with three digits."""
     return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 

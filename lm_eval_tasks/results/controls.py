@@ -1,7 +1,6 @@
-"""Controls compared with the benchmark they vary, on pairs of documents with the same question.
+"""Controls compared with the benchmark that they vary, on pairs of documents with the same question.
 
-A document of a control names its pair in the column ``pair``: the document of another benchmark with the same
-content and question.
+The column ``pair`` of a control names the document of another benchmark with the same content and question.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,8 +27,8 @@ class Control:
 
     Attributes:
         score: the control's score.
-        pairs: the benchmark of the pairs, e.g. ``phone_book``.
-        comparison: the control first, its pairs second.
+        pairs: benchmark of the paired documents, e.g. ``phone_book``.
+        comparison: comparison of the control (first) with its pairs (second).
     """
 
     score: Score
@@ -41,7 +40,7 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
     """Every score of a control for which the same model was also evaluated on the paired documents.
 
     Args:
-        logged: scores of all benchmarks with their samples, see :func:`lm_eval_tasks.results.samples.logged`.
+        logged: scores of all benchmarks with samples, from :func:`lm_eval_tasks.results.samples.logged`.
 
     Raises:
         InputError: a sample lacks its main metric.
@@ -121,8 +120,8 @@ def _table(found: Sequence[Control]) -> str:
     headers = ["model", "control", "length", "documents", "pairs", "control's", "difference", "p"]
     names = ", ".join(dict.fromkeys(one.pairs for one in found))
     return (
-        f"{markdown_table(headers, rows)}\n\nEach document beside its pair, that of {names} with the same "
-        f"question: the main metric of both, and the difference. Brackets: "
+        f"{markdown_table(headers, rows)}\n\nEach document is compared with the document of {names} with the "
+        "same question: the main metric of both, and the difference. Brackets: "
         f"{paired_note(one.comparison for one in found)}. The p-values (paired tests) are not corrected for "
         "the number of rows."
     )

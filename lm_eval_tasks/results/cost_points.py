@@ -1,4 +1,4 @@
-"""Accuracy against cost on a logarithmic axis: where points are drawn, and the lengths beside them."""
+"""Accuracy against cost on a logarithmic axis: places of the points, and the lengths beside them."""
 
 import math
 from collections import Counter
@@ -10,27 +10,27 @@ from lm_eval_tasks.results.score import Score
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LEFT, _RIGHT = 0.06, 0.12  # margins, as shares of the axis; the last text stands in the right one
-_STEP = 0.018  # at most, between points of equal cost, as a share of the axis
-_SPREAD = 0.07  # of all points of equal cost of one line
-_LETTER = 0.0125  # of a length's text, as a share of the axis
-_NEAR = 0.06  # accuracies whose texts could touch
+_LEFT, _RIGHT = 0.06, 0.12  # margins, as fractions of the axis; the right one has room for the last text
+_STEP = 0.018  # maximum distance between points of equal cost, as a fraction of the axis
+_SPREAD = 0.07  # maximum distance between all points of equal cost of one line
+_LETTER = 0.0125  # width of a letter, as a fraction of the axis
+_NEAR = 0.06  # difference in accuracy below which texts could touch
 
 Taken = tuple[float, float, float]
-"""Where a text is drawn: its left and right end as fractions of the axis, and the accuracy."""
+"""The place of a text: its left and right end as fractions of the axis, and the accuracy."""
 
 
 def span(costs: Sequence[float]) -> float:
-    """The ratio of the largest cost to the smallest, at least ten so that the axis has a labelled tick."""
+    """The ratio of the largest cost to the smallest, at least ten, so that the axis has a labelled tick."""
     return max(10.0, max(costs) / min(costs))
 
 
 def apart(costs: Sequence[float], ratio: float) -> list[float]:
-    """Positions of one line's points; points of equal cost are moved apart so that all bars are visible.
+    """Positions of one line's points; points of equal cost are moved apart, so that all bars are visible.
 
     Args:
-        costs: in the order of the lengths.
-        ratio: of the axis, from :func:`span`.
+        costs: costs in the order of the lengths.
+        ratio: ratio of the axis's ends, from :func:`span`.
     """
     number, seen = Counter(costs), Counter[float]()
     places = []
@@ -44,7 +44,7 @@ def apart(costs: Sequence[float], ratio: float) -> list[float]:
 def name_lengths(
     axes: "Axes", scores: Sequence[Score], places: Sequence[float], ratio: float, taken: list[Taken]
 ) -> None:
-    """Write its length beside each point of one line, as :func:`length_texts` says."""
+    """Write the length beside each point of one line, with the texts of :func:`length_texts`."""
     from matplotlib.patheffects import withStroke
 
     for number, text in length_texts(scores, places, ratio, taken).items():
@@ -63,14 +63,14 @@ def length_texts(
 ) -> dict[int, str]:
     """Index of a point -> the length to write beside it, from the last point to the first.
 
-    Neighbours of equal accuracy that nearly touch share one, at the last of them: ``40 to 120``. A text that
-    would run into another is left out.
+    Neighbouring points of equal accuracy that nearly touch share one text at the last of them: ``40 to 120``.
+    A text that would overlap with another is left out.
 
     Args:
-        scores: of one line, each with a main metric, in the order of the lengths.
+        scores: scores of one line, each with a main metric, in the order of the lengths.
         places: see :func:`apart`.
-        taken: where texts of other lines stand; those of this line are added.
-        letter: the width of a letter, as a share of the axis.
+        taken: places of texts of other lines; the texts of this line are added.
+        letter: width of a letter, as a fraction of the axis.
     """
     groups: list[list[int]] = []
     for number, score in enumerate(scores):
@@ -100,7 +100,7 @@ def _touch(one: Taken, other: Taken) -> bool:
 
 
 def set_limits(axes: "Axes", costs: Sequence[float]) -> None:
-    """Room around the points, and above them for their texts; ticks at 1, 2 and 5 where there is room."""
+    """Leave room around the points, and above them for texts; add ticks at 1, 2 and 5 if there is room."""
     from matplotlib.ticker import LogLocator
 
     ratio = span(costs)

@@ -1,6 +1,6 @@
 """The length at which a model's accuracy falls through one half, with a 95% interval.
 
-``lm_eval_tasks/CAPACITY.md`` derives what is computed here.
+``lm_eval_tasks/CAPACITY.md`` derives the formulas.
 """
 
 import math
@@ -17,7 +17,7 @@ RESAMPLES = 2000
 
 _TAIL = (1 - CONFIDENCE) / 2
 _MISFIT = 0.01
-"""Significance level at which a logistic curve does not fit."""
+"""Significance level of the test that rejects the fit of a logistic curve."""
 
 _Counts = NDArray[np.int64]
 _Values = NDArray[np.float64]
@@ -25,13 +25,13 @@ _Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EffectiveLength:
-    """Where accuracy falls through one half, as far as the tested lengths tell.
+    """Where accuracy falls through one half, as far as the tested lengths show.
 
-    Ends of intervals are 0 and infinity where the tested lengths leave them open.
+    An end of an interval is 0 or infinity if the tested lengths do not bound it.
 
     Attributes:
-        estimate: from the fitted curve; None where it is not between the shortest and the longest tested
-            length, or no curve can be fitted.
+        estimate: the estimate from the fitted curve; None if it is not between the shortest and the longest
+            tested length, or if no curve can be fitted.
         interval: the ends of its 95% interval; None without an estimate.
         between: the tested lengths between which accuracy falls through one half, with 95% confidence.
     """
@@ -41,7 +41,7 @@ class EffectiveLength:
     between: tuple[float, float]
 
     def __str__(self) -> str:
-        """The estimate with its interval, as in ``52 [47, 58]``, or else ``between`` in words."""
+        """The estimate with its interval, as in ``52 [47, 58]``, or otherwise ``between`` in words."""
         if self.estimate is None or self.interval is None:
             return self.between_text
         low, high = self.interval
@@ -59,17 +59,17 @@ class EffectiveLength:
 def effective_length(
     lengths: Sequence[int], right: Sequence[int], documents: Sequence[int]
 ) -> EffectiveLength:
-    """The effective length from the number of right answers at each length.
+    """The effective length from the number of correct answers at each length.
 
-    The estimate is that of a binomial logistic fit in the logarithm of the length, and its interval a
-    bootstrap over documents (percentiles, with a fixed seed). As long as the curve does not fit (deviance,
-    at 1%), the length that is farthest from the half point is left out. Where fewer than two lengths have
-    both right and wrong answers, so that no slope is known, and where the half point is not between the
-    lengths of the fit, there is no estimate.
+    The estimate comes from a binomial logistic fit in the logarithm of the length, and its interval from a
+    percentile bootstrap over documents with a fixed seed. As long as the curve does not fit (deviance test at
+    1%), the length that is farthest from the half point is left out. There is no estimate if fewer than two
+    lengths have both correct and wrong answers, so that the slope is unknown, or if the half point is not
+    between the lengths of the fit.
 
     Args:
         lengths: different lengths, ascending.
-        right: number of right answers at each length.
+        right: number of correct answers at each length.
         documents: number of documents at each length, at least 1.
     """
     n, k, x = np.array(documents), np.array(right), np.log(np.array(lengths, dtype=np.float64))
@@ -91,10 +91,10 @@ def between_tested_lengths(
 ) -> tuple[float, float]:
     """An exact 95% interval that assumes only that accuracy does not rise with the length.
 
-    From the shortest length on, each is tested for an accuracy above one half (binomial, one-sided, at
-    2.5%), and the last before the first failure is the lower end. The upper end is found in the same way
-    from the longest length down. Since each sequence stops at its first failure, no correction for the
-    number of lengths is needed.
+    Starting from the shortest, each length is tested for an accuracy above one half (one-sided binomial test
+    at 2.5%); the last length before the first failure is the lower end. The upper end is found in the same
+    way from the longest length down. Since each sequence of tests stops at its first failure, no correction
+    for the number of lengths is needed.
     """
     low, high = 0.0, math.inf
     cells = list(zip(lengths, right, documents, strict=True))
@@ -110,7 +110,7 @@ def between_tested_lengths(
 
 
 def _undetermined(right: _Counts, documents: _Counts) -> NDArray[np.bool_]:
-    """(...): whether fewer than two lengths have both right and wrong answers, so that no slope is known."""
+    """(...): whether fewer than two lengths have correct and wrong answers, so that the slope is unknown."""
     return np.asarray(((right > 0) & (right < documents)).sum(axis=-1) < 2)
 
 
@@ -143,13 +143,13 @@ def _fit(x: _Values, right: _Counts, documents: _Counts) -> tuple[_Values, _Valu
 
 
 def _half(intercept: _Values, slope: _Values) -> _Values:
-    """Logarithm of the length at which the curve is one half; infinite where it does not fall."""
+    """Logarithm of the length at which the curve is one half; infinite if it does not fall."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(slope < 0, -intercept / slope, np.where(intercept > 0, np.inf, -np.inf))
 
 
 def _fits(x: _Values, right: _Counts, documents: _Counts, intercept: _Values, slope: _Values) -> bool:
-    """Whether the curve's deviance from the data is one that chance explains."""
+    """Whether chance can explain the curve's deviance from the data."""
     freedom = len(x) - 2
     if freedom == 0:
         return True
@@ -164,7 +164,7 @@ def _fits(x: _Values, right: _Counts, documents: _Counts, intercept: _Values, sl
 
 
 def _bootstrap(x: _Values, right: _Counts, documents: _Counts) -> tuple[float, float]:
-    """The interval of the half point; resampling documents at a length resamples the number of right ones."""
+    """The interval of the half point; resampling a length's documents resamples its correct answers."""
     drawn = np.random.default_rng(0).binomial(documents, right / documents, (RESAMPLES, len(x)))
     without_curve = _undetermined(drawn, documents)
     low, high = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
@@ -179,7 +179,7 @@ def _bootstrap(x: _Values, right: _Counts, documents: _Counts) -> tuple[float, f
 
 
 def _around(x: _Values, right: _Counts, documents: _Counts) -> tuple[float, float]:
-    """Between which lengths a resample without a curve falls: the last all right, the first all wrong."""
+    """The lengths between which a resample without a curve falls: the last all right, the first all wrong."""
     above, below = np.flatnonzero(right == documents), np.flatnonzero(right == 0)
     return (
         float(x[above[-1]]) if len(above) else -np.inf,

@@ -25,12 +25,12 @@ class Errors:
     """The answers of one row at one length.
 
     Attributes:
-        label: the row.
-        length: the length.
+        label: label of the row.
+        length: length of the documents.
         documents: number of documents.
-        classes: class -> number of wrong answers, also 0, in the order in which they are shown;
+        classes: class -> number of wrong answers, possibly 0, in the order in which they are shown;
             ``TRUNCATED``, for documents that were not run, is the first.
-        references: way to answer without memory -> class -> its expected fraction of these documents.
+        references: way to answer without memory -> class -> expected fraction of these documents.
     """
 
     label: str
@@ -45,13 +45,13 @@ class Errors:
 
 
 def error_classes(score: Score) -> ErrorClasses | None:
-    """The classes of wrong answers of a score's benchmark; None for its twins and where there are none."""
+    """The classes of wrong answers of a score's benchmark; None for twins, or if there are no classes."""
     name = benchmark_of(score.task).evaluation.errors
     if name is None or twin_of(score.benchmark):
         return None
     found = resolve_name(name)
     if not isinstance(found, ErrorClasses):
-        raise InputError(f"{name}, which {score.benchmark} names for its errors, is no ErrorClasses")
+        raise InputError(f"{name}, the 'errors' of {score.benchmark}, is not an ErrorClasses object")
     return found
 
 
@@ -62,7 +62,7 @@ def count_errors(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Error
         logged: scores of one benchmark with their samples, see :func:`lm_eval_tasks.results.samples.logged`.
 
     Raises:
-        InputError: a sample lacks its score, or is not of the benchmark.
+        InputError: a sample has no score, or is not from the benchmark.
     """
     found = []
     for score, samples in logged:
@@ -94,7 +94,7 @@ def _mean_probabilities(of_documents: Sequence[Mapping[str, float]]) -> dict[str
 
 
 def error_table(errors: Sequence[Errors], unit: str) -> str:
-    """The classes that occur as a Markdown table: rows of models and classes, columns of lengths."""
+    """The classes that occur, as a Markdown table with rows of models and classes, and columns of lengths."""
     lengths = sorted({one.length for one in errors})
     references = list(dict.fromkeys(name for one in errors for name in one.references))
     rows = []
@@ -116,7 +116,7 @@ def error_table(errors: Sequence[Errors], unit: str) -> str:
 
 
 def occurring(errors: Sequence[Errors]) -> list[str]:
-    """The classes of one benchmark that occur at all, in their order."""
+    """The classes of one benchmark that occur at all, in order."""
     return [name for name in errors[0].classes if any(one.classes[name] for one in errors)]
 
 

@@ -1,9 +1,9 @@
-"""Which runs are of the same model, prompted alike: one row of a report for each such identity.
+"""Which runs evaluate the same model with the same prompts: a report has one row for each such identity.
 
-The identity of a run is everything that changes the model or the way it was prompted: the model's path
-and revision, the precision, adapters and every other argument of its backend, the chat template, few-shot
-examples, generation settings, and which documents were used. What changes speed alone, such as the batch
-size or the device, is no part of it.
+The identity of a run is everything that changes the model or the way it was prompted: the model's path and
+revision, the precision, adapters and every other argument of its backend, the chat template, few-shot
+examples, generation settings, and the documents. Settings that only change the speed, such as the batch size
+or the device, are not part of it.
 """
 
 import json
@@ -19,7 +19,7 @@ from lm_eval_tasks.results.text import printable
 from lm_eval_tasks.twins import without_twin
 
 _MODEL_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")
-"""The arguments that lm-eval takes a model's name from, in its order."""
+"""The arguments from which lm-eval takes a model's name, in its order."""
 
 _NOT_IDENTITY = frozenset((
     "device", "device_map", "device_map_option", "parallelize", "max_memory_per_gpu", "max_cpu_memory",
@@ -35,15 +35,15 @@ _NOT_DOCUMENTS = frozenset((
     "repeat_after_me", "num_docs", "dataset", "dataset_revision", "state_bytes",
     "timing", "ended_prompts",
 ))  # fmt: skip
-"""Metadata that says nothing of which documents these are, or only how many of them."""
+"""Metadata that says nothing about the documents, or only how many there are."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one row of a report from the others.
+    """What distinguishes one row of a report from the others.
 
     Attributes:
-        source: the model as it was given.
+        source: the model as the user named it.
         settings: (name, value) of every setting that is not the default, sorted by name.
     """
 
@@ -60,9 +60,9 @@ class Identity:
 def merged(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
     """The scores to show, each with its identity.
 
-    Of the scores with one identity on one task, whose documents are a prefix of each other's, the one
-    of the most documents is kept, and the newest of those. What only others of them measured of the model,
-    its seconds and the bytes of its state, is added to it.
+    If several scores have the same identity and task, the documents of each are a prefix of the others'. The
+    score with the most documents is kept, and of several such scores the newest. Seconds and bytes of state
+    that only others of them measured are added to it.
     """
     found: dict[tuple[Identity, str, int], list[Score]] = {}
     for identity, score in _identities(scores):
@@ -102,11 +102,11 @@ def _split(
     part: Callable[[Score], str],
     details: Callable[[Score, Sequence[Score]], Mapping[str, str]],
 ) -> list[tuple[Identity, Score]]:
-    """Tell scores of one identity apart by details in which they differ within a part of the report.
+    """Distinguish scores of one identity by details in which they differ within a part of the report.
 
     Args:
-        part: what is compared: within one benchmark, say, since those of two benchmarks always differ.
-        details: of a score, among the scores that it is compared with.
+        part: the part of a score, within which scores are compared, e.g. its benchmark.
+        details: function that takes a score and the scores that it is compared with, and returns details.
     """
     by_key: dict[tuple[Identity, str], list[Score]] = {}
     for identity, score in found:
@@ -123,7 +123,7 @@ def _split(
 
 
 def _settings(score: Score) -> tuple[tuple[str, str], ...]:
-    """Every setting of a score's run that says which model it is and how it was prompted."""
+    """Every setting of a score's run that determines the model and how it was prompted."""
     run = score.run
     settings: dict[str, Any] = {
         "revision": None if run.revision == "main" else run.revision,
@@ -145,7 +145,7 @@ def _settings(score: Score) -> tuple[tuple[str, str], ...]:
     if run.gen_kwargs or score.shots:  # greedy answers without examples do not depend on them
         settings |= run.seeds
     if run.limit is None and score.limited:
-        settings["--samples"] = score.documents  # chosen documents, which are not the first ones
+        settings["--samples"] = score.documents  # documents chosen by the user, not the first ones
     return tuple(sorted((name, as_text(value)) for name, value in settings.items() if value is not None))
 
 
@@ -157,10 +157,10 @@ def _other_arguments(score: Score) -> Iterator[tuple[str, Any]]:
 
 
 def differences_from_task(score: Score) -> dict[str, tuple[Any, Any]]:
-    """Where the prompt or the generation settings are not those of the task that is installed.
+    """The fields in which prompt or generation settings differ from those of the installed task.
 
     Returns:
-        name of the field -> what the results say, and what the task says.
+        name of the field -> its value in the results, and its value in the task.
     """
     task = task_config(score.task) or {}
     prompt = {
@@ -169,7 +169,7 @@ def differences_from_task(score: Score) -> dict[str, tuple[Any, Any]]:
         if (value or None) != (task.get(name) or None)
     }
     own = task.get("generation_kwargs") or {}
-    # where the task sets no number of new tokens, it follows from the documents
+    # if the task sets no number of new tokens, the number depends on the documents
     names = [name for name in {**own, **score.generation} if name in own or name != "max_gen_toks"]
     generation = {
         name: (score.generation.get(name), own.get(name))
@@ -185,7 +185,7 @@ def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
 
 
 def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:
-    """The arguments that the documents follow from, without those that have the benchmark's value."""
+    """The arguments of the documents, without those that have the benchmark's value."""
     config: Config | None = default_release().get(without_twin(score.task))
     default = {**benchmark_of(score.task).defaults, **(config.arguments if config else {})}
     skipped: Collection[str] = {*_NOT_DOCUMENTS, *score.run.model_arguments, score.metadata["length_of"]}
@@ -197,7 +197,7 @@ def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:
 
 
 def differing_settings(scores: Sequence[Score]) -> list[str]:
-    """Names of the arguments in which the documents of scores differ, their number among them."""
+    """Names of the arguments in which the documents of scores differ, including their number."""
     all_details = [
         {**_document_settings(score, scores), "num_docs": as_text(score.metadata.get("num_docs"))}
         for score in scores
@@ -207,10 +207,10 @@ def differing_settings(scores: Sequence[Score]) -> list[str]:
 
 
 def _document_set(score: Score, together: Sequence[Score]) -> dict[str, str]:
-    """A checksum where the documents of the scores are not prefixes of each other's.
+    """A checksum, unless the documents of the scores are prefixes of each other.
 
-    Builders make the first documents alike, however many are asked for. So the documents of the same
-    settings and versions that differ in their number are prefixes of each other's.
+    Builders make the same first documents, whatever number is requested. So documents of the same settings
+    and versions that differ only in their number are prefixes of each other.
     """
     versions = {
         as_text([one.metadata.get(key) for key in ("version", "repeat_after_me")]) for one in together
@@ -223,7 +223,7 @@ def _document_set(score: Score, together: Sequence[Score]) -> dict[str, str]:
 
 
 def as_text(value: Any) -> str:
-    """A setting's value in one line."""
+    """A setting's value on one line."""
     if isinstance(value, str):
         return printable(value)
     return printable(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str))

@@ -33,7 +33,7 @@ def interval(metric: str, mean: float, error: float | None, documents: int) -> t
     the others.
 
     Args:
-        error: standard error of the mean; None where it is unknown.
+        error: standard error of the mean; None if unknown.
         documents: number of documents, at least 1.
 
     Returns:
@@ -100,7 +100,7 @@ _METHODS: dict[Scale, str] = {
 
 
 def score_interval(score: Score, metric: str) -> tuple[float, float] | None:
-    """The interval of one metric of a score; None where it is unknown."""
+    """The interval of one metric of a score; None if unknown."""
     mean, error = score.values[metric]
     return None if mean is None else interval(metric, mean, error, score.documents)
 
@@ -115,8 +115,8 @@ def mean_interval(
 ) -> tuple[float, float] | None:
     """The interval of the mean of independent means, from the interval of each.
 
-    The distances from the means to the ends of their intervals are added as standard errors are
-    ("MOVER", Zou and Donner 2008, which for two proportions is Newcombe's hybrid score interval).
+    The distances from the means to the ends of their intervals are added in quadrature, like standard errors
+    ("MOVER", Zou and Donner 2008; for two proportions, this is Newcombe's hybrid score interval).
     """
     known = [ends for ends in intervals if ends is not None]
     if len(known) < len(means):

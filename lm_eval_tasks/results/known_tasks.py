@@ -1,6 +1,7 @@
-"""The tasks that are known here: the only names that results are read, and files written, under.
+"""The known tasks: results are read, and files are written, only under their names.
 
-They are those of every known benchmark, of this package or of another that is installed or imported.
+They are the tasks of every known benchmark, of this package or of another package that is installed or
+imported.
 """
 
 import re
@@ -18,7 +19,7 @@ _OF_ANY_LENGTH = re.compile(rf"([a-z0-9_]{{1,100}}?)_[0-9]{{1,9}}((?:{'|'.join(T
 
 
 def task_configs() -> Mapping[str, Mapping[str, Any]]:
-    """Task -> what its YAML file says, with ``include`` resolved; functions are dotted names.
+    """Task -> content of its YAML file, with ``include`` resolved; functions are dotted names.
 
     Raises:
         InputError: a benchmark of another package cannot be loaded.
@@ -27,9 +28,9 @@ def task_configs() -> Mapping[str, Mapping[str, Any]]:
 
 
 def task_config(name: str) -> Mapping[str, Any] | None:
-    """What a task's YAML file says; None if the task is not known.
+    """The content of a task's YAML file; None if the task is not known.
 
-    A task of any length, as ``phone_book_n`` makes them, is called as those of one length are.
+    A task made by one of any length, such as ``phone_book_n``, is named like the tasks of a fixed length.
 
     Raises:
         InputError: a benchmark of another package cannot be loaded.
@@ -52,7 +53,7 @@ def benchmark_of(task: str) -> Benchmark:
 
 
 def benchmarks() -> frozenset[str]:
-    """The names under which tasks differ in their length alone, as in ``metadata.benchmark``."""
+    """The names of sets of tasks that differ only in length, as in ``metadata.benchmark``."""
     return frozenset(config["metadata"]["benchmark"] for config in task_configs().values())
 
 

@@ -1,7 +1,7 @@
-"""The shortest names that tell the rows of a report apart.
+"""The shortest names that distinguish the rows of a report.
 
-A row is called by the last part of its model's name or path; by more parts where that is not unique; by
-the settings that differ where two rows are of one model. Labels depend on the rows alone, not on the
+A row is named after the last part of its model's name or path, with more parts if this is not unique, and
+with the settings that differ if two rows have the same model. Labels depend only on the rows, not on the
 folder in which the command runs.
 """
 
@@ -19,7 +19,7 @@ PUBLIC_ARGUMENTS = (
     "kv_cache_dtype", "gguf_file", "subfolder", "attn_implementation", "trust_remote_code", "add_bos_token",
     "prefix_token_id", "max_length", "max_model_len", "truncation", "enable_thinking",
 )  # fmt: skip
-"""Model arguments whose values are shown; others may hold addresses or keys, so only their names are."""
+"""Model arguments whose values are shown. Of others, which may be addresses or keys, only names are shown."""
 
 _SHOWN = frozenset((
     "peft", "delta", "pretrained", "tokenizer", "backend", "parameters", "gen_kwargs", "documents", "seed",
@@ -33,8 +33,8 @@ _FIRST = ("revision", "subfolder", "peft", "delta", "dtype", "chat template", "s
 """Settings that are preferred for labels, in this order; others follow by name."""
 
 _LAST = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
-"""Settings that are used only where no others tell two rows apart: they are known of a run only if its
-generation settings were changed, so that those would not be named."""
+"""Settings that are used only if no others distinguish two rows: they are known only for runs whose
+generation settings were changed, and would be shown instead of these settings."""
 
 _STEP = re.compile(
     r"(?<![a-z0-9])(?:global[-_]?)?(?:step|checkpoint|ckpt|iteration|iter)s?[-_]?(\d{1,15})(?![a-z0-9])"
@@ -45,13 +45,13 @@ _LONGEST = 120
 
 
 def training_step(text: str) -> int | None:
-    """The training step that a checkpoint's name says, as in ``step1000`` or ``run/checkpoint-500``."""
+    """The training step in a checkpoint's name, as in ``step1000`` or ``run/checkpoint-500``."""
     found = _STEP.search(text)
     return int(found[1]) if found else None
 
 
 def without_step(text: str) -> str:
-    """The text with a star for its training step, and with what joined it to the rest."""
+    """The text with a star in place of its training step and of the characters that join it to the rest."""
     return _STEP.sub("*", text)
 
 
@@ -59,8 +59,8 @@ def labels(identities: Sequence[Identity], names: Sequence[str] = ()) -> dict[Id
     """A label for each identity.
 
     Args:
-        names: ``NAME=PATTERN``: the row whose automatic label, or whose model as it was given, matches
-            the pattern (with ``*`` and ``?``) gets this name instead.
+        names: ``NAME=PATTERN``: the row whose automatic label, or whose model as the user named it, matches
+            PATTERN (with ``*`` and ``?``) gets the label NAME instead.
 
     Raises:
         InputError: a name is malformed, or matches no row or several.
@@ -76,7 +76,7 @@ def labels(identities: Sequence[Identity], names: Sequence[str] = ()) -> dict[Id
 
 
 def _suffixes(paths: Sequence[str]) -> dict[str, str]:
-    """Path -> as few of its last parts as no other path ends in; more than the name of a checkpoint."""
+    """Path -> the shortest ending that no other path has; more than the name of a checkpoint."""
     parts = {path: [part for part in path.split("/") if part not in ("", ".")] for path in paths}
     counts = Counter(tuple(own[-k:]) for own in parts.values() for k in range(1, len(own) + 1))
     result = {}
@@ -88,7 +88,7 @@ def _suffixes(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _details(rows: Sequence[Identity]) -> dict[Identity, str]:
-    """Row -> the end of its label: as few settings as tell the rows of one model apart."""
+    """Row -> the end of its label: as few settings as possible to distinguish the rows of one model."""
     names = {name for row in rows for name, _ in row.settings}
     order = {name: place for place, name in enumerate(_FIRST)} | dict.fromkeys(_LAST, len(_FIRST) + 1)
     ordered = sorted(names, key=lambda name: (order.get(name, len(_FIRST)), name))
@@ -104,7 +104,7 @@ def _details(rows: Sequence[Identity]) -> dict[Identity, str]:
 
 
 def _rendered(name: str, values: Sequence[str | None]) -> dict[str | None, str]:
-    """Value -> how it stands in a label; nothing for the default."""
+    """Value -> its text in a label; empty for the default."""
     given = sorted({value for value in values if value is not None})
     rendered: dict[str | None, str] = {None: ""}
     short = _suffixes(given)
@@ -129,7 +129,7 @@ def _rendered(name: str, values: Sequence[str | None]) -> dict[str | None, str]:
 
 
 def _numbered(found: Mapping[Identity, str]) -> dict[Identity, str]:
-    """The same with a number behind labels that shortening has made equal."""
+    """The same labels, with numbers after labels that became equal when they were shortened."""
     seen: Counter[str] = Counter()
     result = {}
     for identity, label in found.items():
@@ -143,7 +143,7 @@ def _named(found: dict[Identity, str], names: Sequence[str]) -> dict[Identity, s
     for text in names:
         name, equals, pattern = text.partition("=")
         if not (name.strip() and equals and pattern):
-            raise InputError(f"a label is given as NAME=PATTERN, as in 'Mamba=*mamba*', not {text!r}")
+            raise InputError(f"a label must be NAME=PATTERN, as in 'Mamba=*mamba*', not {text!r}")
         matching = [
             identity
             for identity, label in found.items()
@@ -159,5 +159,5 @@ def _named(found: dict[Identity, str], names: Sequence[str]) -> dict[Identity, s
     taken = Counter(result.values())
     double = next((name for name, count in taken.items() if count > 1), None)
     if double is not None:
-        raise InputError(f"two rows would be called {double!r}; give --label another name")
+        raise InputError(f"two rows would have the label {double!r}; use another name in --label")
     return result

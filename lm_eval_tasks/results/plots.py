@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#333333")  # Okabe and Ito
 _MARKERS = "osD^vPX*"
-_LEGEND_WIDTH = 34  # characters of a line
-_TICK_ROOM = 0.07  # least distance between two labelled ticks, as a share of the axis
+_LEGEND_WIDTH = 34  # characters per line
+_TICK_ROOM = 0.07  # minimum distance between two labelled ticks, as a fraction of the axis
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class RowStyle:
 
 @dataclass(frozen=True)
 class Bars:
-    """What the bars of a plot show.
+    """The meaning of a plot's bars.
 
     Attributes:
-        ends: of the bar of a metric of a score; None where it has none.
-        note: metric -> what the bars are, in a few words.
+        ends: function that takes a score and a metric and returns the ends of the bar, or None.
+        note: function that takes a metric and describes the bars in a few words.
     """
 
     ends: Callable[[Score, str], tuple[float, float] | None]
@@ -67,17 +67,17 @@ def draw(
 ) -> list[Path]:
     """Draw the main metric by length as ``BENCHMARK.png`` and ``.svg``; return the files.
 
-    Hollow points have truncated documents. Points with fewer documents
-    than others name their number. Lines stand a little apart, so that equal scores do not hide each other.
+    Hollow points have truncated documents. Points with fewer documents than others are labelled with their
+    number. Lines are shifted slightly, so that equal scores do not hide each other.
 
     Args:
-        benchmark: a known name, since files are called by it.
+        benchmark: a known name, because files are named after it.
         style_of: label -> style, the same for every plot of a report, in the order of the legend.
-        name: of the files, in place of the benchmark's.
-        bars: what the bars show.
+        name: name of the files, instead of the benchmark's.
+        bars: meaning of the bars.
 
     Returns:
-        no files where no score has a main metric.
+        the files; none if no score has a main metric.
 
     Raises:
         InputError: a file cannot be written.
@@ -103,7 +103,7 @@ def draw(
 
 
 def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
-    """Draw the main metric by training step, a panel for each training run and a line for each length.
+    """Draw the main metric by training step, with one panel per training run and one line per length.
 
     Returns:
         ``BENCHMARK_by_step.png`` and ``.svg``; no files without sweeps.
@@ -147,10 +147,10 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
 def draw_by_state(
     benchmark: str, scores: Sequence[Score], style_of: Mapping[str, RowStyle], folder: Path
 ) -> list[Path]:
-    """Draw the main metric by bytes of state: a line for each model, a point for each length.
+    """Draw the main metric by bytes of state, with one line per model and one point per length.
 
     Returns:
-        ``BENCHMARK_by_state.png`` and ``.svg``; no files where no state is known.
+        ``BENCHMARK_by_state.png`` and ``.svg``; no files if no state is known.
 
     Raises:
         InputError: a file cannot be written.
@@ -171,7 +171,7 @@ def draw_by_state(
             name_lengths(axes, points, x, span(sizes), taken)
         log_scale(axes, "x", text=short_bytes)
         equal = len({(score.label, score.state_bytes) for score in shown}) < len(shown)
-        note = "; equal sizes stand a little apart" if equal else ""
+        note = "; equal sizes are drawn slightly apart" if equal else ""
         axes.set_xlabel(f"state before the query (logarithmic{note})")
         finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
         set_limits(axes, sizes)
@@ -179,7 +179,7 @@ def draw_by_state(
 
 
 class _Scale:
-    """Places numbers on an axis from 0 to 1, by their logarithm where they are far apart."""
+    """Places numbers on an axis from 0 to 1, by their logarithm if they are far apart."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         import numpy as np
@@ -197,12 +197,12 @@ class _Scale:
 
 
 def _aside(number: int, lines: int) -> float:
-    """How far a line stands aside, so that equal scores do not hide each other."""
+    """How far a line is shifted, so that equal scores do not hide each other."""
     return (number - (lines - 1) / 2) * min(0.012, 0.05 / lines)
 
 
 def _figure(rows: int) -> "tuple[Figure, Axes]":
-    """A figure as wide as a README shows it, higher where its legend needs the room."""
+    """A figure of the width at which a README shows it, and taller if its legend needs the room."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, max(3.6, 0.6 + 0.22 * rows)), layout="constrained")
@@ -240,13 +240,13 @@ def draw_line(
 
 
 def legend_text(label: str) -> str:
-    """A row's label as a legend shows it."""
+    """A row's label in the form that a legend shows."""
     text = "\n".join(wrap(label, _LEGEND_WIDTH)) or label
     return f"\u2009{text}" if text.startswith("_") else text  # matplotlib leaves out labels with _ in front
 
 
 def _ticks(axes: "Axes", places: Sequence[tuple[float, str]]) -> None:
-    """A tick at every place, with a label where it does not run into the one before."""
+    """A tick at every place, with a label unless it would overlap with the previous one."""
     axes.set_xlim(-0.06, 1.06)
     axes.set_xticks([at for at, _ in places])
     texts, free = [], -1.0
@@ -272,7 +272,7 @@ def finish(axes: "Axes", metric: str, scores: Sequence[Score], title: str, bars:
 
 @contextmanager
 def quiet_style() -> Iterator[None]:
-    """The project's style, without warnings of letters that the font does not have."""
+    """The project's style, without warnings about letters that are missing from the font."""
     with plot_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

@@ -1,4 +1,4 @@
-"""Accuracy by position as curves: a panel for each length, a line for each model."""
+"""Accuracy by position as curves, with one panel per length and one line per model."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ def draw_by_tenth(
     style_of: Mapping[str, RowStyle],
     folder: Path,
 ) -> list[Path]:
-    """Draw accuracy by the tenth that is asked for: a panel for each length, a line for each model.
+    """Draw accuracy by the queried tenth of the document, with one panel per length and one line per model.
 
-    Bars are Wilson's 95% intervals. Lines stand a little apart, so that their bars do not hide each other.
+    Bars are Wilson's 95% intervals. Lines are shifted slightly, so that their bars do not hide each other.
 
     Returns:
         ``BENCHMARK_by_tenth.png`` and ``.svg``; no files without documents.
@@ -56,11 +56,11 @@ def draw_by_tenth(
             axes.set_title(f"{length} {unit}", loc="left")
             axes.set_xticks(range(TENTHS), [str(k + 1) for k in range(TENTHS)])
             axes.set_ylim(-0.04, 1.04)
-        for axes in panels.flat[len(lengths) - columns : len(lengths)]:  # the lowest in their columns
+        for axes in panels.flat[len(lengths) - columns : len(lengths)]:  # the lowest panel of each column
             axes.tick_params(labelbottom=True)
         for axes in panels.flat[len(lengths) :]:
             axes.set_axis_off()
-        title = f"{benchmark}, by position asked for (tenths of the document); bars: 95% intervals (Wilson)"
+        title = f"{benchmark}, by queried position (tenths of the document); bars: 95% intervals (Wilson)"
         figure.suptitle(title, fontsize=9)
         figure.supylabel(METRIC.replace("_", " "), fontsize=9)
         handles = {

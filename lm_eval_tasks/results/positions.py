@@ -1,4 +1,4 @@
-"""Where models fail: accuracy by the position of what is asked for, and where copies go wrong."""
+"""Where models fail: accuracy by queried position, and where copies go wrong."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ METRIC, _COPIED = "exact_match", "copied_fraction"
 
 @dataclass(frozen=True)
 class Asked:
-    """One document: what was asked for, and whether the answer is right.
+    """One document: the queried position, and whether the answer is correct.
 
     Attributes:
-        label: the row.
+        label: label of the row.
         length: the benchmark's length, e.g. entries of the book.
         positions: number of positions, e.g. entries of the book.
-        position: index of what is asked for, from 0 to ``positions`` - 1.
-        right: whether the answer is right.
+        position: index of the queried position, from 0 to ``positions`` - 1.
+        right: whether the answer is correct.
     """
 
     label: str
@@ -40,7 +40,7 @@ class Asked:
 
     @property
     def tenth(self) -> int:
-        """The part of the document that is asked for, from 0 to 9."""
+        """The tenth of the document that is queried, from 0 to 9."""
         return self.position * TENTHS // self.positions
 
     @property
@@ -50,7 +50,7 @@ class Asked:
 
 
 def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
-    """Every document of the scores whose benchmark asks for one position; truncated ones are left out.
+    """Every document of the scores whose benchmark queries one position, except truncated documents.
 
     Raises:
         InputError: a sample has no score, or no position within its document.
@@ -72,7 +72,7 @@ def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
 
 
 def cells(documents: Iterable[Asked]) -> dict[tuple[str, int, int], list[bool]]:
-    """(label, length, tenth) -> of each document there, whether the answer is right."""
+    """(label, length, tenth) -> for each document there, whether the answer is correct."""
     found: dict[tuple[str, int, int], list[bool]] = {}
     for one in documents:
         found.setdefault((one.label, one.length, one.tenth), []).append(one.right)
@@ -80,11 +80,11 @@ def cells(documents: Iterable[Asked]) -> dict[tuple[str, int, int], list[bool]]:
 
 
 def position_table(documents: Sequence[Asked]) -> str:
-    """Accuracy by tenth of the document as a Markdown table, the mean over the lengths of a row.
+    """Accuracy by tenth of the document as a Markdown table, with means over the lengths of a row.
 
-    A row has the tenths in which one of its documents asks for something. Lengths with no document in some
-    of them are left out, so that every cell of a row is of the same lengths; the table is empty where none
-    is left.
+    A row has the tenths that are queried by at least one of its documents. Lengths that lack documents in one
+    of these tenths are left out, so that all cells of a row are means over the same lengths; the table is
+    empty if no length is left.
     """
     by_cell = cells(documents)
     rows = []
@@ -100,8 +100,8 @@ def position_table(documents: Sequence[Asked]) -> str:
         return ""
     headers = ["model", "lengths", "first tenth", *(f"{k}." for k in range(2, TENTHS)), "last tenth"]
     return (
-        f"{markdown_table(headers, rows)}\n\nAccuracy by position of what is asked for, in tenths of the "
-        "document: the mean over the lengths. Brackets: 95% confidence intervals (of Wilson's, combined)."
+        f"{markdown_table(headers, rows)}\n\nAccuracy by queried position, in tenths of the document: means "
+        "over lengths. Brackets: 95% confidence intervals, combined from Wilson's intervals."
     )
 
 
@@ -112,9 +112,9 @@ def _mean(groups: Sequence[Sequence[bool]]) -> str:
 
 
 def copied_fractions(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> dict[tuple[str, int], list[float]]:
-    """(label, length) -> of each document that asks for all of it, the part that was copied before an error.
+    """(label, length) -> for each document that asks for a copy, the fraction copied before the first error.
 
-    They are sorted; 1 is an answer without an error. Truncated documents are left out.
+    Fractions are sorted; 1 is an answer without an error. Truncated documents are left out.
     """
     found = {}
     for score, samples in logged:

@@ -29,10 +29,10 @@ _PROMPT_FIELDS = ("doc_to_text", "description", "gen_prefix")
 
 
 def read_results(paths: Iterable[Path]) -> list[Score]:
-    """Every score of our tasks in result files, or in folders that hold them; their labels are empty.
+    """Every score of our tasks in result files, or in folders that contain them; labels are still empty.
 
     Raises:
-        InputError: a path does not exist, is no result file of lm-eval, or holds none of our tasks.
+        InputError: a path does not exist, is not a result file of lm-eval, or contains none of our tasks.
     """
     files = dict.fromkeys(file for path in paths for file in _files(path))
     return [score for file in files for score in _scores_of(file)]
@@ -42,10 +42,10 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(path.glob("**/results_*.json"))
         if not files:
-            raise InputError(f"{path} holds no results_*.json; give lm_eval an --output_path")
+            raise InputError(f"{path} contains no results_*.json; run lm_eval with --output_path")
         return files
     if not path.exists():
-        raise InputError(f"{path} does not exist; give a result file of lm-eval or its folder")
+        raise InputError(f"{path} does not exist; pass a result file of lm-eval or its folder")
     return [path]
 
 
@@ -56,8 +56,8 @@ def _scores_of(file: Path) -> list[Score]:
     if not ours:
         names = shortened(", ".join(sorted(content.configs)) or "nothing", 300)
         raise InputError(
-            f"{printable(str(file))} holds none of our tasks, but {names}; "
-            "`python -m lm_eval_tasks list` shows ours"
+            f"{printable(str(file))} contains none of our tasks, only {names}; "
+            "`python -m lm_eval_tasks list` lists our tasks"
         )
     return [_score(file, name, config, run, content) for name, config in ours.items()]
 
@@ -105,10 +105,10 @@ def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -
 
 
 def _unknown(file: Path, kind: str, name: str, known: Iterable[str]) -> InputError:
-    """For a name that is not known: files are written under names."""
+    """The error for an unknown name, which is refused because files are named after it."""
     shown = shortened(printable(name), 80)
     return InputError(
-        f"{printable(str(file))} is of the {kind} '{shown}', which this version does not have"
+        f"{printable(str(file))} is from the {kind} '{shown}', which this version does not have"
         f"{did_you_mean(shown, known)}"
     )
 
@@ -134,13 +134,13 @@ def _directions(kept: Any) -> dict[str, bool]:
 
 
 def _shots(used: Any, configured: int | None, problem: str) -> int:
-    """Few-shot examples; where the file's two numbers differ, the larger, so that none is overlooked."""
+    """Number of few-shot examples: the larger of the file's two numbers, so that none is overlooked."""
     found: list[int] = []
     for number in (used, configured):
         if number is None:
             continue
         if not _is_count(number) or number >= 10_000:
-            raise InputError(f"{problem}: its number of few-shot examples is no number from 0 to 9999")
+            raise InputError(f"{problem}: the number of few-shot examples must be an integer from 0 to 9999")
         found.append(number)
     return max(found, default=0)
 
@@ -175,7 +175,7 @@ def _run(content: ResultFile) -> Run:
 
 
 def _arguments(given: Part | str | None) -> dict[str, Any]:
-    """lm-eval's ``a=1,b=2`` as a dictionary, however lm-eval was given it."""
+    """lm-eval's ``a=1,b=2`` as a dictionary, from any form that lm-eval accepts."""
     if isinstance(given, Mapping):
         return dict(given)
     pairs = (pair.partition("=") for pair in (given or "").split(",") if pair)
@@ -183,7 +183,7 @@ def _arguments(given: Part | str | None) -> dict[str, Any]:
 
 
 def _dtype(config: RunConfig, arguments: Mapping[str, Any]) -> str | None:
-    """As the backend says that the model was loaded, or else as it was asked for."""
+    """The dtype of the loaded model according to the backend, or otherwise the requested one."""
     given = config.model_dtype or arguments.get("dtype")
     return printable(str(given)).removeprefix("torch.") if given else None
 

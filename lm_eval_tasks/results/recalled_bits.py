@@ -1,6 +1,6 @@
 """Lower bounds on the bits that a model recalls, from its accuracy on random answers.
 
-``lm_eval_tasks/CAPACITY.md`` derives what is computed here.
+``lm_eval_tasks/CAPACITY.md`` derives the formulas.
 """
 
 import math
@@ -14,7 +14,7 @@ from dataset_builders.benchmark import RandomAnswers
 from lm_eval_tasks.results.intervals import CONFIDENCE
 
 WHOLE, BY_SYMBOL = "exact_match", "char_accuracy"
-"""The metrics that give a bound: answers that are right as a whole, and the fraction of right symbols."""
+"""The metrics that give a bound: whether the whole answer is correct, and the fraction of correct symbols."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Observed:
     """One metric at one length.
 
     Attributes:
-        answers: what is random in a document of that length.
+        answers: what is random in a document of this length.
         metric: ``WHOLE`` or ``BY_SYMBOL``.
-        mean: of the metric over the documents, from 0 to 1.
+        mean: mean of the metric over documents, from 0 to 1.
         documents: number of documents, at least 1.
     """
 
@@ -35,14 +35,14 @@ class Observed:
 
 
 def recalled_bits(answers: RandomAnswers, metric: str, accuracy: float) -> float:
-    """Bits about a document's answers that a state holds at least, if this is the expected accuracy.
+    """Lower bound on the bits about a document's answers in a state, given the expected accuracy.
 
-    ``WHOLE`` is Fano's inequality, N (log2 M - h(p) - (1 - p) log2(M - 1)) with M possible answers;
-    ``BY_SYMBOL`` is its counterpart for the fraction of right symbols. Both are 0 up to the accuracy of a
-    guess, and increase from there on.
+    For ``WHOLE``, it is Fano's inequality, N (log2 M - h(p) - (1 - p) log2(M - 1)) with M possible answers;
+    for ``BY_SYMBOL``, it is the counterpart for the fraction of correct symbols. Both are 0 up to the
+    accuracy of a guess, and increase from there.
 
     Args:
-        accuracy: expectation of the metric, from 0 to 1.
+        accuracy: expected value of the metric, from 0 to 1.
     """
     if metric == WHOLE:
         bits = _fano(accuracy, math.fsum(map(math.log, answers.symbols)))
@@ -54,8 +54,8 @@ def recalled_bits(answers: RandomAnswers, metric: str, accuracy: float) -> float
 def lower_bounds(observed: Sequence[Observed]) -> list[float]:
     """Lower confidence bounds of the recalled bits, all valid at once with 95% confidence.
 
-    Each is one-sided at the level of 0.05 divided by their number (Bonferroni), so their maximum is a bound
-    with the same confidence.
+    Each bound is one-sided at the level of 0.05 divided by their number (Bonferroni), so their maximum is
+    also a bound with 95% confidence.
     """
     tail = (1 - CONFIDENCE) / max(1, len(observed))
     return [
@@ -65,10 +65,10 @@ def lower_bounds(observed: Sequence[Observed]) -> list[float]:
 
 
 def lower_accuracy(metric: str, mean: float, documents: int, tail: float) -> float:
-    """A lower bound of a metric's expectation that is too high with a probability of at most ``tail``.
+    """A lower bound of a metric's expected value that is too high with a probability of at most ``tail``.
 
-    For ``WHOLE`` it is Clopper and Pearson's. For ``BY_SYMBOL``, whose values are fractions with any
-    distribution, it is that of Chernoff's inequality, which holds for all variables between 0 and 1.
+    For ``WHOLE``, it is Clopper and Pearson's bound. For ``BY_SYMBOL``, whose values are fractions with an
+    unknown distribution, it follows from Chernoff's inequality, which holds for all variables in [0, 1].
     """
     if metric == WHOLE:
         right = min(documents, round(mean * documents))
@@ -101,7 +101,7 @@ def _by_symbol(fraction: float, sizes: Sequence[int]) -> float:
     """The maximum over t >= 0 of t K r - sum ln(1 + (e^t - 1) / M_k), in bits.
 
     Args:
-        fraction: r, the expected fraction of right symbols.
+        fraction: r, the expected fraction of correct symbols.
         sizes: M_k, the number of values of each of the K symbols.
     """
     size, count = np.unique(np.array(sizes, dtype=np.float64), return_counts=True)
@@ -112,7 +112,7 @@ def _by_symbol(fraction: float, sizes: Sequence[int]) -> float:
         return float((count * np.log2(size)).sum())
 
     def excess(t: float) -> float:
-        # the number of right symbols that a guess, tilted by t, is expected to have
+        # the expected number of correct symbols of a guess whose distribution is tilted by t
         return float((count * special.expit(t - np.log(size - 1 + 1e-300))).sum()) - right
 
     most = math.log(size[-1] - 1) + float(special.logit(fraction))

@@ -16,18 +16,19 @@ def report(
 ) -> None:
     """Print a table of each benchmark's scores with 95% confidence intervals, and draw them by length.
 
-    Further tables have the effective length and the recalled bits of each model, and its seconds if they
-    were measured. Rows that are checkpoints of one training run are also shown by training step. Controls are
-    compared with their pairs, document by document.
+    Further tables show each model's effective length and recalled bits, and its speed if it was measured.
+    Checkpoints of one training run are also shown by training step. Controls are compared with their pairs,
+    document by document.
 
     Args:
-        results: results_*.json of lm_eval, or folders that hold them.
+        results: results_*.json of lm_eval, or folders that contain them.
         out: Folder for the plots.
-        label: NAME=PATTERN: call the row whose label or model matches the pattern NAME; may be repeated.
+        label: NAME=PATTERN sets the label of the row whose label or model matches PATTERN to NAME; may be
+            repeated.
         compare: Labels of two rows to compare by a paired test; needs samples (lm_eval --log_samples).
 
     Raises:
-        InputError: the results cannot be read or drawn, or a label or row is not there.
+        InputError: the results cannot be read or drawn, or a label or row does not exist.
     """
     from dataset_builders.files import check_folder
     from lm_eval_tasks.results import read_reports

@@ -1,8 +1,8 @@
-"""What a result file of lm-eval must look like: the one place where its JSON is parsed and validated.
+"""The schema of lm-eval's result files: the only place where their JSON is parsed and validated.
 
-A result file may come from anyone, so nothing of it is used before it has passed here. Bounds hold for
-the size of the file, for nesting (200 levels, of pydantic's parser), for numbers and for the length of
-texts that are shown; texts that are shown hold printable characters alone.
+A result file may come from anyone, so nothing in it is used before it is validated here. There are limits on
+the size of the file, on nesting (200 levels, from pydantic's parser), on numbers, and on the length of texts
+that are shown; these texts contain only printable characters.
 """
 
 from pathlib import Path
@@ -15,13 +15,13 @@ from lm_eval_tasks.results.text import printable, shortened
 from lm_eval_tasks.results.timing_record import Timing
 
 MAX_BYTES = 64 * 2**20
-"""Size of a result file that is still read; lm-eval's own are some hundred kilobytes."""
+"""Maximum size of a result file in bytes; lm-eval's own have a few hundred kilobytes."""
 
 MAX_COUNT = 10**9
-"""Bound of lengths and of numbers of documents."""
+"""Maximum length, and maximum number of documents."""
 
 FAR_FUTURE = 2.0**33
-"""Bound of dates, in seconds since 1970: the year 2242."""
+"""Latest date, in seconds since 1970: the year 2242."""
 
 Text = Annotated[str, Field(max_length=2000), AfterValidator(printable)]
 Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -56,7 +56,7 @@ class RunConfig(_Model):
 
 
 class Metadata(_Model):
-    """A task's ``metadata``: what our tasks note of themselves and of their documents."""
+    """A task's ``metadata``: what our tasks record about themselves and their documents."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -90,7 +90,7 @@ class Samples(_Model):
 
 
 class ResultFile(_Model):
-    """The parts of a result file that are read. Tasks of others may stand in it, unchecked."""
+    """The parts of a result file that are read. It may contain other tasks, which are not checked."""
 
     results: dict[Text, Part]
     configs: dict[Text, Part]
@@ -123,24 +123,24 @@ def read_result_file(file: Path) -> ResultFile:
     """Parse and validate a result file.
 
     Raises:
-        InputError: it cannot be read, is too large, or is no whole result file of lm-eval.
+        InputError: it cannot be read, is too large, or is not a complete result file of lm-eval.
     """
     return parse(ResultFile, read_bounded(file, MAX_BYTES), not_whole(file))
 
 
 def not_whole(file: Path) -> str:
     """The beginning of a sentence about a damaged result file."""
-    return f"{printable(str(file))} is not a whole result file of lm-eval"
+    return f"{printable(str(file))} is not a complete result file of lm-eval"
 
 
 def parse(model: type[_M], content: bytes | Part, problem: str) -> _M:
-    """Validate JSON, or a part of it that is parsed already.
+    """Validate JSON, or a part of it that has already been parsed.
 
     Args:
-        problem: the beginning of the sentence where it is not valid.
+        problem: the beginning of the error message.
 
     Raises:
-        InputError: it is not valid; the sentence says where.
+        InputError: it is not valid; the message says where.
     """
     try:
         if isinstance(content, bytes):
@@ -151,7 +151,7 @@ def parse(model: type[_M], content: bytes | Part, problem: str) -> _M:
 
 
 def first_problem(error: ValidationError) -> str:
-    """Where and what the first problem is, in one line; the value itself is not repeated."""
+    """The place and kind of the first problem, on one line, without the value itself."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(printable(str(part)) for part in first["loc"])
     message = printable(first["msg"].removeprefix("Value error, "))
@@ -162,12 +162,12 @@ def read_bounded(file: Path, most: int) -> bytes:
     """The content of a regular file of at most ``most`` bytes.
 
     Raises:
-        InputError: it is no regular file, is larger, or cannot be read.
+        InputError: it is not a regular file, is larger, or cannot be read.
     """
     name = printable(str(file))
     try:
-        if not file.is_file():  # a pipe would wait for ever
-            raise InputError(f"{name} is no file; give a result file of lm-eval or its folder")
+        if not file.is_file():  # reading a pipe would wait forever
+            raise InputError(f"{name} is not a file; pass a result file of lm-eval or its folder")
         with file.open("rb") as stream:
             content = stream.read(most + 1)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A colour and a marker for each row of a report: an architecture that its label names has its own."""
+"""A colour and a marker for each row of a report; known architectures have their own."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ _NAME = re.compile(r"(?<![a-z])(transformer|mamba2|mamba|griffin|lstm|minimax)(?
 
 
 def named_architecture(label: str) -> str | None:
-    """The architecture that a label names, in small letters; None where it names none.
+    """The architecture that a label names, in lower case; None if it names none.
 
     ``mamba-2.8b`` is a Mamba of 2.8 billion parameters, ``mamba2-2.7b`` a Mamba-2.
     """
@@ -24,8 +24,8 @@ def assign(
 ) -> dict[str, tuple[str, str]]:
     """Label -> colour and marker, in the order of the labels.
 
-    The first row that names an architecture is drawn as that is everywhere. The others get the remaining
-    colours in turn, each time round with other markers: no pair comes again before all have been given.
+    The first row of an architecture gets the architecture's own colour and marker. The others take the
+    remaining colours in turn, with other markers in each round, so that no pair repeats before all are used.
 
     Args:
         own: architecture -> its colour and marker.

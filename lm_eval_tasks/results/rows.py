@@ -1,4 +1,4 @@
-"""Scores with the labels of their rows: what every report starts from."""
+"""Scores with the labels of their rows, from which every report starts."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,21 +14,21 @@ from lm_eval_tasks.results.score import Checkpoint, Score
 
 
 def read_scores(paths: Iterable[Path], names: Sequence[str] = ()) -> list[Score]:
-    """The scores in result files, or in folders that hold them, each with its row's label.
+    """The scores in result files, or in folders that contain them, each with its row's label.
 
-    Runs of the same model, prompted alike, share a row; of their scores on one task that of the most
-    documents is kept, with the seconds and bytes of state that any of them measured. They come sorted by
-    benchmark, label and length.
+    Runs of the same model with the same prompts share a row; of several scores on one task, the score with
+    the most documents is kept, with the seconds and bytes of state that any of them measured. Scores are
+    sorted by benchmark, label and length.
 
     Args:
         names: labels to use, see :func:`lm_eval_tasks.results.labels.labels`.
 
     Raises:
-        InputError: a path holds no results of our tasks, or a label matches no row or several.
+        InputError: a path contains no results of our tasks, or a label matches no row or several.
     """
     given = tuple(paths)
     if not given:
-        raise InputError("name at least one result file of lm_eval, or a folder that holds some")
+        raise InputError("pass at least one result file of lm_eval, or a folder that contains result files")
     found = merged(read_results(given))
     identities = sorted({identity for identity, _ in found}, key=lambda one: (one.source, one.settings))
     label_of = labels(identities, names)
@@ -58,7 +58,7 @@ def natural(label: str) -> list[tuple[int, str]]:
 
 
 def by_benchmark(scores: Sequence[Score]) -> dict[str, list[Score]]:
-    """The scores of each benchmark; they come sorted."""
+    """The scores of each benchmark, from sorted scores."""
     return {name: list(group) for name, group in groupby(scores, key=lambda score: score.benchmark)}
 
 

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEW = 5
-"""Number of documents below which a mean says little: 4 of 4 right still allows half of all accuracies."""
+"""Number of documents below which a mean says little: 4 of 4 right exclude only half of all accuracies."""
 
 _RIGHT = "#d9e8d5"
 _CLASSES = (
     "#ffffff", "#1a1a1a", "#4d4d4d", "#7a7a7a", "#009e73", "#08306b", "#2171b5", "#6baed6", "#c6dbef",
     "#d55e00", "#f0a868", "#cc79a7", "#e6c300", "#bbbbbb",
 )  # fmt: skip
-"""Of the classes in their order, the first of which is that of documents that did not fit."""
+"""Colours of the classes, in order; the first is for documents that did not fit."""
 
 
 def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder: Path) -> list[Path]:
-    """Draw accuracy as heat maps of length by position, and by distance from the end, a row for each model.
+    """Draw accuracy as heat maps of length by position and by distance from the end, with one row per model.
 
     Returns:
         ``BENCHMARK_by_position.png`` and ``.svg``; no files without documents.
@@ -59,9 +59,9 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
             row[0].set_ylabel(unit)
             row[0].set_xticks(range(TENTHS), [str(k + 1) for k in range(TENTHS)])
             row[1].set_xticks(range(len(edges)), _distance_labels(edges))
-        panels[-1][0].set_xlabel("position asked for (tenths of the document)")
+        panels[-1][0].set_xlabel("queried position (tenths of the document)")
         panels[-1][1].set_xlabel(
-            f"distance from the end ({unit}; 1: the last)\n(in parentheses: fewer than {_FEW} documents)"
+            f"distance from the end ({unit}; 1 is the last)\n(in parentheses: fewer than {_FEW} documents)"
         )
         figure.colorbar(
             image,
@@ -96,9 +96,9 @@ def _heat_map(
     column: Callable[[Asked], int],
     width: int,
 ) -> Any:
-    """Mean accuracy by length and column; a cell without documents is empty, and each names its mean.
+    """Mean accuracy by length and column; each cell shows its mean, and cells without documents are empty.
 
-    That of few documents stands in parentheses.
+    Means of few documents are in parentheses.
     """
     right, count = np.zeros((len(lengths), width)), np.zeros((len(lengths), width))
     for one in documents:
@@ -119,7 +119,7 @@ def _heat_map(
 
 
 def draw_errors(benchmark: str, errors: Sequence[Errors], unit: str, folder: Path) -> list[Path]:
-    """Draw wrong answers by class as stacked bars, one for each length, and a panel for each model.
+    """Draw wrong answers by class as stacked bars, with one bar per length and one panel per model.
 
     Returns:
         ``BENCHMARK_errors.png`` and ``.svg``; no files without errors.
@@ -157,17 +157,17 @@ def _stack(axes: "Axes", errors: Sequence[Errors], names: Sequence[str]) -> None
         bottom += shares
     axes.set_xticks(x, [str(one.length) for one in errors])
     axes.set_ylim(0, 1)
-    axes.set_ylabel("share of documents")
+    axes.set_ylabel("fraction of documents")
     axes.grid(visible=False)
 
 
 def draw_first_errors(
     benchmark: str, fractions: Mapping[tuple[str, int], Sequence[float]], unit: str, folder: Path
 ) -> list[Path]:
-    """Draw how many copies are still right, by how much of the answer has been written.
+    """Draw the fraction of copies without an error so far, by how much of the answer has been written.
 
     Returns:
-        ``BENCHMARK_first_error.png`` and ``.svg``, a panel for each model; no files without fractions.
+        ``BENCHMARK_first_error.png`` and ``.svg``, with one panel per model; no files without fractions.
 
     Raises:
         InputError: a file cannot be written.
@@ -191,8 +191,8 @@ def draw_first_errors(
             axes.set_title(f"{benchmark}: {shortened(label, 50)}", loc="left")
             axes.set_xlim(0, 100)
             axes.set_ylim(-0.02, 1.04)
-            axes.set_ylabel("share of copies without an error")
-        panels[-1].set_xlabel("part of the answer that has been written (per cent)")
+            axes.set_ylabel("fraction of copies without an error")
+        panels[-1].set_xlabel("position in the answer (per cent)")
         by_text = {
             text: handle
             for axes in panels
@@ -203,7 +203,7 @@ def draw_first_errors(
 
 
 def _panels(count: int) -> "tuple[Figure, Sequence[Axes]]":
-    """A figure with panels below each other."""
+    """A figure with panels stacked vertically."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 0.5 + 2.3 * count), layout="constrained")

@@ -1,4 +1,4 @@
-"""The samples that ``lm_eval --log_samples`` writes beside a result file: one line for each document."""
+"""The samples that ``lm_eval --log_samples`` writes next to a result file, one line per document."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from lm_eval_tasks.results.result_file import first_problem
 from lm_eval_tasks.results.score import Score, is_number
 from lm_eval_tasks.results.text import printable
 
-_MAX_LINE = 64 * 2**20  # bytes; a prompt of the longest tasks stands in a line a few times
+_MAX_LINE = 64 * 2**20  # bytes; a line contains its prompt, which may be long, several times
 _MAX_LINES = 1_000_000
 
 
@@ -21,10 +21,10 @@ class Sample:
     """One document of a task.
 
     Attributes:
-        name: the document's id.
+        name: id of the document.
         document: checksum of the document.
         values: metric -> its value.
-        text: what was generated, of a generated task.
+        text: generated text, for tasks that generate.
         row: the document itself, column -> value; not checked.
     """
 
@@ -36,7 +36,7 @@ class Sample:
 
     @property
     def truncated(self) -> bool:
-        """Whether the document did not fit the model's window, so that nothing was generated for it."""
+        """Whether the document did not fit the model's window, so that no text was generated for it."""
         return bool(self.values.get("truncated"))
 
 
@@ -70,7 +70,7 @@ def logged(scores: Iterable[Score]) -> list[tuple[Score, list[Sample]]]:
 
 
 def read_samples(score: Score) -> dict[str, Sample]:
-    """The logged samples of a score, by the documents' ids.
+    """The logged samples of a score, by document id.
 
     Raises:
         InputError: they were not logged, or the file is damaged.
@@ -91,7 +91,7 @@ def read_samples(score: Score) -> dict[str, Sample]:
         raise InputError(f"{name} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         raise InputError(
-            f"{name} is not a whole file of lm-eval's samples: {first_problem(error)}; run lm_eval again"
+            f"{name} is not a complete file of lm-eval's samples: {first_problem(error)}; run lm_eval again"
         ) from None
     return found
 

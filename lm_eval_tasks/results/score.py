@@ -9,32 +9,32 @@ from typing import Any, TypeGuard
 from lm_eval_tasks.results.timing_record import Timing
 
 MAIN_METRICS = ("exact_match", "f1", "recall")
-"""A benchmark's main metric is the first of these that it has, or else the first of its own."""
+"""A benchmark's main metric is the first of these that it has, or otherwise the first of its own metrics."""
 
 SHARES = ("truncated", "unknown_tokens", "unanswered", "misaligned")
-"""Metrics that count what went wrong with documents; they are shown last and without an interval."""
+"""Metrics that count documents with problems; they are shown last and without an interval."""
 
 _NO_ACCURACY = frozenset({*SHARES, "logprob_per_token"})
 
 
 @dataclass(frozen=True)
 class Run:
-    """How lm-eval loaded and prompted a model, as far as its result file says.
+    """How lm-eval loaded and prompted a model, as far as its result file says. Unknown values are None.
 
     Attributes:
-        date: when the run began, in seconds since 1970.
-        model: the model as it was given: a name on the Hub, a path, or else the backend's name.
-        backend: lm-eval's ``--model``, e.g. ``hf``; None where it is unknown.
+        date: start of the run, in seconds since 1970.
+        model: the model as the user named it: a name on the Hub, a path, or otherwise the backend's name.
+        backend: lm-eval's ``--model``, e.g. ``hf``.
         model_arguments: ``--model_args``.
-        dtype: as the model was loaded, e.g. ``float32``; None where it is unknown.
-        revision, commit: of the model on the Hub; None where unknown.
-        adapter_commit: of the adapter on the Hub; None where there is none, or it is unknown.
-        parameters: number of the model's parameters; None where unknown.
-        batch_size: as given.
-        gen_kwargs: ``--gen_kwargs``; empty where nothing was given.
-        limit: ``--limit``, a number of documents or a share below 1.
+        dtype: dtype of the loaded model, e.g. ``float32``.
+        revision, commit: revision and commit of the model on the Hub.
+        adapter_commit: commit of the adapter on the Hub; None if there is no adapter.
+        parameters: number of the model's parameters.
+        batch_size: ``--batch_size`` as passed.
+        gen_kwargs: ``--gen_kwargs``; empty if it was not passed.
+        limit: ``--limit``, a number of documents or a fraction below 1.
         seeds: lm-eval's seeds, by name.
-        chat_template, system_instruction: short checksums; None where there was none.
+        chat_template, system_instruction: short checksums; None if there was none.
         multiturn: whether few-shot examples were given as turns of a chat.
         versions: package -> its version.
     """
@@ -59,18 +59,18 @@ class Run:
 
     @property
     def prompt_wrapping(self) -> tuple[str, ...]:
-        """What stood around the prompts, in words."""
+        """What was added around the prompts, in words."""
         around = {"chat template": self.chat_template, "system instruction": self.system_instruction}
         return tuple(name for name, used in around.items() if used is not None)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Which training run a row is a checkpoint of, and after how many steps.
+    """The training run and the step of a row that is a checkpoint.
 
     Attributes:
-        training_run: all that identifies the row but for the step; equal for the checkpoints of a run.
-        step: training steps, as the checkpoint's name says.
+        training_run: everything that identifies the row except the step; equal for all checkpoints of a run.
+        step: number of training steps, from the checkpoint's name.
     """
 
     training_run: Hashable
@@ -84,21 +84,21 @@ class Score:
     Attributes:
         file: the result file.
         task: the task's name in lm-eval, e.g. ``phone_book_20``.
-        benchmark: whose tasks differ in their length alone, e.g. ``phone_book``.
+        benchmark: the benchmark, whose tasks differ only in length, e.g. ``phone_book``.
         length: the length, in units of ``unit``.
-        values: metric -> (mean, standard error), each None where the file has no such number.
-        documents: number of documents scored.
+        values: metric -> (mean, standard error), each None if the file has no such number.
+        documents: number of scored documents.
         document_set: checksum of the task's documents.
-        asked_for: number of documents that the task has; None where the file does not say it.
-        metadata: what the file says of the task and its documents.
+        asked_for: number of documents of the task; None if the file does not say it.
+        metadata: the file's metadata about the task and its documents.
         directions: metric -> whether higher is better.
-        generation: the task's ``generation_kwargs``, empty where nothing was generated.
+        generation: the task's ``generation_kwargs``; empty if nothing was generated.
         shots: number of few-shot examples.
-        prompt: the task's fields that make the prompt, e.g. ``doc_to_text``.
-        run: the run that it is from.
-        label: the name of its row in reports; scores with the same label are of the same model,
-            prompted alike.
-        checkpoint: where the row's name holds a training step; else None.
+        prompt: the task's fields that define the prompt, e.g. ``doc_to_text``.
+        run: the run that produced the score.
+        label: name of its row in reports; scores with the same label are from the same model with the same
+            prompts.
+        checkpoint: training run and step, if the row's name contains a training step; otherwise None.
     """
 
     file: Path
@@ -121,23 +121,23 @@ class Score:
 
     @property
     def main_metric(self) -> str | None:
-        """The metric that stands for the score where there is room for one; None where it is missing."""
+        """The metric that represents the score if only one is shown; None if it is missing."""
         own = [metric for metric in self.values if metric not in _NO_ACCURACY]
         return next((metric for metric in (*MAIN_METRICS, *own) if metric in self.values), None)
 
     @property
     def main_value(self) -> float | None:
-        """The main metric's mean; None where the file has no such number."""
+        """The main metric's mean; None if the file has no such number."""
         return None if self.main_metric is None else self.values[self.main_metric][0]
 
     @property
     def truncated(self) -> float:
-        """Share of the documents that did not fit the model's window; 0 where it is unknown."""
+        """Fraction of documents that did not fit the model's window; 0 if unknown."""
         return self.values.get("truncated", (0.0, None))[0] or 0.0
 
     @property
     def state_bytes(self) -> int | None:
-        """Bytes of state that the model holds of a document before the query; None where it is unknown."""
+        """Bytes of state that the model keeps of a document before the query; None if unknown."""
         found = self.metadata.get("state_bytes")
         return found if isinstance(found, int) else None
 
@@ -148,12 +148,12 @@ class Score:
 
     @property
     def limited(self) -> bool:
-        """Whether it is of a part of the task's documents."""
+        """Whether only a part of the task's documents was evaluated."""
         return self.asked_for is not None and self.documents != self.asked_for
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
-    """Whether a value of a result file is a finite number that a float can hold."""
+    """Whether a value of a result file is a finite number that a float can represent."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**1000

@@ -30,10 +30,10 @@ class Sweep:
 
 
 def sweeps(scores: Sequence[Score]) -> list[Sweep]:
-    """The training runs of which one benchmark's scores hold at least two checkpoints.
+    """The training runs that have at least two checkpoints among one benchmark's scores.
 
-    Rows belong together if they differ in nothing but a training step, as in ``step1000``, that their
-    model's path, revision or subfolder names.
+    Rows belong together if they differ only in a training step, as in ``step1000``, in the model's path,
+    revision or subfolder.
     """
     runs: dict[Hashable, list[Score]] = {}
     for score in scores:
@@ -56,7 +56,7 @@ def _sweep(scores: Sequence[Score]) -> Sweep:
 
 
 def sweep_table(sweep: Sweep) -> str:
-    """The main metric by training step, as a Markdown table: steps down, lengths across."""
+    """The main metric by training step as a Markdown table, with rows of steps and columns of lengths."""
     first = next(iter(next(iter(sweep.steps.values())).values()))
     most = max(score.documents for scores in sweep.steps.values() for score in scores.values())
     rows = [

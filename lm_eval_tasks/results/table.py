@@ -1,4 +1,4 @@
-"""Every metric of one benchmark as a Markdown table: rows of models, columns of lengths."""
+"""Every metric of one benchmark as a Markdown table, with rows of models and columns of lengths."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,10 +12,10 @@ from lm_eval_tasks.results.text import in_markdown
 
 
 def table(scores: Sequence[Score]) -> str:
-    """The scores of one benchmark, and below them what a reader must know to compare them.
+    """The scores of one benchmark, followed by notes that readers need in order to compare them.
 
-    A cell is the mean and its 95% confidence interval. It names the number of documents where other
-    cells have more, and a star marks scores with truncated documents.
+    A cell has the mean and its 95% confidence interval. It shows the number of documents if other cells have
+    more, and a star marks scores with truncated documents.
     """
     lengths = sorted({score.length for score in scores})
     most = max(score.documents for score in scores)
@@ -31,7 +31,7 @@ def table(scores: Sequence[Score]) -> str:
 
 
 def _in_order(metrics: Iterable[str]) -> list[str]:
-    """Each metric once: the scores first, then what went wrong with documents."""
+    """Each metric once: first the scores, then the metrics that count documents with problems."""
     return sorted(dict.fromkeys(metrics), key=lambda metric: metric in SHARES)
 
 
@@ -52,12 +52,12 @@ def _cell(score: Score, metric: str, most: int) -> str:
 
 def _notes(scores: Sequence[Score], lengths: Sequence[int], most: int) -> list[str]:
     counts = {score.documents for score in scores}
-    fewer = ", where a cell names no other number" if len(counts) > 1 else ""
+    fewer = " unless a cell shows another number" if len(counts) > 1 else ""
     notes = [f"{most} documents per length{fewer}.", intervals_note(scores)]
     if any(score.truncated for score in scores):
         notes.append("* Some documents did not fit the model's window (truncated) and count as wrong.")
     if any(mean is None for score in scores for mean, _ in score.values.values()):
-        notes.append("'no score': the result file holds no valid number there.")
+        notes.append("'no score': the result file has no valid number there.")
     mixed = [n for n in lengths if len({s.document_set for s in scores if s.length == n}) > 1]
     if mixed:
         of_mixed = [[score for score in scores if score.length == n] for n in mixed]
@@ -68,12 +68,12 @@ def _notes(scores: Sequence[Score], lengths: Sequence[int], most: int) -> list[s
             f"{in_markdown(scores[0].unit)}{why}, so their scores there cannot be compared exactly."
         )
     if any("truncated" not in score.values for score in scores):
-        notes.append("Where 'truncated' is missing, the model's window is unknown.")
+        notes.append("If 'truncated' is missing, the model's window is unknown.")
     return notes
 
 
 def intervals_note(scores: Sequence[Score]) -> str:
-    """Which intervals the brackets hold, by metric."""
+    """Which intervals are in brackets, by metric."""
     metrics = list(dict.fromkeys(m for score in scores for m in score.values if m not in SHARES))
     by_method: dict[str, list[str]] = {}
     for metric in metrics:

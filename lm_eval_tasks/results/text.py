@@ -1,4 +1,4 @@
-"""Text from result files made safe to print: in a terminal, and in Markdown."""
+"""Text from result files, made safe to print in a terminal and in Markdown."""
 
 import re
 
@@ -15,12 +15,12 @@ def printable(text: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Printable text as it must be written in a Markdown table to be shown as it is."""
+    """Printable text, escaped so that a Markdown table shows it unchanged."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 
 def shortened(text: str, length: int) -> str:
-    """The text in one line of at most ``length`` characters, cut in its middle where it is longer."""
+    """The text on one line of at most ``length`` characters; a longer text is cut in the middle."""
     line = " ".join(text.split())
     if len(line) <= length:
         return line

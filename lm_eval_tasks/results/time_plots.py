@@ -26,11 +26,11 @@ def draw_by_time(
 ) -> list[Path]:
     """Draw the main metric by seconds to read the prompt, and by seconds per generated token.
 
-    Panels below each other have different batch sizes. The legend names the machine of each model where they
-    are several.
+    Each row of panels has its own batch size. If there are several machines, the legend names the machine of
+    each model.
 
     Returns:
-        ``BENCHMARK_by_time.png`` and ``.svg``; no files where no model was timed.
+        ``BENCHMARK_by_time.png`` and ``.svg``; no files if no model was timed.
 
     Raises:
         InputError: a file cannot be written.
@@ -65,10 +65,10 @@ def _frontier(
     style_of: Mapping[str, RowStyle],
     names: Mapping[str, str],
 ) -> None:
-    """A line for each model through its lengths, which stand beside the points, on a logarithmic axis.
+    """One line per model through its lengths, which are written beside the points, on a logarithmic axis.
 
     Args:
-        names: label -> text of the legend.
+        names: label -> text in the legend.
     """
     scores, seconds = [score for score, _ in points], [x for _, x in points]
     most, ratio = max(score.documents for score in scores), span(seconds)

@@ -15,16 +15,16 @@ class Timing(BaseModel):
     """Seconds of one model on prompts of one length, in one batch on one machine.
 
     Attributes:
-        batch_size: prompts that are read, and continued, at once.
-        prompt_tokens: tokens of each prompt.
-        new_tokens: tokens by which each was continued after its first new one.
-        repetitions: measurements, of which the values are medians.
-        prefill_seconds: to read the prompts of the batch, until their first new token's logits.
-        prefill_range: the shortest and the longest of the repetitions.
-        token_seconds: for each further token of every prompt in the batch.
-        token_range: the shortest and the longest of the repetitions.
-        tokens_per_second: generated tokens of the whole batch: ``batch_size / token_seconds``.
-        machine: the GPU or the processor, as its driver names it.
+        batch_size: number of prompts that are read and continued together.
+        prompt_tokens: number of tokens of each prompt.
+        new_tokens: number of tokens by which each prompt was continued after its first new token.
+        repetitions: number of measurements; the values below are their medians.
+        prefill_seconds: seconds to read the prompts of the batch, up to the logits of the first new token.
+        prefill_range: shortest and longest of the repetitions.
+        token_seconds: seconds per further token, for all prompts of the batch together.
+        token_range: shortest and longest of the repetitions.
+        tokens_per_second: generated tokens per second of the whole batch, ``batch_size / token_seconds``.
+        machine: name of the GPU or processor.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")

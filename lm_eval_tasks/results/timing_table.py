@@ -1,4 +1,4 @@
-"""How fast the models of one benchmark are, as a Markdown table: rows of models, columns of lengths."""
+"""The speed of models on one benchmark as a Markdown table, with rows of models and columns of lengths."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,12 +18,12 @@ _QUANTITIES: tuple[tuple[str, Callable[[Timing], str]], ...] = (
 
 
 def timed(scores: Sequence[Score]) -> list[tuple[Score, Timing]]:
-    """The scores whose models were timed, with each batch of them."""
+    """The scores whose models were timed, with the timing of each batch."""
     return [(score, timing) for score in scores for timing in score.timings]
 
 
 def timing_table(scores: Sequence[Score]) -> str:
-    """The timings of one benchmark's scores as a Markdown table; empty where there are none."""
+    """The timings of one benchmark's scores as a Markdown table; empty if there are none."""
     found = timed(scores)
     if not found:
         return ""

@@ -3,7 +3,7 @@
     python -m lm_eval_tasks.speed.build --metadata '{"source": "FOLDER", "tokenizer": "tokenizer.json",
       "squad_source": "squad.jsonl"}'
 
-Tasks of one benchmark share a source, which the first of them reads and tokenizes.
+Tasks of one benchmark share a source, which is read and tokenized by the first of them.
 """
 
 import json
@@ -24,10 +24,10 @@ from lm_eval_tasks.twins import without_twin
 
 
 def main(metadata: str = "{}") -> None:
-    """Build every task without required arguments, and print the times by benchmark.
+    """Build every task that has no required arguments, and print the times by benchmark.
 
     Args:
-        metadata: Metadata of the tasks as JSON, as for lm_eval.
+        metadata: Metadata of the tasks as JSON, as for lm_eval's --metadata.
     """
     try:
         given = json.loads(metadata)

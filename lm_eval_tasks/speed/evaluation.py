@@ -5,11 +5,11 @@
 The model has the shape of Pythia-410M and random weights, which never end an answer: every generated answer
 has 50 tokens, the worst case. Three methods are measured in one process:
 
-- ``one at a time``: float32, batch 1, 50 new tokens without a stop, as the code released with the
-  paper does;
-- ``generated``: ``phone_book_n`` through ``lm_eval.simple_evaluate`` in bfloat16, the best of the
-  batch sizes given; documents, tokenization, generation and scoring are all in the time;
-- ``forced``: ``phone_book_n_forced``, the same way.
+- ``one at a time``: float32, batch 1, 50 new tokens without stopping, as in the code released with the
+  paper;
+- ``generated``: ``phone_book_n`` through ``lm_eval.simple_evaluate`` in bfloat16, with the best of the given
+  batch sizes; the time includes documents, tokenization, generation and scoring;
+- ``forced``: ``phone_book_n_forced``, measured in the same way.
 """
 
 import logging
@@ -52,7 +52,7 @@ class Speed:
     """Examples per second, evaluated one at a time and through lm-eval."""
 
     tokenizer: str
-    """Name on the Hub, folder, or tokenizer.json."""
+    """Tokenizer: a name on the Hub, a folder, or a tokenizer.json."""
     entries: tuple[int, ...] = (20, 100)
     """Entries per phone book."""
     num_docs: int = 2048
@@ -62,9 +62,9 @@ class Speed:
     batch_sizes: tuple[int, ...] = (128, 512)
     """Batch sizes to try; the best is reported."""
     device: str = "cuda"
-    """Device to compute on."""
+    """Device on which the model runs."""
     revision: str | None = field(default_factory=get_git_commit_hash)
-    """Revision of this code, if git cannot tell."""
+    """Revision of this code, if git cannot determine it."""
     out: Path | None = None
     """JSON file for the numbers."""
 
@@ -90,7 +90,7 @@ def main() -> None:
                 try:
                     rate = _rate(run, settings.num_docs, warm_up=batch_size)
                 except torch.OutOfMemoryError:
-                    continue  # the batch does not fit in memory: another one is the best
+                    continue  # the batch does not fit in memory, so another one is the best
                 measured[entries][f"{way}, batch {batch_size}"] = rate
 
     print(_table(measured))

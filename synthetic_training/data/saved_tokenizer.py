@@ -1,4 +1,4 @@
-"""The tokenizer that is saved with a model, whatever its tokens are."""
+"""The tokenizer that is saved with a model, for every kind of tokens."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def saved_tokenizer(
     """A transformers tokenizer that adds no special tokens and pads on the left.
 
     Args:
-        tokenizer: turns a text into tokens.
-        max_length: recorded as ``model_max_length``, in tokens. Configurations of recurrent models have no
-            maximum length, and lm-eval would assume 2,048.
+        tokenizer: tokenizer that turns a text into tokens.
+        max_length: maximum length in tokens, recorded as ``model_max_length``. Configurations of recurrent
+            models have no maximum length, and lm-eval would assume 2,048.
         end: token that ends a text.
-        pad: token that fills up a batch.
-        unknown: token that stands for unknown ones, if there is one.
+        pad: padding token.
+        unknown: token that stands for unknown words or characters, if there is one.
         begin: token that begins a text, if there is one.
     """
     from transformers import PreTrainedTokenizerFast

@@ -46,9 +46,10 @@ def symbol_tokenizer(max_length: int, symbols: Symbols = USUAL) -> PreTrainedTok
     become ``*``: lm-eval tokenizes the newlines at which answers stop, and the spaces before them.
 
     Args:
-        max_length: recorded as ``model_max_length``, in tokens. Configurations of recurrent models have no
-            maximum length, and lm-eval would assume 2,048.
-        symbols: with up to 26 letters, each character is a token; otherwise numbers separated by spaces.
+        max_length: maximum length in tokens, recorded as ``model_max_length``. Configurations of recurrent
+            models have no maximum length, and lm-eval would assume 2,048.
+        symbols: the symbols; with up to 26 letters, each character is a token, and otherwise, tokens are
+            numbers separated by spaces.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 

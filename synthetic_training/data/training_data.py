@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _UNLIMITED = 2048
-"""Context window recorded for models whose configuration has none; lm-eval assumes the same."""
+"""Context window recorded for models whose configuration has none; lm-eval assumes the same value."""
 
 
 class Batches(Protocol):
     """The batches of a training run."""
 
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
-        """Rows of the batch of one step, as ``PackedBatches.batch`` gives them."""
+        """Rows of the batch of one step; see ``PackedBatches.batch``."""
 
 
 class TrainingData(Protocol):
@@ -53,15 +53,15 @@ class TrainingData(Protocol):
     def longest_row(self) -> int: ...
 
     def tokenizer(self, window: int | None) -> PreTrainedTokenizerFast:
-        """The tokenizer that is saved with a model; ``window`` is None where its configuration has none."""
+        """The tokenizer that is saved with a model; ``window`` is None if its configuration has no window."""
 
     def batches(self, device: torch.device, *, progress: bool) -> Batches:
-        """The training batches; if they take time to make, ``progress`` shows a progress bar."""
+        """The training batches; if making them takes time, ``progress`` shows a progress bar."""
 
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard
     ) -> list[LengthScore]:
-        """Forced accuracy at each length, on data that is never trained on; see
+        """Forced accuracy at each length, on data that is not used in training; see
         ``accuracy.evaluate_lengths``."""
 
 
@@ -69,7 +69,7 @@ def training_data(config: TrainConfig) -> TrainingData:
     """The training data of a run.
 
     Raises:
-        InputError: a value is out of range, or the context cannot hold an example.
+        InputError: a value is out of range, or the context is too short for an example.
     """
     if config.task == DOCUMENTS:
         return DocumentData(
@@ -108,10 +108,10 @@ class StringData:
         context_length: number of tokens per row.
         batch_size: number of rows per step, over all processes.
         eval_examples: number of examples per evaluated length.
-        seed: of the run.
+        seed: seed of the run.
 
     Raises:
-        InputError: the context cannot hold an example.
+        InputError: the context is too short for an example.
     """
 
     task: StringTask

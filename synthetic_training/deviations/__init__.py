@@ -1,1 +1,1 @@
-"""What differs from the code released with the paper, measured; DEVIATIONS.md has the results."""
+"""Measurements of differences from the code released with the paper; DEVIATIONS.md has the results."""

@@ -1,10 +1,10 @@
-"""How often an n-gram occurs twice in strings of ``duplicate_ngram``, drawn in two ways.
+"""How often an n-gram occurs twice in strings of ``duplicate_ngram``, for two ways of drawing them.
 
     python -m synthetic_training.deviations.duplicates --out duplicates.json
 
 The code released with the paper takes two of a string's n-grams, at different places that may overlap, and
-replaces each occurrence of one by the other. Where the two overlap or are equal, or where a later replacement
-overwrites an earlier copy, no n-gram may occur twice afterwards.
+replaces each occurrence of one by the other. If the two overlap or are equal, or if a later replacement
+overwrites an earlier copy, the result may have no n-gram that occurs twice.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ RESULTS = Path(__file__).parent / "results" / "duplicates.json"
 _FIGURE = Path(__file__).parents[1] / "figures" / "results" / "duplicates_paper.jsonl"
 
 _LENGTH = 50
-"""Letters of the strings of the figure ``duplicates`` at the paper's size."""
+"""Length in letters of the strings of the figure ``duplicates`` at the paper's size."""
 
 _NS = (2, 3, 4, 6, 8, 10)
 
 
 def released_strings(n: int, length: int, count: int, seed: int) -> Iterator[str]:
-    """Strings drawn as by the code released with the paper, from this module's own generator.
+    """Strings drawn like those of the code released with the paper, from this module's own generator.
 
-    A string without an n-gram that occurs once among the places that may be drawn is drawn again.
+    A string is drawn again if no n-gram at the places that may be drawn occurs only once.
     """
     generator = random.Random(seed)
     while count:
         string = "".join(generator.choices(LETTERS, k=length))
-        # the last n-gram's place, and the one before, are never drawn
+        # the places of the last two n-grams are never drawn
         grams = [string[at : at + n] for at in range(length - n - 1)]
         if 1 not in Counter(grams).values():
             continue
@@ -64,7 +64,7 @@ def our_strings(n: int, length: int, count: int, seed: int) -> Iterator[str]:
 
 
 def measured(strings: Sequence[str], n: int) -> dict[str, float]:
-    """Fractions of the strings in which an n-gram occurs twice or more, and a longer one, and three times."""
+    """Fractions of strings in which an n-gram, or a longer one, occurs at least twice, or three times."""
     counts = [Counter(s[at : at + n] for at in range(len(s) - n + 1)) for s in strings]
     most = [max(count.values()) for count in counts]
     longest = [_longest_repeat(string) for string in strings]
@@ -122,9 +122,9 @@ def distribution_table(content: Mapping[str, Any]) -> str:
 
 
 def effect_table(content: Mapping[str, Any], model: str = "T_hard_alibi") -> str:
-    """A model's accuracy on our strings, and what it would be on the released ones, as Markdown.
+    """A model's accuracy on our strings, and its expected accuracy on the released ones, as Markdown.
 
-    A string without a duplicate is copied as often as a plain one.
+    Strings without a duplicate are assumed to be copied as often as plain strings.
     """
     tests = [test for line in read_results(_FIGURE) if line["label"] == model for test in line["tests"]]
     plain = mean(test["string_accuracy"] for test in tests if test["task"] == "copy")
@@ -148,7 +148,7 @@ def report() -> str:
 
 
 def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:
-    """Measure both samplers of strings with a duplicate.
+    """Measure both ways of drawing strings with a duplicate.
 
     Args:
         out: A new JSON file.

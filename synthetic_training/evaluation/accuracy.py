@@ -1,8 +1,8 @@
 """Accuracy by length, from one forced pass or from generated answers.
 
-In a forced pass the model sees the right letters before each token that it predicts. If all predictions are
-right, greedy generation gives the same answer, so string accuracy is the same in both. Letter accuracy is
-not, since generation continues from its own errors.
+In a forced pass, the model sees the correct letters before each token that it predicts. If all predictions
+are correct, greedy generation gives the same answer, so string accuracy is the same in both. Letter accuracy
+is not, because generation continues from its own errors.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ from synthetic_training.data.strings import EvaluationBatch, evaluation_batches
 from synthetic_training.data.strings.packing import IGNORED
 
 Answer = Callable[[PreTrainedModel, EvaluationBatch], Tensor]
-"""Returns a model's prediction after each token of a batch, (count, width)."""
+"""Function that returns a model's prediction after each token of a batch, (count, width)."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class LengthScore:
     Attributes:
         length: length of the strings in letters.
         asked: number of examples.
-        string_accuracy: fraction of examples in which every letter of the answers is right.
-        letter_accuracy: mean fraction of right letters in the answers of an example.
-        exact_match: as ``string_accuracy``, but the full stop must follow, as in lm-eval's ``exact_match``.
+        string_accuracy: fraction of examples in which every letter of the answers is correct.
+        letter_accuracy: mean fraction of correct letters in the answers of an example.
+        exact_match: like ``string_accuracy``, but the full stop must follow, as in lm-eval's ``exact_match``.
     """
 
     length: int
@@ -66,13 +66,13 @@ def evaluate_lengths(
     """Forced accuracy on fresh examples, which are distributed over the processes.
 
     Args:
-        model: in evaluation mode.
+        model: the model in evaluation mode.
         tasks: the task at each length.
         examples: number of examples per length, at least 2.
         seed: seed of the examples, which are disjoint from those of training.
         batch_tokens: approximate number of tokens per forward pass.
         bf16: whether to compute in bfloat16.
-        shard: the part of the examples that this process evaluates.
+        shard: part of the examples that this process evaluates.
     """
     first, end = (examples * i // shard.processes for i in (shard.process, shard.process + 1))
     scores = []
@@ -116,7 +116,7 @@ def length_score(
 
 
 def forced_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
-    """The arg-max at each position of the right answers, in one pass."""
+    """The arg-max at each position of the correct answers, in one pass."""
     logits: Tensor = model(
         input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
     ).logits
@@ -153,7 +153,7 @@ def generated_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
 
 
 def _scores(predicted: Tensor, batch: EvaluationBatch) -> Tensor:
-    """(count, 3): whether every letter is right, the fraction that is, and whether the text's end is too."""
+    """(count, 3): whether all letters are correct, the fraction that is, and whether the end is too."""
     right = predicted == batch.targets
     letters = batch.answers.sum(1)
     right_letters = (right & batch.answers).sum(1)

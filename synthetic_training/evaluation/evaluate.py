@@ -43,7 +43,7 @@ class EvaluateConfig:
     """Settings of the evaluation."""
 
     checkpoint: Annotated[Path, tyro.conf.Positional]
-    """Folder of a run, of one of its checkpoints, or of another model over the same symbols."""
+    """Folder of a run, of one of its checkpoints, or of another model with the same symbols."""
     task: str | None = None
     """String task, such as copy (default: the task and settings of training)."""
     lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
@@ -52,9 +52,9 @@ class EvaluateConfig:
     num_examples: int = 500
     """Number of examples per length."""
     documents: Literal["fresh", "benchmark"] = "fresh"
-    """fresh: new random strings; benchmark: the documents of the string tasks in lm-eval."""
+    """fresh for new random strings, or benchmark for the documents of lm-eval's string tasks."""
     generate: bool = False
-    """Generate answers greedily, instead of scoring the right answer in one forward pass."""
+    """Generate answers greedily, instead of scoring the correct answer in one forward pass."""
     batch_size: int = 64
     """Number of examples per forward pass."""
     vocabulary: int | None = None
@@ -70,7 +70,7 @@ class EvaluateConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device to evaluate on; auto uses a GPU if there is one."""
     out: Path | None = None
-    """JSON file for the results; it must not exist."""
+    """JSON file for the results; it must not exist yet."""
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
     """Packages to import first, which register the model's type."""
     trust_remote_code: bool = False
@@ -136,7 +136,7 @@ def _string_scores(
     model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)
     if config.generate and not isinstance(model, GenerationMixin):
         raise InputError(
-            f"the model in {folder} cannot generate, since {type(model).__name__} does not inherit from "
+            f"the model in {folder} cannot generate, because {type(model).__name__} does not inherit from "
             "transformers' GenerationMixin; evaluate it without --generate"
         )
     model = on_device(model, config.device)
@@ -155,7 +155,7 @@ def _string_scores(
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """``evaluate``'s results as a Markdown table: a mean ± its standard error."""
+    """The results of ``evaluate`` as a Markdown table of means ± standard errors."""
     from tabulate import tabulate
 
     headers = ["length", "examples", *(mean.replace("_", " ") for mean in _MEANS)]
@@ -187,11 +187,11 @@ def model_folder(folder: Path) -> Path:
 def load_symbol_model(
     folder: Path, symbols: Symbols = USUAL, *, trust_remote_code: bool = False
 ) -> "PreTrainedModel":
-    """A saved model over these symbols, in float32.
+    """A saved model with these symbols, in float32.
 
     Raises:
-        InputError: it cannot be loaded, carries code that is not trusted, its weights are incomplete or not
-            finite, or its vocabulary is another one.
+        InputError: it cannot be loaded, contains code that is not trusted, has incomplete or non-finite
+            weights, or has another vocabulary.
     """
     from synthetic_training.models.saved import load_model
 
@@ -235,14 +235,14 @@ _USED: Mapping[str, tuple[type, ...]] = {
 
 
 def _tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTask]:
-    """The task at each length; settings that are not given are those of training."""
+    """The task at each length; settings that are not passed are taken from training."""
     if not config.lengths:
         raise InputError("there is no length to evaluate; pass --lengths, such as --lengths 10 20")
     name = config.task or trained.get("task", "copy")
     vocabulary = trained.get("vocabulary", 26) if config.vocabulary is None else config.vocabulary
     kept = {**(trained.get("task_args") or {}), **{key: trained.get(key) for key in ("n", "k")}}
     if name != trained.get("task"):
-        # of the settings, only the key's length carries over to another task
+        # only the length of the key carries over to another task
         kept = {"n": kept["n"]}
     own = task_settings(string_task_class(name))
     given = {key: value for key in ("n", "k") if (value := getattr(config, key)) is not None}
@@ -251,7 +251,7 @@ def _tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTas
 
 
 def _settings(config: EvaluateConfig, task: StringTask, n: int) -> dict[str, Any]:
-    """The configuration as JSON values, completed with settings of training, such as n."""
+    """The configuration as JSON values, with missing settings such as n taken from training."""
     own = dict(task.settings)
     settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": task.name}
     settings |= {"vocabulary": task.vocabulary, "n": own.pop("n", n), "k": own.pop("k", None)}

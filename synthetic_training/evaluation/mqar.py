@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 def mqar_scores(
     config: "EvaluateConfig", folder: Path, trained: Mapping[str, Any]
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
-    """The fraction of queries that are answered right, on examples as in training that are new.
+    """The fraction of queries that are answered correctly, on new examples of the kind used in training.
 
     Args:
-        config: its lengths are numbers of pairs.
-        folder: of the model.
-        trained: the settings of its training.
+        config: settings of the evaluation; lengths are numbers of pairs.
+        folder: folder of the model.
+        trained: settings of its training.
 
     Returns:
         A score for each number of pairs, and the configuration as JSON values.
 
     Raises:
-        InputError: the model cannot be loaded, a setting is for string tasks alone, or an example has too
-            few tokens for a number of pairs.
+        InputError: the model cannot be loaded, a setting is only for string tasks, or an example has too few
+            tokens for a number of pairs.
     """
     for name in ("generate", "vocabulary", "n", "k", "task_args"):
         if getattr(config, name):
-            raise InputError(f"{name} is not a setting of mqar, whose examples are as in training")
+            raise InputError(f"{name} cannot be set for mqar, which is evaluated on examples as in training")
     if config.documents == "benchmark":
-        raise InputError("the documents of mqar are for lm-eval; pass --documents fresh")
+        raise InputError("benchmark documents of mqar are evaluated with lm-eval; pass --documents fresh")
     examples = parse_settings(TrainConfig, trained, str(folder / RUN))
     examples = replace(
         examples, eval_lengths=config.lengths, eval_examples=config.num_examples, seed=config.seed

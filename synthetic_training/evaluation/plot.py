@@ -1,4 +1,4 @@
-"""``plot``: accuracy against training examples, and against length, from the files of runs alone."""
+"""``plot``: accuracy against training examples, and against length, only from the files of runs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Point:
 
     Attributes:
         run: name of the run in the plot.
-        length: of the strings, in letters.
-        examples: number of examples trained on until then; None if unknown.
-        accuracy: a mean from 0 to 1.
-        stderr: its standard error.
-        last: whether this is from the end of the run.
+        length: length of the strings in letters.
+        examples: number of examples trained on so far; None if unknown.
+        accuracy: mean accuracy, from 0 to 1.
+        stderr: standard error of the mean.
+        last: whether the point is from the end of the run.
     """
 
     run: str
@@ -40,18 +40,18 @@ def plot(sources: Sequence[Path], out: Path) -> list[Path]:
     """Plot the accuracies in the sources, as PNG and SVG.
 
     Args:
-        sources: folders of runs, and files written by ``evaluate``. Each of them is a curve in
-            ``accuracy_by_length``; each evaluated length of a run is one in ``accuracy_by_examples``.
+        sources: folders of runs, and files written by ``evaluate``. Each of them is one curve in
+            ``accuracy_by_length``; each evaluated length of a run is one curve in ``accuracy_by_examples``.
         out: folder for the plots.
 
     Returns:
         The files.
 
     Raises:
-        InputError: a source is neither, is damaged or has no evaluation; or the folder cannot be written.
+        InputError: a source is neither, is damaged or has no evaluation, or the folder cannot be written.
     """
     if not sources:
-        raise InputError("name at least one folder of a run or file of evaluate to plot")
+        raise InputError("pass at least one folder of a run, or file written by evaluate, to plot")
     names = _names(sources)
     points = [p for source, name in zip(sources, names, strict=True) for p in read_points(source, name)]
     with plot_style():
@@ -72,8 +72,8 @@ def read_points(source: Path, name: str) -> list[Point]:
         points = _run_points(source, name) if source.is_dir() else _evaluation_points(source, name)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError):  # what is in the file has another form
-        raise InputError(f"{source} is neither a folder of a run nor a file of evaluate") from None
+    except (KeyError, TypeError, ValueError):  # the content of the file has another form
+        raise InputError(f"{source} is neither a folder of a run nor a file written by evaluate") from None
     if not points:
         raise InputError(f"{source} has no evaluation to plot yet")
     return points
@@ -95,7 +95,7 @@ def _point(score: dict[str, Any], name: str, examples: int | None, last: bool) -
 
 
 def _names(sources: Sequence[Path]) -> list[str]:
-    """The last part of each path, or the whole paths if two of those are the same."""
+    """The last part of each path, or the whole paths if two of the last parts are the same."""
     short = [source.stem if source.is_file() else source.resolve().name for source in sources]
     return short if len(set(short)) == len(short) else [str(source) for source in sources]
 

@@ -1,6 +1,6 @@
-"""The paper's figures on synthetic tasks: what is run for each, how, and what is drawn of it.
+"""The paper's figures on synthetic tasks: their training runs, plots and tables.
 
-``figure_file`` reads what a figure is; ``plan`` lists its runs; ``workers`` spreads them over the machine,
-each one a ``job`` in a process of its own; ``results`` keeps a line of each; ``summary``, ``draw`` and
-``tables`` show those lines; ``reproduce`` is all of it in order, and ``cost`` says what the runs took.
+``figure_file`` reads the definition of a figure; ``plan`` lists its runs; ``workers`` distributes them over
+the machine, each as a ``job`` in its own process; ``results`` stores one line per run; ``summary``, ``draw``
+and ``tables`` show these lines; ``reproduce`` does all of this in order; and ``cost`` reports GPU hours.
 """

@@ -2,10 +2,10 @@
 
     python -m synthetic_training.figures.cost reproduced/*.jsonl
 
-The paper's trainer is the stand-in that ``synthetic_training.speed.trainer`` measured beside ours, at 64
-rows of 220 tokens on one H200. For a model of another size than the measured one, such as Mamba with 24
-layers instead of 12, its tokens per second are assumed to be inversely proportional to the number of
-parameters. Beyond a factor of 4 no estimate is made.
+The paper's trainer is the stand-in that ``synthetic_training.speed.trainer`` measured together with ours, at
+64 rows of 220 tokens on one H200. If a model's size differs from the measured one, such as Mamba with 24
+layers instead of 12, tokens per second are assumed to be inversely proportional to the number of parameters.
+No estimate is made beyond a factor of 4.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ from synthetic_training.figures.summary import hours_of
 
 SPEED = Path(__file__).parents[1] / "speed" / "results" / "speed_h200.json"
 _ROWS = 64
-"""Rows per step at which the paper's trainer is compared."""
+"""Rows per step at which the paper's trainer is compared with ours."""
 _COMPARABLE = 4.0
-"""Largest ratio of parameters over which a speed is scaled."""
+"""Largest ratio of parameters for which a speed is scaled."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Baseline:
     """The paper's trainer on one model.
 
     Attributes:
-        tokens_per_s: of training.
-        parameters: of the model that was measured.
+        tokens_per_s: tokens per second of training.
+        parameters: number of parameters of the measured model.
     """
 
     tokens_per_s: float
@@ -48,13 +48,13 @@ class Cost:
     """All runs of a model of one size.
 
     Attributes:
-        model: as in ``TrainConfig``.
-        parameters: of the model.
-        runs: their number.
-        tokens: trained on by all of them.
-        gpu_hours: of all of them.
-        paper_hours: for as many tokens with the paper's trainer; None where that is not known.
-        scaled: parameters over those of the model that was measured; 1 for the same model.
+        model: model, as in ``TrainConfig``.
+        parameters: number of parameters.
+        runs: number of runs.
+        tokens: number of training tokens of all runs.
+        gpu_hours: GPU hours of all runs.
+        paper_hours: GPU hours for the same number of tokens with the paper's trainer; None if unknown.
+        scaled: parameters divided by those of the measured model; 1 for the same model.
     """
 
     model: str
@@ -67,7 +67,7 @@ class Cost:
 
 
 def baselines(speed: Mapping[str, Any]) -> dict[str, Baseline]:
-    """The paper's trainer by model, from the content of a file of ``synthetic_training.speed.trainer``."""
+    """The paper's trainer by model, from the content of a result file of ``speed.trainer``."""
     parts = speed.get("runs", [speed])
     return {
         one["model"]: Baseline(one["paper_tokens_per_s"], one["parameters"])
@@ -78,10 +78,10 @@ def baselines(speed: Mapping[str, Any]) -> dict[str, Baseline]:
 
 
 def costs(results: Iterable[Result], known: Mapping[str, Baseline]) -> list[Cost]:
-    """Of all runs on a GPU; one that several figures share counts once.
+    """The costs of all runs on a GPU; a run that several figures share counts once.
 
     Args:
-        results: of figures.
+        results: results of figures.
         known: the paper's trainer by model.
     """
     runs = {result["run"]: result for result in results if result["config"]["device"] == "cuda"}
@@ -102,7 +102,7 @@ def _cost(model: str, parameters: int, results: Sequence[Result], baseline: Base
 
 
 def table(found: Sequence[Cost]) -> str:
-    """The costs as Markdown; those without a comparison are in a table of their own."""
+    """The costs as Markdown; costs without a comparison are in a separate table."""
     if not found:
         return "None of these runs was on a GPU."
     compared = [one for one in found if one.paper_hours is not None]
@@ -124,7 +124,7 @@ def table(found: Sequence[Cost]) -> str:
             for one in compared
             if one.scaled != 1
         ]
-        parts += dict.fromkeys(scaled)  # sizes that differ in little say the same
+        parts += dict.fromkeys(scaled)  # sizes that hardly differ have the same text
     if apart:
         parts += [
             "Without a measurement of the paper's trainer:",
@@ -149,21 +149,21 @@ def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
 
 
 def _print_costs(files: Annotated[tuple[Path, ...], tyro.conf.Positional], speed: Path = SPEED) -> None:
-    """Print what runs cost, beside the released trainer.
+    """Print the GPU hours of runs, compared with the paper's trainer.
 
     Args:
         files: Results of reproduce, FIGURE_SCALE.jsonl.
-        speed: Measurements of synthetic_training.speed.trainer.
+        speed: Measurements by synthetic_training.speed.trainer.
     """
     missing = [str(file) for file in files if not file.is_file()]
     if missing or not files:
-        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; name files that reproduce wrote")
+        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
     results = [result for file in files for result in read_results(file)]
     print(table(costs(results, baselines(read_json(speed)))))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table of the files that are named."""
+    """Print the table of costs for the files on the command line."""
     with command_errors():
         tyro.cli(_print_costs, prog="python -m synthetic_training.figures.cost", args=arguments)
 

@@ -1,4 +1,4 @@
-"""A figure's plot, from its results alone: the mean over seeds, with a band from minimum to maximum."""
+"""A figure's plot, only from its results: the mean over seeds, with a band from minimum to maximum."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MARKERS = 0.12
-"""Distance of markers on a curve of many points, as a fraction of the plot."""
+"""Distance between markers on a curve of many points, as a fraction of the plot."""
 
 _MANY = 12
-"""Number of points from which on not all have a marker."""
+"""Number of points from which on only some have a marker."""
 _FEW = 100
-"""Ratio of the highest to the lowest number of an axis below which it has few powers of ten."""
+"""Ratio of an axis's highest number to its lowest, below which the axis has few powers of ten."""
 _ROOM = 0.11
-"""Minimum distance of two tick labels, as a fraction of the axis."""
+"""Minimum distance between two tick labels, as a fraction of the axis."""
 
 
 def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> list[Path]:
@@ -85,8 +85,8 @@ def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> 
 def _facets(
     figure: Figure, results: Sequence[Result], order: Sequence[str]
 ) -> list[tuple[str, list[Result]]]:
-    """Title and results of each part of the plot: a panel, or one model of it if models have several
-    tests."""
+    """Title and results of each part of the plot: a panel, or a single model of a panel if models have
+    several tests."""
     several = (
         figure.x == "length"
         and not _one_length(results)
@@ -108,7 +108,7 @@ def _examples(axes: "Axes", results: Sequence[Result]) -> None:
         _draw_curve(axes, bands, style)
         last = bands[-1]
         if last.x < end:
-            # the run stopped early: it would have stayed there
+            # the run stopped early, at an accuracy that it is assumed to keep
             axes.plot([last.x, end], [last.mean] * 2, color=style["color"], lw=0.8, ls=":")
     log_scale(axes, "x")
     _counts(axes)
@@ -136,14 +136,14 @@ def _lengths(axes: "Axes", results: Sequence[Result]) -> None:
 
 
 def _one_length(results: Sequence[Result]) -> bool:
-    """Whether all tests have one length, and keys of several lengths."""
+    """Whether all tests have the same length, but keys of several lengths."""
     scores = [score for result in results for score in result["tests"]]
     lengths, keys = ({s[name] for s in scores if s["task"] != "copy"} for name in ("length", "n"))
     return len(lengths) == 1 < len(keys)
 
 
 def _keys(axes: "Axes", results: Sequence[Result]) -> None:
-    """Accuracy against the length of the n-gram that occurs twice; without one, a dotted line."""
+    """Accuracy against the length of the n-gram that occurs twice; a dotted line for strings without one."""
     from matplotlib.ticker import MaxNLocator
 
     for style, own in _styled(results):
@@ -217,7 +217,7 @@ def _counts(axes: "Axes") -> None:
 
 
 def _ticks(axes: "Axes", values: Sequence[float]) -> None:
-    """Mark these values on a logarithmic axis; where labels would overlap, some are left out."""
+    """Mark these values on a logarithmic axis; labels that would overlap are left out."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     room = (values[-1] / values[0]) ** _ROOM

@@ -1,4 +1,4 @@
-"""How long runs on a GPU will take, from runs and speeds that are committed."""
+"""How long runs on a GPU will take, estimated from committed results and speeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,19 +15,19 @@ from synthetic_training.figures.summary import hours_of
 from synthetic_training.training.compilation import resolve_compile
 
 RESULTS = Path(__file__).parent / "results"
-"""Committed results of figures; an installed package does not have them."""
+"""Committed results of figures; an installed package does not contain them."""
 
 _NOT_TIME = frozenset({*CHANGEABLE, "seed", "device", "precision"})
 
 
 def expected_gpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
-    """The GPU hours that runs will take together.
+    """The total GPU hours that runs will take.
 
-    Of a run that was done with the same settings, its hours; else its tokens over the tokens per second of
-    its model, if that was measured at the model's own sizes.
+    If a run with the same settings has been done, its hours are used; otherwise, the number of tokens divided
+    by the tokens per second of the model, if these were measured at the model's own size.
 
     Returns:
-        The hours, and the number of runs of which something is known; runs for a CPU are not among them.
+        The hours, and the number of runs for which an estimate exists; runs for a CPU are not counted.
     """
     on_gpu = [run for run in runs if run.config.device != "cpu"]
     if not on_gpu:
@@ -48,7 +48,7 @@ def _hours_of_run(run: Run, before: Mapping[str, float], speeds: Mapping[str, fl
 
 
 def _hours(results: Iterable[Result]) -> dict[str, float]:
-    """Hours of runs on a GPU by their settings, the mean over seeds."""
+    """Hours of runs on a GPU by settings, as means over seeds."""
     found: dict[str, list[float]] = {}
     for result in results:
         if result["config"]["device"] == "cuda":
@@ -67,7 +67,7 @@ def _settings(config: Mapping[str, Any]) -> str:
 
 
 def _speeds(speed: Mapping[str, Any]) -> dict[str, float]:
-    """Tokens per second of training by model, at the largest batch that was measured."""
+    """Tokens per second of training by model, at the largest measured batch."""
     measured = [one for part in speed.get("runs", [speed]) for one in part["measured"]]
     return {
         one["model"]: one["tokens_per_s"]

@@ -10,13 +10,13 @@
       small:
         seeds: [0, 1]
         settings: {task: copy, max_length: 30}       # of TrainConfig, common to all runs
-        panels:                                      # each run is done once per panel, with these settings
+        panels:                                      # each run is repeated for each panel, with its settings
           few: {vocabulary: 3}
           many: {vocabulary: 26}
-        sweep: {lr: [3e-4, 1e-3]}                    # each run is done once per value; also model_args.NAME
-        runs: [T_rope, {mamba: {steps: 9000}}]       # of models.yaml, also with changes; or your own:
+        sweep: {lr: [3e-4, 1e-3]}                    # each run is repeated for each value; or model_args.NAME
+        runs: [T_rope, {mamba: {steps: 9000}}]       # from models.yaml, possibly with changes; or your own:
         # runs: {mine: {model: T_rope, lr: 1e-3, model_args: {hidden_size: 128}}}
-        tests:                                       # on which each trained model is evaluated
+        tests:                                       # evaluations of each trained model
           - {task: copy, lengths: [20, 30, 60], num_examples: 500}
 """
 
@@ -68,11 +68,11 @@ class Scale(Settings):
     """The runs of a figure at one size.
 
     Attributes:
-        runs: settings by their label in the plot.
-        settings: common to all runs.
-        seeds: each run is done with each of them.
+        runs: settings by label in the plot.
+        settings: settings common to all runs.
+        seeds: seeds; each run is repeated with each of them.
         panels: settings of the parts of the plot, by name.
-        sweep: the values of each swept setting.
+        sweep: values of each swept setting.
         tests: evaluations of each trained model.
     """
 
@@ -89,13 +89,14 @@ class Figure(Settings):
     """A figure.
 
     Attributes:
-        title: a few words.
+        title: title of a few words.
         x: the horizontal axis: ``examples`` trained on, ``length`` of the evaluated strings, or a setting
             that every scale sweeps, such as ``lr``.
-        paper: what the paper found.
-        scales: ``small`` for a CPU, ``paper`` for its sizes.
-        best_of: a setting, such as ``lr``, that every scale sweeps besides ``x``. Accuracy after training is
-            then drawn, with the value of this setting that has the highest one; otherwise the training loss.
+        paper: the paper's finding.
+        scales: ``small`` for a CPU, ``paper`` for the paper's sizes.
+        best_of: a setting, such as ``lr``, that every scale sweeps besides ``x``. The plot then shows
+            accuracy after training at the value of this setting with the highest accuracy; otherwise, it
+            shows the training loss.
     """
 
     title: str
@@ -122,8 +123,7 @@ def figure_path(name: str) -> Path:
     if name.endswith((".yaml", ".yml", ".json")):
         return Path(name)
     raise InputError(
-        f"there is no figure {name!r}; the figures are {', '.join(known)}, or name a YAML file"
-        f"{did_you_mean(name, known)}"
+        f"there is no figure {name!r}; use {', '.join(known)} or a YAML file{did_you_mean(name, known)}"
     )
 
 
@@ -166,7 +166,7 @@ def _swept_by_all(figure: Figure, name: str) -> bool:
 
 
 def _with_models(content: Any, scale: str, source: str) -> Any:
-    """A scale whose runs are labels of ``SIZED``, alone or with changed settings, with their settings."""
+    """A scale in which labels of ``SIZED``, alone or with changes, are replaced by their settings."""
     if not isinstance(content, dict) or not isinstance(listed := content.get("runs"), list):
         return content
     sized = read_settings(SIZED).get(scale, {})
@@ -176,7 +176,7 @@ def _with_models(content: Any, scale: str, source: str) -> Any:
         for label, changed in changes.items():
             if label not in sized:
                 raise InputError(
-                    f"{source}: scale {scale} has no model {label!r}; give its settings, or use one of "
+                    f"{source}: scale {scale} has no model {label!r}; add its settings, or use one of "
                     f"{', '.join(sized)}{did_you_mean(str(label), sized)}"
                 )
             if not isinstance(changed, dict):

@@ -1,8 +1,8 @@
-"""One run of a figure, in a process of its own: train, evaluate, write the result.
+"""One run of a figure in its own process: train, evaluate, write the result.
 
     python -m synthetic_training.figures.job '{"config": {...}, "folder": "...", "tests": [...], ...}'
 
-It ends when the process that started it ends, for whatever reason: its standard input is then closed.
+It ends when the process that started it ends for any reason, because its standard input is then closed.
 """
 
 import json
@@ -36,7 +36,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     job = json.loads(sys.argv[1])
     folder = Path(job["folder"])
-    # another figure may need the same run at the same time: it then waits for this one
+    # another figure may need the same run at the same time, and then waits for this one
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         _train(job["config"], folder)
     tests = [score for test in job["tests"] for score in _test(folder, test, job["config"])]
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def trained(folder: Path) -> Result:
-    """The part of a result that is about training, from the files of a finished run.
+    """The part of a result about training, from the files of a finished run.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -66,7 +66,7 @@ def trained(folder: Path) -> Result:
         for record in metrics
         if record["kind"] == "eval"
     ]
-    # the time of the first record includes compiling
+    # the time of the first record includes compilation
     speeds = [record["tokens_per_second"] for record in records[1:] or records]
     return {
         **{key: run[key] for key in ("config", "parameters", "git_revision", "versions", "machine")},
@@ -85,7 +85,7 @@ def _train(settings: dict[str, Any], folder: Path) -> None:
     from synthetic_training.training.run import train
 
     logging.disable_progress_bar()
-    # left alone by a run that was killed at its very start
+    # left behind by a run that was killed at its very start
     (folder / f".{RUN}.partial").unlink(missing_ok=True)
     train(TrainConfig(**settings), folder, resume=(folder / RUN).exists())
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -96,7 +96,7 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
     from synthetic_training.models.registry import is_own_code
 
     asked_of = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
-    # the code in the folder is then that of the model which this run trained
+    # the code in the folder is the code of the model that this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
     found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=trusted))
     test_key = {"task": test["task"], "n": found["config"]["n"]}

@@ -15,7 +15,7 @@ from synthetic_training.figures.figure_file import Scale, Values
 from synthetic_training.settings import parse_settings, parse_values
 
 Result = dict[str, Any]
-"""What a run of a figure leaves: its key and settings, its learning curve, and its scores in the tests."""
+"""The result of a run of a figure: its key and settings, its learning curve, and its scores in the tests."""
 
 Key = tuple[str, str | None, int, str]
 """What identifies a run within a figure: label, panel, seed and sweep values."""
@@ -29,11 +29,11 @@ class Run:
     """A training run.
 
     Attributes:
-        label: of the run in the figure's file.
-        panel: of the plot, or None.
-        seed: of the weights and the data.
+        label: label of the run in the figure's file.
+        panel: panel of the plot, or None.
+        seed: seed of the weights and the data.
         sweep: this run's values of the swept settings.
-        config: all settings, with ``auto`` where the file leaves it at that.
+        config: all settings; ``auto`` values are kept as in the file.
     """
 
     label: str
@@ -46,8 +46,8 @@ class Run:
     def name(self) -> str:
         """Name of the run's folder, the same in all figures with this run.
 
-        It is a hash of the settings that are not at their defaults, so that a setting that is added to the
-        trainer later changes no name. Settings that do not affect what is learned are left out.
+        It is a hash of the settings that are not at their defaults, so that names do not change when the
+        trainer gets a new setting. Settings that do not affect the training are left out.
         """
         default = TrainConfig().as_json()
         written = {k: v for k, v in self.config.as_json().items() if k not in CHANGEABLE and v != default[k]}
@@ -74,16 +74,16 @@ def key_of(result: Mapping[str, Any]) -> Key:
 
 
 def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
-    """All runs in the order of the file; those of the first seed, which make a whole figure, come first.
+    """All runs in the order of the file; the runs of the first seed, which make a whole figure, come first.
 
     Args:
-        scale: of the figure.
+        scale: scale of the figure.
         source: the figure's file, for error messages.
         models: labels of the runs to do; empty for all.
-        seeds: in place of the file's, unless empty.
+        seeds: seeds that replace those of the file; empty for the file's.
 
     Raises:
-        InputError: a label is unknown, a run's settings cannot be run, or two runs are the same.
+        InputError: a label is unknown, a run's settings are invalid, or two runs are the same.
     """
     for label in models:
         if label not in scale.runs:
@@ -107,7 +107,7 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
 
 
 def _values(scale: Scale) -> list[list[Any]]:
-    # YAML takes 1e-3, without a point, for text
+    # YAML reads 1e-3, without a decimal point, as text
     return [[parse_value(v) if isinstance(v, str) else v for v in vs] for vs in scale.sweep.values()]
 
 
@@ -126,14 +126,14 @@ def _run(
         model_args |= _model_args(part)
     config = parse_settings(TrainConfig, {**settings, "model_args": model_args, "seed": seed}, where)
     try:
-        training_data(config)  # it is made again where it is needed: in the process of the run
+        training_data(config)  # only checked here; the process of the run creates it again
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return Run(label, panel, seed, {name: _value(config, name) for name in sweep}, config)
 
 
 def _parts(sweep: Values) -> tuple[Values, Values]:
-    """A sweep's values as settings: those of the run, and those of its model."""
+    """A sweep's values as settings of the run and settings of the model."""
     model_args = {
         name.removeprefix(_MODEL_ARG): v for name, v in sweep.items() if name.startswith(_MODEL_ARG)
     }

@@ -1,4 +1,4 @@
-"""The plan of a figure as text: what is done, what is there, where it goes and what it may cost."""
+"""The plan of a figure as text: finished and remaining runs, folders, and expected GPU hours."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,30 +14,30 @@ from synthetic_training.training.run_folder import MODEL
 def plan_text(
     runs: Sequence[Run], remaining: Sequence[Run], title: str, results: Path, folder: Path, at_once: int
 ) -> str:
-    """The plan, with a line for each run that has no result yet.
+    """The plan, with one line per run that has no result yet.
 
     Args:
         runs: all runs of the figure.
-        remaining: those that have no result yet.
-        title: of the figure at its scale.
+        remaining: runs that have no result yet.
+        title: title of the figure at its scale.
         results: file of the results.
-        folder: of the runs and their logs.
-        at_once: number of runs that can be at work at once.
+        folder: folder of the runs and their logs.
+        at_once: number of runs that can run at the same time.
     """
     head = f"{title}: {runs_text(runs)}, {len(runs) - len(remaining)} finished, {len(remaining)} to do"
     if not remaining:
         return f"{head}\nresults in {results}"
     lines = [f"{head}, {min(at_once, len(remaining))} at a time", f"results in {results}"]
-    lines.append(f"logs in {folder}{'/'}RUN.log; each run is in a folder of its own beside its log")
+    lines.append(f"logs in {folder}{'/'}RUN.log; each run has its own folder next to its log")
     rows = [[str(run), f"{run.config.steps:,}", f"{tokens(run):,}", _state(folder / run.name, run), run.name]
             for run in remaining]  # fmt: skip
     headers = ["run", "steps", "tokens", "state", "folder and log"]
     lines += ["", tabulate(rows, headers, colalign=("left", "right", "right", "left", "left")), ""]
-    total = f"{sum(map(tokens, remaining)):,} tokens in all, unless runs end early"
+    total = f"{sum(map(tokens, remaining)):,} tokens in total, unless runs end early"
     hours, known = expected_gpu_hours(remaining)
     if known:
         missing = len(remaining) - known
-        but = f" (without {missing} runs of which no speed is known)" if missing else ""
+        but = f" (without {missing} runs whose speed is unknown)" if missing else ""
         total += f"; about {hours:.2f} GPU hours at the speeds measured on an H200{but}"
     return "\n".join([*lines, total])
 
@@ -53,7 +53,7 @@ def log_of(run: Run, folder: Path) -> Path:
 
 
 def _state(folder: Path, run: Run) -> str:
-    """What is there of a run without a result."""
+    """The state of a run that has no result yet."""
     if (folder / MODEL).exists():
         return "trained, not evaluated"
     step = last_step(folder)

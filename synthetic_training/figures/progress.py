@@ -1,4 +1,4 @@
-"""What ``reproduce`` shows while runs are at work: a bar for each, or lines where there is no terminal."""
+"""The progress that ``reproduce`` shows: one bar per run in progress, or lines if there is no terminal."""
 
 import json
 import sys
@@ -14,22 +14,22 @@ from dataset_builders.workers import Job, Watcher
 from synthetic_training.figures.plan import Run
 from synthetic_training.training.run_log import METRICS
 
-_TAIL = 8192  # bytes; some lines of metrics
-_BETWEEN_LINES = 60.0  # seconds, where there is no terminal
+_TAIL = 8192  # bytes; a few lines of metrics
+_BETWEEN_LINES = 60.0  # seconds, without a terminal
 _BETWEEN_LOOKS = 1.0  # seconds, in a terminal
 
 
 class Progress(Watcher):
-    """A bar for all runs, in tokens, and one for each run at work, in steps; they read the runs' metrics.
+    """A bar for all runs, in tokens, and one per run in progress, in steps, from the runs' metrics.
 
-    Where ``stream`` is no terminal, a line says when a run begins, and once a minute how far each is. Time
-    left assumes that no run ends early and that all are as fast as those so far.
+    If ``stream`` is not a terminal, a line is printed when a run starts, and once a minute for the progress
+    of each run. The time left assumes that no run ends early and that all are as fast as the runs so far.
 
     Args:
-        runs: those to do, by the names of their jobs.
-        folder: in which each run has a folder of its name.
+        runs: runs to do, by the names of their jobs.
+        folder: folder in which each run has a subfolder of its name.
         title: what the runs are for.
-        stream: where to show it (default: standard error).
+        stream: stream for the output (default: standard error).
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Progress(Watcher):
         self._describe()
 
     def started(self, job: Job, place: int) -> None:
-        """Show the run's bar below the others, or say where its log is."""
+        """Show the run's bar below the others, or print where its log is."""
         run = self._runs[job.name]
         if not self._terminal:
             self.say(f"started: {run}; log in {job.log}", self._stream)
@@ -80,7 +80,7 @@ class Progress(Watcher):
             self.look()
 
     def look(self) -> None:
-        """Show how far each run at work is."""
+        """Show the progress of each running run."""
         for name, run in self._runs.items():
             step = self._steps[name]
             if step < run.config.steps:
@@ -94,7 +94,7 @@ class Progress(Watcher):
             self.say(f"{self._title}: at most {tqdm.format_interval(left)} left", self._stream)
 
     def ended(self, job: Job, status: int) -> None:  # noqa: ARG002
-        """Take the run's bar away; what it did not do, because it ended early, counts as done."""
+        """Remove the run's bar; if the run ended early, its remaining steps count as done."""
         self._ended += 1
         self._steps[job.name] = self._runs[job.name].config.steps
         if job.name in self._bars:
@@ -103,7 +103,7 @@ class Progress(Watcher):
         self._describe()
 
     def stopping(self) -> None:
-        """Say what is waited for."""
+        """Print a line that explains the wait."""
         self.say("stopping: the runs save a checkpoint; press Ctrl-C again to stop at once", self._stream)
 
     def say(self, text: str, stream: TextIO) -> None:
@@ -112,7 +112,7 @@ class Progress(Watcher):
         stream.flush()
 
     def close(self) -> None:
-        """Leave the bar of all runs as it is, and take the others away."""
+        """Leave the bar of all runs, and remove the others."""
         for bar in self._bars.values():
             bar.close()
         self._all.close()

@@ -1,14 +1,14 @@
-"""How much of a model's errors on long strings is explained by repeated n-grams.
+"""How much of a model's errors on long strings repeated n-grams explain.
 
     python -m synthetic_training.figures.repeats length_generalization_paper.jsonl duplicates_paper.jsonl \\
       --model T_hard_alibi
 
-A model that copies by looking n-grams up makes errors where one occurs twice (arXiv 2402.01032, section
-3.3, and the construction of Theorem 2.3). The figure ``duplicates`` measures how often, by the length n of
-the repeat. A uniform string of length L over D letters has by chance about C(L - n + 1, 2) D^-n (1 - 1/D)^2
-pairs of places with the same n letters, and not the same n + 1. If each pair misleads the model as often as
-the one in ``duplicates`` does, independently of the others, the string is right with probability exp(-sum
-over n of pairs times error rate).
+A model that copies by looking up n-grams makes errors if an n-gram occurs twice (arXiv 2402.01032, section
+3.3, and the construction of Theorem 2.3). The figure ``duplicates`` measures how often this happens, by the
+length n of the repeat. By chance, a uniform string of length L over D letters has about C(L - n + 1, 2) D^-n
+(1 - 1/D)^2 pairs of places with the same n letters, but not the same n + 1. If each pair misleads the model
+as often as the pair in ``duplicates``, independently of the others, the string is copied correctly with
+probability exp(-sum over n of pairs times error rate).
 """
 
 import math
@@ -26,18 +26,18 @@ from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 
 SHORTEST_REPEATS = (4, 3, 2)
-"""Lengths of the shortest repeats that are counted; each is a column of the table."""
+"""Minimum lengths of the repeats that are counted; each is a column of the table."""
 
 
 def expected_repeats(length: int, n: int, letters: int) -> float:
-    """Expected number of pairs of places in a uniform string with the same n letters, and no more."""
+    """Expected number of pairs of places in a uniform string that share n letters, but not n + 1."""
     return math.comb(max(0, length - n + 1), 2) * letters**-n * (1 - 1 / letters) ** 2
 
 
 def errors_at_repeats(results: Sequence[Result]) -> dict[int, float]:
     """Error rate caused by n letters that occur twice, by n, over all seeds.
 
-    It is relative to strings without the repeat. Values of n between measured ones are interpolated.
+    It is relative to strings without the repeat. Values between measured values of n are interpolated.
 
     Raises:
         InputError: the results have no such tests, or none without a repeat.
@@ -46,7 +46,7 @@ def errors_at_repeats(results: Sequence[Result]) -> dict[int, float]:
     plain = [t["string_accuracy"] for t in tests if t["task"] == "copy"]
     tried = sorted({t["n"] for t in tests if t["task"] == "duplicate_ngram"})
     if not tried or not plain or not mean(plain):
-        raise InputError("these results hold no strings with an n-gram twice, or no right ones without")
+        raise InputError("these results lack strings with a repeated n-gram, or correct ones without it")
     right = {
         n: mean(t["string_accuracy"] for t in tests if t["task"] == "duplicate_ngram" and t["n"] == n)
         for n in tried
@@ -64,7 +64,7 @@ def accuracy_with_repeats(length: int, errors: Mapping[int, float], letters: int
 
 
 def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -> str:
-    """Accuracy by length as measured, and as predicted from repeats alone, as Markdown.
+    """Accuracy by length, as measured and as predicted only from repeats, as Markdown.
 
     Raises:
         InputError: one of the files has no results of this model.
@@ -82,7 +82,7 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     for test in (test for result in mine[0] for test in result["tests"] if test["task"] == "copy"):
         found.setdefault(test["length"], []).append(test["string_accuracy"])
     if not found:
-        raise InputError(f"the first file holds no accuracy of {model} by length")
+        raise InputError(f"the first file contains no accuracy of {model} by length")
     rows = [
         [
             length,
@@ -97,8 +97,8 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     return "\n\n".join(
         [
             tabulate(rows, headers, tablefmt="github", disable_numparse=True),
-            f"Share of strings that a repeat makes wrong, by its letters: {shares}.",
-            f"Repeats in a string of {max(found)} letters, by theirs: {counts}.",
+            f"Fraction of strings that a repeat makes wrong, by its length in letters: {shares}.",
+            f"Repeats in a string of {max(found)} letters, by their length: {counts}.",
         ]
     )
 
@@ -108,16 +108,16 @@ def _print_repeats(
     duplicates: Annotated[Path, tyro.conf.Positional],
     model: str = "T_hard_alibi",
 ) -> None:
-    """Print what repeated n-grams explain of a model's errors.
+    """Print how much of a model's errors repeated n-grams explain.
 
     Args:
         lengths: Results of length_generalization.
         duplicates: Results of duplicates.
-        model: A label of both.
+        model: Label of a model in both files.
     """
     for file in (lengths, duplicates):
         if not file.is_file():
-            raise InputError(f"{file}: no such file; name one that reproduce wrote")
+            raise InputError(f"{file}: no such file; pass a file written by reproduce")
     print(table(read_results(lengths), read_results(duplicates), model))
 
 

@@ -1,19 +1,22 @@
-"""``reproduce``: do the runs of a figure, keep their results, plot them and put them into a table.
+"""``reproduce``: do the runs of a figure, save their results, and show them in a plot and a table.
 
 ::
 
-    OUT/runs/LABEL-HASH/         a run's folder, as ``train`` leaves it, without checkpoints
-    OUT/runs/LABEL-HASH.log      what the run printed
+    OUT/runs/LABEL-HASH/         a run's folder, as written by ``train``, without checkpoints
+    OUT/runs/LABEL-HASH.log      output of the run
     OUT/FIGURE_SCALE.jsonl       one result per run
-    OUT/FIGURE_SCALE.png, .svg, .md   made from those results alone
+    OUT/FIGURE_SCALE.png, .svg, .md   made only from these results
 """
 
 import json
 import shlex
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -41,6 +44,7 @@ def reproduce(
     out: Path = Path("reproduced"),
     resume: bool = False,
     per_gpu: int = 1,
+    minutes: float | None = None,
     revision: str | None = None,
     imports: Sequence[str] = (),
     trust_remote_code: bool = False,
@@ -49,34 +53,40 @@ def reproduce(
     """Print the plan of a figure, and do the runs that have no result yet.
 
     Args:
-        figure: one of ``shipped``, or the path of the user's own YAML file.
-        scale: one of those in the figure's file.
-        seeds: in place of those in the figure's file.
+        figure: a name from ``shipped``, or the path of the user's own YAML file.
+        scale: a scale in the figure's file.
+        seeds: seeds that replace those in the figure's file.
         models: labels of the runs to do; empty for all.
         out: folder for the runs of all figures and for the results.
-        resume: continue with what is in ``out``.
+        resume: whether to continue with the content of ``out``.
         per_gpu: number of runs that share a GPU, at least 1; one compiles or is evaluated while another
             trains.
-        revision: of this code, in place of what git says, as for a copy without its history.
-        imports: packages to import first in every run, besides those of the figure's file.
+        minutes: time after which unfinished runs are ended, as by Ctrl-C; None for no limit.
+        revision: revision of this code, to replace git's answer, e.g. for a copy without git history.
+        imports: packages to import first in every run, in addition to those of the figure's file.
         trust_remote_code: whether code in the folders of the runs' models may run.
-        dry_run: print the plan, and do and write nothing.
+        dry_run: only print the plan.
 
     Returns:
         The files that were written: results, plots and table.
 
     Raises:
-        InputError: the figure or a part of it does not exist or cannot be run; ``per_gpu`` is invalid;
-            ``out`` has results or unfinished runs of it, and ``resume`` is not set; or a run failed, and
-            the others are done.
-        Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
+        InputError: the figure or a part of it does not exist or cannot be run; ``per_gpu`` or ``minutes`` is
+            invalid; ``out`` contains results or unfinished runs of the figure, and ``resume`` is not set; or
+            a run failed, after the other runs were done.
+        Interrupted: Ctrl-C or SIGTERM, or the time is over; results and checkpoints are kept.
     """
     check_integer("per_gpu", per_gpu, 1)
+    if minutes is not None and not 0 < minutes < inf:
+        raise InputError(f"minutes must be a number above 0, not {minutes}")
+    end = inf if minutes is None else time.monotonic() + 60 * minutes
     file = figure_path(figure)
     content = read_figure(file)
     if scale not in content.scales:
         known = [str(name) for name in content.scales]
-        raise InputError(f"{file} has no scale {scale!r} but {', '.join(known)}{did_you_mean(scale, known)}")
+        raise InputError(
+            f"{file} has no scale {scale!r}, only {', '.join(known)}{did_you_mean(scale, known)}"
+        )
     size = content.scales[scale]
     if imports or trust_remote_code:
         given = {
@@ -115,13 +125,14 @@ def reproduce(
         "--seeds": seeds,
         "--out": [out],
         "--per-gpu": [per_gpu] if per_gpu > 1 else [],
+        "--minutes": [minutes] if minutes is not None else [],
         "--revision": [revision] if revision else [],
         "--import": imports,
     }
     command = ["reproduce", figure, *_words(given_options), *["--trust-remote-code"] * trust_remote_code]
     with _only_one(where), _kept_when_interrupted(where, runs, command):
         options = _Options(per_gpu, revision)
-        failures = _work(remaining, at, size, where, options, show) if remaining else []
+        failures = _work(remaining, at, size, where, options, show, end) if remaining else []
         made = show()
     if failures:
         raise InputError("; ".join(failures) + (f"; the others are in {where.results}" if made else ""))
@@ -130,7 +141,7 @@ def reproduce(
 
 @dataclass(frozen=True)
 class _Files:
-    """Where everything is."""
+    """Paths of runs and results."""
 
     out: Path
     figure: str
@@ -154,11 +165,11 @@ class _Files:
 
 @dataclass(frozen=True)
 class _Options:
-    """What jobs record.
+    """Values that jobs record.
 
     Attributes:
         per_gpu: number of runs that share a GPU.
-        revision: of this code, in place of what git says.
+        revision: revision of this code, to replace git's answer.
     """
 
     per_gpu: int
@@ -169,16 +180,16 @@ def _refuse_begun(results: Sequence[Result], runs: Sequence[Run], where: _Files)
     from synthetic_training.training.run_folder import MODEL
 
     if results:
-        raise InputError(f"{where.results} holds results; pass --resume to continue, or another --out")
+        raise InputError(f"{where.results} contains results; pass --resume to continue, or another --out")
     for run in runs:
         folder = where.runs / run.name
         if folder.exists() and not (folder / MODEL).exists():
-            raise InputError(f"{folder} holds a run that is not finished; pass --resume to continue it")
+            raise InputError(f"{folder} contains an unfinished run; pass --resume to continue it")
 
 
 @contextmanager
 def _only_one(where: _Files) -> Iterator[None]:
-    """Raise InputError if another process works on the same figure."""
+    """Raise InputError if another process is working on the same figure."""
     try:
         with FileLock(where.out / f".{where.stem}.lock", timeout=0):
             yield
@@ -187,7 +198,7 @@ def _only_one(where: _Files) -> Iterator[None]:
 
 
 def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
-    """Options and values as on a command line; options without a value are left out."""
+    """Options and values as command-line arguments; options without a value are left out."""
     for name, values in options.items():
         if values:
             yield name
@@ -196,7 +207,7 @@ def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
 
 @contextmanager
 def _kept_when_interrupted(where: _Files, runs: Sequence[Run], command: Sequence[str]) -> Iterator[None]:
-    """After Ctrl-C or SIGTERM, say what is kept and how to continue."""
+    """After Ctrl-C or SIGTERM, or when the time is over, say which results are kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -205,8 +216,8 @@ def _kept_when_interrupted(where: _Files, runs: Sequence[Run], command: Sequence
         results = f", with results in {where.results}" if kept else ""
         words = shlex.join([*command, "--resume"])
         message = (
-            f"interrupted: {kept} of {runs_text(runs)} finished{results}; runs that were at work continue "
-            f"from their last checkpoint with\npython -m synthetic_training {words}"
+            f"interrupted: {kept} of {runs_text(runs)} finished{results}; to continue the others from their "
+            f"last checkpoints, run\npython -m synthetic_training {words}"
         )
         raise (
             Interrupted(message, stop.number) if isinstance(stop, Interrupted) else Interrupted(message)
@@ -214,12 +225,20 @@ def _kept_when_interrupted(where: _Files, runs: Sequence[Run], command: Sequence
 
 
 class _Recorder(Progress):
-    """Shows the runs, and adds the result of each that ends."""
+    """Shows the progress of runs, saves each result, and ends the runs when the time is over."""
 
-    def __init__(self, runs: Mapping[str, Run], where: _Files, show: Callable[[], object]) -> None:
+    def __init__(
+        self, runs: Mapping[str, Run], where: _Files, show: Callable[[], object], end: float
+    ) -> None:
         super().__init__(runs, where.runs, where.stem)
-        self._where, self._show = where, show
+        self._where, self._show, self._end = where, show, end
         self.failures: list[str] = []
+
+    def waiting(self) -> None:
+        super().waiting()
+        if time.monotonic() > self._end:
+            self.say("the time is over", sys.stdout)
+            raise Interrupted("the time is over", signal.SIGALRM)
 
     def ended(self, job: Job, status: int) -> None:
         run, file = self._runs[job.name], _result_file(job.name, self._where)
@@ -243,9 +262,10 @@ def _work(
     where: _Files,
     options: _Options,
     show: Callable[[], object],
+    end: float,
 ) -> list[str]:
-    """Do the runs, and add the result of each; return a sentence for each that failed."""
-    recorder = _Recorder({run.name: run for run in runs}, where, show)
+    """Do the runs, and save the result of each; return one sentence per failed run."""
+    recorder = _Recorder({run.name: run for run in runs}, where, show, end)
     try:
         run_jobs([_job(run, scale, where, options) for run in runs], at, recorder)
     finally:
@@ -266,7 +286,7 @@ def _job(run: Run, scale: Scale, where: _Files, options: _Options) -> Job:
 
 
 def _result_file(name: str, where: _Files) -> Path:
-    """The file in which a job leaves its result."""
+    """The file to which a job writes its result."""
     return where.runs / f".{name}.{where.stem}.json"
 
 

@@ -1,4 +1,4 @@
-"""The results of a figure at one scale: one line of JSON per run, in a file that is always complete."""
+"""The results of a figure at one scale: one line of JSON per run, in a file that is written atomically."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ def read_results(file: Path) -> list[Result]:
     """The results in a file; none if there is no file yet.
 
     Raises:
-        InputError: the file is damaged, or holds something else.
+        InputError: the file is damaged, or contains something else.
     """
     results = read_metrics(file) if file.exists() else []
     for result in results:
@@ -28,15 +28,15 @@ def read_results(file: Path) -> list[Result]:
 
 
 def append_result(file: Path, result: Result) -> None:
-    """Add a result to a file, atomically."""
+    """Append a result to a file atomically."""
     write_text(file, "".join(json.dumps(one) + "\n" for one in [*read_results(file), result]))
 
 
 def done(results: Iterable[Result], runs: Sequence[Run], tests: Sequence[Test], file: Path) -> set[Key]:
-    """The keys of the runs whose results are there.
+    """The keys of the runs that already have results.
 
     Raises:
-        InputError: a result is of other settings or tests than the figure's file has now.
+        InputError: the settings or tests of a result differ from those in the figure's file.
     """
     found = {key_of(result): result for result in results}
     for run in runs:
@@ -45,7 +45,7 @@ def done(results: Iterable[Result], runs: Sequence[Run], tests: Sequence[Test], 
             continue
         what = _changed(result, run, tests)
         if what:
-            raise InputError(f"{file} has ({run}) with {what}; pass another --out, or move that file away")
+            raise InputError(f"{file} has ({run}) with {what}; pass another --out, or move the file away")
     return {run.key for run in runs if run.key in found}
 
 

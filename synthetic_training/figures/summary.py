@@ -18,7 +18,9 @@ ORDER = (
     "T_alibi",
     "T_hard_alibi",
     "T_hard_alibi_isolated",
+    "transformer",
     "mamba",
+    "hybrid",
     "lstm",
     "mamba2",
     "griffin",
@@ -29,7 +31,7 @@ ORDER = (
 
 @dataclass(frozen=True)
 class Band:
-    """The mean over seeds at one place of the horizontal axis, and the lowest and highest value."""
+    """The mean over seeds at one place on the horizontal axis, with the lowest and the highest value."""
 
     x: float
     mean: float
@@ -70,7 +72,7 @@ def label_of(result: Result) -> str:
 
 
 def panels_of(results: Iterable[Result], order: Sequence[str]) -> list[str | None]:
-    """The panels that have results, in this order; those of an earlier version of the file follow."""
+    """The panels that have results, in this order, followed by those of an earlier version of the file."""
     found = {result["panel"] for result in results}
     return [one for one in order if one in found] + sorted(found - set(order), key=str)
 
@@ -89,13 +91,13 @@ def mean_curve(results: Sequence[Result]) -> list[Band]:
     """String accuracy against training examples, over the seeds of one model.
 
     Args:
-        results: of runs that differ in their seeds alone. A run that stopped early keeps its last value.
+        results: results of runs that differ only in seeds. A run that stopped early keeps its last value.
     """
     curves = [learning_curve(result) for result in results]
     bands = []
     for step in sorted({point["step"] for curve in curves for point in curve}):
         at = [point for curve in curves for point in curve if point["step"] == step]
-        # a curve begins at its first evaluation
+        # a curve starts at its first evaluation
         before = [[p for p in curve if p["step"] <= step] for curve in curves]
         values = [points[-1]["string_accuracy"] for points in before if points]
         bands.append(band(mean(point["examples"] for point in at), values))
@@ -113,8 +115,8 @@ def spread(values: Sequence[float]) -> Spread:
 def examples_until(result: Result, accuracy: float) -> float | None:
     """Training examples until this string accuracy; None if no evaluation reached it.
 
-    It is interpolated linearly between the first evaluation that reached it and the one before; before the
-    first evaluation lies an accuracy of 0 without training.
+    The number is interpolated linearly between the first evaluation that reached it and the previous one;
+    without training, the accuracy is taken to be 0.
     """
     examples, found = 0, 0.0
     for point in learning_curve(result):
@@ -134,7 +136,7 @@ def evaluation_grid(results: Iterable[Result]) -> float:
 def geometric_mean(values: Sequence[float]) -> tuple[float, float, float]:
     """The geometric mean of positive numbers, and its 95% confidence interval (Student's t on logarithms).
 
-    For a single number the interval is unknown: NaN.
+    For a single number, the interval is unknown (NaN).
     """
     from scipy.stats import t
 
@@ -174,12 +176,12 @@ def by_key(results: Sequence[Result]) -> list[Band]:
 
 
 def swept_values(results: Iterable[Result], name: str) -> list[float]:
-    """The values of a swept setting; results of an earlier version of the file may not have it."""
+    """The values of a swept setting, which results of an earlier version of the file may not have."""
     return sorted({result["sweep"][name] for result in results if name in result["sweep"]})
 
 
 def by_swept(results: Sequence[Result], name: str, value: Callable[[Result], float]) -> list[Band]:
-    """A number of each run, by the value of a swept setting; runs for which it is NaN are left out."""
+    """A number per run, by the value of a swept setting; runs for which the number is NaN are left out."""
     places = swept_values(results, name)
     found = [(x, [value(result) for result in results if result["sweep"].get(name) == x]) for x in places]
     kept = [(x, [v for v in values if not isnan(v)]) for x, values in found]
@@ -187,10 +189,10 @@ def by_swept(results: Sequence[Result], name: str, value: Callable[[Result], flo
 
 
 def best_of(results: Iterable[Result], name: str) -> list[Result]:
-    """Of runs that differ in a swept setting and in seeds alone, those with its best value.
+    """Of runs that differ only in a swept setting and in seeds, the runs with the best value of the setting.
 
-    That is the one with the highest mean accuracy after training; of equal ones, the first. Results of an
-    earlier version of the file, without the setting, are left out.
+    The best value has the highest mean accuracy after training; of equal values, the first is taken. Results
+    of an earlier version of the file, without the setting, are left out.
     """
 
     def others(result: Result) -> tuple[Any, ...]:
@@ -221,13 +223,13 @@ def lowest(bands: Sequence[Band]) -> Band:
 
 
 def hours_of(result: Result) -> float:
-    """Hours that a run took; where runs shared a GPU, its share of them."""
+    """Hours that a run took; if runs shared a GPU, the hours are divided among them."""
     seconds: float = result["seconds"]
     return seconds / result.get("runs_per_gpu", 1) / 3600
 
 
 def hours(results: Iterable[Result]) -> dict[str, tuple[float, int]]:
-    """Hours of training and number of runs on each machine; a run that occurs twice counts once."""
+    """Hours of training and number of runs per machine; a run that occurs twice counts once."""
     took: dict[str, dict[str, float]] = {}
     for result in results:
         took.setdefault(result["machine"], {})[result["run"]] = hours_of(result)

@@ -1,4 +1,4 @@
-"""A figure's table in Markdown, from its results alone."""
+"""A figure's table in Markdown, only from its results."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -32,7 +32,7 @@ _REACHED = (0.5, 0.99)
 
 
 def report(figure: Figure, results: Sequence[Result]) -> str:
-    """A table for each panel, with the hours of training and the finding of the paper."""
+    """One table per panel, with the hours of training and the paper's finding."""
     scale = results[0]["scale"]
     known = figure.scales.get(scale)
     tables = _TABLES.get(figure.x, partial(_swept, name=figure.x))
@@ -89,7 +89,7 @@ def _lengths(results: Sequence[Result]) -> list[str]:
 
 
 def _tests(results: Sequence[Result], tests: Sequence[str], length: int) -> list[str]:
-    """Several tests at one length, a column each."""
+    """Several tests at one length, with one column per test."""
     rows = []
     for label, own in grouped(results, label_of).items():
         scores = [by_test(result) for result in own]
@@ -163,7 +163,7 @@ def _until(results: Sequence[Result], accuracy: float) -> str:
         return never
     found, low, high = geometric_mean(reached)
     text = f"{found:,.0f}"
-    if missed:  # an interval of those that did would be too low
+    if missed:  # an interval over the seeds that reached it would be too low
         return f"{text} ({len(missed)} of {len(results)}: {never})"
     return text if len(reached) == 1 else f"{text} ({low:,.0f} to {high:,.0f})"
 

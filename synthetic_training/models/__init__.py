@@ -1,1 +1,1 @@
-"""Architectures: the paper's, those of transformers, the user's own, and the kernels that make ours fast."""
+"""Architectures: the paper's, those of transformers, the user's own, and fast kernels for ours."""

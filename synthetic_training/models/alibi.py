@@ -1,4 +1,4 @@
-"""The project's kernels for ALiBi and Hard-ALiBi, whose models (``modeling_alibi``) travel without them."""
+"""The project's kernels for ALiBi and Hard-ALiBi; saved models (``modeling_alibi``) do not contain them."""
 
 import importlib.util
 
@@ -9,8 +9,8 @@ from synthetic_training.models.modeling_alibi import AlibiForCausalLM, HardAlibi
 
 
 def use_fast_attention(model: AlibiForCausalLM | HardAlibiForCausalLM) -> None:
-    """Let a model's calls without mask, positions and past make no mask tensor."""
-    # asking for a device would start CUDA, after which a process must not fork
+    """Let a model run without a mask tensor if it is called without mask, positions and past."""
+    # querying a device would initialise CUDA, after which a process must not fork
     if torch.version.cuda is not None and importlib.util.find_spec("triton") is not None:
         from synthetic_training.models.kernels import window_attention
 

@@ -1,4 +1,4 @@
-"""What the registry knows of a model architecture."""
+"""What the registry knows about a model architecture."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class Architecture:
     """A model architecture.
 
     Attributes:
-        config_class, model_class: of transformers, or of the same kind.
+        config_class, model_class: classes of transformers, or of the same kind.
         defaults: arguments of the configuration, besides the vocabulary.
-        extra: arguments that the configuration takes but does not list.
+        extra: arguments that the configuration accepts but does not list.
         sizes_follow: whether missing sizes are derived from width and heads, as in a transformer.
-        initialise: draws initial weights as in the authors' code, if transformers' differ.
-        use_fast_kernels: enables fast kernels for calls without padding and cache, such as in training;
-            other calls, and saved models, do not change.
-        variants: for an argument that chooses between classes, the configuration and model class of each
-            value; the first is the default.
+        initialise: function that draws initial weights as in the authors' code, if those of transformers
+            differ.
+        use_fast_kernels: function that enables fast kernels for calls without padding and cache, such as in
+            training; other calls, and saved models, do not change.
+        variants: for an argument that selects between classes, the configuration and model class of each
+            value; the first value is the default.
     """
 
     config_class: type[PreTrainedConfig]
@@ -39,7 +40,7 @@ class Architecture:
     variants: Mapping[str, Mapping[str, Classes]] = field(default_factory=dict)
 
     def variant(self, name: str, chosen: Mapping[str, Any]) -> Architecture:
-        """The architecture with the classes that these arguments choose.
+        """The architecture with the classes that these arguments select.
 
         Raises:
             InputError: an argument has none of the known values.

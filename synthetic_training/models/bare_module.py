@@ -1,10 +1,10 @@
 """A bare ``torch.nn.Module`` as a causal language model of transformers.
 
-The module maps token ids (B, L) to logits (B, L, V), each of which depends on the tokens up to its own alone.
-The module need not know of padding: rows are moved so that each one's first real token is at the first place.
-There is no cache; each generated token takes a pass over all before it.
+The module maps token ids (B, L) to logits (B, L, V), each of which depends only on the tokens up to its own.
+The module need not handle padding: rows are shifted so that the first real token of each is at the first
+place. There is no cache; each generated token takes a forward pass over all previous tokens.
 
-This one file travels with a saved model, so it imports nothing but torch and transformers.
+This file is copied into the folder of a saved model, so it imports only torch and transformers.
 
 Shapes: B batch, L tokens, V vocabulary.
 """
@@ -20,11 +20,11 @@ from transformers.modeling_outputs import CausalLMOutput
 
 
 class BareModuleConfig(PreTrainedConfig):
-    """How the module is made: ``module_class(vocab_size=vocab_size, **arguments)``.
+    """How the module is created: ``module_class(vocab_size=vocab_size, **arguments)``.
 
     Attributes:
-        module: where the class came from, as ``module.path:ClassName``, to be read by people.
-        arguments: of the class, besides ``vocab_size``.
+        module: origin of the class, as ``module.path:ClassName``, for information only.
+        arguments: arguments of the class, besides ``vocab_size``.
     """
 
     model_type = "bare_module"
@@ -40,7 +40,7 @@ class BareModuleConfig(PreTrainedConfig):
 
 
 class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
-    """Wraps ``module_class``, which a subclass names; initial weights are the module's own."""
+    """Wraps ``module_class``, which a subclass sets; initial weights are the module's own."""
 
     config_class = BareModuleConfig
     base_model_prefix = "module"
@@ -48,7 +48,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
 
     @classmethod
     def around(cls, module_class: type[nn.Module]) -> type[BareModuleForCausalLM]:
-        """The wrapper of a class; the same one every time."""
+        """The wrapper of a class, which is the same for every call."""
         for known in cls.__subclasses__():
             if known.module_class is module_class:
                 return known
@@ -56,7 +56,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: BareModuleConfig) -> None:
         super().__init__(config)
-        # from_pretrained builds models without numbers, which would lose tensors that are in no checkpoint
+        # from_pretrained builds models on the meta device, which would lose tensors outside of checkpoints
         with torch.device("cpu"):
             self.module = self.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
         self._tied_weights_keys = self._shared_weights()
@@ -64,13 +64,13 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         self.post_init()
 
     def _shared_weights(self) -> dict[str, str]:
-        """Each further name of a weight that has several, with its first name."""
+        """For weights with several names, each further name with the first name."""
         first: dict[nn.Parameter, str] = {}
         named = self.named_parameters(remove_duplicate=False)
         return {name: known for name, weight in named if (known := first.setdefault(weight, name)) != name}
 
     def _unsaved_buffers(self) -> dict[nn.Module, dict[str, Tensor]]:
-        """Copies of the buffers that checkpoints leave out, by the module that holds them."""
+        """Copies of the buffers that checkpoints leave out, by the module that contains them."""
         unsaved = dict(self.named_non_persistent_buffers())
         found: dict[nn.Module, dict[str, Tensor]] = {}
         for name, buffer in unsaved.items():
@@ -97,7 +97,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
     ) -> CausalLMOutput:
         """Logits of the next token, (B, L, V), and with ``labels`` the loss.
 
-        ``attention_mask`` (B, L) is 0 on padding, at either end of a row; logits there mean nothing.
+        ``attention_mask`` (B, L) is 0 for padding, at either end of a row; logits there have no meaning.
         """
         if attention_mask is None:
             logits = self.module(input_ids)
@@ -126,6 +126,6 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         logits_to_keep: int | None = None,
         **_unused: Any,
     ) -> dict[str, Any]:
-        """All tokens so far, whatever ``use_cache`` says."""
+        """All tokens so far, regardless of ``use_cache``."""
         kept = {} if logits_to_keep is None else {"logits_to_keep": logits_to_keep}
         return {"input_ids": input_ids, "attention_mask": attention_mask, **kept}

@@ -17,8 +17,8 @@ def check_causal(name: str, model: PreTrainedModel) -> None:
     A model that sees the answers learns nothing, but scores well on forced answers.
 
     Raises:
-        InputError: they do, the model does not return them in the shape (batch, length, vocabulary), or it
-            does not take the arguments with which it is evaluated.
+        InputError: the model is not causal, does not return logits of the shape (batch, length, vocabulary),
+            or does not accept the arguments with which it is evaluated.
     """
     parameters = inspect.signature(model.forward).parameters
     if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
@@ -40,7 +40,7 @@ def _logits(name: str, model: PreTrainedModel, ids: Tensor) -> Tensor:
     Raises:
         InputError: it returns something else.
     """
-    if isinstance(model, BareModuleForCausalLM):  # without the wrapper, which takes the logits for granted
+    if isinstance(model, BareModuleForCausalLM):  # without the wrapper, which assumes that these are logits
         output = logits = model.module(ids)
         wanted = "the logits alone, as a tensor"
     else:

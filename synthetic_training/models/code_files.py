@@ -1,4 +1,4 @@
-"""The files that hold the code of a model's classes."""
+"""The files with the code of a model's classes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PACKAGES_OF_MODELS = {"transformers", "synthetic_training"}
 
 
 def code_digests(model: PreTrainedModel) -> dict[str, str]:
-    """The SHA-256 of each file of the user's own code that the model's classes are made of.
+    """The SHA-256 of each file of the user's own code that defines the model's classes.
 
-    These are the files of its classes and those that they import from beside them. Installed packages are
-    left out: their versions tell them apart.
+    These are the files of the classes and the files in the same folder that they import. Installed packages
+    are left out, because their versions identify them.
     """
     bare = isinstance(model, BareModuleForCausalLM)
     classes = [type(model).module_class] if bare else [type(model), type(model.config)]
@@ -46,7 +46,7 @@ def is_installed(file: Path) -> bool:
 
 
 def files_to_copy(file: Path, package: str) -> set[Path] | None:
-    """A module's file and those beside it that it imports; None where files elsewhere are needed too."""
+    """A module's file and the files in its folder that it imports; None if it needs files from elsewhere."""
     found, waiting = set[Path](), [file]
     while waiting:
         one = waiting.pop()
@@ -62,7 +62,7 @@ def files_to_copy(file: Path, package: str) -> set[Path] | None:
 
 
 def _own_imports(file: Path, package: str) -> Iterator[str | None]:
-    """Names of the modules beside a file that it imports; None for one that would be missing from a copy."""
+    """Names of imported modules in a file's folder; None for one that a copy of the folder would lack."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             beside = node.level == 1 and node.module is not None and "." not in node.module

@@ -1,7 +1,7 @@
-"""Arguments of a model's configuration, under an architecture's own names or the common ones.
+"""Arguments of a model's configuration, under an architecture's own names or the common names.
 
-Many configurations of transformers have their own names for common sizes, such as ``n_embd`` of GPT-2 for
-``hidden_size``, and an ``attribute_map`` from the common name to their own. Here all arguments are
+Many configurations of transformers have their own names for common sizes, such as GPT-2's ``n_embd`` for
+``hidden_size``, and an ``attribute_map`` from the common names to their own. Here, all arguments are
 translated to the configuration's own names, so that no size is set twice.
 """
 
@@ -25,24 +25,24 @@ _SIZES = (
 _ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation")
 _LARGEST = 2**31 - 1
 MOST_LAYERS = 10_000
-"""Configurations hold lists with an item for each layer, made before the size of a model is checked."""
+"""Configurations contain lists with one item per layer, created before the size of a model is checked."""
 
 _FEED_FORWARD = ("intermediate_size", "ffn_dim", "decoder_ffn_dim", "dff")
 _DECODER = {
     "num_hidden_layers": ("decoder_layers", "num_decoder_layers"),
     "num_attention_heads": ("decoder_attention_heads", "num_decoder_attention_heads"),
 }
-"""Of an encoder-decoder configuration, a causal language model uses the decoder."""
+"""A causal language model uses the decoder of an encoder-decoder configuration."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ConfigArguments:
-    """The arguments that a configuration class takes.
+    """The arguments that a configuration class accepts.
 
     Args:
-        name: what to call the model in an error.
-        config_class: of the model.
-        extra: arguments that the class takes but does not list.
+        name: name of the model in error messages.
+        config_class: configuration class of the model.
+        extra: arguments that the class accepts but does not list.
     """
 
     name: str
@@ -50,19 +50,19 @@ class ConfigArguments:
     extra: frozenset[str] = frozenset()
 
     def own_name(self, argument: str) -> str:
-        """The name under which the configuration's constructor takes an argument."""
+        """The name under which the configuration's constructor accepts an argument."""
         listed, common = self._listed, self.config_class.attribute_map
         for decoder in _DECODER.get(argument, ()):
             if decoder in listed:
                 return decoder
         stored = common.get(argument, argument)
-        # a few constructors take the common name of what is stored under another
+        # a few constructors accept the common name of an attribute that is stored under another name
         names = [stored, *(key for key, value in common.items() if value == stored)]
         return next((name for name in names if name in listed), stored)
 
     @property
     def known(self) -> set[str]:
-        """All names that a user may give."""
+        """All names that a user may pass."""
         common = self.config_class.attribute_map
         hidden = {"architectures", "kwargs", "self"}
         return (self._listed | {*common, *common.values(), "attn_implementation"}) - hidden
@@ -76,11 +76,11 @@ class ConfigArguments:
         """All arguments under the configuration's own names.
 
         Args:
-            given: by the user, under any of their names.
-            defaults: of the rest; those that the configuration does not take are left out.
+            given: arguments from the user, under any of their names.
+            defaults: defaults of the others; those that the configuration does not accept are left out.
 
         Raises:
-            InputError: an argument is unknown, is given twice with different values, or is out of range.
+            InputError: an argument is unknown, is passed twice with different values, or is out of range.
         """
         refuse_unknown(self.name, given, self.known)
         values: dict[str, Any] = {}
@@ -101,7 +101,7 @@ class ConfigArguments:
         return arguments
 
     def transformer_sizes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The sizes that follow from width and heads in a transformer, where they are not given."""
+        """The sizes that follow from width and heads in a transformer, if they are not passed."""
         heads, width = (arguments.get(self.own_name(one)) for one in ("num_attention_heads", "hidden_size"))
         if heads is None or width is None:
             return {}
@@ -142,7 +142,7 @@ class ConfigArguments:
 
 
 def _constructor_arguments(config_class: type[PreTrainedConfig]) -> set[str]:
-    """Names that a constructor takes, and those that it hands on to its base classes."""
+    """Names that a constructor accepts, and those that it passes on to its base classes."""
     names: set[str] = set()
     for one in config_class.__mro__[: config_class.__mro__.index(PreTrainedConfig)]:
         if "__init__" in vars(one):

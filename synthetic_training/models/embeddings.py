@@ -1,4 +1,4 @@
-"""Initial token embeddings, of any model."""
+"""Initial token embeddings of any model."""
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -7,13 +7,15 @@ from dataset_builders import InputError
 
 
 def draw_embeddings(model: PreTrainedModel, std: float) -> None:
-    """Draw the token embeddings again, normal with this standard deviation; padding stays at 0.
+    """Draw the token embeddings again from a normal distribution with this standard deviation; padding stays
+    0.
 
-    Small ones, beside what the layers add, make gradients of deep models explode (arXiv 2312.16903, which has
-    1, and small layers). An output head that is tied to them changes with them: untie it for large ones.
+    If embeddings are small compared with what the layers add, gradients of deep models explode (arXiv
+    2312.16903, which uses 1, and small layers). A tied output head changes with them: untie it if embeddings
+    are large.
 
     Raises:
-        InputError: the model does not say where its embeddings are.
+        InputError: the model does not give access to its embeddings.
     """
     try:
         embeddings = model.get_input_embeddings()

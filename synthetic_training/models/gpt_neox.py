@@ -12,14 +12,14 @@ _NAME = "causal_sdpa"
 
 
 def use_causal_attention(model: PreTrainedModel) -> None:
-    """Let a model's calls without mask, positions and past take PyTorch's causal attention kernels.
+    """Let a model use PyTorch's causal attention kernels if it is called without mask, positions and past.
 
-    Under ``torch.compile`` transformers cannot see that nothing is padded or packed, and makes a mask of
-    (B, 1, L, L), with which the faster kernels are out of reach. Other calls are as before. What is saved
-    is the stock model.
+    Under ``torch.compile``, transformers cannot see that nothing is padded or packed, and creates a mask of
+    shape (B, 1, L, L), which rules out the faster kernels. Other calls are unchanged, and the saved model is
+    the stock model.
 
     Args:
-        model: one whose attention is plain causal attention in every layer.
+        model: a model with plain causal attention in every layer.
     """
     model.set_attn_implementation(_NAME)
     model.register_forward_pre_hook(_say_that_nothing_is_masked, with_kwargs=True)
@@ -33,7 +33,7 @@ def _say_that_nothing_is_masked(
     )
     ids = arguments[0] if arguments else named.get("input_ids")
     if plain and len(arguments) < 2 and ids is not None:
-        # transformers passes a mask of four dimensions on as it is; an empty one stands for none
+        # transformers passes on a mask of four dimensions unchanged; an empty one stands for no mask
         named = {**named, "attention_mask": torch.empty(1, 1, 0, 0, device=ids.device)}
     return arguments, named
 
@@ -41,7 +41,7 @@ def _say_that_nothing_is_masked(
 def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **named: Any
 ) -> tuple[Tensor, None]:
-    """Transformers' function, with PyTorch's own causal mask where the mask is the empty one."""
+    """The function of transformers, with PyTorch's own causal mask if the mask is the empty one."""
     if attention_mask is not None and attention_mask.numel() == 0:
         return sdpa_attention_forward(module, query, key, value, None, is_causal=True, **named)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **named)

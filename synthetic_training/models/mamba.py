@@ -1,13 +1,18 @@
-"""The authors' initial weights and a faster scan for transformers' Mamba; checkpoints are unchanged."""
+"""A faster scan for transformers' Mamba and Jamba, and the authors' initial weights for Mamba.
+
+Checkpoints are unchanged.
+"""
 
 import importlib.util
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.models.jamba.modeling_jamba import JambaMambaMixer
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
 from dataset_builders import InputError
@@ -22,16 +27,16 @@ if _HAS_TRITON:
 def draw_authors_weights(model: PreTrainedModel) -> int:
     """Initialise the weights of a Mamba as in its authors' code, mamba_ssm's ``_init_weights``.
 
-    transformers draws most matrices with a standard deviation of 0.1, whatever their size. With that, the
-    paper's Mamba (24 layers, 1,024 wide) does not leave chance at any learning rate that was tried.
+    transformers draws most matrices with a standard deviation of 0.1, regardless of their size. With these
+    weights, the paper's Mamba (24 layers, 1,024 wide) stays at chance at every learning rate that was tried.
 
     Args:
-        model: whose ``config.x_proj_gain``, 1 where there is none, is a factor of the weights that make B, C
-            and the step. The authors' are so small that at first almost nothing goes through the state: of
-            a layer's output before ``out_proj``, less than a hundredth; the rest is the skip, D x.
+        model: a model. Its ``config.x_proj_gain`` (1 if missing) is a factor of the weights that compute B, C
+            and the step. The authors' weights are so small that at first almost nothing goes through the
+            state: less than a hundredth of a layer's output before ``out_proj``; the rest is the skip, D x.
 
     Returns:
-        The number of Mamba layers, 0 for a model that has none; it is then left as it is.
+        The number of Mamba layers; if it is 0, the model is unchanged.
 
     Raises:
         InputError: the factor is not a number above 0.
@@ -58,32 +63,43 @@ def draw_authors_weights(model: PreTrainedModel) -> int:
 
 
 def use_fast_scan(model: nn.Module) -> int:
-    """Let every Mamba layer of a model use the project's scan where it sees whole sequences.
+    """Let every Mamba layer of a model use the project's scan when it processes whole sequences.
 
-    With a cache the layers do what transformers does, so that generation is unchanged. Only the layers' class
-    changes: names, shapes and files of the weights do not.
+    With a cache, the layers do the same as in transformers, so that generation is unchanged. Only the class
+    of the layers changes, not the names, shapes and files of the weights.
 
     Returns:
-        The number of such layers, 0 for a model that is no Mamba.
+        The number of such layers; 0 for a model that has none.
     """
-    layers = [layer for layer in model.modules() if type(layer) is MambaMixer]
+    layers = [layer for layer in model.modules() if type(layer) in _FAST]
     for layer in layers:
-        layer.__class__ = FastMambaMixer
+        layer.__class__ = _FAST[type(layer)]
     return len(layers)
 
 
 Operation = Literal["convolution", "projections", "scan"]
 
 
-class FastMambaMixer(MambaMixer):
-    """Transformers' layer, whose whole sequences stay (batch, length, channels) throughout.
+class _WholeSequences(nn.Module):
+    """How a Mamba layer computes whole sequences, which stay (batch, length, channels) throughout.
 
     Attributes:
-        float32_operations: operations that compute in float32 where autocast would have them in bfloat16:
+        float32_operations: operations that compute in float32 although autocast would run them in bfloat16:
             the ``convolution``, the ``projections`` to B, C and the step, and the ``scan``.
     """
 
     float32_operations: frozenset[Operation] = frozenset()
+
+    in_proj: nn.Linear
+    conv1d: nn.Conv1d
+    x_proj: nn.Linear
+    dt_proj: nn.Linear
+    out_proj: nn.Linear
+    act: Callable[[Tensor], Tensor]
+    A_log: Tensor
+    D: Tensor
+    time_step_rank: int
+    ssm_state_size: int
 
     def forward(
         self,
@@ -94,9 +110,9 @@ class FastMambaMixer(MambaMixer):
         cache_params: Any = None,
         **arguments: Any,
     ) -> Tensor:
-        """(batch, length, width) to the same; ``attention_mask`` of (batch, length) zeroes padding.
+        """Maps (batch, length, width) to the same shape; ``attention_mask`` (batch, length) zeroes padding.
 
-        ``cache`` is what transformers calls ``cache_params`` before 5.24.
+        ``cache`` is called ``cache_params`` in transformers before 5.24.
         """
         before = cache_params if cache is None else cache
         if before is not None or arguments:
@@ -117,11 +133,38 @@ class FastMambaMixer(MambaMixer):
         """The step before its bias, (batch, length, channels), and B and C, (batch, length, states)."""
         sizes = [self.time_step_rank, self.ssm_state_size, self.ssm_state_size]
         if "projections" not in self.float32_operations:
-            dt, b, c = self.x_proj(x).split(sizes, dim=-1)
+            dt, b, c = self._normalised(*self.x_proj(x).split(sizes, dim=-1))
             return F.linear(dt, self.dt_proj.weight), b, c
         with torch.autocast(x.device.type, enabled=False):
-            dt, b, c = F.linear(x.float(), self.x_proj.weight.float()).split(sizes, dim=-1)
+            projected = F.linear(x.float(), self.x_proj.weight.float())
+            dt, b, c = self._normalised(*projected.split(sizes, dim=-1))
             return F.linear(dt, self.dt_proj.weight.float()), b, c
+
+    def _normalised(self, dt: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return dt, b, c
+
+
+class FastMambaMixer(_WholeSequences, MambaMixer):
+    """The layer of transformers' Mamba."""
+
+
+class FastJambaMambaMixer(_WholeSequences, JambaMambaMixer):
+    """The Mamba layer of transformers' Jamba, which normalises B, C and the step."""
+
+    dt_layernorm: nn.Module
+    b_layernorm: nn.Module
+    c_layernorm: nn.Module
+
+    def _normalised(self, dt: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        dtype = dt.dtype  # where autocast would leave float32, of which the scan reads twice as much
+        dt, b, c = self.dt_layernorm(dt), self.b_layernorm(b), self.c_layernorm(c)
+        return dt.to(dtype), b.to(dtype), c.to(dtype)
+
+
+_FAST: dict[type[nn.Module], type[nn.Module]] = {
+    MambaMixer: FastMambaMixer,
+    JambaMambaMixer: FastJambaMambaMixer,
+}
 
 
 def _scan(x: Tensor, dt: Tensor, decay: Tensor, *others: Tensor) -> Tensor:
@@ -143,7 +186,7 @@ def _masked(hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
 
 
 def _causal_conv(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """Each channel's convolution with its own few weights, as shifted products: a compiler fuses them."""
+    """Each channel's convolution with its own few weights, as shifted products, which a compiler fuses."""
     weight = conv.weight.to(torch.promote_types(x.dtype, torch.float32))
     taps, length = weight.shape[-1], x.shape[1]
     padded = F.pad(x, (0, 0, taps - 1, 0))

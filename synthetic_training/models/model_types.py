@@ -1,8 +1,9 @@
 """Model types: from the name in a ``config.json`` to its configuration and model classes.
 
-A type that transformers ships always means transformers' own classes. Packages such as flash-linear-attention
-replace ``mamba`` and ``mamba2`` in the Auto classes when they are imported; ``keep_shipped_types`` undoes it.
-All other types are looked up at run time among the classes that the imported packages registered.
+A type that transformers ships always means the classes of transformers. Packages such as
+flash-linear-attention replace ``mamba`` and ``mamba2`` in the Auto classes when they are imported;
+``keep_shipped_types`` undoes this. All other types are looked up at run time among the classes that imported
+packages registered.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from synthetic_training.models.presets import presets
 Classes = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
 
 PACKAGES = {"fla": "flash-linear-attention"}
-"""Packages of models that are imported by need, and what to install for each."""
+"""Packages of models that are imported when needed, and what to install for each."""
 
 
 def is_shipped(model_type: str) -> bool:
@@ -40,10 +41,10 @@ def is_shipped(model_type: str) -> bool:
 
 @contextmanager
 def keep_shipped_types() -> Iterator[None]:
-    """Undo what is registered within the block for types and configurations that transformers ships.
+    """Undo registrations within the block for types and configurations that transformers ships.
 
-    What a package registers under a type of its own is kept, and so are the models that it registers for its
-    own configuration classes: they change the meaning of no name.
+    Registrations under a package's own types, and of models for its own configuration classes, are kept,
+    because they do not change the meaning of any name.
     """
     mappings = (CONFIG_MAPPING, MODEL_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING)
     before = [dict(one._extra_content) for one in mappings]
@@ -64,8 +65,8 @@ def classes_of_type(model_type: str, prefix: str = "") -> Classes:
     """The classes of a type that transformers ships, or that was registered with its Auto classes.
 
     Args:
-        model_type: as in ``config.json``.
-        prefix: written before the name that an error suggests, such as ``hf:``.
+        model_type: type, as in ``config.json``.
+        prefix: prefix of the name that an error message suggests, such as ``hf:``.
 
     Raises:
         InputError: the type is unknown; the message names the nearest one, and how to reach other packages.
@@ -92,7 +93,7 @@ def classes_of_type(model_type: str, prefix: str = "") -> Classes:
 def package_types(package: str) -> dict[str, Classes]:
     """The causal language models that an imported package registered with transformers, by type.
 
-    These include types that transformers ships too; here they are the package's.
+    For types that transformers also ships, these are the package's own classes.
     """
     return {
         config.model_type: (config, model)
@@ -115,7 +116,7 @@ def check_device(name: str, package: str, device: torch.device) -> None:
     """Check that a device can run the models of a package, whether or not it is installed.
 
     Raises:
-        InputError: it is one of ``PACKAGES``, whose kernels run on GPUs alone, and this is no GPU.
+        InputError: it is one of ``PACKAGES``, whose kernels run only on GPUs, and the device is not a GPU.
     """
     if package in PACKAGES and device.type != "cuda":
         raise InputError(
@@ -124,7 +125,7 @@ def check_device(name: str, package: str, device: torch.device) -> None:
 
 
 def import_isolated(name: str) -> ModuleType:
-    """``importlib.import_module``, after which transformers' types mean what they meant before."""
+    """``importlib.import_module``, without a change to the types that transformers ships."""
     with keep_shipped_types():
         module = importlib.import_module(name)
         if name.split(".")[0] == "fla":

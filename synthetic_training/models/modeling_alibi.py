@@ -1,12 +1,12 @@
-"""GPT-NeoX with ALiBi or Hard-ALiBi in place of rotary positions (arXiv 2402.01032, section 3).
+"""GPT-NeoX with ALiBi or Hard-ALiBi instead of rotary positions (arXiv 2402.01032, section 3).
 
-The blocks are transformers' own; what is added is attention by the distance of two positions:
+The blocks are those of transformers, with attention that depends on the distance of two positions:
 
 * ALiBi (arXiv 2108.12409): head h = 1..H adds -2^(-8h/H) (query - key) to its scores;
-* Hard-ALiBi: of the first M heads, head h = 0..M-1 sees the keys query-h .. query alone.
+* Hard-ALiBi: of the first M heads, head h = 0..M-1 sees only the keys query-h .. query.
 
-A scheme is a function on head and positions. Each comes in several implementations of the same numbers,
-chosen by ``attn_implementation``, where SCHEME is ``alibi`` or ``hard_alibi``:
+A scheme is a function of head and positions. Each scheme has several implementations of the same function,
+selected by ``attn_implementation``, where SCHEME is ``alibi`` or ``hard_alibi``:
 
 ============================  ======================================================================
 ``SCHEME_sdpa``               the default: a mask of (1 or B, H, Q, K) for PyTorch's attention
@@ -15,13 +15,13 @@ chosen by ``attn_implementation``, where SCHEME is ``alibi`` or ``hard_alibi``:
 ``hard_alibi_split``          no mask tensor: spans of M keys for M heads, causal attention for the rest
 ============================  ======================================================================
 
-Those without a mask tensor serve calls without padding, cache and position ids, such as training's; any
-other call takes the mask.
+Implementations without a mask tensor handle calls without padding, cache and position ids, such as in
+training; all other calls use the mask.
 
 Shapes: B batch, H heads, M masked heads, Q queries, K keys, L tokens, D dimensions of a head.
 
-Length: a saved checkpoint carries its model's code as this one file, so all of it is here, and it imports
-nothing but torch and transformers.
+Length: a saved checkpoint contains its model's code as this single file, so everything is here, and it
+imports only torch and transformers.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ from transformers.models.gpt_neox.modeling_gpt_neox import eager_attention_forwa
 
 
 def alibi_bias(head: Tensor, query: Tensor, key: Tensor, num_heads: int) -> Tensor:
-    """What ALiBi adds to the score of a query's and a key's position, ``head`` from 0; broadcasts."""
+    """The number that ALiBi adds to the score of a query and a key position, ``head`` from 0; broadcasts."""
     return torch.exp2((head + 1) * (-8 / num_heads)) * (key - query)
 
 
@@ -78,7 +78,7 @@ class HardAlibiConfig(_NoRotaryConfig):
 
 
 def _visible(arguments: dict[str, Any], num_heads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Which keys padding, packing and causality leave, (1 or B, 1, Q, K), with head, query and key."""
+    """The keys that padding, packing and causality allow, (1 or B, 1, Q, K), with head, query and key."""
     if arguments.get("attention_mask") is None and arguments["mask_function"] is causal_mask_function:
         arguments["batch_size"] = 1
     arguments["allow_is_causal_skip"] = False
@@ -90,7 +90,7 @@ def _visible(arguments: dict[str, Any], num_heads: int) -> tuple[Tensor, Tensor,
 
 
 def _lowest(dtype: torch.dtype) -> float:
-    """A score that gets no weight; finite, and finite still if autocast turns float32 to bfloat16."""
+    """A score that gets no weight; it is finite even if autocast converts float32 to bfloat16."""
     return max(torch.finfo(dtype).min, -3e38)
 
 
@@ -117,10 +117,10 @@ def _hard_alibi_additive_mask(
 
 
 def _unless_masked(attend: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, None]]:
-    """An attention function of transformers: by a mask tensor if there is one, else by ``attend``.
+    """An attention function of transformers that uses the mask tensor if there is one, else ``attend``.
 
-    ``attend`` takes the configuration, queries, keys and values (B, H, L, D), what stands for the mask,
-    scaling and dropout. It gives (B, H, L, D).
+    ``attend`` takes the configuration, queries, keys and values (B, H, L, D), the placeholder of the mask,
+    scaling and dropout. It returns (B, H, L, D).
     """
 
     def attention(
@@ -146,10 +146,10 @@ def _unless_masked(attend: Callable[..., Tensor]) -> Callable[..., tuple[Tensor,
 def _fold(
     config: AlibiConfig, query: Tensor, key: Tensor, value: Tensor, _: Tensor, scaling: float, dropout: float
 ) -> Tensor:
-    """ALiBi as plain causal attention: softmax ignores -m query, and m key is three dimensions more.
+    """ALiBi as plain causal attention: softmax ignores -m query, and m key becomes three more dimensions.
 
-    Three, because m key does not fit in one number of 16 bits: the sum of three such numbers holds the 24
-    bits of float32. Flash kernels want multiples of 8, so 8 dimensions are added.
+    There are three, because m key does not fit in one number of 16 bits, but the sum of three such numbers
+    represents the 24 bits of float32. Flash kernels require multiples of 8, so 8 dimensions are added.
     """
     batch, _heads, length, width = key.shape
     exact = torch.promote_types(key.dtype, torch.float32)
@@ -173,7 +173,7 @@ def _fold(
 
 
 fast_attend_to_last: Callable[[Tensor, Tensor, Tensor, float], Tensor] | None = None
-"""Set from outside where kernels are there: ``_attend_to_last`` on CUDA without dropout, up to 32 bits."""
+"""Set by code that has kernels: replaces ``_attend_to_last`` on CUDA without dropout, for up to 32 bits."""
 
 
 def _split(
@@ -185,7 +185,7 @@ def _split(
     scaling: float,
     dropout: float,
 ) -> Tensor:
-    """Hard-ALiBi by parts: each masked head over its few keys, causal attention for the other heads."""
+    """Hard-ALiBi in two parts: masked heads over their few keys, and causal attention for the other heads."""
     masked = config.num_masked_heads
     near, far = [
         (query[:, part], key[:, part], value[:, part]) for part in (slice(masked), slice(masked, None))
@@ -222,12 +222,12 @@ def _attend_to_last(query: Tensor, key: Tensor, value: Tensor, scaling: float, d
 
 
 def _earlier(states: Tensor, distance: int) -> Tensor:
-    """At each position, what stands the distance before it, or zeros; (B, M, L, D)."""
+    """At each position, the state at this distance before it, or zeros; (B, M, L, D)."""
     return functional.pad(states, (0, 0, distance, 0))[:, :, : states.shape[2]]
 
 
 class _SchemeForCausalLM(GPTNeoXForCausalLM):
-    """What both schemes share: their implementations by name, and the mask of calls without padding."""
+    """The common part of both schemes: implementations by name, and the mask of calls without padding."""
 
     scheme: str
     without_mask_tensor: str
@@ -260,18 +260,18 @@ class _SchemeForCausalLM(GPTNeoXForCausalLM):
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> Any:
-        """As GPTNeoXForCausalLM's.
+        """See GPTNeoXForCausalLM.
 
-        Without mask, position ids and past, the mask is made here, for a batch of one: transformers
-        would make a larger one under ``torch.compile``, where it cannot see that nothing is packed.
+        Without mask, position ids and past, the mask is created here for a batch of one: under
+        ``torch.compile``, transformers cannot see that nothing is packed and would create a larger one.
         """
         mask: Any = attention_mask
         tokens = inputs_embeds if input_ids is None else input_ids
-        past = kwargs.get("cache", past_key_values)  # its name from transformers 5.24 on, and before
+        past = kwargs.get("cache", past_key_values)  # its names in transformers from 5.24, and before
         if mask is None and position_ids is None and past is None and tokens is not None:
             mask = self._mask_without_padding(tokens.shape[1], tokens.device)
         elif mask is not None and mask.dim() == 4 and mask.shape[1] != self.config.num_attention_heads:
-            raise ValueError("a mask of four dimensions must be the scheme's own, of all heads")
+            raise ValueError("a mask of four dimensions must be the scheme's own mask for all heads")
         return super().forward(
             input_ids=input_ids,
             attention_mask=mask,

@@ -1,6 +1,6 @@
 """A stacked LSTM as a language model: embedding, LSTM, linear head (arXiv 2402.01032, section 3).
 
-This one file travels with a saved model, so it imports nothing but torch and transformers.
+This file is copied into the folder of a saved model, so it imports only torch and transformers.
 
 Shapes: B batch, L tokens, W width, N layers.
 """
@@ -20,12 +20,13 @@ class LstmConfig(PreTrainedConfig):
     Attributes:
         hidden_size: width of the embedding and of the layers.
         num_hidden_layers: number of layers.
-        dropout: fraction of each layer's outputs, but the last's, that is zeroed in training, 0 up to 1.
+        dropout: fraction of the outputs of all layers but the last that is zeroed in training, from 0 to
+            below 1.
         head_bias: whether the head has a bias.
         initial_weights: ``orthogonal`` or ``uniform``, see ``LstmForCausalLM``.
 
     Raises:
-        ValueError: dropout or initial weights are none of these.
+        ValueError: dropout or initial weights have another value.
     """
 
     model_type = "lstm_lm"
@@ -51,7 +52,7 @@ class LstmConfig(PreTrainedConfig):
 
 
 class LstmState:
-    """What the LSTM remembers of the tokens so far: hidden and cell values, (N, B, W) each."""
+    """The LSTM's state after the tokens so far: hidden and cell values, each (N, B, W)."""
 
     is_compileable = False
 
@@ -59,11 +60,11 @@ class LstmState:
         self.hidden, self.cell, self.length = hidden, cell, length
 
     def get_seq_length(self, _layer: int = 0) -> int:
-        """Tokens so far, padding included."""
+        """Number of tokens so far, including padding."""
         return self.length
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Take the rows of these indices, for beam search."""
+        """Select the rows with these indices, for beam search."""
         self.hidden = self.hidden.index_select(1, beam_idx)
         self.cell = self.cell.index_select(1, beam_idx)
 
@@ -72,10 +73,10 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
     """Embedding, ``num_hidden_layers`` layers of LSTM, linear head.
 
     With ``orthogonal`` initial weights, embeddings start as N(0, 1); input weights are Xavier uniform,
-    recurrent ones orthogonal for each gate, biases 0 but for the forget gate's, which start at 1 (Jozefowicz
-    et al. 2015); the head is N(0, 1 / W). With ``uniform`` ones, as in the code released with the paper,
-    embeddings are uniform within 0.1 of 0, and all else within 1 / sqrt(W), but for the head's bias, which
-    is 0.
+    recurrent weights are orthogonal for each gate, and biases are 0 except those of the forget gate, which
+    start at 1 (Jozefowicz et al. 2015); the head is N(0, 1 / W). With ``uniform`` initial weights, as in the
+    code released with the paper, embeddings are uniform within 0.1 of 0, and everything else within
+    1 / sqrt(W), except the head's bias, which is 0.
     """
 
     config_class = LstmConfig
@@ -86,7 +87,7 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
         super().__init__(config)
         width = config.hidden_size
         self.embed = nn.Embedding(config.vocab_size, width)
-        # between layers: torch warns of dropout in a single one
+        # dropout is between layers, and torch warns about it if there is only one layer
         dropout = config.dropout if config.num_hidden_layers > 1 else 0.0
         self.lstm = nn.LSTM(width, width, config.num_hidden_layers, batch_first=True, dropout=dropout)
         self.lm_head = nn.Linear(width, config.vocab_size, bias=config.head_bias)
@@ -144,9 +145,9 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
     ) -> CausalLMOutputWithPast:
         """Logits of the next token, (B, L, V), and the state after the last token.
 
-        ``input_ids`` are (B, L); ``attention_mask`` is 0 on padding at either end of a row, which changes
-        nothing else. Both are of the new tokens, or the mask of all so far. ``cache`` is what transformers
-        calls ``past_key_values`` from 5.24 on.
+        ``input_ids`` are (B, L); ``attention_mask`` is 0 for padding at either end of a row, which does not
+        affect other tokens. Both are for the new tokens; the mask may also be for all tokens so far.
+        ``cache`` is the name of ``past_key_values`` in transformers from 5.24 on.
         """
         embedded = self.embed(input_ids)
         before = past_key_values if cache is None else cache
@@ -172,7 +173,7 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
     def _skip_padding(
         self, embedded: Tensor, mask: Tensor, past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run each row's real tokens alone, moved to the row's beginning and back."""
+        """Run only each row's real tokens, moved to the start of the row and back."""
         length = mask.shape[1]
         position = torch.arange(length, device=mask.device)
         start = mask.long().argmax(dim=1, keepdim=True)

@@ -1,8 +1,8 @@
-"""Mamba with LayerNorm in place of RMSNorm, as the code released with arXiv 2402.01032 builds it.
+"""Mamba with LayerNorm instead of RMSNorm, as in the code released with arXiv 2402.01032.
 
-That code uses ``mamba_ssm`` 1.0, whose language model has LayerNorm unless it is told otherwise
-(``rms_norm=False``). All else is transformers' Mamba. This one file travels with a saved model, so it
-imports nothing but torch and transformers.
+That code uses ``mamba_ssm`` 1.0, whose language model has LayerNorm by default (``rms_norm=False``).
+Everything else is the Mamba of transformers. This file is copied into the folder of a saved model, so it
+imports only torch and transformers.
 """
 
 from torch import nn
@@ -10,13 +10,13 @@ from transformers import MambaConfig, MambaForCausalLM
 
 
 class LayerNormMambaConfig(MambaConfig):
-    """Settings of transformers' Mamba."""
+    """Settings of the Mamba of transformers."""
 
     model_type = "mamba_layer_norm"
 
 
 class LayerNormMambaForCausalLM(MambaForCausalLM):
-    """Transformers' Mamba with LayerNorm before each layer and before the head."""
+    """The Mamba of transformers with LayerNorm before each layer and before the head."""
 
     config_class = LayerNormMambaConfig
 

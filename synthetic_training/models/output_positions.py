@@ -1,7 +1,7 @@
-"""Logits at a few positions alone.
+"""Logits only at a few positions.
 
-Where a row has few targets and the vocabulary is large, such as in MQAR, most of a model's time would go into
-logits that nobody reads.
+If a row has few targets and the vocabulary is large, as in MQAR, most of a model's time would go into logits
+that are not used.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 
 class OutputPositions:
-    """Lets a model compute its logits at given positions alone, until the end of a ``with`` block.
+    """Lets a model compute its logits only at given positions, until the end of a ``with`` block.
 
-    The output layer is given the hidden states of these positions. A model of which it is not known, or whose
-    output layer is not called as a module, computes all logits, of which these are selected.
+    The output layer receives only the hidden states at these positions. A model whose output layer is
+    unknown, or is not called as a module, computes all logits, and those at the positions are selected.
 
     Args:
         model: a causal language model of transformers, or of the same kind.
@@ -33,7 +33,7 @@ class OutputPositions:
 
         Args:
             positions: (B, P) int64, with P smaller than L.
-            forward: calls the model on rows of (B, L) and returns its logits.
+            forward: function that calls the model on rows of shape (B, L) and returns its logits.
         """
         self._positions = positions
         logits = forward()

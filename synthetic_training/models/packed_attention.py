@@ -1,6 +1,6 @@
-"""Attention of flash-linear-attention's hybrid models by PyTorch, where the package flash-attn is missing.
+"""Attention for flash-linear-attention's hybrid models with PyTorch, if the package flash-attn is missing.
 
-Those models call two functions of flash-attn, which has to be built for each version of PyTorch. The
+These models call two functions of flash-attn, which has to be built for each version of PyTorch. The
 functions here take the same arguments. This file is copied into the folders of saved models that need it.
 """
 
@@ -27,10 +27,10 @@ def supply_attention() -> None:
 def flash_attn_func(
     q: Tensor, k: Tensor, v: Tensor, *, causal: bool, window_size: Window = (-1, -1)
 ) -> Tensor:
-    """Attention of (batch, queries, heads, width) to keys and values of (batch, keys, key heads, width).
+    """Attention of queries (batch, queries, heads, width) to keys and values (batch, keys, key heads, width).
 
     The last query is aligned with the last key. A query sees at most ``window_size[0]`` keys before its own;
-    -1 stands for all.
+    -1 means all.
     """
     queries, keys = q.shape[1], k.shape[1]
     q, k, v = (one.transpose(1, 2) for one in (q, k, v))
@@ -53,7 +53,7 @@ def flash_attn_varlen_func(
     causal: bool,
     window_size: Window = (-1, -1),
 ) -> Tensor:
-    """The same for sequences one after another: (all queries, heads, width), and their limits."""
+    """The same for concatenated sequences, (all queries, heads, width), with their boundaries."""
     limits = zip(
         cu_seqlens_q.tolist(), cu_seqlens_q.tolist()[1:], cu_seqlens_k.tolist(), cu_seqlens_k.tolist()[1:],
         strict=False,

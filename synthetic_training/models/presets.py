@@ -1,8 +1,9 @@
-"""Presets: named arguments of the models, and in one case named settings of a run.
+"""Presets: named arguments of models, and in one case also settings of a run.
 
-``presets.yaml`` holds the arguments. Those of ``paper`` and ``small`` give every architecture about the same
-number of parameters, exact to ``TOLERANCE`` of ``PARAMETERS`` for the 30 symbols of the string tasks.
-``released`` has the defaults of the code released with the paper, for its six models, and its run settings.
+``presets.yaml`` contains the arguments. With ``paper`` and ``small``, every architecture has about the same
+number of parameters, within ``TOLERANCE`` of ``PARAMETERS`` for the 30 symbols of the string tasks.
+``released`` has the defaults of the code released with the paper, for its six models, and its settings of a
+run.
 """
 
 from __future__ import annotations
@@ -42,5 +43,5 @@ def presets() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def preset_settings(preset: str | None) -> Mapping[str, Any]:
-    """The settings of a run that a preset has besides the model's arguments; a name may be unknown."""
+    """The settings of a run that a preset has besides the model's arguments; empty for unknown names."""
     return _SETTINGS.get(preset or "", {})

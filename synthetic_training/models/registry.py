@@ -1,7 +1,7 @@
 """The registry of models, which builds untrained models by name.
 
-The six models of arXiv 2402.01032, section 3, have the paper's sizes by default. Other names select any other
-architecture: see ``find_architecture``.
+By default, the six models of arXiv 2402.01032, section 3, have the paper's sizes. Other names select other
+architectures; see ``find_architecture``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForCausalLM,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    JambaForCausalLM,
     MambaConfig,
     MambaForCausalLM,
     PreTrainedModel,
@@ -129,7 +130,7 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
             - ``hf:TYPE``: a causal language model by its ``model_type``, of transformers or of a package that
               was imported;
             - ``PACKAGE:TYPE``: a model type that an installed package registers with transformers, such as
-              ``fla:gla`` of flash-linear-attention, also where transformers has another model of this type;
+              ``fla:gla`` of flash-linear-attention, even if transformers has another model of this type;
             - ``module.path:ClassName``: a ``PreTrainedModel``, or a ``torch.nn.Module`` that maps ids
               (batch, length) to logits (batch, length, vocabulary);
             - a folder with a ``config.json``, whose weights are not loaded.
@@ -148,7 +149,7 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
                              "pass that model's own hf:TYPE")  # fmt: skip
         if language_model is not None and is_shipped(language_model.model_type):
             raise InputError(f"{name} is multimodal; its language model is hf:{language_model.model_type}")
-        return Architecture(*classes, _ANY_ARCHITECTURE, use_fast_kernels=mamba.use_fast_scan)
+        return Architecture(*classes, _ANY_ARCHITECTURE, use_fast_kernels=_use_fast_kernels_if_any)
     if (Path(name) / "config.json").is_file():
         folder, content = Path(name), read_json(Path(name) / "config.json")
         classes = classes_of_folder(folder, content, trust_remote_code)
@@ -167,7 +168,7 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
 
 
 def _same_type(name: str) -> str:
-    """The names of models whose type has this name, as the end of an error; empty if there is none."""
+    """The names of models whose type has this name, as the end of an error message; empty if none has."""
     names = [f"hf:{name}"] if is_shipped(name) else []
     names += [f"{package}:{name}" for package in PACKAGES if f"{package}:{name}" in presets()["paper"]]
     return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
@@ -179,7 +180,7 @@ def is_own_code(name: str) -> bool:
 
 
 _WRITTEN_BY_TRANSFORMERS = {"model_type", "architectures", "auto_map", "dtype", "transformers_version"}
-"""In a ``config.json``, what is not an argument of the configuration."""
+"""Keys of a ``config.json`` that are not arguments of the configuration."""
 
 
 def build_model(
@@ -197,13 +198,13 @@ def build_model(
         tokens: ``vocab_size`` and the ids of special tokens.
         trust_remote_code: whether code in a folder may run.
         overrides: arguments of the model's configuration, such as ``hidden_size=128``, under the
-            architecture's own names or the common ones, and ``attn_implementation``; or arguments of the
-            class, where it is a bare ``torch.nn.Module``. If not given, ``intermediate_size`` of attention
+            architecture's own names or the common names, and ``attn_implementation``; for a bare
+            ``torch.nn.Module``, arguments of the class. If not passed, ``intermediate_size`` of attention
             models is 4 times ``hidden_size``, and ``num_key_value_heads`` equals ``num_attention_heads``.
 
     Raises:
-        InputError: unknown name or argument, with the nearest known one; sizes that do not fit together, or
-            not into memory, which is checked before any is taken.
+        InputError: a name or argument is unknown (the message suggests the closest known one), or sizes do
+            not fit together or do not fit into memory, which is checked before memory is allocated.
     """
     architecture = find_architecture(name, trust_remote_code=trust_remote_code)
     chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
@@ -246,7 +247,7 @@ def build_model(
 
 
 def preset_hint(name: str) -> str:
-    """What an error about sizes says of presets, if the model has them."""
+    """The part of an error message about sizes that suggests presets, if the model has them."""
     names = [preset for preset, sizes in presets().items() if name in sizes]
     return f", or --preset {' or '.join(names)}" if names else ""
 
@@ -254,4 +255,11 @@ def preset_hint(name: str) -> str:
 def use_fast_kernels(model: PreTrainedModel) -> None:
     """Enable the fast kernels in a loaded model, as ``build_model`` does."""
     known = {one.model_class: one.use_fast_kernels for one in MODELS.values()}
-    known.get(type(model), mamba.use_fast_scan)(model)
+    known.get(type(model), _use_fast_kernels_if_any)(model)
+
+
+def _use_fast_kernels_if_any(model: PreTrainedModel) -> None:
+    """Enable those for layers that models of transformers share with the models by name."""
+    mamba.use_fast_scan(model)
+    if type(model) is JambaForCausalLM:
+        gpt_neox.use_causal_attention(model)

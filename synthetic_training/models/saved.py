@@ -1,9 +1,9 @@
 """Saving models with the code that they need and their tokenizers, and loading them.
 
-A model of transformers' own classes is saved by ``save_pretrained`` alone. Folders of other models also
-contain the Python files of their classes, and ``config.json`` names them (``auto_map``), so that
-transformers and lm-eval load it with ``trust_remote_code=True``. Classes of an installed package, and those
-whose file needs others that cannot be copied beside it, are imported by name instead.
+For a model with classes of transformers, ``save_pretrained`` is enough. Folders of other models also contain
+the Python files of their classes, and ``config.json`` names them (``auto_map``), so that transformers and
+lm-eval load them with ``trust_remote_code=True``. Classes of an installed package, and classes whose file
+needs other files that cannot be copied with it, are imported by name instead.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _IMPORTED = "modeling_imported"
 def save_with_code(model: PreTrainedModel, folder: Path) -> None:
     """Save a model and the code of its classes into a folder.
 
-    If transformers has another class of the same ``model_type``, ``config.json`` gets a different type, so
-    that without ``trust_remote_code`` loading fails instead of using the other class.
+    If transformers has another class of the same ``model_type``, ``config.json`` gets a different type. Then
+    loading without ``trust_remote_code`` fails, instead of using the other class.
     """
     model.save_pretrained(folder)
     model_class, config_class = type(model), type(model.config)
@@ -60,8 +60,8 @@ def save_with_code(model: PreTrainedModel, folder: Path) -> None:
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Save a tokenizer for every version of transformers that the extra ``hf`` allows.
 
-    transformers 5 writes the class by its new name, ``TokenizersBackend``, which transformers 4 does not
-    know; both know the old one.
+    transformers 5 writes the new name of the class, ``TokenizersBackend``, which transformers 4 does not
+    know; both know the old name.
     """
     tokenizer.save_pretrained(folder)
     content = read_json(folder / _TOKENIZER_CONFIG)
@@ -103,7 +103,7 @@ def _write_classes(classes: dict[str, type], folder: Path) -> dict[str, str]:
 
 
 def _supply_attention(folder: Path) -> None:
-    """Let the model's attention layers work without flash-attn, also where this project is not installed."""
+    """Let the model's attention layers work without flash-attn, even if this project is not installed."""
     source = Path(packed_attention.__file__)
     shutil.copyfile(source, folder / source.name)
     code = folder / f"{_IMPORTED}.py"
@@ -112,7 +112,7 @@ def _supply_attention(folder: Path) -> None:
 
 
 def _copied_or_imported(one: type, folder: Path) -> str:
-    """The line that imports a class, whose files are copied into the folder if they are all it needs."""
+    """The line that imports a class; its files are copied into the folder if it needs no others."""
     file = file_of(one)
     files = None if is_installed(file) else files_to_copy(file, one.__module__.split(".")[0])
     if files is None:
@@ -126,11 +126,11 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
     """A saved model in float32, with the same fast kernels as from ``build_model``.
 
     Args:
-        folder: holds ``config.json`` and the weights.
+        folder: folder with ``config.json`` and the weights.
         trust_remote_code: whether code in the folder may run.
 
     Raises:
-        InputError: it cannot be loaded, carries code that is not trusted, or its weights are incomplete or
+        InputError: it cannot be loaded, contains code that is not trusted, or its weights are incomplete or
             not finite.
     """
     content = read_json(folder / _CONFIG)
@@ -149,7 +149,7 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
         raise
     except failures as error:
         message = " ".join(str(error).split())[:300] or type(error).__name__
-        raise InputError(f"{folder} holds no model that can be loaded: {message}") from None
+        raise InputError(f"{folder} contains no model that can be loaded: {message}") from None
     check_weights(model, report, folder)
     use_fast_kernels(model)
     return model

@@ -1,4 +1,4 @@
-"""The size of a model before it is built, counted on torch's meta device, whose tensors hold no numbers."""
+"""The size of a model before it is built, counted on torch's meta device, whose tensors have no data."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from dataset_builders.checks import first_line
 from synthetic_training.memory import check_bytes, total_memory
 
 MAX_PARTS = 50_000
-"""Maximum number of layers within layers and of tensors; counting so many takes seconds."""
+"""Maximum number of modules and tensors; counting this many takes seconds."""
 
 _CPU = torch.device("cpu")
 _TOO_LARGE = ("overflow", "Overflow", "can't allocate memory")
-"""What torch says of a tensor whose size is no number of 64 bits, or that the system does not grant."""
+"""Messages of torch for a tensor whose size overflows 64 bits, or that the system cannot allocate."""
 
 
 def check_size(name: str, build: Callable[[], nn.Module], hint: str = "") -> None:
-    """Check that a model that is about to be built fits into memory; this takes none.
+    """Check, without allocating memory, that a model that is about to be built fits into memory.
 
     Args:
-        name: of the model, as in an error.
-        build: builds it; what it draws does not change torch's random state.
-        hint: what else the error advises, after "reduce the sizes in --model-args".
+        name: name of the model in error messages.
+        build: function that builds it; its random draws do not change torch's random state.
+        hint: further advice in the error message, after "reduce the sizes in --model-args".
 
     Raises:
-        InputError: the weights, or a tensor made on the way, do not fit, or there are too many of them. Other
-            exceptions of ``build`` pass through.
+        InputError: the weights, or a tensor created on the way, do not fit, or there are too many of them.
+            Other exceptions of ``build`` pass through.
     """
     limit = _Limit(name, hint)
     with ExitStack() as stack:
@@ -55,11 +55,11 @@ def check_size(name: str, build: Callable[[], nn.Module], hint: str = "") -> Non
             build()
         except (RuntimeError, TypeError) as error:
             check_allocation(name, error)
-            # else it uses numbers that a meta tensor does not have: building it tells what else is wrong
+            # otherwise it needs data that a meta tensor does not have; errors appear when it is built
 
 
 def check_allocation(name: str, error: Exception) -> None:
-    """Raise InputError if torch could not make a tensor of a model because of its size."""
+    """Raise InputError if torch could not create a tensor of a model because of its size."""
     if any(reason in str(error) for reason in _TOO_LARGE):
         raise InputError(f"{name} has a tensor that is too large ({first_line(error)}); {_ADVICE}") from error
 
@@ -89,7 +89,7 @@ class _Limit(TorchDispatchMode):
         return result
 
     def count(self, owner: nn.Module, name: str, part: nn.Module | Tensor | None) -> None:  # noqa: ARG002
-        """Count what a module was given."""
+        """Count a module or tensor that was registered."""
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise InputError(

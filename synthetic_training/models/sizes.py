@@ -1,4 +1,4 @@
-"""Sizes of models: those of presets, the number of parameters, and whether they fit together."""
+"""Sizes of models: sizes from presets, the number of parameters, and whether sizes fit together."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from synthetic_training.models.registry import (
 
 
 def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's arguments: those that are given, and the preset's for the rest.
+    """A model's arguments: those passed by the user, and the preset's for the rest.
 
     Args:
-        preset: its name.
-        model: as in ``find_architecture``.
-        given: by the user, under any of their names.
+        preset: name of the preset.
+        model: name of the model, as in ``find_architecture``.
+        given: arguments from the user, under any of their names.
 
     Raises:
         InputError: there is no such preset, or it has no sizes for this model.
@@ -52,7 +52,7 @@ def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[
 
 
 def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **overrides: Any) -> int:
-    """Number of parameters of the model that ``build_model`` would give, without memory for them."""
+    """Number of parameters of the model that ``build_model`` would return, without memory for them."""
     with torch.device("meta"):
         model = build_model(name, tokens, **overrides)
     return sum(parameter.numel() for parameter in model.parameters())
@@ -60,12 +60,12 @@ def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **
 
 @torch.no_grad()
 def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf16: bool) -> None:
-    """Check that a model of a package can read a row: some sizes fit together only until then.
+    """Check that a model of a package can read a row: only then do some misfits of sizes show.
 
     Args:
-        name: of the model.
-        model: on its device.
-        context_length: tokens per row.
+        name: name of the model.
+        model: the model on its device.
+        context_length: number of tokens per row.
         bf16: whether to compute in bfloat16.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Which packages a model of transformers would run faster with, by transformers' own checks.
+"""Which packages would make a model of transformers faster, according to the checks of transformers.
 
-transformers' modeling files look for packages of kernels when they are imported, and fall back to PyTorch
-code without them. A file does so in two ways: a function is decorated by
-``use_kernel_func_from_hub_with_fallback``, or a flag ``is_..._available`` decides.
+The modeling files of transformers look for packages of kernels when they are imported, and fall back to
+PyTorch code without them. They do so in two ways: with functions decorated by
+``use_kernel_func_from_hub_with_fallback``, or with a flag ``is_..._available``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from synthetic_training.models.model_types import PACKAGES
 MEASURED = Path(__file__).parents[1] / "speed" / "results" / "architectures.json"
 
 _FLAGS = {"is_xlstm_available": "xlstm", "is_kernels_available": "kernels"}
-"""Flags that stand for a faster recurrence, with the package that each asks for."""
+"""Flags that stand for a faster recurrence, with the package that each of them checks."""
 
 
 def missing_kernels(model: nn.Module) -> list[str]:
     """Packages that transformers would use for a model's layers if they were installed.
 
-    Layers whose kernels are this project's own, and models from elsewhere, need none.
+    Layers with this project's own kernels, and models from elsewhere, need none.
     """
     modules = {type(layer).__module__ for layer in model.modules()}
     own = {type(layer) for layer in model.modules() if not type(layer).__module__.startswith("transformers.")}
@@ -51,7 +51,7 @@ def _missing(module_name: str) -> frozenset[str]:
 
 
 def _fallbacks(module: ModuleType) -> Iterator[str]:
-    """Packages of the functions of a file that run transformers' own PyTorch code."""
+    """Packages missing for the functions of a file that fall back to PyTorch code."""
     for value in vars(module).values():
         state = _closure(value) if callable(value) and hasattr(value, "__wrapped__") else {}
         if state.get("is_new_implementation") is False and isinstance(state.get("package"), str):
@@ -71,18 +71,18 @@ def _closure(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def slow_path_warning(name: str, model: nn.Module) -> str | None:
-    """What to say of a model that runs on a GPU without its kernels; None if it lacks none."""
+    """The warning about a model that runs on a GPU without its kernels; None if none are missing."""
     packages = missing_kernels(model)
     if not packages:
         return None
     return (
-        f"{name} runs on transformers' PyTorch code, which is slow on a GPU; it uses faster kernels if "
+        f"{name} runs with PyTorch code of transformers, which is slow on a GPU; it uses faster kernels if "
         f"these packages are installed: {', '.join(packages)}{_measured(name)}"
     )
 
 
 def _measured(name: str) -> str:
-    """Its measured speed, and T_rope's beside it, as the end of a sentence; empty if there is none."""
+    """Its measured speed compared with T_rope's, as the end of a sentence; empty if it was not measured."""
     if not MEASURED.is_file():
         return ""
     content = read_json(MEASURED)

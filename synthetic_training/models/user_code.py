@@ -34,7 +34,7 @@ MODEL_KEY = "AutoModelForCausalLM"
 
 
 def import_packages(names: Iterable[str]) -> None:
-    """Import modules that register model types; those in the current folder are found too.
+    """Import modules that register model types, including modules in the current folder.
 
     Raises:
         InputError: there is no such module.
@@ -44,13 +44,13 @@ def import_packages(names: Iterable[str]) -> None:
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a module as ``python -m`` would, which finds the current folder's first.
+    """Import a module as ``python -m`` would, which looks in the current folder first.
 
-    What it registers with transformers does not replace transformers' own types.
+    Types that it registers do not replace the types that transformers ships.
 
     Raises:
-        InputError: there is no such module, or a package of ``PACKAGES`` lacks one that it needs. Other
-            errors inside the module are raised as they are.
+        InputError: there is no such module, or a package of ``PACKAGES`` lacks a module that it needs. Other
+            errors inside the module pass through.
     """
     here = os.getcwd()  # noqa: PTH109  sys.path holds strings
     if "" not in sys.path and here not in sys.path:
@@ -74,7 +74,7 @@ def import_module(name: str) -> ModuleType:
 
 
 def _where(name: str) -> str:
-    """What to install or type instead of a missing module, to end an error message."""
+    """What to install or type instead of a missing module, as the end of an error message."""
     if installed := installation(name.partition(".")[0]):
         return installed
     dotted = name.removesuffix(".py").replace("/", ".").strip(".")
@@ -118,7 +118,7 @@ def classes_of_path(path: str) -> Classes:
     """The classes of ``module.path:ClassName``; a bare ``torch.nn.Module`` is wrapped.
 
     Raises:
-        InputError: as ``import_class``, or the model's class names no configuration class.
+        InputError: see ``import_class``, or the model's class has no configuration class.
     """
     found: Any = import_class(path)
     if not issubclass(found, PreTrainedModel):
@@ -136,17 +136,17 @@ def bare_module_arguments(
     defaults: Mapping[str, Any],
     overrides: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Arguments of a wrapper's configuration from those of the class that it wraps.
+    """Arguments of a wrapper's configuration, from the arguments of the class that it wraps.
 
     Args:
-        name: of the model, as in an error.
+        name: name of the model in error messages.
         model_class: the wrapper.
-        tokens: ``vocab_size``, which the class must take, and ids of special tokens, which it may take.
-        defaults: of the configuration that the wrapper was saved with, if it was.
+        tokens: ``vocab_size``, which the class must accept, and ids of special tokens, which it may accept.
+        defaults: arguments of the configuration with which the wrapper was saved, if it was saved.
         overrides: arguments of the class.
 
     Raises:
-        InputError: the class does not take an argument, or needs one that is not given.
+        InputError: the class does not accept an argument, or needs one that was not passed.
     """
     module_class: type[nn.Module] = model_class.module_class
     parameters = inspect.signature(module_class).parameters
@@ -171,20 +171,20 @@ _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 def classes_of_folder(folder: Path, content: object, trust_remote_code: bool) -> Classes:
     """The classes of a saved model.
 
-    A type that is known is used as it is, and so is one of an installed package of ``PACKAGES``. Code in the
-    folder is run only if it is trusted, and only where the type is not known.
+    A known type, or a type of an installed package of ``PACKAGES``, is used directly. Code in the folder is
+    run only if it is trusted and the type is not known.
 
     Args:
-        folder: holds ``config.json`` and, where ``auto_map`` names them, Python files.
-        content: of ``config.json``.
+        folder: folder with ``config.json`` and, if ``auto_map`` names them, Python files.
+        content: content of ``config.json``.
         trust_remote_code: whether code in the folder may run.
 
     Raises:
-        InputError: the file is damaged, the type is unknown, or the folder carries code that is not trusted
+        InputError: the file is damaged, the type is unknown, or the folder contains code that is not trusted
             or cannot be imported.
     """
     if not isinstance(content, dict):
-        raise InputError(f"{folder / 'config.json'} is damaged: it holds no settings")
+        raise InputError(f"{folder / 'config.json'} is damaged: it contains no settings")
     model_type, auto_map = content.get("model_type"), content.get("auto_map")
     if not isinstance(model_type, str):
         raise InputError(f"{folder / 'config.json'} names no model_type")
@@ -218,7 +218,7 @@ def classes_of_folder(folder: Path, content: object, trust_remote_code: bool) ->
 
 
 def _imported_package(file: Path) -> str | None:
-    """The one of ``PACKAGES`` that a saved model's code imports its classes from, if there is one."""
+    """The package of ``PACKAGES`` from which a saved model's code imports its classes, if there is one."""
     try:
         code = ast.parse(file.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
@@ -229,7 +229,7 @@ def _imported_package(file: Path) -> str | None:
 
 
 def _registered(model_type: str) -> Classes | None:
-    """The classes that an imported package registered; transformers' own do not replace a folder's code."""
+    """The classes that an imported package registered; those of transformers do not replace a folder's."""
     try:
         classes = classes_of_type(model_type)
     except InputError:

@@ -13,9 +13,9 @@ def check_weights(model: PreTrainedModel, report: Mapping[str, Any], folder: Pat
     """Check that a model was loaded completely, and that all of its weights are finite.
 
     Args:
-        model: as ``from_pretrained`` returned it.
-        report: what ``from_pretrained(..., output_loading_info=True)`` returned with it.
-        folder: from which it was loaded, for the error message.
+        model: model returned by ``from_pretrained``.
+        report: loading info returned by ``from_pretrained(..., output_loading_info=True)``.
+        folder: folder from which it was loaded, for the error message.
 
     Raises:
         InputError: weights are missing, unexpected or of another shape, or one is not finite.

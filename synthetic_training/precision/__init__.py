@@ -1,1 +1,1 @@
-"""Whether the precision of training decides what a Mamba learns: seeds by arm, and errors of gradients."""
+"""Whether training precision determines what a Mamba learns: success by seed and arm, and gradient errors."""

@@ -1,4 +1,4 @@
-"""The arms of the precision study: one run, in which one thing at a time computes in another precision."""
+"""The arms of the precision study: the same run, with one part at a time in another precision."""
 
 import importlib
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from dataset_builders.checks import did_you_mean
 
 @dataclass(frozen=True)
 class Arm:
-    """What differs from training in bfloat16.
+    """The difference from training in bfloat16.
 
     Attributes:
-        precision: the run's setting.
+        precision: precision setting of the run.
         bf16_copies: whether matrices are read from bfloat16 copies, whose gradients are bfloat16 too.
-        float32_operations: of ``FastMambaMixer``.
+        float32_operations: see ``FastMambaMixer``.
     """
 
     precision: str = "bf16"
@@ -34,14 +34,14 @@ ARMS = {
     "tf32": Arm("tf32"),
     **{f"bf16_float32_{name}": Arm(float32_operations=frozenset([name])) for name in RECURRENCE},
 }
-"""By name. Every arm but ``bf16`` does without the copies: ``bf16_without_copies`` is their control."""
+"""Arms by name. Only ``bf16`` uses the copies, so ``bf16_without_copies`` is the control of all others."""
 
 
 def arm_named(name: str) -> Arm:
-    """The arm of that name.
+    """The arm with this name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such arm.
     """
     if name not in ARMS:
         raise InputError(
@@ -52,7 +52,7 @@ def arm_named(name: str) -> Arm:
 
 @contextmanager
 def applied(arm: Arm) -> Iterator[None]:
-    """Let Mamba layers and the training step compute as the arm says, in this process."""
+    """Let Mamba layers and the training step compute in the arm's precision, in this process."""
     import torch
 
     from synthetic_training.models.mamba import FastMambaMixer

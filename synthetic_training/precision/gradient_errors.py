@@ -3,7 +3,7 @@
     python -m synthetic_training.precision.gradient_errors RUN/model --out errors.json
 
 The gradients are those of the training loss on a batch of copies. A Mamba is also measured with single
-operations in float32 and, where the package ``mamba_ssm`` is installed, with its CUDA scan in place of ours.
+operations in float32 and, if the package ``mamba_ssm`` is installed, with its CUDA scan instead of ours.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ class GradientErrors:
     """Compare gradients with those in float64."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """Folder of a run or model over the symbols of string tasks."""
+    """Folder of a run, or of a model with the symbols of string tasks."""
     out: Path | None = None
     """JSON file for the results."""
     rows: int = 4
@@ -50,9 +50,9 @@ class GradientErrors:
     seed: int = 12345
     """Random seed of the examples."""
     revision: str | None = None
-    """Code revision to record, if git cannot tell."""
+    """Code revision to record, if git cannot determine it."""
     device: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
-    """Device to compute on."""
+    """Device on which the model runs."""
     trust_remote_code: bool = False
     """Run the code in the model's folder."""
 
@@ -61,13 +61,13 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
     """Relative errors ``|g - g64| / |g64|`` of the loss's gradients and of each layer's output, by precision.
 
     Returns:
-        For each arm, the error of the ``loss`` and of all gradients together (``gradient``); the median and
-        the largest over layers of the errors of ``outputs`` and, by kind, of ``parameters``' gradients. The
-        arms are ``bf16_without_copies``, ``tf32`` on a GPU, and ``float32``; of a Mamba, also those with
+        For each arm, the error of the ``loss`` and of all gradients together (``gradient``), and the median
+        and maximum over layers of the errors of ``outputs`` and, by kind, of the gradients of ``parameters``.
+        The arms are ``bf16_without_copies``, ``tf32`` on a GPU, and ``float32``; for a Mamba, also those with
         operations in float32.
 
     Raises:
-        InputError: a setting is out of range, or the folder has no model over the symbols of string tasks.
+        InputError: a setting is out of range, or the folder has no model with the symbols of string tasks.
     """
     folder = model_folder(settings.checkpoint)
     model = load_symbol_model(folder, trust_remote_code=settings.trust_remote_code).to(settings.device)
@@ -106,7 +106,7 @@ def _arm(arm: Arm) -> Callable[[], Any]:
     @contextmanager
     def context() -> Iterator[bool]:
         with applied(arm):
-            # projections in float32 are products in TF32 on a GPU, as in the study
+            # as in the study, projections in float32 use TF32 products on a GPU
             torch.set_float32_matmul_precision("high" if arm.precision == "tf32" else "highest")
             yield arm.precision == "bf16"
 
@@ -115,7 +115,7 @@ def _arm(arm: Arm) -> Callable[[], Any]:
 
 @contextmanager
 def _mamba_ssm_scan() -> Iterator[bool]:
-    """The layers' scan by the package of Mamba's authors."""
+    """The layers' scan from the package of Mamba's authors."""
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
     def scan(

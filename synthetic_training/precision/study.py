@@ -1,9 +1,9 @@
-"""Train the same Mamba in several precisions, several seeds each, one run per GPU.
+"""Train the same Mamba in several precisions, with several seeds each, one run per GPU.
 
     python -m synthetic_training.precision.study --arms bf16 tf32 --seeds 0 1 --out results.jsonl
 
-Each finished run is one line: the arm, the seed, the settings, string accuracy by step, the largest norm of
-the gradient, speed and provenance. Runs that are in the file already are left out.
+Each finished run is one line: the arm, the seed, the settings, string accuracy by step, the largest gradient
+norm, speed and provenance. Runs that are already in the file are skipped.
 """
 
 import json
@@ -47,21 +47,21 @@ class Study:
     out: Path
     """JSON lines of finished runs; new runs are appended."""
     folder: Path = Path("precision_runs")
-    """Folder for the runs themselves."""
+    """Folder of the runs."""
     arms: tuple[str, ...] = tuple(ARMS)
     """Arms to train."""
     seeds: tuple[int, ...] = tuple(range(8))
-    """Random seeds of each arm; all arms run with the first seed before any runs with the second."""
+    """Random seeds for each arm; all arms run with the first seed before any arm runs with the second."""
     revision: str | None = None
-    """Code revision to record, if git cannot tell."""
+    """Code revision to record, if git cannot determine it."""
     keep_models: bool = False
-    """Keep the trained models, 0.65 GB each."""
+    """Keep the trained models, of 0.65 GB each."""
     settings: TrainConfig = PAPER_RUN
     """Settings of the runs."""
 
 
 def run_study(study: Study) -> None:
-    """Train what is not in the results yet.
+    """Train all runs that are not in the results yet.
 
     Raises:
         InputError: an arm is unknown.
@@ -96,7 +96,7 @@ def run_study(study: Study) -> None:
 
 
 def run_job(job: dict[str, Any]) -> None:
-    """Train one run in this process, and write its line beside its folder."""
+    """Train one run in this process, and write its line to a file next to its folder."""
     import shutil
 
     from transformers.utils import logging
@@ -120,7 +120,7 @@ def run_job(job: dict[str, Any]) -> None:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The finished runs of a results file; none where there is no file."""
+    """The finished runs in a results file; none if there is no file."""
     if not file.exists():
         return []
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

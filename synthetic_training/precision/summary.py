@@ -1,4 +1,4 @@
-"""The tables of the precision study, from its committed results alone.
+"""The tables of the precision study, only from its committed results.
 
 python -m synthetic_training.precision.summary
 """
@@ -18,10 +18,10 @@ from synthetic_training.precision.study import read_lines
 RESULTS = Path(__file__).parent / "results"
 
 LEARNED = 0.5
-"""String accuracy at 50 letters after the last step from which a run counts as having learned."""
+"""A run has learned if its string accuracy at 50 letters after the last step is at least this."""
 
 ABOVE_CHANCE = 0.1
-"""Letter accuracy from which a run counts as above chance, which is 1 / 26."""
+"""A run is above chance (1 / 26) if its letter accuracy is at least this."""
 
 _WEIGHTS = {
     "mamba_authors_weights": "authors'",
@@ -65,7 +65,7 @@ def seeds_table() -> str:
 
 
 def comparisons_table() -> str:
-    """Fisher's exact test, two-sided, of learning in two groups of runs."""
+    """Two-sided Fisher's exact tests of learning in two groups of runs."""
     authors, large = (read_lines(RESULTS / f"{file}.jsonl") for file in _WEIGHTS)
 
     def counts(lines: list[dict[str, Any]], *arms: str) -> list[int]:
@@ -112,7 +112,7 @@ def errors_table() -> str:
 
 
 def report() -> str:
-    """The three tables, as the README has them."""
+    """The three tables, as in the README."""
     return "\n\n".join([seeds_table(), comparisons_table(), errors_table()])
 
 

@@ -172,7 +172,8 @@ def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tu
             ]
             begin = time.monotonic()
             for one in group:
-                one.hear("ready", max(1.0, settings.limit - (time.monotonic() - begin)))
+                remaining = settings.limit - (time.monotonic() - begin)
+                one.hear("ready", max(1.0, remaining), settings.limit)
             for one in group:
                 if one.result is None:
                     one.say("time")

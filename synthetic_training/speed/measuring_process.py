@@ -58,13 +58,19 @@ class MeasuringProcess:
             except BrokenPipeError:
                 pass  # it has ended; ``hear`` says how
 
-    def hear(self, word: str, seconds: float) -> bool:
-        """Whether it says the word in time; if not, its result is known afterwards, and it has ended."""
+    def hear(self, word: str, seconds: float, limit: float | None = None) -> bool:
+        """Whether it says the word in time; if not, its result is known afterwards, and it has ended.
+
+        Args:
+            word: what it should say.
+            seconds: time to wait.
+            limit: seconds that it had altogether, which its error then names (default: ``seconds``).
+        """
         deadline = time.monotonic() + seconds
         while self.result is None:
             line = self._line(deadline - time.monotonic())
             if line is None:
-                self.result = {"error": f"TimeoutError: not {word} after {seconds:.0f} s"}
+                self.result = {"error": f"TimeoutError: not {word} after {limit or seconds:.0f} s"}
             elif line == word:
                 return True
             elif line.startswith("{"):

@@ -3,8 +3,9 @@
     python -m synthetic_training.speed.scaling --gpus 1 2 4 --out scaling.json
 
 Every measurement is a run of the ``train`` command, under ``torchrun`` where it has several processes. Weak
-scaling gives each GPU the same number of rows; strong scaling divides the same rows among them. The losses
-are those of the last 50 steps: with the same rows, they agree to rounding.
+scaling gives each GPU the same number of rows; strong scaling divides the same rows among them. ``loss`` is
+the mean of the last 50 steps, and ``first_loss`` that of the first 50. Runs of the same rows train on the
+same examples, but their rounding errors grow from step to step, until the losses differ.
 """
 
 import os
@@ -140,6 +141,7 @@ def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
         later = records[len(records) // 2 :]
         return {
             "tokens_per_s": median(one["tokens_per_second"] for one in later),
+            "first_loss": records[0]["loss"],
             "loss": records[-1]["loss"],
             "grad_norm": records[-1]["grad_norm"],
             "seconds_to_the_first_report": records[0]["seconds"],

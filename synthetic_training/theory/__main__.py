@@ -39,11 +39,11 @@ def _bounds(bits: int, letters: int, length: int, n: int = 4, error: float = 0.0
     """Print the lemma, both corollaries and Theorem 2.7 for given numbers.
 
     Args:
-        bits: Bits of a model's state.
+        bits: Size of a model's state in bits.
         letters: D, number of letters in the alphabet.
         length: L, length of the strings in letters.
         n: Length of the n-grams of Lemma 2.4 in letters.
-        error: Error of the transformer of Corollary 2.5.
+        error: Error of the transformer in Corollary 2.5.
     """
     from synthetic_training.theory.report import bounds_text
 
@@ -85,7 +85,7 @@ def _table(
     Args:
         strings: Number of random strings per size.
         longest: Length of the longest string in letters.
-        device: Device to compute on; auto uses a GPU if there is one.
+        device: Device on which the model runs; auto uses a GPU if there is one.
         seed: Random seed of the strings.
         out: Folder for construction.json and construction.md.
     """
@@ -116,7 +116,7 @@ def _table(
 
 
 def _distributions(out: Path, strings: int = 500, seed: int = 0) -> None:
-    """Measure the construction on strings that are not uniform.
+    """Measure the construction on strings whose letters are not uniform.
 
     Args:
         out: A new JSON file.

@@ -1,10 +1,10 @@
-"""The paper's bounds as functions (arXiv 2402.01032, section 2), exact where numbers are huge.
+"""The paper's bounds as functions (arXiv 2402.01032, section 2), exact even for huge numbers.
 
 ======================  ==========================================================================
 Lemma 2.4               a uniform string has an n-gram twice with probability below L^2 D^-n
 Corollary 2.5           n of about log_D(L^2 / eps) is enough for error eps on uniform strings
 Theorem 2.7             a model with |S| states copies at most |S| of the D^L strings
-Corollary 2.8           below L log2 D - 1 bits of state, the error is above 1/2
+Corollary 2.8           with less than L log2 D - 1 bits of state, the error is above 1/2
 ======================  ==========================================================================
 
 Symbols: D ``letters``, L ``length``, n; |S| ``states``, and ``bits`` = mem(S) = log2 |S|.
@@ -33,7 +33,7 @@ class Proportion:
 
     @classmethod
     def of(cls, count: int, strings: int) -> Proportion:
-        """``count`` of so many strings."""
+        """``count`` of ``strings`` strings."""
         mean = count / strings
         return cls(mean, math.sqrt(mean * (1 - mean) / strings))
 
@@ -46,7 +46,7 @@ def repeated_ngram_proportion(
     The same seed gives the same strings on every machine.
 
     Raises:
-        InputError: a value out of range; n-grams that do not fit in 63 bits.
+        InputError: a value is out of range, or n-grams do not fit in 63 bits.
     """
     import numpy as np
 
@@ -73,14 +73,14 @@ def repeated_ngram_proportion(
 
 
 def repeated_ngram_bound(letters: int, n: int, length: int) -> Fraction:
-    """Lemma 2.4's L^2 D^-n; above 1 it says nothing."""
+    """Lemma 2.4's L^2 D^-n, which is vacuous above 1."""
     return Fraction(length * length, letters**n)
 
 
 def smallest_n(letters: int, length: int, error: Fraction) -> int:
-    """Corollary 2.5's n: the least for which Lemma 2.4 bounds the error so.
+    """Corollary 2.5's n: the smallest for which Lemma 2.4 bounds the error by ``error``.
 
-    Theorem 2.3 also wants 2n <= L.
+    Theorem 2.3 also requires 2n <= L.
 
     Raises:
         InputError: the error is not above 0, or 2n > L.
@@ -100,36 +100,36 @@ def smallest_n(letters: int, length: int, error: Fraction) -> int:
 
 
 def smallest_design(letters: int, length: int, error: Fraction) -> Design:
-    """Corollary 2.5's transformer; its ``dimension`` is O(log(L^2 / eps)), as n log2 D is about that."""
+    """Corollary 2.5's transformer; its ``dimension`` is O(log(L^2 / eps)), like n log2 D."""
     return Design(letters, smallest_n(letters, length, error))
 
 
 def gssm_error_bound(states: int, letters: int, length: int) -> Fraction:
-    """Theorem 2.7's 1 - ``|S|`` / D^L, or 0: no model with so many states errs on fewer uniform strings.
+    """Theorem 2.7's lower bound on the error of a model with ``|S|`` states: 1 - ``|S|`` / D^L, or 0.
 
-    Its state after the string decides what it goes on with, so it gives ``|S|`` answers at most.
+    The state after the string determines the answer, so the model has at most ``|S|`` answers.
     """
     check_integer("states", states, 1)
     return max(Fraction(0), 1 - Fraction(states, letters**length))
 
 
 def log2_accuracy_bound(bits: int, letters: int, length: int) -> float:
-    """log2 of Theorem 2.7's bound on the accuracy, mem(S) - L log2 D or 0; no number is too large."""
+    """log2 of Theorem 2.7's bound on the accuracy, mem(S) - L log2 D or 0; works for numbers of any size."""
     return min(0.0, bits - length * math.log2(letters))
 
 
 def gssm_error_bound_of_bits(bits: int, letters: int, length: int) -> float:
-    """Theorem 2.7's bound on the error, by bits of state, rounded to a float."""
+    """Theorem 2.7's bound on the error for a state of ``bits`` bits, rounded to a float."""
     return abs(math.expm1(math.log(2) * log2_accuracy_bound(bits, letters, length)))
 
 
 def half_error_length(bits: int, letters: int) -> int:
-    """Corollary 2.8: the least L with mem(S) < L log2 D - 1; from there on, the error is above 1/2."""
+    """Corollary 2.8: the smallest L with mem(S) < L log2 D - 1; from this L on, the error is above 1/2."""
     check_integer("bits", bits, 0)
     check_integer("letters", letters, 2)
     power = letters.bit_length() - 1
     if letters == 1 << power:
         return (bits + 1) // power + 1
-    # log2 D is irrational, so (bits + 1) / log2 D is no integer; these digits tell it from the next one
+    # log2 D is irrational, so (bits + 1) / log2 D is not an integer; these digits are enough to round it up
     with localcontext(prec=len(str(bits)) + 40):
         return int((bits + 1) * Decimal(2).ln() / Decimal(letters).ln()) + 1

@@ -1,26 +1,26 @@
-"""Theorem 2.3's transformer as a checkpoint: two layers of GPT-NeoX with Hard-ALiBi, weights by hand.
+"""Theorem 2.3's transformer as a checkpoint: two layers of GPT-NeoX with Hard-ALiBi and hand-set weights.
 
-On ``$ab|ab.`` with n = 2, what each token's code is used for::
+How the layers use each token's code, for ``$ab|ab.`` with n = 2::
 
     token            $    a    b    |    a    b
     layer 1 offers   --   -$   $a   ab   b|   |a     the n tokens before it, a window
     layer 1 asks     -$   $a   ab   b|   |a   ab     the n tokens that end at it
-    layer 2 finds                   $    $a   ab     ``|`` counts as ``$``, and what is before it for nothing
-    whose token is                  a    b    |      and ``|`` is given out as ``.``
+    layer 2 finds                   $    $a   ab     ``|`` counts as ``$``; tokens before it are ignored
+    whose token is                  a    b    |      and ``|`` is output as ``.``
 
-``design`` has the codes, the scores, and why the right one is the largest.
+``design`` defines the codes and the scores, and explains why the correct score is the largest.
 
-**Layer 1.** Head h = 0..n of Hard-ALiBi sees the last h + 1 tokens, and attends to all alike, since its
-queries are 0: mean_h. The code of the token h places back is (h + 1) mean_h - h mean_(h-1), and this is
-what the layer's output matrix computes. Near the beginning both see the same, and the difference is the
-mean of all tokens so far.
+**Layer 1.** Head h = 0..n of Hard-ALiBi sees the last h + 1 tokens. It attends to all of them equally,
+because its queries are 0; the result is mean_h. The code of the token h places back is (h + 1) mean_h - h
+mean_(h-1), which the layer's output matrix computes. Near the beginning, both heads see the same tokens, and
+the difference is the mean of all tokens so far.
 
-**Layer 2.** The last head sees everything. It compares the n codes that end at a token to the n codes before
-each other token, beta times; its value is the other token's own code.
+**Layer 2.** The last head sees everything. It compares the n codes that end at a token with the n codes
+before each other token, multiplied by beta; its value is the other token's own code.
 
-**Layer norm.** Every feature stands in the residual stream twice, as x and -x, so the mean is 0. One feature
-is a constant so large that the variance is nearly the same for all tokens; the norm's weight undoes it.
-Weights and biases of the perceptrons are 0.
+**Layer norm.** The residual stream contains every feature twice, as x and -x, so the mean is 0. One feature
+is a constant so large that the variance is nearly the same for all tokens; the norm's weight undoes the
+scaling. Weights and biases of the perceptrons are 0.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _MOST_PROVEN = 10**6
-"""Beyond, attention's own sums of so many weights would have to be looked at too."""
+"""For longer strings, the rounding of attention's own sums of weights would have to be considered too."""
 
 _WINDOW = 2048
-"""Tokens at least that the checkpoint is made for; lm-eval leaves room for an answer in them."""
+"""Minimum context window of the checkpoint in tokens; lm-eval needs room for an answer in it."""
 
 
 @dataclass(frozen=True)
 class _Features:
-    """Where a feature stands in the residual stream; its negative stands ``half`` later."""
+    """Index of each feature in the residual stream; its negative is at this index plus ``half``."""
 
     design: Design
 
@@ -59,7 +59,7 @@ class _Features:
         return self.design.dimension // 2
 
     def token(self, back: int) -> range:
-        """The code of the token so many places back, 0 for the token itself, up to n."""
+        """The code of the token ``back`` places back: 0 for the token itself, at most n."""
         first = 2 + back * self.design.code
         return range(first, first + self.design.code)
 
@@ -84,11 +84,11 @@ def construct(letters: int, n: int, length: int = 1000) -> PreTrainedModel:
     Args:
         letters: D, 2 to 26: the number of letters, from the start of the alphabet.
         n: length of the n-grams by which it finds its place.
-        length: L, length of the longest string. The inverse temperature suffices up to it, and further as
-            ``Design.proven_length`` says.
+        length: L, length of the longest string. The inverse temperature suffices up to this length, and
+            possibly beyond: see ``Design.proven_length``.
 
     Raises:
-        InputError: a value out of range, or 2n > L.
+        InputError: a value is out of range, or 2n > L.
     """
     import torch
 
@@ -135,7 +135,7 @@ def save(folder: Path, letters: int, n: int, length: int = 1000) -> dict[str, An
 
 
 def description(design: Design, length: int) -> dict[str, Any]:
-    """Sizes, inverse temperature, and the lengths up to which it is proven to suffice in each format."""
+    """Sizes, inverse temperature, and the length up to which it is proven to suffice in each format."""
     beta = design.inverse_temperature(length)
     return {
         **asdict(design),
@@ -151,7 +151,7 @@ def description(design: Design, length: int) -> dict[str, Any]:
 
 
 def codes(design: Design) -> Tensor:
-    """(30, b + 1): the code of every symbol; letters beyond the first D have those of other letters."""
+    """(30, b + 1): the code of every symbol; letters beyond the first D share codes with other letters."""
     import torch
 
     number = torch.arange(VOCAB_SIZE)[:, None]
@@ -183,7 +183,7 @@ def _fill(model: Any, design: Design, beta: float) -> None:
 
 
 def _gather(attention: Any, features: _Features) -> None:
-    """Layer 1: write the codes of the n tokens before each."""
+    """Layer 1: write the codes of the n tokens before each token."""
     n, size = features.design.n, features.design.head_size
     heads = _by_head(attention, features.design)
     for head in range(n + 1):
@@ -197,7 +197,7 @@ def _gather(attention: Any, features: _Features) -> None:
 
 
 def _look_up(attention: Any, features: _Features, beta: float) -> None:
-    """Layer 2: write the code of the token before which stand the n tokens that end here."""
+    """Layer 2: write the code of the token that follows the n tokens that end here."""
     design = features.design
     query, key, value = _by_head(attention, design)[-1]
     sharp = beta * design.head_size**0.5
@@ -222,6 +222,6 @@ def _by_head(attention: Any, design: Design) -> Tensor:
 
 
 def _undo(norm: nn.LayerNorm, design: Design, present: int) -> None:
-    """Let a layer norm return what it is given, where so many codes of letters are present."""
+    """Let a layer norm return its input if ``present`` codes of letters are present."""
     variance = 2 * (CONSTANT**2 + present * design.code) / design.hidden_size
     norm.weight.fill_((variance + norm.eps) ** 0.5)

@@ -1,4 +1,4 @@
-"""Sizes of Theorem 2.3's transformer, and how hard its attention must be (arXiv 2402.01032).
+"""Sizes of Theorem 2.3's transformer, and how sharp its attention must be (arXiv 2402.01032).
 
 A token's *code* is b + 1 numbers, b = max(1, ceil(log2 D)) for an alphabet of D letters::
 
@@ -6,47 +6,48 @@ A token's *code* is b + 1 numbers, b = max(1, ceil(log2 D)) for an alphabet of D
     $ and |           b times -1, then t > 1: the beginning of a copy looks like the beginning of the text
     . and *           b times -1, then -1
 
-A *window* is the codes of n tokens one after the other. The score of two windows is their inner product.
-Token number j of the text (from 0) offers the window of the n tokens *before* it; the copy's newest token
-number i asks with the n tokens that *end* at it. Attention goes to the j of the largest score, and what
-stands at j is what comes next.
+A *window* is the concatenated codes of n tokens. The score of two windows is their inner product. Token
+number j of the text (from 0) offers the window of the n tokens *before* it; the copy's newest token number i
+queries with the window of the n tokens that *end* at it. Attention goes to the j with the largest score, and
+the token at j is the next token of the copy.
 
-**Why the largest score is the right one.** Let the string have L >= 2n letters of which no n stand twice.
+**Why the correct score is the largest.** Let the string have L >= 2n letters, with no n-gram occurring twice.
 
-A. The asking window holds letters alone. The same letters in the string score n (b + 1). Any other window
-   without a marker differs in a bit, or more: at least 2 less. One with a marker has -t for 1: at least
-   1 + t less.
-B. The asking window holds ``|``, k places back (0 <= k < n), so k letters of the copy are there. The right
-   token is number k + 1, whose window has ``$`` at that place: t^2 for the two, and the k letters agree. At
-   the n - 1 - k places before, the text had not begun. What stands there is the mean of the tokens so far
-   (see ``construction``), which is at worst -b for bits and -(t - 1) / 2 for the markers. Against this,
+A. The querying window contains only letters. The same letters in the string score n (b + 1). Any other window
+   without a marker differs in at least one bit and scores at least 2 less. A window with a marker has -t in
+   place of 1, and scores at least 1 + t less.
+B. The querying window contains ``|``, k places back (0 <= k < n), so it contains k letters of the copy. The
+   correct token is number k + 1, whose window has ``$`` at that place: the two give t^2, and the k letters
+   agree. At the n - 1 - k places before, the text had not begun. These places contain the mean of the tokens
+   so far (see ``construction``), which gives at worst -b for bits and -(t - 1) / 2 for the markers. In
+   comparison,
 
-   * a letter at that place gives -t, and at the other places there is at most (n - 1)(b + 1);
+   * a letter at that place gives -t, and the other places give at most (n - 1)(b + 1);
    * if the text had not begun at that place, it gives at most b + t (t - 1) / 2 (then k >= 1, and the ``$``
-     itself stands at another place, where -t is what it gives for 1);
-   * the token ``$`` itself has nothing but means of ``$`` in its window, which would be the best of all:
-     its score is made smaller by a penalty P.
+     itself is at another place, where it gives -t instead of 1);
+   * the token ``$`` itself has only means of ``$`` in its window, which would score best of all, so its score
+     is reduced by a penalty P.
 
-   t and P are the least integers by which the right one is better by 2 + t^2 / 8 in all three.
+   t and P are the smallest integers with which the correct score is larger by 2 + t^2 / 8 in all three cases.
 
 **Inverse temperature.** Scores are multiplied by beta before the softmax over T <= 2L + 3 tokens. If the
-largest is ahead of all others by g, the others get less than T exp(-beta g) of the attention. The output is
-right if they get at most 1 / (4 (t + 1)) of it: then no bit and no marker of what is read changes its sign.
-So it is enough that
+largest score exceeds all others by g, the others get less than T exp(-beta g) of the attention. The output is
+correct if they get at most 1 / (4 (t + 1)) of it, because then no bit and no marker of the result changes its
+sign. So it is enough that
 
     beta g >= ln(4 (t + 1) T)                                                              (1)
 
-In exact numbers g = 2. In a format whose unit roundoff is u, a code that stood h places back is read from
-means of h and h + 1 tokens times h and h + 1 (see ``construction``), with an error up to (4 h + 5) u: two
-roundings of each mean, one of the difference, one in the layer norm, one in the projection. A score adds up
-the errors of both windows in b + 1 numbers each, and ``|`` at the token itself adds 4 t u at each place:
+In exact arithmetic, g = 2. In a format with unit roundoff u, the code of the token h places back is computed
+from means of h and h + 1 tokens times h and h + 1 (see ``construction``), with an error of up to (4 h + 5) u:
+two roundings of each mean, one of the difference, one in the layer norm, and one in the projection. A score
+sums the errors of both windows in b + 1 numbers each, and ``|`` at the token itself adds 4 t u at each place:
 
     E = 5/4 (((b + 1)(4 n^2 + 10 n) + 4 n t) u + 2 n (b + 1) f),     g = 2 - 2 E              (2)
 
-where f bounds what the layer norms change (``norm_drift``), and 5/4 is for terms of second order. In B the
-errors grow with t^2; that is what t^2 / 8 is for. (2) supposes that attention adds up in float32 or better
-and rounds its result once or twice, as PyTorch's ``scaled_dot_product_attention`` does; the project's
-``hard_alibi_eager`` rounds the scores too, so in bfloat16 nothing is said of it.
+where f bounds the change by the layer norms (``norm_drift``), and 5/4 covers terms of second order. In B, the
+errors grow with t^2, which is the reason for t^2 / 8. (2) assumes that attention sums in float32 or better
+and rounds its result once or twice, as PyTorch's ``scaled_dot_product_attention`` does. The project's
+``hard_alibi_eager`` also rounds the scores, so (2) does not apply to it in bfloat16.
 """
 
 from __future__ import annotations
@@ -61,10 +62,10 @@ ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-9}
 """Unit roundoff u of each format: half the distance from 1 to the next number."""
 
 CONSTANT = 1024.0
-"""A feature that all tokens have, so large that a layer norm divides all of them by nearly the same."""
+"""A feature of all tokens, so large that a layer norm divides all of them by nearly the same number."""
 
 MOST_N = 32
-"""Keeps the model small enough to write; the theorem has no such limit."""
+"""Keeps the model small enough to be written to disk; the theorem has no such limit."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Design:
 
     @property
     def dimension(self) -> int:
-        """Numbers of the residual stream that are in use, O(n log D): each stands there with its negative.
+        """Number of features in the residual stream, O(n log D), each of which is stored with its negative.
 
         They are the constant, the mark of ``$``, a token's own code, the n codes before it, and the answer.
         """
@@ -102,25 +103,26 @@ class Design:
 
     @property
     def heads(self) -> int:
-        """Spans 0 to n, and one head that sees everything."""
+        """Number of heads: one for each span from 0 to n, and one that sees everything."""
         return self.n + 2
 
     @property
     def head_size(self) -> int:
-        """The head that sees everything compares n codes and the mark of ``$``."""
+        """Size of a head: the head that sees everything compares n codes and the mark of ``$``."""
         return max(self.n * self.code + 1, -(-self.dimension // self.heads))
 
     @property
     def hidden_size(self) -> int:
-        """O(n^2 log D): GPT-NeoX gives each of the n + 2 heads an equal part of the width.
+        """Width of the model, O(n^2 log D): GPT-NeoX gives each of the n + 2 heads an equal part of the
+        width.
 
-        The theorem's heads may be as wide as the model, which then needs ``dimension`` numbers.
+        The theorem's heads may be as wide as the model, which then needs only ``dimension`` numbers.
         """
         return self.heads * self.head_size
 
     @cached_property
     def marker(self) -> int:
-        """t, what ``$`` and ``|`` have in the last place of their codes; see B above."""
+        """t, the last number in the codes of ``$`` and ``|``; see B above."""
         b, n, t = self.bits, self.n, 2
         while True:
             unbegun = b + (t - 1) / 2
@@ -133,25 +135,25 @@ class Design:
 
     @property
     def penalty(self) -> int:
-        """P, by which the token ``$`` is made smaller as an answer; see B above."""
+        """P, by which the score of the token ``$`` as an answer is reduced; see B above."""
         b, n, t = self.bits, self.n, self.marker
         return math.ceil((n - 1) * (2 * b + (t - 1) / 2) + 2 + t * t / 8)
 
     @property
     def norm_drift(self) -> float:
-        """f: by how much, relative to 1, two tokens may differ in what a layer norm divides them by."""
+        """f: the maximum relative difference between the numbers by which a layer norm divides two tokens."""
         return ((self.n + 2) * self.code + 3 * self.marker**2) / (2 * CONSTANT**2)
 
     def gap(self, dtype: str) -> float:
-        """g of (2): by how much the right token's score is ahead in a format; 0 or less says nothing."""
+        """g of (2): by how much the correct score exceeds the others in a format; vacuous if 0 or less."""
         n, code = self.n, self.code
         rounding = (code * (4 * n * n + 10 * n) + 4 * n * self.marker) * ROUNDOFF[dtype]
         return 2 - 2 * 1.25 * (rounding + 2 * n * code * self.norm_drift)
 
     def inverse_temperature(self, length: int) -> float:
-        """beta: the least power of two that satisfies (1) with g = 1, for strings of ``length`` letters.
+        """beta: the smallest power of two that satisfies (1) with g = 1, for strings of ``length`` letters.
 
-        Half of the gap is left to rounding; where that is enough, ``proven_length`` says.
+        Half of the gap is left for rounding; ``proven_length`` says up to which length this is enough.
         """
         return 2.0 ** math.ceil(math.log2(math.log(4 * (self.marker + 1) * (2 * length + 3))))
 

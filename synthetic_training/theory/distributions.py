@@ -3,7 +3,7 @@
 =========  ====================================================================================
 uniform    independent, uniform letters, as a control
 zipf       independent letters; the i-th has a probability proportional to 1 / i
-cycle      after half of the letters comes the next one of the alphabet, after the rest any
+cycle      half of the letters are followed by the next letter of the alphabet, the rest by any
 =========  ====================================================================================
 """
 
@@ -58,9 +58,9 @@ def measure(cases: Sequence[tuple[int, int, int]], strings: int, seed: int) -> l
     """Copy strings of each distribution with the construction of each size, on a CPU.
 
     Returns:
-        For each distribution and case its ``error`` and the proportion of strings with an n-gram twice,
-        ``repeated``, with standard errors; ``wrong_without_repeat``, the number of wrong copies although no
-        n-gram occurs twice; and ``bound``, L^2 D^-n, which is proven for uniform strings alone.
+        For each distribution and case, the ``error`` and the proportion of strings with a repeated n-gram
+        (``repeated``), with standard errors; the number of wrong copies of strings without a repeated n-gram
+        (``wrong_without_repeat``); and L^2 D^-n (``bound``), which is proven only for uniform strings.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Measured accuracy by length with the bounds of the theory, and the size of the state with that of the
+"""Measured accuracy by length with the theory's bounds, and the size of the state compared with that of the
 string."""
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _STRINGS = 1000
 
 @dataclass(frozen=True)
 class Measured:
-    """A file of ``evaluate``.
+    """A file written by ``evaluate``.
 
     Attributes:
-        name: of the file, without its ending.
-        points: string accuracy, by length.
+        name: name of the file, without its extension.
+        points: string accuracy by length.
         letters: D of its strings.
-        bits: size of the model's state after a string of each of these lengths and its two marks; empty if
-            the checkpoint is gone.
+        bits: length -> size of the model's state after a string of this length and its two marks; empty if
+            the checkpoint no longer exists.
     """
 
     name: str
@@ -45,15 +45,15 @@ def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
     """Plot ``theory.png`` and ``theory.svg``.
 
     Args:
-        sources: JSON files that ``python -m synthetic_training evaluate --out`` wrote, of the copy task.
+        sources: JSON files written by ``python -m synthetic_training evaluate --out`` for the copy task.
         out: folder for the plots.
-        n: of the construction whose guarantee is plotted.
+        n: n of the construction whose guarantee is plotted.
 
     Returns:
         The files.
 
     Raises:
-        InputError: a file is not one of those, the alphabets differ, or the folder cannot be written.
+        InputError: a file is not such a file, the alphabets differ, or the folder cannot be written.
     """
     measured = [_read(source) for source in sources]
     alphabets = {one.letters for one in measured}
@@ -65,7 +65,7 @@ def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
 
 def _read(source: Path) -> Measured:
     if source.is_dir():
-        raise InputError(f"{source} is a folder; name a file written by evaluate")
+        raise InputError(f"{source} is a folder; pass a file written by evaluate")
     points = read_points(source, source.stem)
     config = read_json(source).get("config", {})
     letters = config.get("vocabulary")
@@ -127,9 +127,9 @@ def _accuracy(axes: Axes, measured: Sequence[Measured], letters: int, n: int) ->
 
 
 def _most(bits: int, letters: int) -> tuple[list[int], list[float]]:
-    """Lengths around where Theorem 2.7's bound falls, and its bound on the accuracy at them."""
+    """Lengths around the point at which Theorem 2.7's bound falls, and its bound on the accuracy there."""
     falls = half_error_length(bits, letters)
-    # one letter less halves it at least; far below it is 1, and far above 0
+    # one more letter at least halves the bound; it is 1 far below the point, and 0 far above it
     lengths = sorted({1, *range(max(1, falls - 12), falls + 13), 2 * falls})
     return lengths, [2 ** max(-1000.0, log2_accuracy_bound(bits, letters, x)) for x in lengths]
 
@@ -146,5 +146,5 @@ def _states(axes: Axes, measured: Sequence[Measured], letters: int) -> None:
 
 
 def _constant(bits: dict[int, int]) -> bool:
-    """Whether the state had one size at several lengths: then the bound holds at other lengths too."""
+    """Whether the state has the same size at several lengths; then the bound holds at other lengths too."""
     return len(bits) > 1 and len(set(bits.values())) == 1

@@ -1,7 +1,7 @@
-"""The construction on random strings: its error rate, beside how often an n-gram occurs twice.
+"""The construction on random strings: its error rate, compared with how often an n-gram occurs twice.
 
-One pass over the right answer gives the token after each letter. An answer that is right everywhere is then
-the one that greedy generation gives, and the first wrong place is the same in both.
+One pass over the correct answer predicts the token after each letter. If all predictions are correct, greedy
+generation gives the same answer; otherwise, the first wrong place is the same in both.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Copies:
     Attributes:
         right: (B,) bool, whether every letter was copied.
         ended: (B,) bool, whether the full stop followed.
-        first_wrong: (B,) int64, place of the first wrong letter in the string; L if there is none.
+        first_wrong: (B,) int64, place of the first wrong letter in the string; L if no letter is wrong.
         repeated: (B,) bool, whether some n-gram occurs twice in the string.
         explained: (B,) bool, whether the first wrong letter follows an n-gram that occurs twice.
     """
@@ -51,21 +51,21 @@ class Copies:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The construction of one size on random strings; proportions come with their standard errors.
+    """The construction of one size on random strings; proportions have standard errors.
 
     Attributes:
         letters, n, length: D, n and L.
         beyond: whether L > D^n.
         strings: number of uniform strings.
-        error: proportion of them with a wrong letter in the copy.
-        repeated: proportion of them in which some n-gram occurs twice.
+        error: proportion of these strings with a wrong letter in the copy.
+        repeated: proportion of these strings in which some n-gram occurs twice.
         bound: L^2 D^-n.
-        without_full_stop: proportion of them whose copy is not followed by the full stop.
-        wrong_without_repeat: number of wrong copies although no n-gram occurs twice.
+        without_full_stop: proportion of these strings whose copy is not followed by the full stop.
+        wrong_without_repeat: number of wrong copies of strings in which no n-gram occurs twice.
         wrong_elsewhere: number of copies whose first wrong letter does not follow an n-gram that occurs
             twice.
-        unrepeated: number of further strings, made so that no n-gram occurs twice.
-        unrepeated_wrong: number of wrong copies of these, including a missing full stop.
+        unrepeated: number of additional strings, made so that no n-gram occurs twice.
+        unrepeated_wrong: number of wrong copies of the additional strings; a missing full stop is wrong too.
         seconds: time taken.
     """
 
@@ -109,10 +109,10 @@ def measure(
     Args:
         cases: D, n and L of each size.
         strings: number of strings per size.
-        device: on which to compute.
-        seed: of the strings.
-        most_pairs: limits the number of strings so that all together have at most this many pairs of tokens
-            that attend to each other, with at least 100 strings; None for no limit.
+        device: device on which the model runs.
+        seed: seed of the strings.
+        most_pairs: maximum number of pairs of tokens that attend to each other, in all strings together,
+            which limits the number of strings to no less than 100; None for no limit.
     """
     measurements = []
     for letters, n, length in cases:
@@ -124,7 +124,7 @@ def measure(
 
 
 def copy(model: PreTrainedModel, strings: Tensor, n: int) -> Copies:
-    """Let a model copy strings, (B, L) int64, in one pass over the right answers."""
+    """Let a model copy strings (B, L) int64 in one pass over the correct answers."""
     import torch
 
     length = strings.shape[1]
@@ -136,7 +136,7 @@ def copy(model: PreTrainedModel, strings: Tensor, n: int) -> Copies:
     wrong = ~equal[:, :length]
     first = torch.where(wrong.any(1), wrong.int().argmax(1), length)
     again = occurs_again(strings, n)
-    # the n-gram before place p begins at p - n; a place without one is not explained
+    # the n-gram before place p starts at p - n; errors at places without one are not explained
     begins = (first - n).clamp(min=0, max=again.shape[1] - 1)
     explained = again.gather(1, begins[:, None])[:, 0] & (first >= n)
     return Copies(~wrong.any(1), equal[:, length], first, again.any(1), explained)
@@ -147,7 +147,7 @@ def occurs_again(strings: Tensor, n: int) -> Tensor:
     import torch
 
     grams = strings.unfold(1, n, 1)
-    # n-grams of 26 letters do not fit in 64 bits from n = 14 on: renumber them after every letter
+    # n-grams of 26 letters do not fit in 64 bits from n = 14 on, so they are renumbered after every letter
     numbers = grams[..., 0]
     for i in range(1, n):
         pairs = numbers * 26 + grams[..., i]
@@ -209,12 +209,12 @@ def _measure_size(
 
 
 def _unrepeated(letters: int, n: int, length: int, seed: int) -> list[list[int]]:
-    """A few strings without a repeat, if there are any that can be found."""
+    """A few strings without a repeated n-gram, if such strings can be found."""
     if length > letters**n:
         return []
     return unrepeated_strings(letters, n, length, _UNREPEATED, seed)
 
 
 def as_dicts(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """Measurements as a JSON file holds them."""
+    """Measurements as JSON values."""
     return [asdict(one) for one in measurements]

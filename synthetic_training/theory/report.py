@@ -1,4 +1,4 @@
-"""What the bounds say for given numbers, as text."""
+"""The bounds for given numbers, as text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def bounds_text(bits: int, letters: int, length: int, n: int, error: float) -> s
     """The lemma, both corollaries and Theorem 2.7, one line each.
 
     Args:
-        bits: of a model's state, mem(S).
+        bits: size of a model's state in bits, mem(S).
         letters: D.
-        length: L, of the strings in letters.
-        n: length of the n-grams of the lemma.
-        error: of the transformer of Corollary 2.5.
+        length: L, length of the strings in letters.
+        n: length of the n-grams in the lemma.
+        error: error of the transformer in Corollary 2.5.
 
     Raises:
         InputError: a value is out of range.
@@ -36,14 +36,14 @@ def bounds_text(bits: int, letters: int, length: int, n: int, error: float) -> s
     if not 0 < error < 1:
         raise InputError(f"the error must be above 0 and below 1, not {error}")
     lemma = repeated_ngram_bound(letters, n, length)
-    vacuous = " (says nothing)" if lemma >= 1 else ""
+    vacuous = " (vacuous)" if lemma >= 1 else ""
     try:
         design = smallest_design(letters, length, Fraction(str(error)))
-    except InputError as reason:  # the strings are too short for the theorem; the other bounds hold
+    except InputError as reason:  # the strings are too short for the theorem, but the other bounds hold
         transformer = str(reason)
     else:
         size = f"n = {design.n}, dimension {design.dimension}"
-        transformer = f"an error of at most {error:g} takes a transformer of {size}"
+        transformer = f"a transformer of {size} has an error of at most {error:g}"
     of_string = length * math.log2(letters)
     repeat = f"{float(lemma):.3g}{vacuous}"
     least = f"{gssm_error_bound_of_bits(bits, letters, length):.6g}"

@@ -1,7 +1,7 @@
-"""How many bits a model holds between two tokens: mem(S) of the paper, counted, not derived.
+"""How many bits a model keeps between two tokens: mem(S) of the paper, counted rather than derived.
 
-The model runs on ``length`` tokens, and the state that it hands to its next call is walked for numbers, see
-``dataset_builders.inference_state``.
+The model runs on ``length`` tokens, and the numbers in the state that it passes on to its next call are
+counted; see ``dataset_builders.inference_state``.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = None) -> int:
-    """Bits of a model's state after one text of ``length`` tokens.
+    """Size in bits of a model's state after one text of ``length`` tokens.
 
-    The model is made anew on PyTorch's ``meta`` device, which knows shapes alone, so that a large model at
-    a large length takes no memory. What does not run there runs as it is, if in its own dtype.
+    The model is created again on PyTorch's ``meta`` device, which has only shapes, so that a large model at a
+    large length takes no memory. A model that cannot run there runs on its own device, if in its own dtype.
 
     Args:
         model: any causal language model of transformers, or of this project.
-        length: tokens read.
-        dtype: of the computation; the model's own if not given. A model may hold a part of its state in
-            another one.
+        length: number of tokens read.
+        dtype: dtype of the computation; by default, the model's own. A model may keep a part of its state in
+            another dtype.
 
     Raises:
-        InputError: the model returns no state, or computes what ``meta`` cannot.
+        InputError: the model returns no state, or needs operations that ``meta`` does not support.
     """
     import torch
 
@@ -44,7 +44,7 @@ def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = 
             raise InputError(
                 f"{model.config.model_type} cannot run on the meta device: {first_line(error)}"
             ) from error
-    # mixtures of experts look at their numbers to choose
+    # mixtures of experts select experts by their values
     return _count(model, length)
 
 

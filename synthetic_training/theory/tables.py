@@ -1,4 +1,4 @@
-"""The table of the construction, and that of its sizes, as Markdown."""
+"""The tables of the construction's measurements and of its sizes, as Markdown."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def as_table(measurements: Sequence[dict[str, Any]]) -> str:
 
 
 def dimensions_table() -> str:
-    """The construction's sizes beside n log2 D, as a Markdown table."""
+    """The construction's sizes compared with n log2 D, as a Markdown table."""
     from tabulate import tabulate
 
     headers = ["D", "n", "n log2 D", "dimension", "hidden_size", "t", "beta at L = 2000"]

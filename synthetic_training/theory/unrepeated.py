@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 _MOST_NGRAMS = 20_000
-"""Up to here, a walk over all n-grams is made; above, uniform strings without a repeat are common enough."""
+"""Maximum number of n-grams for a walk over all; above, uniform strings without a repeat are common."""
 
 _MOST_TRIES = 10_000
 
@@ -19,8 +19,8 @@ _MOST_TRIES = 10_000
 def unrepeated_strings(letters: int, n: int, length: int, count: int, seed: int = 0) -> list[list[int]]:
     """Random strings of one length in which no n-gram occurs twice.
 
-    They are parts of random de Bruijn sequences, up to the longest there is, D^n + n - 1 letters. Where
-    there are more than 20,000 n-grams, they are uniform strings, drawn until one has no n-gram twice.
+    They are parts of random de Bruijn sequences, with up to the maximum of D^n + n - 1 letters. If there are
+    more than 20,000 n-grams, they are uniform strings, drawn until no n-gram occurs twice.
 
     Raises:
         InputError: there are no such strings, or they are too rare.
@@ -44,7 +44,7 @@ def unrepeated_strings(letters: int, n: int, length: int, count: int, seed: int 
 
 
 def _part_of_sequence(letters: int, n: int, length: int, generator: Generator) -> list[int]:
-    """An Eulerian circuit of the (n-1)-grams takes every n-gram once (Hierholzer's algorithm)."""
+    """A part of an Eulerian circuit of the (n-1)-grams, with every n-gram once (Hierholzer's algorithm)."""
     nodes = letters ** (n - 1)
     unused = [generator.permutation(letters).tolist() for _ in range(nodes)]
     path: list[tuple[int, int]] = [(0, -1)]

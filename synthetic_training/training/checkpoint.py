@@ -1,4 +1,4 @@
-"""Checkpoints: a model as ``from_pretrained`` reads it, and everything that a run needs to continue.
+"""Checkpoints: a model that ``from_pretrained`` can read, and everything that a run needs to continue.
 
 ::
 
@@ -8,8 +8,8 @@
         optimizer.safetensors   AdamW's state
         trainer.json            the step and counts, and a checksum of each file
 
-A folder is written under another name and renamed when it is complete. A checkpoint that was damaged later is
-recognised by its checksums: the one before it is used, with a warning.
+A folder is written under another name and renamed when it is complete. A checkpoint that is damaged later is
+recognised by its checksums, and the previous one is used, with a warning.
 """
 
 import hashlib
@@ -41,12 +41,12 @@ _OPTIMIZER, _TRAINER = "optimizer.safetensors", "trainer.json"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         step: number of steps done.
         examples: number of examples trained on.
-        seconds: training time so far, including that before the run was resumed.
+        seconds: training time so far, including the time before the run was resumed.
     """
 
     step: int = 0
@@ -71,10 +71,10 @@ class Checkpoints:
         optimizer: dict[str, Tensor],
         progress: Progress,
     ) -> Path:
-        """Write a checkpoint, then remove those beyond the last ``KEPT``.
+        """Write a checkpoint, then remove all but the last ``KEPT``.
 
         Raises:
-            InputError: it cannot be written; the checkpoints before it are still there.
+            InputError: it cannot be written; earlier checkpoints still exist.
         """
         final = self._folder / f"step_{progress.step}"
         try:
@@ -85,7 +85,7 @@ class Checkpoints:
             save_file({key: value.contiguous() for key, value in optimizer.items()}, partial / _OPTIMIZER)
             files = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
             write_json(partial / _TRAINER, {**asdict(progress), "sha256": files})
-            if final.exists():  # damaged, or the run would have continued from it
+            if final.exists():  # it is damaged, because the run would have continued from it otherwise
                 _remove(final)
             partial.rename(final)
             for old in self._complete()[:-KEPT]:
@@ -105,10 +105,10 @@ class Checkpoints:
             try:
                 return folder, _check(folder)
             except InputError as error:
-                log.warning("%s: using the checkpoint before it", error)
+                log.warning("%s: using the previous checkpoint", error)
         if folders:
             raise InputError(
-                f"all checkpoints in {self._folder} are damaged; train again into another folder"
+                f"all checkpoints in {self._folder} are damaged; train again with another folder"
             )
         return None
 
@@ -130,13 +130,13 @@ def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedToken
 
 
 def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, run: Path) -> None:
-    """As ``write_model``, into a folder that appears only when it is complete."""
+    """Like ``write_model``, but the folder appears only once it is complete."""
     with atomic_folder(folder) as new:
         write_model(new, model, tokenizer, run)
 
 
 def load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
-    """Give a model the weights of a checkpoint of the same architecture, in float32.
+    """Load the weights of a checkpoint of the same architecture into a model, in float32.
 
     Raises:
         InputError: they cannot be loaded, or ``check_weights`` refuses them.
@@ -146,13 +146,13 @@ def load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
             checkpoint, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{checkpoint} holds no model that can be loaded: {first_line(error)}") from None
+        raise InputError(f"{checkpoint} contains no model that can be loaded: {first_line(error)}") from None
     check_weights(saved, report, checkpoint)
     model.load_state_dict(saved.state_dict())
 
 
 def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
-    """The optimizer state that was given to ``Checkpoints.save``, on the CPU."""
+    """The optimizer state that was passed to ``Checkpoints.save``, on the CPU."""
     return load_file(checkpoint / _OPTIMIZER)
 
 
@@ -177,7 +177,7 @@ def _check(folder: Path) -> Progress:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, which is never there in part under its name."""
+    """Remove a folder, so that no partial folder ever has its name."""
     gone = folder.with_name(f".{folder.name}.removed")
     folder.replace(gone)
     shutil.rmtree(gone)

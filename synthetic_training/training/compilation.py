@@ -1,7 +1,7 @@
 """A model compiled layer by layer: its repeated layers share one piece of compiled code.
 
-Compiling one layer takes seconds, where a whole model takes a minute; and the gradients of a layer are there
-before those of the layer below are computed, so that they can be sent to other processes meanwhile.
+Compiling one layer takes seconds, while a whole model takes a minute. Also, the gradients of a layer are
+ready before those of the layer below are computed, so they can be sent to other processes in the meantime.
 """
 
 from collections.abc import Callable
@@ -15,24 +15,24 @@ from torch import nn
 Compile = Literal["auto", "on", "off"]
 
 _WORTHWHILE_STEPS = 1000
-"""Number of steps whose time, saved by compiling, makes up for compiling."""
+"""Number of steps after which the time saved by compiled code exceeds the time to compile it."""
 
 
 def resolve_compile(choice: Compile, device: Literal["cpu", "cuda"], steps: int) -> Literal["on", "off"]:
-    """Whether to compile; ``auto`` is on for runs on a GPU that are long enough for it to save time."""
+    """Whether to compile; ``auto`` is on for runs on a GPU that are long enough to save time."""
     if choice == "auto":
         return "on" if device == "cuda" and steps >= _WORTHWHILE_STEPS else "off"
     return choice
 
 
 class CompiledLayers:
-    """Within a ``with`` block, the layers of a model run compiled; outside it, the model is as it was.
+    """Runs the layers of a model compiled within a ``with`` block; outside of it, the model is unchanged.
 
-    Layers are the members of the outermost ``nn.ModuleList``s, as all models of transformers have them.
+    Layers are the members of the outermost ``nn.ModuleList``s, which all models of transformers have.
 
     Args:
-        model: whose layers are compiled.
-        backend: of ``torch.compile``.
+        model: model whose layers are compiled.
+        backend: backend of ``torch.compile``.
     """
 
     def __init__(self, model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
@@ -45,8 +45,8 @@ class CompiledLayers:
         return len(self._compiled)
 
     def __enter__(self) -> None:
-        # layers of different kinds are variants of one function; beyond the limit of 8, dynamo would run
-        # further ones uncompiled
+        # layers of different kinds are variants of one function; beyond its limit of 8 variants, dynamo would
+        # run further layers uncompiled
         limit = max(torch._dynamo.config.recompile_limit, 2 * len(self))
         self._limit = torch._dynamo.config.patch(recompile_limit=limit)
         self._limit.__enter__()

@@ -1,4 +1,4 @@
-"""The device on which a command computes."""
+"""The device on which a command runs."""
 
 from typing import Literal
 
@@ -36,5 +36,5 @@ def on_device(model: PreTrainedModel, name: Literal["auto", "cpu", "cuda"]) -> P
 
 
 def autocasts(model: PreTrainedModel) -> bool:
-    """Whether a model is evaluated in bfloat16: some kernels of packages do not take float32."""
+    """Whether a model is evaluated in bfloat16, because some kernels of packages do not accept float32."""
     return model.device.type == "cuda" and is_of_package(model)

@@ -1,7 +1,7 @@
 """Work on the device that is recorded once and replayed as one CUDA graph.
 
-A step of a small batch is a thousand kernels of a few microseconds each; launching them one by one from
-Python takes longer than running them.
+A step with a small batch consists of a thousand kernels of a few microseconds each; launching them one by one
+from Python takes longer than running them.
 """
 
 from collections.abc import Callable
@@ -10,15 +10,16 @@ import torch
 
 
 class Replayed:
-    """A function without arguments, of tensors that stay where they are, replayed from its fourth call on.
+    """A function without arguments, on tensors with fixed addresses, that is replayed from its fourth call
+    on.
 
-    The first calls run it eagerly, on a stream of their own: kernels are compiled and tuned there, and
-    state that is created on first use, such as an optimizer's or a communicator's, is created there. The
-    function must not wait for the device, and must not make anything outside that a replay would have to
-    make again.
+    The first calls run it eagerly on a separate stream, in which kernels are compiled and tuned, and state is
+    created that is only created on first use, such as that of an optimizer or communicator. The function must
+    not wait for the device, and must not create objects outside of it that a replay would have to create
+    again.
 
     Args:
-        function: reads and writes tensors of the CUDA device in place.
+        function: function that reads and writes tensors of the CUDA device in place.
     """
 
     _EAGER_CALLS = 3
@@ -41,16 +42,16 @@ class Replayed:
             torch.cuda.current_stream().wait_stream(self._stream)
         else:
             self._graph = torch.cuda.CUDAGraph()
-            # by default, what NCCL's watchdog thread asks of the device would end the capture
+            # by default, calls of NCCL's watchdog thread to the device would end the capture
             with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._function()
             self._graph.replay()
 
     def release(self) -> None:
-        """Forget the recorded work; the next call records it again.
+        """Discard the recorded work; the next call records it again.
 
-        A communicator whose operations are part of a graph can only be closed once the graph is gone:
-        closing it waits for the graph.
+        A communicator whose operations are part of a graph can only be closed after the graph is deleted,
+        because closing it waits for the graph.
         """
         if self._graph is not None:
             self._graph.reset()

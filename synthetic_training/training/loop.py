@@ -1,4 +1,4 @@
-"""The loop of a training run: steps, and what is due between them."""
+"""The loop of a training run: steps, and reports, evaluations and checkpoints between them."""
 
 import time
 from dataclasses import asdict, replace
@@ -32,16 +32,16 @@ from synthetic_training.training.tracker import Tracker
 
 
 class TrainingRun:
-    """A run under way.
+    """A run in progress.
 
     Args:
-        config: the settings.
+        config: settings of the run.
         step: how a step is computed.
-        out: the run's folder, which holds ``run.json``.
-        processes: which share the run.
-        data: what is trained on.
-        model: untrained, on its device.
-        tracker: receives the metrics.
+        out: the run's folder, which contains ``run.json``.
+        processes: the processes that share the run.
+        data: the training data.
+        model: the untrained model on its device.
+        tracker: tracker that receives the metrics.
         resume: whether to load the newest checkpoint, if there is one.
 
     Raises:
@@ -106,7 +106,7 @@ class TrainingRun:
         try:
             with StopSignals(insist=self._processes.count == 1) as signals:
                 for step in range(first, config.steps):
-                    # dropout, where a model has any, depends on the step and the process alone
+                    # if a model has dropout, it depends only on the step and the process
                     torch.manual_seed((config.seed * 2**20 + step) * 2**10 + self._processes.rank)
                     self._step.run(step, self._schedule(step))
                     if self._after(step + 1):
@@ -114,7 +114,7 @@ class TrainingRun:
                     stop = self._processes.max(signals.received)
                     if stop and step + 1 < config.steps:
                         self._interrupt(step + 1, stop)
-                # a signal from here on is too late: the run is about to end anyway
+                # a signal after this point is ignored, because the run is about to end anyway
                 with self._processes.agree():
                     if main:
                         save_model(self._out / MODEL, self._model, self._tokenizer, self._out / RUN)
@@ -126,7 +126,7 @@ class TrainingRun:
         return self._out / MODEL
 
     def _after(self, done: int) -> bool:
-        """Do what is due after so many steps; return whether the run ends early."""
+        """Report, evaluate and save if due after this number of steps; return whether the run ends early."""
         config, last = self._config, done == self._config.steps
         evaluate = last or done % config.eval_every == 0
         save = not last and done % config.save_every == 0
@@ -136,12 +136,12 @@ class TrainingRun:
         if save and not stop:
             self._save()
         if evaluate or save:
-            # speed is that of training alone
+            # the speed does not include evaluations
             self._since = time.perf_counter()
         return stop
 
     def _report(self, done: int) -> None:
-        """Write what happened since the last report; the only wait for the device."""
+        """Write the metrics since the last report; only here does the loop wait for the device."""
         metrics = self._step.read()
         if not metrics.finite:
             raise self._not_finite(done)
@@ -171,7 +171,7 @@ class TrainingRun:
         self._bar.update(done - self._bar.n)
 
     def _evaluate(self) -> bool:
-        """Write a record for each length; return whether the last one is good enough to stop."""
+        """Write one record per length; return whether accuracy at the last length is high enough to stop."""
         config, progress = self._config, self._progress
         self._model.eval()
         scores = self._data.evaluate(
@@ -197,7 +197,7 @@ class TrainingRun:
                 self._newest = self._checkpoints.save(self._model, self._tokenizer, state, progress)
 
     def _interrupt(self, done: int, number: int) -> NoReturn:
-        """Save a checkpoint, unless that of this step was just saved, and end."""
+        """Save a checkpoint, unless this step was just saved, and end."""
         if done % self._config.save_every:
             if self._progress.step != done:
                 self._report(done)

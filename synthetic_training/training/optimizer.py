@@ -1,9 +1,9 @@
 """AdamW with gradient clipping, in as few passes over memory as possible, and without waiting for the device.
 
-At the paper's batch of 8 rows, a step moves more bytes for its update than for its arithmetic. In bfloat16
-the model therefore reads copies of its weight matrices that the update writes, instead of converting the
-weights in each forward pass, and the gradients of the copies stay in bfloat16. The numbers are those of
-autocast, which makes the same copies and converts the same gradients to float32.
+At the paper's batch of 8 rows, a step moves more bytes for the update than for the forward and backward pass.
+In bfloat16, the model therefore reads copies of its weight matrices, which the update writes, instead of
+converting the weights in each forward pass, and the gradients of the copies stay in bfloat16. The results are
+those of autocast, which makes the same copies and converts the same gradients to float32.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ class OptimizerConfig:
     """AdamW with gradient clipping.
 
     Attributes:
-        weight_decay: decoupled, applied to all parameters.
+        weight_decay: decoupled weight decay, applied to all parameters.
         grad_clip: maximum norm of the gradient of all parameters together.
     """
 
@@ -33,18 +33,18 @@ class OptimizerConfig:
 
 
 class ClippedAdamW:
-    """Updates a model's weights, in float32, by the gradients of a summed loss.
+    """Updates a model's weights, in float32, from the gradients of a summed loss.
 
     Args:
-        model: on its device; parameters that require a gradient are updated.
-        config: of AdamW and of clipping.
-        copies: whether linear layers read copies of their weights in bfloat16, which ``copies`` then holds by
-            the names of the weights. Gradients of two backward passes must not be summed in them.
+        model: the model on its device; parameters that require a gradient are updated.
+        config: settings of AdamW and of clipping.
+        copies: whether linear layers read bfloat16 copies of their weights, which are then in the attribute
+            ``copies``. Gradients of two backward passes must not be summed in the copies.
 
     Attributes:
-        copies: weights in bfloat16 by name, in place of which the model reads them.
-        leaves: the tensors whose gradients are needed: parameters, and the copies.
-        learning_rate: of the next step, a tensor without dimensions.
+        copies: name of a weight -> its copy in bfloat16, which the model reads instead.
+        leaves: the tensors whose gradients are needed: parameters and copies.
+        learning_rate: learning rate of the next step, a tensor without dimensions.
         grad_norm: norm of the last step's gradient before clipping, a tensor without dimensions.
     """
 
@@ -75,21 +75,21 @@ class ClippedAdamW:
         self._update = torch.compile(_update, dynamic=True) if copies else _update
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Discard the gradients."""
         for leaf in self.leaves:
             leaf.grad = None
 
     def gradients(self) -> list[Tensor]:
-        """Gradients of the leaves; zeros for one that took no part in the output."""
+        """Gradients of the leaves; zeros for leaves on which the output does not depend."""
         return [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self.leaves]
 
     def step(self, tokens: Tensor, gradients: Sequence[Tensor] | None = None) -> Tensor:
-        """Update by the clipped gradients divided by ``tokens``.
+        """Update the weights with the clipped gradients divided by ``tokens``.
 
         Args:
             tokens: number of tokens over which the loss is summed, a tensor without dimensions.
-            gradients: of the leaves; by default those of the last backward pass. For copies they may be of
-                any type.
+            gradients: gradients of the leaves; by default, those of the last backward pass. Gradients of
+                copies may have any dtype.
 
         Returns:
             Whether the gradients are finite, a tensor without dimensions; if not, nothing was updated.
@@ -98,7 +98,7 @@ class ClippedAdamW:
         others, copied = gradients[: len(self._others)], gradients[len(self._others) :]
         for leaf, gradient in zip(self._others, others, strict=True):
             leaf.grad = gradient
-        # separately by type: a mixed list would be processed tensor by tensor
+        # separately by dtype, because a mixed list would be processed tensor by tensor
         norms = [
             norm for some in (others, copied) if some for norm in torch._foreach_norm(some, 2, torch.float32)
         ]
@@ -106,8 +106,8 @@ class ClippedAdamW:
         finite = self.grad_norm.isfinite()
         # the same clipping as torch.nn.utils.clip_grad_norm_
         divisor = tokens * torch.clamp((self.grad_norm + 1e-6) / self._config.grad_clip, min=1.0)
-        # PyTorch's fused AdamW has both for GradScaler: it divides by the first, and does nothing if the
-        # second is 1
+        # PyTorch's fused AdamW has both arguments for GradScaler: it divides by the first, and does nothing
+        # if the second is 1
         vars(self._adamw).update(grad_scale=divisor, found_inf=(~finite).float())
         self._adamw.step()
         if self.copies:
@@ -126,7 +126,7 @@ class ClippedAdamW:
                 self._update(tensors, *scalars)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Moments and number of steps by the names of the weights."""
+        """Moments and number of steps by name of the weight."""
         state: dict[str, Tensor] = {}
         for name, weight in self._weights.items():
             own = self._adamw.state[weight] if name not in self.copies else self._moment_state(name)
@@ -134,7 +134,7 @@ class ClippedAdamW:
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from a ``state_dict`` of the same model, whose weights are loaded already.
+        """Continue from a ``state_dict`` of the same model, whose weights have already been loaded.
 
         Raises:
             InputError: a part is missing or of another shape.
@@ -151,7 +151,7 @@ class ClippedAdamW:
             self.copies[name].data.copy_(weight)
 
     def _moment_state(self, name: str) -> dict[str, Tensor]:
-        # safetensors files hold no tensor twice
+        # a safetensors file cannot contain a tensor twice
         return {"step": self._steps.clone(), **self._moments[name]}
 
 
@@ -161,9 +161,9 @@ def _update(
     """The update of one weight, in place.
 
     Args:
-        tensors: the weight, its copy, its gradient and the two moments, (N,) each.
-        divisor: of the gradient.
-        decay, rate: factor of the weight, and learning rate over the first moment's bias correction.
+        tensors: the weight, its copy, its gradient and the two moments, each (N,).
+        divisor: divisor of the gradient.
+        decay, rate: factor of the weight, and learning rate divided by the first moment's bias correction.
         scale: square root of the second moment's bias correction.
         finite: whether to update anything.
     """

@@ -17,7 +17,7 @@ def resolve_precision(
     """The precision with a name; ``auto`` is bf16 on a GPU and fp32 on a CPU.
 
     Raises:
-        InputError: the device cannot compute in it.
+        InputError: the device does not support it.
     """
     if name == "tf32" and device == "cpu":
         raise InputError("precision tf32 needs an NVIDIA GPU; on a CPU, pass --precision fp32")
@@ -30,7 +30,7 @@ def resolve_precision(
 def float32_precision(precision: Precision) -> Iterator[None]:
     """Within the block, products of float32 matrices use TF32 for ``tf32``, and full precision otherwise.
 
-    cuDNN's recurrent layers and convolutions follow, which PyTorch would let use TF32 by default.
+    This includes cuDNN's recurrent layers and convolutions, for which PyTorch's default is TF32.
     """
     tf32 = precision == "tf32"
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32

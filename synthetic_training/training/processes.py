@@ -1,8 +1,8 @@
-"""The processes of one run, as ``torchrun`` and ``accelerate launch`` start them; usually there is one.
+"""The processes of one run, started by ``torchrun`` or ``accelerate launch``; usually there is only one.
 
-Errors are reported once. Invalid input that any process notices raises the same InputError in all of them,
-and the command prints it in process 0. The others end after process 0 has, since the launcher kills what is
-left when the first process fails, and nothing would be printed.
+Errors are reported once. If any process finds invalid input, all of them raise the same InputError, and the
+command prints it in process 0. The others end after process 0, because the launcher kills all processes when
+the first one fails, and then nothing would be printed.
 """
 
 import atexit
@@ -25,11 +25,11 @@ _REPORTED = "repeat-after-me/reported"
 """Key of the launcher's store that process 0 sets at its end."""
 
 _PATIENCE = timedelta(seconds=5)
-"""How long the other processes wait for it: process 0 may hang where another process failed."""
+"""How long the other processes wait for it, because process 0 may hang if another process failed."""
 
 
 class Processes:
-    """This process among those of the run.
+    """This process and the other processes of the run.
 
     Attributes:
         rank: number of this process, from 0.
@@ -62,12 +62,12 @@ class Processes:
         return torch.device("cuda", local)
 
     def sum(self, tensor: Tensor) -> None:
-        """Sum a tensor over all processes, in place."""
+        """Sum a tensor over all processes in place."""
         if self.count > 1:
             dist.all_reduce(tensor)
 
     def max(self, number: int) -> int:
-        """The largest of the numbers that the processes give."""
+        """The maximum of the numbers that the processes pass."""
         if self.count == 1:
             return number
         largest = torch.tensor(number)
@@ -79,14 +79,14 @@ class Processes:
         """Wait for all processes at the end of the block, and raise in all of them if one raises InputError.
 
         Raises:
-            InputError: that of the process with the lowest rank.
+            InputError: the error of the process with the lowest rank.
         """
         failure: InputError | None = None
         try:
             yield
         except InputError as error:
             failure = error
-        # largest where the rank is lowest, and 0 where no process failed
+        # largest for the lowest rank, and 0 if no process failed
         found = self.max(0 if failure is None else self.count - self.rank)
         if found == 0:
             return
@@ -97,7 +97,7 @@ class Processes:
         raise InputError(self._broadcast("", lowest))
 
     def _broadcast(self, text: str, source: int) -> str:
-        """The text of one process, in all of them."""
+        """The text of one process, in all processes."""
         if self.count == 1:
             return text
         encoded = torch.frombuffer(bytearray(text.encode() or b" "), dtype=torch.uint8)
@@ -111,13 +111,13 @@ class Processes:
 
 @cache
 def connect() -> Processes:
-    """Join the other processes of this run; without a launcher, this process is alone."""
-    if dist.is_initialized():  # by the caller's own script, which also ends it
+    """Join the other processes of this run; without a launcher, this is the only process."""
+    if dist.is_initialized():  # by the caller's own script, which also closes it
         return Processes(dist.get_rank(), dist.get_world_size())
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
     store, rank, count = next(iter(rendezvous("env://")))
-    # what is on the CPU, as in ``max``, does not wait for the GPU
+    # operations on CPU tensors, as in ``max``, do not wait for the GPU
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=PrefixStore("run", store), rank=rank, world_size=count)
     atexit.register(_leave, store, rank)
@@ -125,12 +125,12 @@ def connect() -> Processes:
 
 
 def _leave(store: Store, rank: int) -> None:
-    """End after process 0, whose message is printed by now: functions of ``atexit`` come later."""
+    """End after process 0, which has printed its message by then, since ``atexit`` functions run later."""
     try:
         if rank == 0:
             store.set(_REPORTED, "1")
         else:
             store.wait([_REPORTED], _PATIENCE)
-    except dist.DistError:  # process 0 hangs, or is gone together with its store
+    except dist.DistError:  # process 0 hangs, or has ended together with its store
         return
     dist.destroy_process_group()

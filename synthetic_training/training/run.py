@@ -1,4 +1,4 @@
-"""A training run: from settings to a folder that holds its metrics, its checkpoints and its model."""
+"""A training run: from settings to a folder with its metrics, checkpoints and model."""
 
 import inspect
 import logging
@@ -40,17 +40,17 @@ from synthetic_training.training.tracker import Tracker, check_tracker
 log = logging.getLogger(__name__)
 
 _TRAINING_BYTES = 16
-"""Per parameter, at least: a weight, a gradient and two averages of AdamW, in fp32."""
+"""Minimum per parameter: a weight, a gradient and two averages of AdamW, in fp32."""
 
 
 def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
-    """Train a model, and return its folder; ``run_folder`` says what else ``out`` holds.
+    """Train a model, and return its folder; ``run_folder`` describes the other content of ``out``.
 
-    Under ``torchrun`` or ``accelerate launch`` the processes share the rows of each batch; batches, losses
-    and weights are those of one process, except for rounding.
+    Under ``torchrun`` or ``accelerate launch``, the processes share the rows of each batch; batches, losses
+    and weights are the same as with one process, except for rounding.
 
     Args:
-        config: the settings.
+        config: settings of the run.
         out: the run's folder, new or empty.
         resume: continue the run in ``out`` from its newest undamaged checkpoint.
 
@@ -80,7 +80,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
         if model is None:
             return out / MODEL
         stack.enter_context(float32_precision(precision))
-        # no process writes before all have looked at the folder
+        # no process writes before all have checked the folder
         with processes.agree():
             if processes.is_main:
                 stack.enter_context(locked(out))
@@ -97,7 +97,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
 
 
 def _model_args(config: TrainConfig) -> dict[str, Any]:
-    """The model's arguments with those of the preset, which ``run.json`` then holds.
+    """The model's arguments including those of the preset, as recorded in ``run.json``.
 
     Raises:
         InputError: there is no such preset, or it has no sizes for this model.
@@ -111,11 +111,11 @@ def _model_args(config: TrainConfig) -> dict[str, Any]:
 def _model(
     config: TrainConfig, data: TrainingData, processes: Processes, device: torch.device
 ) -> PreTrainedModel:
-    """The untrained model, on its device.
+    """The untrained model on its device.
 
     Raises:
-        InputError: the settings cannot be run with so many processes, or by such a model, or do not fit into
-            memory.
+        InputError: the settings are not possible with this number of processes or this model, or do not fit
+            into memory.
     """
     passes = processes.count * config.accumulation_steps
     if config.batch_size % passes:
@@ -132,7 +132,7 @@ def _model(
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
-    check_device(config.model, config.model.partition(":")[0], device)  # before anything is to be installed
+    check_device(config.model, config.model.partition(":")[0], device)  # before advice to install packages
     import_packages(config.imports)
     torch.manual_seed(config.seed)
     model = build_model(
@@ -170,7 +170,7 @@ def _model(
 
 @torch.no_grad()
 def _check_isolation(config: TrainConfig, model: PreTrainedModel) -> None:
-    """Raise InputError unless a model starts anew where positions do; recurrent models do not."""
+    """Raise InputError unless a model restarts where positions restart; recurrent models do not."""
     examples = torch.tensor([encode("$ab|ab.$cd|cd."), encode("$ef|ef.$cd|cd.")])
     length = examples.shape[1] // 2
     positions = torch.arange(length).repeat(2).expand_as(examples)

@@ -1,12 +1,12 @@
-"""The folder of a run: what it holds, and who may write to it.
+"""The folder of a run: its content, and who may write to it.
 
 ::
 
     OUT/run.json         the settings, and the versions and revision that ran them
     OUT/metrics.jsonl    a record every few steps, and one for each evaluated length
-    OUT/checkpoints/     the last two, to continue from
+    OUT/checkpoints/     the last two checkpoints, from which the run can continue
     OUT/model/           the trained model, for from_pretrained, once the run is finished
-    OUT/.lock            held while a process trains
+    OUT/.lock            locked while a process trains
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ def locked(out: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(
-            f"another process is training in {out}; wait for it to end, or train into another folder"
+            f"another process is training in {out}; wait for it to end, or use another folder"
         ) from None
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
@@ -52,20 +52,20 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
     """Check that a run can begin in the folder, or be resumed there.
 
     Raises:
-        InputError: the folder is not empty; or, to resume, it has no run or one with other settings.
+        InputError: the folder is not empty; or, with ``resume``, it has no run or a run with other settings.
     """
     if resume:
         names = differing(read_run(out), config)
         if names:
             raise InputError(
-                f"the run in {out} has other settings: {', '.join(names)}; resume it without changes, or "
-                "train into another folder"
+                f"the run in {out} has other settings: {', '.join(names)}; resume it without changes, or use "
+                "another folder"
             )
     elif out.exists() and (not out.is_dir() or any(file.name != _LOCK for file in out.iterdir())):
         what = "is not empty;" if out.is_dir() else "is not a folder;"
         if (out / RUN).exists():
             what = "contains a run; pass --resume to continue it, or"
-        raise InputError(f"{out} {what} train into another folder")
+        raise InputError(f"{out} {what} use another folder")
 
 
 def check_code(out: Path, code: Mapping[str, str]) -> None:
@@ -73,7 +73,7 @@ def check_code(out: Path, code: Mapping[str, str]) -> None:
 
     Args:
         out: the run's folder.
-        code: as ``code_digests`` gives it.
+        code: checksums from ``code_digests``.
 
     Raises:
         InputError: a file has changed.
@@ -86,7 +86,7 @@ def check_code(out: Path, code: Mapping[str, str]) -> None:
     if names:
         raise InputError(
             f"the model's code has changed since the run in {out} began: {', '.join(names)}; restore it, or "
-            "train into another folder"
+            "use another folder"
         )
 
 
@@ -94,11 +94,11 @@ def read_run(out: Path) -> TrainConfig:
     """The settings of the run in a folder.
 
     Raises:
-        InputError: there is none, or its ``run.json`` is damaged.
+        InputError: there is no run, or its ``run.json`` is damaged.
     """
     if not (out / RUN).is_file():
         raise InputError(f"there is no run in {out} to continue: it has no {RUN}")
     content = read_json(out / RUN)
     if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
-        raise InputError(f"{out / RUN} is damaged: it holds no settings")
+        raise InputError(f"{out / RUN} is damaged: it contains no settings")
     return parse_settings(TrainConfig, content["config"], str(out / RUN))

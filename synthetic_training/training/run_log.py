@@ -10,11 +10,11 @@ from dataset_builders.files import write_text
 METRICS = "metrics.jsonl"
 
 Record = dict[str, Any]
-"""One line: ``kind`` is ``train`` or ``eval``, and ``step`` says after how many steps."""
+"""One line: ``kind`` is ``train`` or ``eval``, and ``step`` is the number of steps so far."""
 
 
 class MetricsLog:
-    """Appends records to a file; each is there as soon as it is written.
+    """Appends records to a file; each is in the file as soon as it is written.
 
     Raises:
         InputError: the file cannot be written.
@@ -53,7 +53,7 @@ def read_metrics(file: Path) -> list[Record]:
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{file} cannot be read as lines of metrics") from None
     try:
-        # what follows the last newline is empty, or was cut off when the process ended
+        # the text after the last newline is empty, or was cut off when the process ended
         return [json.loads(line) for line in lines[:-1]]
     except (ValueError, RecursionError):
         raise InputError(f"{file} has a damaged line: it is not JSON") from None

@@ -10,16 +10,16 @@ Decay: TypeAlias = Literal["linear", "constant", "linear_from_zero"]
 class LearningRateSchedule:
     """Linear warm-up to a peak, then linear decay or a constant rate.
 
-    ``linear_from_zero`` is the schedule of the trainer released with the paper (transformers'
-    ``get_scheduler``): the first step's rate is 0, so that this step changes nothing. Its other rates are
-    those of ``linear`` but for a warm-up that is one step late.
+    ``linear_from_zero`` is the schedule of the trainer released with the paper (``get_scheduler`` of
+    transformers): the learning rate of the first step is 0, so that this step changes nothing. Otherwise, it
+    is the same as ``linear``, except that warm-up is one step late.
 
     Attributes:
-        peak: reached after ``warmup_steps`` steps.
+        peak: learning rate after ``warmup_steps`` steps.
         decay: ``linear`` and ``linear_from_zero`` would reach 0 after the last step; ``constant`` stays at
             the peak.
-        warmup_steps: fewer than ``steps``.
-        steps: of the whole run.
+        warmup_steps: number of warm-up steps, fewer than ``steps``.
+        steps: number of steps of the whole run.
     """
 
     peak: float

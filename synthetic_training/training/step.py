@@ -1,6 +1,6 @@
 """One training step: the batch, its loss, the gradient, and the update of the weights.
 
-Nothing here waits for the device: sums of what is reported stay there until ``TrainingStep.read``.
+Nothing here waits for the device: sums for the metrics stay on the device until ``TrainingStep.read``.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -28,11 +28,12 @@ class StepConfig:
     """How a step is computed.
 
     Attributes:
-        precision: ``bf16`` for autocast; otherwise all is float32, and products follow ``float32_precision``.
-        compile: whether to compile the forward and backward pass. On a GPU the whole step is then replayed as
-            a CUDA graph, with the sums over processes.
+        precision: ``bf16`` for autocast; otherwise, everything is float32, and products follow
+            ``float32_precision``.
+        compile: whether to compile the forward and backward pass. On a GPU, the whole step, including sums
+            over processes, is then replayed as a CUDA graph.
         accumulation_steps: number of passes over parts of the rows.
-        isolate_examples: whether examples packed into one row do not see each other.
+        isolate_examples: whether examples packed into one row cannot attend to each other.
     """
 
     precision: Precision = "fp32"
@@ -43,14 +44,14 @@ class StepConfig:
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What happened since the last ``read``, over all processes.
+    """Metrics since the last ``read``, over all processes.
 
     Attributes:
-        loss: mean over trained tokens, in nats.
+        loss: mean loss over trained tokens, in nats.
         letter_accuracy: fraction of trained tokens that were the arg-max.
         examples: number of examples trained on.
-        grad_norm: of the last step, before clipping.
-        finite: whether all losses and gradients were, since the beginning.
+        grad_norm: gradient norm of the last step, before clipping.
+        finite: whether all losses and gradients have been finite since the start.
     """
 
     loss: float
@@ -61,19 +62,19 @@ class StepMetrics:
 
 
 class TrainingStep:
-    """Updates a model by one global batch at a time.
+    """Updates a model with one global batch at a time.
 
     The loss is the mean over the trained tokens of the global batch. Its parts, from several processes and
-    passes, are summed first and divided by the number of tokens last, so that how a batch is split changes
-    nothing but rounding.
+    passes, are first summed and finally divided by the number of tokens, so that the way in which a batch is
+    split changes only rounding.
 
     Args:
-        model: on its device, in float32.
-        batches: gives the rows of a step.
+        model: the model on its device, in float32.
+        batches: source of the rows of each step.
         config: how a step is computed.
         optimizer: settings of AdamW and of clipping.
         rows: number of this process's rows of the global batch.
-        processes: which share the batch.
+        processes: the processes that share the batch.
     """
 
     def __init__(
@@ -114,19 +115,18 @@ class TrainingStep:
         self._run = self._replayed or self._update
 
     def run(self, step: int, learning_rate: float) -> None:
-        """Update the weights by the batch of this step, without waiting for the device."""
+        """Update the weights with the batch of this step, without waiting for the device."""
         self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
         self._run()
 
     def release(self) -> None:
-        """Free what was recorded on the device, before the processes part."""
+        """Free the work recorded on the device, before the processes disconnect."""
         if self._replayed is not None:
             self._replayed.release()
 
     def _update(self) -> None:
-        """The step that ``_step`` says; everything it reads and writes are tensors that stay where they
-        are."""
+        """The step with the number in ``_step``; it only reads and writes tensors with fixed addresses."""
         self._optimizer.zero_grad()
         counts = torch.zeros_like(self._sums)
         for first_row, rows in self._parts:
@@ -150,7 +150,7 @@ class TrainingStep:
     def _forward_pass(
         self, input_ids: Tensor, targets: Tensor, position_ids: Tensor | None, predicted: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """Summed loss, and numbers of right and of trained tokens, of rows of (rows, context_length)."""
+        """Summed loss, and numbers of correct and of trained tokens, of rows (rows, context_length)."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             arguments: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
             if position_ids is not None:
@@ -166,7 +166,7 @@ class TrainingStep:
         return logits
 
     def read(self) -> StepMetrics:
-        """What happened since the last call; waits for the device."""
+        """The metrics since the last call; waits for the device."""
         everything = torch.cat(
             [self._sums, self._optimizer.grad_norm.double()[None], self._finite.double()[None]]
         )
@@ -176,7 +176,7 @@ class TrainingStep:
         return StepMetrics(loss / tokens, right / tokens, int(examples), grad_norm, finite == 1)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """AdamW's state by the names of the parameters; sums that were not read are lost."""
+        """AdamW's state by parameter name; metrics that were not read are not included."""
         return self._optimizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -189,7 +189,7 @@ class TrainingStep:
 
 
 _COUNTS = ("loss", "right", "tokens", "examples")
-"""What a step counts, summed over the batch."""
+"""The counts of a step, summed over the batch."""
 
 
 def _summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, ...]:

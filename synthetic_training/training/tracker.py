@@ -7,16 +7,16 @@ from typing import Any, Literal
 from dataset_builders import InputError
 
 PROJECT = "repeat-after-me"
-"""The project under which trackers keep runs."""
+"""Name of the project in trackers."""
 
 
 class Tracker:
     """Sends metrics to Trackio or Weights & Biases, which have the same interface; ``none`` sends nothing.
 
     Args:
-        kind: of tracker.
-        name: of the run.
-        settings: of the run.
+        kind: kind of tracker.
+        name: name of the run.
+        settings: settings of the run.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class Tracker:
             self._module.init(project=PROJECT, name=name, config=settings)
 
     def log(self, metrics: dict[str, float], step: int) -> None:
-        """Send what was measured after a step."""
+        """Send the metrics after a step."""
         if self._module is not None:
             self._module.log(metrics, step=step)
 
     def finish(self) -> None:
-        """Wait until everything is sent."""
+        """Wait until everything has been sent."""
         if self._module is not None:
             self._module.finish()
 

@@ -1,5 +1,5 @@
 """Documents for training small byte-level language models, and rows of them.
 
 They have the form of the benchmarks' documents, but none of them is in a benchmark. Importing this package
-imports neither torch nor transformers.
+does not import torch or transformers.
 """

@@ -15,13 +15,13 @@ VOCAB_SIZE = 257
 
 
 def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
-    """A transformers tokenizer that is saved with a model; decoding gives back any text exactly.
+    """A transformers tokenizer that is saved with a model; decoding restores every text exactly.
 
     It adds no special tokens and pads on the left, with the end-of-text token.
 
     Args:
-        max_length: recorded as ``model_max_length``, in tokens. Configurations of recurrent models have no
-            maximum length, and lm-eval would assume 2,048.
+        max_length: maximum length in tokens, recorded as ``model_max_length``. Configurations of recurrent
+            models have no maximum length, and lm-eval would assume 2,048.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 

@@ -19,7 +19,7 @@ from synthetic_training.data.documents.prose import pieces_of_words, prose
 
 _SHORTEST = 8
 MIN_BYTES = 3 * (_SHORTEST + 2)
-"""Size in bytes of a document with a text of eight letters, the smallest."""
+"""Size in bytes of the smallest document, with a text of eight letters."""
 
 _PRINTABLE = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _LOWER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "0123456789"
@@ -30,8 +30,8 @@ def copy_random(rng: Random, size: int) -> Pieces:
     """A copy of a random string over a random alphabet, or of random pieces of words.
 
     Args:
-        rng: generator of this document alone.
-        size: maximum size of the document in bytes, at least ``MIN_BYTES``; documents are nearly that large.
+        rng: generator that only this document uses.
+        size: maximum size of the document in bytes, at least ``MIN_BYTES``; documents are nearly this large.
     """
     return _copied(_random_text(rng, _text_size(size)))
 

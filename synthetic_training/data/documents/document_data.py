@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 EVAL_ENTRIES = (20,)
-"""Numbers of entries of the evaluated phone books where the settings name none."""
+"""Numbers of entries of the evaluated phone books if the settings name none."""
 
 _EVALUATION = 2**40
-"""Added to the run's seed, so that no benchmark with an ordinary seed has these books."""
+"""Added to the run's seed, so that no benchmark with an ordinary seed contains these books."""
 
 Book = tuple[bytes, bytes]
 """A prompt and its answer."""
@@ -48,11 +48,11 @@ class DocumentData:
     """Documents of bytes; see ``documents.rows``.
 
     Attributes:
-        mix: what the rows are made of.
+        mix: the mix of documents in the rows.
         batch_size: number of rows per step, over all processes.
         pool_rows: number of rows that are generated before training.
         eval_entries: numbers of entries of the evaluated phone books; empty for ``EVAL_ENTRIES``.
-        eval_examples: number of books of each size.
+        eval_examples: number of books per size.
 
     Raises:
         InputError: ``pool_rows`` is not a multiple of ``batch_size``, or a number of entries is too small for
@@ -96,7 +96,7 @@ class DocumentData:
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard
     ) -> list[LengthScore]:
-        """Scores of the books of each size; the space before a number counts as one of its letters."""
+        """Scores for each size of books; the space before a number counts as one of its letters."""
         scores = []
         for entries, books in self._books.items():
             first, end = (len(books) * i // shard.processes for i in (shard.process, shard.process + 1))

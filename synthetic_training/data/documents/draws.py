@@ -1,6 +1,6 @@
-"""Random draws for documents, all by ``Random.random()``.
+"""Random draws for documents, all from ``Random.random()``.
 
-It gives the same numbers in every version of Python, which other methods do not promise.
+This method returns the same numbers in every version of Python, which is not guaranteed for others.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from random import Random
 from typing import TypeAlias, TypeVar
 
 Pieces: TypeAlias = list[tuple[str, bool]]
-"""A document in parts, each with whether it is an answer to predict."""
+"""A document in parts, each with a flag for answers to predict."""
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""The kinds of documents by name; a document depends on its kind, seed, index and size alone."""
+"""The kinds of documents by name; a document depends only on its kind, seed, index and size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Kind:
     """A kind of document.
 
     Attributes:
-        write: makes a document from a generator, with at most a given number of bytes.
-        least_bytes: the smallest number of bytes that it accepts.
+        write: function that makes a document of at most a given number of bytes from a generator.
+        least_bytes: the smallest number of bytes that ``write`` accepts.
     """
 
     write: Callable[[Random, int], Pieces]
@@ -31,13 +31,13 @@ KINDS: dict[str, Kind] = {
 
 
 def document(kind: str, seed: int, index: int, size: int) -> Pieces:
-    """A document in parts, each with whether it is an answer to predict.
+    """A document in parts, each with a flag for answers to predict.
 
-    No benchmark has these documents: their generators have other names.
+    No benchmark contains these documents, because their generators are seeded with other names.
 
     Args:
         kind: a key of ``KINDS``.
-        seed: of the run.
+        seed: seed of the run.
         index: the document's number, at least 0.
         size: maximum size in bytes, at least the kind's ``least_bytes``; most documents are about as large.
     """

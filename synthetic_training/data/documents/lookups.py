@@ -31,7 +31,7 @@ def lookup(rng: Random, size: int) -> Pieces:
     """A list with distinct keys, and questions for the values of some of them.
 
     Args:
-        rng: generator of this document alone.
+        rng: generator that only this document uses.
         size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     separator, between = pick(rng, _SEPARATORS), pick(rng, _BETWEEN)
@@ -69,7 +69,7 @@ def _strings(rng: Random) -> Callable[[], str]:
         ascii_words = [word for word in lexicon if word.isascii() and word]
         return lambda: " ".join(pick(rng, ascii_words) for _ in range(1 + (most > 8)))[:_LONGEST].strip()
     alphabet = random_alphabet(rng)
-    for mark in " =:;,|>\t-":  # what separates must not stand within
+    for mark in " =:;,|>\t-":  # separators must not occur within keys and values
         alphabet = alphabet.replace(mark, "")
     if len(alphabet) < 3:
         alphabet = "0123456789"

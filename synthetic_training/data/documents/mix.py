@@ -1,7 +1,7 @@
 """Training batches of documents, from a pool of rows that stays on the device.
 
-The rows are made once, before training. An epoch takes each of them once, in an order of its own, so that
-what is learned depends on the seed, the mix and the number of rows in the pool alone.
+The rows are made once, before training. An epoch takes each row once, in its own order, so that the training
+depends only on the seed, the mix and the number of rows in the pool.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _PURPOSE = 2**31 + 1
 
 
 class DocumentBatches:
-    """The batches of a training run; each depends on its step alone, and is the same on any device.
+    """The batches of a training run; each depends only on its step, and is the same on every device.
 
     Args:
-        mix: what the rows are made of; its seed is 0 to 2^64 - 1.
+        mix: the mix of documents in the rows; its seed is 0 to 2^64 - 1.
         batch_size: number of rows per step, over all processes.
-        device: where the pool is kept, at two bytes per token, and the batches are made.
+        device: device on which the pool is kept, with two bytes per token, and the batches are made.
         pool_rows: number of rows in the pool, a multiple of ``batch_size``. Each process makes all of them.
         progress: whether to show a progress bar while the rows are made.
 

@@ -1,7 +1,7 @@
 """Phone books in the form of ``dataset_builders.phone_book``; the numbers of the examples are also answers.
 
 Answers are between braces. More than 40% of the documents have two examples, as in the benchmark. The
-others have more, which gives more training signal per token::
+others have more, to give more training signal per token::
 
     Maria Jones: 8274910365
     Frank Ortiz: 6120938475
@@ -34,7 +34,7 @@ def phone_book(rng: Random, size: int) -> Pieces:
     """A book with as many entries as fit, and questions for the numbers of at least three names.
 
     Args:
-        rng: generator of this document alone.
+        rng: generator that only this document uses.
         size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     examples = _EXAMPLES

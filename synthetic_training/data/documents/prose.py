@@ -1,4 +1,4 @@
-"""Text that looks like prose: sentences of made-up words, none of them from a corpus.
+"""Text that looks like prose: sentences of made-up words, without words from a corpus.
 
 ::
 
@@ -20,7 +20,7 @@ _STOPS = "......!?.;:"
 
 
 def words(rng: Random, count: int) -> list[str]:
-    """Pronounceable words; the first ones, which become the most frequent, are short."""
+    """Pronounceable words; the first words, which become the most frequent, are short."""
     accents = rng.random() < 0.3
     made = []
     for i in range(count):
@@ -40,7 +40,7 @@ def lexicon_for(rng: Random, length: int) -> list[str]:
 
 
 def prose(rng: Random, length: int) -> str:
-    """Running text of at most, and about, ``length`` bytes; it may begin or end within a word."""
+    """Running text of about ``length`` bytes, but not more; it may begin or end within a word."""
     lexicon = lexicon_for(rng, length)
     begin = below(rng, 60)
     sentences: list[str] = []

@@ -1,11 +1,11 @@
 """Rows of consecutive documents, each followed by the end-of-text token.
 
-All documents of a row are complete except the last, which is cut at the end of the row. Its answers before
-the cut are trained on, unlike in ``data.strings.packing``, because what they need is in the row. Every
-second row begins with a document of at least half the row, so that long documents are common and complete.
-Other documents have log-uniform sizes, so that short ones are common too.
+All documents of a row are complete except the last, which is cut at the end of the row. Unlike in
+``data.strings.packing``, its answers before the cut are trained on, because the row contains everything that
+they depend on. Every second row begins with a document of at least half the row, so that long documents are
+common and complete. Other documents have log-uniform sizes, so that short documents are common too.
 
-This module does not import torch, so that the worker processes start quickly.
+This module does not import torch, so that worker processes start quickly.
 """
 
 import multiprocessing
@@ -35,7 +35,7 @@ FIRST = 1 << 10
 """Bit that marks the first token of a document."""
 
 TOKEN_BYTES = 2
-"""Memory per stored token."""
+"""Bytes of memory per stored token."""
 
 _CHUNK = 128
 _FEWEST_FOR_PROCESSES = 4 * _CHUNK
@@ -43,13 +43,13 @@ _FEWEST_FOR_PROCESSES = 4 * _CHUNK
 
 @dataclass(frozen=True)
 class Mix:
-    """What rows are made of; a row depends on this and on its number alone.
+    """The mix of documents in rows; a row depends only on the mix and on its number.
 
     Attributes:
-        weights: sampling weight of each kind in ``KINDS``, roughly its fraction of the tokens; kinds that are
-            left out have none. Empty for all kinds equally.
+        weights: sampling weight of each kind in ``KINDS``, roughly its fraction of the tokens; missing kinds
+            have the weight 0. If empty, all kinds have equal weights.
         context_length: number of tokens per row.
-        seed: of the documents, at least 0.
+        seed: seed of the documents, at least 0.
         context_loss_weight: fraction of non-answer tokens that also contribute to the loss, from 0 to 1.
 
     Raises:
@@ -68,7 +68,7 @@ class Mix:
             if not 0 <= weight < float("inf"):
                 raise InputError(f"the weight of {kind} in the mix must be at least 0, not {weight}")
         if self.weights and not any(self.weights.values()):
-            raise InputError("all weights of the mix are 0; give at least one kind a weight above 0")
+            raise InputError("all weights of the mix are 0; set the weight of at least one kind above 0")
         if not 0 <= self.context_loss_weight <= 1:
             raise InputError(f"context_loss_weight must be from 0 to 1, not {self.context_loss_weight}")
         check_integer("context_length", self.context_length, 1)
@@ -88,10 +88,10 @@ class Mix:
 
 @dataclass(frozen=True)
 class RowPool:
-    """Rows as they are stored.
+    """Rows in their stored form.
 
     Attributes:
-        codes: (rows, context) int16, each a token and the bits ``PREDICTED`` and ``FIRST``.
+        codes: (rows, context) int16, each of them a token with the bits ``PREDICTED`` and ``FIRST``.
         whole: (rows,) int64, number of documents that end within the row.
     """
 
@@ -100,12 +100,12 @@ class RowPool:
 
 
 def make_rows(mix: Mix, count: int, *, progress: bool = False) -> RowPool:
-    """Rows 0 to ``count`` - 1; many rows are made by one process per CPU.
+    """Rows 0 to ``count`` - 1; for many rows, one process per CPU makes them.
 
-    A script that makes many rows must be importable, as for every use of ``multiprocessing``.
+    As for every use of ``multiprocessing``, a script that makes many rows must be importable.
 
     Args:
-        mix: what the rows are made of.
+        mix: the mix of documents in the rows.
         count: number of rows, at least 1.
         progress: whether to show a progress bar.
     """
@@ -122,7 +122,7 @@ def make_rows(mix: Mix, count: int, *, progress: bool = False) -> RowPool:
 
 
 def row(mix: Mix, number: int) -> tuple[NDArray[np.int16], int]:
-    """The codes of one row, as in ``RowPool``, and its number of complete documents."""
+    """The codes of one row, as in ``RowPool``, and the number of complete documents in it."""
     rng = Random(f"synthetic_training/row/seed_{mix.seed}/{number}")
     kinds, bounds = list(mix.kinds), list(accumulate(mix.kinds.values()))
     text, flags = bytearray(), bytearray()
@@ -151,7 +151,7 @@ def row(mix: Mix, number: int) -> tuple[NDArray[np.int16], int]:
 
 
 def _size(rng: Random, least: int, room: int, long: bool) -> int:
-    """Size in bytes of the next document; the smallest possible where there is no room for one."""
+    """Size in bytes of the next document; the smallest possible size if there is no room for a document."""
     if room <= least:
         return least
     if long:

@@ -1,11 +1,16 @@
-"""The string tasks as ``dataset_builders.string_tasks.documents`` writes them for pretrained models.
+"""The string tasks in the form that ``dataset_builders.string_tasks.documents`` uses for pretrained models.
 
-Answers are between braces. Documents of the benchmark have two worked examples, and so have half of these::
+Answers are between braces. Like the benchmark's documents, some of these have two worked examples::
 
     asdfgh ->{ asdfgh
     }zxcvbn ->{ zxcvbn
     }qwerty ->{ qwerty
     }
+
+The end of an answer is the hardest part of the spaced ones: the last letter is followed by a space in the
+string, as all others are, and by a newline in the answer. So two in three documents are spaced, short strings
+are common, which makes ends frequent, and in half of the documents lengths vary, so that no count of letters
+gives the end away.
 """
 
 from random import Random
@@ -18,31 +23,37 @@ from synthetic_training.data.documents.draws import Pieces, log_uniform, pick
 
 _TASKS: tuple[type[StringTask], ...] = (Copy, Copy, PrefixNgram, SuffixNgram)
 _SHORTEST, _LINES = 6, 3
+_SHORTEST_COPY = 2
+_SPELLINGS = ("plain", "spaced", "spaced")
+_LONG, _MIXED = 0.25, 0.5
+"""Fractions of documents with strings as long as fit, and with strings of different lengths."""
 _OTHERS = 3 + 3 + len(" |  -> \n")
-"""Maximum size in bytes of a line without its string and answer: the key, spaced, and the marks."""
+"""Maximum size in bytes of a line without its string and answer: the spaced key and the marks."""
 
 _MARGIN = _OTHERS + 4
 MIN_BYTES = _LINES * (4 * _SHORTEST + _MARGIN)
-"""Size in bytes of three lines of the shortest strings, spaced."""
+"""Size in bytes of three lines of the shortest strings in the spelling ``spaced``."""
 
 
 def strings(rng: Random, size: int) -> Pieces:
-    """Lines of one task, with strings of one length.
+    """Lines of one task, with strings of one length or of several.
 
     Args:
-        rng: generator of this document alone.
+        rng: generator that only this document uses.
         size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     task = pick(rng, _TASKS)
-    spelling = pick(rng, ("plain", "spaced"))
-    wide = 4 if spelling == "spaced" else 2  # bytes a letter, in the string and in its answer
+    spelling = pick(rng, _SPELLINGS)
+    wide = 4 if spelling == "spaced" else 2  # bytes per letter, in the string and in its answer together
     longest = (size // _LINES - _MARGIN) // wide
-    length = longest if rng.random() < 0.5 else log_uniform(rng, _SHORTEST, longest)
+    shortest = _SHORTEST_COPY if task is Copy else _SHORTEST
+    length = longest if rng.random() < _LONG else log_uniform(rng, shortest, longest)
     lines = max(_LINES, size // (wide * length + _MARGIN)) if length < longest else _LINES
-    # a bit generator for this document alone
+    least = shortest if rng.random() < _MIXED else length
+    # a bit generator that only this document uses
     bits = Philox(key=int(rng.random() * 2**53))
     pieces: Pieces = []
-    for example in draw(task(length, length), lines, bits):
+    for example in draw(task(least, length), lines, bits):
         pieces += [
             (question(spelling, example), False),
             (f" {spell(example.answer, spelling)}\n", True),

@@ -1,7 +1,7 @@
 """Training and evaluation batches of MQAR, sampled on the model's device: one example per row.
 
-Unlike in the string tasks, a query's answer is not the next token of the row. The targets of the example in
-``dataset_builders.mqar.examples``::
+Unlike in the string tasks, a query's answer is not the next token of the row. For the example in
+``dataset_builders.mqar.examples``, the targets are::
 
     input_ids  2 8 4 7 0 0 4 0 0 0 0 0 2 0 0 0
     targets    - - - - - - 7 - - - - - 8 - - -      here - is -100
@@ -28,13 +28,13 @@ from synthetic_training.data.strings.philox import Counter, Word, check_seed
 
 
 class MqarSampler:
-    """Draws examples, each of which depends on its row and step alone.
+    """Draws examples, each of which depends only on its row and step.
 
     Args:
         task: task of the examples.
         stream: ``TRAIN`` or ``EVALUATE`` of ``device_sampling``.
         seed: 0 to 2^64 - 1.
-        device: device on which they are drawn.
+        device: device on which examples are drawn.
 
     Raises:
         InputError: the seed is out of range.
@@ -51,7 +51,7 @@ class MqarSampler:
         """One example per row.
 
         Args:
-            rows: (R,) int64, numbers of rows, 0 to 2^32 - 1.
+            rows: (R,) int64, row numbers, 0 to 2^32 - 1.
             step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
         """
         counter = Counter(self._seed, self._purpose, rows, step)
@@ -59,7 +59,7 @@ class MqarSampler:
 
 
 class MqarBatches:
-    """The batches of a training run; each depends on its step alone, and is the same on any device.
+    """The batches of a training run; each depends only on its step, and is the same on every device.
 
     Args:
         task: task of the examples.
@@ -100,7 +100,7 @@ class MqarBatches:
             numbers, step = (numbers + step * self.rows) % self.fixed_examples, 0
         drawn = self._sampler.sample(numbers, step)
         places = self._places.expand(len(numbers), -1)
-        # as many rows as there are examples, without a constant that would have to be copied to the device
+        # the number of rows as a tensor, made without a constant that would have to be copied to the device
         examples = torch.ones_like(numbers).sum()
         return Packed(drawn.tokens, targets_of(drawn), places, examples, drawn.queries)
 

@@ -26,11 +26,11 @@ class MqarData:
     """Multi-query associative recall; see ``dataset_builders.mqar``.
 
     Attributes:
-        task: the task at the number of pairs of training.
-        eval_pairs: numbers of pairs that are evaluated, at the same number of tokens.
+        task: the task with the number of pairs used in training.
+        eval_pairs: evaluated numbers of pairs, at the same number of tokens.
         batch_size: number of rows per step, over all processes.
         eval_examples: number of examples per evaluated number of pairs.
-        seed: of the run.
+        seed: seed of the run.
         fixed_examples: number of examples in a fixed training set; None for new examples in every step.
 
     Raises:
@@ -72,9 +72,9 @@ class MqarData:
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard
     ) -> list[LengthScore]:
-        """The fraction of queries that are answered right, for each number of pairs.
+        """The fraction of queries that are answered correctly, for each number of pairs.
 
-        An answer is one token, so that string accuracy, letter accuracy and exact match are the same.
+        An answer is one token, so string accuracy, letter accuracy and exact match are the same.
         """
         return [
             evaluate_mqar(
@@ -101,16 +101,16 @@ def evaluate_mqar(
     bf16: bool,
     shard: Shard,
 ) -> LengthScore:
-    """The fraction of queries that are answered right, as Zoology's ``valid/accuracy``.
+    """The fraction of queries that are answered correctly, like Zoology's ``valid/accuracy``.
 
     Args:
-        model: evaluated in evaluation mode, and left in the mode it is in.
+        model: the model, which is evaluated in evaluation mode and then returned to its own mode.
         task: task of the examples.
         examples: number of examples, at least 2.
         seed: seed of the examples, which are disjoint from those of training.
         batch_tokens: approximate number of tokens per forward pass.
         bf16: whether to compute in bfloat16.
-        shard: the part of the examples that this process evaluates.
+        shard: part of the examples that this process evaluates.
     """
     first, end = (examples * i // shard.processes for i in (shard.process, shard.process + 1))
     sampler = MqarSampler(task, EVALUATE, seed, model.device)

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def number_tokenizer(vocabulary: int, max_length: int) -> PreTrainedTokenizerFast:
-    """A transformers tokenizer in which number i is token i, which is saved with a model.
+    """A transformers tokenizer that is saved with a model, in which number i is token i.
 
     It adds no special tokens and pads on the left, with token 0. Other words also become token 0.
 
     Args:
         vocabulary: number of different tokens.
-        max_length: recorded as ``model_max_length``, in tokens.
+        max_length: maximum length in tokens, recorded as ``model_max_length``.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers
 

@@ -1,8 +1,8 @@
 """Examples of string tasks, drawn by tensor operations on the model's device.
 
-They are drawn by the same code as the benchmark's documents, and so have the same distribution, but are
-different examples. Nothing waits for the device. Documents are drawn again until they are valid; here each
-example is drawn a fixed number of times, and the first valid draw is used.
+They are drawn by the same code as the benchmark's documents, and so have the same distribution, but they are
+different examples. Nothing waits for the device. While documents are drawn until they are valid, examples are
+drawn a fixed number of times here, and the first valid draw is used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataset_builders.string_tasks.sampling import NumpyRandomIntegers, failures
 from synthetic_training.data.strings.philox import Counter, Word, uniform
 
 TRAIN, EVALUATE = range(2)
-"""Streams of random words, disjoint: for training, and for evaluation."""
+"""Disjoint streams of random words, for training and for evaluation."""
 
 _FAILURE = 1e-12
 _MOST_TRIES = 256
@@ -37,16 +37,17 @@ def _cumulative_sum(x: Tensor, *, axis: int) -> Tensor:
     return x.cumsum(axis)
 
 
-# the compiler warns of what array_api_compat's own cumulative_sum calls
+# the compiler warns about a function that array_api_compat's own cumulative_sum calls
 xp: Any = SimpleNamespace(**{**vars(array_api_compat.torch), "cumulative_sum": _cumulative_sum})
 
 
 class PhiloxRandomIntegers:
-    """Random integers for E examples in each of R rows, each from its own part of the row's random words.
+    """Random integers for E examples in each of R rows; each example uses its own part of the row's random
+    words.
 
     Args:
-        counter: of the rows.
-        blocks: (E, S) int64, the numbers of the blocks of four words that an example may use.
+        counter: counter of the rows.
+        blocks: (E, S) int64, the numbers of the blocks of four words that each example may use.
     """
 
     xp: Any = xp
@@ -55,7 +56,7 @@ class PhiloxRandomIntegers:
         self._counter, self._blocks, self._used = counter, blocks, 0
 
     def integers(self, bound: Word, shape: tuple[int, ...] = ()) -> Tensor:
-        """(R * E, *shape) int64, as ``RandomIntegers.integers``."""
+        """(R * E, *shape) int64, see ``RandomIntegers.integers``."""
         count = math.prod(shape)
         blocks = self._blocks[:, self._used : self._used + _blocks_of(count)]
         self._used += _blocks_of(count)
@@ -71,7 +72,7 @@ class DeviceSampler:
         examples: E, number of examples per row.
         stream: ``TRAIN`` or ``EVALUATE``.
         seed: 0 to 2^64 - 1.
-        device: device on which they are drawn.
+        device: device on which examples are drawn.
 
     Raises:
         InputError: valid examples are too rare.
@@ -83,18 +84,18 @@ class DeviceSampler:
         self.task, self.examples, self._seed = task, examples, seed
         self._tries = tries_needed(task)
         self._purpose = _purpose_of(task, stream)
-        # one block for the length, and then some for each try
+        # one block for the length, then several for each try
         blocks = blocks_needed(lambda random: task.draw(random, np.full(1, task.max_length)))
         size = 1 + self._tries * blocks
         self._blocks = torch.arange(examples * size, device=device).view(examples, size)
 
     def sample(self, rows: Tensor, step: Word) -> Examples:
-        """R * E examples, row by row; ``valid``  is None, or (R * E,) bool.
+        """R * E examples, row by row; ``valid`` is None or (R * E,) bool.
 
-        Fewer than one example in 10^12 is invalid because none of its tries was valid.
+        Fewer than one example in 10^12 is invalid because all of its tries were invalid.
 
         Args:
-            rows: (R,) int64, numbers of rows, 0 to 2^32 - 1.
+            rows: (R,) int64, row numbers, 0 to 2^32 - 1.
             step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
         """
         task, tries = self.task, self._tries
@@ -114,12 +115,12 @@ class DeviceSampler:
 
 @lru_cache(maxsize=128)
 def tries_needed(task: StringTask) -> int:
-    """The number of tries per example for which fewer than one example in 10^12 stays invalid.
+    """The number of tries per example with which fewer than one example in 10^12 stays invalid.
 
-    The rate of valid draws is estimated at several lengths, the same on every machine.
+    The rate of valid draws is estimated at several lengths; the estimate is the same on every machine.
 
     Raises:
-        InputError: they are so rare that more than 256 tries would be needed.
+        InputError: valid draws are so rare that more than 256 tries would be needed.
     """
     shortest, longest = task.min_length, task.max_length
     lengths = sorted({shortest, round((shortest * longest) ** 0.5), longest})
@@ -127,7 +128,7 @@ def tries_needed(task: StringTask) -> int:
 
 
 def _tries_at(task: StringTask) -> int:
-    """Tries at a task's one length."""
+    """Tries for a task with a single length."""
     length = task.max_length
     count = max(256, _PROBED_LETTERS // length)
     failed = failures(task, length, count)
@@ -161,7 +162,7 @@ def blocks_needed(draw: Callable[[RandomIntegers], object]) -> int:
     """Number of blocks of four words that one example uses.
 
     Args:
-        draw: draws the longest example.
+        draw: function that draws the longest example.
     """
     counted = _CountedIntegers()
     draw(counted)

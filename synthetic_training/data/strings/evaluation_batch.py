@@ -30,12 +30,12 @@ class EvaluationBatch:
     """Examples, one per row; ``width`` is the maximum number of tokens.
 
     Attributes:
-        input_ids: (count, width) int64, whole examples, padded on the right.
+        input_ids: (count, width) int64, complete examples, padded on the right.
         attention_mask: (count, width) int64, 1 for an example's tokens and 0 for padding.
-        targets: (count, width) int64, the next token where it is to be predicted, else -100.
-        answers: (count, width) bool, where the target is part of an answer; false at the end of the example.
-        pad_id: the token of padding.
-        end_id: the token that ends an example.
+        targets: (count, width) int64, the next token if it has to be predicted, else -100.
+        answers: (count, width) bool, true if the target is part of an answer, and false at the example's end.
+        pad_id: padding token.
+        end_id: token that ends an example.
     """
 
     input_ids: Tensor
@@ -65,19 +65,19 @@ class EvaluationBatch:
 def evaluation_batch(
     task: StringTask, count: int, seed: int, device: torch.device | str, first: int = 0
 ) -> EvaluationBatch:
-    """Examples ``first`` to ``first + count - 1`` of a task, none of them from the training stream.
+    """Examples ``first`` to ``first + count - 1`` of a task, disjoint from the training stream.
 
-    Example i depends on the task, the seed and i alone.
+    Example i depends only on the task, the seed and i.
 
     Args:
-        task: task at one length: minimum and maximum are equal.
+        task: task with a single length: minimum and maximum are equal.
         count: number of examples, at least 1.
         seed: 0 to 2^64 - 1.
-        device: device on which they are drawn.
+        device: device on which examples are drawn.
         first: number of the first example.
 
     Raises:
-        InputError: a value out of range, or valid examples are too rare.
+        InputError: a value is out of range, or valid examples are too rare.
     """
     check_integer("count", count, 1)
     check_integer("first", first, 0, 2**32 - count)
@@ -125,10 +125,10 @@ def batch_of_answers(
     """Prompts and their answers as token ids; the last token of an answer ends it.
 
     Args:
-        documents: at least one.
-        pad_id: the token of padding.
-        end_id: the token at which generation ends.
-        device: where the batch is made.
+        documents: prompts and answers, at least one.
+        pad_id: padding token.
+        end_id: token at which generation ends.
+        device: device on which the batch is made.
     """
     ids = [torch.tensor([*prompt, *answer]) for prompt, answer in documents]
     tokens = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad_id).to(device)

@@ -6,8 +6,8 @@ A row of 16 tokens of the copy task, with the target of each token below it::
     targets       - - - a b . - - - - - c d e . -      here - is -100
     position_ids  0 1 2 3 4 5 6 0 1 2 3 4 5 6 7 8
 
-Targets are answers and the ``.`` after an example. An example that does not fit into the row is cut off and
-not trained on.
+Targets are answers and the ``.`` after an example. An example that does not fit into the row is cut off, and
+its answer is not trained on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from synthetic_training.data.strings.device_sampling import TRAIN, DeviceSampler
 from synthetic_training.data.strings.philox import check_seed
 
 IGNORED = -100
-"""The target of a token that is not predicted; ``torch.nn.functional.cross_entropy`` leaves it out."""
+"""The target of a token that is not predicted; ``torch.nn.functional.cross_entropy`` ignores it."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Packed:
 
     Attributes:
         input_ids: (rows, context) int64.
-        targets: (rows, context) int64, the token after each where it is to be predicted, else ``IGNORED``.
+        targets: (rows, context) int64, the next token if it has to be predicted, else ``IGNORED``.
         position_ids: (rows, context) int64, each token's place in its example, from 0.
-        examples: number of whole examples, an int64 tensor without dimensions.
-        predicted: (rows, P) int64, the positions of all targets, where every row has the same number of them;
-            None otherwise.
+        examples: number of complete examples, an int64 tensor without dimensions.
+        predicted: (rows, P) int64, the positions of all targets if every row has the same number of targets;
+            otherwise None.
     """
 
     input_ids: Tensor
@@ -51,7 +51,7 @@ class Packed:
 
 
 class PackedBatches:
-    """The batches of a training run; each depends on its step alone, and is the same on any device.
+    """The batches of a training run; each depends only on its step, and is the same on every device.
 
     Args:
         task: task of the examples.
@@ -61,7 +61,8 @@ class PackedBatches:
         device: device on which the batches are made.
 
     Raises:
-        InputError: a value out of range, a context too short for an example, or valid examples are too rare.
+        InputError: a value is out of range, the context is too short for an example, or valid examples are
+            too rare.
     """
 
     def __init__(
@@ -84,9 +85,9 @@ class PackedBatches:
         be compiled and captured in a CUDA graph.
 
         Args:
-            step: 0 to 2^32 - 1; or a tensor of it on the device, int64, without dimensions.
-            first_row: the first of the rows.
-            rows: how many; None for all from the first on.
+            step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions on the device.
+            first_row: number of the first row.
+            rows: number of rows; None for all from the first on.
 
         Raises:
             InputError: there are no such rows, or no such step.
@@ -110,9 +111,9 @@ def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
     """The indices of a range of a batch's rows.
 
     Args:
-        numbers: (R,), of all its rows.
-        first_row: the first of the rows.
-        rows: how many; None for all from the first on.
+        numbers: (R,), numbers of all rows of the batch.
+        first_row: number of the first row.
+        rows: number of rows; None for all from the first on.
 
     Raises:
         InputError: there are no such rows.
@@ -138,5 +139,5 @@ def check_context(task: StringTask, context: int) -> None:
 
 
 def targets_of(tokens: Tensor, predicted: Tensor) -> Tensor:
-    """(R, P) int64: the next token where it is to be predicted, else ``IGNORED``."""
+    """(R, P) int64: the next token if it has to be predicted, else ``IGNORED``."""
     return pad(tokens.masked_fill(~predicted, IGNORED)[:, 1:], (0, 1), value=IGNORED)

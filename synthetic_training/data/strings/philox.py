@@ -1,16 +1,16 @@
 """Stateless random numbers: Philox 4x32-10, as tensor operations (Salmon et al., SC 2011).
 
-Four 32-bit words, the counter, and two more, the key, give four random words::
+A counter of four 32-bit words and a key of two words give four random words::
 
     counter   (block, purpose, row, step)     position in the run's random words
     key       (seed's low half, high half)    which run
 
-So the words of any row and step can be computed directly, are the same on every device, and do not depend on
-how processes share a batch. Nothing here waits for the device, so all of it can be compiled and captured in a
-CUDA graph.
+So the words of every row and step can be computed directly, are the same on every device, and do not depend
+on how processes share a batch. Nothing here waits for the device, so everything can be compiled and captured
+in a CUDA graph.
 
-32-bit words are stored in int64 tensors, since PyTorch has few operations on unsigned integers. The product
-of two words wraps around in int64, and its upper and lower 32 bits are right all the same.
+32-bit words are stored in int64 tensors, because PyTorch has few operations on unsigned integers. The product
+of two words wraps around in int64, but its upper and lower 32 bits are still correct.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def philox(counter: tuple[Tensor, Word, Tensor, Word], key: tuple[int, int]) -> 
     """The four random words of a counter and a key.
 
     Args:
-        counter: four words of 0 to 2^32 - 1; tensors are int64 and broadcast.
-        key: two words of 0 to 2^32 - 1.
+        counter: four words from 0 to 2^32 - 1; tensors are int64 and broadcast.
+        key: two words from 0 to 2^32 - 1.
 
     Returns:
-        four int64 tensors of the broadcast shape, words of 0 to 2^32 - 1.
+        four int64 tensors of the broadcast shape, with words from 0 to 2^32 - 1.
     """
     c0, c1, c2, c3 = counter
     for i in range(_ROUNDS):
@@ -55,13 +55,13 @@ class Counter:
     """The position of a batch in a run's random words.
 
     Attributes:
-        seed: of the run, 0 to 2^64 - 1.
+        seed: seed of the run, 0 to 2^64 - 1.
         purpose: 0 to 2^32 - 1; different purposes have independent words.
         rows: (R,) int64, each row's number in the whole batch, 0 to 2^32 - 1.
-        step: of the run, 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
+        step: step of the run, 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
 
     Raises:
-        InputError: a seed or step out of range.
+        InputError: a seed or step is out of range.
     """
 
     seed: int
@@ -78,9 +78,9 @@ class Counter:
         """(R, ..., 4 * S) int64: the random words of each row in these blocks, 0 to 2^32 - 1.
 
         Args:
-            blocks: (..., S) int64, numbers of blocks of four words, 0 to 2^32 - 1. The compiler would take
-                numbers that it makes itself for indices of 32 bits, and refuse to multiply them by a word:
-                what is compiled must be given them.
+            blocks: (..., S) int64, numbers of blocks of four words, 0 to 2^32 - 1. Compiled code must get
+                them as an argument: if it computed them, the compiler would treat them as 32-bit indices and
+                refuse to multiply them by a word.
         """
         key = (self.seed & _MASK, self.seed >> 32)
         rows = self.rows.view(-1, *[1] * blocks.ndim)
@@ -88,13 +88,13 @@ class Counter:
 
 
 def check_seed(seed: object) -> None:
-    """Raise an ``InputError`` unless the seed is an integer of 0 to 2^64 - 1."""
+    """Raise an ``InputError`` unless the seed is an integer from 0 to 2^64 - 1."""
     check_integer("seed", seed, 0, 2**64 - 1)
 
 
 def uniform(words: Tensor, bound: Word) -> Tensor:
-    """Integers of 0 to ``bound`` - 1 from random words; the bound is at most 2^31.
+    """Integers from 0 to ``bound`` - 1 from random words; the bound is at most 2^31.
 
-    The word is multiplied by the bound and shifted: each probability is within 2^-32 of uniform.
+    The word is multiplied by the bound and shifted, so that each probability is within 2^-32 of uniform.
     """
     return (words * bound) >> 32

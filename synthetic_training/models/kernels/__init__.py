@@ -1,1 +1,1 @@
-"""Fast kernels for training, each held against a plain reference in the tests."""
+"""Fast kernels for training, each tested against a plain reference."""

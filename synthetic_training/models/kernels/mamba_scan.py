@@ -1,14 +1,14 @@
-"""The selective scan of Mamba (arXiv 2312.00752, section 3.2) in plain torch, any device.
+"""The selective scan of Mamba (arXiv 2312.00752, section 3.2) in plain torch, on any device.
 
-With x, dt, z of (batch, length, channels), a of (channels, states), b and c of (batch, length, states), skip
-and bias of (channels,), where the paper writes A, B, C and D for a, b, c and skip:
+Shapes: x, dt and z are (batch, length, channels), a is (channels, states), b and c are (batch, length,
+states), skip and bias are (channels,). The paper writes A, B, C and D for a, b, c and skip.
 
     delta = softplus(dt + bias)
-    h_t = exp(delta_t a) h_(t-1) + delta_t x_t b_t      of (batch, channels, states), zero before the first
+    h_t = exp(delta_t a) h_(t-1) + delta_t x_t b_t      (batch, channels, states), zero before the first
     y_t = (c_t . h_t + skip x_t) silu(z_t)
 
-The floor of a layer on a device, by ``scan_floor``: one exponential for each element of h forward and two
-backward, each input read once and each output written once.
+``scan_floor`` gives the minimum work of a layer: one exponential for each element of h in the forward pass
+and two in the backward pass, with each input read once and each output written once.
 """
 
 from typing import Any, NamedTuple
@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _CHUNK = 8
-"""Steps whose states are made at once: enough to share out the cost of a call, few enough for a cache."""
+"""Steps whose states are computed together: enough to amortise the cost of a call, few enough for a cache."""
 
 
 class ScanFloor(NamedTuple):
-    """What one layer's forward and backward scan cannot do without.
+    """The minimum work of one layer's forward and backward scan.
 
     Attributes:
         exponentials: evaluations of exp.
@@ -37,12 +37,12 @@ class ScanFloor(NamedTuple):
 
 
 def scan_floor(batch: int, length: int, channels: int, states: int, itemsize: int) -> ScanFloor:
-    """The floor of one layer, forward and backward, with activations of ``itemsize`` bytes.
+    """The minimum work of one layer, forward and backward, with activations of ``itemsize`` bytes.
 
-    An element of h takes one exponential and 5 operations (delta A, decay, input, C h) forward. Backward
-    needs h again, 4 operations, and 12 more for the gradients of h, A, B, C, x and delta, with the decay once
-    more. Forward reads x, dt, z and writes the output; backward reads these and the output's gradient and
-    writes three gradients; B and C count once each way.
+    In the forward pass, an element of h takes one exponential and 5 operations (delta A, decay, input, C h).
+    The backward pass needs h again (4 operations), 12 more operations for the gradients of h, A, B, C, x and
+    delta, and the decay once more. The forward pass reads x, dt and z and writes the output; the backward
+    pass reads these and the output's gradient and writes three gradients; B and C count once in each pass.
     """
     tokens = batch * length
     elements = tokens * channels * states
@@ -59,10 +59,10 @@ def selective_scan_reference(
     z: Tensor,
     bias: Tensor,
 ) -> Tensor:
-    """The definition, step by step; what the faster ones are held against.
+    """The definition, step by step, against which the faster implementations are tested.
 
     Returns:
-        Of (batch, length, channels).
+        (batch, length, channels).
     """
     delta = F.softplus(dt + bias)
     h = torch.zeros(*x[:, 0].shape, a.shape[1], dtype=delta.dtype, device=x.device)
@@ -83,10 +83,10 @@ def selective_scan(
     z: Tensor,
     bias: Tensor,
 ) -> Tensor:
-    """The same in time and memory linear in the length, backward too.
+    """The same, with time and memory linear in the length, also in the backward pass.
 
     Returns:
-        Of (batch, length, channels), in the type of x.
+        (batch, length, channels), in the dtype of x.
     """
     dtype = torch.promote_types(a.dtype, dt.dtype)
     delta = F.softplus(dt.to(dtype) + bias)
@@ -95,11 +95,11 @@ def selective_scan(
 
 
 class _Scan(torch.autograd.Function):
-    """C_t . h_t, with a backward that goes through time once."""
+    """C_t . h_t, with a backward pass that goes through time once."""
 
     @staticmethod
     def forward(ctx: Any, delta: Tensor, x: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        # time first: a step is then one block of memory
+        # time first, so that a step is one block of memory
         delta, x, b, c = (v.transpose(0, 1).contiguous() for v in (delta, x, b, c))
         u = delta * x
         length = len(x)
@@ -123,7 +123,7 @@ class _Scan(torch.autograd.Function):
         ddelta, du = torch.empty_like(delta), torch.empty_like(x)
         da, db, dc = torch.zeros_like(a), torch.empty_like(b), torch.empty_like(c)
         length = len(x)
-        after = torch.zeros_like(starts[0])  # gradient of the state that the next chunk starts from
+        after = torch.zeros_like(starts[0])  # gradient of the state from which the next chunk starts
         for i in reversed(range(len(starts))):
             chunk = slice(i * _CHUNK, min((i + 1) * _CHUNK, length))
             h, decay = _states(starts[i], delta[chunk], u[chunk], a, b[chunk])
@@ -135,7 +135,7 @@ class _Scan(torch.autograd.Function):
             after = after.clone()
             torch.matmul(u[chunk, :, None, :], g, out=db[chunk].unsqueeze(-2))
             torch.matmul(g, b[chunk, :, :, None], out=du[chunk].unsqueeze(-1))
-            # decay holds decay_t g_t by now: times the state before the step it is the gradient of delta_t a
+            # decay now contains decay_t g_t; times the state before the step, it is the gradient of delta_t a
             decay[0] *= starts[i]
             decay[1:] *= h[:-1]
             ddelta[chunk] = (decay * a).sum(-1)
@@ -146,7 +146,7 @@ class _Scan(torch.autograd.Function):
 
 
 def _states(h: Tensor, delta: Tensor, u: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """States after each step from h on, and the decays, both of (steps, batch, channels, states)."""
+    """States after each step from h on, and the decays, both (steps, batch, channels, states)."""
     decay = (delta[..., None] * a).exp_()
     states = u[..., None] * b[:, :, None, :]
     for decay_t, states_t in zip(decay.unbind(0), states.unbind(0), strict=True):

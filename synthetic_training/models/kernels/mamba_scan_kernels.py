@@ -1,9 +1,10 @@
 """Triton kernels of the selective scan: a program runs a block of channels of one sequence through time.
 
 Its states stay in registers as a tile of shape (LD, N, R): channel d = ld * R + r, state n. The compiler
-spreads the first axis, then the second, over the lanes of a warp and keeps the last in registers. So LD
-decides how many shuffles a sum over states or over channels costs: none over states for LD = 32 (forward),
-fewest over both for LD = 4 (backward). Decay rates come as a matrix (N, channels): neighbours are channels.
+distributes the first axis, then the second, over the lanes of a warp and keeps the last in registers. So LD
+determines how many shuffles a sum over states or over channels costs: LD = 32 (forward) needs none over
+states, and LD = 4 (backward) needs the fewest over both. Decay rates are a matrix (N, channels), so that
+neighbours in memory are channels.
 """
 # ruff: noqa: N803  constants of a kernel are written in capitals
 # mypy: ignore-errors
@@ -34,7 +35,7 @@ def _sigmoid(v):
     return 1.0 / (1.0 + tl.exp2(-v * LOG2E))
 
 
-# one lane a channel: with aligned pointers the compiler would give a lane four of them
+# one lane per channel: with aligned pointers, the compiler would give four channels to a lane
 @triton.jit(do_not_specialize=("length",), do_not_specialize_on_alignment=("a_ptr", "states_ptr"))
 def forward_kernel(
     x_ptr,
@@ -66,7 +67,7 @@ def forward_kernel(
     WHOLE: tl.constexpr,
     SAVE: tl.constexpr,
 ):
-    """Gated output; where SAVE, also the output before the gate and the states at the start of each chunk."""
+    """Gated output; with SAVE, also the output before the gate and the states at the start of each chunk."""
     batch = tl.program_id(1).to(tl.int64)
     d = tl.program_id(0) * LD + tl.arange(0, LD)
     n = tl.arange(0, N)
@@ -95,7 +96,7 @@ def forward_kernel(
             tl.store(states_ptr + tile, h, mask=keep_tile)
             states_ptr += N * channels
         x, dt, z, b, c = x_next, dt_next, z_next, b_next, c_next
-        # the next step's inputs are on their way while this one is computed; the last step reads itself again
+        # the next step's inputs are loaded while this one is computed; the last step loads its own again
         later = tl.minimum(t + 1, length - 1)
         x_next = tl.load(x_ptr + later * x_t, mask=keep, other=0.0)
         dt_next = tl.load(dt_ptr + later * dt_t, mask=keep, other=0.0)
@@ -133,12 +134,12 @@ def gate_backward_kernel(
     dt_t,
     BLOCK: tl.constexpr,
 ):
-    """Through the gate, with the steps of the scan; zeros fill ``dy`` to the end of the last chunk."""
+    """Backward through the gate, with the scan's steps; zeros fill ``dy`` to the end of the last chunk."""
     batch = (tl.program_id(0) // padded).to(tl.int64)
     t = tl.program_id(0) % padded
     d = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     keep = d < channels
-    inside = keep & (t + d * 0 < length)  # of a comparison of scalars the interpreter makes no mask
+    inside = keep & (t + d * 0 < length)  # the interpreter does not turn a comparison of scalars into a mask
     dout = tl.load(dout_ptr + batch * dout_b + t * dout_t + d, mask=inside, other=0.0).to(tl.float32)
     z = tl.load(z_ptr + batch * z_b + t * z_t + d, mask=inside, other=0.0).to(tl.float32)
     dt = tl.load(dt_ptr + batch * dt_b + t * dt_t + d, mask=inside, other=0.0).to(tl.float32)
@@ -183,7 +184,7 @@ def backward_kernel(
     CHUNK: tl.constexpr,
     WHOLE: tl.constexpr,
 ):
-    """Parts of db and dc for each block of channels; of da, dskip and dbias for each sequence."""
+    """Parts of db and dc for each block of channels, and of da, dskip and dbias for each sequence."""
     block = tl.program_id(0)
     batch = tl.program_id(1).to(tl.int64)
     d = block * (LD * R) + tl.arange(0, LD)[:, None] * R + tl.arange(0, R)[None, :]

@@ -1,4 +1,4 @@
-"""The selective scan by Triton kernels, as one operation of torch: compiled graphs keep it whole.
+"""The selective scan by Triton kernels, as one operation of torch, which compiled graphs do not split.
 
 ``mamba_scan`` has the definition. Activations may be bfloat16, float16 or float32; states are float32.
 """
@@ -19,13 +19,14 @@ from synthetic_training.models.kernels.mamba_scan_kernels import (
 
 @dataclass
 class Blocks:
-    """How the work is cut.
+    """How the work is divided.
 
     Attributes:
-        chunk: steps between stored states: backward holds this many states of its channels in registers.
-        forward_channels: channels of a program, one for each lane of its warps.
-        lanes, channels_per_lane: their product is the channels of a program in backward.
-        forward_warps, backward_warps: of a program.
+        chunk: steps between stored states; the backward pass keeps this many states of its channels in
+            registers.
+        forward_channels: channels per program, one for each lane of its warps.
+        lanes, channels_per_lane: their product is the number of channels per program in the backward pass.
+        forward_warps, backward_warps: warps per program.
     """
 
     chunk: int = 8
@@ -49,10 +50,10 @@ def selective_scan(
     z: Tensor,
     bias: Tensor,
 ) -> Tensor:
-    """As ``mamba_scan.selective_scan``; the number of states must be a power of 2.
+    """Like ``mamba_scan.selective_scan``; the number of states must be a power of 2.
 
     Returns:
-        Of (batch, length, channels), in the type of x.
+        (batch, length, channels), in the dtype of x.
     """
     x, dt, b, c, z = (v if v.stride(-1) == 1 else v.contiguous() for v in (x, dt, b, c, z))
     arguments = (x, dt, a.float().t().contiguous(), b, c, skip.float(), z, bias.float())
@@ -72,7 +73,7 @@ def _scan(
     bias: Tensor,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gated output; where saved, also the one before the gate and the states at the start of each chunk."""
+    """Gated output; with ``save``, also the output before the gate and the states at each chunk's start."""
     out, y, states = _empty(x, a, save)
     batch, length, channels = x.shape
     forward_kernel[(triton.cdiv(channels, BLOCKS.forward_channels), batch)](
@@ -156,7 +157,7 @@ def _scan_backward(
     )
     width = BLOCKS.lanes * BLOCKS.channels_per_lane
     blocks = triton.cdiv(channels, width)
-    # one part for each block of channels, in a fixed order: atomic additions would give other bits every time
+    # one part for each block of channels, in a fixed order: atomic additions would not be reproducible
     db = torch.empty(blocks, *b.shape, dtype=b.dtype, device=x.device)
     dc = torch.empty(blocks, *c.shape, dtype=c.dtype, device=x.device)
     da = a.new_empty(batch, *a.shape)
@@ -209,5 +210,5 @@ _scan.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _strides(*tensors: Tensor) -> list[int]:
-    """Of the first two axes; the last must be dense."""
+    """Strides of the first two axes; the last axis must be dense."""
     return [stride for tensor in tensors for stride in tensor.stride()[:2]]

@@ -1,6 +1,6 @@
-"""Attention of heads that see the last few keys alone, by Triton kernels, as one operation of torch.
+"""Attention of heads that see only the last few keys, by Triton kernels, as one operation of torch.
 
-Head h sees the h + 1 keys query-h .. query, as Hard-ALiBi's masked heads do (arXiv 2402.01032, section 3).
+Like Hard-ALiBi's masked heads (arXiv 2402.01032, section 3), head h sees the h + 1 keys query-h .. query.
 
 Shapes: B batch, M heads, L positions, D dimensions of a head.
 """
@@ -18,22 +18,22 @@ from synthetic_training.models.kernels.window_attention_kernels import (
 )
 
 BLOCK = 32
-"""Positions of a program."""
+"""Positions per program."""
 
 WARPS = 4
-"""Of a program."""
+"""Warps per program."""
 
 
 def window_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
     """Each head attends to its last keys: head h = 0 .. M-1 to h + 1 of them.
 
     Args:
-        query, key, value: of (B, M, L, D) with any strides, in bfloat16, float16 or float32. Queries and keys
-            of another type are turned into that of the values, as under autocast.
-        scaling: of the scores.
+        query, key, value: (B, M, L, D) with any strides, in bfloat16, float16 or float32. Queries and keys of
+            another dtype are converted to that of the values, as under autocast.
+        scaling: factor of the scores.
 
     Returns:
-        Of (B, M, L, D), in the type of the values and in the memory order (B, L, M, D).
+        (B, M, L, D), in the dtype of the values and in the memory order (B, L, M, D).
     """
     return _attend(query.to(value.dtype), key.to(value.dtype), value, scaling)[0]
 
@@ -90,13 +90,13 @@ _attend.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _by_position(states: Tensor) -> Tensor:
-    """Uninitialized, as the argument but in the memory order (B, L, M, D)."""
+    """Uninitialized, like the argument, but in the memory order (B, L, M, D)."""
     batch, heads, length, width = states.shape
     return states.new_empty(batch, length, heads, width).transpose(1, 2)
 
 
 def _by_head(states: Tensor) -> Tensor:
-    """Uninitialized float32 of (B, M, L)."""
+    """Uninitialized float32 of shape (B, M, L)."""
     return states.new_empty(states.shape[:3], dtype=torch.float32)
 
 

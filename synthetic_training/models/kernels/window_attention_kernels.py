@@ -1,13 +1,13 @@
-"""Triton kernels of attention of heads that see the last few keys alone; ``window_attention`` launches them.
+"""Triton kernels for attention of heads that see only the last few keys; ``window_attention`` launches them.
 
-A program works on one head of one sequence and a block of positions: it loads them once, then goes through
-the distances 0 .. h and loads the block that far away, which lies in a cache by then. Scores, weights and
-sums are float32. Backward computes the weights again from the log-sum-exp of a query's scores:
+A program handles one head of one sequence and a block of positions: it loads them once, then goes through the
+distances 0 .. h and loads the block at each distance, which is in a cache by then. Scores, weights and sums
+are float32. The backward pass computes the weights again from the log-sum-exp of a query's scores:
 
     w = exp(s q.k - lse)    delta = sum of w (g.v)    dq = s sum of w (g.v - delta) k
     dv = sum of w g         dk = s sum of w (g.v - delta) q
 
-with s for the scaling and g for the output's gradient, in two kernels: one for queries, one for keys.
+where s is the scaling and g is the output's gradient, in two kernels: one for queries and one for keys.
 """
 # ruff: noqa: N803  constants of a kernel are written in capitals
 # mypy: ignore-errors
@@ -139,7 +139,7 @@ def window_query_kernel(
     row = (batch * heads + head) * length + at
     lse = tl.load(lse_ptr + row, mask=inside, other=0.0)
     delta = tl.zeros((BLOCK,), dtype=tl.float32)
-    # delta is known at the end alone: its share of dq is summed apart
+    # delta is only known at the end, so its part of dq is summed separately
     dq = tl.zeros((BLOCK, PADDED), dtype=tl.float32)
     mean = tl.zeros((BLOCK, PADDED), dtype=tl.float32)
     for distance in range(head + 1):
@@ -213,6 +213,6 @@ def window_key_kernel(
         change = weight * (tl.sum(g * v, axis=1) - delta)
         dk += change[:, None] * q
         dv += weight[:, None] * g
-    # q came with the scaling and log2(e)
+    # q was already multiplied by the scaling and log2(e)
     _store(dk_ptr, dk / LOG2E, batch, head, at, dim, heads, length, D)
     _store(dv_ptr, dv, batch, head, at, dim, heads, length, D)

@@ -1,0 +1,176 @@
+"""Tables of results in documents, which are copies of those in files of results.
+
+    python -m dataset_builders.document_tables
+
+writes them again. A document marks where a table belongs, and from which file, relative to the document, it
+comes. The table is named by its number in the file, from 1, or by the heading above it::
+
+    <!-- table: results/efficiency_small.md 1 -->
+    <!-- /table -->
+
+Of a table with many rows and columns, a document may show some. Each option after a semicolon names a column
+and the values in it whose rows are shown; ``columns`` names the columns::
+
+    <!-- table: results/phone_book.md phone_book: scores; metric: exact_match; columns: model | 20 entries -->
+    <!-- /table -->
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import tyro
+
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_text
+
+REPOSITORY = Path(__file__).parents[1]
+
+_FOLDERS = ("", "docs", "dataset_builders", "lm_eval_tasks", "synthetic_training")
+_BLOCK = re.compile(
+    r"^```.*?^```|(<!-- table: (\S+) ([^;\n]+?)(; [^\n]+?)? -->\n).*?(<!-- /table -->)",
+    re.DOTALL | re.MULTILINE,
+)
+"""A block of code, in which nothing is a table, or a place for a table."""
+_TABLE = re.compile(r"(?:^\|.*\n?)+", re.MULTILINE)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def documents(root: Path = REPOSITORY) -> list[Path]:
+    """The documents of the repository; files of results are none."""
+    found = [file for name in _FOLDERS for file in (root / name).glob("**/*.md" if name else "*.md")]
+    return sorted(file for file in found if file.parent.name != "results")
+
+
+def with_tables(document: Path) -> str:
+    """A document's text with its tables as they are in the files.
+
+    Raises:
+        InputError: a file does not exist, or has no such table, column or row.
+    """
+
+    def table(block: re.Match[str]) -> str:
+        if block[1] is None:
+            return block[0]
+        try:
+            return f"{block[1]}{_selected(_find(document.parent / block[2], block[3]), block[4])}{block[5]}"
+        except InputError as error:
+            raise InputError(f"{document}: {error}") from None
+
+    return _BLOCK.sub(table, document.read_text(encoding="utf-8"))
+
+
+def _find(file: Path, name: str) -> str:
+    """A table of a file, by its number or by its heading."""
+    if not file.is_file():
+        raise InputError(f"it has a table of {file}, which does not exist")
+    text = file.read_text(encoding="utf-8")
+    if name.isdigit():
+        tables = _TABLE.findall(text)
+        if not 1 <= int(name) <= len(tables):
+            raise InputError(f"it has table {name} of {file}, which has {len(tables)}")
+        return _with_end(tables[int(name) - 1])
+    headings = list(_HEADING.finditer(text))
+    ends = [*(heading.start() for heading in headings[1:]), len(text)]
+    for heading, end in zip(headings, ends, strict=False):
+        below = _TABLE.search(text, heading.end(), end)
+        if heading[1] == name and below:
+            return _with_end(below[0])
+    raise InputError(f"it has the table {name!r} of {file}, which has no such heading with a table below")
+
+
+def _with_end(table: str) -> str:
+    return table if table.endswith("\n") else f"{table}\n"
+
+
+def _selected(table: str, options: str | None) -> str:
+    """The rows and columns of a table that are asked for."""
+    if not options:
+        return table
+    header, _, *rows = (_cells(line) for line in table.splitlines())
+    columns = header
+    for option in options.removeprefix("; ").split("; "):
+        name, _, given = option.partition(": ")
+        values = [value.strip() for value in given.split("|")]
+        if name == "columns":
+            columns = values
+            continue
+        rows = [row for row in rows if row[_place(name, header)] in values]
+        missing = set(values) - {row[_place(name, header)] for row in rows}
+        if missing:
+            raise InputError(f"no row has {', '.join(sorted(missing))} in the column {name!r}")
+    places = [_place(name, header) for name in columns]
+    lines = [columns, ["---"] * len(columns), *([row[place] for place in places] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def _place(name: str, header: Sequence[str]) -> int:
+    if name not in header:
+        raise InputError(f"the table has no column {name!r}, but {', '.join(header)}")
+    return header.index(name)
+
+
+def outdated(root: Path = REPOSITORY) -> Iterator[tuple[Path, str]]:
+    """The documents whose tables are not those of the files, each with the text that it should have.
+
+    Raises:
+        InputError: as in :func:`with_tables`.
+    """
+    for document in documents(root):
+        text = with_tables(document)
+        if text != document.read_text(encoding="utf-8"):
+            yield document, text
+
+
+def write_tables(root: Path = REPOSITORY) -> list[Path]:
+    """Write the tables into the documents of the repository, and return those that have changed.
+
+    Raises:
+        InputError: as in :func:`with_tables`, or a document cannot be written.
+    """
+    changed = []
+    for document, text in list(outdated(root)):
+        write_text(document, text)
+        changed.append(document)
+    return changed
+
+
+def check_tables(root: Path = REPOSITORY) -> None:
+    """Check that the tables in documents are those of the files.
+
+    Raises:
+        InputError: they are not.
+    """
+    if wrong := [str(document.relative_to(root)) for document, _ in outdated(root)]:
+        raise InputError(
+            f"the tables of {', '.join(wrong)} are not those of the results; run "
+            "`python -m dataset_builders.document_tables`"
+        )
+
+
+def _write(check: bool = False) -> None:
+    """Write the tables of results into the documents of the repository.
+
+    Args:
+        check: Write nothing, and fail if a table is not up to date.
+    """
+    if check:
+        check_tables()
+        return
+    for document in write_tables():
+        print(f"written: {document}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; invalid input ends with one sentence and exit status 1."""
+    with command_errors():
+        tyro.cli(_write, prog="python -m dataset_builders.document_tables", args=arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""What ``runs.yml`` asks for: reports, their runs, and the models that are evaluated."""
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dataset_builders import InputError
+from dataset_builders.files import read_json, read_yaml
+from lm_eval_tasks.results.result_file import first_problem
+
+REPOSITORY = Path(__file__).parents[2]
+RUNS = Path(__file__).with_name("runs.yml")
+BUNDLED = "bundled"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Run(_Part):
+    """One run of ``lm_eval``, for each model of a report."""
+
+    tasks: tuple[str, ...]
+    metadata: dict[str, Any] = {}
+    limit: int
+
+
+class Report(_Part):
+    """What is evaluated together, and shown in one file.
+
+    ``of`` names a packaged model, or all bundled ones. ``pictures`` are the report's plots by name, with the
+    files to which they are copied; ``pages`` are the pictures of the leaderboards of runs.
+    """
+
+    of: str
+    runs: dict[str, Run]
+    pictures: dict[str, str] = {}
+    pages: dict[str, str] = {}
+
+
+class _Packaged(_Part):
+    hub: str
+    package: str
+    arguments: dict[str, str]
+    batch_size: int
+
+
+class _Plan(_Part):
+    bundled: str
+    batch_size: int
+    packaged: dict[str, _Packaged]
+    reports: dict[str, Report]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is evaluated.
+
+    Attributes:
+        name: part of the names of its files.
+        shown: what results call it: its folder in the repository, or its name on the Hub.
+        folder: where it is; None where its package is not installed.
+        arguments: of lm-eval, besides the folder.
+        batch_size: of lm-eval.
+        package: that holds it, if it is not in the repository.
+    """
+
+    name: str
+    shown: str
+    folder: Path | None
+    arguments: dict[str, str]
+    batch_size: int
+    package: str | None = None
+
+    def weights(self) -> str | None:
+        """SHA-256 of the file of weights; None where the model is not here."""
+        if self.folder is None:
+            return None
+        file = self.folder / self.arguments.get("gguf_file", "model.safetensors")
+        if not file.is_file():
+            raise InputError(f"{file} does not exist")
+        return _sha256(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _sha256(file: Path, _changed: int) -> str:
+    """Checksum of a file, computed once for each time that it was changed."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run of one model, and where its results belong."""
+
+    report: str
+    name: str
+    run: Run
+    model: Model
+
+    @property
+    def stem(self) -> str:
+        """What its result file is called after ``results_``."""
+        return f"{self.model.name}_{self.name}"
+
+    def made_from(self) -> dict[str, Any]:
+        """What its results depend on, besides code and versions; weights are None where they are not here."""
+        return {"weights_sha256": self.model.weights(), **self.run.model_dump(mode="json")}
+
+    def is_that_of(self, file: Path) -> bool:
+        """Whether a result file was made from this. Weights that are not here are not compared."""
+        if not file.is_file():
+            return False
+        mine, made_from = self.made_from(), read_json(file).get("made_from", {})
+        if mine["weights_sha256"] is None:
+            mine["weights_sha256"] = made_from.get("weights_sha256")
+        return bool(mine == made_from)
+
+
+class Plan:
+    """The content of ``runs.yml``."""
+
+    def __init__(self, file: Path = RUNS, repository: Path = REPOSITORY) -> None:
+        try:
+            self._plan = _Plan.model_validate(read_yaml(file))
+        except ValidationError as error:
+            raise InputError(f"{file}: {first_problem(error)}") from None
+        self.repository = repository
+
+    @property
+    def reports(self) -> dict[str, Report]:
+        """The reports by name."""
+        return self._plan.reports
+
+    def bundled(self) -> list[Model]:
+        """The models in the repository."""
+        folders = sorted(file.parent for file in (self.repository / self._plan.bundled).glob("*/config.json"))
+        return [
+            Model(folder.name, f"{self._plan.bundled}/{folder.name}", folder, {}, self._plan.batch_size)
+            for folder in folders
+        ]
+
+    def models(self, report: Report) -> list[Model]:
+        """The models of a report."""
+        if report.of == BUNDLED:
+            return self.bundled()
+        if report.of not in self._plan.packaged:
+            raise InputError(f"{RUNS.name} has no model {report.of!r}")
+        own = self._plan.packaged[report.of]
+        return [
+            Model(
+                report.of,
+                own.hub,
+                package_folder(own.package),
+                dict(own.arguments),
+                own.batch_size,
+                own.package,
+            )
+        ]
+
+    def evaluations(self, name: str) -> Iterator[Evaluation]:
+        """The runs of a report, for each of its models."""
+        report = self.reports[name]
+        for model in self.models(report):
+            for run_name, run in report.runs.items():
+                yield Evaluation(name, run_name, run, model)
+
+
+def package_folder(name: str) -> Path | None:
+    """The folder of an installed package; None where it is not installed."""
+    found = importlib.util.find_spec(name)
+    return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else None
+
+
+def with_folders(metadata: Any) -> Any:
+    """Metadata with the folders of installed packages in the place of ``{NAME}``.
+
+    Raises:
+        InputError: a package is not installed.
+    """
+    if isinstance(metadata, dict):
+        return {key: with_folders(value) for key, value in metadata.items()}
+    if not isinstance(metadata, str):
+        return metadata
+
+    def folder(found: re.Match[str]) -> str:
+        path = package_folder(found[1])
+        if path is None:
+            raise InputError(f"the package {found[1]!r} is not installed; run `make documents`")
+        return str(path)
+
+    return re.sub(r"\{(\w+)\}", folder, metadata)

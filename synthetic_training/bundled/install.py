@@ -1,0 +1,80 @@
+"""``install``: the best seed of each model into ``checkpoints/``, with its results and settings."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import synthetic_training
+from dataset_builders import InputError
+from dataset_builders.files import atomic_folder, read_json, write_json
+from synthetic_training.bundled.packing import archives_in, unpack
+from synthetic_training.bundled.recipe import SWEEP, TRIO, best_run, write_choices
+from synthetic_training.bundled.summary import write_summary
+from synthetic_training.figures.figure_file import SHIPPED
+from synthetic_training.figures.plan import Result
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.summary import grouped
+from synthetic_training.training.run_folder import MODEL, RUN
+from synthetic_training.training.run_log import METRICS
+
+PACKAGE = Path(synthetic_training.__file__).parent
+RESULTS = Path("figures", "results")
+CHECKPOINTS = Path("checkpoints")
+TABLES = CHECKPOINTS / "results" / "training.md"
+CARD = "README.md"
+
+
+def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
+    """Put models and results where the repository has them, and return the folders of the models.
+
+    A model's card stays as it is. The learning rates and steps of ``trio.yaml`` become those that were used.
+
+    Args:
+        source: the folder that ``train`` filled, or one with the archives of ``pack``.
+        scale: of the figures.
+        package: the root of the package to write to.
+
+    Raises:
+        InputError: the folder has no results, or not the model of the best run.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        archives = archives_in(source)
+        if archives:
+            unpack(archives, Path(temporary))
+        return _install(Path(temporary) if archives else source, scale, package)
+
+
+def _install(out: Path, scale: str, package: Path) -> list[Path]:
+    results = read_results(out / f"{TRIO}_{scale}.jsonl")
+    if not results:
+        raise InputError(f"{out} has no {TRIO}_{scale}.jsonl; name the folder that train or pack filled")
+    figures = package / RESULTS
+    figures.mkdir(parents=True, exist_ok=True)
+    for figure in (SWEEP, TRIO):
+        for kind in ("jsonl", "md", "png"):
+            shutil.copyfile(out / f"{figure}_{scale}.{kind}", figures / f"{figure}_{scale}.{kind}")
+    best = {label: best_run(own) for label, own in grouped(results, lambda r: str(r["label"])).items()}
+    file = package / (SHIPPED / f"{TRIO}.yaml").relative_to(PACKAGE)
+    steps = next(iter(best.values()))["config"]["steps"]
+    rates = {label: result["config"]["lr"] for label, result in best.items()}
+    write_choices(file, file, scale, rates, steps)
+    folders = [_install_model(out, result, package / CHECKPOINTS / label) for label, result in best.items()]
+    write_summary(package / TABLES, read_results(out / f"{SWEEP}_{scale}.jsonl"), results)
+    return folders
+
+
+def _install_model(out: Path, result: Result, folder: Path) -> Path:
+    run = out / "runs" / result["run"]
+    if not (run / MODEL).is_dir():
+        raise InputError(f"{run} has no {MODEL}/, the best of {result['label']}")
+    card = (folder / CARD).read_bytes() if (folder / CARD).exists() else None
+    if folder.exists():
+        shutil.rmtree(folder)
+    with atomic_folder(folder) as new:
+        shutil.copytree(run / MODEL, new, dirs_exist_ok=True)
+        shutil.copyfile(run / METRICS, new / METRICS)
+        # of a copy without its history, the run does not know the revision, and the result does
+        write_json(new / RUN, {**read_json(run / RUN), "git_revision": result["git_revision"]})
+        if card is not None:
+            (new / CARD).write_bytes(card)
+    return folder

@@ -1,0 +1,104 @@
+"""``pack`` and ``unpack``: what is needed of the models' runs, in a few archives of a limited size.
+
+::
+
+    TO/LABEL.tar.gz     run.json, metrics.jsonl and model/ of one model's runs, the best seed first
+    TO/results.tar.gz   results, plots, tables, logs, and the metrics of all runs, those of the sweep too
+"""
+
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dataset_builders import InputError
+from dataset_builders.files import atomic_file
+from synthetic_training.bundled.recipe import TRIO, best_run
+from synthetic_training.figures.plan import Result
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.summary import grouped
+from synthetic_training.training.run_folder import MODEL, RUN
+from synthetic_training.training.run_log import METRICS
+
+_SUFFIX = ".tar.gz"
+_RESULTS = "results"
+MEBIBYTE = 2**20
+
+
+def pack(out: Path, to: Path, scale: str, largest: float) -> list[Path]:
+    """Write the archives, and return their paths.
+
+    Args:
+        out: the folder that ``train`` filled.
+        to: a folder, made if it is missing.
+        scale: of the figure.
+        largest: size of an archive in MiB. Seeds that do not fit are left out, the worst first.
+
+    Raises:
+        InputError: there is nothing to pack, or not even one model fits.
+    """
+    if not out.is_dir():
+        raise InputError(f"{out} is not a folder; name the one that train filled")
+    results = read_results(out / f"{TRIO}_{scale}.jsonl")
+    to.mkdir(parents=True, exist_ok=True)
+    archives = [_write(to / f"{_RESULTS}{_SUFFIX}", out, _small_files(out))]
+    for label, own in grouped(results, lambda result: str(result["label"])).items():
+        archives.append(_pack_model(to / f"{label}{_SUFFIX}", out, _best_first(own), largest))
+    return archives
+
+
+def unpack(archives: Iterable[Path], into: Path) -> None:
+    """Extract archives of ``pack`` into one folder, which is then as ``train`` left it, without checkpoints.
+
+    Raises:
+        InputError: an archive is damaged.
+    """
+    for archive in archives:
+        try:
+            with tarfile.open(archive) as content:
+                content.extractall(into, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise InputError(f"{archive} cannot be unpacked: {error}") from None
+
+
+def archives_in(folder: Path) -> list[Path]:
+    """The archives of ``pack`` in a folder."""
+    return sorted(folder.glob(f"*{_SUFFIX}"))
+
+
+def _best_first(results: list[Result]) -> list[Result]:
+    ordered, rest = [], list(results)
+    while rest:
+        ordered.append(best_run(rest))
+        rest.remove(ordered[-1])
+    return ordered
+
+
+def _pack_model(archive: Path, out: Path, results: list[Result], largest: float) -> Path:
+    for count in range(len(results), 0, -1):
+        folders = [out / "runs" / result["run"] for result in results[:count]]
+        _write(archive, out, [file for folder in folders for file in _model_files(folder)])
+        if archive.stat().st_size <= largest * MEBIBYTE:
+            return archive
+    archive.unlink()
+    raise InputError(f"one {results[0]['label']} is larger than {largest} MiB; pass a larger --largest")
+
+
+def _model_files(folder: Path) -> Iterator[Path]:
+    yield from (folder / RUN, folder / METRICS)
+    yield from sorted(file for file in (folder / MODEL).iterdir() if file.is_file())
+
+
+def _small_files(out: Path) -> Iterator[Path]:
+    """Everything but the models."""
+    for kind in ("jsonl", "yaml", "md", "png", "svg"):
+        yield from sorted(out.glob(f"*.{kind}"))
+    yield from sorted((out / "runs").glob("*.log"))
+    for name in (RUN, METRICS):
+        yield from sorted((out / "runs").glob(f"*/{name}"))
+
+
+def _write(archive: Path, root: Path, files: Iterable[Path]) -> Path:
+    with atomic_file(archive) as stream, tarfile.open(fileobj=stream, mode="w:gz") as content:
+        for file in files:
+            content.add(file, str(file.relative_to(root)))
+    return archive

@@ -1,0 +1,122 @@
+"""``train``: the sweep, then each model at its best learning rate, within a number of minutes.
+
+::
+
+    OUT/trio_learning_rates_SCALE.jsonl, .md, .png   the sweep
+    OUT/trio.yaml                                    the figure of the models, with rates and steps
+    OUT/trio_SCALE.jsonl, .md, .png                  the models
+    OUT/runs/LABEL-HASH/                             a run each, with its model
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from dataset_builders import InputError
+from dataset_builders.interruption import Interrupted
+from synthetic_training.bundled.fitting import steps_that_fit
+from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
+from synthetic_training.figures.figure_file import figure_path
+from synthetic_training.figures.plan import Result, plan
+from synthetic_training.figures.reproduce import reproduce
+from synthetic_training.figures.results import read_results
+
+_OF_THE_SWEEP = 0.5
+"""Fraction of the minutes after which the sweep ends, with what it has."""
+
+
+def train(
+    out: Path,
+    scale: str,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    per_gpu: int = 2,
+    sweep_per_gpu: int = 3,
+    revision: str | None = None,
+    resume: bool = False,
+) -> None:
+    """Do what is not done yet of the sweep and of the models' runs.
+
+    Runs that fail do not keep the others from being done. The models that every seed gives come in the order
+    of seeds, so that one of each is there first.
+
+    Args:
+        out: folder for runs and results.
+        scale: of both figures.
+        minutes: for all of it; runs at work then save a checkpoint and end. None for no limit.
+        steps: of each model's runs; by default as many as fit into the minutes, or those in the file if
+            there is no limit or the sweep was begun before.
+        per_gpu: number of the models' runs that share a GPU.
+        sweep_per_gpu: number of the sweep's runs that share a GPU.
+        revision: of this code, in place of what git says.
+        resume: continue what is in ``out``.
+
+    Raises:
+        InputError: ``out`` has results or unfinished runs, and ``resume`` is not set; or runs failed.
+        Interrupted: Ctrl-C or SIGTERM, or the time is over; results and checkpoints are kept.
+    """
+    begun = time.monotonic()
+
+    def left() -> float | None:
+        return None if minutes is None else minutes - (time.monotonic() - begun) / 60
+
+    failures: list[str] = []
+    chosen, results = out / f"{TRIO}.yaml", out / f"{SWEEP}_{scale}.jsonl"
+    if chosen.exists() and not resume:
+        raise InputError(f"{chosen} exists; pass --resume to continue, or another --out")
+    if not chosen.exists():
+        fresh = not results.exists()
+        try:
+            part = None if minutes is None else minutes * _OF_THE_SWEEP
+            reproduce(
+                SWEEP, scale, out=out, resume=resume, per_gpu=sweep_per_gpu, minutes=part, revision=revision
+            )
+        except InputError as error:
+            if not results.exists():
+                raise
+            failures.append(str(error))
+        except Interrupted as stop:
+            if not _time_is_over(stop) or not results.exists():
+                raise
+            fresh = False
+        took = time.monotonic() - begun if fresh and not failures else None
+        _choose(chosen, scale, read_results(results), steps, took, left())
+    models = list(best_rates(read_results(results)))
+    try:
+        reproduce(
+            str(chosen),
+            scale,
+            models=models,
+            out=out,
+            resume=True,
+            per_gpu=per_gpu,
+            minutes=left(),
+            revision=revision,
+        )
+    except InputError as error:
+        failures.append(str(error))
+    if failures:
+        raise InputError("; ".join(failures))
+
+
+def _choose(
+    chosen: Path, scale: str, sweep: list[Result], steps: int | None, took: float | None, left: float | None
+) -> None:
+    """Write the figure of the models."""
+    file = figure_path(TRIO)
+    models = scale_of(TRIO, scale)
+    if steps is None and took is not None and left is not None:
+        steps = steps_that_fit(sweep, took, 60 * left, models, str(file))
+    if steps is None:
+        steps = plan(models, str(file))[0].config.steps
+    rates = best_rates(sweep)
+    write_choices(file, chosen, scale, rates, steps)
+    told = ", ".join(f"{label} {rate:g}" for label, rate in rates.items())
+    print(f"learning rates with the lowest loss: {told}; {steps} steps", flush=True, file=sys.stdout)
+
+
+def _time_is_over(stop: Interrupted) -> bool:
+    import signal
+
+    return stop.number == signal.SIGALRM

@@ -1,0 +1,148 @@
+"""Where the numbers of each document come from."""
+
+from collections.abc import Sequence
+
+from tests.import_graph import ROOT
+
+CHECKPOINTS = "synthetic_training/checkpoints"
+
+FIGURES = (
+    "synthetic_training/figures/results/*.md",
+    "synthetic_training/figures/results/*.jsonl",
+    "synthetic_training/figures/configs/*.yaml",
+    "synthetic_training/figures/models.yaml",
+)
+MAMBA = (
+    "synthetic_training/figures/results/*mamba*",
+    "synthetic_training/figures/results/unfinished_runs.jsonl",
+    "synthetic_training/figures/results/pair_*.md",
+)
+
+RESULTS = "lm_eval_tasks/documents/results"
+RUNS = "lm_eval_tasks/documents/runs.yml"
+CARDS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / CHECKPOINTS).glob("*/README.md"))
+
+SOURCES: dict[str, tuple[str, ...]] = {
+    "README.md": (
+        f"{RESULTS}/phone_book.md",
+        f"{RESULTS}/smollm2_phone_book.md",
+        RUNS,
+        "synthetic_training/figures/results/length_generalization_paper.md",
+    ),
+    "docs/getting_started.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/smollm2_phone_book.md", RUNS),
+    "docs/reading_a_report.md": (f"{RESULTS}/phone_book.md",),
+    "docs/your_architecture.md": ("synthetic_training/results/gated_linear_attention.json",),
+    "lm_eval_tasks/CAPACITY.md": (f"{RESULTS}/phone_book.md", RUNS),
+    "lm_eval_tasks/CONTROLS.md": (f"{RESULTS}/controls.md", f"{RESULTS}/smollm2_controls.md", RUNS),
+    "lm_eval_tasks/LEADERBOARDS.md": (RUNS,),
+    f"{CHECKPOINTS}/README.md": (f"{RESULTS}/models.md", RUNS),
+    **dict.fromkeys(CARDS, (f"{RESULTS}/models.md", RUNS)),
+    "synthetic_training/README.md": (
+        "synthetic_training/results/*.json",
+        "synthetic_training/configs/*.yaml",
+        "synthetic_training/config.py",
+        "synthetic_training/figures/results/length_generalization_paper.*",
+        "synthetic_training/figures/results/mamba_recall_paper.md",
+        "synthetic_training/speed/results/*.json",
+    ),
+    "synthetic_training/DEVIATIONS.md": (
+        "synthetic_training/deviations/results/*",
+        "synthetic_training/precision/results/*",
+        "synthetic_training/models/presets.yaml",
+        "synthetic_training/config.py",
+    ),
+    "synthetic_training/figures/README.md": (
+        "synthetic_training/figures/results/*.md",
+        "synthetic_training/figures/configs/*.yaml",
+        "synthetic_training/precision/results/*.jsonl",
+    ),
+    "synthetic_training/figures/hard_alibi.md": (
+        "synthetic_training/figures/results/length_*.md",
+        "synthetic_training/figures/results/duplicates_*.md",
+        "synthetic_training/figures/results/unfinished_runs.jsonl",
+    ),
+    "synthetic_training/figures/mamba_weights.md": (
+        *MAMBA,
+        "synthetic_training/figures/configs/mamba*.yaml",
+        "synthetic_training/figures/models.yaml",
+    ),
+    "synthetic_training/figures/runs.md": FIGURES,
+    "synthetic_training/precision/README.md": ("synthetic_training/precision/results/*",),
+    "synthetic_training/speed/README.md": ("synthetic_training/speed/results/*",),
+    "synthetic_training/theory/README.md": (
+        "synthetic_training/theory/results/*.json",
+        "synthetic_training/theory/results/*.md",
+    ),
+}
+"""Where the numbers of each document come from, besides the output of commands that it has."""
+
+_CARD = {
+    "the confidence level": ("95%",),
+    "a setting of the loss": ("5%",),
+    "a census": ("1990",),
+}
+
+ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
+    "README.md": {"a version of Python": ("3.11",)},
+    "docs/getting_started.md": {"a version of Python": ("3.11",), "MB of a package": ("98",)},
+    "docs/reading_a_report.md": {"a batch size of the example": ("64",)},
+    "docs/your_architecture.md": {"tokens of the window that lm-eval assumes": ("2,048",)},
+    "lm_eval_tasks/CAPACITY.md": {
+        "probabilities of the tests": ("2.5%",),
+        "bootstrap sets and simulations": ("2,000",),
+        "simulations of intervals that are not kept": ("500", "90%"),
+        "what random answers are": ("31.9", "4.7", "6,000,000,000", "9,999,999,999"),
+        "a theorem": ("2.7",),
+        "a batch size of the example": ("64",),
+        "documents of a tenth": ("50",),
+    },
+    "lm_eval_tasks/CONTROLS.md": {"the logarithm of the count of numbers": ("22.1",)},
+    "lm_eval_tasks/LEADERBOARDS.md": {
+        "the confidence level": ("95%",),
+        "the lowest score": ("0",),
+        "documents of a task": ("500",),
+        "a version of Python": ("3.12",),
+    },
+    **dict.fromkeys(CARDS, _CARD),
+    "synthetic_training/README.md": {
+        "parameters of models, which tests/test_synthetic_models.py counts": ("160M", "34M"),
+        "parameters of the example and of configurations": ("9.9", "9.1 billion"),
+        "the size of a preset, which tests/test_presets.py counts": ("156",),
+        "symbols": ("30",),
+        "exit statuses": ("130", "143"),
+    },
+    "synthetic_training/DEVIATIONS.md": {
+        "parameters, which tests/test_presets.py and tests/test_synthetic_models.py count": (
+            "151,218,176", "81,231,872", "162,430,976", "100,823,070", "160 million",
+        ),
+        "tokens of rows and examples": ("41", "43", "2,001"),
+        "found by running the released code": ("8e-7", "3e-7", "6.6%", "2.97", "2.93"),
+        "steps of a small run": ("251", "300"),
+    },
+    "synthetic_training/figures/mamba_weights.md": {
+        "the log of a run that is not kept": ("1,050",),
+        "settings of runs that were cut off": ("16,000",),
+        "the width of the bundled pair": ("192",),
+    },
+    "synthetic_training/figures/runs.md": {"what runs shared a machine": ("21",)},
+    "synthetic_training/precision/README.md": {
+        "the width of the model": ("1,024",),
+        "a median of speeds": ("84.7",),
+    },
+    "synthetic_training/speed/README.md": {
+        "the width of the models": ("1024",),
+        "sums of the kernels' times": ("11.8", "51.3"),
+        "shares of a measured rate": ("91", "2%"),
+        "ratios of two measured speeds, and a break-even": ("1.88", "3.65", "1.74", "1,000"),
+        "goals": ("120k", "3.7"),
+        "a size of buckets, and of examples that were not run": ("100", "256"),
+        "a limit of seconds, and an issue of another project": ("240", "640"),
+        "the paper's own code, measured earlier": ("20.7k", "128.6k"),
+        "single runs with scripts that are not kept, as the document says": ("2.66", "237k", "260k"),
+    },
+    "synthetic_training/theory/README.md": {
+        "parameters of the two models": ("0.6 million", "1.1\nmillion"),
+        "bits of state, computed from the sizes that stand beside them": ("53,477,376", "32,768"),
+    },
+}  # fmt: skip
+"""Numbers that are in none of these, by document and reason."""

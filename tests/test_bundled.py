@@ -1,0 +1,179 @@
+"""The command that trains, packs and installs the bundled models, without training any."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_builders import InputError
+from synthetic_training.bundled import train as train_module
+from synthetic_training.bundled.__main__ import main
+from synthetic_training.bundled.fitting import steps_that_fit
+from synthetic_training.bundled.install import install
+from synthetic_training.bundled.recipe import TRIO, best_rates, best_run, scale_of, with_choices
+from synthetic_training.config import TrainConfig
+from synthetic_training.data.training_data import training_data
+from synthetic_training.figures.figure_file import figure_path, read_figure
+from synthetic_training.figures.plan import Run, plan
+from synthetic_training.figures.progress import tokens
+from synthetic_training.models.sizes import count_parameters
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def a_result(run: Run, **changes: Any) -> dict[str, Any]:
+    """What a run would leave: a loss that is lowest at 6e-3, and accuracies that the seed decides."""
+    curve = [
+        {
+            "step": run.config.steps, "examples": 100, "tokens": tokens(run), "length": length,
+            "string_accuracy": 0.5 + 0.1 * (run.seed == 1), "string_accuracy_stderr": 0.1,
+            "letter_accuracy": 0.9,
+        }
+        for length in run.config.eval_lengths
+    ]  # fmt: skip
+    return {
+        "figure": "x", "scale": "paper", "label": run.label, "panel": None, "seed": run.seed,
+        "sweep": run.sweep, "run": run.name, "config": {**run.config.as_json(), "device": "cpu"},
+        "parameters": 10,
+        "git_revision": REVISION, "versions": {}, "machine": "m", "seconds": 60.0, "tokens": tokens(run),
+        "tokens_per_second": tokens(run) / 20, "curve": curve, "tests": [],
+        "final_loss": 1 + abs(run.config.lr - 6e-3) * 100, **changes,
+    }  # fmt: skip
+
+
+def runs_of(figure: str, scale: str = "paper") -> list[Run]:
+    return plan(read_figure(figure_path(figure)).scales[scale], figure)  # type: ignore[index]
+
+
+def test_the_sweep_has_the_settings_of_the_models() -> None:
+    """All but the rate, the number of steps, and what is evaluated and kept."""
+    assert [run.label for run in runs_of(TRIO)] == ["mamba", "hybrid", "transformer"] * 3
+    own = {"lr", "steps", "pool_rows", "seed", "eval_every", "eval_lengths", "eval_examples", "save_every"}
+    for scale in ("small", "paper"):
+        models = {run.label: run.config.as_json() for run in runs_of(TRIO, scale)}
+        for run in runs_of("trio_learning_rates", scale):
+            assert {k for k, v in run.config.as_json().items() if models[run.label][k] != v} <= own
+            assert run.config.pool_rows == run.config.steps * run.config.batch_size  # each row once
+
+
+def test_the_models_are_of_the_same_size_and_fit_into_six_megabytes() -> None:
+    configs = {run.label: run.config for run in runs_of(TRIO)[:3]}
+    sizes = {
+        label: count_parameters(config.model, training_data(config).tokens, **config.model_args)
+        for label, config in configs.items()
+    }
+    assert max(sizes.values()) < 1.01 * min(sizes.values()) and 4 * max(sizes.values()) < 5.9e6
+
+
+def test_rates_and_runs_are_chosen_by_loss_and_by_accuracy() -> None:
+    sweep = [a_result(run) for run in runs_of("trio_learning_rates")]
+    assert best_rates(sweep) == {"mamba": 6e-3, "hybrid": 6e-3, "transformer": 6e-3}
+    own = [a_result(run) for run in runs_of(TRIO) if run.label == "hybrid"]
+    assert best_run(own)["seed"] == 1
+    equal = [
+        {**one, "curve": own[0]["curve"], "final_loss": loss}
+        for one, loss in zip(own, (3, 2, 1), strict=True)
+    ]
+    assert best_run(equal)["seed"] == 2
+
+
+def test_choices_are_written_into_the_figure_and_nothing_else_is(tmp_path: Path) -> None:
+    text = figure_path(TRIO).read_text()
+    file = tmp_path / "trio.yaml"
+    file.write_text(with_choices(text, "paper", {"mamba": 1.5e-3, "transformer": 6e-3}, 3250))
+    before, after = read_figure(figure_path(TRIO)), read_figure(file)
+    assert after.scales["small"] == before.scales["small"]
+    runs = {run.label: run.config for run in plan(after.scales["paper"], "x")}
+    assert (runs["mamba"].lr, runs["transformer"].lr) == (1.5e-3, 6e-3)
+    assert {run.steps for run in runs.values()} == {3250}
+    assert runs["hybrid"].lr == runs_of(TRIO)[1].config.lr
+    with pytest.raises(InputError, match=r"no line for lstm at the scale paper"):
+        with_choices(text, "paper", {"lstm": 1e-3}, 10)
+
+
+@pytest.mark.parametrize("seconds_left", [0, 200, 400, 1e6])
+def test_as_many_steps_as_fit(seconds_left: float) -> None:
+    """With 45 s of 125 to get going, the sweep's tokens took 80 s: the models' have 3.1 times as many."""
+    sweep = [a_result(run, seconds=50.0) for run in runs_of("trio_learning_rates")]
+    models = scale_of(TRIO, "paper")
+    usual = runs_of(TRIO)[0].config.steps
+    steps = steps_that_fit(sweep, 125, seconds_left, models, "x")
+    assert steps % (usual // 10) == 0 and 0.4 * usual <= steps <= 1.6 * usual
+    if 0.4 * usual < steps < 1.6 * usual:
+        ratio = sum(map(tokens, runs_of(TRIO))) / sum(map(tokens, runs_of("trio_learning_rates")))
+        took = 45 + 80 * ratio * steps / usual
+        assert took <= seconds_left
+
+
+class Stand:
+    """In the place of ``reproduce``: writes results at once, and models of some bytes."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+
+    def __call__(self, figure: str, scale: str, *, out: Path, models: Any = (), **others: Any) -> list[Path]:
+        content = read_figure(figure_path(figure))
+        self.calls.append((figure, others["minutes"]))
+        name = Path(figure).stem
+        results = [a_result(run) for run in plan(content.scales[scale], figure, models)]  # type: ignore[index]
+        for result in results:
+            folder = out / "runs" / result["run"]
+            (folder / "model").mkdir(parents=True)
+            (folder / "run.json").write_text(json.dumps({"config": result["config"], "git_revision": None}))
+            (folder / "metrics.jsonl").write_text("{}\n")
+            (folder / "model" / "model.safetensors").write_bytes(result["run"].encode() * 30)
+        (out / f"{name}_{scale}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
+        for kind in ("md", "png"):
+            (out / f"{name}_{scale}.{kind}").write_text(f"{name} {kind}")
+        return []
+
+
+def test_trained_packed_unpacked_and_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand = Stand()
+    monkeypatch.setattr(train_module, "reproduce", stand)
+    out, packed, package = tmp_path / "out", tmp_path / "packed", tmp_path / "package"
+    main(["train", "--out", str(out), "--minutes", "8", "--steps", "3000"])
+    assert [figure for figure, _ in stand.calls] == ["trio_learning_rates", str(out / "trio.yaml")]
+    assert stand.calls[0][1] == 4 and 7.5 < stand.calls[1][1] <= 8
+    said = capsys.readouterr().out
+    assert all(f"{label} 0.006" in said for label in ("mamba", "hybrid", "transformer"))
+    assert "; 3000 steps" in said
+    with pytest.raises(SystemExit, match=r"error: .*trio.yaml exists; pass --resume"):
+        main(["train", "--out", str(out)])
+
+    main(["pack", str(out), "--to", str(packed)])
+    assert sorted(file.name for file in packed.iterdir()) == [
+        "hybrid.tar.gz", "mamba.tar.gz", "results.tar.gz", "transformer.tar.gz",
+    ]  # fmt: skip
+    file = package / "figures" / "configs" / "trio.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(figure_path(TRIO).read_text())
+    card = package / "checkpoints" / "mamba" / "README.md"
+    card.parent.mkdir(parents=True)
+    card.write_text("A card.")
+    (card.parent / "old.json").write_text("{}")
+    folders = install(packed, "paper", package)
+    assert {folder.name for folder in folders} == {"mamba", "hybrid", "transformer"}
+    assert card.read_text() == "A card." and not (card.parent / "old.json").exists()
+    chosen = {run.label: run for run in plan(read_figure(file).scales["paper"], "x", seeds=[1])}
+    for folder in folders:
+        run = json.loads((folder / "run.json").read_text())
+        assert run["git_revision"] == REVISION
+        assert TrainConfig(**{**run["config"], "device": "auto"}) == chosen[folder.name].config
+        assert chosen[folder.name].name.encode() in (folder / "model.safetensors").read_bytes()
+    tables = (package / "checkpoints" / "results" / "training.md").read_text()
+    assert "| **mamba**       | **1**  |" in tables and "0.533 ± 0.058 (0.500 to 0.600)" in tables
+    assert (package / "figures" / "results" / "trio_paper.md").read_text() == "trio md"
+
+
+def test_what_cannot_be_packed_or_installed(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"error: .*nowhere is not a folder"):
+        main(["pack", str(tmp_path / "nowhere"), "--to", str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"error: .* has no trio_paper.jsonl"):
+        main(["install", str(tmp_path)])
+    (tmp_path / "mamba.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(SystemExit, match=r"error: .*mamba.tar.gz cannot be unpacked"):
+        main(["install", str(tmp_path)])
