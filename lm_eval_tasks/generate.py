@@ -2,7 +2,8 @@
 
 For each of its benchmarks, the folder of a family contains ``_NAME_yaml`` with the settings that all tasks
 share, ``_NAME_forced_yaml`` and ``_NAME_gain_yaml`` for the twins, one short file per task, and one per
-group. A suite, which is a group of benchmarks without a mean over them, has its own folder.
+group. A suite, which is a group of benchmarks without a mean over them, has its own folder, with one group
+for each twin that at least two of its benchmarks have.
 """
 
 import re
@@ -124,9 +125,14 @@ def _all_files(chosen: Iterable[Benchmark]) -> dict[str, str]:
     files = {path: text for benchmark in wanted.values() for path, text in yaml_files(benchmark).items()}
     known = own_benchmarks() | wanted
     for suite in {benchmark.suite for benchmark in wanted.values()} - {""}:
-        members = [series for b in known.values() if b.suite == suite for series in b.series]
-        group = {"group": suite, "task": members, "metadata": {"version": 1.0}}
-        files[f"{suite}/{suite}.yaml"] = f"{_HEADER.format(name=suite)}{_written(group)}"
+        together = [b for b in known.values() if b.suite == suite]
+        for end in ("", *TWINS):
+            having = [b for b in together if end in _ends(b)]
+            if len(having) < 2 and end:
+                continue
+            members = [f"{series}{end}" for b in having for series in b.series]
+            group = {"group": f"{suite}{end}", "task": members, "metadata": {"version": 1.0}}
+            files[f"{suite}/{suite}{end}.yaml"] = f"{_HEADER.format(name=suite)}{_written(group)}"
     return files
 
 

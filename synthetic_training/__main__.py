@@ -18,7 +18,7 @@ with command_errors():
     require("train")  # before anything below imports it
 
 from dataset_builders.interruption import Interrupted, interrupt_on_sigterm
-from synthetic_training.config import TrainConfig
+from synthetic_training.config import TrainConfig, config_path
 from synthetic_training.evaluation.evaluate import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
 
@@ -87,7 +87,7 @@ def _base_settings(arguments: Sequence[str]) -> TrainConfig:
     if list(arguments[:1]) != ["train"]:
         return TrainConfig()
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config", type=Path)
+    parser.add_argument("--config")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--preset")
@@ -97,7 +97,7 @@ def _base_settings(arguments: Sequence[str]) -> TrainConfig:
         return TrainConfig()
     from synthetic_training.models.presets import preset_settings
 
-    given = read_settings(known.config) if known.config else {}
+    given = read_settings(config_path(known.config)) if known.config else {}
     settings = dict(preset_settings(known.preset or given.get("preset")))
     if known.resume and known.out:
         from synthetic_training.training.run_folder import read_run
@@ -111,7 +111,7 @@ def _train_command(base: TrainConfig) -> Callable[..., None]:
     def train(
         out: Path,
         settings: _Flags = _Flags(**vars(base)),  # noqa: B008  the default that --help shows
-        config: Path | None = None,  # noqa: ARG001  it is in ``base``
+        config: str | None = None,  # noqa: ARG001  it is in ``base``
         resume: bool = False,
     ) -> None:
         """Train a model from scratch on a synthetic task.
@@ -119,7 +119,8 @@ def _train_command(base: TrainConfig) -> Callable[..., None]:
         Args:
             out: Folder for the run, new or empty.
             settings: Settings of the run.
-            config: YAML or JSON file of settings; command-line values override the file.
+            config: Settings of the package (cpu_copy, pair_mamba, ...), or a YAML or JSON file; command-line
+                values override them.
             resume: Continue the run in the folder from its last checkpoint, with its settings.
         """
         _disable_progress_bars()
@@ -189,7 +190,7 @@ def _reproduce(
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
-        dry_run: Print the plan with the expected GPU hours, without running anything.
+        dry_run: Print the plan with the expected hours, without running anything.
     """
     from synthetic_training.figures.reproduce import reproduce
 

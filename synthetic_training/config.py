@@ -7,6 +7,7 @@ command line overrides the file.
 
 import math
 from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -255,3 +256,24 @@ def differing(one: TrainConfig, other: TrainConfig) -> list[str]:
     """Names of the settings that make two runs different."""
     names = [f.name for f in fields(TrainConfig) if f.name not in CHANGEABLE]
     return [name for name in names if getattr(one, name) != getattr(other, name)]
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The files of settings that come with the package, by name."""
+    return {file.stem: file for file in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
+
+
+def config_path(name: str) -> Path:
+    """The file of a config that comes with the package, or the path of the user's own file.
+
+    Raises:
+        InputError: the name is neither.
+    """
+    known = shipped_configs()
+    file = known.get(name, Path(name))
+    if not file.exists():
+        raise InputError(
+            f"there is no file {name!r}; the configs that come with the package are {', '.join(known)}"
+            f"{did_you_mean(file.stem, known)}"
+        )
+    return file

@@ -36,11 +36,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Fork the server of ``tests.forked``, before pytest changes logging and warnings for the tests."""
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """From here on, the garbage collector looks through what the tests make, and not what was imported."""
     gc.freeze()
-    if session.items:
-        forked.context()
     gc.enable()
     try:
         return (yield)

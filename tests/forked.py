@@ -1,32 +1,27 @@
-"""Commands in processes that are there in a moment: forked from a process that has done the imports before.
+"""Commands in processes that are there in a moment: forked from a server that has done the imports before.
 
 A new interpreter takes 4 s to import torch and transformers, and 8 s more to import the trainer and lm-eval's
 models. A forked process runs the same commands with the same arguments and environment, and knows nothing of
-the tests that ran before. Tests of what the interpreter or a launcher does start real ones, with the fixture
-``run``.
+this one. Tests of what the interpreter or a launcher does start real ones, with the fixture ``run``.
 """
 
 import atexit
-import gc
 import importlib
-import logging
 import multiprocessing
 import os
 import runpy
-import select
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import cache, partial
-from multiprocessing import forkserver, resource_tracker, util
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from typing import NoReturn
 from unittest import mock
 
 from dataset_builders import InputError
@@ -35,13 +30,18 @@ from dataset_builders.extras import require
 LM_EVAL = ["lm_eval.evaluator", "lm_eval.models.huggingface", "transformers.generation", "tests.in_process"]
 TRAINER = ["synthetic_training.training.run", "synthetic_training.evaluation.evaluate", "tests.tiny_run"]
 
+ENVIRONMENT = dict(os.environ)
+"""That of the test run; a test may change its own before the server starts."""
+
+ROOT = Path(__file__).parents[1]
+
 
 @cache
 def context() -> ForkServerContext:
-    """For processes that have the imports done.
+    """For processes that have the imports done; there is one server for all tests.
 
-    The server is forked from this process, before the first test and after all imports of the test files. It
-    imports what is missing when the first process is asked for.
+    It is an interpreter of its own: a fork of the test run would share locks with it, and killed processes keep
+    theirs.
     """
     context = multiprocessing.get_context("forkserver")
     try:
@@ -49,45 +49,10 @@ def context() -> ForkServerContext:
         context.set_forkserver_preload(LM_EVAL + TRAINER)
     except InputError:  # beside a transformers that is too old for the trainer
         context.set_forkserver_preload(LM_EVAL)
-    resource_tracker.ensure_running()  # which is to be an interpreter of its own
-    with mock.patch.object(util, "spawnv_passfds", _fork_server):
+    path = os.pathsep.join(filter(None, (str(ROOT), ENVIRONMENT.get("PYTHONPATH"))))
+    with mock.patch.dict(os.environ, {**ENVIRONMENT, "PYTHONPATH": path}, clear=True):
         forkserver.ensure_running()
     return context
-
-
-def _fork_server(executable: str, arguments: list[str], files: list[int]) -> int:
-    """Instead of starting ``python -c CODE`` with these files open, run the code in a fork of this process.
-
-    Returns:
-        The process id of the fork, in which this function does not return.
-    """
-    child = os.fork()
-    if child:
-        return child
-    try:
-        _leave_files_but(files)
-        sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
-        logging.getLogger().handlers.clear()
-        gc.enable()
-        for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
-            del sys.modules[name]  # a model's class, say, that a command has to find by itself
-        select.select(files[:2], [], [])  # the first request, or the end of the process that would make one
-        exec(arguments[-1], {})  # noqa: S102
-    except Exception:  # noqa: BLE001  as the interpreter does
-        traceback.print_exc()
-    finally:
-        os._exit(0)
-
-
-def _leave_files_but(kept: Sequence[int]) -> None:
-    """Put the null device in the place of all open files but these and the standard ones.
-
-    If they were closed, objects that came along in the fork would write to what is opened next.
-    """
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in [int(file.name) for file in Path("/dev/fd").iterdir()]:
-        if number not in {0, 1, 2, *kept, null}:
-            os.dup2(null, number, inheritable=False)
 
 
 class Forked:
@@ -167,31 +132,6 @@ def run_forked(
         process.kill()
         raise
     return subprocess.CompletedProcess(list(arguments), process.wait(), out, err)
-
-
-def fork_workers() -> None:
-    """In the process of torch's launcher: let it fork its workers instead of starting new interpreters."""
-    from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
-
-    def popen(args: Sequence[str], env: Mapping[str, str], **options: Any) -> subprocess.Popen[bytes]:
-        # what is called before the command would be executed never returns
-        execute = partial(_execute, args[1:], env)
-        return subprocess.Popen(args, env=env, preexec_fn=execute, **options)
-
-    subprocess_handler.Popen = popen
-
-
-def _execute(options: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
-    """In a fork of a launcher: ``python OPTIONS`` with nothing of the launcher's open or handled."""
-    _leave_files_but([])
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    atexit._clear()
-    status = 1
-    try:
-        status = _interpret([word for word in options if word != "-u"], environment)
-    finally:
-        os._exit(status)
 
 
 def _run(

@@ -1,6 +1,8 @@
 """Bare modules as models: what is saved, gradients, padding, and what is refused."""
 
 import json
+import linecache
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from synthetic_training.models.causality import check_causal
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model, save_with_code
+from tests.conftest import Run
 from tests.gated_linear_attention import GatedLinearAttention, GatedLinearAttentionForCausalLM
 from tests.tiny_run import SETTINGS
 
@@ -132,6 +135,40 @@ class BareOutput(GatedLinearAttentionForCausalLM):
 def test_other_outputs_than_logits_are_refused(name: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         check_causal("it", build_model(f"{HERE}:{name}"))
+
+
+class Heads(nn.Module):
+    """Fails in its constructor for a width that is no number, and in its forward pass for an odd one."""
+
+    def __init__(self, vocab_size: int, width: Any = 8) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocab_size, width)
+        self.head = nn.Linear(width, vocab_size)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        heads = self.embed(ids).view(*ids.shape, 2, -1)
+        logits: Tensor = self.head(heads.flatten(2))
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("width", "sentence"),
+    [
+        ("abc", "cannot be built with width=abc: TypeError: empty()"),
+        ("9", "cannot be run with width=9: RuntimeError: shape '[1, 16, 2, -1]' is invalid"),
+    ],
+)
+def test_what_a_module_raises_for_its_arguments_is_one_sentence(
+    width: str, sentence: str, run_here: Run
+) -> None:
+    result = run_here(
+        *("synthetic_training", "train", "--model", f"{HERE}:Heads", "--model-args", f"width={width}"),
+        *("--out", "run", "--steps", "2", "--warmup-steps", "1"),
+    )
+    (line,) = result.stderr.splitlines()
+    assert result.returncode == 1 and line.startswith(f"error: {HERE}:Heads {sentence}")
+    raised = linecache.getline(__file__, int(re.search(r"\(test_bare_modules.py, line (\d+)", line)[1]))  # type: ignore[index]
+    assert "nn.Embedding(" in raised if width == "abc" else ".view(" in raised
 
 
 def test_embeddings_that_cannot_be_found_are_not_drawn() -> None:

@@ -103,12 +103,15 @@ def task_names() -> frozenset[str]:
 def _check_lm_eval(arguments: list[str]) -> None:
     with mock.patch.object(sys, "argv", ["lm_eval", *arguments]):
         given = HarnessCLI().parse_args()
-    known = task_names()
     tasks = given.tasks if isinstance(given.tasks, list) else (given.tasks or "").split(",")
     if "register" not in arguments and given.include_path != "tasks":
-        unknown = {task for task in tasks if task} - known
-        any_length = {task for task in unknown if re.sub(r"_\d+", "_n", task, count=1) in known}
-        assert not unknown - any_length
+        assert not _unknown_tasks({task for task in tasks if task})
+
+
+def _unknown_tasks(names: set[str]) -> set[str]:
+    """The names that are neither a task or group nor a length of a task of any length."""
+    known = task_names()
+    return {name for name in names if not {name, re.sub(r"_\d+", "_n", name, count=1)} & known}
 
 
 def _check_module(module: str, arguments: list[str]) -> None:
@@ -171,6 +174,22 @@ def test_options_in_the_text_are_those_that_there_are() -> None:
         used = {flag for code in re.findall(r"`[^`]+`", text) for flag in re.findall(r"--[a-z][\w-]*", code)}
         unknown[document] = used - flags() - OTHER_OPTIONS
     assert not {str(document): names for document, names in unknown.items() if names}
+
+
+def test_tasks_in_the_text_are_those_that_there_are() -> None:
+    """Names with a placeholder, such as ``phone_book_N``, aside."""
+    name = re.compile(
+        r"(?<![\w./*:$-])(?:phone_book|c4_copy|squad_v2|string|mqar|repeat_after_me)(?:_[a-z0-9_]+)?(?![\w./*(:-])"
+    )
+    found = {
+        (str(document), word)
+        for document in documents()
+        for code in re.findall(r"`([^`\n]+)`", document.read_text())
+        for word in name.findall(code)
+    }
+    assert len(found) > 100
+    unknown = _unknown_tasks({word for _, word in found})
+    assert not {one for one in found if one[1] in unknown}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Plain evaluation needs no extra; a command whose extra is missing names it in one sentence."""
 
+import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -100,6 +101,27 @@ def test_the_lowest_versions_that_are_tested_are_those_of_pyproject(extra: str) 
         if requirement.name != "torch":
             (lowest,) = (s.version for s in requirement.specifier if s.operator in (">=", "=="))
             assert Version(tested[requirement.name]) == Version(lowest), requirement.name
+
+
+@pytest.mark.parametrize("document", ["docs/getting_started.md", "CONTRIBUTING.md"])
+def test_every_extra_is_in_the_tables(document: str) -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    rows = "".join(line for line in (ROOT / document).read_text().splitlines() if line.startswith("| `"))
+    if document == "CONTRIBUTING.md":
+        assert not {extra for extra in extras if f"`{extra}`" not in rows}
+    else:
+        listed = set(re.findall(r"`repeat-after-me\[(\w+)\]`", rows))
+        assert listed == extras - {"dev", "docs", "package", "test"}
+
+
+def test_the_bounds_in_the_installation_page_are_those_of_pyproject() -> None:
+    text = (ROOT / "docs/getting_started.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = re.search(r"^lm-eval must be (\S+)\. `hf` needs (.*), `train` (.*)\.$", text, re.MULTILINE)
+    assert bounds is not None
+    assert f"lm-eval{bounds[1]}" in project["dependencies"]
+    for extra, given in (("hf", bounds[2]), ("train", bounds[3])):
+        assert set(given.split(" and ")) <= set(project["optional-dependencies"][extra])
 
 
 def test_what_an_extra_of_a_dependency_adds_is_needed_too(installed: dict[str, str | None]) -> None:

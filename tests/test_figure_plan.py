@@ -197,6 +197,8 @@ def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
     file = a_figure(tmp_path / "f.yaml")
     with pytest.raises(InputError, match=r"no figure 'efficency'; use .*; did you mean 'efficiency'\?"):
         figure_path("efficency")
+    with pytest.raises(InputError, match=r"no figure 'figures/configs/mqar.yaml'; .* mqar, .*mean 'mqar'\?"):
+        figure_path("figures/configs/mqar.yaml")
     with pytest.raises(InputError, match=r"no run 'lstn'; its runs are .*; did you mean 'lstm'\?"):
         runs_of(file, models=["lstn"])
     with pytest.raises(InputError, match="per_gpu must be an integer of at least 1, not 0"):

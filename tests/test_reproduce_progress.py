@@ -17,7 +17,7 @@ from dataset_builders.workers import Job
 from synthetic_training.__main__ import main
 from synthetic_training.figures import progress as progress_module
 from synthetic_training.figures import reproduce as reproduce_module
-from synthetic_training.figures.estimate import expected_gpu_hours
+from synthetic_training.figures.estimate import expected_cpu_hours, expected_gpu_hours
 from synthetic_training.figures.figure_file import read_figure, shipped
 from synthetic_training.figures.plan import Run, plan
 from synthetic_training.figures.progress import Progress, last_step
@@ -107,6 +107,11 @@ def test_gpu_hours_are_those_of_committed_runs_or_speeds() -> None:
     assert expected_gpu_hours([one])[0] == pytest.approx(expected, rel=0.3)
     small = plan(read_figure(file).scales["small"], str(file))
     assert expected_gpu_hours(small) == (0.0, 0)
+    hours, known = expected_cpu_hours(small)
+    done = read_metrics(Path("synthetic_training/figures/results/length_generalization_small.jsonl"))
+    assert known == len(small) == 10
+    assert hours == pytest.approx(sum(one["seconds"] for one in done) / 3600 / 3)  # of three seeds
+    assert expected_cpu_hours(runs) == (0.0, 0)
 
 
 _FAKE = """

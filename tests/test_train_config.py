@@ -15,7 +15,7 @@ from dataset_builders import InputError
 from dataset_builders.string_tasks.registry import own_string_tasks
 from synthetic_training.__main__ import main
 from synthetic_training.argument_types import key_values, parse_value
-from synthetic_training.config import TrainConfig, differing
+from synthetic_training.config import TrainConfig, config_path, differing, shipped_configs
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.evaluate import EvaluateConfig
 from synthetic_training.models.registry import MODELS
@@ -187,6 +187,24 @@ def test_files_that_hold_no_settings_are_refused(tmp_path: Path, text: str, sent
         read_settings(file)
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_settings(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_configs_of_the_package_are_found_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert TrainConfig(**read_settings(config_path(name))) != TrainConfig()
+
+
+@pytest.mark.parametrize("name", ["cpu_cpy", "synthetic_training/configs/cpu_copy.yaml"])
+def test_a_config_that_does_not_exist_is_one_sentence_with_the_names(name: str, run_here: Run) -> None:
+    result = run_here("synthetic_training", "train", "--config", name, "--out", "run")
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"error: there is no file {name!r}; the configs that come with the package are cpu_copy, pair_mamba, "
+        "pair_transformer; did you mean 'cpu_copy'?\n"
+    )
 
 
 def test_lengths_are_numbers_and_ranges_with_their_end() -> None:

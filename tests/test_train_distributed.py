@@ -32,21 +32,11 @@ ACCELERATE = (
 )
 
 
-FORKED_WORKERS = """
-import runpy, sys
-from tests.forked import fork_workers
-fork_workers()
-sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
-
-
-def start(folder: Path, launcher: tuple[str, ...], *flags: str, fork: bool = False) -> Forked:
+def start(folder: Path, launcher: tuple[str, ...], *flags: str) -> Forked:
     """``LAUNCHER -m synthetic_training train FLAGS``, in a folder: the launcher starts new interpreters."""
     launcher = (*launcher[:-1], str(free_port()))
-    command = [*launcher, "-m", "synthetic_training", "train", *flags]
-    how = ["-c", FORKED_WORKERS] if fork else ["-m"]
-    return Forked([*how, *command], folder, {**os.environ, "OMP_NUM_THREADS": "1"})
+    command = ["-m", *launcher, "-m", "synthetic_training", "train", *flags]
+    return Forked(command, folder, {**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def run_pair(folder: Path, *flags: str) -> list[tuple[int, str, str]]:
@@ -134,7 +124,7 @@ def test_a_launcher_that_ends_all_processes_with_the_first_lets_it_report(tmp_pa
 def test_an_interrupted_run_keeps_a_checkpoint_and_continues_with_one_process(tmp_path: Path) -> None:
     changes = {"steps": 200, "log_every": 150, "eval_every": 200, "save_every": 200}
     config = config_file(tmp_path, **changes)
-    process = start(tmp_path, TORCHRUN, "--config", config, "--out", "run", fork=True)
+    process = start(tmp_path, TORCHRUN, "--config", config, "--out", "run")
     wait_until(lambda: (tmp_path / "run" / "metrics.jsonl").exists(), process)
     time.sleep(0.1)
     process.send_signal(signal.SIGTERM)

@@ -40,8 +40,8 @@ print(point.load().__name__)
 """
 
 
-RUN_TIME_SUFFIXES = {".py", ".yaml", ".yml", ".typed", ".jinja", ".md"}
-RUN_TIME_JSON = {"architectures.json", "checksums.json", "speed_h200.json"}
+RUN_TIME_SUFFIXES = {".py", ".yaml", ".yml", ".typed", ".jinja"}
+RUN_TIME_FILES = {"architectures.json", "card_template.md", "checksums.json", "speed_h200.json"}
 LARGEST = 800_000
 """Bytes; the wheel had 390,000 when this was set."""
 
@@ -70,10 +70,10 @@ def installed(wheel: Path) -> Path:
 
 
 def _is_run(name: str) -> bool:
-    """Whether a file of a package is code, or is read when the code runs, or is a task's page."""
+    """Whether a file of a package is code, or is read when the code runs."""
     file = Path(name)
     return (
-        file.suffix in RUN_TIME_SUFFIXES or file.name in RUN_TIME_JSON or file.name.endswith("_yaml")
+        file.suffix in RUN_TIME_SUFFIXES or file.name in RUN_TIME_FILES or file.name.endswith("_yaml")
     ) and not re.search(r"(deviations|documents|figures|precision|theory)/results/|/checkpoints/", name)
 
 

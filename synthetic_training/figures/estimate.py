@@ -1,9 +1,9 @@
-"""How long runs on a GPU will take, estimated from committed results and speeds."""
+"""How long runs will take, estimated from committed results and speeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from dataset_builders.files import read_json
 from synthetic_training.config import CHANGEABLE, TrainConfig
@@ -33,34 +33,43 @@ def expected_gpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
     if not on_gpu:
         return 0.0, 0
     files = sorted(RESULTS.glob("*_paper.jsonl"))
-    before = _hours([result for file in files for result in read_results(file)])
+    before = _hours([result for file in files for result in read_results(file)], "cuda")
     speeds = _speeds(read_json(SPEED)) if SPEED.is_file() else {}
     known = [hours for run in on_gpu if (hours := _hours_of_run(run, before, speeds)) is not None]
     return sum(known), len(known)
 
 
+def expected_cpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
+    """The hours that runs with the same settings took on a CPU, together, and the number of such runs."""
+    files = sorted(RESULTS.glob("*_small.jsonl"))
+    before = _hours([result for file in files for result in read_results(file)], "cpu")
+    settings = [_settings(run.config.as_json(), "cpu") for run in runs if run.config.device != "cuda"]
+    known = [before[one] for one in settings if one in before]
+    return sum(known), len(known)
+
+
 def _hours_of_run(run: Run, before: Mapping[str, float], speeds: Mapping[str, float]) -> float | None:
-    measured = before.get(_settings(run.config.as_json()))
+    measured = before.get(_settings(run.config.as_json(), "cuda"))
     if measured is not None:
         return measured
     speed = None if run.config.model_args else speeds.get(run.config.model)
     return None if speed is None else tokens(run) / speed / 3600
 
 
-def _hours(results: Iterable[Result]) -> dict[str, float]:
-    """Hours of runs on a GPU by settings, as means over seeds."""
+def _hours(results: Iterable[Result], device: Literal["cpu", "cuda"]) -> dict[str, float]:
+    """Hours of runs on one kind of device by settings, as means over seeds."""
     found: dict[str, list[float]] = {}
     for result in results:
-        if result["config"]["device"] == "cuda":
-            found.setdefault(_settings(result["config"]), []).append(hours_of(result))
+        if result["config"]["device"] == device:
+            found.setdefault(_settings(result["config"], device), []).append(hours_of(result))
     return {settings: fmean(hours) for settings, hours in found.items()}
 
 
-def _settings(config: Mapping[str, Any]) -> str:
+def _settings(config: Mapping[str, Any], device: Literal["cpu", "cuda"]) -> str:
     """The settings on which the time of a run depends, as text."""
     default = TrainConfig().as_json()
     settings = {**default, **config}
-    settings["compile"] = resolve_compile(settings["compile"], "cuda", settings["steps"])
+    settings["compile"] = resolve_compile(settings["compile"], device, settings["steps"])
     return repr(
         sorted((k, repr(v)) for k, v in settings.items() if k not in _NOT_TIME and v != default.get(k))
     )

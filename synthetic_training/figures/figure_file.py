@@ -120,10 +120,11 @@ def figure_path(name: str) -> Path:
     known = shipped()
     if name in known:
         return known[name]
-    if name.endswith((".yaml", ".yml", ".json")):
+    if name.endswith((".yaml", ".yml", ".json")) and Path(name).exists():
         return Path(name)
     raise InputError(
-        f"there is no figure {name!r}; use {', '.join(known)} or a YAML file{did_you_mean(name, known)}"
+        f"there is no figure {name!r}; use {', '.join(known)} or a YAML file"
+        f"{did_you_mean(Path(name).stem, known)}"
     )
 
 

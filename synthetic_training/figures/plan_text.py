@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from synthetic_training.figures.estimate import expected_gpu_hours
+from synthetic_training.figures.estimate import expected_cpu_hours, expected_gpu_hours
 from synthetic_training.figures.plan import Run
 from synthetic_training.figures.progress import last_step, tokens
 from synthetic_training.training.run_folder import MODEL
@@ -39,6 +39,9 @@ def plan_text(
         missing = len(remaining) - known
         but = f" (without {missing} runs whose speed is unknown)" if missing else ""
         total += f"; about {hours:.2f} GPU hours at the speeds measured on an H200{but}"
+    hours, known = expected_cpu_hours(remaining)
+    if known:
+        total += f"; on a CPU, {known} of these runs took {hours:.2f} hours in all"
     return "\n".join([*lines, total])
 
 

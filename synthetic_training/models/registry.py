@@ -28,7 +28,7 @@ from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
 from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
-from synthetic_training.models.construction import misfits, of_text, untrained
+from synthetic_training.models.construction import misfits, of_text, own_code_error, untrained
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
@@ -204,8 +204,10 @@ def build_model(
 
     Raises:
         InputError: a name or argument is unknown (the message suggests the closest known one), or sizes do
-            not fit together or do not fit into memory, which is checked before memory is allocated.
+            not fit together or do not fit into memory, which is checked before memory is allocated; or
+            the user's own code raises an error for them.
     """
+    requested = dict(overrides)
     architecture = find_architecture(name, trust_remote_code=trust_remote_code)
     chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
     overrides = {key: value for key, value in overrides.items() if key not in chosen}
@@ -233,7 +235,7 @@ def build_model(
     except misfits(model_class) as error:
         check_allocation(name, error)
         if is_own_code(name):
-            raise  # the traceback points into the user's own code
+            raise own_code_error(name, "built", requested, model_class, error) from error
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{name} cannot be built with these arguments: {message.rstrip('.')}; pass others in --model-args"

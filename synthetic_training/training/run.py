@@ -20,6 +20,7 @@ from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.memory import check_bytes, check_memory
 from synthetic_training.models.causality import check_causal
 from synthetic_training.models.code_files import code_digests
+from synthetic_training.models.construction import misfits, own_code_error
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.model_types import check_device, package_of
 from synthetic_training.models.registry import build_model, is_own_code, preset_hint
@@ -154,7 +155,12 @@ def _model(
         _check_isolation(config, model)
     model = model.to(device)
     if is_own_code(config.model):
-        check_causal(config.model, model)
+        try:
+            check_causal(config.model, model)
+        except InputError:
+            raise
+        except misfits(type(model)) as error:
+            raise own_code_error(config.model, "run", config.model_args, type(model), error) from error
         if processes.is_main and not isinstance(model, GenerationMixin):
             log.warning(
                 "%s does not inherit from transformers' GenerationMixin: it can be trained, and evaluated on "
