@@ -39,6 +39,27 @@ def user_path(name: str) -> Path:
     return path
 
 
+def check_folder(folder: Path) -> None:
+    """Check that a path is a folder to write to, or can become one; nothing is created.
+
+    For what is written after much work or output: it says beforehand what could not be written.
+
+    Raises:
+        InputError: it is not.
+    """
+    there = folder
+    try:
+        while not os.path.lexists(there):
+            there = there.parent
+        allowed = os.access(there, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}") from None
+    if not there.is_dir():
+        raise InputError(f"{folder} cannot be written: {there} is not a folder")
+    if not allowed:
+        raise InputError(f"{folder} cannot be written: Permission denied")
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file for writing; it appears under its name only once it is complete and on disk.

@@ -90,11 +90,13 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "MB of a package": ("98",),
     },
     "docs/reading_a_report.md": {
+        "the confidence level": ("95%",),
         "a batch size of the example": ("64",),
         "half the vocabulary of mqar": ("4,096",),
     },
     "docs/your_architecture.md": {"tokens of the window that lm-eval assumes": ("2,048",)},
     "lm_eval_tasks/CAPACITY.md": {
+        "the confidence level": ("95%",),
         "probabilities of the tests": ("2.5%",),
         "bootstrap sets and simulations": ("2,000",),
         "simulations of intervals that are not kept": ("500", "90%"),
@@ -109,6 +111,9 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "the lowest score": ("0",),
         "documents of a task": ("500",),
         "a version of Python": ("3.12",),
+        "quantiles of the normal distribution and their squares": ("1.96", "3.84"),
+        "a comparison that tests/test_compare.py makes": ("0.02", "0.125"),
+        "simulations of intervals that are not kept": ("84%", "90%", "91%", "98%", "99%"),
     },
     **dict.fromkeys(CARDS, _CARD),
     "synthetic_training/README.md": {

@@ -70,3 +70,33 @@ def test_what_was_not_logged_is_empty(tmp_path: Path) -> None:
     assert [file.name for file in report.draw(tmp_path / "out")] == [
         "string_prefix_ngram.png", "string_prefix_ngram.svg"
     ]  # fmt: skip
+
+
+def test_the_example_refuses_a_missing_folder_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["own_results.py", str(tmp_path / "none")])
+    with pytest.raises(SystemExit, match=f"^error: {tmp_path / 'none'} does not exist"):
+        runpy.run_path(str(EXAMPLE), run_name="__main__")
+
+
+def record(batch: int, seconds: float = 0.01) -> dict[str, object]:
+    return {**TIMING, "batch_size": batch, "token_seconds": seconds}
+
+
+def test_what_a_shorter_run_measured_is_shown_beside_the_scores_of_the_longer_one(tmp_path: Path) -> None:
+    measured = {"timing": [record(1), record(4)], "state_bytes": 77}
+    result_file(tmp_path, {"phone_book_20": 1.0}, documents=4, metadata=measured, date=2e9)
+    result_file(tmp_path, {"phone_book_20": 0.9}, metadata={"timing": [record(1, 0.02)]})
+    result_file(tmp_path, {"phone_book_20": 0.8}, metadata={"timing": [record(1, 0.04)]}, date=1.6e9)
+    (report,) = read_reports([tmp_path])
+    (score,) = report.scores
+    assert (score.main_value, score.documents, score.state_bytes) == (0.9, 500, 77)
+    # the longest run's own seconds come first
+    assert {one.batch_size: one.token_seconds for one in score.timings} == {1: 0.02, 4: 0.01}
+    assert report.timing_table().count("generated tokens per second") == 2
+    config, metadata = {"model_dtype": "torch.float16"}, {"timing": [record(8)]}
+    result_file(tmp_path, {"phone_book_20": 1.0}, documents=4, metadata=metadata, config=config)
+    (report,) = read_reports([tmp_path])
+    batches = [[one.batch_size for one in score.timings] for score in report.scores]
+    assert sorted(map(sorted, batches)) == [[1, 4], [8]], "nothing is taken from another precision"

@@ -1,4 +1,4 @@
-"""Confidence intervals, and the paired comparison of two models, against known answers and by simulation."""
+"""The paired comparison of two models, against known answers and by simulation."""
 
 import re
 from pathlib import Path
@@ -8,50 +8,12 @@ import pytest
 from scipy import stats
 
 from dataset_builders import InputError
-from lm_eval_tasks.results.compare import compare, compare_rows
-from lm_eval_tasks.results.intervals import interval, mean_interval
+from lm_eval_tasks.results.compare import compare, compare_rows, comparison_table
+from lm_eval_tasks.results.paired_intervals import tango_interval
 from lm_eval_tasks.results.rows import read_scores
 from tests.result_files import log_samples, result_file
 
 TASK = "phone_book_20"
-
-
-# ---- intervals
-
-
-def test_wilsons_interval_by_its_formula() -> None:
-    z = stats.norm.ppf(0.975)
-    for right, documents in ((0, 16), (3, 16), (16, 16), (250, 500), (1, 1)):
-        p = right / documents
-        middle = (p + z * z / (2 * documents)) / (1 + z * z / documents)
-        half = z / (1 + z * z / documents) * np.sqrt(p * (1 - p) / documents + z * z / (4 * documents**2))
-        expected = (max(0, middle - half), min(1, middle + half))
-        assert interval("exact_match", p, None, documents) == pytest.approx(expected, abs=1e-12)
-
-
-def test_other_metrics_have_a_normal_interval_within_their_range() -> None:
-    z = stats.norm.ppf(0.975)
-    assert interval("char_accuracy", 0.5, 0.1, 16) == pytest.approx((0.5 - 0.1 * z, 0.5 + 0.1 * z))
-    assert interval("char_accuracy", 0.95, 0.1, 16) == pytest.approx((0.95 - 0.1 * z, 1.0))
-    assert interval("logprob_per_token", -3.0, 0.1, 16) == pytest.approx((-3 - 0.1 * z, -3 + 0.1 * z))
-    assert interval("char_accuracy", 0.5, None, 1) is None
-    assert interval("char_accuracy", 1.0, 0.0, 16) == interval("exact_match", 1.0, 0.0, 16), (
-        "no false comfort"
-    )
-
-
-def test_the_interval_of_a_mean_over_lengths() -> None:
-    known = mean_interval([0.5, 0.7], [(0.4, 0.6), (0.6, 0.8)])
-    assert known == pytest.approx((0.6 - 0.1 / np.sqrt(2), 0.6 + 0.1 / np.sqrt(2)))
-    assert mean_interval([0.5, 0.7], [(0.4, 0.6), None]) is None
-    rng = np.random.default_rng(0)
-    truth, covered = [0.9, 0.3], 0
-    for counts in rng.binomial(50, truth, size=(400, 2)):
-        means = [float(count) / 50 for count in counts]
-        ends = mean_interval(means, [interval("exact_match", mean, None, 50) for mean in means])
-        assert ends is not None
-        covered += ends[0] <= sum(truth) / 2 <= ends[1]
-    assert 0.92 < covered / 400 < 0.985
 
 
 # ---- the test
@@ -60,28 +22,28 @@ def test_the_interval_of_a_mean_over_lengths() -> None:
 def test_mcnemars_exact_test_by_hand() -> None:
     first = np.array([1.0] * 7 + [0.0] * 1 + [1.0] * 4 + [0.0] * 4)
     second = np.array([0.0] * 7 + [1.0] * 1 + [1.0] * 4 + [0.0] * 4)
-    found = compare(first, second, binary=True)
+    found = compare(first, second, "binary")
     assert (found.first_better, found.second_better, found.documents) == (7, 1, 16)
     assert found.p_value == pytest.approx(2 * (1 + 8) / 2**8)
     assert found.first - found.second == pytest.approx(6 / 16)
-    assert found.low < 6 / 16 < found.high
-    alike = compare(first, first, binary=True)
-    assert (alike.p_value, alike.low, alike.high) == (1.0, 0.0, 0.0)
-    swapped = compare(second, first, binary=True)
+    assert found.ends == tango_interval(7, 1, 16)
+    alike = compare(first, first, "binary")
+    assert (alike.p_value, alike.ends) == (1.0, tango_interval(0, 0, 16))
+    swapped = compare(second, first, "binary")
     assert swapped.p_value == found.p_value
 
 
 def test_the_permutation_test_agrees_with_the_t_test_on_many_documents() -> None:
     rng = np.random.default_rng(1)
     first, second = rng.random(300), rng.random(300) + 0.04
-    found = compare(first, second, binary=False)
+    found = compare(first, second, "bounded")
     assert found.p_value == pytest.approx(stats.ttest_rel(first, second).pvalue, abs=0.02)
-    assert compare(first, first, binary=False).p_value == 1.0
+    assert compare(first, first, "bounded").p_value == 1.0
 
 
 def test_two_equal_models_differ_in_five_percent_of_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulation: the false-positive rate is the nominal 5%, or a little less, as exact tests have it."""
-    monkeypatch.setattr("lm_eval_tasks.results.compare._bootstrap", lambda _: (0.0, 0.0))
+    monkeypatch.setattr("lm_eval_tasks.results.compare.paired_interval", lambda *_: None)
     monkeypatch.setattr("lm_eval_tasks.results.compare.RESAMPLES", 199)
     rng = np.random.default_rng(0)
     trials, documents = 2000, 500
@@ -89,27 +51,16 @@ def test_two_equal_models_differ_in_five_percent_of_comparisons(monkeypatch: pyt
     for trial in range(trials):
         easy = rng.random(documents)  # both models find the same documents hard
         first, second = (0.5 * easy + 0.5 * rng.random((2, documents)) < 0.5).astype(float)
-        binary += compare(first, second, binary=True).p_value < 0.05
+        binary += compare(first, second, "binary").p_value < 0.05
         better = (0.5 * easy + 0.5 * rng.random(documents) < 0.6).astype(float)
-        powerful += compare(better, second, binary=True).p_value < 0.05
+        powerful += compare(better, second, "binary").p_value < 0.05
         if trial < 500:
             one, other = easy[:60] + rng.random((2, 60))
-            permuted += compare(one, other, binary=False).p_value <= 0.05
+            permuted += compare(one, other, "bounded").p_value <= 0.05
     # three standard errors of the rate: 0.0146 of 2,000 and 0.029 of 500 comparisons
     assert 0.025 < binary / trials < 0.05 + 0.0146
     assert 0.05 - 0.029 < permuted / 500 < 0.05 + 0.029
     assert powerful / trials > 0.95, "ten points of 500 documents are found"
-
-
-def test_the_bootstrap_interval_covers_the_true_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lm_eval_tasks.results.compare.RESAMPLES", 499)
-    rng = np.random.default_rng(3)
-    covered = 0
-    for _ in range(300):
-        first, second = rng.random(100), rng.random(100) * 0.8
-        found = compare(first, second, binary=True)
-        covered += found.low <= 0.1 <= found.high
-    assert 0.90 < covered / 300 < 0.99
 
 
 # ---- rows and their samples
@@ -135,6 +86,17 @@ def test_several_lengths_are_also_compared_together(tmp_path: Path) -> None:
     assert [key for _, key in found] == ["20 entries", "40 entries", "all lengths"]
     last = found["phone_book", "all lengths"]
     assert (last.documents, last.first_better, last.p_value) == (4, 2, 0.5)
+
+
+def test_a_table_says_why_an_interval_without_0_may_have_a_large_p_value(tmp_path: Path) -> None:
+    two_rows(tmp_path / "few", [1.0] * 4, [0.0] * 4)
+    two_rows(tmp_path / "more", [1.0] * 8, [0.0] * 8)
+    few, more = (
+        comparison_table(compare_rows(read_scores([tmp_path / name]), "a", "b"), "a", "b")
+        for name in ("few", "more")
+    )
+    assert "| +1.000 [+0.02, +1.00] | 0.125 |" in few and "the exact test asks for more" in few
+    assert "| +1.000 [+0.35, +1.00] | 0.008 |" in more and "the exact test" not in more
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:

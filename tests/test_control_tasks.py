@@ -12,7 +12,7 @@ from dataset_builders import InputError, phone_book
 from dataset_builders.phone_book_controls.documents import gap_rows, multi_rows, query_first_rows
 from lm_eval_tasks.phone_book_errors import EARLIER, EXAMPLE, LATER, NEIGHBOUR, OTHER, classify
 from lm_eval_tasks.questions import with_other_prompt
-from lm_eval_tasks.results.controls import control_table, controls
+from lm_eval_tasks.results.controls import control_table, controls, without_pairs
 from lm_eval_tasks.results.positions import asked
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.results.samples import logged
@@ -187,7 +187,7 @@ def test_controls_are_compared_with_their_pairs(tmp_path: Path) -> None:
     found = one.comparison
     assert (found.documents, found.first_better, found.second_better) == (40, 10, 4)
     assert (found.first, found.second) == (16 / 40, 10 / 40)
-    assert found.test == "McNemar, exact" and found.low < 0.15 < found.high
+    assert found.test == "McNemar, exact" and found.ends is not None and found.ends[0] < 0.15 < found.ends[1]
     row = next(line for line in control_table([one]).splitlines() if "query_first" in line)
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
     assert cells[:6] == ["model", "phone_book_query_first", "20 entries", "40", "0.250", "0.400"]
@@ -210,3 +210,25 @@ def test_recall_of_several_questions_is_compared_by_book(tmp_path: Path) -> None
     (one,) = controls(logged(read_scores([tmp_path])))
     assert (one.comparison.first, one.comparison.second, one.comparison.documents) == (0.625, 1.0, 6)
     assert one.comparison.test == "permutation, paired"
+
+
+def test_controls_without_a_pair_are_named(tmp_path: Path) -> None:
+    """The pairs of one model are of another seed, those of the other are in another precision."""
+    whole = "torch.float32"
+    for model, seed, dtype in (("a", 1, whole), ("b", 0, "torch.float16"), ("c", 0, whole)):
+        control, pairs = list(query_first_rows(20, 4)), list(phone_book.rows(20, 4, seed=seed))
+        for task, rows, one in (
+            ("phone_book_query_first_20", control, whole),
+            ("phone_book_20", pairs, dtype),
+        ):
+            config = {"model_dtype": one}
+            file = result_file(tmp_path / model, {task: 1.0}, model=model, documents=4, config=config)
+            log_answers(file, task, rows, [row["answer"] for row in rows])
+    sampled = logged(read_scores([tmp_path]))
+    found = controls(sampled)
+    assert [one.score.label for one in found] == ["c"]
+    alone = without_pairs(sampled, found)
+    assert [(one.run.model, one.benchmark) for one in alone] == [(m, "phone_book_query_first") for m in "ab"]
+    text = control_table(found, alone)
+    assert "Not compared: a on phone_book_query_first at 20 entries, b" in text
+    assert control_table([], alone).startswith("Not compared") and control_table([]) == ""

@@ -61,7 +61,7 @@ def test_the_whole_command(install: Install, tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.endswith(f"24 runs, 0 complete, 24 to do\nwritten: {out / 'paper.md'}\n")
     page = (out / "paper.md").read_text()
     words = " ".join(page.split())
-    assert page.startswith("# Pythia and Mamba on the experiments of [Repeat After Me]")
+    assert "\n# Pythia and Mamba on the experiments of [Repeat After Me]" in page
     assert "24 of 24 runs are complete.\n" in page
     assert page.count("found: all") + page.count("Found: all") == 5
     # 96 documents: 2.8b at 80 entries is right on .9 * (1 - 80 / 120) of them
@@ -72,6 +72,7 @@ def test_the_whole_command(install: Install, tmp_path: Path, capsys: pytest.Capt
             assert f"]({stem}.png)" in page
             assert (out / f"{stem}.png").stat().st_size > 10_000 and (out / f"{stem}.svg").is_file()
     assert "mamba-370m: `state-spaces/mamba-370m-hf` by `hf` here" in page
+    assert "every run, 96 per length and 96 per length of SQuAD, with 95% intervals" in page
     assert "Here: float32 for pythia-410m, pythia-1.4b, pythia-2.8b; float16 for mamba-370m" in page
     assert "Evaluated with lm-eval 0.4.13." in page and page.count("effective length") == 3
     assert not list((out / "runs").glob(".*")) and len(list((out / "runs").iterdir())) == 24
@@ -93,7 +94,41 @@ def test_complete_runs_are_not_done_again_and_other_settings_are_other_runs(
     assert again.done == [] and (tmp_path / "paper.md").read_text() == page
     run(*options, "--limit", "96")
     assert again.done == ["EleutherAI/pythia-410m phone_book"]
-    assert "Only the first 96 documents" in (tmp_path / "paper.md").read_text()
+    page = (tmp_path / "paper.md").read_text()
+    assert "Only the first 96 documents" in page
+
+
+def test_the_page_shows_every_complete_run_of_the_list(install: Install, tmp_path: Path) -> None:
+    runner = install()
+    options = ("--out", tmp_path, "--tasks", "phone_book")
+    run(*options, "--models", "pythia-410m", "mamba-2.8b")
+    both = (tmp_path / "paper.md").read_text()
+    assert "2 of 2 runs are complete." in both
+    run(*options, "--models", "mamba-2.8b")
+    assert len(runner.done) == 2 and (tmp_path / "paper.md").read_text() == both
+    run("--out", tmp_path, "--models", "mamba-2.8b", "--tasks", "c4_copy")
+    page = (tmp_path / "paper.md").read_text()
+    assert "3 of 3 runs are complete." in page and "## Phone book" in page
+    assert "pythia-410m minus mamba-2.8b, 80 entries" in page and "not shown" not in page
+    # a model is shown in one precision: mamba's in the one asked for, pythia's own, which is the same
+    run(*options, "--models", "mamba-2.8b", "--dtype", "float32")
+    page = (tmp_path / "paper.md").read_text()
+    assert "2 of 2 runs are complete. Complete runs with other settings, or of another list" in page
+    hidden = page.split("are not shown: ")[1].split(".\n")[0].replace("\\", "").split(", ")
+    assert [name.rpartition("-")[0] for name in hidden] == ["mamba-2.8b-c4_copy", "mamba-2.8b-phone_book"]
+    assert all((tmp_path / "runs" / name).is_dir() for name in hidden)
+
+
+def test_a_page_of_others_is_not_overwritten(install: Install, tmp_path: Path) -> None:
+    runner = install()
+    (tmp_path / "paper.md").write_text("hello")
+    for words in ((), ("--dry-run",)):
+        with pytest.raises(
+            SystemExit, match=r"paper.md was not written by this command and is not overwritten"
+        ):
+            run("--out", tmp_path, *words)
+    assert runner.done == [] and (tmp_path / "paper.md").read_text() == "hello"
+    assert [file.name for file in tmp_path.iterdir()] == ["paper.md"]
 
 
 def test_the_opposite_and_what_is_undecided(install: Install, tmp_path: Path) -> None:
@@ -119,7 +154,7 @@ def test_two_documents_decide_nothing(install: Install, tmp_path: Path) -> None:
     install(lambda model, experiment, length: float("pythia" in model), documents=2)
     run("--out", tmp_path, "--tasks", "phone_book")
     page = " ".join((tmp_path / "paper.md").read_text().split())
-    assert "80 entries | +1.000 | [+1.00, +1.00] | 0.500 | undecided |" in page
+    assert "80 entries | +1.000 | [-0.32, +1.00] | 0.500 | undecided |" in page
     assert "Of 3 differences, 3 undecided." in page
 
 
@@ -191,13 +226,30 @@ def test_a_plan_writes_and_runs_nothing(
         (["--tasks", "squad"], "there is no experiment 'squad'"),
         (["--model-list", "others"], "there is no list of models 'others'"),
         (["--metadata", "{"], "--metadata must be a JSON object"),
+        (["--metadata", '{"num_docs": "ten"}'], "num_docs must be an integer of at least 1, not 'ten'"),
+        (["--metadata", '{"num_docs": null}'], "num_docs must be an integer of at least 1, not None"),
+        (["--metadata", '{"num_docs": -5}'], "num_docs must be an integer of at least 1, not -5"),
+        (["--metadata", '{"num_docs": NaN}'], "num_docs must be an integer of at least 1, not nan"),
+        (["--metadata", '{"seed": 1.5}'], "seed must be an integer, not 1.5"),
+        (["--metadata", '{"position": 2}'], "position must be a number from 0"),
+        (["--metadata", '{"source": 3}'], "source must be a file, a folder or a name on the Hub, not 3"),
+        (["--metadata", '{"timing": "yes"}'], "timing must be true, a batch size from 1"),
     ],
 )
 def test_invalid_input_is_one_sentence(install: Install, tmp_path: Path, words: list[str], said: str) -> None:
     runner = install()
-    with pytest.raises(SystemExit, match=f"^error: {said}"):
-        run("--out", tmp_path / "out", *words)
+    for more in ([],) if words[0] == "--gpus" else ([], ["--dry-run"]):
+        with pytest.raises(SystemExit, match=f"^error: {said}"):
+            run("--out", tmp_path / "out", *words, *more)
     assert runner.done == [] and not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_a_file_is_refused(install: Install, tmp_path: Path) -> None:
+    install()
+    (tmp_path / "file").write_text("")
+    for more in ([], ["--dry-run"]):
+        with pytest.raises(SystemExit, match="^error: .*file cannot be written: .*file is not a folder"):
+            run("--out", tmp_path / "file", *more)
 
 
 def test_one_command_at_a_time(install: Install, tmp_path: Path) -> None:

@@ -11,7 +11,13 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from dataset_builders import InputError
-from lm_eval_tasks.paper.model_check import check_config, check_models, check_packages, read_config
+from lm_eval_tasks.paper.model_check import (
+    check_config,
+    check_models,
+    check_models_offline,
+    check_packages,
+    read_config,
+)
 from lm_eval_tasks.paper.model_list import MEMORY, Model, read_model_list, select, shipped
 from lm_eval_tasks.paper.page import model_deviation
 
@@ -214,5 +220,31 @@ def test_models_are_looked_at_before_they_run(model_folder: Path, tmp_path: Path
         read_config(model.model_copy(update={"pretrained": str(tmp_path)}))
     with pytest.raises(InputError, match="one: the folder '/no/such/folder' does not exist"):
         read_config(model.model_copy(update={"pretrained": "/no/such/folder"}))
-    with pytest.raises(InputError, match="cannot download the configuration of 'org/one' from the Hub"):
+    said = "cannot find one: there is no folder 'org/one', and its configuration cannot be downloaded from"
+    with pytest.raises(InputError, match=said):
         read_config(model.model_copy(update={"pretrained": "org/one"}))
+
+
+def test_a_plan_looks_at_what_is_on_this_machine(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(pretrained: object, window: int = 512) -> list[str]:
+        changes = {"pretrained": str(pretrained), "window": window}
+        return check_models_offline([Model.model_validate({**GOOD, **changes})])
+
+    monkeypatch.chdir(tmp_path)
+    assert check(model_folder) == check("org/one") == []
+    with pytest.raises(InputError, match=r"window of 2048 tokens is larger than that of .*, 512"):
+        check(model_folder, 2048)
+    for missing in ("/no/such/folder", "./no/folder", "no-folder"):
+        with pytest.raises(InputError, match=f"one: the folder '{missing}' does not exist"):
+            check(missing)
+    with pytest.raises(InputError, match="cannot find one: .*name the repository as ORG/NAME"):
+        check("org/a model")
+    (tmp_path / "org").mkdir()
+    assert check("org/one") == ["one: there is no folder 'org/one', so it is taken for a name on the Hub"]
+    cached = tmp_path / "config.json"
+    cached.write_text('{"model_type": "mamba"}')
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: str(cached))
+    with pytest.raises(InputError, match="one: org/one is a mamba model, not gpt_neox"):
+        check("org/one")

@@ -227,14 +227,6 @@ def test_the_command_compares_two_rows(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = result_file(tmp_path, {"phone_book_20": 0.5})
-    with pytest.raises(SystemExit, match=r"^error: [^\n]*cannot be written: Not a directory$"):
-        command(monkeypatch, "report", file, "--out", file / "below")
-
-
 def test_the_real_command_line_refuses_in_one_sentence(run_forked: Run, tmp_path: Path) -> None:
     bad = tmp_path / "results_1.json"
     hostile = content({"phone_book_20": 0.5}, metadata={"benchmark": "../../\x1b[31mescaped"})
@@ -257,3 +249,15 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pass at least one result file"):
         read_scores([])
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5})
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        said = f"^error: {out} cannot be written: {tmp_path / 'file'} is not a folder$"
+        with pytest.raises(SystemExit, match=said):
+            command(monkeypatch, "report", tmp_path, "--out", out)
+    assert capsys.readouterr().out == ""

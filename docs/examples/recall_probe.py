@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch.utils.data import IterableDataset
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
+from dataset_builders.command_line import command_errors
 from dataset_builders.registry import find
 from lm_eval_tasks.probe import RecallProbe
 
@@ -97,4 +98,5 @@ def main(out: Path = Path("tiny_llama"), steps: int = 1500, every: int = 100, nu
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with command_errors():  # invalid input is one sentence, without a traceback
+        tyro.cli(main)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from dataset_builders import InputError
 from lm_eval_tasks.paper.model_list import Model
-from lm_eval_tasks.results.compare import compare_rows
+from lm_eval_tasks.results.compare import Comparison, compare_rows
 from lm_eval_tasks.results.intervals import CONFIDENCE, mean_interval, score_interval
 from lm_eval_tasks.results.score import Score
 
@@ -55,7 +55,7 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        """Depends on interval and test, since a bootstrap interval of few equal differences has no width."""
+        """Needs both interval and test: of few documents the exact test asks for more than the interval."""
         if self.p_value is not None and self.p_value >= 1 - CONFIDENCE:
             return "undecided"
         if self.difference.low > 0:
@@ -150,9 +150,8 @@ def _extremes(models: Sequence[Model]) -> list[tuple[str, str]]:
 def _over_all_lengths(pairs: Sequence[tuple[str, str]], scores: list[Score]) -> Iterator[Finding]:
     for first, second in _evaluated(pairs, scores):
         found = compare_rows(scores, first, second)
-        one = list(found.values())[-1]  # over all lengths, if there are several
-        difference = Estimate(one.first - one.second, one.low, one.high)
-        yield Finding(f"{first} minus {second}, {one.documents} documents", difference, one.p_value)
+        one = list(found.values())[-1]  # over all lengths, where there are several
+        yield from _paired_finding(f"{first} minus {second}, {one.documents} documents", one)
 
 
 def _by_length(pairs: Sequence[tuple[str, str]], scores: list[Score]) -> Iterator[Finding]:
@@ -160,8 +159,13 @@ def _by_length(pairs: Sequence[tuple[str, str]], scores: list[Score]) -> Iterato
     for first, second in _evaluated(pairs, long):
         for (_, length), one in compare_rows(long, first, second).items():
             if length != "all lengths":
-                difference = Estimate(one.first - one.second, one.low, one.high)
-                yield Finding(f"{first} minus {second}, {length}", difference, one.p_value)
+                yield from _paired_finding(f"{first} minus {second}, {length}", one)
+
+
+def _paired_finding(what: str, one: Comparison) -> Iterator[Finding]:
+    """The finding of a paired comparison; nothing where the difference has no interval."""
+    if one.ends is not None:
+        yield Finding(what, Estimate(one.difference, *one.ends), one.p_value)
 
 
 def _evaluated(pairs: Sequence[tuple[str, str]], scores: Sequence[Score]) -> list[tuple[str, str]]:

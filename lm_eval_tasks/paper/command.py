@@ -1,5 +1,6 @@
 """``python -m lm_eval_tasks paper``."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,8 @@ def paper(
     Each model runs on each experiment in its own lm_eval process, one per GPU. To continue after an
     interruption, run the same command again: complete runs are not repeated. paper.md in the output folder
     contains the figures, the paper's claims with the findings for each, and the deviations from the released
-    code.
+    code. It shows every complete run of the list with these settings, including those of other models and
+    tasks than the command names.
 
     Args:
         out: Output folder.
@@ -46,33 +48,51 @@ def paper(
             tokenizer, dataset and num_docs.
         limit: Evaluate only the first N documents of each task.
         batches: Also draw mean and standard deviation over three batches of 32, as in the paper.
-        dry_run: Print the commands and the expected hours on one H100 without running anything.
+        dry_run: Check what can be checked offline, and print the commands and the expected hours on one H100
+            without running anything.
 
     Raises:
-        InputError: an argument is invalid, or a run failed; the results of the other runs are kept.
+        InputError: an argument is invalid, paper.md is not a page of this command, or a run failed; the
+            results of the other runs are kept.
         Interrupted: Ctrl-C or SIGTERM; complete runs, and the answers of other runs so far, are kept.
     """
-    from lm_eval_tasks.paper.experiments import read_metadata, select_experiments
+    from dataset_builders.files import check_folder
+    from lm_eval_tasks.paper.experiments import check_metadata, read_metadata, select_experiments
     from lm_eval_tasks.paper.model_list import read_model_list, select
-    from lm_eval_tasks.paper.plan import Files, plan
+    from lm_eval_tasks.paper.page import check_page
+    from lm_eval_tasks.paper.plan import Files, plan, with_complete_runs
 
     for name, number in (("--gpus", gpus), ("--limit", limit), ("--batch-size", batch_size)):
         if number is not None:
             check_integer(name, number, 1)
     listed = read_model_list(model_list)
     chosen_models = select(listed, models, dtype, batch_size)
-    runs = plan(chosen_models, select_experiments(tasks), read_metadata(metadata), limit)
+    given = read_metadata(metadata)
+    runs = plan(chosen_models, select_experiments(tasks), given, limit)
+    for run in runs:
+        check_metadata(run.experiment, run.metadata, run.model.batch_size)
     files = Files(out)
+    check_folder(out)
+    check_page(files.page)
     if dry_run:
-        from lm_eval_tasks.paper.plan_text import plan_text
-
-        print(plan_text(runs, files))
+        _print_plan(runs, files)
         return
     failures = _run(runs, files, gpus)
-    page = _show(listed.title, runs, files, batches=batches)
-    print(f"written: {page}")
+    shown = with_complete_runs(runs, listed.models, given, limit, dtype, files)
+    _show(listed.title, shown, files, batches=batches)
+    print(f"written: {files.page}")
     if failures:
         raise InputError("; ".join(failures))
+
+
+def _print_plan(runs: "Sequence[Run]", files: "Files") -> None:
+    from lm_eval_tasks.paper.model_check import check_models_offline
+    from lm_eval_tasks.paper.plan_text import plan_text
+
+    remaining = [run.model for run in runs if not files.is_complete(run)]
+    for note in check_models_offline(remaining):
+        print(f"note: {note}", file=sys.stderr)
+    print(plan_text(runs, files))
 
 
 def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
@@ -98,7 +118,7 @@ def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
         return do_runs(sorted(remaining, key=hours, reverse=True), at, files)
 
 
-def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -> Path:
+def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -> None:
     """Draw the results of complete runs, and write the page."""
     from dataset_builders.files import write_text
     from lm_eval_tasks.paper.figures import draw_figures, read_scores
@@ -106,9 +126,7 @@ def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -
 
     scores = read_scores(runs, files)
     drawn = draw_figures([run.model for run in runs], scores, files.out, batches=batches)
-    page = files.out / "paper.md"
-    write_text(page, page_text(title, runs, files, scores, drawn))
-    return page
+    write_text(files.page, page_text(title, runs, files, scores, drawn))
 
 
 @contextmanager

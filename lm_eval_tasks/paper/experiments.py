@@ -8,7 +8,7 @@ from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark
-from dataset_builders.checks import did_you_mean
+from dataset_builders.checks import MAX_DOCUMENTS, check_integer, did_you_mean
 from dataset_builders.registry import find
 from lm_eval_tasks import timing
 from lm_eval_tasks.task_documents import RELEASE_KEYS
@@ -58,6 +58,31 @@ _TITLES = {
 def experiments() -> dict[str, Experiment]:
     """All experiments, by name."""
     return {name: _experiment(name) for name in _TITLES}
+
+
+def check_metadata(experiment: Experiment, metadata: Mapping[str, Any], batch_size: int) -> None:
+    """Check the values of an experiment's metadata, as far as no source or tokenizer must be read for it.
+
+    Args:
+        metadata: of this experiment alone.
+        batch_size: of the model, which ``timing`` may take.
+
+    Raises:
+        InputError: a value is invalid.
+    """
+    benchmark = experiment.benchmark
+    timing.batch_sizes(metadata.get(timing.KEY), batch_size)
+    if "num_docs" in metadata:
+        check_integer("num_docs", metadata["num_docs"], 1, MAX_DOCUMENTS)
+    if "seed" in metadata:
+        check_integer("seed", metadata["seed"])
+    for key in (*benchmark.source_parameters, *RELEASE_KEYS):
+        value = metadata.get(key)
+        if value is not None and not (isinstance(value, str) and value):
+            raise InputError(f"{key} must be a file, a folder or a name on the Hub, not {value!r}")
+    if not benchmark.source_parameters:  # the builder checks its arguments before it builds anything
+        own = {key: value for key, value in metadata.items() if key in benchmark.parameters}
+        benchmark.builder(**benchmark.lengths.arguments(experiment.lengths[0]), **own)
 
 
 def _experiment(name: str) -> Experiment:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders import InputError
+from dataset_builders.files import read_json, user_path
 from dataset_builders.hub import hub_errors
 from lm_eval_tasks.paper.model_list import Model
 
@@ -31,6 +32,40 @@ def check_models(models: Sequence[Model], device: str) -> None:
         check_packages(model, device)
 
 
+def check_models_offline(models: Sequence[Model]) -> list[str]:
+    """Check what is on this machine: each model's folder, or its ``config.json`` in the cache of the Hub.
+
+    Returns:
+        a note for each name of which only the Hub can tell whether it is one.
+
+    Raises:
+        InputError: a folder is missing, or a model is another than the list says.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    notes = []
+    for model in {model.name: model for model in models}.values():
+        folder = user_path(model.pretrained)
+        if folder.is_dir() or _is_path(model):
+            check_config(model, read_config(model))
+            continue
+        with hub_errors(f"find {model.name}"):  # a name that cannot be one on the Hub
+            cached = try_to_load_from_cache(model.pretrained, "config.json", revision=model.revision)
+        if isinstance(cached, str):
+            check_config(model, read_json(Path(cached)))
+        elif folder.parent.is_dir():
+            notes.append(
+                f"{model.name}: there is no folder {model.pretrained!r}, so it is taken for a name on the Hub"
+            )
+    return notes
+
+
+def _is_path(model: Model) -> bool:
+    """Whether the name is not one on the Hub, ORG/NAME, but of a folder."""
+    name = model.pretrained
+    return name.startswith((".", "~")) or Path(name).is_absolute() or name.count("/") != 1
+
+
 def read_config(model: Model) -> dict[str, Any]:
     """The content of a model's ``config.json``, from its folder or the Hub.
 
@@ -39,10 +74,16 @@ def read_config(model: Model) -> dict[str, Any]:
     """
     from transformers import PretrainedConfig
 
-    folder = Path(model.pretrained).expanduser()
-    if not folder.is_dir() and (folder.is_absolute() or model.pretrained.count("/") != 1):
+    folder = user_path(model.pretrained)
+    if not folder.is_dir() and _is_path(model):
         raise InputError(f"{model.name}: the folder {model.pretrained!r} does not exist")
-    doing = f"download the configuration of {model.pretrained!r} from the Hub"
+    if folder.is_dir():
+        doing = f"read the configuration in {model.pretrained!r}"
+    else:
+        doing = (
+            f"find {model.name}: there is no folder {model.pretrained!r}, and its configuration cannot be "
+            "downloaded from the Hub"
+        )
     advice = "set 'pretrained' to a folder in a list of your own (--model-list)"
     with hub_errors(doing, advice):
         content, _ = PretrainedConfig.get_config_dict(model.pretrained, revision=model.revision)

@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dataset_builders import InputError
 from lm_eval_tasks.paper.claims import Claim, claims
 from lm_eval_tasks.paper.model_list import Model
-from lm_eval_tasks.paper.plan import Files, Run
+from lm_eval_tasks.paper.plan import Files, Run, not_shown
 from lm_eval_tasks.results.capacity import capacity_table
 from lm_eval_tasks.results.compare import p_text
 from lm_eval_tasks.results.rows import by_benchmark
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table, table
 from lm_eval_tasks.results.text import in_markdown
+
+_MARK = "<!-- written by python -m lm_eval_tasks paper -->"
+"""The first line of a page, by which :func:`check_page` knows it."""
 
 _PAPER = "[Repeat After Me](https://arxiv.org/abs/2402.01032)"
 
@@ -27,7 +31,7 @@ def page_text(
 
     Args:
         title: title of the list of models.
-        runs: all runs of the plan.
+        runs: the runs to show, complete or not.
         scores: scores of the complete runs, labelled with the models' names.
         drawn: experiment -> its figures, in the folder of the page.
 
@@ -35,7 +39,7 @@ def page_text(
         InputError: samples are missing or damaged.
     """
     models = list({run.model.name: run.model for run in runs}.values())
-    parts = [f"# {in_markdown(title)} on the experiments of {_PAPER}", _state(runs, files)]
+    parts = [_MARK, f"# {in_markdown(title)} on the experiments of {_PAPER}", _state(runs, files)]
     grouped = by_benchmark(scores)
     if any(model.compare_with for model in models):
         parts += ["## The paper's claims", *map(_claim, claims(models, grouped))]
@@ -45,8 +49,28 @@ def page_text(
         parts.append(f"## {heading[0].upper()}{heading[1:]}")
         parts += [f"![{heading}]({figure.name})" for figure in drawn.get(name, ())]
         parts += filter(None, [table(own), capacity_table(own)])
-    parts += ["## Models", _models(models, scores), "## Deviations from the released code", _deviations(runs)]
+    parts += ["## Models", _models(models, scores)]
+    parts += ["## Deviations from the released code", _deviations(runs, scores)]
     return "\n\n".join(parts) + "\n"
+
+
+def check_page(page: Path) -> None:
+    """Check that a page can be written: that there is none, or an earlier one.
+
+    Raises:
+        InputError: there is another file, or it cannot be read.
+    """
+    try:
+        with page.open("rb") as stream:
+            head = stream.read(len(_MARK))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{page} cannot be replaced: {error.strerror}; give --out another folder") from None
+    if head != _MARK.encode():
+        raise InputError(
+            f"{page} was not written by this command and is not overwritten; give --out another folder"
+        )
 
 
 def _state(runs: Sequence[Run], files: Files) -> str:
@@ -57,6 +81,11 @@ def _state(runs: Sequence[Run], files: Files) -> str:
         text += f" Missing: {', '.join(missing)}."
     if limits:
         text += f" Only the first {limits[0]} documents of each task were evaluated."
+    if others := not_shown(runs, files):
+        text += (
+            f" Complete runs with other settings, or of another list of models, are not shown: "
+            f"{', '.join(map(in_markdown, others))}."
+        )
     return text
 
 
@@ -92,15 +121,15 @@ def _models(models: Sequence[Model], scores: Sequence[Score]) -> str:
     return markdown_table(headers, rows) + in_markdown(evaluated)
 
 
-def _deviations(runs: Sequence[Run]) -> str:
+def _deviations(runs: Sequence[Run], scores: Sequence[Score]) -> str:
     models = {run.model.name: run.model for run in runs}
     lines = [line for model in models.values() if (line := model_deviation(model))]
     if any(model.released for model in models.values()):
         lines.append(_precision(list(models.values())))
     lines.append(
-        "Documents are the same for every model and every run: 500 per length, and all documents of SQuAD, "
-        "with 95% intervals. The released code draws three batches of 32 for each model (30 paragraphs of "
-        "SQuAD) and reports mean and standard deviation."
+        f"Documents are the same for every model and every run{_documents(scores)}, with 95% intervals. The "
+        "released code draws three batches of 32 for each model (30 paragraphs of SQuAD) and reports mean "
+        "and standard deviation."
     )
     lines.append("Revisions are pinned where the list of models names them; the released code loads `main`.")
     pages = dict.fromkeys(run.experiment.deviations for run in runs)
@@ -110,6 +139,21 @@ def _deviations(runs: Sequence[Run]) -> str:
         + "."
     )
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _documents(scores: Sequence[Score]) -> str:
+    """How many documents were evaluated, as the middle of a sentence; nothing without scores."""
+    squad = [score for score in scores if score.benchmark == "squad_v2_retrieval"]
+    counts = sorted({score.documents for score in scores if score not in squad})
+    parts = [f"{_range(counts)} per length"] if counts else []
+    if squad:
+        some = f"{_range(sorted({score.documents for score in squad}))} per length of SQuAD"
+        parts.append(some if any(score.limited for score in squad) else "all of SQuAD's")
+    return f", {' and '.join(parts)}" if parts else ""
+
+
+def _range(counts: Sequence[int]) -> str:
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def _precision(models: Sequence[Model]) -> str:

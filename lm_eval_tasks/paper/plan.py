@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_tasks import TASKS_FOLDER
-from lm_eval_tasks.paper.experiments import Experiment
-from lm_eval_tasks.paper.model_list import Model
+from lm_eval_tasks.paper.experiments import Experiment, experiments
+from lm_eval_tasks.paper.model_list import Dtype, Model
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,10 @@ class Files:
         return self.out / "runs"
 
     @property
+    def page(self) -> Path:
+        return self.out / "paper.md"
+
+    @property
     def unfinished(self) -> Path:
         return self.out / "unfinished"
 
@@ -121,6 +125,49 @@ def plan(
 ) -> list[Run]:
     """All runs: each model on each experiment."""
     return [Run(model, one, one.metadata(metadata), limit) for model in models for one in chosen]
+
+
+def with_complete_runs(
+    runs: Sequence[Run],
+    listed: Sequence[Model],
+    metadata: Mapping[str, Any],
+    limit: int | None,
+    dtype: Dtype | None,
+    files: Files,
+) -> list[Run]:
+    """The runs asked for, and the other complete ones of the list's models with the same settings.
+
+    Args:
+        listed: all models of the list.
+        dtype: in place of each model's own; models without a run in it are found in their own.
+
+    Returns:
+        one run at most for each model and experiment, in their order.
+    """
+    asked = {(run.model.name, run.experiment.name): run for run in runs}
+    settings = {run.model.name: run.model for run in runs}
+
+    def complete(model: Model) -> list[Run]:
+        every = plan([model], list(experiments().values()), metadata, limit)
+        of_model = [asked.get((run.model.name, run.experiment.name), run) for run in every]
+        return [run for run in of_model if run in runs or files.is_complete(run)]
+
+    found = []
+    for model in listed:
+        if model.name in settings:
+            found += complete(settings[model.name])
+        else:
+            changed = model if dtype is None else model.model_copy(update={"dtype": dtype})
+            found += complete(changed) or complete(model)
+    return found
+
+
+def not_shown(runs: Sequence[Run], files: Files) -> list[str]:
+    """Names of the folders of other complete runs: those with other settings, or of other lists."""
+    if not files.runs.is_dir():
+        return []
+    names = sorted(folder.name for folder in files.runs.iterdir() if not folder.name.startswith("."))
+    return [name for name in names if name not in {run.name for run in runs}]
 
 
 def command_line(run: Run, device: str, files: Files) -> str:

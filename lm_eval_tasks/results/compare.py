@@ -1,15 +1,15 @@
 """Is one model better than another? A paired test on the documents that both were evaluated on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from lm_eval_tasks.results.intervals import BINARY_METRICS, CONFIDENCE
+from lm_eval_tasks.results.intervals import CONFIDENCE, Scale, scale_of
+from lm_eval_tasks.results.paired_intervals import Values, paired_interval
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.samples import Sample, read_samples
 from lm_eval_tasks.results.score import Score
@@ -17,8 +17,7 @@ from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
 
 RESAMPLES = 9999
-
-Values = NDArray[np.float64]
+MCNEMAR, PERMUTATION = "McNemar, exact", "permutation, paired"
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Comparison:
     Attributes:
         documents: number of documents.
         first, second: the models' means of the metric.
-        low, high: ends of the 95% interval of ``first - second``.
+        ends: ends of the 95% interval of ``first - second``; None if there is none.
         first_better, second_better: numbers of documents on which one model scores higher than the other.
         p_value: p-value of the hypothesis that the models score alike.
         test: name of the test.
@@ -37,40 +36,48 @@ class Comparison:
     documents: int
     first: float
     second: float
-    low: float
-    high: float
+    ends: tuple[float, float] | None
     first_better: int
     second_better: int
     p_value: float
     test: str
 
+    @property
+    def difference(self) -> float:
+        """``first - second``."""
+        return self.first - self.second
 
-def compare(first: Values, second: Values, *, binary: bool) -> Comparison:
+    @property
+    def difference_text(self) -> str:
+        """The difference with its interval, as in ``+0.250 [+0.01, +0.48]``."""
+        text = f"{self.difference:+.3f}"
+        return text if self.ends is None else f"{text} [{self.ends[0]:+.2f}, {self.ends[1]:+.2f}]"
+
+
+def compare(first: Values, second: Values, scale: Scale) -> Comparison:
     """Compare two models by their values on the same documents.
 
     The p-value is from McNemar's exact test if all values are 0 or 1, and otherwise from a paired permutation
-    test of the mean, which flips the signs of differences at random. The interval is a percentile bootstrap
-    over documents. Both are reproducible, because the seed is fixed.
+    test of the mean, which flips the signs of differences (of many documents at random, with a fixed seed).
+    The interval is that of :func:`~lm_eval_tasks.results.paired_intervals.paired_interval`.
 
     Args:
         first, second: one value per document, in the same order.
-        binary: whether every value is 0 or 1.
+        scale: of the values.
     """
     difference = first - second
     better, worse = int((difference > 0).sum()), int((difference < 0).sum())
-    if binary:
-        test = "McNemar, exact"
+    if scale == "binary":
+        test = MCNEMAR
         p_value = float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
     else:
-        test = "permutation, paired"
+        test = PERMUTATION
         p_value = _permutation(difference)
-    low, high = _bootstrap(difference)
     return Comparison(
         documents=len(difference),
         first=float(first.mean()),
         second=float(second.mean()),
-        low=low,
-        high=high,
+        ends=paired_interval(difference, scale),
         first_better=better,
         second_better=worse,
         p_value=p_value,
@@ -94,22 +101,6 @@ def _permutation(difference: Values) -> float:
         random_state=np.random.default_rng(0),
     )
     return float(result.pvalue)
-
-
-def _bootstrap(difference: Values) -> tuple[float, float]:
-    if len(difference) < 2 or np.ptp(difference) == 0:  # every resample is the same
-        return float(difference.mean()), float(difference.mean())
-    result = stats.bootstrap(
-        (difference,),
-        _mean,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=1000,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        random_state=np.random.default_rng(0),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def compare_rows(scores: Sequence[Score], first: str, second: str) -> dict[tuple[str, str], Comparison]:
@@ -146,10 +137,10 @@ def compare_rows(scores: Sequence[Score], first: str, second: str) -> dict[tuple
             metric = _metric(one[key], other[key])
             pairs.append(_paired(one[key], other[key], metric))
             unit = f"{key[1]} {one[key].unit}"
-            found[benchmark, unit] = compare(*pairs[-1], binary=metric in BINARY_METRICS)
+            found[benchmark, unit] = compare(*pairs[-1], scale_of(metric))
         if len(pairs) > 1:
-            together = [np.concatenate(side) for side in zip(*pairs, strict=True)]
-            found[benchmark, "all lengths"] = compare(*together, binary=metric in BINARY_METRICS)
+            whole, other_whole = (np.concatenate(side) for side in zip(*pairs, strict=True))
+            found[benchmark, "all lengths"] = compare(whole, other_whole, scale_of(metric))
     return found
 
 
@@ -191,19 +182,30 @@ def comparison_table(found: dict[tuple[str, str], Comparison], first: str, secon
     rows = [
         [
             benchmark, in_markdown(length), c.documents, f"{c.first:.3f}", f"{c.second:.3f}",
-            f"{c.first - c.second:+.3f} [{c.low:+.2f}, {c.high:+.2f}]", p_text(c.p_value),
+            c.difference_text, p_text(c.p_value),
             f"{c.test} ({c.first_better} : {c.second_better})",
         ]
         for (benchmark, length), c in found.items()
     ]  # fmt: skip
     return (
-        f"{markdown_table(headers, rows)}\n\n"
-        f"Paired on the documents that both models were evaluated on. Brackets: 95% bootstrap intervals over "
-        f"documents. In parentheses: documents on which {first} : {second} scores higher. The p-values are "
-        "not corrected for the number of lengths."
+        f"{markdown_table(headers, rows)}\n\nPaired on the documents that both models were evaluated on. "
+        f"Brackets: {paired_note(found.values())}. In parentheses: documents on which {first} : {second} "
+        "scores higher. The p-values are not corrected for the number of lengths."
     )
 
 
 def p_text(p_value: float) -> str:
     """A p-value with three digits."""
     return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def paired_note(found: Iterable[Comparison]) -> str:
+    """Which intervals the brackets of differences hold, and why one may be beside 0 at a large p-value."""
+    shown = list(found)
+    method = "Tango's score interval"
+    if any(one.test != MCNEMAR for one in shown):
+        method += " where scores are 0 or 1, by Student's t elsewhere"
+    text = f"95% intervals of the difference ({method})"
+    if any(one.ends and one.ends[0] * one.ends[1] > 0 and one.p_value >= 1 - CONFIDENCE for one in shown):
+        text += "; of so few documents, the exact test asks for more than they do"
+    return text

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset_builders import InputError
-from lm_eval_tasks.results.compare import Comparison, Values, compare, p_text
-from lm_eval_tasks.results.intervals import BINARY_METRICS
+from lm_eval_tasks.results.compare import Comparison, compare, p_text, paired_note
+from lm_eval_tasks.results.intervals import scale_of
+from lm_eval_tasks.results.paired_intervals import Values
 from lm_eval_tasks.results.samples import Sample
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table
@@ -47,17 +48,28 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
     everything = list(logged)
     found = []
     for score, samples in everything:
-        wanted = {str(sample.row[PAIR]): sample for sample in samples if sample.row.get(PAIR)}
+        wanted = _wanted(samples)
         for other, candidates in everything if wanted else ():
             if other is score or not _alike(score, other):
                 continue
             pairs = [(wanted[one.name], one) for one in candidates if one.name in wanted]
             if pairs and not any(pair.row.get(PAIR) for _, pair in pairs):
                 first, second = zip(*pairs, strict=True)
-                binary = {score.main_metric, other.main_metric} <= BINARY_METRICS
-                compared = compare(_values(score, first), _values(other, second), binary=binary)
+                scale = scale_of(score.main_metric or "", other.main_metric or "")
+                compared = compare(_values(score, first), _values(other, second), scale)
                 found.append(Control(score, other.benchmark, compared))
     return found
+
+
+def without_pairs(logged: Iterable[tuple[Score, Sequence[Sample]]], found: Sequence[Control]) -> list[Score]:
+    """The scores of controls that :func:`controls` did not find a pair for."""
+    compared = [one.score for one in found]
+    return [score for score, samples in logged if _wanted(samples) and score not in compared]
+
+
+def _wanted(samples: Sequence[Sample]) -> dict[str, Sample]:
+    """Name of the paired document -> the control's document."""
+    return {str(sample.row[PAIR]): sample for sample in samples if sample.row.get(PAIR)}
 
 
 def _alike(one: Score, other: Score) -> bool:
@@ -76,19 +88,40 @@ def _values(score: Score, samples: Sequence[Sample]) -> Values:
     return np.array([sample.values[metric] for sample in samples])
 
 
-def control_table(found: Sequence[Control]) -> str:
-    """The controls as a Markdown table, with one row per model and control."""
+def control_table(found: Sequence[Control], alone: Sequence[Score] = ()) -> str:
+    """The controls as a Markdown table: rows of models and controls.
+
+    Args:
+        alone: scores of controls without a pair, which are named below the table.
+
+    Returns:
+        nothing where there are neither.
+    """
+    parts = [_table(found)] if found else []
+    if alone:
+        names = [f"{in_markdown(one.label)} on {one.benchmark} at {_length(one)}" for one in alone]
+        parts.append(
+            f"Not compared: {', '.join(names)}. There are no samples of the same model on the paired "
+            "documents (of the same seed and position), prompted alike and in the same precision."
+        )
+    return "\n\n".join(parts)
+
+
+def _length(score: Score) -> str:
+    return f"{score.length} {in_markdown(score.unit)}"
+
+
+def _table(found: Sequence[Control]) -> str:
     rows = []
     for one in found:
         score, c = one.score, one.comparison
-        difference = f"{c.first - c.second:+.3f} [{c.low:+.2f}, {c.high:+.2f}]"
-        length = f"{score.length} {in_markdown(score.unit)}"
-        rows.append([in_markdown(score.label), score.benchmark, length, c.documents])
-        rows[-1] += [f"{c.second:.3f}", f"{c.first:.3f}", difference, p_text(c.p_value)]
+        rows.append([in_markdown(score.label), score.benchmark, _length(score), c.documents])
+        rows[-1] += [f"{c.second:.3f}", f"{c.first:.3f}", c.difference_text, p_text(c.p_value)]
     headers = ["model", "control", "length", "documents", "pairs", "control's", "difference", "p"]
     names = ", ".join(dict.fromkeys(one.pairs for one in found))
     return (
         f"{markdown_table(headers, rows)}\n\nEach document is compared with the document of {names} with the "
-        "same question: the main metric of both, and the difference with its 95% bootstrap interval over "
-        "documents. The p-values (paired tests) are not corrected for the number of rows."
+        "same question: the main metric of both, and the difference. Brackets: "
+        f"{paired_note(one.comparison for one in found)}. The p-values (paired tests) are not corrected for "
+        "the number of rows."
     )

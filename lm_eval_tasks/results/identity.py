@@ -8,7 +8,7 @@ or the device, are not part of it.
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dataset_builders.benchmark import Config
@@ -61,14 +61,29 @@ def merged(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
     """The scores to show, each with its identity.
 
     If several scores have the same identity and task, the documents of each are a prefix of the others'. The
-    score with the most documents is kept, and of several such scores the newest.
+    score with the most documents is kept, and of several such scores the newest. Seconds and bytes of state
+    that only others of them measured are added to it.
     """
-    kept: dict[tuple[Identity, str, int], Score] = {}
+    found: dict[tuple[Identity, str, int], list[Score]] = {}
     for identity, score in _identities(scores):
-        key = (identity, score.benchmark, score.length)
-        if key not in kept or _rank(score) > _rank(kept[key]):
-            kept[key] = score
-    return [(identity, score) for (identity, _, _), score in kept.items()]
+        found.setdefault((identity, score.benchmark, score.length), []).append(score)
+    return [
+        (identity, _with_measurements(sorted(same, key=_rank, reverse=True)))
+        for (identity, _, _), same in found.items()
+    ]
+
+
+def _with_measurements(same: Sequence[Score]) -> Score:
+    """The first of these scores, with the measurements of all; where two have one, the first's."""
+    first = same[0]
+    timings = {(one.batch_size, one.machine): one for score in reversed(same) for one in score.timings}
+    state_bytes = next((score.state_bytes for score in same if score.state_bytes is not None), None)
+    measured = {
+        "timing": [one.model_dump() for one in timings.values()] or None,
+        "state_bytes": state_bytes,
+    }
+    known = {name: value for name, value in measured.items() if value is not None}
+    return replace(first, metadata={**first.metadata, **known}) if len(same) > 1 else first
 
 
 def _rank(score: Score) -> tuple[int, float]:

@@ -30,11 +30,13 @@ def report(
     Raises:
         InputError: the results cannot be read or drawn, or a label or row does not exist.
     """
+    from dataset_builders.files import check_folder
     from lm_eval_tasks.results import read_reports
     from lm_eval_tasks.results.compare import compare_rows, comparison_table
-    from lm_eval_tasks.results.controls import control_table, controls
+    from lm_eval_tasks.results.controls import control_table, controls, without_pairs
     from lm_eval_tasks.results.samples import logged
 
+    check_folder(out)
     reports = read_reports(results, label)
     compared = None
     if compare:
@@ -50,7 +52,9 @@ def report(
             print(f"{table}\n")
         if files := one.draw(out):
             print(f"drawn: {', '.join(map(str, files))}\n")
-    if beside_pairs := controls(logged([score for one in reports for score in one.scores])):
-        print(f"## controls\n\n{control_table(beside_pairs)}\n")
+    sampled = logged([score for one in reports for score in one.scores])
+    beside_pairs = controls(sampled)
+    if text := control_table(beside_pairs, without_pairs(sampled, beside_pairs)):
+        print(f"## controls\n\n{text}\n")
     if compared is not None:
         print(f"## comparison\n\n{compared}\n")
