@@ -209,7 +209,7 @@ def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPat
         (["phone_book_x"], {}, "phone_book has the lengths 20, 40, 60, 80, 100, 120, 200, .*, and takes any"),
         (["c4_copy_random_x"], {}, "c4_copy_random has the lengths 25, 50, .*, and takes any other"),
         (["phone_book_gap"], {}, "as in phone_book_gap_100: phone_book_gap has the lengths 100, 300, 1000"),
-        (["?"], {}, r"there is no forced task of the name '\?'; a name is that of a benchmark with a length"),
+        (["?"], {}, r"there is no forced task '\?'; a name is that of a benchmark with a length"),
         (["squad_v2_retrieval_50_100"], {}, "squad_v2_retrieval has no forced tasks"),
         (["squad_v2_retrieval_100"], {}, "squad_v2_retrieval has no forced tasks"),
         (["phone_book_multi_20"], {}, "phone_book_multi_20 asks several questions per document"),

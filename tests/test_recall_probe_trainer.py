@@ -117,7 +117,7 @@ def test_invalid_input_ends_the_run_before_its_first_step(tmp_path: Path) -> Non
         ({"every": 0}, "every must be an integer of at least 1, not 0"),
         (
             {"tasks": ["phone_book"]},
-            "there is no forced task of the name 'phone_book'; write a length into the name",
+            "there is no forced task 'phone_book'; write a length into the name",
         ),
     ]:
         with pytest.raises(InputError, match=message):
