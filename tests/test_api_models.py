@@ -1,4 +1,7 @@
-"""The tasks on lm-eval's API models, against a scripted server."""
+"""The tasks on lm-eval's API models, against a scripted server.
+
+Length: all cases share one way to run a task against the server.
+"""
 
 import logging
 from collections.abc import Callable

@@ -13,6 +13,7 @@ from lm_eval_tasks.documents.evaluate import arguments, evaluate, evaluate_all, 
 from lm_eval_tasks.documents.pages import models_page, read
 from lm_eval_tasks.documents.plan import REPOSITORY, RUNS, Evaluation, Model, Plan, Run, with_folders
 from tests.conftest import missing
+from tests.quick_lm_eval import our_tasks_alone
 
 PLAN = Plan()
 EVALUATIONS = [one for name in PLAN.reports for one in PLAN.evaluations(name)]
@@ -117,7 +118,8 @@ def test_an_evaluation_is_kept_and_not_made_again(tmp_path: Path, monkeypatch: p
     one = Evaluation("report", "run", run, model)
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr("sys.argv", ["lm_eval"])
-    evaluate(one, tmp_path)
+    with our_tasks_alone():
+        evaluate(one, tmp_path)
     file = result_file(tmp_path, one)
     assert one.is_that_of(file) and [found.name for found in tmp_path.iterdir()] == ["report"]
     content = json.loads(file.read_text())
