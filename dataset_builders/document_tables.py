@@ -1,15 +1,15 @@
-"""Tables of results in documents, which are copies of those in files of results.
+"""Copies tables from result files into documents.
 
     python -m dataset_builders.document_tables
 
-writes them again. A document marks where a table belongs, and from which file, relative to the document, it
-comes. The table is named by its number in the file, from 1, or by the heading above it::
+updates all copies. A document marks the place of a table and names its file, relative to the document. The
+table is identified by its number in the file, from 1, or by the heading above it::
 
     <!-- table: results/efficiency_small.md 1 -->
     <!-- /table -->
 
-Of a table with many rows and columns, a document may show some. Each option after a semicolon names a column
-and the values in it whose rows are shown; ``columns`` names the columns::
+A document may show some of the rows and columns. Each option after a semicolon names a column and the values
+whose rows are shown; ``columns`` names the columns that are shown::
 
     <!-- table: results/phone_book.md phone_book: scores; metric: exact_match; columns: model | 20 entries -->
     <!-- /table -->
@@ -38,13 +38,13 @@ _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def documents(root: Path = REPOSITORY) -> list[Path]:
-    """The documents of the repository; files of results are none."""
+    """The documents of the repository, without result files."""
     found = [file for name in _FOLDERS for file in (root / name).glob("**/*.md" if name else "*.md")]
     return sorted(file for file in found if file.parent.name != "results")
 
 
 def with_tables(document: Path) -> str:
-    """A document's text with its tables as they are in the files.
+    """The text of a document with the current tables of the result files.
 
     Raises:
         InputError: a file does not exist, or has no such table, column or row.
@@ -85,7 +85,7 @@ def _with_end(table: str) -> str:
 
 
 def _selected(table: str, options: str | None) -> str:
-    """The rows and columns of a table that are asked for."""
+    """The selected rows and columns of a table."""
     if not options:
         return table
     header, _, *rows = (_cells(line) for line in table.splitlines())
@@ -116,7 +116,7 @@ def _place(name: str, header: Sequence[str]) -> int:
 
 
 def outdated(root: Path = REPOSITORY) -> Iterator[tuple[Path, str]]:
-    """The documents whose tables are not those of the files, each with the text that it should have.
+    """The documents whose tables differ from the result files, each with its correct text.
 
     Raises:
         InputError: as in :func:`with_tables`.
@@ -141,10 +141,10 @@ def write_tables(root: Path = REPOSITORY) -> list[Path]:
 
 
 def check_tables(root: Path = REPOSITORY) -> None:
-    """Check that the tables in documents are those of the files.
+    """Check that the tables in documents are the same as in the result files.
 
     Raises:
-        InputError: they are not.
+        InputError: they differ.
     """
     if wrong := [str(document.relative_to(root)) for document, _ in outdated(root)]:
         raise InputError(

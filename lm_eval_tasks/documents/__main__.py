@@ -1,11 +1,11 @@
-"""Make the results, tables and pictures of the documents anew, where they are not up to date.
+"""Update the results, tables and pictures of the documents.
 
     python -m lm_eval_tasks.documents
 
-evaluates the models of ``runs.yml`` whose weights or settings are not those of the committed results, writes
+evaluates the models of ``runs.yml`` whose weights or settings differ from the committed results, writes
 ``results/REPORT/results_*.json`` and the tables ``results/REPORT.md``, draws the pictures, and copies the
-tables into the documents. Samples, and runs that are complete when others were interrupted, are kept in
-``results/documents``, which git ignores.
+tables into the documents. Samples and completed runs are kept in ``results/documents``, which git ignores, so
+that an interrupted command can continue.
 """
 
 import os
@@ -27,7 +27,7 @@ CACHE = REPOSITORY / "results" / "documents"
 
 
 def stale(plan: Plan, results: Path = RESULTS) -> list[str]:
-    """The reports that are not there, or were not made from the present weights and settings."""
+    """The reports that are missing, or were made from other weights or settings."""
     return [name for name in plan.reports if not _is_up_to_date(plan, name, results)]
 
 
@@ -43,7 +43,7 @@ def _is_up_to_date(plan: Plan, name: str, results: Path) -> bool:
 
 
 def make(plan: Plan, names: Sequence[str], cache: Path, workers: int) -> None:
-    """Evaluate what these reports need, and write them."""
+    """Run the evaluations that these reports need, and write the reports."""
     by_name = {name: list(plan.evaluations(name)) for name in names}
     evaluate_all([one for own in by_name.values() for one in own], cache, workers)
     for name, evaluations in by_name.items():
@@ -75,11 +75,11 @@ def _documents(
     workers: int = os.cpu_count() or 1,
     check: bool = False,
 ) -> None:
-    """Make results, tables and pictures of the documents anew where they are not up to date.
+    """Update the results, tables and pictures of the documents.
 
     Args:
-        reports: Names of reports to write again from the cache, also if they are up to date.
-        cache: Folder for samples, and for complete runs after an interruption.
+        reports: Names of reports to write again from the cache even if they are up to date.
+        cache: Folder for samples and completed runs.
         workers: Number of processes that evaluate.
         check: Evaluate and write nothing, and fail if something is not up to date.
     """

@@ -1,4 +1,4 @@
-"""Runs of ``lm_eval`` for documents, and their result files without what only this machine has.
+"""Runs ``lm_eval`` for documents, and removes paths and samples from its result files.
 
 lm-eval runs in processes that each do several evaluations, since its start takes longer than some of them.
 """
@@ -38,7 +38,7 @@ _UNFINISHED = "unfinished-"
 
 
 def evaluate_all(evaluations: Sequence[Evaluation], cache: Path, workers: int) -> None:
-    """Evaluate what the cache does not have, and keep each run as soon as it is complete.
+    """Run the evaluations that are not in the cache, and keep each run as soon as it is complete.
 
     Raises:
         InputError: a model or a package is not installed, or lm-eval refuses a run.
@@ -116,7 +116,7 @@ def _lm_eval(given: list[str]) -> None:
 
 
 def keep(evaluation: Evaluation, output: Path, cache: Path) -> None:
-    """Move a run's samples into the cache, and then its results without what only this machine has."""
+    """Move a run's samples into the cache, and write its results there without paths of this machine."""
     (file,) = output.glob("**/results_*.json")
     date = file.stem.removeprefix("results_")
     target = result_file(cache, evaluation)

@@ -1,4 +1,4 @@
-"""Files of tables from results, and the pictures of documents."""
+"""Writes tables from results, and draws the pictures of documents."""
 
 import io
 import json
@@ -25,7 +25,7 @@ _WINDOW = "1280,1335"
 
 
 def report_page(name: str, evaluations: Sequence[Evaluation], reports: Sequence[BenchmarkReport]) -> str:
-    """The commands of a report, and all its tables, each below a heading that names it."""
+    """The commands of a report and all of its tables, each under a heading with its name."""
     parts = [f"# {name}", _commands(evaluations)]
     for one in reports:
         tables = {
@@ -42,7 +42,7 @@ def report_page(name: str, evaluations: Sequence[Evaluation], reports: Sequence[
 
 
 def _commands(evaluations: Sequence[Evaluation]) -> str:
-    """What was run, as a user would run it for the first model."""
+    """The commands with which a user would evaluate the first model."""
     first = evaluations[0].model
     lines = [_command(one) for one in evaluations if one.model == first]
     if package := first.package:
@@ -75,7 +75,7 @@ def read(folder: Path, evaluations: Iterable[Evaluation]) -> list[BenchmarkRepor
 
 
 def copy_pictures(report: Report, found: Sequence[BenchmarkReport], repository: Path) -> list[Path]:
-    """Draw a report's plots, and copy those that documents show.
+    """Draw a report's plots, and copy the plots that documents show.
 
     Raises:
         InputError: a plot that a document shows was not drawn.
@@ -95,7 +95,7 @@ def _copy(file: Path, target: Path) -> None:
 
 
 def picture_of_page(results: Sequence[Path], target: Path) -> bool:
-    """Draw the leaderboard of results as a browser shows it; False where there is no browser."""
+    """Take a screenshot of the leaderboard in a browser; returns False if there is no browser."""
     from lm_eval_tasks.publish.leaderboard_command import leaderboard
 
     browser = shutil.which("chromium") or shutil.which("google-chrome")
@@ -118,7 +118,7 @@ def picture_of_page(results: Sequence[Path], target: Path) -> bool:
 
 
 def models_page(models: Sequence[Model]) -> str:
-    """What the bundled models are and how they were trained, as their files say; a column for each."""
+    """A table of the bundled models and their training, from their own files, with one column per model."""
     facts = [_facts(model.folder) for model in models if model.folder is not None]
     names = list(dict.fromkeys(name for one in facts for name in one))
     rows = [[name, *(one.get(name, "") for one in facts)] for name in names]

@@ -1,4 +1,4 @@
-"""What ``runs.yml`` asks for: reports, their runs, and the models that are evaluated."""
+"""The content of ``runs.yml``: reports, their runs, and the models to evaluate."""
 
 import hashlib
 import importlib.util
@@ -33,7 +33,7 @@ class Run(_Part):
 
 
 class Report(_Part):
-    """What is evaluated together, and shown in one file.
+    """Runs that are evaluated together and shown in one file.
 
     ``of`` names a packaged model, or all bundled ones. ``pictures`` are the report's plots by name, with the
     files to which they are copied; ``pages`` are the pictures of the leaderboards of runs.
@@ -98,7 +98,7 @@ def _sha256(file: Path, _changed: int) -> str:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run of one model, and where its results belong."""
+    """A run of one model, and the place of its results."""
 
     report: str
     name: str
@@ -111,11 +111,11 @@ class Evaluation:
         return f"{self.model.name}_{self.name}"
 
     def made_from(self) -> dict[str, Any]:
-        """What its results depend on, besides code and versions; weights are None where they are not here."""
+        """Weights and settings that determine the results; weights are None if they are not installed."""
         return {"weights_sha256": self.model.weights(), **self.run.model_dump(mode="json")}
 
     def is_that_of(self, file: Path) -> bool:
-        """Whether a result file was made from this. Weights that are not here are not compared."""
+        """Whether a result file was made from this. Weights that are not installed are not compared."""
         if not file.is_file():
             return False
         mine, made_from = self.made_from(), read_json(file).get("made_from", {})
@@ -180,7 +180,7 @@ def package_folder(name: str) -> Path | None:
 
 
 def with_folders(metadata: Any) -> Any:
-    """Metadata with the folders of installed packages in the place of ``{NAME}``.
+    """Metadata in which ``{NAME}`` is replaced by the folder of the installed package.
 
     Raises:
         InputError: a package is not installed.

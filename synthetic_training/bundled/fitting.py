@@ -1,4 +1,4 @@
-"""How many steps the models can have in the time that is left, by the time that the sweep took."""
+"""The number of training steps that fit into the remaining time, estimated from the duration of the sweep."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,13 @@ _LEAST, _MOST = 0.4, 1.6
 def steps_that_fit(
     sweep: Sequence[Result], sweep_seconds: float, seconds_left: float, models: Scale, source: str
 ) -> int:
-    """The number of steps for each of the models' runs, a multiple of a tenth of that in the file.
+    """The number of steps for each run, as a multiple of a tenth of the number in the figure's file.
 
     Args:
         sweep: all results of the sweep.
-        sweep_seconds: that it took, from its first run's start to its last one's end.
-        seconds_left: for the models.
-        models: their scale of the figure, with the number of steps in its settings.
+        sweep_seconds: duration of the sweep, from the start of its first run to the end of its last run.
+        seconds_left: time for the runs of the models.
+        models: the scale of the models' figure; its settings contain the number of steps.
         source: the figure's file, for error messages.
     """
     planned = plan(models, source)

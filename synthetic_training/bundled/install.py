@@ -1,4 +1,4 @@
-"""``install``: the best seed of each model into ``checkpoints/``, with its results and settings."""
+"""The ``install`` command: copies each model's best seed into ``checkpoints/``, with its results."""
 
 import shutil
 import tempfile
@@ -25,17 +25,17 @@ CARD = "README.md"
 
 
 def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
-    """Put models and results where the repository has them, and return the folders of the models.
+    """Copy models and results to their places in the repository, and return the folders of the models.
 
-    A model's card stays as it is. The learning rates and steps of ``trio.yaml`` become those that were used.
+    Model cards are not changed. The learning rates and steps that were used are written into ``trio.yaml``.
 
     Args:
-        source: the folder that ``train`` filled, or one with the archives of ``pack``.
-        scale: of the figures.
+        source: the output folder of ``train``, or a folder with archives of ``pack``.
+        scale: scale of the figures.
         package: the root of the package to write to.
 
     Raises:
-        InputError: the folder has no results, or not the model of the best run.
+        InputError: the folder contains no results, or the model of the best run is missing.
     """
     with tempfile.TemporaryDirectory() as temporary:
         archives = archives_in(source)
@@ -73,7 +73,7 @@ def _install_model(out: Path, result: Result, folder: Path) -> Path:
     with atomic_folder(folder) as new:
         shutil.copytree(run / MODEL, new, dirs_exist_ok=True)
         shutil.copyfile(run / METRICS, new / METRICS)
-        # of a copy without its history, the run does not know the revision, and the result does
+        # in a copy without git history, only the result contains the revision
         write_json(new / RUN, {**read_json(run / RUN), "git_revision": result["git_revision"]})
         if card is not None:
             (new / CARD).write_bytes(card)

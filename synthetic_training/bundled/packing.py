@@ -1,4 +1,4 @@
-"""``pack`` and ``unpack``: what is needed of the models' runs, in a few archives of a limited size.
+"""The ``pack`` command: writes models and results into a few archives of limited size.
 
 ::
 
@@ -28,10 +28,10 @@ def pack(out: Path, to: Path, scale: str, largest: float) -> list[Path]:
     """Write the archives, and return their paths.
 
     Args:
-        out: the folder that ``train`` filled.
-        to: a folder, made if it is missing.
-        scale: of the figure.
-        largest: size of an archive in MiB. Seeds that do not fit are left out, the worst first.
+        out: the output folder of ``train``.
+        to: output folder, created if it does not exist.
+        scale: scale of the figure.
+        largest: maximum size of an archive in MiB. Seeds that do not fit are left out, the worst first.
 
     Raises:
         InputError: there is nothing to pack, or not even one model fits.
@@ -47,7 +47,7 @@ def pack(out: Path, to: Path, scale: str, largest: float) -> list[Path]:
 
 
 def unpack(archives: Iterable[Path], into: Path) -> None:
-    """Extract archives of ``pack`` into one folder, which is then as ``train`` left it, without checkpoints.
+    """Extract archives of ``pack`` into one folder, which then has the files of ``train`` but no checkpoints.
 
     Raises:
         InputError: an archive is damaged.

@@ -1,4 +1,4 @@
-"""What the bundled models are trained with: the files of two figures, and what the first decides."""
+"""The settings of the bundled models: two figure files, and the learning rates that the first selects."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,24 +30,24 @@ def scale_of(figure: str, scale: str) -> Scale:
 
 
 def best_rates(sweep: Sequence[Result]) -> dict[str, float]:
-    """By model, the learning rate with the lowest training loss at the end of the sweep.
+    """The learning rate with the lowest training loss at the end of the sweep, for each model.
 
-    Each row is trained on once in the sweep, so that this is a loss on rows that were not seen before.
+    The sweep trains on each row once, so this is the loss on rows that the model has not seen before.
     """
     groups = grouped(sweep, lambda result: str(result["label"]))
     return {label: float(min(own, key=final_loss)["sweep"]["lr"]) for label, own in groups.items()}
 
 
 def best_run(results: Sequence[Result]) -> Result:
-    """Of one model's runs, that with the highest string accuracy, the mean over the evaluated lengths.
+    """The run of one model with the highest mean string accuracy over the evaluated lengths.
 
-    Of equal ones, that with the lowest training loss.
+    If several runs are equal, the one with the lowest training loss.
     """
     return max(results, key=lambda result: (mean_accuracy(result), -final_loss(result)))
 
 
 def mean_accuracy(result: Result) -> float:
-    """String accuracy after training, the mean over the evaluated lengths."""
+    """Mean string accuracy over the evaluated lengths after training."""
     return fmean(accuracies(result).values())
 
 
@@ -58,10 +58,10 @@ def accuracies(result: Result) -> dict[int, float]:
 
 
 def with_choices(text: str, scale: str, rates: Mapping[str, float], steps: int) -> str:
-    """The text of ``trio.yaml`` with the learning rate of each model, and the steps, of one scale.
+    """The text of ``trio.yaml`` with new learning rates and a new number of steps for one scale.
 
     Raises:
-        InputError: the text has no place for one of them.
+        InputError: the text has no line for one of these values.
     """
     lines, changed = text.split("\n"), set()
     place: str | None = None
@@ -86,7 +86,7 @@ def with_choices(text: str, scale: str, rates: Mapping[str, float], steps: int) 
 
 
 def write_choices(file: Path, out: Path, scale: str, rates: Mapping[str, float], steps: int) -> None:
-    """Write ``with_choices`` of a file to another, or to the same."""
+    """Write the result of ``with_choices`` to a file, which may be the source itself."""
     from dataset_builders.files import write_text
 
     write_text(out, with_choices(file.read_text(encoding="utf-8"), scale, rates, steps))

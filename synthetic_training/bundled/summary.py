@@ -1,4 +1,4 @@
-"""The tables about the models' training: the sweep, and accuracy by seed and over the seeds."""
+"""Tables about the training of the models: the sweep, the accuracy of each seed, and their spread."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from synthetic_training.figures.summary import final_loss, grouped, spread
 
 
 def write_summary(file: Path, sweep: Sequence[Result], results: Sequence[Result]) -> None:
-    """Write the tables as Markdown: over the seeds, by seed, and the sweep."""
+    """Write the tables as Markdown: statistics over the seeds, each seed, and the sweep."""
     steps = results[0]["config"]["steps"]
     accuracy = (
         f"{steps:,} steps each. Accuracy is the fraction of fresh phone books whose queried number is "

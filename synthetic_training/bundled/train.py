@@ -36,24 +36,23 @@ def train(
     revision: str | None = None,
     resume: bool = False,
 ) -> None:
-    """Do what is not done yet of the sweep and of the models' runs.
+    """Run the sweep and then the models' runs, except those that are already finished.
 
-    Runs that fail do not keep the others from being done. The models that every seed gives come in the order
-    of seeds, so that one of each is there first.
+    A failed run does not stop the others. The first seed of every model is trained before the other seeds.
 
     Args:
         out: folder for runs and results.
-        scale: of both figures.
-        minutes: for all of it; runs at work then save a checkpoint and end. None for no limit.
-        steps: of each model's runs; by default as many as fit into the minutes, or those in the file if
-            there is no limit or the sweep was begun before.
+        scale: scale of both figures.
+        minutes: time limit for everything; running runs then save a checkpoint and end. None for no limit.
+        steps: training steps of each model's runs; by default as many as fit into the time limit, or the
+            number in the file if there is no limit or the sweep had started in an earlier call.
         per_gpu: number of the models' runs that share a GPU.
         sweep_per_gpu: number of the sweep's runs that share a GPU.
-        revision: of this code, in place of what git says.
-        resume: continue what is in ``out``.
+        revision: revision of this code, to replace git's answer.
+        resume: whether to continue with the content of ``out``.
 
     Raises:
-        InputError: ``out`` has results or unfinished runs, and ``resume`` is not set; or runs failed.
+        InputError: ``out`` contains results or unfinished runs, and ``resume`` is not set; or runs failed.
         Interrupted: Ctrl-C or SIGTERM, or the time is over; results and checkpoints are kept.
     """
     begun = time.monotonic()
@@ -103,7 +102,7 @@ def train(
 def _choose(
     chosen: Path, scale: str, sweep: list[Result], steps: int | None, took: float | None, left: float | None
 ) -> None:
-    """Write the figure of the models."""
+    """Write the figure file of the models, with the selected learning rates."""
     file = figure_path(TRIO)
     models = scale_of(TRIO, scale)
     if steps is None and took is not None and left is not None:
