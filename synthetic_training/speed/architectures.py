@@ -41,6 +41,8 @@ from synthetic_training.speed.measuring_process import Job, MeasuringProcess
 _DATASHEET_TFLOPS = 989.0
 _COMPILED = ("gla", "retnet", "hgrn2", "gated_deltanet", "mamba2", "rwkv7", "delta_net")
 """Architectures of flash-linear-attention that are also measured with ``--compile``."""
+_OTHERS = ("synthetic_training.speed.mamba_ssm_models:Mamba2",)
+"""Implementations of other packages, of the same size as the preset ``paper``."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,10 @@ def main() -> None:
     if settings.preset not in presets():
         raise InputError(f"there is no preset {settings.preset!r}; the presets are {', '.join(PARAMETERS)}")
     for name in settings.models:
-        if name not in presets()[settings.preset]:
+        if name not in presets()[settings.preset] and name not in _OTHERS:
             raise InputError(f"{name} has no preset {settings.preset}")
     results = _Results(settings)
-    jobs = [job for job in _jobs(settings.models or tuple(presets()[settings.preset])) if job not in results]
+    jobs = [job for job in _jobs(settings.models or _every(settings.preset)) if job not in results]
     start, lacked_memory = time.monotonic(), []
     for job, row in _measurements(jobs, settings, start):
         if "OutOfMemory" in row.get("error", ""):
@@ -91,6 +93,10 @@ def main() -> None:
         results.add(job, row)
         print(json.dumps({"job": job.key, **row}), flush=True)
     print(table(results.rows))
+
+
+def _every(preset: str) -> tuple[str, ...]:
+    return (*presets()[preset], *(_OTHERS if preset == "paper" else ()))
 
 
 def _jobs(models: tuple[str, ...]) -> list[Job]:
