@@ -5,7 +5,7 @@
 Each architecture is measured in a process of its own, which ends after a time limit, so that one which hangs
 or crashes does not stop the rest. Several processes compile and tune their kernels at the same time; then
 each is timed alone. A row is written to ``--out`` as soon as it is known, with the error where there is one;
-the same command measures what is not in the file yet.
+the same command measures what is not in the file yet, on this machine or another, which each row names.
 
 A row has, for 64 rows of 220 tokens in bfloat16:
 
@@ -134,16 +134,14 @@ class _Results:
                 for key in kept
                 if key in measured
             }
-        row |= measured
+        row |= {**measured, "matrix_product_tflops": self._rate, **provenance(self._settings.revision)}
         speeds = [value for key, value in row.items() if key.endswith("_tokens_per_s")]
         if speeds:
             row["tokens_per_s"] = max(speeds)
             row |= self._utilisation(row)
         content = {
             "rows": self.rows,
-            "matrix_product_tflops": self._rate,
             "shape": {"rows": self._settings.rows, "context_length": self._settings.context_length},
-            **provenance(self._settings.revision),
         }
         write_json(self._settings.out, content)
 
