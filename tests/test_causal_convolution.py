@@ -1,5 +1,7 @@
 """The convolution of a Mamba layer, held against torch's in float64; with the package's kernels on a GPU."""
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from synthetic_training.models.kernels import causal_convolution as module
 from synthetic_training.models.kernels.causal_convolution import causal_convolution
 
 requires_package = [
@@ -58,6 +61,46 @@ def test_equals_torch(shape: tuple[int, int, int], taps: int, dtype: torch.dtype
     x, weight, bias = inputs_of(shape, taps, dtype, "cpu")
     holds(x, weight, bias, bound)
     holds(x, weight, None, bound)
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions with the arguments and layouts of the package's, in plain torch."""
+
+    def forward(x: Tensor, weight: Tensor, bias: Tensor, *_: Any) -> Tensor:
+        assert x.stride(1) == 1, "channels last"
+        return torch.empty_like(x).copy_(F.silu(convolved(x, weight, bias)))
+
+    def backward(x: Tensor, weight: Tensor, bias: Tensor, dy: Tensor, *_: Any) -> tuple[Any, ...]:
+        assert dy.stride(1) == 1
+        y, (taps, length) = convolved(x, weight, bias), (weight.shape[1], x.shape[2])
+        gate = y.sigmoid()
+        dy = dy.float() * gate * (1 + y * (1 - gate))
+        later, earlier = F.pad(dy, (0, taps - 1)), F.pad(x.float(), (taps - 1, 0))
+        shifts = [(taps - 1 - k, k) for k in range(taps)]
+        dx = sum(later[..., after : after + length] * weight[:, k, None] for after, k in shifts)
+        dweight = [(earlier[..., k : k + length] * dy).sum((0, 2)) for _, k in shifts]
+        return torch.empty_like(x).copy_(dx), torch.stack(dweight, 1), dy.sum((0, 2)), None
+
+    def convolved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        padded = F.pad(x.float(), (weight.shape[1] - 1, 0))
+        return F.conv1d(padded, weight[:, None], bias, groups=len(weight))
+
+    functions = ModuleType("causal_conv1d.cpp_functions")
+    functions.causal_conv1d_fwd_function = forward  # type: ignore[attr-defined]
+    functions.causal_conv1d_bwd_function = backward  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "causal_conv1d", ModuleType("causal_conv1d"))
+    monkeypatch.setitem(sys.modules, "causal_conv1d.cpp_functions", functions)
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_operations_around_the_package(dtype: torch.dtype, bound: float) -> None:
+    """Layouts and gradients, also when compiled into one graph."""
+    x, weight, bias = inputs_of((2, 9, 16), 4, dtype, "cpu")
+    holds(x, weight, bias, bound, module._by_package)
+    holds(x, weight, None, bound, module._by_package)
+    holds(x, weight, bias, bound, torch.compile(module._by_package, fullgraph=True, backend="aot_eager"))
 
 
 class TestPackage:

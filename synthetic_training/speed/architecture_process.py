@@ -161,7 +161,7 @@ def _attention_width(model: Any) -> int:
         count = config.num_hidden_layers
     else:
         count = 0
-    return int(count * config.hidden_size)
+    return int(count * config.hidden_size) if count else 0
 
 
 def _synchronize(device: str) -> None:

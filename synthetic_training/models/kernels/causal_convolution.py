@@ -5,6 +5,7 @@ shifted products, which a compiler fuses.
 """
 
 import importlib.util
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -17,6 +18,8 @@ _TAPS = range(2, 5)
 
 _ALIGNED = 8
 """Its kernels read this many channels at once."""
+
+_SILU = True
 
 
 def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -58,12 +61,51 @@ def _fits_package(x: Tensor, weight: Tensor) -> bool:
 
 
 def _by_package(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    from causal_conv1d import causal_conv1d_fn
+    bias = torch.zeros_like(weight[:, 0]) if bias is None else bias
+    return _convolve(x, weight.float().contiguous(), bias.float())
+
+
+# operations of our own, since the compiler cannot trace the package's: it would split the graph at each layer
+@torch.library.custom_op("repeat_after_me::causal_convolution", mutates_args=())
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    from causal_conv1d.cpp_functions import causal_conv1d_fwd_function
 
     # the transposed view stays channels last, which the kernels read as it is
-    y: Tensor = causal_conv1d_fn(x.transpose(1, 2), weight.float(), _float(bias), activation="silu")
-    return y.transpose(1, 2)
+    y: Tensor = causal_conv1d_fwd_function(x.transpose(1, 2), weight, bias, None, None, None, _SILU)
+    return y.transpose(1, 2).contiguous()
 
 
-def _float(bias: Tensor | None) -> Tensor | None:
-    return None if bias is None else bias.float()
+@_convolve.register_fake
+def _convolve_fake(x: Tensor, _weight: Tensor, _bias: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+@torch.library.custom_op("repeat_after_me::causal_convolution_backward", mutates_args=())
+def _convolve_backward(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of x, weight and bias."""
+    from causal_conv1d.cpp_functions import causal_conv1d_bwd_function
+
+    transposed, dy = x.transpose(1, 2), dy.contiguous().transpose(1, 2)
+    dx, dweight, dbias, _ = causal_conv1d_bwd_function(
+        transposed, weight, bias, dy, None, None, None, None, False, _SILU
+    )
+    return dx.transpose(1, 2).contiguous(), dweight, dbias
+
+
+@_convolve_backward.register_fake
+def _convolve_backward_fake(
+    _dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    dx = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return dx, torch.empty_like(weight), torch.empty_like(bias)
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return _convolve_backward(dy, *ctx.saved_tensors)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001
+    ctx.save_for_backward(*inputs)
+
+
+_convolve.register_autograd(_backward, setup_context=_setup_context)
