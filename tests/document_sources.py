@@ -68,6 +68,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
     "synthetic_training/figures/runs.md": FIGURES,
     "synthetic_training/precision/README.md": ("synthetic_training/precision/results/*",),
+    "lm_eval_tasks/speed/README.md": ("lm_eval_tasks/speed/results/*",),
     "synthetic_training/speed/README.md": ("synthetic_training/speed/results/*",),
     "synthetic_training/theory/README.md": (
         "synthetic_training/theory/results/*.json",
@@ -140,6 +141,11 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     "synthetic_training/precision/README.md": {
         "the width of the model": ("1,024",),
         "a median of speeds": ("84.7",),
+    },
+    "lm_eval_tasks/speed/README.md": {
+        "tokens of a generated answer": ("50",),
+        "seconds of a run, from its examples per second": ("13.4", "5.7"),
+        "a ratio of two measured speeds": ("1.9",),
     },
     "synthetic_training/speed/README.md": {
         "the width of the models": ("1024",),
