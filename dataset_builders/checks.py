@@ -44,3 +44,12 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or the name of its type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def printable(text: str) -> str:
+    r"""The text with every character that is not printable written as an escape, such as ``\x1b``.
+
+    Control characters, line breaks, marks that change the direction of writing and halves of surrogate
+    pairs are all replaced, so that the result is one line and nothing in it acts on a terminal.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -22,7 +22,7 @@ from synthetic_training.training.checkpoint import Checkpoints
 from synthetic_training.training.run_folder import RUN, read_run
 from synthetic_training.training.run_log import METRICS, read_metrics
 from tests.mutations import as_json as json_bytes
-from tests.mutations import damaged_bytes, mutated, mutated_files, tree
+from tests.mutations import damaged_bytes, hostile_yaml, mutated, mutated_files, tree
 
 # no shrinking: it takes minutes where nesting is deep
 FEW = settings(
@@ -89,6 +89,7 @@ settings_files = (
     mutated(SETTINGS).map(lambda found: yaml.safe_dump(found, allow_unicode=True).encode(errors="replace"))
     | damaged_bytes(yaml.safe_dump(SETTINGS).encode())
     | st.text(alphabet="-: []{}&*!|>'\"\n ab#%@`1.e", max_size=80).map(str.encode)
+    | hostile_yaml(("task", "lr", "max_length", "model_args", "eval_lengths")).map(str.encode)
 )
 
 READERS: dict[str, tuple[Callable[[bytes], None], st.SearchStrategy[bytes]]] = {

@@ -1,17 +1,8 @@
-"""Text from result files, made safe to print in a terminal and in Markdown."""
+"""Text from result files, made safe to show in Markdown and in plots."""
 
 import re
 
 _MARKDOWN = re.compile(r"([\\`*<>\[\]|~$&])")
-
-
-def printable(text: str) -> str:
-    r"""The text with every character that is not printable written as an escape, such as ``\x1b``.
-
-    Control characters, line breaks, marks that change the direction of writing and halves of surrogate
-    pairs are all replaced, so that the result is one line and nothing in it acts on a terminal.
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def in_markdown(text: str) -> str:
