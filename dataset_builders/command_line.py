@@ -6,12 +6,15 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from dataset_builders.checks import did_you_mean
+from dataset_builders.checks import did_you_mean, printable, shortened
 from dataset_builders.errors import InputError
 from dataset_builders.interruption import Interrupted
 
 INTERRUPTED = 128 + 2
 """Exit status after Ctrl-C, as in shells."""
+
+_MOST_SHOWN = 4000
+"""Messages are at most this long, in characters; only values in files are longer."""
 
 BROKEN_PIPE = 128 + 13
 """Exit status of a program whose output is no longer read, e.g. because ``head`` has ended."""
@@ -19,7 +22,10 @@ BROKEN_PIPE = 128 + 13
 
 def error_message(error: InputError) -> str | None:
     """What a command prints about invalid input; None in every process of a distributed run but the first."""
-    return f"error: {error}" if os.environ.get("RANK", "0") == "0" else None
+    if os.environ.get("RANK", "0") != "0":
+        return None
+    message = printable(str(error))  # names in files and of files may contain control characters
+    return f"error: {message if len(message) <= _MOST_SHOWN else shortened(message, _MOST_SHOWN)}"
 
 
 @contextmanager

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dataset_builders import InputError
-from dataset_builders.checks import printable
+from dataset_builders.checks import first_problem, printable
 from dataset_builders.files import read_bounded
-from lm_eval_tasks.results.text import shortened
 from lm_eval_tasks.results.timing_record import Timing
 
 MAX_COUNT = 10**9
@@ -147,11 +146,3 @@ def parse(model: type[_M], content: bytes | Part, problem: str) -> _M:
         return model.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{problem}: {first_problem(error)}") from None
-
-
-def first_problem(error: ValidationError) -> str:
-    """The place and kind of the first problem, on one line, without the value itself."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(printable(str(part)) for part in first["loc"])
-    message = printable(first["msg"].removeprefix("Value error, "))
-    return shortened(f"{where}: {message}" if where else message, 300)

@@ -18,7 +18,7 @@ from synthetic_training.training.checkpoint import (
     Checkpoints,
     Progress,
     load_optimizer,
-    load_weights,
+    restore_weights,
     save_model,
     window,
 )
@@ -68,7 +68,7 @@ class TrainingRun:
         found = self._checkpoints.newest() if resume else None
         if found is not None:
             self._newest, self._progress = found
-            load_weights(model, self._newest)
+            restore_weights(model, self._newest)
         self._model = model.train()
         self._tokenizer = data.tokenizer(window(model))
         self._rows = config.batch_size // processes.count

@@ -20,7 +20,7 @@ from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.memory import check_bytes, check_memory
 from synthetic_training.models.causality import check_causal
 from synthetic_training.models.code_files import code_digests
-from synthetic_training.models.construction import misfits, own_code_error
+from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.model_types import check_device, package_of
 from synthetic_training.models.registry import build_model, is_own_code, preset_hint
@@ -159,7 +159,8 @@ def _model(
             check_causal(config.model, model)
         except InputError:
             raise
-        except misfits(type(model)) as error:
+        except MISFITS as error:
+            reraise_bug(error)
             raise own_code_error(config.model, "run", config.model_args, type(model), error) from error
         if processes.is_main and not isinstance(model, GenerationMixin):
             log.warning(
