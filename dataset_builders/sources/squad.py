@@ -126,7 +126,7 @@ def _flat(articles: Any) -> list[Any]:
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
         ]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:  # every operation above is on the content of the file
         raise ValueError(f"its 'data' is not laid out as SQuAD's ({error})") from None
 
 
@@ -148,7 +148,7 @@ def _released(lengths: dict[str, dict[str, Any]]) -> list[Any]:
             for number, (context, pairs) in enumerate(paragraphs.items())
             for index, (question, answers) in enumerate(pairs)
         ]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # every operation above is on the content of the file
         raise ValueError(
             "it is laid out neither as rows nor as lengths of paragraphs of [question, answers]"
         ) from None

@@ -91,10 +91,9 @@ def _compare(score: Score, twin: Score) -> Agreement:
 
 
 def _is_right(sample: Sample, score: Score) -> bool:
-    try:
-        return sample.values["exact_match"] == 1.0
-    except KeyError:
-        raise InputError(f"the samples of {score.task} lack exact_match; run lm_eval again") from None
+    if "exact_match" not in sample.values:
+        raise InputError(f"the samples of {score.task} lack exact_match; run lm_eval again")
+    return sample.values["exact_match"] == 1.0
 
 
 def agreement_table(found: dict[tuple[str, str, int], Agreement]) -> str:

@@ -137,7 +137,7 @@ def tokens(run: Run) -> int:
 
 def last_step(folder: Path) -> int:
     """The step of the last complete line of a run's metrics; 0 if there is none yet."""
-    with suppress(OSError):
+    with suppress(OSError):  # there is no file yet
         with (folder / METRICS).open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - _TAIL))
             lines = file.read().split(b"\n")[:-1]
