@@ -191,7 +191,7 @@ def _unanswered(error: BaseException, names: set[str]) -> str:
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     with suppress(
         RuntimeError, AttributeError
-    ):  # httpx raises if the request is not known; not all errors have one
+    ):  # httpx raises without one; not all errors have it
         endpoint = re.sub(r"^(\w+://[^/]*).*", r"\1", str(error.request.url))  # type: ignore[attr-defined]
     if names & {"TimeoutException", "Timeout", "TimeoutError"}:
         return f"{endpoint} timed out; {RUN_AGAIN}"
