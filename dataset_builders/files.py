@@ -147,7 +147,7 @@ def read_bounded(path: Path, most: int = MAX_BYTES) -> bytes:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait forever
-            raise InputError(f"{path} is not a file")
+            raise InputError(f"{path} cannot be read: it is not a file")
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as error:

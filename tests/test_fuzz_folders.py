@@ -111,6 +111,32 @@ def sentence(read: Callable[[bytes], None], data: bytes) -> None:
             raise
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"[1]", "it is not an object"),
+        (b"{}", "it needs a kind and a step"),
+        (b'{"kind": "eval", "step": true}', "it needs a kind and a step"),
+        (b"\xff", "it is not text"),
+    ],
+)
+def test_a_line_that_is_not_a_record_of_metrics_is_refused(line: bytes, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read_some_metrics(line + b"\n")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"step": -1}, {"step": 0}, {"step": 10**30}, {"step": "10"}, {"examples": -1},
+        {"seconds": float("nan")}, {"seconds": float("inf")}, {"sha256": {"../../../etc/passwd": "0"}}, {"sha256": {"a": 1}},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_with_impossible_counts_is_damaged(changed: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="all checkpoints in .* are damaged"):
+        read_a_checkpoint(json_bytes({**TRAINER, **changed}))
+
+
 def test_the_good_files_are_read() -> None:
     read_a_manifest(json_bytes(MANIFEST))
     read_a_run(json_bytes(RUN_FILE))

@@ -9,6 +9,7 @@ import pytest
 from dataset_builders import InputError
 from synthetic_training.config import TrainConfig
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.models.construction import reraise_bug
 from synthetic_training.models.saved import load_model
 
 
@@ -33,6 +34,8 @@ def test_damaged_settings_of_training_are_one_sentence(tmp_path: Path, changed: 
         ({"n_embd": 10**9}, "needs at least .* GiB of memory"),
         ({"n_layer": 10**8}, "num_hidden_layers of .* must be at most 10000, not 100000000"),
         ({"n_positions": 10**12}, "needs at least .* GiB of memory"),
+        ({"activation_function": "x"}, "contains no model that can be loaded: "),
+        ({"model_type": "gpt_neox_hard_alibi", "hidden_act": "x"}, "contains no model that can be loaded: "),
     ],
 )
 def test_a_hostile_configuration_is_one_sentence(tmp_path: Path, config: Any, sentence: str) -> None:
@@ -43,3 +46,18 @@ def test_a_hostile_configuration_is_one_sentence(tmp_path: Path, config: Any, se
     with pytest.raises(InputError, match=sentence) as refused:
         load_model(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "module", ["synthetic_training.models.mamba", "transformers_modules.theirs", "torch.nn"]
+)
+def test_an_error_of_our_own_code_is_a_bug_and_one_of_a_library_is_not(module: str) -> None:
+    code: dict[str, Any] = {"__name__": module}
+    exec("def build(): raise KeyError('x')", code)  # noqa: S102
+    with pytest.raises(KeyError) as caught:
+        code["build"]()
+    if module == "torch.nn":
+        reraise_bug(caught.value)
+    else:
+        with pytest.raises(KeyError):
+            reraise_bug(caught.value)

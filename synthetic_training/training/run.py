@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 _TRAINING_BYTES = 16
 """Minimum per parameter: a weight, a gradient and two averages of AdamW, in fp32."""
 
+_BATCH_BYTES = 16
+"""Minimum per token of a batch: its id and its label, as 64-bit integers."""
+
 
 def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     """Train a model, and return its folder; ``run_folder`` describes the other content of ``out``.
@@ -127,6 +130,9 @@ def _model(
     advice = "batch_size or context_length, or raise accumulation_steps"
     rows, tokens = config.batch_size // passes, config.context_length
     check_memory(rows, tokens, data.tokens["vocab_size"], device, advice)
+    size = _BATCH_BYTES * (config.batch_size // processes.count) * tokens
+    what = f"a batch of {config.batch_size} rows of {tokens} tokens"
+    check_bytes(size, device, what, "reduce batch_size or context_length")
     if config.task == DOCUMENTS:
         size = TOKEN_BYTES * config.pool_rows * config.context_length
         check_bytes(size, device, f"a pool of pool_rows = {config.pool_rows} rows", "reduce pool_rows")
