@@ -129,7 +129,8 @@ def test_a_line_that_is_not_a_record_of_metrics_is_refused(line: bytes, reason: 
     "changed",
     [
         {"step": -1}, {"step": 0}, {"step": 10**30}, {"step": "10"}, {"examples": -1},
-        {"seconds": float("nan")}, {"seconds": float("inf")}, {"sha256": {"../../../etc/passwd": "0"}}, {"sha256": {"a": 1}},
+        {"seconds": float("nan")}, {"seconds": float("inf")},
+        {"sha256": {"../../../etc/passwd": "0"}}, {"sha256": {"a": 1}},
     ],
 )  # fmt: skip
 def test_a_checkpoint_with_impossible_counts_is_damaged(changed: dict[str, Any]) -> None:
