@@ -8,7 +8,11 @@ from typing import Annotated, Any
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import check_command, command_errors
+from dataset_builders.command_line import check_command, command_errors, interrupt_quietly
+
+if __name__ == "__main__":
+    interrupt_quietly()
+
 from dataset_builders.registry import benchmarks, take_imports
 from dataset_builders.release import build_command
 from dataset_builders.release.push_command import push

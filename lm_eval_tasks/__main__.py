@@ -8,8 +8,12 @@ from typing import Annotated, Any
 import tyro
 
 from dataset_builders import InputError
+from dataset_builders.command_line import check_command, command_errors, interrupt_quietly
+
+if __name__ == "__main__":
+    interrupt_quietly()
+
 from dataset_builders.benchmark import Benchmark
-from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.registry import IMPORT_OPTION, find, own_benchmarks, take_imports
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.paper.command import paper

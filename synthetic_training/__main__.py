@@ -11,8 +11,11 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from dataset_builders.command_line import check_command, command_errors
+from dataset_builders.command_line import check_command, command_errors, interrupt_quietly
 from dataset_builders.extras import require
+
+if __name__ == "__main__":
+    interrupt_quietly()
 
 with command_errors():
     require("train")  # before anything below imports it
