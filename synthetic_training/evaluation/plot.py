@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_problem
@@ -67,6 +67,8 @@ def plot(sources: Sequence[Path], out: Path) -> list[Path]:
 
 class _Score(BaseModel):
     """The part of a score that is plotted."""
+
+    model_config = ConfigDict(strict=True)
 
     length: Annotated[int, Field(ge=1, le=2**31)]
     string_accuracy: Annotated[float, Field(ge=0, le=1)]
