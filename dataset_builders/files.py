@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -65,6 +65,25 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be written: {there} is not a folder")
     if not allowed:
         raise InputError(f"{folder} cannot be written: Permission denied")
+
+
+def check_links(folder: Path, names: Iterable[str]) -> None:
+    """Check that nothing that will be written in a folder is a link to somewhere else.
+
+    A folder from a stranger may contain links; writing to them would change files outside of it.
+
+    Args:
+        folder: the folder, which need not exist.
+        names: names of files and folders in it that will be changed in place.
+
+    Raises:
+        InputError: one is a link that leads out of the folder.
+    """
+    inside = os.path.realpath(folder)  # unlike Path.resolve, it follows loops without an error
+    for path in (folder / name for name in names):
+        target = os.path.realpath(path)
+        if path.is_symlink() and not Path(target).is_relative_to(inside):
+            raise InputError(f"{path} is a link to {target}, outside of the folder; replace it by a copy")
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from dataset_builders.release.manifest import FILE, parquet_path, read_manifest
 from synthetic_training.config import TrainConfig
 from synthetic_training.settings import parse_settings, read_settings
 from synthetic_training.training.checkpoint import Checkpoints
-from synthetic_training.training.run_folder import RUN, read_run
-from synthetic_training.training.run_log import METRICS, read_metrics
+from synthetic_training.training.run_folder import METRICS, RUN, read_run
+from synthetic_training.training.run_log import read_metrics
 from tests.mutations import as_json as json_bytes
 from tests.mutations import damaged_bytes, hostile_yaml, mutated, mutated_files, tree
 

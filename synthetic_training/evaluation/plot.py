@@ -11,7 +11,8 @@ from dataset_builders import InputError
 from dataset_builders.checks import first_problem
 from dataset_builders.files import read_json
 from dataset_builders.plotting import log_scale, plot_style, save_plot
-from synthetic_training.training.run_log import METRICS, read_metrics
+from synthetic_training.training.run_folder import METRICS
+from synthetic_training.training.run_log import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

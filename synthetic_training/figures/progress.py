@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dataset_builders.workers import Job, Watcher
 from synthetic_training.figures.plan import Run
-from synthetic_training.training.run_log import METRICS
+from synthetic_training.training.run_folder import METRICS
 
 _TAIL = 8192  # bytes; a few lines of metrics
 _BETWEEN_LINES = 60.0  # seconds, without a terminal

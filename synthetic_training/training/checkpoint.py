@@ -31,7 +31,7 @@ from dataset_builders.files import atomic_folder, partial_path, read_json, write
 from synthetic_training.models.construction import reraise_bug
 from synthetic_training.models.saved import save_tokenizer, save_with_code
 from synthetic_training.models.weights import LOADING_ERRORS, load_weights
-from synthetic_training.training.run_folder import RUN
+from synthetic_training.training.run_folder import CHECKPOINTS, RUN
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Checkpoints:
     """
 
     def __init__(self, run: Path) -> None:
-        self._run, self._folder = run, run / "checkpoints"
+        self._run, self._folder = run, run / CHECKPOINTS
 
     def save(
         self,

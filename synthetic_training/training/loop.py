@@ -24,8 +24,8 @@ from synthetic_training.training.checkpoint import (
 )
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.processes import Processes
-from synthetic_training.training.run_folder import MODEL, RUN
-from synthetic_training.training.run_log import METRICS, MetricsLog, Record, remove_after
+from synthetic_training.training.run_folder import METRICS, MODEL, RUN
+from synthetic_training.training.run_log import MetricsLog, Record, remove_after
 from synthetic_training.training.schedule import LearningRateSchedule
 from synthetic_training.training.step import StepConfig, TrainingStep
 from synthetic_training.training.tracker import Tracker

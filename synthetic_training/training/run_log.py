@@ -8,8 +8,6 @@ from dataset_builders import InputError
 from dataset_builders.checks import is_integer
 from dataset_builders.files import read_bounded, write_text
 
-METRICS = "metrics.jsonl"
-
 _MAX_BYTES = 2**30
 """Maximum size of a file of lines: about five million records."""
 
