@@ -1,5 +1,10 @@
 """``python -m dataset_builders``: build the data sets, verify them, and push them to the Hub."""
 
+from dataset_builders.command_line import interrupt_quietly
+
+if __name__ == "__main__":
+    interrupt_quietly()  # the imports below take seconds
+
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import field
@@ -8,11 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import check_command, command_errors, interrupt_quietly
-
-if __name__ == "__main__":
-    interrupt_quietly()
-
+from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.registry import benchmarks, take_imports
 from dataset_builders.release import build_command
 from dataset_builders.release.push_command import push

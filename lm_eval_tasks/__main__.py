@@ -1,5 +1,10 @@
 """``python -m lm_eval_tasks``: the tasks, their results, and the paper's experiments on pretrained models."""
 
+from dataset_builders.command_line import interrupt_quietly
+
+if __name__ == "__main__":
+    interrupt_quietly()  # the imports below take seconds
+
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,12 +13,8 @@ from typing import Annotated, Any
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import check_command, command_errors, interrupt_quietly
-
-if __name__ == "__main__":
-    interrupt_quietly()
-
 from dataset_builders.benchmark import Benchmark
+from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.registry import IMPORT_OPTION, find, own_benchmarks, take_imports
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.paper.command import paper

@@ -1,5 +1,10 @@
 """``python -m synthetic_training``: train and evaluate models on synthetic tasks, and reproduce figures."""
 
+from dataset_builders.command_line import interrupt_quietly
+
+if __name__ == "__main__":
+    interrupt_quietly()  # the imports below take seconds
+
 import argparse
 import os
 import sys
@@ -11,11 +16,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from dataset_builders.command_line import check_command, command_errors, interrupt_quietly
+from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.extras import require
-
-if __name__ == "__main__":
-    interrupt_quietly()
 
 with command_errors():
     require("train")  # before anything below imports it
