@@ -1,5 +1,10 @@
 """``python -m dataset_builders``: build the data sets, verify them, and push them to the Hub."""
 
+from dataset_builders.command_line import interrupt_quietly
+
+if __name__ == "__main__":
+    interrupt_quietly()  # the imports below take seconds
+
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import field

@@ -2,9 +2,12 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from dataset_builders.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MAX_DOCUMENTS = 10_000_000
 """Maximum number of documents per config; a larger number is a mistake that would fill disk or memory."""
@@ -44,3 +47,29 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or the name of its type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def printable(text: str) -> str:
+    r"""The text with every character that is not printable written as an escape, such as ``\x1b``.
+
+    Control characters, line breaks, marks that change the direction of writing and halves of surrogate
+    pairs are all replaced, so that the result is one line and nothing in it acts on a terminal.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shortened(text: str, length: int) -> str:
+    """The text on one line of at most ``length`` characters; a longer text is cut in the middle."""
+    line = " ".join(text.split())
+    if len(line) <= length:
+        return line
+    head = (length - 1) // 2
+    return f"{line[:head]}…{line[len(line) - (length - 1 - head) :]}"
+
+
+def first_problem(error: "ValidationError") -> str:
+    """The place and kind of pydantic's first problem, on one line, without the value itself."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(printable(str(part)) for part in first["loc"])
+    message = printable(first["msg"].removeprefix("Value error, "))
+    return shortened(f"{where}: {message}" if where else message, 300)

@@ -3,15 +3,19 @@
 import errno
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 
-from dataset_builders.checks import did_you_mean
+from dataset_builders.checks import did_you_mean, printable, shortened
 from dataset_builders.errors import InputError
 from dataset_builders.interruption import Interrupted
 
 INTERRUPTED = 128 + 2
 """Exit status after Ctrl-C, as in shells."""
+
+_MOST_SHOWN = 4000
+"""Messages are at most this long, in characters; only values in files are longer."""
 
 BROKEN_PIPE = 128 + 13
 """Exit status of a program whose output is no longer read, e.g. because ``head`` has ended."""
@@ -19,7 +23,35 @@ BROKEN_PIPE = 128 + 13
 
 def error_message(error: InputError) -> str | None:
     """What a command prints about invalid input; None in every process of a distributed run but the first."""
-    return f"error: {error}" if os.environ.get("RANK", "0") == "0" else None
+    if os.environ.get("RANK", "0") != "0":
+        return None
+    message = printable(str(error))  # names in files and of files may contain control characters
+    return f"error: {message if len(message) <= _MOST_SHOWN else shortened(message, _MOST_SHOWN)}"
+
+
+def interrupt_quietly() -> None:
+    """Let Ctrl-C end the process without a traceback, outside of :func:`command_errors` too.
+
+    For modules that import for seconds before their command begins. Python then ends the process by the
+    signal, which shells show as status 130.
+    """
+    if not isinstance(sys.excepthook, _QuietHook):
+        sys.excepthook = _QuietHook(sys.excepthook)
+
+
+class _QuietHook:
+    """A ``sys.excepthook`` that prints one word after Ctrl-C; the previous hook gets the rest."""
+
+    def __init__(self, previous: Callable[..., object]) -> None:
+        self._previous = previous
+
+    def __call__(
+        self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+        else:
+            self._previous(kind, error, traceback)
 
 
 @contextmanager
@@ -36,8 +68,11 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
         SystemExit: the command did not succeed.
     """
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:  # it is None if the shell has closed it, as with >&-
+                sys.stdout.flush()
     except InputError as error:
         sys.exit(error_message(error) or 1)
     except Interrupted as stop:
@@ -47,14 +82,30 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
         print(interrupted, file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Python flushes again when it exits, and would report an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(BROKEN_PIPE)
     except OSError as error:
-        # pathlib raises this instead of reporting that there is no such file
-        if error.errno != errno.ENAMETOOLONG:
+        reason = _reason(error)
+        if reason is None:
             raise
-        sys.exit(error_message(InputError(f"the name {str(error.filename)[:40]!r}... is too long")) or 1)
+        if error.filename is None:
+            _discard_output()
+        sys.exit(error_message(InputError(reason)) or 1)
+
+
+def _reason(error: OSError) -> str | None:
+    """What an error of the system means that no command expects; None if it is a bug."""
+    # pathlib raises this instead of reporting that there is no such file
+    if error.errno == errno.ENAMETOOLONG:
+        return f"the name {str(error.filename)[:40]!r}... is too long"
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return f"the output cannot be written: {error.strerror}"
+    return None
+
+
+def _discard_output() -> None:
+    """Write nothing more to standard output, which Python flushes when it ends, reporting an error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def check_command(words: Sequence[str], commands: Collection[str], what: str = "command") -> None:

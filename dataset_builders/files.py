@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +13,12 @@ from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
 
 _PARTIAL = ".partial"
+
+MAX_BYTES = 64 * 2**20
+"""Maximum size of a JSON file that is read; those of this project and of lm-eval are far smaller."""
+
+MAX_YAML_BYTES = 2**20
+"""Maximum size of a YAML file that is read: PyYAML takes a second for 100 KB."""
 
 _SHOWN = 80
 """Messages show at most this many characters of a name."""
@@ -58,6 +65,25 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be written: {there} is not a folder")
     if not allowed:
         raise InputError(f"{folder} cannot be written: Permission denied")
+
+
+def check_links(folder: Path, names: Iterable[str]) -> None:
+    """Check that nothing that will be written in a folder is a link to somewhere else.
+
+    A folder from a stranger may contain links; writing to them would change files outside of it.
+
+    Args:
+        folder: the folder, which need not exist.
+        names: names of files and folders in it that will be changed in place.
+
+    Raises:
+        InputError: one is a link that leads out of the folder.
+    """
+    inside = os.path.realpath(folder)  # unlike Path.resolve, it follows loops without an error
+    for path in (folder / name for name in names):
+        target = os.path.realpath(path)
+        if path.is_symlink() and not Path(target).is_relative_to(inside):
+            raise InputError(f"{path} is a link to {target}, outside of the folder; replace it by a copy")
 
 
 @contextmanager
@@ -132,35 +158,50 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
+def read_bounded(path: Path, most: int = MAX_BYTES) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
+
+    Raises:
+        InputError: it is not a regular file, is larger, or cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait forever
+            raise InputError(f"{path} cannot be read: it is not a file")
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > most:
+        raise InputError(f"{path} has more than {most // 2**20} MiB, too many for such a file")
+    return content
+
+
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """The content of a JSON file of at most ``MAX_BYTES``.
 
     Raises:
         InputError: the file cannot be read or is not JSON.
     """
+    content = read_bounded(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged: it is not JSON ({first_line(error)})") from None
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file, which may also be JSON.
+    """The content of a YAML file of at most ``MAX_YAML_BYTES``, which may also be JSON.
 
     Raises:
         InputError: the file cannot be read, or is not YAML.
     """
-    import yaml
+    from dataset_builders.yaml_text import parse_yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InputError(f"{path} cannot be read: {reason}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        text = read_bounded(path, MAX_YAML_BYTES).decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} cannot be read: it is not text") from None
+    return parse_yaml(text, str(path))
 
 
 def partial_path(path: Path) -> Path:

@@ -189,7 +189,7 @@ def _answered(error: BaseException, names: set[str], response: Any) -> str:
 def _unanswered(error: BaseException, names: set[str]) -> str:
     """The sentence for a request without a complete response."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    with suppress(RuntimeError, AttributeError):  # httpx raises if the request is not known
+    with suppress(RuntimeError, AttributeError):  # httpx raises without one; not all errors have it
         endpoint = re.sub(r"^(\w+://[^/]*).*", r"\1", str(error.request.url))  # type: ignore[attr-defined]
     if names & {"TimeoutException", "Timeout", "TimeoutError"}:
         return f"{endpoint} timed out; {RUN_AGAIN}"
@@ -228,6 +228,7 @@ def _words(text: str) -> str:
 
 
 def _request_headers(error: BaseException) -> Any:
+    # httpx raises RuntimeError if the request is not known; most errors have no response
     with suppress(RuntimeError, AttributeError):
         return error.response.request.headers  # type: ignore[attr-defined]
     return {}

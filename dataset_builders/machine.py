@@ -1,9 +1,11 @@
-"""Names of the hardware that a computation runs on."""
+"""The hardware that a computation runs on: its names and its memory."""
 
+import os
 import platform
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,23 @@ if TYPE_CHECKING:
     import torch
 
 _CPU_INFO = Path("/proc/cpuinfo")
+_CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def system_memory() -> int | None:
+    """Bytes of memory of this machine, or those that the container allows; None if unknown."""
+    if "SC_PHYS_PAGES" not in os.sysconf_names:  # not on every system
+        return None
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in map(Path, _CONTAINER_LIMITS):
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            sizes.append(int(file.read_text()))
+    return min(sizes)
+
+
+def gibibytes(size: int) -> str:
+    """A number of bytes as it stands in messages, e.g. ``1,788 GiB``."""
+    return f"{size / 2**30:,.0f} GiB" if size >= 2**30 else f"{size / 2**30:.2g} GiB"
 
 
 def machine_name(devices: "Iterable[torch.device]") -> str:

@@ -1,5 +1,10 @@
 """``python -m lm_eval_tasks``: the tasks, their results, and the paper's experiments on pretrained models."""
 
+from dataset_builders.command_line import interrupt_quietly
+
+if __name__ == "__main__":
+    interrupt_quietly()  # the imports below take seconds
+
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path

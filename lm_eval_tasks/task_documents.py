@@ -1,8 +1,9 @@
 """A task's documents, according to the user's ``--metadata``."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from lm_eval.utils import warning_once
@@ -12,6 +13,7 @@ from dataset_builders.benchmark import TOKENIZER, Benchmark, Config, Row
 from dataset_builders.checks import did_you_mean
 from dataset_builders.checksum import content_sha256
 from dataset_builders.config_documents import Documents, documents
+from dataset_builders.machine import gibibytes, system_memory
 from dataset_builders.registry import benchmarks, resolve
 from dataset_builders.release.checksums import known_checksums
 from lm_eval_tasks.released import read_config
@@ -118,7 +120,7 @@ class TaskDocuments:
             if source is not None:
                 _check_name(name, source, "a file or a name on the Hub")
         made = documents(Config(benchmark, arguments), sources)
-        rows = list(made.rows)
+        rows = _in_memory(iter(made.rows), arguments.get("num_docs"))
         if not own and self._expected not in (None, content_sha256(rows)):
             raise InputError(
                 "the documents built here differ from the benchmark's: their checksum is not the known one; "
@@ -153,6 +155,23 @@ class TaskDocuments:
                 f"not {num_docs!r}"
             )
         return rows[:num_docs], {**benchmark.defaults, **self.fixed, **user_metadata, "num_docs": num_docs}
+
+
+def _in_memory(rows: Iterator[Row], count: int | None) -> list[Row]:
+    """The rows as a list.
+
+    Raises:
+        InputError: as many rows of the first one's size do not fit into memory.
+    """
+    found = list(islice(rows, 1))
+    size = sum(len(value) for row in found for value in row.values() if isinstance(value, str)) * (count or 1)
+    memory = system_memory()
+    if memory is not None and size > memory:
+        raise InputError(
+            f"{count} documents of this length need at least {gibibytes(size)} of memory, but this machine "
+            f"has {gibibytes(memory)}; reduce num_docs"
+        )
+    return [*found, *rows]
 
 
 def _check_name(key: str, value: object, kind: str) -> None:

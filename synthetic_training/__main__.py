@@ -1,5 +1,10 @@
 """``python -m synthetic_training``: train and evaluate models on synthetic tasks, and reproduce figures."""
 
+from dataset_builders.command_line import interrupt_quietly
+
+if __name__ == "__main__":
+    interrupt_quietly()  # the imports below take seconds
+
 import argparse
 import os
 import sys

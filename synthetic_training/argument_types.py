@@ -14,7 +14,7 @@ def parse_value(text: str) -> Value:
     """``true``, ``8``, ``1e-3``, ``gelu``, ``[1, 3]`` and ``{"layers": [1]}`` as Python values."""
     try:
         value = json.loads(text.lower() if text in ("True", "False") else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, int | float | list | dict) else text
 

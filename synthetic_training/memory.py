@@ -1,14 +1,9 @@
 """Sizes that do not fit into memory are refused before memory is allocated."""
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 import torch
 
 from dataset_builders import InputError
-
-_CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+from dataset_builders.machine import gibibytes, system_memory
 
 
 def check_memory(rows: int, tokens: int, vocab_size: int, device: torch.device, advice: str) -> None:
@@ -33,8 +28,8 @@ def check_bytes(needed: int, device: torch.device, what: str, advice: str) -> No
     total = total_memory(device)
     if total is not None and needed > total:
         raise InputError(
-            f"{what} needs at least {_gibibytes(needed)} of memory, but the {device.type} has "
-            f"{_gibibytes(total)}; {advice}"
+            f"{what} needs at least {gibibytes(needed)} of memory, but the {device.type} has "
+            f"{gibibytes(total)}; {advice}"
         )
 
 
@@ -42,14 +37,4 @@ def total_memory(device: torch.device) -> int | None:
     """Bytes of memory of a device, or those that the container allows; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    if "SC_PHYS_PAGES" not in os.sysconf_names:  # not on every system
-        return None
-    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in map(Path, _CONTAINER_LIMITS):
-        with suppress(OSError, ValueError):  # no such file, or "max"
-            sizes.append(int(file.read_text()))
-    return min(sizes)
-
-
-def _gibibytes(size: int) -> str:
-    return f"{size / 2**30:,.0f} GiB" if size >= 2**30 else f"{size / 2**30:.2g} GiB"
+    return system_memory()

@@ -69,6 +69,44 @@ def mutated_files(content: Any) -> st.SearchStrategy[bytes]:
     return mutated(content).map(as_json) | damaged_bytes(as_json(content))
 
 
+_TAGS = (
+    "int",
+    "float",
+    "bool",
+    "null",
+    "str",
+    "timestamp",
+    "binary",
+    "set",
+    "omap",
+    "pairs",
+    "map",
+    "seq",
+    "merge",
+)
+_SCALARS = (
+    "", "x", "''", "0x", "0b2", "1_", "1:99", ".inf", ".nan", "1e3", "~", "2026-13-45",
+    "2026-01-01T25:00:00Z", "=",
+    "'../../escaped'", '"\\ud800"', '"\\U00110000"', '"\\x1b[31m"', "9" * 5000, "[" * 200,
+    "{a: 1}", "[1, [2]]", "*a", "&a b", "<<", "no", "08",
+)  # fmt: skip
+
+
+@st.composite
+def hostile_yaml(draw: st.DrawFn, names: tuple[str, ...] = ("a", "b")) -> str:
+    """YAML as only a person or an attacker writes it: with tags, aliases, odd keys and odd numbers."""
+    tags = st.sampled_from(("", "", "&a ", *(f"!!{tag} " for tag in _TAGS), "!!python/name:os.system ", "! "))
+    keys = st.sampled_from((*names, *names, "1", "~", "? [a]", "<<", "'../x'", "!!int x"))
+    scalars = st.sampled_from(_SCALARS)
+    lines = []
+    for _ in range(draw(st.integers(1, 4))):
+        value = draw(tags) + draw(scalars)
+        lines.append(
+            f"{draw(keys)}: {value}" if draw(st.booleans()) else f"{draw(keys)}: [{value}, {draw(scalars)}]"
+        )
+    return "\n".join(lines)
+
+
 def as_json(content: Any) -> bytes:
     """As Python writes JSON, with NaN and halves of surrogate pairs as escapes."""
     return json.dumps(content).encode()

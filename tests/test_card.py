@@ -251,6 +251,10 @@ def test_a_card_without_metadata(existing):
         "---\n- a\n---\n",
         "---\nconfigs: text\n---\n",
         "---\ntags:\n\t- a\n---\n",
+        "---\na: !!bool x\n---\n",
+        "---\na: !!timestamp x\n---\n",
+        "---\na: 2026-13-45\n---\n",
+        f"---\na: {'[' * 10_000}\n---\n",
     ],
 )
 def test_a_card_that_cannot_be_merged_with_is_refused(existing):

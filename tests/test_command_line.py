@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builders import InputError
+from dataset_builders.command_line import BROKEN_PIPE, command_errors, interrupt_quietly
 from dataset_builders.phone_book import rows
 from lm_eval_tasks import TASKS_FOLDER, register
 from lm_eval_tasks.catalog import task_files
@@ -228,3 +229,45 @@ def test_a_command_that_does_not_exist_is_named(command: str, sentence: str) -> 
     with pytest.raises(SystemExit, match=f"error: {sentence}") as ended:
         importlib.import_module(f"{module}.__main__").main(words)
     assert "\n" not in str(ended.value)
+
+
+def test_a_full_disk_behind_the_output_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        said = "^error: the output cannot be written: No space left"
+        with pytest.raises(SystemExit, match=said), command_errors():
+            print("a result")
+
+
+def test_an_output_that_is_closed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with command_errors():
+        print("a result")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(SystemExit) as stopped, command_errors():
+            print("a result")
+            sys.exit(0)  # as after --help
+        assert stopped.value.code == BROKEN_PIPE
+
+
+def test_ctrl_c_during_imports_prints_one_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda _, error, __: passed.append(error))
+    interrupt_quietly()
+    bug = KeyError("bug")
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    sys.excepthook(KeyError, bug, None)
+    assert capsys.readouterr().err == "interrupted\n"
+    assert passed == [bug]
+
+
+def test_a_message_shows_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit) as refused, command_errors():
+        raise InputError("\x1b[31mred\x07 " + "x" * 10_000)
+    message = str(refused.value.code)
+    assert message.startswith("error: \\x1b[31mred\\x07 xxx") and len(message) < 5000

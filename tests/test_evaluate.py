@@ -276,7 +276,11 @@ def test_plots_show_what_the_files_hold(trained: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_plotted_is_refused(trained: Path, tmp_path: Path) -> None:
-    for text in ("[1]", '{"results": [{}]}', '{"results": 3}'):
+    score = {"length": 10**400, "string_accuracy": 0.5, "string_accuracy_stderr": 0.1}
+    lengths = [10**400, 0, 1.5, True, None]
+    hostile = [json.dumps({"results": [{**score, "length": length}]}) for length in lengths]
+    hostile.append(json.dumps({"results": [{**score, "length": 5, "string_accuracy_stderr": -1}]}))
+    for text in ("[1]", '{"results": [{}]}', '{"results": 3}', *hostile):
         (tmp_path / "other.json").write_text(text)
         with pytest.raises(InputError, match="is neither a folder of a run nor a file written by evaluate"):
             plot([tmp_path / "other.json"], tmp_path / "plots")

@@ -19,10 +19,10 @@ from dataset_builders.release.manifest import FILE, parquet_path, read_manifest
 from synthetic_training.config import TrainConfig
 from synthetic_training.settings import parse_settings, read_settings
 from synthetic_training.training.checkpoint import Checkpoints
-from synthetic_training.training.run_folder import RUN, read_run
-from synthetic_training.training.run_log import METRICS, read_metrics
+from synthetic_training.training.run_folder import METRICS, RUN, read_run
+from synthetic_training.training.run_log import read_metrics
 from tests.mutations import as_json as json_bytes
-from tests.mutations import damaged_bytes, mutated, mutated_files, tree
+from tests.mutations import damaged_bytes, hostile_yaml, mutated, mutated_files, tree
 
 # no shrinking: it takes minutes where nesting is deep
 FEW = settings(
@@ -89,6 +89,7 @@ settings_files = (
     mutated(SETTINGS).map(lambda found: yaml.safe_dump(found, allow_unicode=True).encode(errors="replace"))
     | damaged_bytes(yaml.safe_dump(SETTINGS).encode())
     | st.text(alphabet="-: []{}&*!|>'\"\n ab#%@`1.e", max_size=80).map(str.encode)
+    | hostile_yaml(("task", "lr", "max_length", "model_args", "eval_lengths")).map(str.encode)
 )
 
 READERS: dict[str, tuple[Callable[[bytes], None], st.SearchStrategy[bytes]]] = {
@@ -108,6 +109,33 @@ def sentence(read: Callable[[bytes], None], data: bytes) -> None:
         except InputError as error:
             assert "\n" not in str(error)
             raise
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"[1]", "it is not an object"),
+        (b"{}", "it needs a kind and a step"),
+        (b'{"kind": "eval", "step": true}', "it needs a kind and a step"),
+        (b"\xff", "it is not text"),
+    ],
+)
+def test_a_line_that_is_not_a_record_of_metrics_is_refused(line: bytes, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read_some_metrics(line + b"\n")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"step": -1}, {"step": 0}, {"step": 10**30}, {"step": "10"}, {"examples": -1},
+        {"seconds": float("nan")}, {"seconds": float("inf")},
+        {"sha256": {"../../../etc/passwd": "0"}}, {"sha256": {"a": 1}},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_with_impossible_counts_is_damaged(changed: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="all checkpoints in .* are damaged"):
+        read_a_checkpoint(json_bytes({**TRAINER, **changed}))
 
 
 def test_the_good_files_are_read() -> None:

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from dataset_builders import InputError
 from synthetic_training.models import size_limit
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.size_limit import check_size
+from synthetic_training.training.run import train
+from tests.tiny_run import tiny
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 
@@ -60,6 +63,25 @@ def test_an_absurd_model_is_refused(name: str, arguments: dict[str, Any], senten
         build_model(name, **arguments)
     assert "\n" not in str(refused.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"batch_size": 2**31, "accumulation_steps": 2**31},
+            "a batch of 2147483648 rows of 32 tokens",
+        ),
+        (
+            {"batch_size": 10**7, "context_length": 10**4},
+            "a pass over 10000000 rows of 10000 tokens",
+        ),
+    ],
+)
+def test_an_absurd_batch_is_refused(settings: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=sentence):
+        train(tiny(**settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_endless_layers_are_refused_soon(monkeypatch: pytest.MonkeyPatch) -> None:

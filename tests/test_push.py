@@ -149,7 +149,7 @@ def _unlisted(folder: Path) -> None:
     [
         (shutil.rmtree, "has no manifest.json"),
         (lambda folder: (folder / FILE).unlink(), "has no manifest.json"),
-        (lambda folder: (folder / FILE).write_text("{"), "cannot be read"),
+        (lambda folder: (folder / FILE).write_text("{"), "is not JSON"),
         (lambda folder: (folder / FILE).write_text('{"a": 1}'), "not a manifest of"),
         (_missing_file, "is missing"),
         (_cut_file, "is damaged"),

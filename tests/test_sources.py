@@ -46,7 +46,7 @@ def test_a_damaged_file_in_a_folder_of_texts_is_named(tmp_path: Path) -> None:
         read_texts(str(tmp_path))
     (tmp_path / "latin.txt").unlink()
     (tmp_path / "folder.txt").mkdir()
-    with pytest.raises(InputError, match=r"folder\.txt' cannot be read: Is a directory"):
+    with pytest.raises(InputError, match=r"folder\.txt cannot be read: it is not a file"):
         read_texts(str(tmp_path))
 
 

@@ -43,8 +43,10 @@ def test_merging_keeps_what_is_of_others() -> None:
     assert [item["value"] for item in yaml.safe_load(merged(twice, [entry("a", 0.4)]) or "")] == [0.4, 0.2]
 
 
-@pytest.mark.parametrize("text", ["a: b", "- [", "text", "0"])
+@pytest.mark.parametrize("text", ["a: b", "- [", "text", "0", "- !!bool x", "- !!timestamp x"])
 def test_a_file_that_is_no_list_is_left_alone(text: str) -> None:
-    with pytest.raises(InputError, match=r"\.eval_results/repeat-after-me\.yaml is not a list of entries"):
+    with pytest.raises(
+        InputError, match=r"\.eval_results/repeat-after-me\.yaml is not .*; repair or remove it first"
+    ):
         merged(text, [entry("a", 0.1)])
     assert merged("", [entry("a", 0.1)]) == to_yaml([entry("a", 0.1)])

@@ -251,7 +251,7 @@ def test_data_sets_that_are_not_the_benchmark(submit, released: LoopbackHub) -> 
     api.create_commit(
         DATASET, [CommitOperationAdd("manifest.json", b"{")], commit_message="m", repo_type="dataset"
     )
-    refused_by_the_hub(*submit(real_results())[:2], "org/benchmark/manifest.json cannot be read")
+    refused_by_the_hub(*submit(real_results())[:2], "org/benchmark/manifest.json is damaged")
     api.delete_file("manifest.json", DATASET, repo_type="dataset")
     refused_by_the_hub(*submit(real_results())[:2], "org/benchmark has no manifest.json")
 

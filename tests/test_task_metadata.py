@@ -40,6 +40,11 @@ from tests.scripted import Scripted, look_up
         ),
         ("phone_book_n", {}, "pass 'entries', as in --metadata"),
         ("phone_book_n", {"entries": 2}, "entries must be an integer of at least 3, not 2"),
+        (
+            "phone_book_n",
+            {"entries": 100_000, "num_docs": 10_000_000},
+            r"10000000 documents of this length need at least [\d,]+ GiB of memory, but this machine has",
+        ),
         ("phone_book_n", {"entries": 5, "dataset": "x/y"}, "releases do not contain this task's documents"),
         ("phone_book_20", {"dataset_revision": "v1"}, "'dataset_revision' needs a 'dataset'"),
         ("phone_book_20", {"dataset": None}, "dataset must be a folder or a name on the Hub, not None"),

@@ -101,10 +101,10 @@ def test_any_changed_byte_is_found_or_changes_no_row(copied: tuple[Path, dict[st
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"", "manifest.json cannot be read: Expecting value"),
-        (b'{"format": 1, "buil', "manifest.json cannot be read: Unterminated string"),
-        (b"\xff\xfe\x00", "manifest.json cannot be read: "),
-        (b"[" * 100_000, "manifest.json cannot be read: "),
+        (b"", r"manifest.json is damaged: it is not JSON \(Expecting value"),
+        (b'{"format": 1, "buil', r"manifest.json is damaged: it is not JSON \(Unterminated string"),
+        (b"\xff\xfe\x00", "manifest.json is damaged: it is not JSON "),
+        (b"[" * 100_000, "manifest.json is damaged: it is not JSON "),
         (b"[]", "manifest.json is not a manifest of repeat-after-me"),
         (b'{"builder": "another"}', "manifest.json is not a manifest of repeat-after-me"),
         (b'{"builder": "repeat-after-me", "format": 2}', "has the format 2, but this version .* reads 1"),

@@ -16,7 +16,7 @@ from dataset_builders.benchmark import Config, Row
 from dataset_builders.checksum import content_sha256
 from dataset_builders.config_documents import Documents, documents
 from dataset_builders.errors import InputError
-from dataset_builders.files import remove_partial_files
+from dataset_builders.files import check_links, remove_partial_files
 from dataset_builders.release.folder import write_card
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
 from dataset_builders.release.parquet_file import check_size, parquet_writer, read_rows
@@ -86,6 +86,7 @@ def _own(folder: Path) -> Iterator[Manifest]:
     """Lock the folder, remove the partial files of interrupted builds, and read the manifest."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; pass a folder with --out")
+    check_links(folder, (LOCK, *(path.name for path in folder.glob("*"))))
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)

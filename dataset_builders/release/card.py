@@ -6,13 +6,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from dataset_builders.errors import InputError
 from dataset_builders.registry import own_benchmarks
 from dataset_builders.release.card_parts import licenses, sections, sizes_table, source_datasets, tokenizers
 from dataset_builders.release.manifest import Entry, Manifest, parquet_path
+from dataset_builders.yaml_text import YAML_ERRORS
 
 BEGIN = "<!-- repeat-after-me: the next release replaces everything up to the end mark -->"
 END = "<!-- repeat-after-me: end -->"
@@ -103,19 +103,22 @@ def _written(made: DatasetCard) -> str:
 
 
 def _parsed(existing: str) -> DatasetCard:
+    if not existing.startswith("---\n"):
+        existing = f"---\n{{}}\n---\n{existing}"
     try:
-        if not existing.startswith("---\n"):
-            existing = f"---\n{{}}\n---\n{existing}"
         old = DatasetCard(existing, ignore_metadata_errors=True)
-        for key in ("configs", "dataset_info"):
-            if not all(isinstance(config, dict) for config in _listed(old.data.get(key))):
-                raise ValueError(f"{key} is not a list of mappings")
-    except (ValueError, TypeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"the metadata of the repository's README.md cannot be read ({reason}); fix it on the Hub"
-        ) from None
+    except (TypeError, *YAML_ERRORS) as error:  # TypeError: an unexpected field of the card
+        raise _unreadable(" ".join(str(error).split())) from None
+    for key in ("configs", "dataset_info"):
+        if not all(isinstance(config, dict) for config in _listed(old.data.get(key))):
+            raise _unreadable(f"{key} is not a list of mappings")
     return old
+
+
+def _unreadable(reason: str) -> InputError:
+    return InputError(
+        f"the metadata of the repository's README.md cannot be read ({reason}); fix it on the Hub"
+    )
 
 
 def _listed(value: Any) -> list[Any]:

@@ -33,7 +33,6 @@ parent folders), ``on_hub``, ``revision`` (the commit on the Hub; null if unknow
 complete if the manifest lists it; a file that is not listed was left by an interrupted build.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -42,9 +41,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders.benchmark import TOKENIZER, Benchmark, Config
-from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
-from dataset_builders.files import write_json
+from dataset_builders.files import read_json, write_json
 from dataset_builders.registry import find
 from dataset_builders.sources.origin import Origin
 
@@ -138,12 +136,9 @@ def read_manifest(folder: Path) -> Manifest:
         InputError: there is none, it is damaged, or it has another format.
     """
     path = folder / FILE
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{folder} is not a data set built by {BUILDER}: it has no {FILE}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read: {first_line(error)}") from None
+    if not path.exists():
+        raise InputError(f"{folder} is not a data set built by {BUILDER}: it has no {FILE}")
+    content = read_json(path)
     if not isinstance(content, dict) or content.get("builder") != BUILDER:
         raise InputError(f"{path} is not a manifest of {BUILDER}")
     if content.get("format") != FORMAT or content["format"] is True:  # True equals 1

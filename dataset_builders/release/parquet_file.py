@@ -15,6 +15,7 @@ from dataset_builders.release.schema import arrow_schema
 
 _GROUP_CHARACTERS = 8_000_000  # of prompts per row group, which is held in memory while writing
 _READ_ROWS = 50
+_READ_BYTES = 64 * 2**20  # of a column in the rows that are read together
 
 _CHARACTER_BYTES = 4
 _SPARE_CHARACTERS = 10_000  # of a row beyond its prompt: answers, ids, and what the format adds
@@ -85,8 +86,19 @@ def read_rows(path: Path, benchmark: Benchmark) -> Iterator[Row]:
     with _parquet_errors(path), ParquetFile(path) as file:
         if not file.schema_arrow.equals(wanted):
             raise InputError(f"{path} does not have the columns {', '.join(wanted.names)}")
-        for batch in file.iter_batches(batch_size=_READ_ROWS):
+        for batch in file.iter_batches(batch_size=_rows_at_once(file)):
             yield from batch.to_pylist()
+
+
+def _rows_at_once(file: ParquetFile) -> int:
+    """Number of rows that fit into ``_READ_BYTES``, however long their values are.
+
+    A column may refer to one long value many times, so that the size of a file, even without compression,
+    says little about the size of its rows. But no value is longer than its column.
+    """
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    sizes = [group.column(i).total_uncompressed_size for group in groups for i in range(group.num_columns)]
+    return max(1, min(_READ_ROWS, _READ_BYTES // max(1, *sizes, 1)))
 
 
 @contextmanager

@@ -7,12 +7,15 @@ from typing import Any
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
-from dataset_builders.files import user_path
+from dataset_builders.files import read_bounded, user_path
 from dataset_builders.hub import hub_errors
 
 DEFAULT_SOURCE = "rajpurkar/squad_v2"
 REVISION = "3ffb306f725f7d2ce8394bc1873b24868140c412"
 SPLIT = "validation"
+
+_MAX_BYTES = 2**30
+"""Maximum size of a file's text in bytes; SQuAD v2 has 40 MB."""
 
 _FORMATS = ".parquet, .jsonl or .json"
 _TEXTS = ("id", "title", "context", "question")
@@ -74,7 +77,9 @@ def _read(source: str) -> list[Any]:
     if path.suffix not in (".parquet", ".jsonl", ".json"):
         raise InputError(f"{source!r} has an unknown file extension; pass a {_FORMATS} file")
     try:
-        return _parquet(path) if path.suffix == ".parquet" else _json(path.read_text(encoding="utf-8"))
+        return _parquet(path) if path.suffix == ".parquet" else _json(read_bounded(path, _MAX_BYTES).decode())
+    except InputError:
+        raise
     except (OSError, ValueError, RecursionError) as error:  # RecursionError: from deeply nested JSON
         raise InputError(
             f"{source!r} cannot be read: {first_line(error)}; pass a complete {_FORMATS} file"
@@ -84,8 +89,15 @@ def _read(source: str) -> list[Any]:
 def _parquet(path: Path) -> list[Any]:
     from pyarrow.parquet import ParquetFile
 
+    rows: list[Any] = []
+    size = 0
     with ParquetFile(path) as file:
-        return file.read().to_pylist()
+        for batch in file.iter_batches(batch_size=16):
+            size += batch.nbytes
+            if size > _MAX_BYTES:  # a small file may hold a long text many times
+                raise ValueError(f"it has more than {_MAX_BYTES // 2**20} MiB of text")
+            rows += batch.to_pylist()
+    return rows
 
 
 def _json(text: str) -> list[Any]:
@@ -126,7 +138,7 @@ def _flat(articles: Any) -> list[Any]:
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
         ]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:  # every operation above is on the content of the file
         raise ValueError(f"its 'data' is not laid out as SQuAD's ({error})") from None
 
 
@@ -148,7 +160,7 @@ def _released(lengths: dict[str, dict[str, Any]]) -> list[Any]:
             for number, (context, pairs) in enumerate(paragraphs.items())
             for index, (question, answers) in enumerate(pairs)
         ]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # every operation above is on the content of the file
         raise ValueError(
             "it is laid out neither as rows nor as lengths of paragraphs of [question, answers]"
         ) from None

@@ -1,6 +1,7 @@
 """The first few megabytes of running text from a data set on the Hub, a file or a folder, as documents."""
 
 import hashlib
+import io
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,11 +9,14 @@ from pathlib import Path
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
-from dataset_builders.files import user_path
+from dataset_builders.files import read_bounded, user_path
 from dataset_builders.hub import hub_errors
 
 MAX_CHARACTERS = 4_000_000
 """Maximum number of characters read from a source: enough for the benchmark, and a small download."""
+
+_MAX_BYTES = 2**30
+"""Maximum size of a file of plain text in bytes; only its beginning is used."""
 
 _PINNED = {"allenai/c4": ("en", "1588ec454efa1a09f29cd18ddd04fe05fc8653a2")}
 """Config and revision of the default data sets."""
@@ -112,11 +116,10 @@ def _file(path: Path) -> Iterator[str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        # line ends of every system are read as newlines
+        return io.StringIO(read_bounded(path, _MAX_BYTES).decode(), newline=None).read()
     except UnicodeDecodeError as error:
         raise InputError(f"the source {str(path)!r} cannot be read as UTF-8 text: {error}") from None
-    except OSError as error:
-        raise InputError(f"the source {str(path)!r} cannot be read: {error.strerror}") from None
 
 
 def _column(table: Iterable[dict[str, str]], source: str) -> Iterator[str]:

@@ -10,11 +10,14 @@ from tokenizers import Tokenizer
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
-from dataset_builders.files import user_path
+from dataset_builders.files import read_bounded, user_path
 from dataset_builders.hub import hub_errors
 
 DEFAULT_TOKENIZER = "EleutherAI/gpt-neox-20b"
 """The GPT-NeoX tokenizer, which measures lengths in the paper."""
+
+_MAX_BYTES = 2**29
+"""Maximum size of a ``tokenizer.json`` in bytes; those of 256,000 tokens have 35 MB."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,9 @@ def load_tokenizer(name: str) -> TextTokenizer:
         InputError: there is none, or it cannot be read.
     """
     try:
-        content = _file(name).read_bytes()
+        content = read_bounded(_file(name), _MAX_BYTES)
         text = content.decode()
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"the tokenizer {name!r} cannot be read: {first_line(error)}") from None
     try:
         tokenizer = Tokenizer.from_str(text)

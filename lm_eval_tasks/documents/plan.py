@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dataset_builders import InputError
+from dataset_builders.checks import first_problem
 from dataset_builders.files import read_json, read_yaml
-from lm_eval_tasks.results.result_file import first_problem
 
 REPOSITORY = Path(__file__).parents[2]
 RUNS = Path(__file__).with_name("runs.yml")

@@ -152,7 +152,7 @@ def answered(log: Path, begin: int = 0) -> float:
     Args:
         begin: number of bytes of the log that are from an earlier attempt.
     """
-    with suppress(OSError), log.open("rb") as file:
+    with suppress(OSError), log.open("rb") as file:  # OSError: there is no log yet
         file.seek(max(begin, file.seek(0, 2) - _TAIL))
         found = _ANSWERED.findall(file.read())
         if found:

@@ -24,10 +24,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dataset_builders import InputError
-from dataset_builders.checks import did_you_mean
+from dataset_builders.checks import did_you_mean, first_problem
 from dataset_builders.files import read_yaml
 from lm_eval_tasks.padding import PADDING_DEPENDENT
-from lm_eval_tasks.results.result_file import first_problem
 
 SHIPPED = Path(__file__).parent / "models"
 """The lists that come with the package; named ``.yml``, because lm-eval reads every ``.yaml`` as a task."""

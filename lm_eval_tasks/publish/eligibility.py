@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders import InputError
+from dataset_builders.checks import shortened
 from dataset_builders.registry import default_release
 from dataset_builders.release.checksums import known_checksums
 from lm_eval_tasks.results.identity import as_text, differences_from_task
 from lm_eval_tasks.results.intervals import BINARY_METRICS
 from lm_eval_tasks.results.known_tasks import task_config
 from lm_eval_tasks.results.score import MAIN_METRICS, Score
-from lm_eval_tasks.results.text import shortened
 
 PACKAGE_VERSIONS = ("0.1.0",)
 """Versions of this package, besides the installed one, that prompt and score in the same way."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from huggingface_hub import EvalResultEntry
 
+from dataset_builders.checks import printable, shortened
 from lm_eval_tasks.publish.eligibility import is_on_hub
 from lm_eval_tasks.results.intervals import score_interval
 from lm_eval_tasks.results.labels import PUBLIC_ARGUMENTS
 from lm_eval_tasks.results.score import Run, Score
-from lm_eval_tasks.results.text import printable, shortened
 
 
 def entries(

@@ -21,6 +21,7 @@ from dataset_builders.hub import hub_errors, other_type
 from dataset_builders.registry import default_release
 from dataset_builders.release.manifest import FILE as MANIFEST
 from dataset_builders.release.manifest import Entry, Manifest, read_manifest
+from dataset_builders.yaml_text import parse_yaml
 from lm_eval_tasks.results.score import Score
 
 FILE = ".eval_results/repeat-after-me.yaml"
@@ -30,15 +31,6 @@ _PATIENCE = 120.0
 """Seconds without a response after which a request fails; huggingface_hub itself would wait forever."""
 
 _TITLE = "Results of repeat-after-me"
-
-
-class _Loader(yaml.SafeLoader):
-    """Leaves dates as they are written, so that entries of others stay unchanged."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012  a table of PyYAML's, which it never changes in place
-        letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
 
 def client() -> HfApi:
@@ -79,15 +71,14 @@ def merged(existing: str, entries: Sequence[EvalResultEntry]) -> str | None:
 
 
 def _parsed(text: str) -> list[Any]:
+    what = f"the model's {FILE}"
     try:
-        items = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
-    except (yaml.YAMLError, RecursionError):
-        items = False
-    if items is None:
-        return []
-    if not isinstance(items, list):
-        raise InputError(f"the model's {FILE} is not a list of entries; repair or remove it first")
-    return items
+        items = parse_yaml(text, what)
+        if not isinstance(items, list | None):
+            raise InputError(f"{what} is not a list of entries")
+    except InputError as error:
+        raise InputError(f"{error}; repair or remove it first") from None
+    return items or []
 
 
 def _key(item: Any) -> tuple[Any, Any] | None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from textwrap import shorten
 
 from dataset_builders import InputError
+from dataset_builders.checks import printable
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.results.samples import Sample, read_samples, samples_file
 from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.results.table import markdown_table
-from lm_eval_tasks.results.text import in_markdown, printable
+from lm_eval_tasks.results.text import in_markdown
 from lm_eval_tasks.twins import FORCED
 
 log = logging.getLogger(__name__)
@@ -90,10 +91,9 @@ def _compare(score: Score, twin: Score) -> Agreement:
 
 
 def _is_right(sample: Sample, score: Score) -> bool:
-    try:
-        return sample.values["exact_match"] == 1.0
-    except KeyError:
-        raise InputError(f"the samples of {score.task} lack exact_match; run lm_eval again") from None
+    if "exact_match" not in sample.values:
+        raise InputError(f"the samples of {score.task} lack exact_match; run lm_eval again")
+    return sample.values["exact_match"] == 1.0
 
 
 def agreement_table(found: dict[tuple[str, str, int], Agreement]) -> str:

@@ -160,15 +160,12 @@ def _paired(one: Score, other: Score, metric: str) -> tuple[Values, Values]:
             f"{one.label!r} and {other.label!r} were evaluated on different documents of {one.task}, so "
             "they cannot be compared by a paired test"
         )
-    try:
-        return (
-            np.array([first[name].values[metric] for name in ids]),
-            np.array([second[name].values[metric] for name in ids]),
-        )
-    except KeyError:
-        raise InputError(
-            f"the samples of {one.task} lack {metric} for some documents; run lm_eval again"
-        ) from None
+    if any(metric not in samples[name].values for samples in (first, second) for name in ids):
+        raise InputError(f"the samples of {one.task} lack {metric} for some documents; run lm_eval again")
+    return (
+        np.array([first[name].values[metric] for name in ids]),
+        np.array([second[name].values[metric] for name in ids]),
+    )
 
 
 def _same(one: Sample, other: Sample) -> bool:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dataset_builders.benchmark import Config
+from dataset_builders.checks import printable
 from dataset_builders.registry import default_release
 from lm_eval_tasks.results.known_tasks import benchmark_of, task_config
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.text import printable
 from lm_eval_tasks.twins import without_twin
 
 _MODEL_KEYS = ("peft", "delta", "pretrained", "model", "path", "engine")

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from dataset_builders import InputError
+from dataset_builders.checks import printable, shortened
 from lm_eval_tasks.results.identity import Identity
-from lm_eval_tasks.results.text import printable, shortened
 
 PUBLIC_ARGUMENTS = (
     "dtype", "softmax_dtype", "mixed_precision_dtype", "quantization", "load_in_8bit", "load_in_4bit",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from dataset_builders import InputError
-from dataset_builders.checks import did_you_mean
+from dataset_builders.checks import did_you_mean, printable, shortened
 from lm_eval_tasks.results.known_tasks import benchmarks, task_config, task_configs
 from lm_eval_tasks.results.result_file import (
     MAX_COUNT,
@@ -21,7 +21,6 @@ from lm_eval_tasks.results.result_file import (
     read_result_file,
 )
 from lm_eval_tasks.results.score import Run, Score, is_number, is_proportion
-from lm_eval_tasks.results.text import printable, shortened
 
 _METRIC = re.compile(r"([a-z][a-z0-9_]{0,63}),[^,]*")
 

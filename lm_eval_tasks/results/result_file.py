@@ -11,11 +11,9 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dataset_builders import InputError
-from lm_eval_tasks.results.text import printable, shortened
+from dataset_builders.checks import first_problem, printable
+from dataset_builders.files import read_bounded
 from lm_eval_tasks.results.timing_record import Timing
-
-MAX_BYTES = 64 * 2**20
-"""Maximum size of a result file in bytes; lm-eval's own have a few hundred kilobytes."""
 
 MAX_COUNT = 10**9
 """Maximum length, and maximum number of documents."""
@@ -125,7 +123,7 @@ def read_result_file(file: Path) -> ResultFile:
     Raises:
         InputError: it cannot be read, is too large, or is not a complete result file of lm-eval.
     """
-    return parse(ResultFile, read_bounded(file, MAX_BYTES), not_whole(file))
+    return parse(ResultFile, read_bounded(file), not_whole(file))
 
 
 def not_whole(file: Path) -> str:
@@ -148,30 +146,3 @@ def parse(model: type[_M], content: bytes | Part, problem: str) -> _M:
         return model.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{problem}: {first_problem(error)}") from None
-
-
-def first_problem(error: ValidationError) -> str:
-    """The place and kind of the first problem, on one line, without the value itself."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(printable(str(part)) for part in first["loc"])
-    message = printable(first["msg"].removeprefix("Value error, "))
-    return shortened(f"{where}: {message}" if where else message, 300)
-
-
-def read_bounded(file: Path, most: int) -> bytes:
-    """The content of a regular file of at most ``most`` bytes.
-
-    Raises:
-        InputError: it is not a regular file, is larger, or cannot be read.
-    """
-    name = printable(str(file))
-    try:
-        if not file.is_file():  # reading a pipe would wait forever
-            raise InputError(f"{name} is not a file; pass a result file of lm-eval or its folder")
-        with file.open("rb") as stream:
-            content = stream.read(most + 1)
-    except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror}") from None
-    if len(content) > most:
-        raise InputError(f"{name} has more than {most // 2**20} MiB, too many for a result file of lm-eval")
-    return content

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dataset_builders.checks import shortened
 from dataset_builders.plotting import save_plot
 from lm_eval_tasks.results.errors import TRUNCATED, Errors, occurring
 from lm_eval_tasks.results.plots import quiet_style
 from lm_eval_tasks.results.positions import TENTHS, Asked, cells
-from lm_eval_tasks.results.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

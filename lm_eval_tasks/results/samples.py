@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dataset_builders import InputError
-from lm_eval_tasks.results.result_file import first_problem
+from dataset_builders.checks import first_problem, printable
 from lm_eval_tasks.results.score import Score, is_number
-from lm_eval_tasks.results.text import printable
 
 _MAX_LINE = 64 * 2**20  # bytes; a line contains its prompt, which may be long, several times
 _MAX_LINES = 1_000_000

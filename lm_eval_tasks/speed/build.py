@@ -31,8 +31,10 @@ def main(metadata: str = "{}") -> None:
     """
     try:
         given = json.loads(metadata)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"metadata = {metadata!r} is not JSON ({first_line(error)})") from None
+    if not isinstance(given, dict):
+        raise InputError(f"metadata = {metadata!r} is not a JSON object")
     logging.disable(logging.WARNING)
 
     manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=given)

@@ -14,8 +14,7 @@ from synthetic_training.figures.figure_file import SHIPPED
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import grouped
-from synthetic_training.training.run_folder import MODEL, RUN
-from synthetic_training.training.run_log import METRICS
+from synthetic_training.training.run_folder import METRICS, MODEL, RUN
 
 PACKAGE = Path(synthetic_training.__file__).parent
 RESULTS = Path("figures", "results")

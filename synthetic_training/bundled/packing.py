@@ -16,8 +16,7 @@ from synthetic_training.bundled.recipe import TRIO, best_run
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import grouped
-from synthetic_training.training.run_folder import MODEL, RUN
-from synthetic_training.training.run_log import METRICS
+from synthetic_training.training.run_folder import METRICS, MODEL, RUN
 
 _SUFFIX = ".tar.gz"
 _RESULTS = "results"

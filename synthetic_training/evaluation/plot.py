@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dataset_builders import InputError
+from dataset_builders.checks import first_problem
 from dataset_builders.files import read_json
 from dataset_builders.plotting import log_scale, plot_style, save_plot
-from synthetic_training.training.run_log import METRICS, read_metrics
+from synthetic_training.training.run_folder import METRICS
+from synthetic_training.training.run_log import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,6 +66,29 @@ def plot(sources: Sequence[Path], out: Path) -> list[Path]:
         return [path for name, figure in figures.items() for path in save_plot(figure, out, name)]
 
 
+class _Score(BaseModel):
+    """The part of a score that is plotted."""
+
+    model_config = ConfigDict(strict=True)
+
+    length: Annotated[int, Field(ge=1, le=2**31)]
+    string_accuracy: Annotated[float, Field(ge=0, le=1)]
+    string_accuracy_stderr: Annotated[float, Field(ge=0, le=1)]
+
+
+class _Record(_Score):
+    """A score in the metrics of a run."""
+
+    step: Annotated[int, Field(ge=0, le=2**62)]
+    examples: Annotated[int, Field(ge=0, le=2**62)]
+
+
+class _Evaluation(BaseModel):
+    """A file written by ``evaluate``."""
+
+    results: list[_Score]
+
+
 def read_points(source: Path, name: str) -> list[Point]:
     """The accuracies of a run or a file of ``evaluate``, under a name.
 
@@ -70,28 +97,29 @@ def read_points(source: Path, name: str) -> list[Point]:
     """
     try:
         points = _run_points(source, name) if source.is_dir() else _evaluation_points(source, name)
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError):  # the content of the file has another form
-        raise InputError(f"{source} is neither a folder of a run nor a file written by evaluate") from None
+    except ValidationError as error:
+        raise InputError(
+            f"{source} is neither a folder of a run nor a file written by evaluate: {first_problem(error)}"
+        ) from None
     if not points:
         raise InputError(f"{source} has no evaluation to plot yet")
     return points
 
 
 def _run_points(folder: Path, name: str) -> list[Point]:
-    records = [record for record in read_metrics(folder / METRICS) if record["kind"] == "eval"]
-    end = max((record["step"] for record in records), default=0)
-    return [_point(record, name, int(record["examples"]), record["step"] == end) for record in records]
+    lines = read_metrics(folder / METRICS)
+    records = [_Record.model_validate(line) for line in lines if line["kind"] == "eval"]
+    end = max((record.step for record in records), default=0)
+    return [_point(record, name, record.examples, record.step == end) for record in records]
 
 
 def _evaluation_points(file: Path, name: str) -> list[Point]:
-    return [_point(result, name, None, True) for result in read_json(file)["results"]]
+    results = _Evaluation.model_validate(read_json(file)).results
+    return [_point(result, name, None, True) for result in results]
 
 
-def _point(score: dict[str, Any], name: str, examples: int | None, last: bool) -> Point:
-    accuracy, stderr = float(score["string_accuracy"]), float(score["string_accuracy_stderr"])
-    return Point(name, int(score["length"]), examples, accuracy, stderr, last)
+def _point(score: _Score, name: str, examples: int | None, last: bool) -> Point:
+    return Point(name, score.length, examples, score.string_accuracy, score.string_accuracy_stderr, last)
 
 
 def _names(sources: Sequence[Path]) -> list[str]:

@@ -20,8 +20,8 @@ from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json, write_json
 from dataset_builders.interruption import Interrupted
 from synthetic_training.figures.plan import Result
-from synthetic_training.training.run_folder import RUN
-from synthetic_training.training.run_log import METRICS, read_metrics
+from synthetic_training.training.run_folder import METRICS, RUN
+from synthetic_training.training.run_log import read_metrics
 
 SCORES = (
     "string_accuracy",

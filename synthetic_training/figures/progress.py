@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dataset_builders.workers import Job, Watcher
 from synthetic_training.figures.plan import Run
-from synthetic_training.training.run_log import METRICS
+from synthetic_training.training.run_folder import METRICS
 
 _TAIL = 8192  # bytes; a few lines of metrics
 _BETWEEN_LINES = 60.0  # seconds, without a terminal
@@ -137,7 +137,7 @@ def tokens(run: Run) -> int:
 
 def last_step(folder: Path) -> int:
     """The step of the last complete line of a run's metrics; 0 if there is none yet."""
-    with suppress(OSError):
+    with suppress(OSError):  # there is no file yet
         with (folder / METRICS).open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - _TAIL))
             lines = file.read().split(b"\n")[:-1]

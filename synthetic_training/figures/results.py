@@ -9,7 +9,7 @@ from dataset_builders.files import write_text
 from synthetic_training.config import CHANGEABLE, TrainConfig
 from synthetic_training.figures.figure_file import Test
 from synthetic_training.figures.plan import Key, Result, Run, key_of
-from synthetic_training.training.run_log import read_metrics
+from synthetic_training.training.run_log import read_lines
 
 _NEEDED = ("figure", "scale", "label", "panel", "seed", "sweep", "run", "config", "curve", "tests", "seconds")
 
@@ -20,9 +20,9 @@ def read_results(file: Path) -> list[Result]:
     Raises:
         InputError: the file is damaged, or contains something else.
     """
-    results = read_metrics(file) if file.exists() else []
+    results = read_lines(file) if file.exists() else []
     for result in results:
-        if not isinstance(result, dict) or any(key not in result for key in _NEEDED):
+        if any(key not in result for key in _NEEDED):
             raise InputError(f"{file} has a line that is not the result of a figure's run")
     return results
 

@@ -13,18 +13,37 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from dataset_builders import InputError
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 
+MISFITS: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+"""What models raise for an impossible configuration: their classes do not check it, and may fail anywhere.
 
-def misfits(model_class: type[PreTrainedModel]) -> tuple[type[Exception], ...]:
-    """The exceptions of a class for sizes that do not fit together.
+A handler of these calls ``reraise_bug`` first."""
 
-    Classes of transformers, of packages that register models, and a user's modules do not check sizes and may
-    fail anywhere.
-    Our own classes, and code in a folder, raise ValueError or torch's errors, and anything else is a bug.
+_DELIBERATE = (RuntimeError, StrictDataclassError, ValueError)
+"""What our own classes raise for such a configuration, directly or through torch."""
+
+
+def reraise_bug(error: Exception) -> None:
+    """Raise one of ``MISFITS`` again if it is a bug in this project's code, or in code in a model's folder.
+
+    It is a bug if it was raised there, and not by a library that this code calls, such as the ``KeyError`` of
+    transformers for an unknown activation function.
     """
-    ours = (RuntimeError, StrictDataclassError, ValueError)  # RuntimeError: from torch, for wrong sizes
-    if _owner(model_class).__module__.split(".")[0] in (__name__.split(".")[0], "transformers_modules"):
-        return ours
-    return (*ours, ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, TypeError)
+    if isinstance(error, _DELIBERATE):
+        return
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    if package in (__name__.partition(".")[0], "transformers_modules"):
+        raise error
 
 
 def untrained(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> nn.Module:

@@ -28,7 +28,7 @@ from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
 from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
-from synthetic_training.models.construction import misfits, of_text, own_code_error, untrained
+from synthetic_training.models.construction import MISFITS, of_text, own_code_error, reraise_bug, untrained
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
@@ -232,7 +232,8 @@ def build_model(
         model = model_class(of_text(config, model_class))
     except InputError:
         raise
-    except misfits(model_class) as error:
+    except MISFITS as error:
+        reraise_bug(error)
         check_allocation(name, error)
         if is_own_code(name):
             raise own_code_error(name, "built", requested, model_class, error) from error

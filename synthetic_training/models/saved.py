@@ -11,8 +11,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
@@ -22,12 +20,12 @@ from synthetic_training.models import packed_attention
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.code_files import file_of, files_to_copy, is_installed
 from synthetic_training.models.config_arguments import MOST_LAYERS, ConfigArguments
-from synthetic_training.models.construction import misfits, untrained
+from synthetic_training.models.construction import reraise_bug, untrained
 from synthetic_training.models.model_types import PACKAGES, is_shipped
 from synthetic_training.models.registry import use_fast_kernels
 from synthetic_training.models.size_limit import check_size
 from synthetic_training.models.user_code import MODEL_KEY, classes_of_folder
-from synthetic_training.models.weights import check_weights
+from synthetic_training.models.weights import LOADING_ERRORS, load_weights
 
 _CONFIG = "config.json"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -138,18 +136,15 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
     layers = content.get(ConfigArguments(str(folder), config_class).own_name("num_hidden_layers"))
     if is_integer(layers):
         check_integer(f"num_hidden_layers of {folder}", layers, 1, MOST_LAYERS)
-    failures: tuple[type[Exception], ...] = (OSError, SafetensorError, *misfits(model_class))
     try:
         config = config_class.from_pretrained(folder)
         check_size(str(folder), lambda: untrained(model_class, config))
-        model, report = model_class.from_pretrained(
-            folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
+        model = load_weights(model_class, folder, config)
     except InputError:
         raise
-    except failures as error:
+    except LOADING_ERRORS as error:
+        reraise_bug(error)
         message = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(f"{folder} contains no model that can be loaded: {message}") from None
-    check_weights(model, report, folder)
     use_fast_kernels(model)
     return model

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean, first_line
 from synthetic_training.models.config_arguments import ConfigArguments
-from synthetic_training.models.construction import misfits
+from synthetic_training.models.construction import MISFITS, reraise_bug
 from synthetic_training.models.presets import presets
 from synthetic_training.models.registry import (
     SYMBOL_TOKENS,
@@ -78,7 +78,8 @@ def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf1
             model.eval()(input_ids=ids, use_cache=False)
     except torch.OutOfMemoryError:
         raise
-    except misfits(type(model)) as error:
+    except MISFITS as error:
+        reraise_bug(error)
         raise InputError(
             f"{name} cannot read a row with these sizes: {first_line(error)}; pass others in --model-args"
             f"{preset_hint(name)}"

@@ -66,7 +66,7 @@ def _closure(function: Callable[..., Any]) -> dict[str, Any]:
             return {}
     try:
         return dict(inspect.getclosurevars(function).nonlocals)
-    except (TypeError, ValueError):
+    except ValueError:  # a variable of the closure has no value yet
         return {}
 
 

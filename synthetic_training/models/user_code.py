@@ -67,7 +67,7 @@ def import_module(name: str) -> ModuleType:
                 "installed"
             ) from error
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:  # importlib's, for names such as "" and "..module"
         if name and all(part.isidentifier() for part in name.split(".")):
             raise
         raise InputError(f"{name!r} is not the name of a module: {error}") from None

@@ -1,12 +1,53 @@
-"""Checks of weights that were read from files."""
+"""Loading weights from files, and checks of them."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel
+import torch
+from safetensors import SafetensorError
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from dataset_builders import InputError
+from synthetic_training.models.construction import MISFITS
+
+LOADING_ERRORS: tuple[type[Exception], ...] = (OSError, SafetensorError, *MISFITS)
+"""What ``from_pretrained`` raises for a folder without a usable model; see ``MISFITS``."""
+
+
+def load_weights(
+    model_class: type[PreTrainedModel], folder: Path, config: PreTrainedConfig | None = None
+) -> PreTrainedModel:
+    """A saved model in float32, whose weights are complete and finite.
+
+    Args:
+        model_class: class of the model.
+        folder: folder with ``config.json`` and ``model.safetensors``; pickled weights are not read.
+        config: configuration to use instead of ``config.json``.
+
+    Raises:
+        InputError: ``check_weights`` refuses the weights. Errors of ``from_pretrained`` pass through.
+    """
+    with _without_load_report():
+        model, report = model_class.from_pretrained(
+            folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    check_weights(model, report, folder)
+    return model
+
+
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    """Without transformers' table of the weights that do not match, whose names come from the file."""
+    log = logging.getLogger("transformers")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def check_weights(model: PreTrainedModel, report: Mapping[str, Any], folder: Path) -> None:

@@ -20,7 +20,8 @@ from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
 from synthetic_training.precision.arms import ARMS, applied, arm_named
-from synthetic_training.training.run_log import METRICS, read_metrics
+from synthetic_training.training.run_folder import METRICS
+from synthetic_training.training.run_log import read_metrics
 
 PAPER_RUN = TrainConfig(
     model="mamba",

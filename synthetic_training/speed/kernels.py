@@ -82,7 +82,7 @@ def _measured(operation: Operation, build: Callable[[], Contender], settings: Ke
 
     try:
         contender = build()
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError) as error:  # the other package is missing, or of another version
         return {"failed": f"{type(error).__name__}: {error}"[:200]}
     function, inputs = contender.function, _typed(operation, settings.rows, contender)
     weights = torch.randn_like(function(*inputs))

@@ -41,8 +41,8 @@ from synthetic_training.speed.zoology_trainer import (
     train_with_zoology,
 )
 from synthetic_training.training.run import train
-from synthetic_training.training.run_folder import RUN
-from synthetic_training.training.run_log import METRICS, read_metrics
+from synthetic_training.training.run_folder import METRICS, RUN
+from synthetic_training.training.run_log import read_metrics
 
 _SIZE = "LENGTHxPAIRS"
 

@@ -26,8 +26,8 @@ from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json, write_json
 from synthetic_training.provenance import provenance
-from synthetic_training.training.run_folder import RUN
-from synthetic_training.training.run_log import METRICS, read_metrics
+from synthetic_training.training.run_folder import METRICS, RUN
+from synthetic_training.training.run_log import read_metrics
 
 _LOGGED = 50
 

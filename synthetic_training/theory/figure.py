@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_builders import InputError
+from dataset_builders.checks import is_integer
 from dataset_builders.files import read_json
 from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.evaluation.plot import Point, read_points
@@ -67,9 +68,9 @@ def _read(source: Path) -> Measured:
     if source.is_dir():
         raise InputError(f"{source} is a folder; pass a file written by evaluate")
     points = read_points(source, source.stem)
-    config = read_json(source).get("config", {})
-    letters = config.get("vocabulary")
-    if config.get("task") != "copy" or not isinstance(letters, int):
+    config = read_json(source).get("config")
+    letters = config.get("vocabulary") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or config.get("task") != "copy" or not is_integer(letters):
         raise InputError(f"{source} is not an evaluation of the copy task")
     lengths = sorted({point.length for point in points})
     return Measured(source.stem, points, letters, _state(Path(str(config.get("checkpoint"))), lengths))

@@ -17,19 +17,21 @@ import logging
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
-import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
-from dataset_builders.checks import first_line
+from dataset_builders.checks import first_line, first_problem
 from dataset_builders.files import atomic_folder, partial_path, read_json, write_json
+from synthetic_training.models.construction import reraise_bug
 from synthetic_training.models.saved import save_tokenizer, save_with_code
-from synthetic_training.models.weights import check_weights
-from synthetic_training.training.run_folder import RUN
+from synthetic_training.models.weights import LOADING_ERRORS, load_weights
+from synthetic_training.training.run_folder import CHECKPOINTS, RUN
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Checkpoints:
     """
 
     def __init__(self, run: Path) -> None:
-        self._run, self._folder = run, run / "checkpoints"
+        self._run, self._folder = run, run / CHECKPOINTS
 
     def save(
         self,
@@ -135,25 +137,37 @@ def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokeni
         write_model(new, model, tokenizer, run)
 
 
-def load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
+def restore_weights(model: PreTrainedModel, checkpoint: Path) -> None:
     """Load the weights of a checkpoint of the same architecture into a model, in float32.
 
     Raises:
-        InputError: they cannot be loaded, or ``check_weights`` refuses them.
+        InputError: they cannot be loaded, are incomplete or not finite, or are those of another architecture.
     """
     try:
-        saved, report = type(model).from_pretrained(
-            checkpoint, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        saved = load_weights(type(model), checkpoint)
+    except InputError:
+        raise
+    except LOADING_ERRORS as error:
+        reraise_bug(error)
         raise InputError(f"{checkpoint} contains no model that can be loaded: {first_line(error)}") from None
-    check_weights(saved, report, checkpoint)
-    model.load_state_dict(saved.state_dict())
+    try:
+        model.load_state_dict(saved.state_dict())
+    except RuntimeError:  # missing or unexpected weights, or weights of another shape
+        raise InputError(
+            f"the model in {checkpoint} has another architecture than the run; restore {RUN}"
+        ) from None
 
 
 def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
-    """The optimizer state that was passed to ``Checkpoints.save``, on the CPU."""
-    return load_file(checkpoint / _OPTIMIZER)
+    """The optimizer state that was passed to ``Checkpoints.save``, on the CPU.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return load_file(checkpoint / _OPTIMIZER)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{checkpoint / _OPTIMIZER} cannot be read: {first_line(error)}") from None
 
 
 def window(model: PreTrainedModel) -> int | None:
@@ -162,18 +176,27 @@ def window(model: PreTrainedModel) -> int | None:
     return next((length for length in lengths if isinstance(length, int) and length > 0), None)
 
 
+class _Trainer(BaseModel):
+    """The content of ``trainer.json``."""
+
+    model_config = ConfigDict(strict=True)
+
+    step: Annotated[int, Field(ge=1, le=2**31)]
+    examples: Annotated[int, Field(ge=0, le=2**62)]
+    seconds: Annotated[float, Field(ge=0, lt=1e12)]
+    sha256: dict[Annotated[str, Field(pattern=r"^[\w.-]{1,200}$")], str]
+
+
 def _check(folder: Path) -> Progress:
-    content = read_json(folder / _TRAINER)
     try:
-        progress = Progress(int(content["step"]), int(content["examples"]), float(content["seconds"]))
-        files = dict(content["sha256"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise InputError(f"{folder / _TRAINER} is damaged: a value is missing or invalid") from None
-    for name, sha256 in files.items():
+        trainer = _Trainer.model_validate(read_json(folder / _TRAINER))
+    except ValidationError as error:
+        raise InputError(f"{folder / _TRAINER} is damaged: {first_problem(error)}") from None
+    for name, sha256 in trainer.sha256.items():
         file = folder / name
         if not file.is_file() or _sha256(file) != sha256:
             raise InputError(f"{file} is damaged: its checksum is wrong")
-    return progress
+    return Progress(trainer.step, trainer.examples, trainer.seconds)
 
 
 def _remove(folder: Path) -> None:

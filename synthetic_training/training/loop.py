@@ -18,14 +18,14 @@ from synthetic_training.training.checkpoint import (
     Checkpoints,
     Progress,
     load_optimizer,
-    load_weights,
+    restore_weights,
     save_model,
     window,
 )
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.processes import Processes
-from synthetic_training.training.run_folder import MODEL, RUN
-from synthetic_training.training.run_log import METRICS, MetricsLog, Record, remove_after
+from synthetic_training.training.run_folder import METRICS, MODEL, RUN
+from synthetic_training.training.run_log import MetricsLog, Record, remove_after
 from synthetic_training.training.schedule import LearningRateSchedule
 from synthetic_training.training.step import StepConfig, TrainingStep
 from synthetic_training.training.tracker import Tracker
@@ -68,7 +68,7 @@ class TrainingRun:
         found = self._checkpoints.newest() if resume else None
         if found is not None:
             self._newest, self._progress = found
-            load_weights(model, self._newest)
+            restore_weights(model, self._newest)
         self._model = model.train()
         self._tokenizer = data.tokenizer(window(model))
         self._rows = config.batch_size // processes.count

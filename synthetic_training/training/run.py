@@ -20,7 +20,7 @@ from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.memory import check_bytes, check_memory
 from synthetic_training.models.causality import check_causal
 from synthetic_training.models.code_files import code_digests
-from synthetic_training.models.construction import misfits, own_code_error
+from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.model_types import check_device, package_of
 from synthetic_training.models.registry import build_model, is_own_code, preset_hint
@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 _TRAINING_BYTES = 16
 """Minimum per parameter: a weight, a gradient and two averages of AdamW, in fp32."""
+
+_BATCH_BYTES = 16
+"""Minimum per token of a batch: its id and its label, as 64-bit integers."""
 
 
 def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
@@ -127,6 +130,9 @@ def _model(
     advice = "batch_size or context_length, or raise accumulation_steps"
     rows, tokens = config.batch_size // passes, config.context_length
     check_memory(rows, tokens, data.tokens["vocab_size"], device, advice)
+    size = _BATCH_BYTES * (config.batch_size // processes.count) * tokens
+    what = f"a batch of {config.batch_size} rows of {tokens} tokens"
+    check_bytes(size, device, what, "reduce batch_size or context_length")
     if config.task == DOCUMENTS:
         size = TOKEN_BYTES * config.pool_rows * config.context_length
         check_bytes(size, device, f"a pool of pool_rows = {config.pool_rows} rows", "reduce pool_rows")
@@ -159,7 +165,8 @@ def _model(
             check_causal(config.model, model)
         except InputError:
             raise
-        except misfits(type(model)) as error:
+        except MISFITS as error:
+            reraise_bug(error)
             raise own_code_error(config.model, "run", config.model_args, type(model), error) from error
         if processes.is_main and not isinstance(model, GenerationMixin):
             log.warning(

@@ -16,12 +16,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dataset_builders import InputError
-from dataset_builders.files import read_json
+from dataset_builders.files import check_links, read_json
 from synthetic_training.config import TrainConfig, differing
 from synthetic_training.settings import parse_settings
 
 RUN = "run.json"
 MODEL = "model"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
 _LOCK = ".lock"
 
 
@@ -52,8 +54,10 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
     """Check that a run can begin in the folder, or be resumed there.
 
     Raises:
-        InputError: the folder is not empty; or, with ``resume``, it has no run or a run with other settings.
+        InputError: the folder is not empty, or contains a link to another; or, with ``resume``, it has no run
+            or a run with other settings.
     """
+    check_links(out, (_LOCK, METRICS, CHECKPOINTS))
     if resume:
         names = differing(read_run(out), config)
         if names:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders import InputError
-from dataset_builders.files import write_text
+from dataset_builders.checks import is_integer
+from dataset_builders.files import read_bounded, write_text
 
-METRICS = "metrics.jsonl"
+_MAX_BYTES = 2**30
+"""Maximum size of a file of lines: about five million records."""
 
 Record = dict[str, Any]
 """One line: ``kind`` is ``train`` or ``eval``, and ``step`` is the number of steps so far."""
@@ -46,17 +48,33 @@ def read_metrics(file: Path) -> list[Record]:
     """The records of a metrics file; a last line that was cut off is left out.
 
     Raises:
-        InputError: the file cannot be read, or another line is damaged.
+        InputError: the file cannot be read, or another line is not a record.
+    """
+    records = read_lines(file)
+    for record in records:
+        if not isinstance(record.get("kind"), str) or not is_integer(record.get("step")):
+            raise InputError(f"{file} has a line that is not a record of metrics: it needs a kind and a step")
+    return records
+
+
+def read_lines(file: Path) -> list[Record]:
+    """The objects in a file of JSON lines; a last line that was cut off is left out.
+
+    Raises:
+        InputError: the file cannot be read, or another line is not a JSON object.
     """
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{file} cannot be read as lines of metrics") from None
+        lines = read_bounded(file, _MAX_BYTES).decode().split("\n")
+    except UnicodeDecodeError:
+        raise InputError(f"{file} cannot be read: it is not text") from None
     try:
         # the text after the last newline is empty, or was cut off when the process ended
-        return [json.loads(line) for line in lines[:-1]]
+        found = [json.loads(line) for line in lines[:-1]]
     except (ValueError, RecursionError):
         raise InputError(f"{file} has a damaged line: it is not JSON") from None
+    if not all(isinstance(one, dict) for one in found):
+        raise InputError(f"{file} has a damaged line: it is not an object")
+    return found
 
 
 def remove_after(file: Path, step: int) -> None:
