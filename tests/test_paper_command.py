@@ -131,6 +131,16 @@ def test_a_page_of_others_is_not_overwritten(install: Install, tmp_path: Path) -
     assert [file.name for file in tmp_path.iterdir()] == ["paper.md"]
 
 
+@pytest.mark.parametrize("name", ["phone_book.png", "c4_copy_by_state.svg", "squad_v2_retrieval_batches.png"])
+def test_a_picture_of_others_is_not_overwritten(install: Install, tmp_path: Path, name: str) -> None:
+    runner = install()
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(SystemExit, match=f"{name} was not drawn by repeat-after-me and is not overwritten"):
+        run("--out", tmp_path, "--models", "pythia-410m", "--tasks", "phone_book")
+    assert runner.done == [] and (tmp_path / name).read_bytes() == b"mine"
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
 def test_the_opposite_and_what_is_undecided(install: Install, tmp_path: Path) -> None:
     def opposite(model: str, experiment: str, length: int) -> float:
         if experiment == "squad_v2_retrieval":

@@ -261,3 +261,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_printed(
         with pytest.raises(SystemExit, match=said):
             command(monkeypatch, "report", tmp_path, "--out", out)
     assert capsys.readouterr().out == ""
+
+
+def test_a_picture_of_others_is_kept_and_nothing_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5})
+    theirs = tmp_path / "phone_book.png"
+    theirs.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"phone_book\.png was not drawn by repeat-after-me"):
+        report((tmp_path,), tmp_path)
+    assert capsys.readouterr().out == "" and theirs.read_bytes() == b"mine"

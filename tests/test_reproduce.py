@@ -57,6 +57,16 @@ def test_runs_end_when_the_time_is_over(forked_jobs: None, tmp_path: Path) -> No
     assert ended.value.status == 128 + signal.SIGALRM
 
 
+@pytest.mark.parametrize("kind", ["png", "svg", "md"])
+def test_plots_and_tables_of_others_are_not_overwritten(tmp_path: Path, kind: str) -> None:
+    file, out = a_figure(tmp_path / "one.yaml", runs={"lstm": LSTM}), tmp_path / "out"
+    out.mkdir()
+    (out / f"one_small.{kind}").write_text("mine")
+    with pytest.raises(InputError, match=f"one_small.{kind} was not .* and is not overwritten"):
+        reproduce(str(file), out=out)
+    assert [one.read_text() for one in out.iterdir()] == ["mine"]
+
+
 def test_a_figure_killed_resumed_shared_and_drawn_again(
     forked_jobs: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from lm_eval_tasks.results.intervals import NORMAL, Scale, bounded_interval, student_interval
+from dataset_builders.intervals import NORMAL, bounded_interval
+from lm_eval_tasks.results.intervals import Scale, student_interval
 
 Values = NDArray[np.float64]
 

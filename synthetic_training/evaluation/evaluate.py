@@ -155,12 +155,22 @@ def _string_scores(
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """The results of ``evaluate`` as a Markdown table of means ± standard errors."""
+    """The results of ``evaluate`` as a Markdown table of means with 95% confidence intervals."""
     from tabulate import tabulate
+
+    from dataset_builders.intervals import bounded_interval, with_interval
 
     headers = ["length", "examples", *(mean.replace("_", " ") for mean in _MEANS)]
     lines = [
-        [r["length"], r["asked"], *(f"{r[m]:.3f} ± {r[f'{m}_stderr']:.3f}" for m in _MEANS)] for r in results
+        [
+            one["length"],
+            one["asked"],
+            *(
+                with_interval(one[mean], bounded_interval(one[mean], one[f"{mean}_stderr"], one["asked"]))
+                for mean in _MEANS
+            ),
+        ]
+        for one in results
     ]
     return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_builders import InputError
 from dataset_builders.files import read_json
+from dataset_builders.intervals import bounded_interval
 from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.training.run_log import METRICS, read_metrics
 
@@ -24,7 +25,7 @@ class Point:
         length: length of the strings in letters.
         examples: number of examples trained on so far; None if unknown.
         accuracy: mean accuracy, from 0 to 1.
-        stderr: standard error of the mean.
+        ends: ends of the 95% interval of the mean.
         last: whether the point is from the end of the run.
     """
 
@@ -32,7 +33,7 @@ class Point:
     length: int
     examples: int | None
     accuracy: float
-    stderr: float
+    ends: tuple[float, float]
     last: bool
 
 
@@ -90,8 +91,9 @@ def _evaluation_points(file: Path, name: str) -> list[Point]:
 
 
 def _point(score: dict[str, Any], name: str, examples: int | None, last: bool) -> Point:
-    accuracy, stderr = float(score["string_accuracy"]), float(score["string_accuracy_stderr"])
-    return Point(name, int(score["length"]), examples, accuracy, stderr, last)
+    accuracy, error = float(score["string_accuracy"]), float(score["string_accuracy_stderr"])
+    ends = bounded_interval(accuracy, error, int(score["asked"])) or (accuracy, accuracy)
+    return Point(name, int(score["length"]), examples, accuracy, ends, last)
 
 
 def _names(sources: Sequence[Path]) -> list[str]:
@@ -132,14 +134,20 @@ def _axes(label: str) -> "tuple[Figure, Axes]":
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(label)
-    axes.set_ylabel("string accuracy")
+    axes.set_ylabel("string accuracy (bars: 95% intervals)")
     axes.set_ylim(-0.03, 1.03)
     return figure, axes
 
 
-def _draw_curve(axes: "Axes", x: Sequence[int], points: Iterable[Point], label: str) -> None:
-    y, errors = zip(*((p.accuracy, p.stderr) for p in points), strict=True)
-    axes.errorbar(x, y, yerr=errors, marker="o", capsize=3, label=label)
+def _draw_curve(axes: "Axes", x: Sequence[int], points: Sequence[Point], label: str) -> None:
+    y = [point.accuracy for point in points]
+    axes.errorbar(x, y, yerr=error_bars(points), marker="o", capsize=3, label=label)
+
+
+def error_bars(points: Iterable[Point]) -> tuple[list[float], list[float]]:
+    """How far the 95% intervals reach below and above the points, as matplotlib's ``errorbar`` takes it."""
+    pairs = [(point.accuracy - point.ends[0], point.ends[1] - point.accuracy) for point in points]
+    return [max(0.0, below) for below, _ in pairs], [max(0.0, above) for _, above in pairs]
 
 
 def _set_scale(axes: "Axes", values: Sequence[int]) -> None:

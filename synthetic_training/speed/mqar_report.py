@@ -45,7 +45,7 @@ def table(measured: list[dict[str, Any]]) -> str:
 def save(measured: list[dict[str, Any]], out: Path) -> list[Path]:
     """Plot accuracy by examples beside the file of the numbers, as PNG and SVG; return the files."""
     with plot_style():
-        return save_plot(_curves(measured), out.parent, out.stem)
+        return save_plot(_curves(measured), out.parent, out.stem, replace=True)  # as the numbers are
 
 
 def _curves(measured: list[dict[str, Any]]) -> "Figure":
