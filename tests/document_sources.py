@@ -32,7 +32,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "docs/getting_started.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/smollm2_phone_book.md", RUNS),
     "docs/reading_a_report.md": (f"{RESULTS}/phone_book.md",),
     "docs/your_architecture.md": ("synthetic_training/results/gated_linear_attention.json",),
-    "lm_eval_tasks/CAPACITY.md": (f"{RESULTS}/phone_book.md", RUNS),
+    "lm_eval_tasks/CAPACITY.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/state.md", RUNS),
     "lm_eval_tasks/CONTROLS.md": (f"{RESULTS}/controls.md", f"{RESULTS}/smollm2_controls.md", RUNS),
     "lm_eval_tasks/LEADERBOARDS.md": (RUNS,),
     f"{CHECKPOINTS}/README.md": (f"{RESULTS}/models.md", RUNS),
@@ -88,6 +88,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "a version of Python": ("3.11",),
         "bounds that tests/test_extras.py compares": ("2.2", "4.56", "2.11", "5.17"),
         "MB of a package": ("98",),
+        "GB of wheels on the day that the page names": ("3.2", "3.0"),
     },
     "docs/reading_a_report.md": {
         "the confidence level": ("95%",),

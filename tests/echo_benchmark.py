@@ -1,4 +1,4 @@
-"""A benchmark of another package in one file: as little as there has to be."""
+"""The smallest benchmark: another package's, in one file."""
 
 from collections.abc import Iterator
 from random import Random
@@ -49,7 +49,7 @@ ECHO = Benchmark(
         heading="echo: a sentence again",
         text="A sentence, which the model is to repeat.",
         made="by a seeded generator.",
-        license="These documents are in nobody's way.",
+        license="The documents are under the MIT licence.",
     ),
     evaluation=Evaluation(
         stop=("\n",),

@@ -12,6 +12,7 @@ from lm_eval_tasks.documents import __main__ as command
 from lm_eval_tasks.documents.evaluate import arguments, evaluate, evaluate_all, portable, result_file
 from lm_eval_tasks.documents.pages import models_page, read
 from lm_eval_tasks.documents.plan import REPOSITORY, RUNS, Evaluation, Model, Plan, Run, with_folders
+from lm_eval_tasks.documents.state_page import ENTRIES, state_page
 from tests.conftest import missing
 from tests.quick_lm_eval import our_tasks_alone
 
@@ -88,6 +89,22 @@ def test_tables_of_a_report_are_those_of_its_results(name: str) -> None:
 
 def test_the_facts_about_models_are_those_of_their_files() -> None:
     assert (command.RESULTS / "models.md").read_text(encoding="utf-8") == models_page(PLAN.bundled())
+
+
+@pytest.mark.skipif(bool(missing("hf")), reason=f"needs transformers: {missing('hf')}")
+def test_the_counted_state_is_the_one_that_the_evaluations_measured() -> None:
+    page = (command.RESULTS / "state.md").read_text(encoding="utf-8")
+    assert page == state_page(PLAN.bundled())
+    for one in PLAN.evaluations("phone_book"):
+        configs = json.loads(result_file(command.RESULTS, one).read_text())["configs"]
+        if f"phone_book_{ENTRIES}" in configs:
+            measured = configs[f"phone_book_{ENTRIES}"]["metadata"]["state_bytes"]
+            (total,) = (
+                row.split("|")[-2].strip()
+                for row in page.splitlines()
+                if row.startswith(f"| {one.model.name} ") and " all " in row
+            )
+            assert total == f"{measured:,}"
 
 
 def test_a_package_that_is_not_installed_is_named() -> None:

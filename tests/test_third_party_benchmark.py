@@ -49,7 +49,7 @@ def test_one_file_is_all_that_a_benchmark_needs(
 
     card = DatasetCard.load(data / "README.md")
     assert card.data.license == "mit"
-    assert "## echo: a sentence again" in card.text and "nobody's way" in card.text
+    assert "## echo: a sentence again" in card.text and "under the MIT licence" in card.text
     assert "2402.01032" not in card.text
 
     main(["generate", "--out", str(tasks), *added])
