@@ -13,8 +13,8 @@ def documents(words: int, num_docs: int = 20, seed: int = 0) -> Iterator[dict[st
     """Sentences of random words.
 
     Args:
-        words: words of a sentence.
-        num_docs: sentences per length.
+        words: number of words per sentence.
+        num_docs: number of sentences per length.
         seed: any integer.
     """
     check_integer("words", words, 1)
@@ -29,7 +29,7 @@ def _document(words: int, seed: int, index: int) -> dict[str, Any]:
 
 
 def score(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """1 if the sentence is repeated."""
+    """1 if the answer repeats the sentence, else 0."""
     return {"repeated": float(results[0].strip() == doc["answer"])}
 
 

@@ -1,4 +1,4 @@
-"""Each number in the documents that state results is in the results that they are about."""
+"""Each number in documents about results occurs in these results."""
 
 import bisect
 import re
@@ -58,7 +58,7 @@ def test_every_number_is_in_the_results(document: str) -> None:
 
 
 def test_a_wrong_number_is_mostly_not_in_the_results() -> None:
-    """What the test above is worth: changed by one to three in the last digit, most are found to be wrong."""
+    """The power of the test above: it detects most numbers changed by one to three in the last digit."""
     changed = [
         (Number(one.text, one.value + by * one.unit, one.unit), document)
         for document in SOURCES

@@ -1,4 +1,4 @@
-"""The results behind the documents are of the present models, and name no machine."""
+"""The results behind the documents belong to the current models, and name no machine."""
 
 import json
 import re
@@ -128,7 +128,7 @@ def test_the_command_names_reports_that_there_are() -> None:
 
 @pytest.mark.skipif(bool(missing("hf")), reason=f"evaluates a model: {missing('hf')}")
 def test_an_evaluation_is_kept_and_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loads a bundled model, since the result must be what lm-eval itself writes."""
+    """Loads a bundled model, because lm-eval itself has to write the result."""
     folder = REPOSITORY / "synthetic_training" / "checkpoints" / "transformer"
     model = Model("t", "synthetic_training/checkpoints/transformer", folder, {}, 2)
     run = Run(tasks=("string_copy_n_forced",), metadata={"length": 5, "spelling": "plain"}, limit=2)

@@ -1,4 +1,4 @@
-"""Which runs share a row of a report, what the rows are called, and which score a row shows."""
+"""Which runs share a row of a report, the labels of the rows, and which score a row shows."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_runs_that_differ_are_separate_rows(
     "task", ["phone_book_gap_100", "phone_book_gap_100_forced", "phone_book_gap_100_gain", "phone_book_gap_1"]
 )
 def test_the_default_of_a_twin_is_not_named(tmp_path: Path, task: str) -> None:
-    """``entries`` is 20 by default: a row of 20 is called as the benchmark's."""
+    """``entries`` is 20 by default, so a row of 20 entries has the benchmark's label."""
     for entries, checksum in ((20, "aa"), (40, "bb")):
         result_file(tmp_path, {task: 0.25}, metadata={"entries": entries}, checksum=checksum)
     assert [score.label for score in read_scores([tmp_path])] == ["model", "model, entries=40"]

@@ -1,4 +1,4 @@
-"""``python -m lm_eval_tasks paper`` from end to end; a fake runner writes results in the place of lm_eval."""
+"""``python -m lm_eval_tasks paper`` from end to end, with a fake runner that writes results."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.paper_results import Accuracy, FakeRunner, write_results
 
 
 def as_in_the_paper(model: str, experiment: str, length: int) -> float:
-    """A transformer that is nearly always right, and a Mamba that is less so with length."""
+    """A transformer that is nearly always right, and a Mamba that gets worse with length."""
     if "pythia" in model:
         return 1.0 if experiment != "c4_copy_random" else 0.9
     size = {"370m": 0.5, "1.4b": 0.7, "2.8b": 0.9}[model.split("-")[-2]]

@@ -1,4 +1,4 @@
-"""How points are told apart: colours of architectures, places of equal cost, and texts beside points."""
+"""Details of plots: colours of architectures, points of equal cost, their texts, and saving."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``reproduce``: how a figure's runs are done, what they leave, and what ends them."""
+"""``reproduce``: how a figure's runs are done, which files they leave, and how they end."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from tests.tiny_run import SETTINGS
 
 @pytest.fixture
 def forked_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs take no seconds to import what they need. Their commands are those of new interpreters."""
+    """Jobs start without importing everything again; their commands are those of new interpreters."""
 
     def start(job: Job, place: Mapping[str, str]) -> Forked:
         assert job.command[0] == sys.executable
@@ -40,7 +40,7 @@ def forked_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def terminate_when(moment: Callable[[], bool]) -> None:
-    """SIGTERM to this process, which a command of ours that is at work handles."""
+    """Send SIGTERM to this process, in which a running command handles it."""
     end = time.monotonic() + 120
     while not moment() and time.monotonic() < end:
         time.sleep(0.01)

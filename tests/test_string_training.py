@@ -1,4 +1,4 @@
-"""String tasks from the command line: each is trained on, evaluated, and asked through lm-eval."""
+"""String tasks from the command line: training, evaluation, and evaluation in lm-eval."""
 
 import json
 from pathlib import Path

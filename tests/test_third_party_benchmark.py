@@ -1,4 +1,4 @@
-"""Another package's benchmark, one Python file: built, verified, loaded, described, generated, evaluated."""
+"""A benchmark of another package, in one Python file: build, verify, load, card, generate, evaluate."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ MODULE = "my_echo_benchmark"
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder that holds the module, which is importable here and forgotten after the test."""
+    """The folder of the module, which can be imported during the test."""
     folder = tmp_path / "their package"
     folder.mkdir()
     shutil.copy(str(echo_benchmark.__file__), folder / f"{MODULE}.py")

@@ -1,4 +1,4 @@
-"""The workflows run commands that there are, on the versions of Python that the package names."""
+"""The workflows run existing commands, on the Python versions that the package names."""
 
 import re
 import shutil
