@@ -43,7 +43,7 @@ _PATTERNS = {
     "server": r"base_url=",
     "network": r"\bpip install|\bgit (clone|push)|\bhf auth",
     "hub": r"ORG/|EleutherAI/|state-spaces/|HuggingFaceTB/|build all|=\$model",
-    "files": r"FOLDER|TEXTS|OUTPUT_DIR|FIGURE|\$SMOLLM2|squad\.jsonl| \.\.\. ",
+    "files": r"FOLDER|TEXTS|OUTPUT_DIR|FIGURE|squad\.jsonl| \.\.\. ",
     "ci": r"\bmake ",
 }
 

@@ -1,16 +1,29 @@
 """95% confidence intervals of means and paired differences: known answers, and coverage."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
+from dataset_builders.intervals import wilson_interval
 from lm_eval_tasks.results.intervals import interval, mean_interval
 from lm_eval_tasks.results.paired_intervals import paired_interval, tango_interval
+from tests.import_graph import ROOT
 
 Z = stats.norm.ppf(0.975)
 
 
 # ---- means
+
+
+def test_the_intervals_in_the_questions_are_wilsons() -> None:
+    text = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+)(?:, the default)? \| (\[.*\]) \|$", text, re.MULTILINE)
+    assert [int(documents) for documents, _ in rows] == [16, 32, 100, 500]
+    for documents, cells in rows:
+        found = [wilson_interval(score, int(documents)) for score in (0, 0.5, 0.9)]
+        assert cells == " | ".join(f"[{low:.2f}, {high:.2f}]" for low, high in found)
 
 
 def test_wilsons_interval_is_scipys() -> None:

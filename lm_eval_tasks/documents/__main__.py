@@ -53,7 +53,7 @@ def make(plan: Plan, names: Sequence[str], cache: Path, workers: int) -> None:
 
 def _write_report(plan: Plan, name: str, evaluations: Sequence[Evaluation], cache: Path) -> None:
     report, found = plan.reports[name], read(cache, evaluations)
-    page = report_page(name, evaluations, found)
+    page = report_page(name, evaluations, found, cache)
     pictures = copy_pictures(report, found, plan.repository)
     for run, picture in report.pages.items():
         files = [result_file(cache, one) for one in evaluations if one.name == run]

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +16,25 @@ from dataset_builders.files import atomic_file, read_json
 from lm_eval_tasks.documents.evaluate import result_file
 from lm_eval_tasks.documents.plan import Evaluation, Model, Report
 from lm_eval_tasks.results import read_reports
+from lm_eval_tasks.results.agreement import agreement_table, agreements
 from lm_eval_tasks.results.benchmark_report import BenchmarkReport
+from lm_eval_tasks.results.compare import compare_rows, comparison_table
 from lm_eval_tasks.results.controls import control_table, controls
 from lm_eval_tasks.results.samples import logged
 from lm_eval_tasks.results.table import markdown_table
+from lm_eval_tasks.twins import FORCED
 
 _WINDOW = "1280,1335"
 
 
-def report_page(name: str, evaluations: Sequence[Evaluation], reports: Sequence[BenchmarkReport]) -> str:
-    """The commands of a report and all of its tables, each under a heading with its name."""
+def report_page(
+    name: str, evaluations: Sequence[Evaluation], reports: Sequence[BenchmarkReport], cache: Path
+) -> str:
+    """The commands of a report and all of its tables, each under a heading with its name.
+
+    Args:
+        cache: the folder with the results and samples of the evaluations.
+    """
     parts = [f"# {name}", _commands(evaluations)]
     for one in reports:
         tables = {
@@ -38,7 +47,25 @@ def report_page(name: str, evaluations: Sequence[Evaluation], reports: Sequence[
         parts += [f"## {one.benchmark}: {what}\n\n{table}" for what, table in tables.items() if table]
     if found := controls(logged([score for one in reports for score in one.scores])):
         parts.append(f"## controls\n\n{control_table(found)}")
+    benchmarks = {one.benchmark for one in reports}
+    if any(f"{benchmark}{FORCED}" in benchmarks for benchmark in benchmarks):
+        twins = agreement_table(agreements([result_file(cache, one) for one in evaluations]))
+        parts.append(f"## agreement\n\n{twins.partition(_END_OF_TABLE)[0]}")
+    parts += _dtypes(evaluations[0].model, reports)
     return "\n\n".join(parts) + "\n"
+
+
+_END_OF_TABLE = "\n\n"
+
+
+def _dtypes(first: Model, reports: Sequence[BenchmarkReport]) -> Iterator[str]:
+    """Comparisons of the first model with the same model in other dtypes."""
+    scores = [score for one in reports for score in one.scores]
+    labels = {score.run.dtype: score.label for score in scores if score.run.model == first.shown}
+    own = labels.pop(first.arguments.get("dtype"), None)
+    for dtype, label in labels.items() if own else ():
+        compared = comparison_table(compare_rows(scores, str(own), label), str(own), label)
+        yield f"## compared with {dtype}\n\n{compared}"
 
 
 def _commands(evaluations: Sequence[Evaluation]) -> str:
