@@ -120,7 +120,7 @@ def _accuracy(axes: Axes, measured: Sequence[Measured], letters: int, n: int) ->
     if lengths:
         least = [1 - repeated_ngram_proportion(letters, n, x, _STRINGS).mean for x in lengths]
         axes.plot(lengths, least, ":", color="black", label=f"guaranteed by the construction, n = {n}")
-    axes.set_ylabel("string accuracy")
+    axes.set_ylabel("string accuracy (bars: 95% intervals)")
     axes.set_ylim(-0.03, 1.03)
 
 
