@@ -60,6 +60,10 @@ def _wilson(mean: float, width: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def with_interval(mean: float, ends: tuple[float, float] | None) -> str:
-    """A mean and its interval as they are printed: ``0.750 [0.62, 0.85]``."""
-    return f"{mean:.3f}" if ends is None else f"{mean:.3f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+def with_interval(mean: float, ends: tuple[float, float] | None, digits: int = 2) -> str:
+    """A mean and its interval as they are printed: ``0.750 [0.62, 0.85]``.
+
+    Args:
+        digits: decimals of the ends.
+    """
+    return f"{mean:.3f}" if ends is None else f"{mean:.3f} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"

@@ -114,6 +114,14 @@ def test_the_readme_has_the_committed_evaluation() -> None:
     assert f"--out cpu_copy.json\n{shown}\n```" in text_of("synthetic_training/README.md")
 
 
+def test_your_architecture_has_the_committed_evaluation() -> None:
+    text = text_of("docs/your_architecture.md")
+    shown = re.findall(r"^\| (\d+)[^|]*\| (\S+ \[.*?\]) \| (\S+ \[.*?\]) \|$", text, re.MULTILINE)
+    results = read_json(PACKAGE / "results" / "gated_linear_attention.json")["results"]
+    _, _, *rows = rows_of(table(results))
+    assert shown == [(length, string, letter) for length, _, string, letter, _ in rows]
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "python -m synthetic_training.figures.repeats": repeats.main,
     "python -m synthetic_training.figures.cost": cost.main,

@@ -166,13 +166,14 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
             one["length"],
             one["asked"],
             *(
-                with_interval(one[mean], bounded_interval(one[mean], one[f"{mean}_stderr"], one["asked"]))
+                with_interval(one[mean], bounded_interval(one[mean], one[f"{mean}_stderr"], one["asked"]), 3)
                 for mean in _MEANS
             ),
         ]
         for one in results
     ]
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    shown = tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return f"{shown}\n\nBrackets: 95% confidence intervals over examples (Wilson)."
 
 
 def model_folder(folder: Path) -> Path:
