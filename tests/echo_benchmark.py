@@ -1,4 +1,4 @@
-"""The smallest benchmark: another package's, in one file."""
+"""A small benchmark in one file: a sentence of random words, which the model repeats."""
 
 from collections.abc import Iterator
 from random import Random
@@ -47,7 +47,7 @@ ECHO = Benchmark(
     license="mit",
     card=Card(
         heading="echo: a sentence again",
-        text="A sentence, which the model is to repeat.",
+        text="A sentence, which the model repeats.",
         made="by a seeded generator.",
         license="The documents are under the MIT licence.",
     ),
