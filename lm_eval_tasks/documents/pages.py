@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from lm_eval_tasks.documents.plan import Evaluation, Model, Report
 from lm_eval_tasks.results import read_reports
 from lm_eval_tasks.results.agreement import agreement_table, agreements
 from lm_eval_tasks.results.benchmark_report import BenchmarkReport
-from lm_eval_tasks.results.compare import compare_rows, comparison_table
+from lm_eval_tasks.results.compare import compare_rows, p_text
 from lm_eval_tasks.results.controls import control_table, controls
 from lm_eval_tasks.results.samples import logged
 from lm_eval_tasks.results.table import markdown_table
@@ -51,27 +51,32 @@ def report_page(
     if any(f"{benchmark}{FORCED}" in benchmarks for benchmark in benchmarks):
         twins = agreement_table(agreements([result_file(cache, one) for one in evaluations]))
         parts.append(f"## agreement\n\n{twins.partition(_END_OF_TABLE)[0]}")
-    parts += _dtypes(evaluations[0].model, reports)
+    if compared := _dtypes(evaluations[0].model, reports):
+        parts.append(f"## dtypes\n\n{compared}")
     return "\n\n".join(parts) + "\n"
 
 
 _END_OF_TABLE = "\n\n"
 
 
-def _dtypes(first: Model, reports: Sequence[BenchmarkReport]) -> Iterator[str]:
-    """Comparisons of the first model with the same model in other dtypes."""
-    scores = [score for one in reports for score in one.scores]
-    labels = {score.run.dtype: score.label for score in scores if score.run.model == first.shown}
-    own = labels.pop(first.arguments.get("dtype"), None)
-    for dtype, label in labels.items() if own else ():
-        compared = comparison_table(compare_rows(scores, str(own), label), str(own), label)
-        yield f"## compared with {dtype}\n\n{compared}"
+def _dtypes(first: Model, reports: Sequence[BenchmarkReport]) -> str:
+    """The first model compared with itself in other dtypes, as Markdown; empty if there are none."""
+    scores = [score for one in reports for score in one.scores if score.run.model == first.shown]
+    labels = {str(score.run.dtype): score.label for score in scores}
+    own = first.arguments.get("dtype", "")
+    rows = []
+    for other in labels.keys() - {own} if own in labels else ():
+        for (benchmark, length), c in compare_rows(scores, labels[own], labels[other]).items():
+            row = [f"{own} - {other}", benchmark, length, str(c.documents), c.difference_text]
+            rows.append([*row, f"{c.first_better} : {c.second_better}", p_text(c.p_value)])
+    headers = ["dtypes", "benchmark", "length", "documents", "difference", "only one is right", "p"]
+    return markdown_table(headers, sorted(rows)) if rows else ""
 
 
 def _commands(evaluations: Sequence[Evaluation]) -> str:
-    """The commands with which a user would evaluate the first model."""
+    """The commands with which a user would evaluate the packaged models, or the first of the bundled ones."""
     first = evaluations[0].model
-    lines = [_command(one) for one in evaluations if one.model == first]
+    lines = [_command(one) for one in evaluations if first.package or one.model == first]
     if package := first.package:
         told = f"`$FOLDER` is the folder of the package `{package}`, which holds {first.shown}."
     else:
