@@ -10,11 +10,14 @@ import pytest
 from dataset_builders import InputError
 from lm_eval_tasks.documents import __main__ as command
 from lm_eval_tasks.documents.evaluate import arguments, evaluate, evaluate_all, portable, result_file
-from lm_eval_tasks.documents.pages import models_page, read
+from lm_eval_tasks.documents.pages import dtype_table, models_page, read
 from lm_eval_tasks.documents.plan import REPOSITORY, RUNS, Evaluation, Model, Plan, Run, with_folders
 from lm_eval_tasks.documents.state_page import ENTRIES, state_page
+from lm_eval_tasks.results import read_reports
 from tests.conftest import missing
 from tests.quick_lm_eval import our_tasks_alone
+from tests.result_files import log_samples
+from tests.result_files import result_file as results_of
 
 PLAN = Plan()
 EVALUATIONS = [one for name in PLAN.reports for one in PLAN.evaluations(name)]
@@ -118,6 +121,21 @@ def test_a_path_of_this_machine_is_refused() -> None:
     content = {"configs": {"a": {"metadata": {"source": "/somewhere/else"}}}, "config": {}}
     with pytest.raises(InputError, match="name /somewhere/else, which is neither in the repository nor"):
         portable(content, evaluation)
+
+
+def test_a_model_is_compared_with_itself_in_another_dtype(tmp_path: Path) -> None:
+    files = []
+    for dtype, values in (("float32", [1.0] * 5), ("bfloat16", [1.0, 1.0, 1.0, 0.0, 1.0])):
+        task = {"phone_book_20": sum(values) / 5}
+        file = results_of(tmp_path, task, model="a/m", documents=5, config={"model_dtype": f"torch.{dtype}"})
+        log_samples(file, "phone_book_20", values)
+        files.append(file)
+    model = Model("m", "a/m", None, {"dtype": "float32"}, 8)
+    *_, row = dtype_table(model, read_reports(files)).splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:4] == ["float32 - bfloat16", "phone_book", "20 entries", "5"]
+    assert cells[4].startswith("+0.200 [") and cells[5:] == ["1 : 0", "1.000"]
+    assert dtype_table(model, read_reports(files[:1])) == ""
 
 
 def test_the_command_names_reports_that_there_are() -> None:

@@ -51,7 +51,7 @@ def report_page(
     if any(f"{benchmark}{FORCED}" in benchmarks for benchmark in benchmarks):
         twins = agreement_table(agreements([result_file(cache, one) for one in evaluations]))
         parts.append(f"## agreement\n\n{twins.partition(_END_OF_TABLE)[0]}")
-    if compared := _dtypes(evaluations[0].model, reports):
+    if compared := dtype_table(evaluations[0].model, reports):
         parts.append(f"## dtypes\n\n{compared}")
     return "\n\n".join(parts) + "\n"
 
@@ -59,7 +59,7 @@ def report_page(
 _END_OF_TABLE = "\n\n"
 
 
-def _dtypes(first: Model, reports: Sequence[BenchmarkReport]) -> str:
+def dtype_table(first: Model, reports: Sequence[BenchmarkReport]) -> str:
     """The first model compared with itself in other dtypes, as Markdown; empty if there are none."""
     scores = [score for one in reports for score in one.scores if score.run.model == first.shown]
     labels = {str(score.run.dtype): score.label for score in scores}
