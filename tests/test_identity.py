@@ -46,6 +46,7 @@ def rows(folder: Path, *names: str) -> dict[str, float | None]:
          ["model", 'model, gen_kwargs={"temperature": 1}']),
         ({"metadata": {"seed": 1}, "checksum": "aa"}, {}, ["model", "model, seed=1"]),
         ({"checksum": "aa"}, {}, None),
+        ({"metadata": {"version": 2.0}}, {}, ["model, version=1.0", "model, version=2.0"]),
     ],
 )  # fmt: skip
 def test_runs_that_differ_are_separate_rows(
