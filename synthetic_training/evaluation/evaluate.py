@@ -161,19 +161,12 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     from dataset_builders.intervals import bounded_interval, with_interval
 
     headers = ["length", "examples", *(mean.replace("_", " ") for mean in _MEANS)]
-    lines = [
-        [
-            one["length"],
-            one["asked"],
-            *(
-                with_interval(one[mean], bounded_interval(one[mean], one[f"{mean}_stderr"], one["asked"]), 3)
-                for mean in _MEANS
-            ),
-        ]
-        for one in results
-    ]
-    shown = tabulate(lines, headers, tablefmt="github", disable_numparse=True)
-    return f"{shown}\n\nBrackets: 95% confidence intervals over examples (Wilson)."
+    lines = []
+    for one in results:
+        ends = {m: bounded_interval(one[m], one[f"{m}_stderr"], one["asked"]) for m in _MEANS}
+        lines.append([one["length"], one["asked"], *(with_interval(one[m], ends[m], 3) for m in _MEANS)])
+    note = "Brackets: 95% confidence intervals over examples (Wilson)."
+    return f"{tabulate(lines, headers, tablefmt='github', disable_numparse=True)}\n\n{note}"
 
 
 def model_folder(folder: Path) -> Path:
