@@ -201,8 +201,8 @@ BENCHMARK = Benchmark(
         heading="c4_copy: copy running text, in order or shuffled",
         text="""\
 A text of L tokens twice, then its first word; the model has to continue the text. In the configs
-`c4_copy_random_L` the text's tokens are shuffled. An answer is right if, up to the first empty line, with
-newlines as spaces and stripped, it is the rest of the text.""",
+`c4_copy_random_L` the text's tokens are shuffled. An answer ends at the first empty line; its newlines count
+as spaces. It is right if it is the rest of the text, apart from surrounding spaces.""",
         made="""\
 windows of L tokens at uniform positions in ten joined documents; newlines become spaces.""",
         license="""\

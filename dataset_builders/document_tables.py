@@ -1,4 +1,4 @@
-"""Copies tables from result files into documents.
+"""Copies tables from result files, and files of code, into documents.
 
     python -m dataset_builders.document_tables
 
@@ -13,6 +13,11 @@ whose rows are shown; ``columns`` names the columns that are shown::
 
     <!-- table: results/phone_book.md phone_book: scores; metric: exact_match; columns: model | 20 entries -->
     <!-- /table -->
+
+A whole file of Python is shown in the same way, so that code hosts and the site both show it::
+
+    <!-- code: ../tests/echo_benchmark.py -->
+    <!-- /code -->
 """
 
 import re
@@ -29,10 +34,13 @@ REPOSITORY = Path(__file__).parents[1]
 
 _FOLDERS = ("", "docs", "dataset_builders", "lm_eval_tasks", "synthetic_training")
 _BLOCK = re.compile(
-    r"^```.*?^```|(<!-- table: (\S+) ([^;\n]+?)(; [^\n]+?)? -->\n).*?(<!-- /table -->)",
+    r"(?P<code><!-- code: (?P<source>\S+) -->\n).*?(?P<code_end><!-- /code -->)"
+    r"|^```.*?^```"
+    r"|(?P<table><!-- table: (?P<file>\S+) (?P<name>[^;\n]+?)(?P<options>; [^\n]+?)? -->\n)"
+    r".*?(?P<table_end><!-- /table -->)",
     re.DOTALL | re.MULTILINE,
 )
-"""A block of code, in which nothing is a table, or a place for a table."""
+"""A place for a file of code; another block of code, in which nothing is a place; or a place for a table."""
 _TABLE = re.compile(r"(?:^\|.*\n?)+", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
@@ -44,21 +52,31 @@ def documents(root: Path = REPOSITORY) -> list[Path]:
 
 
 def with_tables(document: Path) -> str:
-    """The text of a document with the current tables of the result files.
+    """The text of a document with the current tables of the result files, and the current code.
 
     Raises:
         InputError: a file does not exist, or has no such table, column or row.
     """
 
-    def table(block: re.Match[str]) -> str:
-        if block[1] is None:
-            return block[0]
+    def filled(block: re.Match[str]) -> str:
         try:
-            return f"{block[1]}{_selected(_find(document.parent / block[2], block[3]), block[4])}{block[5]}"
+            if block["code"]:
+                return f"{block['code']}{_code(document.parent / block['source'])}{block['code_end']}"
+            if block["table"]:
+                found = _find(document.parent / block["file"], block["name"])
+                return f"{block['table']}{_selected(found, block['options'])}{block['table_end']}"
         except InputError as error:
             raise InputError(f"{document}: {error}") from None
+        return block[0]
 
-    return _BLOCK.sub(table, document.read_text(encoding="utf-8"))
+    return _BLOCK.sub(filled, document.read_text(encoding="utf-8"))
+
+
+def _code(file: Path) -> str:
+    """A file of Python as a block of code."""
+    if not file.is_file():
+        raise InputError(f"it has the code of {file}, which does not exist")
+    return f"```python\n{file.read_text(encoding='utf-8').rstrip()}\n```\n"
 
 
 def _find(file: Path, name: str) -> str:
@@ -116,7 +134,7 @@ def _place(name: str, header: Sequence[str]) -> int:
 
 
 def outdated(root: Path = REPOSITORY) -> Iterator[tuple[Path, str]]:
-    """The documents whose tables differ from the result files, each with its correct text.
+    """The documents whose tables or code differ from the files, each with its correct text.
 
     Raises:
         InputError: as in :func:`with_tables`.
@@ -128,7 +146,7 @@ def outdated(root: Path = REPOSITORY) -> Iterator[tuple[Path, str]]:
 
 
 def write_tables(root: Path = REPOSITORY) -> list[Path]:
-    """Write the tables into the documents of the repository, and return those that have changed.
+    """Write tables and code into the documents of the repository, and return those that have changed.
 
     Raises:
         InputError: as in :func:`with_tables`, or a document cannot be written.
@@ -141,23 +159,23 @@ def write_tables(root: Path = REPOSITORY) -> list[Path]:
 
 
 def check_tables(root: Path = REPOSITORY) -> None:
-    """Check that the tables in documents are the same as in the result files.
+    """Check that tables and code in documents are the same as in the files.
 
     Raises:
         InputError: they differ.
     """
     if wrong := [str(document.relative_to(root)) for document, _ in outdated(root)]:
         raise InputError(
-            f"the tables of {', '.join(wrong)} are not those of the results; run "
+            f"the tables or the code in {', '.join(wrong)} are not those of the files; run "
             "`python -m dataset_builders.document_tables`"
         )
 
 
 def _write(check: bool = False) -> None:
-    """Write the tables of results into the documents of the repository.
+    """Write the tables of results, and files of code, into the documents of the repository.
 
     Args:
-        check: Write nothing, and fail if a table is not up to date.
+        check: Write nothing, and fail if a table or code is not up to date.
     """
     if check:
         check_tables()

@@ -6,7 +6,7 @@ the window. Recurrent and convolution states do not grow. Nothing here depends o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dataset_builders.errors import InputError
@@ -37,28 +37,34 @@ def bits_of(state: Any) -> int:
     Raises:
         InputError: there are none.
     """
-    tensors = {id(tensor): tensor for tensor in _tensors(state, set())}
-    bits = sum(t.numel() * t.element_size() * 8 for t in tensors.values() if t.is_floating_point())
+    bits = sum(tensor.numel() * tensor.element_size() * 8 for _, tensor in counted(state))
     if not bits:
         raise InputError(f"the state, a {type(state).__name__}, contains no floating-point numbers")
     return bits
 
 
-def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
-    """All tensors in an object, in its attributes, and in containers among these."""
+def counted(state: Any) -> list[tuple[str, Tensor]]:
+    """The floating-point tensors in a state, each once, with the names of the attributes that hold them."""
+    tensors = {id(tensor): (name, tensor) for name, tensor in _tensors(state, "state", set())}
+    return [(name, tensor) for name, tensor in tensors.values() if tensor.is_floating_point()]
+
+
+def _tensors(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
+    """All tensors in an object, its attributes and containers among these, with the attribute's name."""
     import torch
 
     if isinstance(value, torch.Tensor):
-        yield value
+        yield name, value
         return
     if id(value) in seen or isinstance(value, (str, bytes, type, torch.nn.Module)):
         return
     seen.add(id(value))
+    parts: Iterable[tuple[str, Any]]
     if isinstance(value, Mapping):
-        parts = list(value.values())
+        parts = [(name, part) for part in value.values()]
     elif isinstance(value, (list, tuple)):
-        parts = list(value)
+        parts = [(name, part) for part in value]
     else:
-        parts = list(getattr(value, "__dict__", {}).values())
-    for part in parts:
-        yield from _tensors(part, seen)
+        parts = list(getattr(value, "__dict__", {}).items())
+    for own, part in parts:
+        yield from _tensors(part, own, seen)

@@ -230,7 +230,7 @@ BENCHMARK = Benchmark(
         text="""\
 A phone book of N entries (`First Last: dddddddddd`), two of them repeated as examples, and a name to look
 up. The names in a book are distinct; the two examples and the query are three distinct entries, drawn
-uniformly. An answer is right if, up to the first newline and stripped, it is the number.""",
+uniformly. An answer is right if its first line, without surrounding spaces, is the number.""",
         made="""\
 by a seeded generator. Names follow the distribution of the 1990 US census, as in the package
 [names](https://pypi.org/project/names/): first name by gender and cumulative frequency, last

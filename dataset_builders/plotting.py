@@ -1,10 +1,11 @@
 """How every plot of the project looks, and how it is saved."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dataset_builders.errors import InputError
 from dataset_builders.files import atomic_file
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ STYLE: dict[Any, Any] = {
 }
 """matplotlib settings of all plots."""
 
+_WRITER = "repeat-after-me"
+"""Stands in each plot's metadata, by which :func:`check_plots` knows the plots of this project."""
+
+_METADATA: dict[str, dict[str, str | None]] = {
+    "png": {"Software": _WRITER},
+    "svg": {"Creator": _WRITER, "Date": None},
+}
+_HEAD = 4096  # bytes at the start of a plot, which contain its metadata
+
 ARCHITECTURES = {
     "transformer": ("#0072b2", "o"),
     "mamba": ("#d55e00", "v"),
@@ -53,20 +63,50 @@ def plot_style() -> Iterator[None]:
         yield
 
 
-def save_plot(figure: "Figure", folder: Path, name: str) -> list[Path]:
+def save_plot(figure: "Figure", folder: Path, name: str, *, replace: bool = False) -> list[Path]:
     """Save ``NAME.png`` and ``NAME.svg`` atomically; the same figure gives the same SVG.
 
     Call it within :func:`plot_style`.
 
+    Args:
+        replace: replace files of these names whoever wrote them. By default, only earlier plots of this
+            project are replaced.
+
     Raises:
-        InputError: a file cannot be written.
+        InputError: a file cannot be written, or is not a plot of this project.
     """
-    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    if not replace:
+        check_plots(folder, [name])
+    paths = _files(folder, name)
     for path in paths:
         kind = path.suffix.removeprefix(".")
         with atomic_file(path) as file:
-            figure.savefig(file, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+            figure.savefig(file, format=kind, dpi=160, metadata=_METADATA[kind])
     return paths
+
+
+def check_plots(folder: Path, names: Iterable[str]) -> None:
+    """Check that saving plots under these names would replace nothing but earlier plots of this project.
+
+    Raises:
+        InputError: there is another file of such a name, or a file cannot be read.
+    """
+    for path in (path for name in names for path in _files(folder, name)):
+        try:
+            with path.open("rb") as stream:
+                head = stream.read(_HEAD)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(f"{path} cannot be replaced: {error.strerror}; choose another folder") from None
+        if _WRITER.encode() not in head:
+            raise InputError(
+                f"{path} was not drawn by {_WRITER} and is not overwritten; choose another folder"
+            )
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    return [folder / f"{name}.{kind}" for kind in _METADATA]
 
 
 def log_scale(

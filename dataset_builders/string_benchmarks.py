@@ -39,9 +39,9 @@ _TEXTS = {
 _CARD = Card(
     heading="strings: copy random letters, or look up what follows an n-gram",
     text="""\
-Strings of random letters to copy or reverse, or in which to look up what follows an n-gram. An answer is
-right if, up to the first newline or full stop and stripped, it is the expected one, spelled as in the
-prompt.""",
+Strings of random letters to copy or reverse, or in which to look up what follows an n-gram. An answer ends at
+the first newline or full stop. It is right if it is the expected one, spelled as in the prompt, apart from
+surrounding spaces.""",
     made="by a seeded generator.",
     license="The documents are this project's own, under Apache-2.0.",
     differences="""\

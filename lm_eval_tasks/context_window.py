@@ -73,7 +73,7 @@ def forced_needs(lm: Any, scored: Sequence[ScoredTokens]) -> list[int]:
 
 
 def leave_out(lm: Any, requests: Sequence[Any]) -> None:
-    """Let lm-eval not run requests that do not fit; their result says so, in the log of samples too.
+    """Make lm-eval skip requests that do not fit; their result, also in the logged samples, says so.
 
     Args:
         lm: an ``lm_eval.api.model.LM``.
@@ -93,9 +93,9 @@ def leave_out(lm: Any, requests: Sequence[Any]) -> None:
 
 
 def run_shortest(request: Any) -> None:
-    """Let lm-eval run a few characters of a request that was left out; its result is ignored.
+    """Make lm-eval run the first characters of a request that was left out; the result is ignored.
 
-    Some of lm-eval's backends fail if they get no requests at all.
+    Some of lm-eval's backends fail if they receive no requests.
     """
     prompt, last = request.args
     shortest = {**last, "max_gen_toks": 1} if request.request_type == "generate_until" else last[:_FEW]

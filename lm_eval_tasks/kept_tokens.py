@@ -27,7 +27,7 @@ class KeptTokens:
         self._tokens = 0
 
     def keep(self, text: str, ids: Sequence[int]) -> None:
-        """Return these ids for the text at its next call, unless too many are kept."""
+        """Keep the ids that the next call with this text returns, unless too many are kept."""
         if self._tokens + len(ids) > _MOST_TOKENS:
             return
         _, times = self._texts.get(text, (None, 0))
@@ -72,13 +72,13 @@ def keep(lm: Any, text: str, ids: Sequence[int]) -> None:
 
 
 def kept_ids(lm: Any, text: str) -> list[int] | None:
-    """The ids that ``keep`` was given for a text, if lm-eval has not asked for them yet."""
+    """The ids kept for a text, if lm-eval has not asked for them yet."""
     kept = _without_cache(lm).tok_encode
     return kept.ids(text) if isinstance(kept, KeptTokens) else None
 
 
 def discard(lm: Any, text: str) -> None:
-    """Keep the ids of a text no longer, which lm-eval will not ask for."""
+    """Discard the ids of a text that lm-eval will not ask for."""
     kept = getattr(_without_cache(lm), "tok_encode", None)
     if isinstance(kept, KeptTokens):
         kept.discard(text)

@@ -91,7 +91,7 @@ class ModelView(ABC):
         self._warn_if(self.window.warning)
 
     def _leave_out_truncated(self) -> None:
-        """Let lm-eval run only requests that fit."""
+        """Make lm-eval skip the requests that do not fit."""
         truncated = [request for request in self._requests if self.truncates(request.doc)]
         leave_out(self._lm, truncated)
         if truncated and len(truncated) == len(self._requests):

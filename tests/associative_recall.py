@@ -20,10 +20,10 @@ from dataset_builders.string_tasks import (
 class AssociativeRecall(StringTask):
     """Pairs of a key and its value, then some of the keys, each followed by its value: ``$ 4 9 2 8 | 2 8 .``
 
-    The length is the number of pairs. The first half of the vocabulary are keys, the second are values.
+    The length is the number of pairs. The first half of the vocabulary are keys, and the second half values.
 
     Attributes:
-        num_queries: number of keys that are asked about.
+        num_queries: number of keys that are queried.
     """
 
     name: ClassVar[str] = "associative_recall"

@@ -1,4 +1,4 @@
-"""Evaluations of every family of tasks by a kind of model, to be compared with ``--model hf``."""
+"""Runs every family of tasks on one of lm-eval's models, to compare it with ``--model hf``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -44,9 +44,9 @@ _runs: dict[str, Samples] = {}
 
 @pytest.fixture(scope="session")
 def hf(metadata: dict[str, Any]) -> Callable[[str, str], list[dict[str, Any]]]:
-    """What ``--model hf`` gives on the CPU for a checkpoint and a task.
+    """The results of ``--model hf`` on the CPU for a checkpoint and a task.
 
-    Each checkpoint is run once, whichever test files ask.
+    Each checkpoint is run once for all test files.
     """
 
     def samples(checkpoint: str, task: str) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def evaluated(
 
 
 def check_same(samples: list[dict[str, Any]], expected: list[dict[str, Any]], shares: set[str]) -> None:
-    """The same answers and scores; ``shares`` are those that the backend cannot know."""
+    """Check that answers and scores are the same, except the ``shares`` that the backend cannot know."""
     assert len(samples) == len(expected) == 2
     for sample, other in zip(samples, expected, strict=True):
         assert sample["doc"] == other["doc"]

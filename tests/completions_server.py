@@ -1,7 +1,7 @@
-"""An OpenAI-compatible server on the loopback interface, in a thread, whose answers are a rule's.
+"""An OpenAI-compatible server on the loopback interface, in a thread, that answers by a rule.
 
-It does what such servers do: reads prompts as text, as token ids or as messages, stops at ``stop``, and
-returns log-probabilities of the prompt where it is asked to ``echo`` them and can.
+Like real servers, it reads prompts as text, token ids or messages, stops at ``stop``, and
+returns log-probabilities of the prompt if a request has ``echo`` and the server supports it.
 """
 
 import json
@@ -25,7 +25,7 @@ class CompletionsServer:
     """A context manager: ``with CompletionsServer(answer) as server: ... server.url("completions")``.
 
     Attributes:
-        bodies: the requests that came in.
+        bodies: the requests received so far.
     """
 
     def __init__(self, answer: Answer, tokenizer: Any = None, logprobs: Logprobs | None = None) -> None:

@@ -37,7 +37,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop() -> Generator[None, object, object]:
-    """From here on, the garbage collector looks through what the tests make, and not what was imported."""
+    """Exclude what was imported from garbage collection, which then only inspects objects of the tests."""
     gc.freeze()
     gc.enable()
     try:
@@ -90,9 +90,9 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def run_forked(tmp_path: Path) -> Run:
-    """As ``run``, in a process that has torch, transformers, lm-eval and the trainer imported from its start.
+    """Like ``run``, in a process that starts with torch, transformers, lm-eval and the trainer imported.
 
-    lm-eval finds the tasks of ``--include_path`` alone, unless it is imported anew.
+    lm-eval finds only the tasks of ``--include_path``, unless it is imported again.
     """
 
     def run_command(
@@ -105,9 +105,9 @@ def run_forked(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Run ``python -m MODULE ...`` in this process, in a folder of its own; lm-eval finds our tasks alone.
+    """Run ``python -m MODULE ...`` in this process, in its own folder; lm-eval finds only our tasks.
 
-    A process of its own takes 10 s more to import torch and lm-eval and to index lm-eval's own tasks.
+    A new process would take 10 s more to import torch and lm-eval and to index lm-eval's own tasks.
     """
     from tests.in_process import run_module
 
@@ -124,7 +124,7 @@ def lm_eval_command(run_here: Run) -> Run:
 
 @pytest.fixture
 def own_lm_eval(tmp_path: Path) -> Path:
-    """A folder for PYTHONPATH with an lm-eval of the test's own: it has few tasks, and may be changed."""
+    """A folder for PYTHONPATH with the test's own copy of lm-eval, which has few tasks and may be changed."""
     import lm_eval
 
     installed = Path(lm_eval.__file__).parent
@@ -172,7 +172,7 @@ def missing(extra: str) -> str:
 
 
 def _needed_extras(test: Path) -> set[str]:
-    """The extras that a test file needs to be imported, itself or through a helper of the tests."""
+    """The extras that are needed to import a test file and the helpers that it imports."""
     helpers = modules("tests")
     needed: set[str] = set()
     waiting, seen = [test], {Path(__file__)}
@@ -198,7 +198,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_report_header() -> list[str]:
-    """The versions that the tests are run with, and what is left out."""
+    """The versions with which the tests run, and the tests that are left out."""
     packages = ("lm-eval", "transformers", "datasets", "huggingface-hub", "tokenizers", "pyarrow", "torch")
     return [
         ", ".join(f"{name} {version(name)}" for name in packages),
@@ -211,12 +211,12 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Do not name tests after bytes: gzip adds the time, and all workers must collect the same names."""
+    """Do not use bytes in names of tests: gzip adds the time, and all workers must collect the same names."""
     return argname if isinstance(val, bytes) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of what this machine has not are skipped, and say so."""
+    """Skip tests that need what this machine does not have, with the reason."""
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if on_gpu:
         import torch

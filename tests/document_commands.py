@@ -1,9 +1,9 @@
 """The shell commands of the documents.
 
-A comment before a block, which is not shown, says what it takes to run it: ``<!-- needs: gpu -->``, or
-another of ``NEEDS``. ``<!-- run by: tests/test_x.py -->`` stands where another test runs it, and ``<!-- other
-code -->`` where the commands are not this project's. Without such a comment, the commands themselves say what
-they take.
+A comment before a block, which is not shown, says what its commands need: ``<!-- needs: gpu -->``, or
+another of ``NEEDS``. ``<!-- run by: tests/test_x.py -->`` names a test that runs the block, and ``<!-- other
+code -->`` marks commands of other projects. Without such a comment, the needs are derived from the commands
+themselves.
 """
 
 import re
@@ -43,7 +43,7 @@ _PATTERNS = {
     "server": r"base_url=",
     "network": r"\bpip install|\bgit (clone|push)|\bhf auth",
     "hub": r"ORG/|EleutherAI/|state-spaces/|HuggingFaceTB/|build all|=\$model",
-    "files": r"FOLDER|TEXTS|OUTPUT_DIR|FIGURE|\$SMOLLM2|squad\.jsonl| \.\.\. ",
+    "files": r"FOLDER|TEXTS|OUTPUT_DIR|FIGURE|squad\.jsonl| \.\.\. ",
     "ci": r"\bmake ",
 }
 
@@ -55,11 +55,11 @@ class Block:
     Attributes:
         document: path relative to the repository's root.
         line: number of its first line.
-        language: as written; empty if none is.
+        language: the language of the block; empty if it has none.
         text: the code.
-        needs: what running it takes, one of ``NEEDS``; empty if it takes nothing.
-        test: the test that runs it, as marked.
-        other: whether it is marked as other code than this project's.
+        needs: what it needs to run, one of ``NEEDS``; empty if it needs nothing.
+        test: the test that runs it, according to its comment.
+        other: whether it is marked as code of other projects.
     """
 
     document: str

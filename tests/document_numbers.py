@@ -1,4 +1,4 @@
-"""The numbers of documents, and those of the files of results that they are about."""
+"""The numbers in documents, and in the result files that the documents describe."""
 
 import json
 import re
@@ -17,11 +17,11 @@ _UNITS = {"k": 1e3, "M": 1e6, "thousand": 1e3, "million": 1e6, "billion": 1e9, "
 
 @dataclass(frozen=True)
 class Number:
-    """A number as a document has it.
+    """A number in a document.
 
     Attributes:
-        text: as it is written, with its unit.
-        value: what it means.
+        text: the number as it is written, with its unit.
+        value: its value.
         unit: the value of one in its last digit.
     """
 

@@ -32,7 +32,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "docs/getting_started.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/smollm2_phone_book.md", RUNS),
     "docs/reading_a_report.md": (f"{RESULTS}/phone_book.md",),
     "docs/your_architecture.md": ("synthetic_training/results/gated_linear_attention.json",),
-    "lm_eval_tasks/CAPACITY.md": (f"{RESULTS}/phone_book.md", RUNS),
+    "lm_eval_tasks/CAPACITY.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/state.md", RUNS),
     "lm_eval_tasks/CONTROLS.md": (f"{RESULTS}/controls.md", f"{RESULTS}/smollm2_controls.md", RUNS),
     "lm_eval_tasks/LEADERBOARDS.md": (RUNS,),
     f"{CHECKPOINTS}/README.md": (f"{RESULTS}/models.md", RUNS),
@@ -89,13 +89,17 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "a version of Python": ("3.11",),
         "bounds that tests/test_extras.py compares": ("2.2", "4.56", "2.11", "5.17"),
         "MB of a package": ("98",),
+        "GB of wheels on the day that the page names": ("3.2", "2026"),
     },
     "docs/reading_a_report.md": {
         "the confidence level": ("95%",),
         "a batch size of the example": ("64",),
         "half the vocabulary of mqar": ("4,096",),
     },
-    "docs/your_architecture.md": {"tokens of the window that lm-eval assumes": ("2,048",)},
+    "docs/your_architecture.md": {
+        "tokens of the window that lm-eval assumes": ("2,048",),
+        "the confidence level": ("95%",),
+    },
     "lm_eval_tasks/CAPACITY.md": {
         "the confidence level": ("95%",),
         "probabilities of the tests": ("2.5%",),
@@ -104,7 +108,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "what random answers are": ("31.9", "4.7", "6,000,000,000", "9,999,999,999"),
         "a theorem": ("2.7",),
         "a batch size of the example": ("64",),
-        "documents of a tenth": ("50",),
     },
     "lm_eval_tasks/CONTROLS.md": {"the logarithm of the count of numbers": ("22.1",)},
     "lm_eval_tasks/LEADERBOARDS.md": {

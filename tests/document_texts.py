@@ -8,7 +8,7 @@ def text_of(pieces: list[tuple[str, bool]]) -> str:
 
 
 def as_benchmark(text: str) -> str:
-    """A document of two examples as the benchmark has it, after a look at each number that is asked."""
+    """A document with two examples, in the benchmark's form, after checking each queried number."""
     book, examples, query = text.split("\n\n")
     entries = dict(line.split(": ") for line in book.split("\n"))
     assert len(entries) == len(book.split("\n")) >= 3

@@ -1,4 +1,4 @@
-"""A benchmark of another package in one file: as little as there has to be."""
+"""A small benchmark in one file: a sentence of random words, which the model repeats."""
 
 from collections.abc import Iterator
 from random import Random
@@ -13,8 +13,8 @@ def documents(words: int, num_docs: int = 20, seed: int = 0) -> Iterator[dict[st
     """Sentences of random words.
 
     Args:
-        words: words of a sentence.
-        num_docs: sentences per length.
+        words: number of words per sentence.
+        num_docs: number of sentences per length.
         seed: any integer.
     """
     check_integer("words", words, 1)
@@ -29,7 +29,7 @@ def _document(words: int, seed: int, index: int) -> dict[str, Any]:
 
 
 def score(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """1 if the sentence is repeated."""
+    """1 if the answer repeats the sentence, else 0."""
     return {"repeated": float(results[0].strip() == doc["answer"])}
 
 
@@ -47,9 +47,9 @@ ECHO = Benchmark(
     license="mit",
     card=Card(
         heading="echo: a sentence again",
-        text="A sentence, which the model is to repeat.",
+        text="A sentence, which the model repeats.",
         made="by a seeded generator.",
-        license="These documents are in nobody's way.",
+        license="The documents are under the MIT licence.",
     ),
     evaluation=Evaluation(
         stop=("\n",),

@@ -1,4 +1,4 @@
-"""Tasks through lm-eval's own evaluator, in this process, and the scores in its results."""
+"""Runs tasks with lm-eval's own evaluator in this process, and returns the scores in its results."""
 
 from typing import Any
 

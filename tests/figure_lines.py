@@ -1,4 +1,4 @@
-"""Lines of results made by hand, and tables taken apart."""
+"""Handmade lines of results, and a parser of tables."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ Line = dict[str, Any]
 def a_line(
     label: str = "mamba", seed: int = 0, accuracies: tuple[float, ...] = (0.5,), **changes: Any
 ) -> Line:
-    """A run that was evaluated at lengths 2 and 5 every 10 steps of 100 + ``seed`` examples."""
+    """A run that was evaluated at lengths 2 and 5, after every 10 steps of 100 + ``seed`` examples."""
     curve = [
         {"step": 10 * i, "examples": i * (1000 + 10 * seed), "tokens": 7 * i, "length": length,
          "string_accuracy": value if length == 5 else 0.123, "string_accuracy_stderr": 0.1,

@@ -1,8 +1,8 @@
-"""Commands in processes that are there in a moment: forked from a server that has done the imports before.
+"""Commands in processes that start quickly: they are forked from a server that has done the imports.
 
 A new interpreter takes 4 s to import torch and transformers, and 8 s more to import the trainer and lm-eval's
-models. A forked process runs the same commands with the same arguments and environment, and knows nothing of
-this one. Tests of what the interpreter or a launcher does start real ones, with the fixture ``run``.
+models. A forked process runs the same commands with the same arguments and environment, and shares no state
+with this one. Tests of the interpreter or of a launcher start new interpreters, with the fixture ``run``.
 """
 
 import atexit
@@ -38,10 +38,10 @@ ROOT = Path(__file__).parents[1]
 
 @cache
 def context() -> ForkServerContext:
-    """For processes that have the imports done; there is one server for all tests.
+    """The context that starts processes with the imports done; there is one server for all tests.
 
-    It is an interpreter of its own: a fork of the test run would share locks with it, which a killed process
-    never gives back.
+    The server is a new interpreter. A fork of the test run would share its locks, which a killed process
+    never releases.
     """
     context = multiprocessing.get_context("forkserver")
     try:
@@ -60,11 +60,11 @@ class Forked:
 
     Args:
         arguments: ``-m MODULE ...`` or ``-c CODE ...``.
-        folder: the folder that it runs in.
+        folder: its working directory.
         environment: its environment variables.
-        output: a file for all that it prints, which is appended to; ``communicate`` returns it without one.
-        anew: packages that are imported again: those that read the environment when they are imported, and
-            those of which the environment's PYTHONPATH has another copy.
+        output: a file to which everything printed is appended (default: ``communicate`` returns it).
+        anew: packages to import again, because they read the environment when they are imported, or
+            because the environment's PYTHONPATH contains another copy.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Forked:
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """What it printed, and the errors, once it has ended."""
+        """The output and the errors, after the process has ended."""
         self.stdin.close()
         self.wait(timeout)
         out, err = (file.read_text() for file in self._files)
@@ -143,7 +143,7 @@ def _run(
     stdin: Connection,
     anew: Sequence[str],
 ) -> NoReturn:
-    """In the new process: what the interpreter does from its start to its end."""
+    """In the new process: what an interpreter does from start to end."""
     os.setsid()
     os.chdir(folder)
     os.dup2(stdin.fileno(), 0)

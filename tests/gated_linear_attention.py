@@ -1,4 +1,4 @@
-"""Gated linear attention, as a user would bring it: a bare module, and the same as a PreTrainedModel.
+"""Gated linear attention as a user would write it: a bare module, and a PreTrainedModel.
 
 Each head keeps a matrix S, and a gate a in (0, 1) forgets: S_t = a_t S_(t-1) + k_t v_t, and o_t = q_t S_t.
 Shapes: B batch, L tokens, W width, H heads, D = W / H.

@@ -1,4 +1,4 @@
-"""Which modules of this project import which, read from their source."""
+"""Which modules of this project import each other, according to their source."""
 
 import ast
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ PACKAGES = ("dataset_builders", "lm_eval_tasks", "synthetic_training")
 
 
 class Import(NamedTuple):
-    """One module that a file imports, by its full name.
+    """A module that a file imports, by its full name.
 
-    ``deferred``: inside a function, so at a call. ``for_types``: only for a type checker.
+    ``deferred``: the import is inside a function. ``for_types``: it is only for type checkers.
     """
 
     module: str
@@ -29,7 +29,7 @@ def modules(*packages: str) -> dict[str, Path]:
 
 @cache
 def imports(file: Path) -> tuple[Import, ...]:
-    """What a file imports of anything, in order."""
+    """All imports of a file, in order."""
     return tuple(_walk(ast.parse(file.read_text()), _package(file), deferred=False, for_types=False))
 
 

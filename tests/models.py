@@ -37,7 +37,7 @@ ARCHITECTURES = tuple(_ARGUMENTS)
 
 
 def byte_tokenizer(model_max_length: int = 100_000) -> PreTrainedTokenizerFast:
-    """One token a byte, and one for the end of the text."""
+    """One token per byte, and one for the end of the text."""
     vocabulary = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     vocabulary[END] = 256
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -49,7 +49,7 @@ def byte_tokenizer(model_max_length: int = 100_000) -> PreTrainedTokenizerFast:
 
 
 def tiny_model(architecture: str, **overrides: Any) -> Any:
-    """A random model of two layers, its weights scaled up so that no two answers nearly tie."""
+    """A random model of two layers, with weights scaled up so that no two answers are nearly tied."""
     sizes = {
         "vocab_size": 257,
         "hidden_size": 64,

@@ -1,4 +1,4 @@
-"""Files that are damaged or hostile: mutations of good ones, for fuzz tests."""
+"""Damaged and hostile files for fuzz tests: mutations of valid files."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ HOSTILE: tuple[Any, ...] = (
 
 
 def places(content: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path to every value within JSON, the whole first."""
+    """The path to every value in a JSON value, starting with the whole."""
     yield at
     if isinstance(content, dict):
         for key, value in content.items():
@@ -30,7 +30,7 @@ def places(content: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @st.composite
 def mutated(draw: st.DrawFn, content: Any) -> Any:
-    """The JSON with one to three of its values replaced or removed, renamed or added."""
+    """The JSON value with one to three values replaced, removed, renamed or added."""
     result = copy.deepcopy(content)
     for _ in range(draw(st.integers(1, 3))):
         where = draw(st.sampled_from(list(places(result))))
@@ -53,7 +53,7 @@ def mutated(draw: st.DrawFn, content: Any) -> Any:
 
 @st.composite
 def damaged_bytes(draw: st.DrawFn, text: bytes) -> bytes:
-    """The file cut off, with bytes replaced or put in, or another file altogether."""
+    """The file with its end cut off, with bytes replaced or inserted, or a different file."""
     kind = draw(st.sampled_from(("cut", "replace", "insert", "other")))
     at = draw(st.integers(0, len(text)))
     if kind == "cut":
@@ -65,7 +65,7 @@ def damaged_bytes(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 def mutated_files(content: Any) -> st.SearchStrategy[bytes]:
-    """Mutations of a JSON file: of its values, and of its bytes."""
+    """Mutations of a JSON file, of its values or of its bytes."""
     return mutated(content).map(as_json) | damaged_bytes(as_json(content))
 
 
@@ -108,10 +108,10 @@ def hostile_yaml(draw: st.DrawFn, names: tuple[str, ...] = ("a", "b")) -> str:
 
 
 def as_json(content: Any) -> bytes:
-    """As Python writes JSON, with NaN and halves of surrogate pairs as escapes."""
+    """The value as JSON of Python's kind, with NaN and escaped halves of surrogate pairs."""
     return json.dumps(content).encode()
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, and what it holds."""
+    """Every file below a folder, with its content."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

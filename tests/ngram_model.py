@@ -1,4 +1,4 @@
-"""A causal model without training that recalls some documents and not others."""
+"""An untrained causal model that recalls some documents and not others."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ class NgramConfig(PretrainedConfig):
 
 
 class NgramModel(PreTrainedModel):
-    """Predicts what followed the last ``n`` tokens where they stood last, or else token 0.
+    """Predicts the token that followed the previous occurrence of the last ``n`` tokens, or else token 0.
 
-    Where surnames are unique in a phone book it finds the number; where they are not, it may find another.
+    If surnames are unique in a phone book, it finds the number; otherwise it may find another number.
     """
 
     config_class = NgramConfig

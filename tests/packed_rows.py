@@ -8,7 +8,7 @@ from synthetic_training.data.strings import Packed
 
 
 def same(one: Packed, other: Packed) -> bool:
-    """Whether two batches have equal rows; both may lack the positions of their targets."""
+    """Whether two batches have equal rows; both may have no positions of targets."""
     for name in (field.name for field in fields(Packed)):
         first, second = getattr(one, name), getattr(other, name)
         if first is None or second is None:

@@ -1,4 +1,4 @@
-"""Writes the files that an ``lm_eval`` run of ``paper`` would leave, with given accuracies."""
+"""Writes the files of an ``lm_eval`` run of ``paper``, with given accuracies."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ def write_results(folder: Path, model: str, tasks: Mapping[str, tuple[int, float
     """Write results and samples.
 
     Args:
-        tasks: task -> its length and the share of right answers; the first documents are right.
+        tasks: task -> its length and the fraction of right answers; the first documents are right.
     """
     folder.mkdir(parents=True)
     for number, (task, (length, accuracy)) in enumerate(tasks.items()):
@@ -41,15 +41,15 @@ def write_results(folder: Path, model: str, tasks: Mapping[str, tuple[int, float
 
 
 def spread(right: int, documents: int) -> list[float]:
-    """This many ones, spread evenly over the documents."""
+    """A list with this number of ones, spread evenly over the documents."""
     return [float((i + 1) * right // documents - i * right // documents) for i in range(documents)]
 
 
 class FakeRunner:
-    """Replaces ``run_jobs``: writes what lm_eval would write, one job after the other.
+    """Replaces ``run_jobs``: writes what lm_eval would write, one job after another.
 
     Args:
-        accuracy: of each model on each task.
+        accuracy: accuracy of each model on each task.
         failing: models whose runs fail.
         stop_after: number of jobs after which Ctrl-C is pressed.
     """

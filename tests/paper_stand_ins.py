@@ -1,4 +1,4 @@
-"""Six tiny random models of the classes of the paper's, as a list for ``paper --model-list``.
+"""Six tiny random models of the paper's classes, as a list for ``paper --model-list``.
 
 python -m tests.paper_stand_ins FOLDER
 """
@@ -38,7 +38,7 @@ def write_stand_ins(folder: Path) -> Path:
 def entry(
     name: str, pretrained: Path, model_type: str, size: str, layers: int, width: int, parameters: int
 ) -> dict[str, Any]:
-    """A model of a list."""
+    """The entry of a model in a list."""
     transformer = model_type == "gpt_neox"
     kind = {"kind": "transformer", "cache_per_token": 2 * layers * width} if transformer else {
         "kind": "recurrent", "compare_with": f"tiny-pythia-{size}"
@@ -59,7 +59,7 @@ def entry(
 
 
 def sources(folder: Path) -> str:
-    """``--metadata`` for all experiments without a hub, as JSON."""
+    """``--metadata`` for all experiments without the Hub, as JSON."""
     found = {
         "source": str(prose()),
         "tokenizer": str(neox_tokenizer()),

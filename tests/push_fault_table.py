@@ -1,6 +1,6 @@
-"""What a push leaves behind when one thing goes wrong: every request of a push, every fault, tried.
+"""What a push leaves behind after a fault: tries every fault at every request of a push.
 
-``python -m tests.push_fault_table`` tries them all on a loopback Hub and prints the table that is in
+``python -m tests.push_fault_table`` tries them on a loopback Hub and prints the table of
 ``dataset_builders/README.md``.
 """
 
@@ -41,7 +41,7 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One fault: ``kind`` at request ``nth`` of a push, that one alone or every later one too."""
+    """A fault of some ``kind`` at request ``nth`` of a push, only there or also at all later ones."""
 
     step: str
     nth: int
@@ -52,14 +52,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``message`` of the push that the fault struck, empty where it went through; ``left`` after it."""
+    """``message`` of the push with the fault, empty if it succeeded, and what is ``left`` after it."""
 
     message: str
     left: str
 
 
 def build_releases(folder: Path) -> tuple[Path, Path]:
-    """Two releases of a data set: the second one has a config more, one changed, and one less."""
+    """Two releases of a data set: in the second, a config is added, one is changed, and one is removed."""
     from dataset_builders.release.build import build
 
     strings, book = find("string_copy").configs([10], num_docs=4), find("phone_book").configs
@@ -69,7 +69,7 @@ def build_releases(folder: Path) -> tuple[Path, Path]:
 
 
 def prepare(hub: "LoopbackHub", step: str, old: Path) -> None:
-    """Bring a fresh Hub to where a push of the new release begins."""
+    """Bring a fresh Hub to the state before a push of the new release."""
     if step == "next":
         release(hub, old, "v1.0")
         hub.api(TOKEN).upload_file(
@@ -79,7 +79,7 @@ def prepare(hub: "LoopbackHub", step: str, old: Path) -> None:
 
 
 def release(hub: "LoopbackHub", folder: Path, tag: str) -> list[str]:
-    """Push, and give the lines that it said."""
+    """Push, and return the printed lines."""
     from dataset_builders.release.push import Target, push
 
     said: list[str] = []
@@ -96,7 +96,7 @@ def cases(requests: dict[str, list[str]]) -> Iterator[Case]:
 
 
 def requests_of(log: list[tuple[str, str, int]]) -> list[str]:
-    """The log's requests, without what differs between two pushes of the same."""
+    """The requests in the log, without the parts that differ between two equal pushes."""
     return [f"{method} {_shortened(path)}" for method, path, _ in log]
 
 
@@ -106,9 +106,9 @@ def _shortened(path: str) -> str:
 
 
 def left(hub: "LoopbackHub", old: Path, new: Path) -> str:
-    """What the Hub holds, in words.
+    """The state of the Hub in words.
 
-    Raises: AssertionError: a mixture of releases, or an older one was touched.
+    Raises: AssertionError: the Hub has a mixture of releases, or an older release was changed.
     """
     try:
         repository = hub.repository(NAME)
@@ -141,9 +141,9 @@ def _data_of(folder: Path) -> dict[str, bytes]:
 
 
 def attempt(hub: "LoopbackHub", case: Case, old: Path, new: Path) -> Outcome:
-    """Push with the fault, look, push without it, look again.
+    """Push with the fault and check the Hub; push without it and check again.
 
-    Raises: AssertionError: something was left that should not be, or the second push did not mend it.
+    Raises: AssertionError: the fault left an invalid state, or the second push did not repair it.
     """
     prepare(hub, case.step, old)
     fault = hub.fail(case.kind, nth=case.nth, always=case.always)  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ def attempt(hub: "LoopbackHub", case: Case, old: Path, new: Path) -> Outcome:
 
 
 def table(tried: list[tuple[Case, Outcome]]) -> str:
-    """Markdown: a row for each kind of request and of fault, with what the disturbed push left."""
+    """A Markdown table with one row per kind of request and fault, and the state after the push."""
     from tabulate import tabulate
 
     def after(outcome: Outcome) -> str:
@@ -184,7 +184,7 @@ def table(tried: list[tuple[Case, Outcome]]) -> str:
 
 
 def record(hub: "LoopbackHub", step: str, old: Path, new: Path) -> list[str]:
-    """The requests of an undisturbed push to a fresh Hub."""
+    """The requests of a push without faults to a fresh Hub."""
     prepare(hub, step, old)
     release(hub, new, "v2.0")
     return requests_of(hub.log)

@@ -1,4 +1,4 @@
-"""Two releases to push to a loopback Hub, and what is there before and after a push."""
+"""Two releases to push to a loopback Hub, and its state before and after a push."""
 
 import shutil
 from pathlib import Path
@@ -38,7 +38,7 @@ def pushed(hub: LoopbackHub, folder: Path, token: str | None = GOOD, **target) -
 
 
 def refused(hub: LoopbackHub, folder: Path, match: str, token: str | None = GOOD, **target) -> str:
-    """Push, see it refused with nothing changed on the Hub, and give the sentence."""
+    """Check that a push is refused without any change on the Hub, and return the message."""
     before = snapshot(hub)
     with pytest.raises(InputError, match=match) as error:
         pushed(hub, folder, token, **target)

@@ -1,4 +1,4 @@
-"""What lm-eval takes long for, and no test is about, is done once or not at all."""
+"""Speeds up lm-eval: slow steps that no test is about are done once or not at all."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from lm_eval_tasks import TASKS_FOLDER
 
 @contextmanager
 def quick_lm_eval() -> Iterator[None]:
-    """lm-eval reads the files of our tasks once, and puts no report of the machine into its results.
+    """lm-eval reads the files of our tasks once, and its results contain no report on the machine.
 
-    It would read all files for each ``TaskManager``, in 0.2 s, and run ``pip list`` for each report.
+    Otherwise it reads all files for each ``TaskManager``, in 0.2 s, and runs ``pip list`` for each report.
     """
     from lm_eval.tasks import _index
 

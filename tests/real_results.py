@@ -1,4 +1,4 @@
-"""Result files of lm-eval's own making, of a model that answers by rule."""
+"""Result files that lm-eval itself wrote, for a model that answers by a rule."""
 
 import json
 from functools import cache
@@ -13,7 +13,7 @@ TASKS = ("phone_book_20", "phone_book_40", "phone_book_20_forced")
 
 
 def seven_in_ten(prompt: str) -> str:
-    """Right where the queried name's letters say so, for about seven books in ten."""
+    """Right for about seven books in ten, depending on the letters of the queried name."""
     name = prompt.rsplit("\n", 1)[1]
     return look_up(prompt) if sum(map(ord, name)) % 10 < 7 else " 1\n"
 
@@ -52,13 +52,13 @@ def _text(limit: int | None, metadata: str) -> str:
 
 
 def real_results(*, limit: int | None = None, **metadata: Any) -> dict[str, Any]:
-    """The content of the results file, a fresh copy."""
+    """A fresh copy of the content of the result file."""
     content: dict[str, Any] = json.loads(_text(limit, json.dumps(metadata)))
     return content
 
 
 def as_task(content: dict[str, Any], task: str) -> dict[str, Any]:
-    """The results of phone_book_20 as another task's, and nothing else."""
+    """The results of phone_book_20, renamed as those of another task."""
     from dataset_builders.registry import default_release
     from lm_eval_tasks.results.known_tasks import task_configs
 
@@ -72,7 +72,7 @@ def as_task(content: dict[str, Any], task: str) -> dict[str, Any]:
 
 
 def written(folder: Path, content: dict[str, Any], name: str = "results_1.json") -> Path:
-    """The content as a results file in a folder."""
+    """Write the content as a result file into a folder."""
     file = folder / name
     file.write_text(json.dumps(content))
     return file

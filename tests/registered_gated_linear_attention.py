@@ -1,4 +1,4 @@
-"""What a package does that registers its architecture with transformers: ``--import`` runs this."""
+"""What a package does to register its architecture with transformers; ``--import`` runs it."""
 
 from transformers import AutoConfig, AutoModelForCausalLM
 

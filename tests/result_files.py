@@ -1,4 +1,4 @@
-"""Result files as lm-eval writes them, cut down to what is read."""
+"""Result files like those of lm-eval, reduced to the fields that are read."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,12 +28,12 @@ def content(
     """A result file's content.
 
     Args:
-        exact: task -> its exact match.
-        documents: how many of 500 were evaluated.
-        checksum: of the documents; by default the benchmark's own.
-        config: more of lm-eval's ``config``.
-        metadata: more of each task's metadata.
-        fields: more of the file's own fields, such as ``chat_template``.
+        exact: task -> exact match.
+        documents: number of evaluated documents, of 500.
+        checksum: checksum of the documents (default: that of the benchmark).
+        config: further fields of lm-eval's ``config``.
+        metadata: further metadata of each task.
+        fields: further fields of the file, such as ``chat_template``.
     """
     configs, results, sizes = {}, {}, {}
     for task, accuracy in exact.items():
@@ -85,7 +85,7 @@ def result_file(folder: Path, exact: Mapping[str, Any], **options: Any) -> Path:
 
 
 def log_samples(file: Path, task: str, values: Sequence[float], metric: str = "exact_match") -> Path:
-    """Write the samples of a task beside a result file: one value for each document, a phone book of 20."""
+    """Write samples of a task next to a result file: one value per document, a phone book of 20 entries."""
     rows = phone_book.rows(20, max(1, len(values)))
     lines = [
         {"doc": {**row, "id": str(i)}, "doc_hash": f"h{i}", "filtered_resps": [f" {i}"], metric: value}
@@ -97,7 +97,7 @@ def log_samples(file: Path, task: str, values: Sequence[float], metric: str = "e
 
 
 def log_answers(file: Path, task: str, rows: Iterable[Mapping[str, Any]], texts: Sequence[str]) -> Path:
-    """Write the samples of a task beside a result file: generated texts, scored by the task."""
+    """Write samples of a task next to a result file: generated texts, scored by the task."""
     score = find_score(task)
     lines = [
         {"doc": dict(row), "doc_hash": row["id"], "filtered_resps": [text], **score(row, [text])}

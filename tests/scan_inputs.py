@@ -1,4 +1,4 @@
-"""Random inputs of Mamba's scan. Importing transformers here would take longer than testing a kernel."""
+"""Random inputs of Mamba's scan; importing transformers would take longer than testing a kernel."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Models for lm-eval that answer by rule: they know the perfect answer, and spoil it as they are told."""
+"""Models for lm-eval that answer by a rule: the right answer, or a wrong one on request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ Rule = Callable[[str], str]
 
 
 def look_up(prompt: str) -> str:
-    """The perfect answer to a phone book's prompt: a space, the number and a newline; to others a newline."""
+    """The right answer to a phone book's prompt (space, number, newline), and a newline to other prompts."""
     if prompt.count("\n\n") != 2:
         return "\n"  # a request that stands for those that are not run
     book, _, query = prompt.split("\n\n")
@@ -22,7 +22,7 @@ def wrong_last_digit(prompt: str) -> str:
 
 
 class Scripted(TemplateLM):
-    """An LM whose greedy continuation of a prompt is ``rule(prompt)``; a token is a character."""
+    """An LM whose greedy continuation of a prompt is ``rule(prompt)``; each character is a token."""
 
     backend = "causal"
     batch_size = 1

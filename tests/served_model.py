@@ -1,4 +1,4 @@
-"""The bundled transformer behind a server, with the weights and the arithmetic of ``--model hf``.
+"""The bundled transformer behind a server, with the same weights and computation as ``--model hf``.
 
 ``write`` and ``prompt_logprobs`` are for :class:`tests.completions_server.CompletionsServer`;
 ``transformers_serve`` is a real server.
@@ -38,7 +38,7 @@ def write(prompt: str, tokens: int) -> str:
 
 @torch.no_grad()
 def prompt_logprobs(ids: list[int]) -> dict[str, Any]:
-    """OpenAI's ``logprobs`` object: each token's, and the likeliest token's in its place."""
+    """OpenAI's ``logprobs`` object: those of each token, and of the most likely token in its place."""
     logprobs = served_model()(torch.tensor([ids])).logits[0].log_softmax(-1)
     best = logprobs.max(-1).values.tolist()
     own = logprobs[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].tolist()

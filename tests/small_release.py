@@ -1,4 +1,4 @@
-"""A small config of each benchmark, built into a folder that the tests only read."""
+"""A small config of each benchmark, in a folder that tests only read."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def one_of_each(num_docs: int = 5) -> list[Config]:
 
 @pytest.fixture(scope="session")
 def built(sources: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small config of each task; tests do not write there."""
+    """A folder with a small config of each task, which tests must not change."""
     folder = tmp_path_factory.mktemp("built") / "data"
     build(one_of_each(), folder, sources)
     return folder

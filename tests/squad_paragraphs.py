@@ -1,4 +1,4 @@
-"""Paragraphs in SQuAD v2's schema, written for these tests, one for each way to differ."""
+"""Paragraphs in SQuAD v2's schema, one for each special case."""
 # ruff: noqa: RUF001  quotes that look alike are what is tested
 
 import json
@@ -23,7 +23,7 @@ Question = tuple[str, list[str]]
 
 
 def text(opening: str, words: int) -> str:
-    """A paragraph of so many words that starts with ``opening``."""
+    """A paragraph with this number of words that starts with ``opening``."""
     return " ".join((opening.split() + _TALK.split() * 20)[:words])
 
 
@@ -101,7 +101,7 @@ ANSWERABLE = [
 
 
 def squad_rows() -> list[dict[str, Any]]:
-    """The paragraphs in SQuAD v2's schema; the first one's second question stands last in the file."""
+    """The paragraphs in SQuAD v2's schema; the second question of the first is at the end of the file."""
     found = [
         {
             "id": f"{title}/{number}",
@@ -117,7 +117,7 @@ def squad_rows() -> list[dict[str, Any]]:
 
 
 def own_json() -> dict[str, Any]:
-    """The paragraphs as SQuAD itself is published."""
+    """The paragraphs in the format in which SQuAD is published."""
     articles: dict[str, list[dict[str, Any]]] = {}
     for row in squad_rows():
         answers = [{"text": gold, "answer_start": 0} for gold in row["answers"]["text"]]
@@ -132,7 +132,7 @@ def own_json() -> dict[str, Any]:
 
 
 def write(file: Path) -> Path:
-    """The paragraphs in the format of the file's name, which for .json may be own, lines or a list."""
+    """Write the paragraphs in the format of the file's name; .json may be SQuAD's own, lines or a list."""
     if file.name == "own.json":
         file.write_text(json.dumps(own_json()))
         return file
@@ -153,7 +153,7 @@ def words(tmp_path: Path) -> str:
 
 @pytest.fixture
 def source(tmp_path: Path, words: str) -> dict[str, str]:
-    """The metadata that has the tasks read this test's paragraphs."""
+    """The metadata with which tasks read this test's paragraphs."""
     return {"squad_source": str(write(tmp_path / "squad.parquet")), "tokenizer": words}
 
 

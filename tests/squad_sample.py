@@ -1,4 +1,4 @@
-"""A small file in SQuAD v2's schema: paragraphs about towns that do not exist, of 50 to 500 tokens.
+"""A small file in SQuAD v2's schema: paragraphs of 50 to 500 tokens about fictional towns.
 
 python -m tests.squad_sample OUT.jsonl
 """
@@ -61,7 +61,7 @@ def _value(kind: str, rng: Random) -> str:
 
 
 def squad_sample(paragraphs: int = 82, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows of so many paragraphs of 4 to 44 facts, with three questions each, the last unanswerable."""
+    """Rows of paragraphs of 4 to 44 facts, with three questions each, of which the last is unanswerable."""
     rng = Random(seed)
     rows: list[dict[str, Any]] = []
     for index in range(paragraphs):
@@ -86,7 +86,7 @@ def squad_sample(paragraphs: int = 82, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def write_squad(file: Path, rows: list[dict[str, Any]] | None = None) -> Path:
-    """Write rows, by default the sample's, in the format of the file's ending: .parquet, .json or .jsonl."""
+    """Write rows (default: the sample) in the format of the file's suffix: .parquet, .json or .jsonl."""
     rows = squad_sample() if rows is None else rows
     if file.suffix == ".parquet":
         from datasets import Dataset

@@ -1,4 +1,4 @@
-"""Examples of the string tasks, drawn both ways, and a plain parser that checks them."""
+"""Examples of the string tasks, drawn by NumPy and by PyTorch, and a plain parser that checks them."""
 
 import re
 from collections import Counter
@@ -64,7 +64,7 @@ def places_of(key: str, string: str) -> list[int]:
 
 
 def valid_places(string: str, n: int, k: int | None) -> list[int]:
-    """Where an n-gram stands that stands once, with three letters after it, or k + 3."""
+    """The positions of n-grams that occur once and have three letters, or k + 3, after them."""
     last = len(string) - n - (k or 0) - 3
     return [i for i in range(last + 1) if len(places_of(string[i : i + n], string)) == 1]
 
@@ -74,7 +74,7 @@ def setting(task: StringTask, name: str) -> Any:
 
 
 def check_example(task: StringTask, text: str, key: str | None = None) -> tuple[str, str]:
-    """The string and the answer of a whole example, after a look at all that it should be."""
+    """The string and the answer of an example, after checking all of its properties."""
     n, k = setting(task, "n"), setting(task, "k")
     match = re.fullmatch(FORMATS[task.name].replace("N", str(n)), text)
     assert match, text
@@ -108,13 +108,13 @@ def tasks(draw_from: st.DrawFn, kind: type[StringTask]) -> StringTask:
 
 
 def few_tasks(kind: type[StringTask]) -> list[StringTask]:
-    """A task with short and with long strings, and one of few letters."""
+    """Tasks with short strings, with long strings, and with few letters."""
     own = {"copy": {"k": 2}, "reverse": {}, "duplicate_ngram": {"n": 2}}.get(kind.name, {"n": 2, "k": 2})
     return [kind(8, 20), kind(12, 12, 3), kind(9, 25, 5, **own)]
 
 
 def solve(prompt: str, spelling: str, task: str, k: int | None = None) -> str:
-    """The perfect continuation of a prompt, with what ends the answer."""
+    """The right continuation of a prompt, with the end of the answer."""
     query = prompt.rsplit("\n", 1)[-1]
     if spelling == "symbols":
         fields = query.removeprefix("$").split("|")
@@ -130,7 +130,7 @@ def solve(prompt: str, spelling: str, task: str, k: int | None = None) -> str:
 
 
 def chi_square_bound(cells: int) -> float:
-    """Far in the tail: the mean of the statistic and 6 standard deviations."""
+    """A bound far in the tail: the mean of the statistic plus 6 standard deviations."""
     return cells - 1 + 6 * (2 * (cells - 1)) ** 0.5
 
 

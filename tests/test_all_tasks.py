@@ -1,4 +1,4 @@
-"""Every task and group of the package, whatever benchmark it is of."""
+"""Every task and group of the package, for all benchmarks."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _ANY_LENGTH = 20
 
 @pytest.fixture(scope="session")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Metadata that stands in for the Hub."""
+    """Metadata that replaces the Hub."""
     squad = write_squad(tmp_path_factory.mktemp("squad") / "squad.parquet")
     return {"source": str(prose()), "tokenizer": str(neox_tokenizer()), "squad_source": str(squad)}
 
@@ -59,7 +59,7 @@ def test_every_task_loads(entry: TaskFile, offline: dict[str, str]) -> None:
 
 
 def acceptance_tests(task: Any) -> None:
-    """What lm-eval's own tests of tasks (TestBaseTasks) ask of a task that is already loaded."""
+    """The checks of lm-eval's own tests of tasks (TestBaseTasks), for a loaded task."""
     before = task.test_docs()[:2]
     task.download()
     task.download(task.config.dataset_kwargs)

@@ -1,6 +1,6 @@
-"""The tasks on lm-eval's API models, against a scripted server.
+"""The tasks on lm-eval's API models, with a scripted server.
 
-Length: all cases share one way to run a task against the server.
+Length: all cases share one function that runs a task on the server.
 """
 
 import logging
@@ -85,7 +85,7 @@ def test_completions_with_a_tokenizer(tokenizer_folder: Path, tokens: bool) -> N
 
 
 def test_completions_without_a_tokenizer(caplog: pytest.LogCaptureFixture) -> None:
-    """The server keeps the end of a prompt without a word, so nothing can be said of what it cut."""
+    """The server silently keeps only the end of a prompt, so nothing is known about what it cut."""
 
     def look_up_in_the_last_characters(prompt: str) -> str:
         book, _, query = prompt[-1500:].split("\n\n")
@@ -111,7 +111,7 @@ def test_completions_without_a_tokenizer(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_room_for_the_answer_is_estimated_safely(caplog: pytest.LogCaptureFixture) -> None:
-    """A server that copies, a token a byte, and cuts at the number of tokens that it was asked for."""
+    """The server copies with one token per byte, and cuts at the requested number of tokens."""
 
     def copy(prompt: str, tokens: int) -> str:
         if prompt.endswith("->"):
@@ -201,7 +201,7 @@ def test_prompts_of_the_wrong_form_are_refused(
 
 
 def logprobs_of(rule: Callable[[str], str], extra: int = 1) -> Callable[[list[int]], dict[str, Any]]:
-    """Log-probabilities of a model that would go on as the rule says: -0.25 a right token, -9 a wrong one."""
+    """Log-probabilities of a model that follows the rule: -0.25 for a right token, -9 for a wrong one."""
     tokenizer = byte_tokenizer()
 
     def logprobs(ids: list[int]) -> dict[str, Any]:
@@ -286,7 +286,7 @@ def refuses(ids: list[int]) -> dict[str, Any]:
 def test_a_server_that_cannot_score_a_given_answer_is_refused(
     tokenizer_folder: Path, logprobs: Any, said: str
 ) -> None:
-    """Of these, lm-eval itself would score 1.000 where echo is ignored, and end in a traceback elsewhere."""
+    """lm-eval itself would score 1.000 if ``echo`` is ignored, and end in a traceback otherwise."""
     with (
         CompletionsServer(answering(look_up), byte_tokenizer(), logprobs) as server,
         pytest.raises(InputError, match=f"^phone_book_20_forced: the server at .*{said}.*without _forced"),

@@ -1,4 +1,4 @@
-"""lm-eval's models in this process by every family of tasks: the score of ``hf`` on the same weights.
+"""lm-eval's models in this process on every family of tasks: the same scores as ``hf`` on the same weights.
 
 Each case is a cell of the table in ``lm_eval_tasks/BACKENDS.md``.
 """
@@ -32,7 +32,7 @@ from tests.conftest import Run
 
 
 def test_the_model_that_is_served_can_answer(hf: Any) -> None:
-    """So that the same score is not the same nothing."""
+    """Otherwise equal scores could all be 0."""
     for task in (*GENERATED[:2], *FORCED[:2]):
         assert sum(sample["exact_match"] for sample in hf(TRANSFORMER, task)) >= 2, task
     assert any(sample["copied_fraction"] > 0 for sample in hf(TRANSFORMER, "c4_copy_25"))

@@ -1,4 +1,4 @@
-"""Models behind a server by every family of tasks: the score of ``hf`` on the same weights, or none.
+"""Models behind a server on every family of tasks: the same scores as ``hf``, or an error.
 
 Each case is a cell of the table in ``lm_eval_tasks/BACKENDS.md``.
 """
@@ -20,7 +20,7 @@ from tests.served_model import prompt_logprobs, served_tokenizer, transformers_s
 
 @pytest.fixture(scope="module")
 def chatty(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The transformer with a chat template that adds nothing to the message."""
+    """The transformer with a chat template that returns the message unchanged."""
     folder = tmp_path_factory.mktemp("chatty") / "transformer"
     shutil.copytree(TRANSFORMER, folder)
     (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m['content'] }}{% endfor %}")
@@ -115,7 +115,7 @@ def from_transformers(real: Any, chatty: str, metadata: dict[str, Any]) -> Calla
 @pytest.mark.parametrize("task", GENERATED)
 @pytest.mark.parametrize("backend", [name for name in SERVED if name != "local-completions, token ids"])
 def test_answers_of_transformers_serve(backend: str, task: str, from_transformers: Any, hf: Any) -> None:
-    """It takes text alone, not token ids."""
+    """The server takes only text, no token ids."""
     check_same(from_transformers(backend)[task], hf(TRANSFORMER, task), SERVED[backend][2])
 
 
@@ -123,7 +123,7 @@ def test_answers_of_transformers_serve(backend: str, task: str, from_transformer
 def test_given_answers_are_refused_by_transformers_serve(
     backend: str, real: Any, chatty: str, metadata: dict[str, Any]
 ) -> None:
-    """It ignores that it is asked to return log-probabilities of the prompt."""
+    """The server ignores requests for log-probabilities of the prompt."""
     with pytest.raises(InputError, match="returns no log-probabilities of the prompt; run the task without"):
         served(real, backend, FORCED[:1], metadata, model=chatty)
 
@@ -132,7 +132,7 @@ def test_given_answers_are_refused_by_transformers_serve(
 def test_the_settings_for_reasoning_models_are_understood(
     backend: str, real: Any, chatty: str, hf: Any, metadata: dict[str, Any]
 ) -> None:
-    """The answer is cut here instead; this server ends in an error where there is no stop string."""
+    """The answer is cut by lm-eval, since this server ends in an error if there is no stop string."""
     settings = {"until": ["<|endoftext|>"], "max_gen_toks": 40}
     found = served(real, backend, GENERATED[:1], metadata, model=chatty, gen_kwargs=dict(settings))
     local = evaluated("hf", {"pretrained": TRANSFORMER}, GENERATED[:1], metadata, gen_kwargs=dict(settings))

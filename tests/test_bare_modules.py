@@ -1,4 +1,4 @@
-"""Bare modules as models: what is saved, gradients, padding, and what is refused."""
+"""Bare modules as models: saving, gradients, padding, and errors."""
 
 import json
 import linecache
@@ -26,7 +26,7 @@ HERE = __name__
 
 
 class Tricky(nn.Module):
-    """With a tied head, a buffer that is not saved, and a tensor that is neither."""
+    """Has a tied head, a buffer that is not saved, and a tensor that is no parameter or buffer."""
 
     def __init__(self, vocab_size: int, width: int = 8) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ def test_other_outputs_than_logits_are_refused(name: str, sentence: str) -> None
 
 
 class Heads(nn.Module):
-    """Fails in its constructor for a width that is no number, and in its forward pass for an odd one."""
+    """Fails in its constructor if the width is not a number, and in its forward pass if it is odd."""
 
     def __init__(self, vocab_size: int, width: Any = 8) -> None:
         super().__init__()

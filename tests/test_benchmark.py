@@ -1,4 +1,4 @@
-"""What every benchmark says of itself, how it is named, and what happens to one that forgets something."""
+"""The definition of every benchmark, names, and errors in incomplete definitions."""
 
 import inspect
 import re
@@ -194,7 +194,7 @@ def test_a_range_too_large_takes_no_memory() -> None:
 
 
 def test_no_other_file_names_a_benchmark() -> None:
-    """What is special about a benchmark stands in its own files; the rest of the code treats all alike."""
+    """What is special about a benchmark is in its own files; all other code treats benchmarks alike."""
     own = {Path(inspect.getfile(b.builder)).resolve() for b in own_benchmarks().values()}
     own |= {file.with_name("benchmarks.py") for file in own}
     named = [name for b in own_benchmarks().values() for name in (*b.groups, *b.aliases, b.family)]

@@ -26,7 +26,7 @@ TIMING = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with 1,000 bytes of state that knows all of 20 entries, none of 40, and half of each string."""
+    """A model with 1,000 bytes of state that knows books of 20 entries, none of 40, and half of a string."""
     folder = tmp_path_factory.mktemp("results")
     result_file(folder, {"string_copy_10": 0.0}, documents=40, metadata={"state_bytes": 1000})
     kept = {"state_bytes": 1000, "timing": [TIMING]}

@@ -1,4 +1,4 @@
-"""Building configs into a folder: what is kept of what is there already, and what is refused."""
+"""Building configs into a folder: what is kept from earlier builds, and what is refused."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 

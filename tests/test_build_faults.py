@@ -1,4 +1,4 @@
-"""A builder that is killed, or whose disk is full: nothing half is left, and the next build goes on."""
+"""A build that is killed or runs out of disk space leaves no partial files, and the next build continues."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ CONFIGS = find("phone_book").configs(range(20, 50, 3), num_docs=100)
 
 @pytest.fixture(scope="module")
 def unhurt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, float]:
-    """What the build gives when nothing happens, and the seconds it takes."""
+    """The result of an undisturbed build, and the seconds that it takes."""
     folder = tmp_path_factory.mktemp("unhurt")
     start = time.perf_counter()
     build(CONFIGS, folder, {})
@@ -39,7 +39,7 @@ def check_what_is_listed_is_whole(folder: Path) -> int:
 
 
 def kill_and_go_on(folder: Path, unhurt: tuple[Manifest, float], rng: Random) -> int:
-    """Kill a build at a random moment, build again; the number of configs that the first one finished."""
+    """Kill a build at a random moment and build again; returns how many configs the first finished."""
     expected, seconds = unhurt
     builder = context().Process(target=build, args=(CONFIGS, folder, {}))
     builder.start()

@@ -1,4 +1,4 @@
-"""What a build writes: the default release, the data sets' files, the card and the manifest."""
+"""The files of a build: the default release, data files, card and manifest."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 

@@ -1,4 +1,4 @@
-"""The command that trains, packs and installs the bundled models, without training any."""
+"""The command that trains, packs and installs the bundled models; nothing is trained here."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 def a_result(run: Run, **changes: Any) -> dict[str, Any]:
-    """What a run would leave: a loss that is lowest at 6e-3, and accuracies that the seed decides."""
+    """The result of a run: the loss is lowest at 6e-3, and accuracies depend on the seed."""
     curve = [
         {
             "step": run.config.steps, "examples": 100, "tokens": tokens(run), "length": length,
@@ -47,7 +47,7 @@ def runs_of(figure: str, scale: str = "paper") -> list[Run]:
 
 
 def test_the_sweep_has_the_settings_of_the_models() -> None:
-    """All but the rate, the number of steps, and what is evaluated and kept."""
+    """The same settings, except learning rate, steps, evaluation and checkpoints."""
     assert [run.label for run in runs_of(TRIO)] == ["mamba", "hybrid", "transformer"] * 3
     own = {"lr", "steps", "pool_rows", "seed", "eval_every", "eval_lengths", "eval_examples", "save_every"}
     for scale in ("small", "paper"):
@@ -94,7 +94,7 @@ def test_choices_are_written_into_the_figure_and_nothing_else_is(tmp_path: Path)
 
 @pytest.mark.parametrize("seconds_left", [0, 200, 400, 1e6])
 def test_as_many_steps_as_fit(seconds_left: float) -> None:
-    """With 45 s of 125 to get going, the sweep's tokens took 80 s: the models' have 3.1 times as many."""
+    """Of 125 s, 45 s are start-up, so the sweep's tokens took 80 s; the models have 3.1 times as many."""
     sweep = [a_result(run, seconds=50.0) for run in runs_of("trio_learning_rates")]
     models = scale_of(TRIO, "paper")
     usual = runs_of(TRIO)[0].config.steps
@@ -107,7 +107,7 @@ def test_as_many_steps_as_fit(seconds_left: float) -> None:
 
 
 class Stand:
-    """In the place of ``reproduce``: writes results at once, and models of some bytes."""
+    """Replaces ``reproduce``: writes results at once, and models of a few bytes."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []

@@ -1,4 +1,4 @@
-"""The tokenizer of bytes: any text comes back, also from a saved one."""
+"""The byte tokenizer: any text is decoded unchanged, also by a saved tokenizer."""
 
 from pathlib import Path
 

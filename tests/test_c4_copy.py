@@ -35,7 +35,7 @@ ORDERS = ("standard", "random")
 
 
 def copy_by_rule(prompt: str) -> str:
-    """The perfect answer, read off the prompt alone."""
+    """The right answer, derived from the prompt alone."""
     text, again, cue = prompt.split("\n\n")
     assert text == again
     assert text.startswith(cue)
@@ -44,7 +44,7 @@ def copy_by_rule(prompt: str) -> str:
 
 @pytest.fixture(scope="session")
 def byte_tokens(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tokenizer.json with a token a byte: a window's ends cut most foreign letters."""
+    """A tokenizer.json with one token per byte, so that windows often cut letters that are not ASCII."""
     file = tmp_path_factory.mktemp("bytes") / "tokenizer.json"
     byte_tokenizer().backend_tokenizer.save(str(file))
     return str(file)

@@ -1,4 +1,4 @@
-"""lm-eval's caches of responses and of requests beside tasks whose documents and windows change."""
+"""lm-eval's caches of responses and requests, for tasks whose documents and windows change."""
 
 from pathlib import Path
 from typing import Any

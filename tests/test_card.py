@@ -1,4 +1,4 @@
-"""The data set's card and eval.yaml: what machines read in them, and what of people's text is kept."""
+"""The data set's card and eval.yaml: their metadata, and the user's text, which is kept."""
 
 import re
 from pathlib import Path

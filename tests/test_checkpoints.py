@@ -1,4 +1,4 @@
-"""The trained models that the package carries."""
+"""The trained models in the repository."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_shipped_tokenizer_is_what_the_trainer_saves_with_a_model_of_bytes(
 
 @torch.no_grad()
 def answers_right(name: str, entries: int, count: int) -> int:
-    """How many numbers of the benchmark's books a shipped model finds."""
+    """The number of right answers of a bundled model to the benchmark's books."""
     folder = next(folder for folder in FOLDERS if folder.name == name)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     documents = list(phone_book.rows(entries, count))
@@ -102,6 +102,6 @@ def test_the_pair_is_equal_in_size_and_data() -> None:
 
 
 def test_the_mamba_knows_small_books_and_not_large_ones() -> None:
-    """Where it fails it has not failed to load: five entries are within what it can hold."""
+    """It answers books of five entries, so its failures on larger books are not a loading error."""
     assert answers_right("mamba", 5, 8) >= 6
     assert answers_right("mamba", 30, 4) <= 1

@@ -55,7 +55,7 @@ def test_a_run_with_a_window_of_512(run_here: Run, model_folder: Path, tmp_path:
 
 
 def test_invalid_input_under_the_installed_command(run: Run, own_lm_eval: Path, tmp_path: Path) -> None:
-    """One real process: that ``lm_eval`` ends with a sentence is the interpreter's doing, not the model's."""
+    """A real process, because the interpreter decides how ``lm_eval`` ends."""
     result = run(
         *(Path(sys.executable).with_name("lm_eval"), "--model", "dummy", "--include_path", TASKS_FOLDER),
         *("--tasks", "phone_book_n,phone_book_20", "--limit", "4", "--output_path", "out"),
@@ -74,7 +74,7 @@ def test_invalid_input_under_the_installed_command(run: Run, own_lm_eval: Path, 
 
 @pytest.fixture
 def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where ``register`` writes in this process: a folder of the test's own."""
+    """The folder to which ``register`` writes in this process."""
     folder = tmp_path / "tasks" / "repeat_after_me"
     folder.parent.mkdir()
     monkeypatch.setattr(register, "STUBS", folder)

@@ -42,7 +42,7 @@ def test_the_permutation_test_agrees_with_the_t_test_on_many_documents() -> None
 
 
 def test_two_equal_models_differ_in_five_percent_of_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A simulation: the false-positive rate is the nominal 5%, or a little less, as exact tests have it."""
+    """A simulation: the false-positive rate is the nominal 5%, or slightly less for exact tests."""
     monkeypatch.setattr("lm_eval_tasks.results.compare.paired_interval", lambda *_: None)
     monkeypatch.setattr("lm_eval_tasks.results.compare.RESAMPLES", 199)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The controls through lm-eval's own evaluator, on models that answer by rule."""
+"""The controls in lm-eval's own evaluator, with models that answer by a rule."""
 
 import json
 import math
@@ -34,17 +34,17 @@ def name_of(prompt: str) -> str:
 
 
 def look_up(prompt: str) -> str:
-    """The number of the name that is asked for, wherever it stands in the prompt."""
+    """The number of the queried name, wherever it is in the prompt."""
     return f" {numbers(prompt).get(name_of(prompt), '6000000000')}\n"
 
 
 def first_question(prompt: str) -> str:
-    """Right where two examples stand before the query, and no further answer."""
+    """Right if only the two examples come before the query."""
     return look_up(prompt) if prompt.split("\n\n")[-2].count("\n") == 1 else " 6000000000\n"
 
 
 class Reader(Scripted):
-    """Gives each character of the right number one nat less where the number stands in the prompt."""
+    """Each character of the right number costs one nat less if the number is in the prompt."""
 
     def _loglikelihood_tokens(
         self, requests: list[Any], disable_tqdm: bool = False, **_: Any
@@ -69,7 +69,7 @@ def test_a_model_that_looks_up_is_right_on_every_control() -> None:
 
 
 def test_the_questions_of_one_book_are_one_value() -> None:
-    """So that lm-eval's standard error, over documents, is that of books."""
+    """So lm-eval's standard error, which is over documents, is over books."""
 
     def every_other_book(prompt: str) -> str:
         return look_up(prompt) if int(prompt.partition(": ")[2][9]) % 2 else " 6000000000\n"
@@ -172,7 +172,7 @@ def test_positions_of_a_gap_are_those_of_its_book(tmp_path: Path) -> None:
 
 
 def test_controls_are_compared_with_their_pairs(tmp_path: Path) -> None:
-    """Right on 10 documents of phone_book, on 6 of them and 10 others where the name is announced."""
+    """Right on 10 documents of phone_book; with the name announced, on 6 of these and on 10 others."""
     plain, announced = list(phone_book.rows(20, 40)), list(query_first_rows(20, 50))
     tasks = {"phone_book_20": 10 / 40, "phone_book_query_first_20": 16 / 50, "phone_book_gap_100": 1.0}
     file = result_file(tmp_path, tasks, documents=40)
@@ -213,7 +213,7 @@ def test_recall_of_several_questions_is_compared_by_book(tmp_path: Path) -> None
 
 
 def test_controls_without_a_pair_are_named(tmp_path: Path) -> None:
-    """The pairs of one model are of another seed, those of the other are in another precision."""
+    """The pairs of one model have another seed, and those of the other another precision."""
     whole = "torch.float32"
     for model, seed, dtype in (("a", 1, whole), ("b", 0, "torch.float16"), ("c", 0, whole)):
         control, pairs = list(query_first_rows(20, 4)), list(phone_book.rows(20, 4, seed=seed))

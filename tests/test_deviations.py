@@ -1,4 +1,4 @@
-"""DEVIATIONS.md, and the measurement of strings with a duplicate that it has."""
+"""DEVIATIONS.md, and its measurement of strings with a duplicate."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_strings_are_measured_by_their_repeats() -> None:
 
 
 def test_released_strings_have_no_duplicate_only_where_places_overlap_or_are_overwritten() -> None:
-    """Of two uniform places of 49 - n, n - 1 distances of the first overlap: a bound on what may go wrong."""
+    """An upper bound: two uniform positions out of 49 - n overlap at n - 1 distances."""
     n, strings = 10, list(released_strings(10, 50, 600, seed=1))
     places = 50 - n - 1
     overlapping = 1 - (places - n) * (places - n + 1) / (places * (places - 1))

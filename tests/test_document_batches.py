@@ -1,4 +1,4 @@
-"""Batches of rows of documents: in any slice, compiled and on a GPU, the same; and what is refused."""
+"""Batches of rows of documents are the same in any slice, compiled and on a GPU; and errors."""
 
 from itertools import pairwise
 from typing import Any

@@ -1,4 +1,4 @@
-"""The commands in the documents: each parses, and each that needs nothing special runs."""
+"""The commands in the documents can be parsed, and those that need nothing special run."""
 
 import functools
 import importlib
@@ -177,7 +177,7 @@ def test_options_in_the_text_are_those_that_there_are() -> None:
 
 
 def test_tasks_in_the_text_are_those_that_there_are() -> None:
-    """Names with a placeholder, such as ``phone_book_N``, aside."""
+    """Except names with a placeholder, such as ``phone_book_N``."""
     name = re.compile(
         r"(?<![\w./*:$-])(?:phone_book|c4_copy|squad_v2|string|mqar|repeat_after_me)(?:_[a-z0-9_]+)?(?![\w./*(:-])"
     )

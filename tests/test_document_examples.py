@@ -1,4 +1,4 @@
-"""The examples of the documents run; commands on fewer documents and for fewer steps."""
+"""The examples in the documents run, with fewer documents and steps."""
 
 import re
 import shutil
@@ -35,7 +35,7 @@ def runnable(document: Path) -> list[Block]:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """The command with the options that make it quick in the place of its own."""
+    """The command with options that make it quick."""
     given = next((options for word, options in FEWER.items() if word in words), {})
     for option, value in given.items():
         if option in words:
@@ -47,7 +47,7 @@ def shortened(words: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the documents take for granted: a tokenizer, the page's model, a run and results."""
+    """A folder with the files that the documents assume: a tokenizer, the page's model, a run and results."""
     from tests.in_process import run_module
 
     folder = tmp_path_factory.mktemp("prepared")

@@ -1,4 +1,4 @@
-"""Each number in the documents that state results is in the results that they are about."""
+"""Each number in documents about results occurs in these results."""
 
 import bisect
 import re
@@ -58,7 +58,7 @@ def test_every_number_is_in_the_results(document: str) -> None:
 
 
 def test_a_wrong_number_is_mostly_not_in_the_results() -> None:
-    """What the test above is worth: changed by one to three in the last digit, most are found to be wrong."""
+    """The power of the test above: it detects most numbers changed by one to three in the last digit."""
     changed = [
         (Number(one.text, one.value + by * one.unit, one.unit), document)
         for document in SOURCES
@@ -112,6 +112,14 @@ def test_the_table_of_speeds_is_that_of_the_results() -> None:
 def test_the_readme_has_the_committed_evaluation() -> None:
     shown = table(read_json(PACKAGE / "results" / "cpu_copy.json")["results"])
     assert f"--out cpu_copy.json\n{shown}\n```" in text_of("synthetic_training/README.md")
+
+
+def test_your_architecture_has_the_committed_evaluation() -> None:
+    text = text_of("docs/your_architecture.md")
+    shown = re.findall(r"^\| (\d+)[^|]*\| (\S+ \[.*?\]) \| (\S+ \[.*?\]) \|$", text, re.MULTILINE)
+    results = read_json(PACKAGE / "results" / "gated_linear_attention.json")["results"]
+    _, _, *rows = rows_of(table(results))
+    assert shown == [(length, string, letter) for length, _, string, letter, _ in rows]
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {

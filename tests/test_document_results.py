@@ -1,4 +1,4 @@
-"""The results behind the documents are of the present models, and name no machine."""
+"""The results behind the documents belong to the current models, and name no machine."""
 
 import json
 import re
@@ -10,10 +10,14 @@ import pytest
 from dataset_builders import InputError
 from lm_eval_tasks.documents import __main__ as command
 from lm_eval_tasks.documents.evaluate import arguments, evaluate, evaluate_all, portable, result_file
-from lm_eval_tasks.documents.pages import models_page, read
+from lm_eval_tasks.documents.pages import dtype_table, models_page, read
 from lm_eval_tasks.documents.plan import REPOSITORY, RUNS, Evaluation, Model, Plan, Run, with_folders
+from lm_eval_tasks.documents.state_page import ENTRIES, state_page
+from lm_eval_tasks.results import read_reports
 from tests.conftest import missing
 from tests.quick_lm_eval import our_tasks_alone
+from tests.result_files import log_samples
+from tests.result_files import result_file as results_of
 
 PLAN = Plan()
 EVALUATIONS = [one for name in PLAN.reports for one in PLAN.evaluations(name)]
@@ -90,6 +94,22 @@ def test_the_facts_about_models_are_those_of_their_files() -> None:
     assert (command.RESULTS / "models.md").read_text(encoding="utf-8") == models_page(PLAN.bundled())
 
 
+@pytest.mark.skipif(bool(missing("hf")), reason=f"needs transformers: {missing('hf')}")
+def test_the_counted_state_is_the_one_that_the_evaluations_measured() -> None:
+    page = (command.RESULTS / "state.md").read_text(encoding="utf-8")
+    assert page == state_page(PLAN.bundled())
+    for one in PLAN.evaluations("phone_book"):
+        configs = json.loads(result_file(command.RESULTS, one).read_text())["configs"]
+        if f"phone_book_{ENTRIES}" in configs:
+            measured = configs[f"phone_book_{ENTRIES}"]["metadata"]["state_bytes"]
+            (total,) = (
+                row.split("|")[-2].strip()
+                for row in page.splitlines()
+                if row.startswith(f"| {one.model.name} ") and " all " in row
+            )
+            assert total == f"{measured:,}"
+
+
 def test_a_package_that_is_not_installed_is_named() -> None:
     assert with_folders({"a": [1], "b": "c/{d"}) == {"a": [1], "b": "c/{d"}
     with pytest.raises(InputError, match="package 'no_such_package' is not installed"):
@@ -103,6 +123,21 @@ def test_a_path_of_this_machine_is_refused() -> None:
         portable(content, evaluation)
 
 
+def test_a_model_is_compared_with_itself_in_another_dtype(tmp_path: Path) -> None:
+    files = []
+    for dtype, values in (("float32", [1.0] * 5), ("bfloat16", [1.0, 1.0, 1.0, 0.0, 1.0])):
+        task = {"phone_book_20": sum(values) / 5}
+        file = results_of(tmp_path, task, model="a/m", documents=5, config={"model_dtype": f"torch.{dtype}"})
+        log_samples(file, "phone_book_20", values)
+        files.append(file)
+    model = Model("m", "a/m", None, {"dtype": "float32"}, 8)
+    *_, row = dtype_table(model, read_reports(files)).splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:4] == ["float32 - bfloat16", "phone_book", "20 entries", "5"]
+    assert cells[4].startswith("+0.200 [") and cells[5:] == ["1 : 0", "1.000"]
+    assert dtype_table(model, read_reports(files[:1])) == ""
+
+
 def test_the_command_names_reports_that_there_are() -> None:
     with pytest.raises(SystemExit, match="no report phone_boo; there are phone_book, "):
         command.main(["--reports", "phone_boo"])
@@ -111,7 +146,7 @@ def test_the_command_names_reports_that_there_are() -> None:
 
 @pytest.mark.skipif(bool(missing("hf")), reason=f"evaluates a model: {missing('hf')}")
 def test_an_evaluation_is_kept_and_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loads a bundled model, since the result must be what lm-eval itself writes."""
+    """Loads a bundled model, because lm-eval itself has to write the result."""
     folder = REPOSITORY / "synthetic_training" / "checkpoints" / "transformer"
     model = Model("t", "synthetic_training/checkpoints/transformer", folder, {}, 2)
     run = Run(tasks=("string_copy_n_forced",), metadata={"length": 5, "spelling": "plain"}, limit=2)

@@ -1,4 +1,4 @@
-"""Rows of documents: what they hold, what is predicted in them, and the mixes that are refused."""
+"""Rows of documents: their content, what is predicted in them, and invalid mixes."""
 
 import re
 from itertools import pairwise
@@ -15,7 +15,7 @@ from tests.document_texts import as_benchmark
 
 
 def documents_of(codes: np.ndarray) -> list[str]:
-    """The texts between the separators of a row, the last one as it is cut."""
+    """The texts between the separators of a row; the last may be cut off."""
     tokens = codes & TOKEN
     ends = [-1, *np.flatnonzero(tokens == END_ID).tolist(), len(tokens)]
     parts = [bytes(tokens[a + 1 : b].astype(np.uint8)) for a, b in pairwise(ends)]

@@ -87,6 +87,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         with_tables(file)
 
 
+def test_a_file_of_code_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text('"""A file."""\nx = 1\n\n')
+    file = tmp_path / "page.md"
+    file.write_text("Before.\n<!-- code: a.py -->\n```python\nold\n```\n<!-- /code -->\nAfter.\n")
+    expected = '```python\n"""A file."""\nx = 1\n```\n'
+    assert with_tables(file) == f"Before.\n<!-- code: a.py -->\n{expected}<!-- /code -->\nAfter.\n"
+    (tmp_path / "a.py").unlink()
+    with pytest.raises(InputError, match="page.md: it has the code of .*a.py, which does not exist"):
+        with_tables(file)
+
+
 def test_code_is_left_as_it_is(tmp_path: Path) -> None:
     file = document(tmp_path, "1")
     file.write_text(f"```\n{file.read_text()}```\n")
@@ -95,7 +106,7 @@ def test_code_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_outdated_tables_are_found_and_written_once(tmp_path: Path) -> None:
     file = document(tmp_path, "1")
-    with pytest.raises(InputError, match="the tables of docs/page.md are not those of the results"):
+    with pytest.raises(InputError, match="the tables or the code in docs/page.md are not those of the files"):
         check_tables(tmp_path)
     assert write_tables(tmp_path) == [file]
     assert write_tables(tmp_path) == []

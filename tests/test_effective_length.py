@@ -56,7 +56,7 @@ def test_documents_may_differ_between_lengths() -> None:
     ],
 )
 def test_data_without_a_curve(right: list[int], text: str) -> None:
-    """All right, all wrong, separated, one mixed length, beyond the lengths, flat, rising, not a curve."""
+    """All right, all wrong, separated, one mixed length, outside the lengths, flat, rising, no curve."""
     assert found(right) == text
 
 

@@ -1,4 +1,4 @@
-"""Accuracy of a saved model: scores of known answers, the same as lm-eval's, and plots of them."""
+"""Accuracy of a saved model: scores of known answers, equal to lm-eval's, and plots."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_place(answers: list[str], batch: EvaluationBatch) -> Tensor:
-    """Answers where the tokens before them stand, as a model would give them."""
+    """Answers at the positions of the tokens before them, as a model predicts them."""
     given = torch.full_like(batch.input_ids, encode("*")[0])
     for row, start, answer in zip(given, batch.prompt_lengths.tolist(), answers, strict=True):
         ids = encode(answer)[: len(row) - start + 1]
@@ -58,7 +58,7 @@ def in_place(answers: list[str], batch: EvaluationBatch) -> Tensor:
 
 
 def score(answers: list[str], right: list[str]) -> dict[str, float]:
-    """``length_score`` of answers, full stop and all, to prompts of copy."""
+    """``length_score`` of answers, with their full stops, to prompts of the copy task."""
     batch = batch_of_texts([(f"${text}|", text) for text in right], USUAL, CPU)
     given = in_place(answers, batch)
     result = length_score(build_model("lstm", hidden_size=2), 3, [batch], lambda _model, _batch: given)
@@ -184,7 +184,7 @@ def test_evaluate_prints_a_table_and_writes_a_file_once(
     command = ["evaluate", str(trained), "--lengths", "2", "5", "--num-examples", "20", "--out", str(out)]
     main(command)
     shown = capsys.readouterr().out
-    assert "string accuracy" in shown and shown.count("±") == 6
+    assert "string accuracy" in shown and shown.count("[") == 6
     content = json.loads(out.read_text())
     assert content["config"]["vocabulary"] == 3 and content["training"]["max_length"] == 5
     assert [result["length"] for result in content["results"]] == [2, 5]

@@ -1,4 +1,4 @@
-"""Evaluation batches: what is scored, and what an example depends on."""
+"""Evaluation batches: which tokens are scored, and what an example depends on."""
 
 from dataclasses import replace
 from itertools import product

@@ -1,4 +1,4 @@
-"""Records of Every Eval Ever, held against its own validator where that is installed."""
+"""Records of Every Eval Ever, checked by its own validator if it is installed."""
 
 import json
 import sys
@@ -76,7 +76,7 @@ def test_what_is_no_number_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["hf", "mamba_ssm", "local-completions"])
 def test_its_own_validator_accepts_it(kind: str, tmp_path: Path) -> None:
-    """Its schema is the judge wherever it is installed; it asks for a huggingface-hub older than ours."""
+    """Only if its schema is installed; it requires an older huggingface-hub than ours."""
     package = pytest.importorskip(
         "every_eval_ever.validator.validation_core",
         reason="every-eval-ever is not installed (from Python 3.12: pip install --no-deps every-eval-ever)",

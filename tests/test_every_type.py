@@ -61,7 +61,7 @@ def answer(model_type: str, answers: Any) -> None:
 
 @pytest.mark.slow
 def test_every_type_trains_or_says_what_to_pass() -> None:
-    """Each in a process of its own, so that a type that needs too much time or memory stops no other."""
+    """Each in its own process, so that a type that needs too much time or memory does not stop the others."""
     context = multiprocessing.get_context("fork")
     outcomes = {}
     for model_type in TYPES:

@@ -54,7 +54,7 @@ def test_evaluation_and_reports_need_no_extra(run: Run, own_lm_eval: Path) -> No
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """Versions that count as installed, by package; None is missing, and what is not named is new."""
+    """Versions that count as installed, by package; None is missing, and other packages are new enough."""
     versions: dict[str, str | None] = {}
 
     def version(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the shipped figures are, which runs a figure has, and what is refused."""
+"""The shipped figures, the runs of a figure, and errors."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_duplicates_shares_its_runs_with_length_generalization() -> None:
 
 
 def test_small_models_have_the_best_rates_of_their_sweep() -> None:
-    """Of the falling rate, but for Mamba-2, whose best one fails on one of three seeds."""
+    """Except for Mamba-2, whose best learning rate fails for one of three seeds."""
     lines = [
         line for line in read_results(RESULTS / "learning_rates_small.jsonl") if line["panel"] == "falling"
     ]

@@ -1,4 +1,4 @@
-"""What is made of lines of results: curves, bands, tables, plots and costs, against numbers made by hand."""
+"""What is made from lines of results (curves, bands, tables, plots, costs), compared with known numbers."""
 
 import json
 import math
@@ -68,7 +68,7 @@ def test_the_examples_that_an_accuracy_took() -> None:
 
 
 def test_the_interval_of_a_geometric_mean() -> None:
-    """Of 100, 200 and 400: log 2 apart, and t is 4.3027 with two degrees of freedom."""
+    """100, 200 and 400 differ by log 2, and t is 4.3027 for two degrees of freedom."""
     mean, low, high = geometric_mean([100, 400, 200])
     assert (mean, high / mean) == (pytest.approx(200), pytest.approx(2 ** (4.3027 / 3**0.5), rel=1e-4))
     assert mean / low == pytest.approx(high / mean)
@@ -214,7 +214,7 @@ def test_accuracy_by_a_size_at_the_best_learning_rate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("x", ["examples", "length", "lr"])
 def test_axes_have_plain_numbers(tmp_path: Path, x: str) -> None:
-    """matplotlib's labels of logarithmic axes are formulas, and plots of this project show text as it is."""
+    """matplotlib labels logarithmic axes with formulas, but plots of this project show plain text."""
     lines = [{**rated(lr, lr * 10), "tests": [a_test(4, 0.5), a_test(8, 0.1)]} for lr in (1e-2, 1e-3)]
     _, svg = draw(a_figure(x), lines, tmp_path, "plot")
     assert "mathdefault" not in svg.read_text() and "$" not in svg.read_text()

@@ -1,4 +1,4 @@
-"""Models of flash-linear-attention: their names, what importing it leaves alone, and, on a GPU, training."""
+"""Models of flash-linear-attention: names, side effects of importing it, and training on a GPU."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ print(json.dumps({key: type(model).__module__ for key, model in models.items()})
 
 @pytest.mark.slow
 def test_importing_it_changes_no_type_of_transformers(tmp_path: Path) -> None:
-    """In a process of its own: what it registers is never forgotten."""
+    """In its own process, because the package's registrations cannot be undone."""
     command = [sys.executable, "-c", ISOLATION, str(CHECKPOINTS / "mamba"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ TRAINED: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module", params=TRAINED)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that was trained on a GPU for 100 steps."""
+    """A small model, trained on a GPU for 100 steps."""
     out = tmp_path_factory.mktemp(request.param) / "run"
     train(settings(request.param), out)
     return out

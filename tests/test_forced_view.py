@@ -1,4 +1,4 @@
-"""What a forced task scores: the answer alone, with either ending, per token that was scored."""
+"""What a forced task scores: only the answer, with either ending, per scored token."""
 
 import logging
 import math
@@ -120,7 +120,7 @@ def test_a_decoders_log_probability_is_per_scored_token() -> None:
 
 
 class WithTokenizer(Scripted):
-    """A rule's model that has a tokenizer, so that the end of a text can be written."""
+    """A model that answers by a rule and has a tokenizer, so that end-of-text can be written."""
 
     tokenizer = byte_tokenizer()
 
@@ -204,7 +204,7 @@ def test_log_probabilities_that_are_not_numbers_are_wrong(caplog: pytest.LogCapt
 
 
 class OneOfTwo(Scripted):
-    """The first of two processes; ``other`` says whether a document of the second fits its window."""
+    """The first of two processes; ``other`` is whether a document of the second fits the window."""
 
     world_size = 2
 
@@ -218,7 +218,7 @@ class OneOfTwo(Scripted):
 
 @pytest.mark.parametrize("other", [0, 1])
 def test_a_metric_that_another_process_lacks_is_left_out(other: int) -> None:
-    """lm-eval gathers the metrics of the first process, and stops if another has none of one."""
+    """lm-eval gathers the metrics of the first process, and fails if another process lacks one."""
     (doc,) = rows(20, 1, 0)
     request = Instance("loglikelihood", doc, (doc["prompt"], f" {doc['answer']}\n"), 0)
     view = ForcedView(OneOfTwo(other), [request], warn=lambda sentence: None)

@@ -1,4 +1,4 @@
-"""Built data sets, runs and settings from strangers: a damaged file is one sentence, never a traceback."""
+"""Damaged and hostile data sets, runs and settings: errors are one sentence, never a traceback."""
 
 import json
 from collections.abc import Callable
@@ -102,7 +102,7 @@ READERS: dict[str, tuple[Callable[[bytes], None], st.SearchStrategy[bytes]]] = {
 
 
 def sentence(read: Callable[[bytes], None], data: bytes) -> None:
-    """Read a file, which succeeds or raises InputError with one line."""
+    """Read a file, which must succeed or raise InputError with a message of one line."""
     with suppress(InputError):
         try:
             read(data)

@@ -1,4 +1,4 @@
-"""Result files from strangers: whatever they hold, commands end in a report or one sentence."""
+"""Damaged and hostile result files: commands end in a report or in one sentence."""
 
 import contextlib
 import io
@@ -52,7 +52,7 @@ ENTRIES = [
 
 @pytest.fixture(autouse=True)
 def quick_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made, but not rendered: that takes most of the time, and depends on no name."""
+    """Figures are made but not rendered, since rendering takes most of the time."""
 
     def save_plot(figure: object, folder: Path, name: str) -> list[Path]:
         path = folder / f"{name}.png"
@@ -64,7 +64,7 @@ def quick_plots(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_all_commands(result: bytes) -> None:
-    """Report on a result file, show it on a page and submit it; the only files are in the folder given."""
+    """Run report, leaderboard and submit on a result file; files are only written to the given folder."""
     with TemporaryDirectory() as name:
         root = Path(name)
         inputs = root / "deep" / "in"
@@ -87,7 +87,7 @@ def run_all_commands(result: bytes) -> None:
 
 
 def run(*arguments: Path | str) -> str:
-    """What a command prints; it succeeds, or ends in one sentence."""
+    """The output of a command that succeeds or ends in one sentence."""
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["lm_eval_tasks", *map(str, arguments)])

@@ -1,4 +1,4 @@
-"""The YAML files follow from the benchmarks, and tasks of any length from what a user asks for."""
+"""The YAML files are generated from the benchmarks, and tasks of any length from the metadata."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -81,7 +81,7 @@ def test_after_learning_on_a_cpu(model: str, tmp_path: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("model", OWN_SIZES)
 def test_bfloat16_and_tf32_after_learning(model: str, tmp_path: Path) -> None:
-    """bfloat16 rounds eight times as coarsely as TF32, and what is passed between layers too: on an H200,
+    """bfloat16 rounds eight times as coarsely as TF32, also what is passed between layers: on an H200,
     its error was up to 90 times that of TF32."""
     run = trained(model, tmp_path / "run", "cuda", steps=1000)
     assert learned_letters(run) > 0.45  # of guessing: 1/3

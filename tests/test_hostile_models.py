@@ -1,4 +1,4 @@
-"""Models from strangers: a damaged or hostile folder is one sentence, before memory is taken."""
+"""Damaged and hostile folders of models: errors are one sentence, before memory is allocated."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever the Hub, the network or the disk refuse is one sentence, and no token is in it."""
+"""Errors of the Hub, the network and the disk are one sentence, without any token."""
 
 import json
 import logging
@@ -43,7 +43,7 @@ def download(api, path="a", name=NAME, **options):
 
 
 def told(action, doing="use the data set 'org/benchmark'") -> str:
-    """The sentence that an action ends with; neither it nor its traceback holds a token."""
+    """The error message of an action; neither it nor its traceback contains a token."""
     with pytest.raises(InputError) as caught, hub_errors(doing):
         action()
     sentence, shown = str(caught.value), "".join(traceback.format_exception(caught.value))
@@ -147,7 +147,7 @@ def test_what_is_missing_or_wrong(api, case):
     ],
 )
 def test_faults_on_the_way(hub, api, kind, expected):
-    """At a call that the client does not try again, at one that it does, and inside its upload threads."""
+    """At a call without retries, at one with retries, and inside the client's upload threads."""
     for match in ("/commit/", "/preupload/", "^/lfs/"):
         hub.fail(kind, match=("POST|PUT", match), always=True)
         content = f"{kind} {match}".encode()

@@ -1,4 +1,4 @@
-"""What datasets says of the Hub's troubles is one sentence too, in one process for all of it."""
+"""Errors of the Hub in ``datasets`` are one sentence too; all cases share a process."""
 
 import json
 import subprocess

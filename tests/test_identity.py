@@ -1,4 +1,4 @@
-"""Which runs share a row of a report, what the rows are called, and which score a row shows."""
+"""Which runs share a row of a report, the labels of the rows, and which score a row shows."""
 
 import json
 import os
@@ -46,6 +46,7 @@ def rows(folder: Path, *names: str) -> dict[str, float | None]:
          ["model", 'model, gen_kwargs={"temperature": 1}']),
         ({"metadata": {"seed": 1}, "checksum": "aa"}, {}, ["model", "model, seed=1"]),
         ({"checksum": "aa"}, {}, None),
+        ({"metadata": {"version": 2.0}}, {}, ["model, version=1.0", "model, version=2.0"]),
     ],
 )  # fmt: skip
 def test_runs_that_differ_are_separate_rows(
@@ -63,7 +64,7 @@ def test_runs_that_differ_are_separate_rows(
     "task", ["phone_book_gap_100", "phone_book_gap_100_forced", "phone_book_gap_100_gain", "phone_book_gap_1"]
 )
 def test_the_default_of_a_twin_is_not_named(tmp_path: Path, task: str) -> None:
-    """``entries`` is 20 by default: a row of 20 is called as the benchmark's."""
+    """``entries`` is 20 by default, so a row of 20 entries has the benchmark's label."""
     for entries, checksum in ((20, "aa"), (40, "bb")):
         result_file(tmp_path, {task: 0.25}, metadata={"entries": entries}, checksum=checksum)
     assert [score.label for score in read_scores([tmp_path])] == ["model", "model, entries=40"]

@@ -1,4 +1,4 @@
-"""The packages import one way, and no module imports itself by a detour."""
+"""Imports between packages go one way, and no module imports itself indirectly."""
 
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -20,7 +20,7 @@ def _ours(found: Import) -> bool:
 
 
 def _graph(*, deferred: bool) -> dict[str, set[str]]:
-    """The modules of ours that each imports; of ``from package import module``, only the module."""
+    """This project's modules that each module imports; for ``from package import module``, the module."""
     graph = {}
     for name, file in MODULES.items():
         targets = {i.module for i in imports(file) if not i.for_types and (deferred or not i.deferred)}
@@ -44,7 +44,7 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 
 def test_no_cycle_is_hidden_in_functions() -> None:
-    """An import inside a function may be there to be cheap, not to hide a cycle."""
+    """Imports inside functions may save time, but must not hide a cycle."""
     assert not _cycle(_graph(deferred=True))
 
 
@@ -65,7 +65,7 @@ def test_nothing_imports_the_tests() -> None:
 
 
 def test_the_graph_sees_imports_and_cycles() -> None:
-    """A check of the checks: known imports are seen, and a cycle is found."""
+    """A check of the graph itself: it contains known imports, and cycles are found."""
     seen = _graph(deferred=False)["lm_eval_tasks.recall_task"]
     assert {"lm_eval_tasks.lm_eval_run", "dataset_builders.checksum"} <= seen
     assert _cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}).count(" -> ") == 3
@@ -82,7 +82,7 @@ REASON = "Length: "
 
 
 def test_no_file_is_long_without_a_reason() -> None:
-    """A file of more than 300 lines gives its reason in its docstring, after ``Length:``."""
+    """The docstring of a file with more than 300 lines gives the reason after ``Length:``."""
     long = []
     for file in (*MODULES.values(), *modules("tests").values()):
         text = file.read_text()

@@ -1,16 +1,29 @@
-"""95% confidence intervals of means and of paired differences: known answers, and how often they cover."""
+"""95% confidence intervals of means and paired differences: known answers, and coverage."""
+
+import re
 
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
+from dataset_builders.intervals import wilson_interval
 from lm_eval_tasks.results.intervals import interval, mean_interval
 from lm_eval_tasks.results.paired_intervals import paired_interval, tango_interval
+from tests.import_graph import ROOT
 
 Z = stats.norm.ppf(0.975)
 
 
 # ---- means
+
+
+def test_the_intervals_in_the_questions_are_wilsons() -> None:
+    text = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+)(?:, the default)? \| (\[.*\]) \|$", text, re.MULTILINE)
+    assert [int(documents) for documents, _ in rows] == [16, 32, 100, 500]
+    for documents, cells in rows:
+        found = [wilson_interval(score, int(documents)) for score in (0, 0.5, 0.9)]
+        assert cells == " | ".join(f"[{low:.2f}, {high:.2f}]" for low, high in found)
 
 
 def test_wilsons_interval_is_scipys() -> None:
@@ -44,13 +57,13 @@ def test_means_of_fractions_have_wilsons_interval_at_the_effective_number() -> N
 @pytest.mark.parametrize("mean", [5e-324, 1e-9, 0.5, 1 - 2**-53])
 @pytest.mark.parametrize("error", [5e-324, 1e-200, 0.3, 1e200])
 def test_errors_of_any_size_give_an_interval_around_the_mean(mean: float, error: float) -> None:
-    """Result files may come from anyone."""
+    """Result files may contain any numbers."""
     ends = interval("char_accuracy", mean, error, 2)
     assert ends is not None and 0 <= ends[0] <= mean <= ends[1] <= 1
 
 
 def share_of_fractions_covered(sure: float, documents: int, trials: int) -> float:
-    """How often the interval covers: of ``sure`` documents all is right, of the others any part."""
+    """The coverage of the interval if a fraction ``sure`` of the documents is right, and others in part."""
     random, covered = np.random.default_rng(0), 0
     for _ in range(trials):
         values = np.where(random.random(documents) < sure, 1.0, random.random(documents))
@@ -112,7 +125,7 @@ def test_tangos_interval_of_known_tables(
 
 @pytest.mark.parametrize("table", [(1, 0, 12), (7, 1, 16), (3, 3, 9), (40, 20, 160), (0, 5, 6)])
 def test_the_score_test_rejects_just_beyond_tangos_interval(table: tuple[int, int, int]) -> None:
-    """The likelihood is maximised by a general optimiser here."""
+    """Here, a general optimiser maximises the likelihood."""
     better, worse, documents = table
 
     def statistic(difference: float) -> float:
@@ -132,7 +145,7 @@ def test_the_score_test_rejects_just_beyond_tangos_interval(table: tuple[int, in
 
 
 def coverage(first_alone: float, second_alone: float, documents: int) -> float:
-    """The exact probability that the interval covers the difference, over all tables."""
+    """The exact probability, over all tables, that the interval covers the difference."""
     p = (first_alone, second_alone, max(0.0, 1 - first_alone - second_alone))
     covered = 0.0
     for b in range(documents + 1):
@@ -148,7 +161,7 @@ def coverage(first_alone: float, second_alone: float, documents: int) -> float:
 def test_intervals_of_few_pairs_cover_the_difference(
     first_alone: float, second_alone: float, documents: int
 ) -> None:
-    """A bootstrap over documents covers 31% and 55% of the first two with 8 documents."""
+    """A bootstrap over 8 documents has a coverage of 31% and 55% in the first two cases."""
     assert coverage(first_alone, second_alone, documents) > 0.94
 
 
@@ -174,7 +187,7 @@ def test_intervals_of_differences_of_fractions() -> None:
 
 
 def share_of_differences_covered(documents: int, trials: int) -> float:
-    """How often the interval covers the mean difference of two models that mostly copy everything."""
+    """The coverage of the mean difference between two models that usually copy everything."""
     random, covered = np.random.default_rng(0), 0
     for _ in range(trials):
         parts = np.where(random.random((2, documents)) < [[0.8], [0.5]], 1.0, random.random((2, documents)))

@@ -1,4 +1,4 @@
-"""lm-eval gets the tokens that its own tokenization would give, without tokenizing again."""
+"""lm-eval gets the tokens of its own tokenization, without tokenizing again."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ TASKS = ["phone_book_20_forced", "phone_book_20"]
 
 
 class CountingLM(HFLM):
-    """Counts the texts that are tokenized one by one."""
+    """Counts the texts that are tokenized one at a time."""
 
     encoded = 0
 

@@ -1,4 +1,4 @@
-"""The Triton kernels in Triton's interpreter, all in one process of their own; see ``triton_interpreter``."""
+"""The Triton kernels in Triton's interpreter, in a separate process; see ``triton_interpreter``."""
 
 import os
 import re

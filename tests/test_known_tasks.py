@@ -1,4 +1,4 @@
-"""The tasks that results are read under are those of the YAML files that lm-eval reads."""
+"""The tasks known to reports are those of the YAML files that lm-eval reads."""
 
 from lm_eval.tasks._yaml_loader import load_yaml
 

@@ -1,4 +1,4 @@
-"""The leaderboard's page: what stands in it, what is said of it, and what a hostile result file can do."""
+"""The leaderboard's page: its content and notes, and hostile result files."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""A leaderboard's page in a browser: it asks for nothing, sorts, fits a phone, is legible in both themes."""
+"""A leaderboard's page in a browser: no requests, sorting, small screens, and contrast in both themes."""
 
 import shutil
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Watched:
-    """One page in a window of its own; what it asks for and complains of is kept."""
+    """A page in its own window, with its requests and error messages."""
 
     def __init__(self, browser: Any, file: Path, **settings: Any) -> None:
         self.asked: list[str] = []

@@ -1,4 +1,4 @@
-"""The leaderboard's chart: where points stand, and whether lines can be told apart."""
+"""The leaderboard's chart: positions of points, and whether lines can be distinguished."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the leaderboard's page says of models' memories: the report's numbers, or else dashes."""
+"""The memory columns of the leaderboard's page: the report's numbers, or dashes."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ FALLS = {"phone_book_20": 0.9, "phone_book_40": 0.6, "phone_book_60": 0.2}
 
 
 def columns(content: Page, model: str) -> dict[str, tuple[str, str, tuple[str, ...]]]:
-    """Name of a column -> what is shown, its interval and its marks."""
+    """Name of a column -> its text, interval and marks."""
     heads = [column.name for group in content.memory_groups for column in group.columns]
     (row,) = (row for row in content.rows if row.model == model)
     return {

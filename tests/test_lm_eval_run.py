@@ -1,4 +1,4 @@
-"""What a task learns about the lm-eval run around it, and how invalid input ends."""
+"""What a task finds out about its lm-eval run, and how invalid input ends."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ class Registered(Scripted):
 
 @pytest.fixture
 def learnt(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the functions under test return inside the run, by their names."""
+    """The results of the functions under test inside the run, by name."""
     found: dict[str, Any] = {}
     download, build = RecallTask.download, RecallTask.build_all_requests
 

@@ -1,4 +1,4 @@
-"""Each fault of the loopback Hub is what the real client sees and the repositories show."""
+"""Each fault of the loopback Hub, as seen by the real client and in the repositories."""
 
 import subprocess
 import sys
@@ -133,7 +133,7 @@ def test_a_download_that_is_cut_is_tried_again_and_a_reset_one_is_not(hub, api):
 
 
 def test_every_request_of_a_push_can_be_cut(hub, api):
-    """A fault at the k-th request leaves the branch as it was, or as the whole push makes it."""
+    """After a fault at the k-th request, the branch is unchanged or has the complete push."""
     commit(api, PARQUET[:-5], "data.parquet")
     requests = len(hub.log)
     assert [path.split("/")[-2] for _, path, _ in hub.log] == ["preupload", "objects", "benchmark", "commit"]

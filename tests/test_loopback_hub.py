@@ -64,7 +64,7 @@ CHANGES = st.dictionaries(st.sampled_from(PATHS), st.none() | st.binary(min_size
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
 @settings(max_examples=12, deadline=None)
 def test_every_revision_is_a_snapshot(changes):
-    """Whatever is added and deleted, each commit holds what it held, by its files, tree and contents."""
+    """Whatever is added and deleted later, the files, tree and contents of a commit do not change."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         patch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)

@@ -1,4 +1,4 @@
-"""The loopback Hub refuses what the Hub refuses, and huggingface_hub raises what it would."""
+"""The loopback Hub refuses what the Hub refuses, and huggingface_hub raises the same errors."""
 
 import inspect
 import json

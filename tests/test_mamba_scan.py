@@ -1,4 +1,4 @@
-"""The scan of Mamba in plain torch, and transformers' Mamba with it, against the definition and stock."""
+"""Mamba's scan in PyTorch, and transformers' Mamba with it, compared with the definition and with stock."""
 
 import copy
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.scan_inputs import scan_inputs
 
 
 def test_one_state_by_hand() -> None:
-    """a = 0 keeps the state: y_t is the sum so far of delta x, with delta = log 2 and a gate of silu(0.5)."""
+    """With a = 0 the state never decays: y_t is the sum of delta x, with delta = log 2, times silu(0.5)."""
     x = torch.tensor([1.0, 2.0, 4.0]).reshape(1, 3, 1)
     zeros, ones = torch.zeros(1, 3, 1), torch.ones(1, 3, 1)
     flat = torch.zeros(1)
@@ -39,7 +39,7 @@ def test_one_state_by_hand() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 3, 4), (2, 7, 3, 4), (1, 8, 5, 16), (3, 9, 2, 1), (2, 35, 6, 3)])
 def test_equals_the_definition(shape: tuple[int, int, int, int]) -> None:
-    """Output and all gradients, at lengths before, at and past a chunk's end."""
+    """Output and all gradients, at lengths before, at and after the end of a chunk."""
     inputs = scan_inputs(*shape, torch.float64)
     expected = selective_scan_reference(*inputs)
     weights = torch.randn(expected.shape, dtype=torch.float64)
@@ -70,7 +70,7 @@ class Work(TorchDispatchMode):
 
 
 def test_work_is_linear_in_the_length() -> None:
-    """Numbers that are written for a token, forward and backward: four times as many if quadratic."""
+    """The numbers written per token, forward and backward, which quadratic work would multiply by four."""
 
     def per_token(length: int) -> float:
         inputs = scan_inputs(2, length, 16, 8, torch.float32)
@@ -89,7 +89,7 @@ def test_floor_of_the_paper_size() -> None:
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[Any, Any]:
-    """Stock Mamba and a copy with the fast scan, the same weights."""
+    """Stock Mamba, and a copy with the same weights and the fast scan."""
     return make_pair()
 
 
@@ -106,7 +106,7 @@ def make_pair(**arguments: object) -> tuple[Any, Any]:
 
 
 def left_padded(rows: int, length: int) -> dict[str, Tensor]:
-    """Row r begins with r padded positions, of which the last position is never one."""
+    """Row r begins with r positions of padding; the last position is never padding."""
     ids = torch.randint(1, 30, (rows, length), generator=torch.Generator().manual_seed(length))
     padding = torch.arange(length) < torch.arange(rows)[:, None].clamp(max=length - 1)
     return {"input_ids": ids.masked_fill(padding, 0), "attention_mask": (~padding).long()}
@@ -151,7 +151,7 @@ def test_generation_with_a_cache_equals_a_full_forward(
 
 
 def test_layers_of_jamba_equal_stock() -> None:
-    """Logits with left padding, the gradient of every parameter, and what is generated."""
+    """Logits with left padding, the gradient of every parameter, and generated tokens."""
     torch.manual_seed(1)
     sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
     hybrid: dict[str, Any] = {
@@ -203,7 +203,7 @@ def test_a_model_without_such_layers_is_left_alone() -> None:
 
 @torch.no_grad()
 def test_initial_weights_are_those_of_the_authors_code() -> None:
-    """Linear layers as torch draws them: uniform up to 1 / sqrt(inputs), the last one less by the depth."""
+    """Linear layers as in PyTorch: uniform up to 1 / sqrt(inputs), the last one scaled down by the depth."""
     layers = 4
     torch.manual_seed(0)
     model = build_model("mamba", hidden_size=128, num_hidden_layers=layers, state_size=16)
@@ -227,14 +227,14 @@ def test_initial_weights_are_those_of_the_authors_code() -> None:
 
 @pytest.mark.parametrize("width", [128, 512])
 def test_a_gain_lets_more_of_the_output_come_out_of_the_state(width: int) -> None:
-    """Less than a hundredth of the standard deviation at first, and over a tenth with a gain of 8."""
+    """Less than a hundredth of the standard deviation without a gain, and over a tenth with a gain of 8."""
     assert share_of_the_state(width, 1.0) < 0.01
     assert share_of_the_state(width, 8.0) > 0.1
 
 
 @torch.no_grad()
 def share_of_the_state(width: int, gain: float) -> float:
-    """Of what a first layer gives to ``out_proj``: without the skip, over the whole."""
+    """The part of the state in the input of the first layer's ``out_proj``, relative to the whole."""
     torch.manual_seed(0)
     sizes = {"hidden_size": width, "num_hidden_layers": 1, "state_size": 16}
     model = build_model("mamba", **sizes, x_proj_gain=gain)

@@ -1,4 +1,4 @@
-"""The Triton kernels of the scan, held against the definition in float64.
+"""The Triton kernels of the scan, compared with the definition in float64.
 
 The same tests run on a CUDA device and, on small shapes, in Triton's interpreter: see ``triton_interpreter``.
 """
@@ -15,7 +15,7 @@ from tests.triton_interpreter import DEVICE, INTERPRETED, on_device
 
 
 def inputs_of(shape: tuple[int, int, int, int], dtype: torch.dtype) -> list[Tensor]:
-    """As ``scan_inputs``, with what a layer slices out of a projection strided as there."""
+    """Like ``scan_inputs``, with the strides of slices of a layer's projection."""
     x, dt, a, b, c, skip, z, bias = (v.detach().to(DEVICE) for v in scan_inputs(*shape, torch.float32))
     states = b.shape[-1]
     z = torch.cat([x, z], dim=-1).to(dtype)[..., x.shape[-1] :]
@@ -33,7 +33,7 @@ if not INTERPRETED:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_equals_the_definition(shape: tuple[int, int, int, int], dtype: torch.dtype) -> None:
-    """Output and all gradients; the bound of bfloat16 is a few of its roundings."""
+    """Output and all gradients; the bound for bfloat16 is a few rounding errors."""
     from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 
     inputs = inputs_of(shape, dtype)
@@ -53,7 +53,7 @@ def test_equals_the_definition(shape: tuple[int, int, int, int], dtype: torch.dt
 
 @on_device
 def test_small_steps_keep_their_digits() -> None:
-    """Of dt = -12 the step is 6e-6, where log(1 + exp(dt)) in float32 has two digits left."""
+    """At dt = -12 the step is 6e-6, for which log(1 + exp(dt)) in float32 has only two correct digits."""
     from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 
     x, _, a, b, c, skip, z, bias = inputs_of((1, 3, 8, 2), torch.float32)
@@ -75,7 +75,7 @@ def test_without_gradients_the_same() -> None:
 
 @on_device
 def test_compiled_whole() -> None:
-    """One graph, forward and backward, with the same bits as without compiling."""
+    """One graph, forward and backward, with bitwise the same results as without compilation."""
     from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 
     inputs = inputs_of((1, 2, 16, 2), torch.float32)

@@ -1,4 +1,4 @@
-"""The number of tokens that an answer may have."""
+"""The maximum number of tokens of an answer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Batches, padding, caches, packing and compiling change nothing in what a named model computes."""
+"""Batches, padding, caches, packing and compilation do not change what a named model computes."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ COMPILED = [
 
 @pytest.mark.parametrize(("name", "implementation", "backend"), COMPILED)
 def test_compiled_training_step(name: str, implementation: str | None, backend: str) -> None:
-    """One graph, and the loss and gradients of PyTorch's attention with a mask, without compiling."""
+    """One graph, with the loss and gradients of PyTorch's masked attention without compilation."""
     torch.compiler.reset()
     ids = letters(3, 11)
     plain = tiny(name, num_hidden_layers=1, attn_implementation="sdpa")
@@ -111,7 +111,7 @@ def test_compiled_training_step(name: str, implementation: str | None, backend: 
 
 @pytest.mark.parametrize(("name", "compiled"), [("T_rope", False), ("T_nope", False), ("T_rope", True)])
 def test_a_stock_model_makes_no_mask_where_nothing_is_masked(name: str, compiled: bool) -> None:
-    """The fastest kernels take none; where something is masked, the answers are those of stock attention."""
+    """The fastest kernels take no mask; with a mask, the answers are those of stock attention."""
     torch.compiler.reset()
     fast, stock = tiny(name), tiny(name, attn_implementation="sdpa")
     seen = []

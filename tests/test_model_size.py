@@ -1,4 +1,4 @@
-"""A model that no machine holds is refused in one sentence, before memory is taken."""
+"""A model that is too large for any machine is refused in one sentence, before memory is allocated."""
 
 import resource
 import time
@@ -20,7 +20,7 @@ SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 
 
 class Table(nn.Module):
-    """A user's class that makes tensors in several ways."""
+    """A user's class that creates tensors in several ways."""
 
     def __init__(self, vocab_size, width=4, depth=1, mask=1, wide=1, numbers=False):
         super().__init__()
@@ -101,7 +101,7 @@ def test_the_sum_of_layers_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_counting_leaves_no_trace() -> None:
-    """Neither a hook nor a random number, whether the model can be built on the meta device or not."""
+    """No hook and no used random number, whether or not the model can be built on the meta device."""
     torch.manual_seed(0)
     expected = nn.Embedding(30, 4).weight
     for numbers in (False, True):

@@ -1,4 +1,4 @@
-"""Where a model's name leads: types, classes, folders, and the arguments that each takes."""
+"""What the name of a model can be: types, classes and folders, and their arguments."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def test_a_size_that_an_architecture_sets_itself_is_refused() -> None:
 
 
 class Unnamed(nn.Module):
-    """Takes no vocabulary."""
+    """Does not take ``vocab_size``."""
 
     def __init__(self, width: int = 8) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ def test_packages_are_imported_by_every_command(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_figures_take_the_same_models(tmp_path: Path) -> None:
-    """Also: the package that the command line names reaches each run's process."""
+    """The package named on the command line is also imported in the process of each run."""
     runs = {
         "bare": {"model": "tests.gated_linear_attention:GatedLinearAttention"},
         "registered": {"model": "hf:registered_gla"},

@@ -1,4 +1,4 @@
-"""MQAR's examples against enumeration, as NumPy and as PyTorch draw them, and their batches."""
+"""MQAR's examples, drawn by NumPy and by PyTorch, compared with enumeration; and their batches."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ def test_every_key_is_asked_for_once(draw: Draw, task: Mqar) -> None:
 @draws
 @pytest.mark.parametrize("power_a", [0.01, 1.0])
 def test_distances_are_drawn_one_after_the_other_without_replacement(draw: Draw, power_a: float) -> None:
-    """Their joint distribution for two pairs, by enumeration."""
+    """The joint distribution for two pairs, compared with enumeration."""
     task, count = Mqar(16, 2, 12, power_a), 6000
     weights = [i ** (power_a - 1) for i in range(1, 7)]
     total = sum(weights)

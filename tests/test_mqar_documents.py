@@ -71,7 +71,7 @@ def test_a_rule_gets_the_score_that_it_should() -> None:
 
 
 def test_lm_eval_scores_a_model_of_the_training_task(tmp_path: Path) -> None:
-    """Its answers are those of the model to the same tokens, also where numbers contain a 0."""
+    """The answers are the model's to the same tokens, also for numbers that contain a 0."""
     from lm_eval.models.huggingface import HFLM
 
     torch.manual_seed(0)

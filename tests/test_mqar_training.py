@@ -1,4 +1,4 @@
-"""Models trained on MQAR from the command line, and logits at the queries alone."""
+"""Models trained on MQAR from the command line, and logits only at the queries."""
 
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def test_a_step_is_that_of_all_logits() -> None:
 
 def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
     class Oracle(nn.Module):
-        """Answers the first query of each example, and no other."""
+        """Answers only the first query of each example."""
 
         device, config = torch.device("cpu"), None
 

@@ -13,7 +13,7 @@ from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 
 
 class Tied(nn.Module):
-    """Two linear layers, and an embedding whose weight is a third one's too."""
+    """Two linear layers, and an embedding that shares its weight with a third."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def plain(model: nn.Module, steps: int, clip: float, bf16: bool) -> None:
 
 @pytest.fixture(autouse=True)
 def eager():
-    """What is compiled on a GPU runs as it is."""
+    """Functions that are compiled on a GPU run uncompiled."""
     with torch.compiler.set_stance("force_eager"):
         yield
 

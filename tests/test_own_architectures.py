@@ -1,4 +1,4 @@
-"""The user's own architecture in each of the four ways: trained, resumed, evaluated, and asked by lm-eval."""
+"""The user's own architecture, in each of four forms: trained, resumed, and evaluated here and in lm-eval."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def folder_with_code(folder: Path) -> Path:
-    """A model's folder as its author would publish it, without weights."""
+    """A model's folder without weights, as its author would publish it."""
     folder.mkdir()
     code = SOURCE.read_text().replace('"gated_linear_attention"', '"published_gla"')
     (folder / "modeling_gla.py").write_text(code)
@@ -128,7 +128,7 @@ SLOW = [pytest.param(way, marks=pytest.mark.slow) for way in WAYS if way != "bar
 
 @pytest.mark.parametrize("trained", ["bare_module", *SLOW], indirect=True)
 def test_the_command_of_the_docs(trained: Any, run_forked: Run, tmp_path: Path) -> None:
-    """``lm_eval`` in a process that knows no class of the model's, and in another folder."""
+    """``lm_eval`` in a process that has not imported the model's class, in another folder."""
     out = trained[1]
     arguments = f"pretrained={out / 'model'},trust_remote_code=True"
     done = run_forked(
@@ -142,7 +142,7 @@ def test_the_command_of_the_docs(trained: Any, run_forked: Run, tmp_path: Path) 
 
 
 def test_a_run_is_not_resumed_with_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither of the class's own file nor of one beside it; a file that both do not need may change."""
+    """Neither the class's file nor a file that it imports may change; other files may."""
     package, out = tmp_path / "edited_models", tmp_path / "run"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -172,7 +172,7 @@ def test_a_run_is_not_resumed_with_other_code(tmp_path: Path, monkeypatch: pytes
 
 
 class CannotGenerate(PreTrainedModel):
-    """A model that its author did not make for generation."""
+    """A model that cannot generate."""
 
     config_class = GatedLinearAttentionConfig
 

@@ -1,4 +1,4 @@
-"""Attention in place of flash-attn's, against sums over single queries."""
+"""The replacement of flash-attn's attention, compared with sums over single queries."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from synthetic_training.models.packed_attention import flash_attn_func, flash_at
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, left: int) -> Tensor:
-    """(queries, heads, width), one query at a time; the last query is at the last key."""
+    """Attention one query at a time, (queries, heads, width); the last query is at the last key."""
     rows = []
     for i in range(len(q)):
         own = len(k) - len(q) + i

@@ -1,4 +1,4 @@
-"""Packed training batches, read back by a plain parser; the same on slices, compiled, and on a GPU."""
+"""Packed training batches, read by a plain parser; the same in slices, compiled, and on a GPU."""
 
 import re
 from itertools import pairwise
@@ -19,7 +19,7 @@ from tests.string_examples import NAMES, TASKS, check_example, few_tasks
 
 
 def check_row(task: StringTask, text: str, targets: list[int], positions: list[int]) -> int:
-    """The number of whole examples in a row, after a look at each."""
+    """The number of whole examples in a row, after checking each."""
     assert "*" not in text and text[0] == "$"
     examples = ["$" + example for example in text[1:].split("$")]
     expected: list[int] = []

@@ -1,4 +1,4 @@
-"""Answers must not depend on the batch: measured for real architectures through lm-eval's own model class."""
+"""Answers must not depend on the batch: tested for real architectures with lm-eval's own model class."""
 
 import logging
 from functools import cache
@@ -44,7 +44,7 @@ def answers(architecture: str, batch_size: int) -> tuple[list[str], list[tuple[f
 
 
 def architectures(*faulty: str) -> list[Any]:
-    """All, of which some have a fault of their own in an old transformers."""
+    """All architectures; some are expected to fail with an old transformers."""
     old = Version(transformers.__version__) < Version("5.17")
     fault = pytest.mark.xfail(old, reason=f"their code in transformers {transformers.__version__} is faulty")
     return [pytest.param(name, marks=fault if name in faulty else ()) for name in ARCHITECTURES]

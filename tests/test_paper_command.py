@@ -1,4 +1,4 @@
-"""``python -m lm_eval_tasks paper`` from end to end; a fake runner writes results in the place of lm_eval."""
+"""``python -m lm_eval_tasks paper`` from end to end, with a fake runner that writes results."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.paper_results import Accuracy, FakeRunner, write_results
 
 
 def as_in_the_paper(model: str, experiment: str, length: int) -> float:
-    """A transformer that is nearly always right, and a Mamba that is less so with length."""
+    """A transformer that is nearly always right, and a Mamba that gets worse with length."""
     if "pythia" in model:
         return 1.0 if experiment != "c4_copy_random" else 0.9
     size = {"370m": 0.5, "1.4b": 0.7, "2.8b": 0.9}[model.split("-")[-2]]
@@ -129,6 +129,16 @@ def test_a_page_of_others_is_not_overwritten(install: Install, tmp_path: Path) -
             run("--out", tmp_path, *words)
     assert runner.done == [] and (tmp_path / "paper.md").read_text() == "hello"
     assert [file.name for file in tmp_path.iterdir()] == ["paper.md"]
+
+
+@pytest.mark.parametrize("name", ["phone_book.png", "c4_copy_by_state.svg", "squad_v2_retrieval_batches.png"])
+def test_a_picture_of_others_is_not_overwritten(install: Install, tmp_path: Path, name: str) -> None:
+    runner = install()
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(SystemExit, match=f"{name} was not drawn by repeat-after-me and is not overwritten"):
+        run("--out", tmp_path, "--models", "pythia-410m", "--tasks", "phone_book")
+    assert runner.done == [] and (tmp_path / name).read_bytes() == b"mine"
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_the_opposite_and_what_is_undecided(install: Install, tmp_path: Path) -> None:

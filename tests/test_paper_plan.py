@@ -1,4 +1,4 @@
-"""What ``paper`` plans: runs, commands and expected hours."""
+"""The plan of ``paper``: runs, commands and expected hours."""
 
 import json
 import shlex
@@ -29,7 +29,7 @@ def run_of(name: str = "pythia-410m", experiment: str = "phone_book", **changes:
 
 
 def parsed(command: str) -> EvaluatorConfig:
-    """How lm-eval itself parses a command."""
+    """A command, parsed by lm-eval itself."""
     words = shlex.split(command)
     assert words[0] == "lm_eval"
     arguments: Namespace = HarnessCLI()._parser.parse_args(["run", *words[1:]])
@@ -126,7 +126,7 @@ def test_metadata_goes_to_the_experiments_that_take_it() -> None:
 
 
 def test_the_estimate_is_near_what_was_measured() -> None:
-    """phone_book with random weights of Pythia-410M's shape, on an H200: every answer has 50 tokens."""
+    """phone_book with random weights of Pythia-410M's shape on an H200, where every answer has 50 tokens."""
     h200 = Machine("H200", H100.flops, 4.8e12)
     file = ROOT / "lm_eval_tasks" / "speed" / "results" / "phone_book_speed_h200.json"
     for entries, speeds in json.loads(file.read_text())["examples_per_second"].items():

@@ -1,4 +1,4 @@
-"""What a run of ``paper`` leaves: results and log of lm_eval, and the released code's statistics on them."""
+"""The files of a run of ``paper`` (lm_eval's results and log), and the released code's statistics."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def test_progress_is_read_from_the_log(tmp_path: Path) -> None:
 
 
 def test_a_job_ends_with_the_process_that_started_it() -> None:
-    """Its standard input is then closed, and it does not go on beside a second one."""
+    """Its standard input is then closed, so that it does not continue next to a new one."""
     code = "; ".join([
         "import sys, time, types",
         "from lm_eval_tasks.paper import job",

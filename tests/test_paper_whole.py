@@ -1,4 +1,4 @@
-"""``paper`` on six tiny models of its classes, through the real lm_eval: ended, killed and continued."""
+"""``paper`` on six tiny models of its classes, with the real lm_eval: stopped, killed and continued."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def wait_until(moment: Callable[[], Any], process: "subprocess.Popen[str]") -> N
 
 
 def lm_evals(out: Path) -> list[str]:
-    """Command lines of the processes that write to a folder."""
+    """The command lines of processes that write to a folder."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -152,7 +152,7 @@ def test_the_batches_of_every_listed_class_are_measured() -> None:
 
 @pytest.mark.gpu
 def test_by_the_package_mamba_ssm_itself(tmp_path: Path) -> None:
-    """The list for mamba_ssm, with a tiny model in the package's own format."""
+    """The list for mamba_ssm, with a tiny model in that package's format."""
     pytest.importorskip("mamba_ssm")
     import yaml
     from mamba_ssm.models.config_mamba import MambaConfig

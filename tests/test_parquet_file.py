@@ -1,4 +1,4 @@
-"""Rows come back from Parquet files as they were written."""
+"""Rows are read from Parquet files as they were written."""
 
 from pathlib import Path
 from typing import Any

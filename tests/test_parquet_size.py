@@ -1,4 +1,4 @@
-"""A Parquet file is held against the manifest before anything of it is decompressed."""
+"""A Parquet file is compared with the manifest before anything is decompressed."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from dataset_builders.release.schema import arrow_schema
 
 
 def bomb(path: Path, rows: int, characters: int) -> None:
-    """Replace a config's file by one of long, equal prompts, which compress to almost nothing."""
+    """Replace a config's file by long, equal prompts, which compress to almost nothing."""
     schema = arrow_schema(find("phone_book"))
     row: dict[str, Any] = {
         name: "x" if pa.types.is_string(kind) else 1

@@ -1,4 +1,4 @@
-"""Philox 4x32-10 against its published vectors and a plain version in Python's integers."""
+"""Philox 4x32-10, compared with published vectors and with a plain version in Python integers."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def plain_philox(counter: list[int], key: list[int]) -> list[int]:
 
 
 def blocks_of(count: int) -> torch.Tensor:
-    """The blocks that hold so many words."""
+    """The blocks that contain this number of words."""
     return torch.arange(-(-count // 4))
 
 

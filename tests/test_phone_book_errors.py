@@ -1,4 +1,4 @@
-"""Wrong answers about phone books: scripted answers that make each error, and the report's counts of them."""
+"""Wrong answers about phone books: scripted answers with each error, and their counts in the report."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def book(row: Row) -> list[str]:
 
 
 def places(row: Row, kind: str) -> list[int]:
-    """The other entries of a document, by what they are to the query."""
+    """The other entries of a document, by their relation to the query."""
     numbers, query = book(row), row["query_position"]
     examples = [numbers.index(line[-10:]) for line in row["prompt"].split("\n\n")[1].split("\n")]
     rest = [i for i in range(len(numbers)) if i != query and i not in examples]
@@ -42,7 +42,7 @@ def changed(number: str, *digits: int) -> str:
 
 
 def splice(row: Row, cut: int = 5) -> str:
-    """The beginning of one entry and the end of another, which differs from it in nearly every digit."""
+    """The beginning of one entry and the end of another that differs in nearly every digit."""
     first, *others = book(row)
     last = max(others, key=lambda other: sum(a != b for a, b in zip(first, other, strict=True)))
     return first[:cut] + last[cut:]
@@ -66,7 +66,7 @@ SCRIPTS: dict[str, Callable[[Row], str]] = {
 
 
 def in_the_middle(count: int) -> list[Row]:
-    """Documents of which every kind of other entry is there."""
+    """Documents that have every kind of other entry."""
     rows = (row for row in phone_book.rows(20, num_docs=200))
     kinds = ("example", "neighbour", "earlier", "later")
     return [row for row in rows if all(places(row, kind) for kind in kinds)][:count]
@@ -138,7 +138,7 @@ def test_random_numbers_begin_right_as_often_as_they_should() -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A model that makes each error once, and one error five times; four right answers, two truncated."""
+    """A model that makes each error once, and one five times; four answers are right, two truncated."""
     texts = [SCRIPTS[name](row) for name, row in zip(SCRIPTS, ROWS, strict=False)]
     texts += [f" {row['answer']}\n" for row in ROWS[13:17]] + [SCRIPTS[of.SPLICE](row) for row in ROWS[17:]]
     file = result_file(tmp_path, {"phone_book_20": 0.2}, model="clumsy", documents=20)

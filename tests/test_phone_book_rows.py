@@ -27,7 +27,7 @@ def test_names_are_those_of_the_package_names_call_for_call() -> None:
 
 
 class _Draws(random.Random):
-    """A generator whose next draws are known."""
+    """A random generator with known draws."""
 
     def __init__(self, gender: str, draws: list[float]) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class _Draws(random.Random):
     [("first:male", "male", 0), ("first:female", "female", 0), ("last", "male", 1)],
 )
 def test_every_name_is_drawn_where_the_package_names_draws_it(key: str, gender: str, position: int) -> None:
-    """``names`` takes the first line of its file whose cumulative frequency is above 90 times the draw."""
+    """``names`` takes the first line whose cumulative frequency is above 90 times the random number."""
     lines = [line.split() for line in Path(names.FILES[key]).read_text().splitlines()]
     table = [(float(cumulative), name.capitalize()) for name, _, cumulative, _ in lines]
     at = sorted({min(cumulative / 90, math.nextafter(1, 0)) for cumulative, _ in table})
@@ -176,7 +176,7 @@ def test_positions_are_taken_in_turn() -> None:
 
 @pytest.mark.parametrize("entries", [5, 20, 25])
 def test_stratified_documents_take_the_tenths_in_turn(entries: int) -> None:
-    """And still every entry is queried as often as any other."""
+    """All entries are still queried with the same probability."""
     documents = list(rows(entries, 2000, position="stratified"))
     books = [row["prompt"].split("\n\n")[0] for row in documents[:5]]
     assert books == [row["prompt"].split("\n\n")[0] for row in rows(entries, 5)]

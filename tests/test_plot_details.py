@@ -1,17 +1,36 @@
-"""How points are told apart: colours of architectures, places of equal cost, and texts beside points."""
+"""Details of plots: colours of architectures, points of equal cost, their texts, and saving."""
 
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
-from dataset_builders.plotting import ARCHITECTURES, short_bytes
+from dataset_builders import InputError
+from dataset_builders.plotting import ARCHITECTURES, plot_style, save_plot, short_bytes
 from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths, span
 from lm_eval_tasks.results.plots import styles
 from lm_eval_tasks.results.row_styles import named_architecture
 from lm_eval_tasks.results.rows import read_scores
 from synthetic_training.figures.style import style_of
 from tests.result_files import result_file
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_plot_replaces_an_earlier_one_and_no_other_file(tmp_path: Path, kind: str) -> None:
+    def save(name: str, **options: bool) -> list[Path]:
+        with plot_style():
+            return save_plot(Figure(figsize=(1, 1)), tmp_path, name, **options)
+
+    save("ours")
+    save("ours")
+    theirs = tmp_path / f"theirs.{kind}"
+    Figure(figsize=(1, 1)).savefig(theirs)  # also drawn by matplotlib
+    before = theirs.read_bytes()
+    with pytest.raises(InputError, match=rf"theirs\.{kind} was not drawn by repeat-after-me"):
+        save("theirs")
+    assert theirs.read_bytes() == before and len(list(tmp_path.iterdir())) == 3
+    save("theirs", replace=True)
+    assert theirs.read_bytes() != before
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""ALiBi and Hard-ALiBi against attention written with loops, in every implementation."""
+"""Every implementation of ALiBi and Hard-ALiBi, compared with attention in plain loops."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ GRID = pytest.mark.parametrize(("scheme", "kind", "heads", "masked", "dtype"), C
 
 
 def tolerance(kind: str, dtype: torch.dtype) -> float:
-    """Plain products keep transformers' softmax, which is in float32, and its weights in the model's type."""
+    """Plain products keep transformers' softmax in float32, and its weights in the model's dtype."""
     return {torch.float64: 1e-6 if kind == "eager" else 1e-12, torch.float32: 5e-6, torch.bfloat16: 5e-2}[
         dtype
     ]
@@ -57,7 +57,7 @@ def by_loops(qkv: Tensor, heads: int, added: Offset, real: Tensor) -> Tensor:
 
 
 def one_layer(scheme: str, kind: str, heads: int, masked: int, dtype: torch.dtype) -> Any:
-    """A model of one layer, its weights scaled up so that attention is far from uniform."""
+    """A model of one layer, with weights scaled up so that attention is far from uniform."""
     torch.manual_seed(heads + masked)
     sizes = {"hidden_size": 8 * heads, "num_hidden_layers": 1, "num_attention_heads": heads}
     if scheme == "hard_alibi":
@@ -70,7 +70,7 @@ def one_layer(scheme: str, kind: str, heads: int, masked: int, dtype: torch.dtyp
 
 
 def attention_of(model: Any, ids: Tensor, **arguments: Any) -> tuple[Tensor, Tensor]:
-    """What goes into the attention of the only layer (B, L, H x 3D), and what comes out (B, L, H x D)."""
+    """The input (B, L, H x 3D) and the output (B, L, H x D) of the only layer's attention."""
     seen: dict[str, Tensor] = {}
     attention = model.gpt_neox.layers[0].attention
     handles = [
@@ -131,7 +131,7 @@ def test_gradients(scheme: str, kind: str, heads: int, masked: int) -> None:
 @pytest.mark.parametrize(("scheme", "fast"), [("alibi", "fold"), ("hard_alibi", "split")])
 @torch.no_grad()
 def test_long_contexts_in_bfloat16(scheme: str, fast: str) -> None:
-    """At a distance of hundreds, a bias kept in one 16-bit number would be off by more than a whole."""
+    """At distances of hundreds, a bias in a single 16-bit number would be off by more than 1."""
     model = one_layer(scheme, fast, 4, 2, torch.bfloat16)
     ids = torch.randint(0, 30, (1, 600))
     qkv, mixed = attention_of(model, ids)

@@ -38,7 +38,7 @@ def test_every_run_is_of_one_revision_and_differs_in_arm_and_seed_alone() -> Non
 
 @pytest.mark.parametrize("name", [name for name, arm in ARMS.items() if arm.float32_operations])
 def test_an_operation_in_float32_is_nearer_to_float32(name: str) -> None:
-    """Each arm changes what the layer computes, and all three operations together bring it nearer."""
+    """Each arm changes what the layer computes; all three operations together bring it closer."""
     torch.manual_seed(0)
     model = build_model("mamba", hidden_size=64, num_hidden_layers=2, state_size=16)
     assert sum(isinstance(layer, FastMambaMixer) for layer in model.modules()) == 2

@@ -1,4 +1,4 @@
-"""Named sizes: the number of parameters of every model, and how they mix with the user's arguments."""
+"""Presets: the number of parameters of every model, and how presets combine with the user's arguments."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_the_released_models_have_their_parameters(model: str, parameters: int) 
 
 
 def test_the_released_preset_is_for_the_run_too(tmp_path: Path) -> None:
-    """Its first step has a rate of 0, what is given goes before it, and a file may name it."""
+    """Its first step has a learning rate of 0, other settings override it, and a file may name it."""
     out = tmp_path / "run"
     (tmp_path / "run.yaml").write_text(
         "{preset: released, max_length: 9, eval_lengths: [5], eval_examples: 4}"
@@ -99,7 +99,7 @@ def test_what_is_no_preset_gets_one_sentence(preset: str, model: str, sentence: 
 
 
 def test_a_run_records_the_arguments_of_its_preset(tmp_path: Path) -> None:
-    """So that it is resumed with them, whatever the preset is by then."""
+    """So that it is resumed with them, even if the preset has changed."""
     (tmp_path / "run.yaml").write_text(str({**SETTINGS, "model_args": {"num_hidden_layers": 1}, "steps": 6}))
     out = tmp_path / "run"
     command = ["train", "--config", str(tmp_path / "run.yaml"), "--out", str(out), "--preset", "small"]

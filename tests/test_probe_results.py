@@ -1,4 +1,4 @@
-"""Files of a probe's results, of which none is lost."""
+"""Files of a probe's results: none is lost."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_file_of_something_else_is_kept(text: str, tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_keeps_its_name(tmp_path: Path) -> None:
-    """Its output directory may be written otherwise, or have moved."""
+    """Even if its output directory has moved, or is written differently."""
     assert _run_folder(tmp_path, "out", fresh=True) == (tmp_path, "out")
     written(tmp_path, model="out")
     assert _run_folder(tmp_path, "/home/me/out", fresh=False) == (tmp_path, "out")

@@ -1,4 +1,4 @@
-"""Pushing a release to a loopback Hub: which files are there afterwards, and which folders are refused."""
+"""Pushing a release to a loopback Hub: the files afterwards, and the folders that are refused."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 
@@ -224,7 +224,7 @@ def test_what_was_pushed_is_a_whole_folder_again(hub, new, tmp_path):
 
 
 def test_a_dry_run_lists_what_a_push_sends(hub, old, capsys):
-    """The files of the list are those of a push to a new repository, and the Hub is not asked."""
+    """The list has the files of a push to a new repository, and nothing is requested from the Hub."""
     main(["push", str(old), NAME, "--tag", "v1.0", "--dry-run"])
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == f"would push {len(lines)} files to the branch main of the data set {NAME}, tagged v1.0:"

@@ -1,4 +1,4 @@
-"""A push that is struck leaves the last release as it was, and the same push again ends whole.
+"""A push with a fault does not change the last release, and repeating it completes the new release.
 
 ``tests.push_fault_table`` has the checks and the full grid; its table is in the package's README.
 """
@@ -35,7 +35,7 @@ from tests.pushing import releases  # noqa: F401
 
 
 def case(requests: list[str], step: str, part: str, kind: str, always: bool) -> Case:
-    """The fault at the first request of a push whose path holds ``part``."""
+    """The fault at the first request of a push whose path contains ``part``."""
     nth, request = next((n, r) for n, r in enumerate(requests, 1) if part in r)
     return Case(step, nth, request, kind, always)
 
@@ -67,7 +67,7 @@ def test_one_fault(hub, releases, requests, step, part, kind, always, expected):
 
 @pytest.fixture(scope="module")
 def requests() -> dict[str, list[str]]:
-    """The requests of an undisturbed push; ``test_the_requests_of_a_push`` sees that these are they."""
+    """The requests of a push without faults; ``test_the_requests_of_a_push`` checks them."""
     shared = ["GET /api/datasets/NAME/refs", "GET /api/datasets/NAME/revision/main"]
     read = [
         f"{m} /datasets/NAME/resolve/SHA/{f}" for f in ("README.md", "manifest.json") for m in ("HEAD", "GET")

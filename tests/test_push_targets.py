@@ -1,4 +1,4 @@
-"""Where a release is pushed to: tags, branches, pull requests, private repositories; and who may."""
+"""Targets of a push: tags, branches, pull requests, private repositories; and permissions."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 

@@ -1,4 +1,4 @@
-"""Forced scores during training: those of lm-eval's forced tasks, for a model that is left undisturbed."""
+"""Forced scores during training: equal to those of lm-eval's forced tasks, without changing the training."""
 
 import logging
 import math
@@ -78,7 +78,7 @@ def test_passes_are_padded_batches_and_score_both_endings_at_once() -> None:
 
 
 class Nano(nn.Module):
-    """A module of a training loop of one's own, which returns its logits as they are."""
+    """A module for a plain training loop, which returns only logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -259,7 +259,7 @@ def test_models_and_tokenizers_that_do_not_fit(caplog: pytest.LogCaptureFixture)
 
 
 class NotNumbers(nn.Module):
-    """A model whose logits are NaN, and so the highest is that of token 0."""
+    """A model with NaN as logits, so that token 0 is the arg-max."""
 
     def __init__(self) -> None:
         super().__init__()

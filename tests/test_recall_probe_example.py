@@ -1,4 +1,4 @@
-"""The example of PROBE.md, cut short."""
+"""The example of PROBE.md, with fewer steps."""
 
 import runpy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lower bounds on recalled bits: never above what simulated memories hold, nor what the theory allows."""
+"""Lower bounds on recalled bits: never above the bits of simulated memories, nor above the theory's limit."""
 
 import math
 from itertools import product
@@ -62,7 +62,7 @@ def test_guesses_recall_nothing_and_bits_rise_with_accuracy() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(0.01, 1), min_size=36, max_size=36))
 def test_no_channel_carries_less_than_the_bound(weights: list[float]) -> None:
-    """Any joint law of an answer (two symbols, of 2 and 3 values) and a guess, whose information is exact."""
+    """Any joint distribution of an answer (two symbols of 2 and 3 values) and a guess: exact information."""
     answers = list(product(range(2), range(3)))
     channel = np.array(weights).reshape(6, 6) ** 6
     joint = channel / channel.sum(axis=1, keepdims=True) / 6
@@ -81,7 +81,7 @@ def test_no_channel_carries_less_than_the_bound(weights: list[float]) -> None:
 @pytest.mark.parametrize("length", [5, 20, 500])
 @pytest.mark.parametrize("letters", [2, 26])
 def test_theorem_2_7_allows_no_more_bits_than_the_state_has(letters: int, length: int) -> None:
-    """At the largest accuracy that the theorem allows a state of so many bits, the bound is at most these."""
+    """At the highest accuracy that the theorem allows for a state of b bits, the bound is at most b."""
     answers = RandomAnswers(1, (letters,) * length)
     whole = length * math.log2(letters)
     for bits in (1, int(whole / 2), math.floor(whole), math.ceil(whole) + 1):
@@ -106,7 +106,7 @@ BOOKS = (20, 40, 80)
 
 
 def share_above(memory: Memory | NoisyMemory, trials: int, documents: int) -> tuple[float, float]:
-    """In how many simulations a bound is above the stored bits; and the same without confidence."""
+    """The fraction of simulations in which a bound is above the stored bits, with and without confidence."""
     random, above, naive = np.random.default_rng(0), 0, 0
     for _ in range(trials):
         if isinstance(memory, Memory):
@@ -141,7 +141,7 @@ def test_bounds_exceed_the_bits_of_a_memory_in_at_most_one_of_twenty_runs(name: 
 
 
 def test_without_confidence_bounds_would_exceed_the_bits() -> None:
-    """A check of the check: the accuracy that was observed gives too many bits in about half of the runs."""
+    """A check of the test: the observed accuracy alone gives too many bits in about half of the runs."""
     assert share_above(MEMORIES["noisy numbers"], trials=60, documents=40)[1] > 0.3
 
 

@@ -1,4 +1,4 @@
-"""Reading released documents of which this version keeps no checksum: they are held against the manifest."""
+"""Released documents without a checksum in this version are compared with the manifest."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""One session with the whole benchmark: build, verify, push, load, stream, and ask a model from the Hub."""
+"""One session with the whole benchmark: build, verify, push, load, stream, and evaluate from the Hub."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ print(json.dumps(seen))
 
 @pytest.fixture
 def sources(tmp_path: Path) -> dict[str, str]:
-    """Prose in the place of C4, our own paragraphs in SQuAD's schema, GPT-NeoX's tokenizer."""
+    """Prose instead of C4, our own paragraphs in SQuAD's schema, and GPT-NeoX's tokenizer."""
     return {
         "source": str(texts.prose()),
         "squad_source": str(write_squad(tmp_path / "squad.jsonl")),

@@ -1,4 +1,4 @@
-"""Repeats of uniform strings against counting them, and what they make of measured errors."""
+"""Repeated n-grams in uniform strings, compared with counting, and their part in measured errors."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from tests.figure_lines import Line, a_line, a_test, rows_of
 
 
 def repeats(string: str, n: int) -> int:
-    """Pairs of places at which the same n letters stand, and not the same n + 1."""
+    """Pairs of positions with the same n letters, but not the same n + 1."""
     found = 0
     for i in range(len(string)):
         for j in range(i + 1, len(string) - n + 1):

@@ -1,4 +1,4 @@
-"""Packages that register model types which transformers has already: nothing that is ours changes."""
+"""Packages that register model types which transformers already has do not change our models."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ CHECKPOINTS = Path(synthetic_training.__file__).parent / "checkpoints"
 
 @pytest.fixture
 def auto_classes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers is forgotten after it."""
+    """Undo what a test registers."""
     for mapping in (CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING):
         monkeypatch.setattr(mapping, "_extra_content", dict(mapping._extra_content))
     yield
@@ -90,7 +90,7 @@ def test_an_imported_package_changes_no_type_of_transformers(
 def test_a_saved_model_of_a_known_package_needs_no_trust_here(
     auto_classes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its folder names classes of the installed package, and nothing in the folder is run."""
+    """Its folder names classes of the installed package, and contains no code to run."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "other_stand_in.py").write_text(STAND_IN.replace("quite_new", "newer"))

@@ -1,4 +1,4 @@
-"""Tables and plots of accuracy by length and by training step, and the command that makes them."""
+"""Tables and plots of accuracy by length and by training step, and the command ``report``."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from tests.result_files import content, log_samples, result_file
 
 
 def cells(text: str) -> list[list[str]]:
-    """The cells of the rows of a Markdown table, its head first."""
+    """The cells of a Markdown table by row, starting with the header."""
     rows = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("|-")]
     return [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
 
@@ -183,7 +183,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> None:
 
 
 def test_five_rows_of_six_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two checkpoints, a model with and without a chat template, one with limits of 4 and 500."""
+    """Two checkpoints, a model with and without a chat template, and one with limits of 4 and 500."""
     checkpoint = {"pretrained": "org/pythia"}
     result_file(tmp_path, {"phone_book_20": 0.2}, model_args={**checkpoint, "revision": "step1000"})
     result_file(tmp_path, {"phone_book_20": 0.8}, model_args={**checkpoint, "revision": "step2000"})
@@ -261,3 +261,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_printed(
         with pytest.raises(SystemExit, match=said):
             command(monkeypatch, "report", tmp_path, "--out", out)
     assert capsys.readouterr().out == ""
+
+
+def test_a_picture_of_others_is_kept_and_nothing_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result_file(tmp_path, {"phone_book_20": 0.5})
+    theirs = tmp_path / "phone_book.png"
+    theirs.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"phone_book\.png was not drawn by repeat-after-me"):
+        report((tmp_path,), tmp_path)
+    assert capsys.readouterr().out == "" and theirs.read_bytes() == b"mine"

@@ -1,4 +1,4 @@
-"""``reproduce``: how a figure's runs are done, what they leave, and what ends them."""
+"""``reproduce``: how a figure's runs are done, which files they leave, and how they end."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from tests.tiny_run import SETTINGS
 
 @pytest.fixture
 def forked_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs take no seconds to import what they need. Their commands are those of new interpreters."""
+    """Jobs start without importing everything again; their commands are those of new interpreters."""
 
     def start(job: Job, place: Mapping[str, str]) -> Forked:
         assert job.command[0] == sys.executable
@@ -40,7 +40,7 @@ def forked_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def terminate_when(moment: Callable[[], bool]) -> None:
-    """SIGTERM to this process, which a command of ours that is at work handles."""
+    """Send SIGTERM to this process, in which a running command handles it."""
     end = time.monotonic() + 120
     while not moment() and time.monotonic() < end:
         time.sleep(0.01)
@@ -55,6 +55,16 @@ def test_runs_end_when_the_time_is_over(forked_jobs: None, tmp_path: Path) -> No
     with pytest.raises(Interrupted, match=r"(?s)0 of 1 run finished.*--minutes 1e-06 --resume") as ended:
         reproduce(str(file), out=tmp_path / "out", minutes=1e-6)
     assert ended.value.status == 128 + signal.SIGALRM
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "md"])
+def test_plots_and_tables_of_others_are_not_overwritten(tmp_path: Path, kind: str) -> None:
+    file, out = a_figure(tmp_path / "one.yaml", runs={"lstm": LSTM}), tmp_path / "out"
+    out.mkdir()
+    (out / f"one_small.{kind}").write_text("mine")
+    with pytest.raises(InputError, match=f"one_small.{kind} was not .* and is not overwritten"):
+        reproduce(str(file), out=out)
+    assert [one.read_text() for one in out.iterdir()] == ["mine"]
 
 
 def test_a_figure_killed_resumed_shared_and_drawn_again(

@@ -1,4 +1,4 @@
-"""What ``reproduce`` shows: its plan, a bar for each run, and lines where there is no terminal."""
+"""What ``reproduce`` prints: the plan, a bar per run, and lines if there is no terminal."""
 
 import io
 import json
@@ -172,7 +172,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_command_it_names_continues(
 
 
 def _result(run: Run) -> str:
-    """What the job of a run leaves."""
+    """The result of a run's job."""
     curve = {"step": 30, "examples": 100, "tokens": 3840, "length": 5, "letter_accuracy": 0.6}
     curve |= {"string_accuracy": 0.5, "string_accuracy_stderr": 0.1}
     return json.dumps({

@@ -25,7 +25,7 @@ from tests.result_files import log_answers, result_file
 
 
 def recent(folder: Path, kept: int, sizes: tuple[int, ...] = (10, 20)) -> Path:
-    """A run of a model that knows the last entries of each book."""
+    """The results of a model that knows the last entries of each book."""
     file = result_file(folder, {f"phone_book_{size}": 0.5 for size in (20, 40)}, model="recent", documents=40)
     for size in (20, 40):
         rows = list(phone_book.rows(size, num_docs=40))
@@ -50,7 +50,7 @@ def test_a_memory_of_recent_entries_fails_at_the_beginning(tmp_path: Path) -> No
 
 
 def test_rows_of_given_positions_have_these_tenths(tmp_path: Path) -> None:
-    """In one row, and with as many documents at each; a panel for each length, with a line for each model."""
+    """One row with equally many documents per position; one panel per length, with one line per model."""
     for model, right in (("a", "first"), ("b", "all")):
         file = result_file(tmp_path, {"phone_book_20": 0.5, "phone_book_40": 0.5}, model=model, documents=40)
         for size in (20, 40):

@@ -1,4 +1,4 @@
-"""Saved models come back the same, also where nothing of this project is installed but trusted."""
+"""Saved models are loaded unchanged, also without this project if their code is trusted."""
 
 import json
 import os
@@ -107,9 +107,9 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 
 @torch.no_grad()
 def test_saved_models_need_nothing_of_ours_but_trust(tmp_path: Path) -> None:
-    """Also: lm-eval asks such a model, which adds no token to the prompts and stops at the full stop.
+    """lm-eval also evaluates such a model, adds no token to its prompts and stops at the full stop.
 
-    Models of documents need no trust either. All is in one process, since it imports for 5 s.
+    Models of documents need no trusted code. Everything is in one process, because imports take 5 s.
     """
     for name, settings in DOCUMENTS.items():
         with torch.enable_grad():

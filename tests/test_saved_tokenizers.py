@@ -1,4 +1,4 @@
-"""Tokenizers that are saved with models: they give a document of any task the ids that training used."""
+"""Tokenizers saved with models give a document of any task the ids used in training."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,11 +30,11 @@ class Trained:
     """A kind of training data, and the documents on which models of it are evaluated.
 
     Attributes:
-        data: of the training.
-        ids: the training's ids of a text, written down without a tokenizer.
-        benchmark: whose documents a model reads.
-        arguments: of the documents.
-        text: what a training row is as text; None if rows are no whole texts.
+        data: the data of the training.
+        ids: the ids of a text in training, computed without a tokenizer.
+        benchmark: the benchmark whose documents a model reads.
+        arguments: arguments of the documents.
+        text: a training row as text; None if rows are not whole texts.
     """
 
     data: TrainingData
@@ -51,7 +51,7 @@ class Trained:
 
 @st.composite
 def numbers(draw: st.DrawFn) -> Trained:
-    """MQAR of any vocabulary."""
+    """MQAR with any vocabulary."""
     vocabulary = draw(st.sampled_from([10, 64, 101, 1001, 8192]) | st.integers(4, 300))
     pairs = draw(st.integers(1, min(6, vocabulary // 2 - 1)))
     task = Mqar(draw(st.integers(4 * pairs, 40)), pairs, vocabulary, random_non_queries=draw(st.booleans()))
@@ -75,7 +75,7 @@ def numbers(draw: st.DrawFn) -> Trained:
 
 @st.composite
 def symbols(draw: st.DrawFn) -> Trained:
-    """String tasks of letters and of numbers."""
+    """String tasks with letters and with numbers."""
     vocabulary, length = draw(st.sampled_from([26, 27, 101, 600])), draw(st.integers(8, 14))
     task: StringTask = draw(st.sampled_from(TASKS))(length, length, vocabulary)
     arguments = {"length": length, "spelling": "symbols", "vocabulary": vocabulary}
@@ -91,7 +91,7 @@ def symbols(draw: st.DrawFn) -> Trained:
 
 
 def of_bytes() -> st.SearchStrategy[Trained]:
-    """Every benchmark that is made without a source, spelled for pretrained models."""
+    """Every benchmark without a source, in the spelling for pretrained models."""
     data = DocumentData(Mix(context_length=512), 1, 1, (), 2)
 
     def trained(benchmark: Benchmark) -> Trained:

@@ -1,4 +1,4 @@
-"""Which packages a model would run faster with."""
+"""Which packages would make a model faster."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +26,7 @@ LACKS = {
 
 @pytest.mark.parametrize("name", LACKS)
 def test_packages_are_those_that_transformers_looks_for(name: str) -> None:
-    """In an environment without any of them."""
+    """In an environment without these packages."""
     for package in ("fla", "causal_conv1d", "mamba_ssm", "xlstm", "kernels"):
         if find_spec(package) is not None:
             pytest.skip(f"{package} is installed")

@@ -1,4 +1,4 @@
-"""Texts, questions and tokenizers: what cannot be read is one sentence, and a bug keeps its traceback."""
+"""Sources of texts, questions and tokenizers: read errors are one sentence, and bugs keep their traceback."""
 
 import gzip
 import json
@@ -102,7 +102,7 @@ def test_what_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_name_that_is_too_long_is_one_sentence_of_every_command() -> None:
-    """Pathlib raises OSError where it says of other names that they do not exist."""
+    """For such names, pathlib raises OSError instead of reporting that they do not exist."""
     with pytest.raises(SystemExit, match="^error: the name 'xxx.* is too long$"), command_errors():
         Path("x" * 5000).is_file()
     with pytest.raises(PermissionError), command_errors():  # others are not expected

@@ -43,7 +43,7 @@ def test_each_format_gives_the_same_paragraphs_in_the_order_of_the_file(
 
 
 def test_the_dictionary_of_the_released_code_gives_its_paragraphs(tmp_path: Path, words: str) -> None:
-    """The layout that the released code reads: length > paragraph > [question, answers]."""
+    """The layout of the released code's file: length > paragraph > [question, answers]."""
     lengths: dict[str, dict[str, list[Any]]] = {"50": {}, "300": {}}
     for title in ANSWERABLE:
         context, questions = PARAGRAPHS[title]

@@ -1,4 +1,4 @@
-"""SQuAD files, metadata and length ranges that the tasks refuse, each in one sentence."""
+"""Invalid SQuAD files, metadata and length ranges are refused in one sentence."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 

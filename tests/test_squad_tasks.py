@@ -1,4 +1,4 @@
-"""The tasks of the SQuAD retrieval through lm-eval's own evaluator, asked to models that answer by rule."""
+"""The tasks of the SQuAD retrieval in lm-eval's own evaluator, with models that answer by a rule."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 

@@ -46,7 +46,7 @@ def test_a_recurrent_state_does_not_grow() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_state_is_the_one_that_the_model_hands_on(architecture: str) -> None:
-    """Of the whole model, whose output has the same cache; None where it has none."""
+    """As for the whole model, whose output has the same cache; None if it has none."""
     lm = hf(architecture)
     tokens = torch.tensor([lm.tok_encode(PROMPT)])
     with torch.no_grad():

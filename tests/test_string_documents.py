@@ -1,4 +1,4 @@
-"""Documents of the string tasks: what they ask, how they are spelled, and that they stay the same."""
+"""Documents of the string tasks: questions, spelling, and checksums that stay the same."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ from tests.string_examples import NAMES, solve
 
 
 def examples_in(prompt: str) -> list[tuple[str, str]]:
-    """The worked examples of a prompt: each question, ending in an arrow, and what follows it."""
+    """The worked examples of a prompt: each question, which ends in an arrow, and its answer."""
     lines = prompt.split("\n")[:-1]
     return [(line[: line.index("->") + 2], line[line.index("->") + 2 :] + "\n") for line in lines]
 

@@ -1,4 +1,4 @@
-"""Scores of the string tasks through lm-eval: known answers get the scores that they should."""
+"""Scores of the string tasks in lm-eval, for known answers."""
 
 from collections.abc import Callable
 from typing import Any

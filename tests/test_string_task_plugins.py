@@ -1,4 +1,4 @@
-"""A string task from another package: registered, drawn, trained on, evaluated, and asked as documents."""
+"""A string task from another package: registered, drawn, used for training, evaluated."""
 
 import sys
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ from tests.tiny_run import tiny
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The task as an installed package would make it known."""
+    """The task, registered like that of an installed package."""
     monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
     monkeypatch.delitem(sys.modules, "tests.associative_recall", raising=False)
     point = EntryPoint("recall", "tests.associative_recall", registry.ENTRY_POINTS)
@@ -125,7 +125,7 @@ def test_it_is_trained_on_and_evaluated(tmp_path: Path) -> None:
 
 
 def recalled(prompt: str) -> str:
-    """The perfect answer to the last line of a prompt in the spelling ``spaced``."""
+    """The right answer to the last line of a prompt in the spelling ``spaced``."""
     pairs, queries = prompt.split("\n")[-1].removesuffix(" ->").split(" | ")
     symbols = pairs.split(" ")
     return f" {dict(zip(symbols[::2], symbols[1::2], strict=True))[queries.split(' ')[-1]]}\n"

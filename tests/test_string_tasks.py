@@ -1,4 +1,4 @@
-"""Examples of the string tasks against plain loops and enumeration, as NumPy and as PyTorch draw them."""
+"""Examples of the string tasks, drawn by NumPy and by PyTorch, compared with loops and enumeration."""
 
 from collections import Counter
 from itertools import product

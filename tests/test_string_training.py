@@ -1,4 +1,4 @@
-"""String tasks from the command line: each is trained on, evaluated, and asked through lm-eval."""
+"""String tasks from the command line: training, evaluation, and evaluation in lm-eval."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_every_task_is_trained_on_and_evaluated(
     assert content["config"]["task"] == task and content["results"][0]["asked"] == 10
     capsys.readouterr()
     main([*evaluating, "--documents", "benchmark", "--generate"])
-    assert capsys.readouterr().out.count("±") == 3
+    assert capsys.readouterr().out.count("[") == 3
 
 
 @pytest.mark.slow

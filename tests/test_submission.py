@@ -1,4 +1,4 @@
-"""From lm-eval's results to entries of a leaderboard: what passes and what is refused."""
+"""From lm-eval's results to entries of a leaderboard: what is accepted and what is refused."""
 
 import copy
 import re

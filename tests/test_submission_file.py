@@ -1,4 +1,4 @@
-"""The file of results in a model's repository: what entries of ours change in it."""
+"""The result file in a model's repository: how our entries change it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Entries in the file of the model's repository, and the command against a Hub on this machine."""
+"""The command ``submit`` on a loopback Hub, and the entries in the model's repository."""
 
 import re
 import sys
@@ -33,7 +33,7 @@ def entry(task: str, value: float, dataset: str = DATASET, **fields: Any) -> Eva
 
 @pytest.fixture
 def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run the command in this process; returns its exit status, output and errors."""
+    """Run the command in this process; returns the exit status, output and errors."""
 
     def run(content: Content, *options: str, model: str = MODEL) -> tuple[Any, str, str]:
         file = written(tmp_path, content)
@@ -189,7 +189,7 @@ def test_documents_are_held_against_the_manifest(submit, released: LoopbackHub, 
 
 
 def test_the_whole_way_from_documents_to_an_entry(submit, released: LoopbackHub, tmp_path: Path) -> None:
-    """Built, pushed, asked, submitted: every part is the one that users run."""
+    """Build, push, evaluate and submit with the commands that users run."""
     configs = [default_release()[task] for task in ("phone_book_20", "phone_book_40")]
     build(configs, tmp_path / "built", {})
     released.api(GOOD).delete_repo(DATASET, repo_type="dataset")
@@ -271,7 +271,7 @@ def test_entries_that_came_in_meanwhile_are_not_overwritten(released: LoopbackHu
     others = to_yaml([entry("gsm8k", 20.5, dataset="a/b")]).encode()
 
     class Overtaken(HfApi):
-        """A client that somebody else is faster than."""
+        """A client in whose repository somebody else commits first."""
 
         def create_commit(self, *args: Any, **options: Any) -> Any:
             operations = [CommitOperationAdd(FILE, others)]

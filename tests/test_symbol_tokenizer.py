@@ -1,4 +1,4 @@
-"""The 30 symbols as token ids, by hand and by the tokenizer that is saved beside a model."""
+"""The 30 symbols as token ids, computed by hand and by the tokenizer that is saved with a model."""
 
 import json
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_what_is_no_symbol_is_padding() -> None:
 def test_every_saved_tokenizer_gives_what_models_take(
     tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
-    """Without the names in its file, transformers 4 adds token types, which the models refuse."""
+    """Without these names in the file, transformers 4 adds token types, which the models refuse."""
     save_tokenizer(tokenizer, tmp_path)
     names = ["input_ids", "attention_mask"]
     assert json.loads((tmp_path / "tokenizer_config.json").read_text())["model_input_names"] == names

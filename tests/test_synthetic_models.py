@@ -1,4 +1,4 @@
-"""The models by name: their sizes, how they start, that they train, and what they refuse."""
+"""The named models: sizes, initial weights, training, and errors."""
 
 from typing import Any
 
@@ -128,7 +128,7 @@ def test_lstm_starts_with_orthogonal_memory_and_open_forget_gates() -> None:
 
 
 def test_the_lstm_of_the_released_code() -> None:
-    """Its parameters by hand, its initial weights, and what dropout changes in training alone."""
+    """Its number of parameters, its initial weights, and dropout, which is active only in training."""
     changes = {"dropout": 0.65, "head_bias": True, "initial_weights": "uniform"}
     with torch.device("meta"):
         built = build_model("lstm", num_hidden_layers=12, **changes)
@@ -150,7 +150,7 @@ def test_the_lstm_of_the_released_code() -> None:
 
 
 def test_mamba_with_layer_norm() -> None:
-    """LayerNorm is RMSNorm of the centred input, and 25 biases more than the paper's Mamba otherwise has."""
+    """LayerNorm is RMSNorm of the centred input, and adds 25 biases to the paper's Mamba."""
     with torch.device("meta"):
         sizes = [sum(p.numel() for p in build_model("mamba", norm=n).parameters()) for n in ("rms", "layer")]
     assert sizes == [162_405_376, 162_430_976]
@@ -163,7 +163,7 @@ def test_mamba_with_layer_norm() -> None:
 
 
 def test_models_are_built_with_their_fastest_way() -> None:
-    """Its answers are those of the slow one, so nothing else would miss it."""
+    """The results are the same as without it, so no other test would notice."""
     chosen = {name: tiny(name).config._attn_implementation for name in TRANSFORMERS}
     assert chosen == {
         "T_rope": "causal_sdpa",

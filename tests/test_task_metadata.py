@@ -1,4 +1,4 @@
-"""The metadata of a task: what is refused in it, and that arguments of the model are kept apart."""
+"""The metadata of a task: what is refused, and that the model's arguments do not interfere."""
 
 from functools import partial
 from typing import Any
@@ -86,7 +86,7 @@ def test_paths_that_cannot_be_looked_up_are_refused(task: str, metadata: dict[st
 
 
 class Registered(Scripted):
-    """A model that takes arguments which are called as metadata keys and fields are."""
+    """A model with arguments that have the names of metadata keys and fields."""
 
     def __init__(self, seed: int = 0, colour: str = "", unit: str = "", **_: Any) -> None:
         super().__init__(look_up)
@@ -94,7 +94,7 @@ class Registered(Scripted):
 
 @pytest.fixture
 def run_registered(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``simple_evaluate`` that finds the tasks without a task manager of the caller's own."""
+    """``simple_evaluate``, which finds the tasks without a task manager of the caller."""
     from lm_eval.api.registry import model_registry, register_model
 
     if "scripted-with-arguments" not in model_registry:
@@ -122,7 +122,7 @@ def test_arguments_of_the_model_are_no_metadata(run_registered: Any, model_args:
 
 
 def test_what_the_user_wrote_in_the_metadata_holds(run_registered: Any) -> None:
-    """Also where the model has an argument of that name, of the same value or of another."""
+    """Also if the model has an argument of the same name, with the same or another value."""
     for model_args in ("seed=1", "seed=2", ""):
         metadata = run_registered(model_args, metadata={"seed": 1, "num_docs": 2})
         assert metadata["documents_sha256"] == content_sha256(rows(20, 2, 1))

@@ -1,4 +1,4 @@
-"""The phone-book tasks through lm-eval's own evaluator, asked to models that answer by rule."""
+"""The phone-book tasks in lm-eval's own evaluator, with models that answer by a rule."""
 
 import pytest
 from lm_eval.tasks import TaskManager
@@ -92,7 +92,7 @@ def test_the_default_is_500_documents_with_the_released_checksum() -> None:
 
 
 def test_the_documents_can_be_asked_for_again() -> None:
-    """As lm-eval's acceptance tests do; the metadata says by then what the documents are."""
+    """As in lm-eval's acceptance tests; the metadata then already describes the documents."""
     manager = TaskManager(
         include_path=TASKS_FOLDER, include_defaults=False, metadata={"num_docs": 3, "seed": 2}
     )

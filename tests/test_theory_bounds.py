@@ -1,4 +1,4 @@
-"""The paper's bounds, held against brute force where that is possible, and at sizes where floats give up."""
+"""The paper's bounds, compared with brute force where possible, and at sizes beyond the range of floats."""
 
 import itertools
 import math
@@ -73,7 +73,7 @@ Machine = tuple[np.ndarray, np.ndarray]
 
 
 def copied(machine: Machine, letters: int, length: int) -> int:
-    """How many strings a generalized state space model copies that begins in state 0, told token by token."""
+    """The number of strings that a generalized state space model copies, starting in state 0."""
     update, output = machine
     count = 0
     for string in itertools.product(range(letters), repeat=length):
@@ -123,7 +123,7 @@ def test_no_random_machine_beats_the_bound(data: st.DataObject) -> None:
 
 
 def test_the_bound_is_reached_by_a_table_of_answers() -> None:
-    """States 1 and 2 remember the one letter, and give it out; the bar changes neither."""
+    """States 1 and 2 remember the letter and output it; the bar changes neither."""
     update = np.array([[1, 2, 0], [1, 2, 1], [1, 2, 2]])
     assert copied((update, np.array([0, 0, 1])), 2, 1) == 2
     assert gssm_error_bound(2, 2, 1) == 0

@@ -1,4 +1,4 @@
-"""Theorem 2.3's transformer copies every string in which no n-gram stands twice, and says where it cannot."""
+"""Theorem 2.3's transformer copies every string without a repeated n-gram, and refuses invalid sizes."""
 
 import itertools
 import json
@@ -114,7 +114,7 @@ def test_repeats_are_found_where_ngrams_exceed_64_bits() -> None:
 
 
 def look_up(model: Any, strings: Tensor) -> tuple[Tensor, Tensor]:
-    """Attention of layer 2's last head where answers are given, (B, L + 1, T), and where it should be."""
+    """Attention of layer 2's last head at the answers, (B, L + 1, T), and the expected positions."""
     length = strings.shape[1]
     start, bar = strings.new_full((len(strings), 1), START_ID), strings.new_full((len(strings), 1), BAR_ID)
     model.set_attn_implementation("hard_alibi_eager")

@@ -1,4 +1,4 @@
-"""State is counted as it is held: by hand for known sizes, and on tensors of several kinds of container."""
+"""State is counted from real tensors: compared with known sizes, and in several kinds of containers."""
 
 import json
 from pathlib import Path
@@ -103,11 +103,10 @@ def test_a_model_without_a_state_is_refused() -> None:
 
 
 def evaluation(folder: Path, name: str, model: Any, **changed: Any) -> Path:
-    """A checkpoint, and a file as ``evaluate`` writes it."""
+    """A checkpoint, and a file like that of ``evaluate``."""
     model.save_pretrained(folder / name)
-    results = [
-        {"length": length, "string_accuracy": 0.5, "string_accuracy_stderr": 0.1} for length in (10, 20, 50)
-    ]
+    score = {"asked": 25, "string_accuracy": 0.5, "string_accuracy_stderr": 0.1}
+    results = [{"length": length, **score} for length in (10, 20, 50)]
     config = {"task": "copy", "vocabulary": 4, "checkpoint": str(folder / name), **changed}
     file = folder / f"{name}.json"
     file.write_text(json.dumps({"kind": "evaluation", "config": config, "results": results}))

@@ -1,4 +1,4 @@
-"""Another package's benchmark, one Python file: built, verified, loaded, described, generated, evaluated."""
+"""A benchmark of another package, in one Python file: build, verify, load, card, generate, evaluate."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ MODULE = "my_echo_benchmark"
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder that holds the module, which is importable here and forgotten after the test."""
+    """The folder of the module, which can be imported during the test."""
     folder = tmp_path / "their package"
     folder.mkdir()
     shutil.copy(str(echo_benchmark.__file__), folder / f"{MODULE}.py")
@@ -49,7 +49,7 @@ def test_one_file_is_all_that_a_benchmark_needs(
 
     card = DatasetCard.load(data / "README.md")
     assert card.data.license == "mit"
-    assert "## echo: a sentence again" in card.text and "nobody's way" in card.text
+    assert "## echo: a sentence again" in card.text and "under the MIT licence" in card.text
     assert "2402.01032" not in card.text
 
     main(["generate", "--out", str(tasks), *added])

@@ -36,10 +36,10 @@ def hf(architecture: str, window: int = 512, **options: Any) -> HFLM:
 
 
 class Slow(LocalModel):
-    """A model that takes 3 s for each prompt token, and 0.5 s for each other one; so its clock says.
+    """A model that takes 3 s per prompt token and 0.5 s per new token, according to a fake clock.
 
-    Its library prepares each generation for 100 s, its first run takes 1,000 s more, and one in the middle
-    half as long again as it should.
+    Its library prepares each generation for 100 s, the first run takes 1,000 s more, and one in the middle
+    takes half as long again.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ def test_the_model_is_timed_and_nothing_else() -> None:
 
 @pytest.mark.gpu
 def test_work_that_a_gpu_has_queued_is_waited_for() -> None:
-    """A fake device: launching a kernel takes no time, and running it takes a known time."""
+    """A fake device, on which launching a kernel takes no time and running it takes a known time."""
 
     class Queueing(Slow):
         def _forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -126,7 +126,7 @@ def test_models_of_the_mamba_ssm_package_are_timed_in_their_own_loop(monkeypatch
 
 
 def timed_run(lm: Any, *tasks: str, **metadata: Any) -> dict[str, Any]:
-    """Task -> what its results keep of the timing."""
+    """Task -> the timing in its results."""
     manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
     results = simple_evaluate(model=lm, tasks=list(tasks), task_manager=manager, bootstrap_iters=1)
     assert results is not None
@@ -149,7 +149,7 @@ def test_a_run_writes_it_into_its_results_unless_the_documents_do_not_fit(
 
 
 def test_the_window_limits_the_new_tokens() -> None:
-    """A forced task needs room for its answer alone."""
+    """A forced task needs room only for its answer."""
     lm = hf("gpt_neox", window=30)
     found = [time_model(lm, ["a" * n], (1,), pytest.fail) for n in (24, 28, 29)]
     assert [[one.new_tokens for one in timings] for timings in found] == [[5], [1], []]

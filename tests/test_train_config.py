@@ -1,4 +1,4 @@
-"""Where a run's settings come from, and what they may be."""
+"""The sources of a run's settings, and valid values."""
 
 import json
 import re

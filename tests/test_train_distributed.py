@@ -1,4 +1,4 @@
-"""Several processes that share each batch, against one that has it alone."""
+"""Several processes that share each batch, compared with one process."""
 
 import os
 import signal
@@ -71,7 +71,7 @@ def wait_until(condition: Callable[[], bool], process: Forked) -> None:
 
 
 def assert_same_metrics(one: Path, other: Path) -> None:
-    """All but times, to rounding."""
+    """Check that metrics are equal up to rounding, except times."""
     records = [read_metrics(run / "metrics.jsonl") for run in (one, other)]
     assert len(records[0]) == len(records[1])
     for single, shared in zip(*records, strict=True):
@@ -142,7 +142,7 @@ def test_an_interrupted_run_keeps_a_checkpoint_and_continues_with_one_process(tm
 
 
 class Branches(nn.Module):
-    """A layer used twice, one that takes no part in the output, and one whose weight is in bfloat16."""
+    """A layer that is used twice, one that is unused, and one with a weight in bfloat16."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ BUCKET_BYTES = (1, 100, 10**6)
 
 
 def reduce_halves(rank: int, port: int, folder: str) -> None:
-    """In one of two processes: the summed gradients of half of the inputs each, twice in a row."""
+    """In one of two processes: the summed gradients of half of the inputs, twice in a row."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     processes = connect()

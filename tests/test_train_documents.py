@@ -97,7 +97,7 @@ def test_another_seed_or_mix_trains_another_model(finished: Path, tmp_path: Path
 
 
 def test_models_of_documents_need_no_code_of_ours(finished: Path) -> None:
-    """That transformers alone loads and generates with them is tested in ``test_saved_models``."""
+    """``test_saved_models`` tests that transformers loads them and generates without this project."""
     assert "auto_map" not in (finished / "model" / "config.json").read_text()
     assert not list((finished / "model").glob("*.py"))
 
@@ -106,7 +106,7 @@ def test_models_of_documents_need_no_code_of_ours(finished: Path) -> None:
 
 
 class Oracle:
-    """Reads the next token off the row itself, but for what it is told to get wrong."""
+    """Predicts the next token of the row, except where it should be wrong."""
 
     device = torch.device("cpu")
 

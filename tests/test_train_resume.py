@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and gone on with ends with the bits of one that was left alone."""
+"""A run that is killed at any moment and resumed ends bitwise like an undisturbed run."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ Whole = tuple[bytes, list[dict[str, object]]]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """Weights and metrics of the run that nothing disturbed."""
+    """Weights and metrics of the undisturbed run."""
     out = tmp_path_factory.mktemp("whole") / "run"
     process = start_training(tiny(), out)
     process.join(120)
@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that was killed after its checkpoints at steps 8 and 12."""
+    """The folder of a run that was killed after the checkpoints at steps 8 and 12."""
     out = tmp_path_factory.mktemp("killed") / "run"
     kill_when(out, lambda: (out / "checkpoints" / "step_12").exists())
     for late in (out / "checkpoints").glob("*step_*"):
@@ -51,12 +51,12 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def half(tmp_path: Path, killed: Path) -> Path:
-    """A copy of it."""
+    """A copy of the killed run."""
     return shutil.copytree(killed, tmp_path / "half")
 
 
 def kill_when(out: Path, moment: Callable[[], bool], resume: bool = False) -> None:
-    """Train until the moment, then SIGKILL."""
+    """Train until the moment, then send SIGKILL."""
     process = start_training(tiny(), out, resume)
     while process.is_alive() and not moment():
         time.sleep(0.0005)
@@ -74,7 +74,7 @@ def finish(out: Path, whole: Whole, resume: bool = True) -> None:
 
 
 def killed_again_and_again(out: Path, whole: Whole, kills: int, seed: int) -> None:
-    """Kill at random moments, each later in the run than the one before, then finish."""
+    """Kill the run at random moments, each later than the last, then finish it."""
     rng = random.Random(seed)
     size = sum(len(json.dumps(line)) for line in whole[1])
     metrics = out / "metrics.jsonl"
@@ -84,7 +84,7 @@ def killed_again_and_again(out: Path, whole: Whole, kills: int, seed: int) -> No
 
 
 class WrittenBeyond:
-    """Whether a file has so many bytes."""
+    """Whether a file has more than a number of bytes."""
 
     def __init__(self, file: Path, size: float) -> None:
         self._file, self._size = file, size
@@ -245,7 +245,7 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(half: Path, whole: Whol
 
 
 def spoil(checkpoint: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
-    """Change the weights of a checkpoint as somebody would who also writes the checksums anew."""
+    """Change the weights of a checkpoint, and update the checksums."""
     tensors = load_file(checkpoint / "model.safetensors")
     change(tensors)
     save_file(tensors, checkpoint / "model.safetensors", {"format": "pt"})

@@ -1,4 +1,4 @@
-"""What a run computes and what it leaves, and how it ends."""
+"""What a run computes, which files it leaves, and how it ends."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""The parts of a training run that are small: compiled layers, precision and memory."""
+"""Small parts of a training run: compiled layers, precision and memory."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_layers_are_compiled_within_the_block_alone() -> None:
 
 
 def test_compiled_layers_read_the_copies_of_their_weights() -> None:
-    """As a compiled step of several processes does on a GPU."""
+    """As in a compiled step of several processes on a GPU."""
     torch.manual_seed(0)
     model = build_model("T_hard_alibi", **{**SIZES, "num_hidden_layers": 3})
     optimizer = ClippedAdamW(model, OptimizerConfig(0.1, 1.0), copies=True)
@@ -63,7 +63,7 @@ def test_compiled_layers_read_the_copies_of_their_weights() -> None:
 
 
 def test_more_kinds_of_layers_than_dynamo_compiles_by_itself() -> None:
-    """Without its limit raised, the ninth kind of layer would run uncompiled."""
+    """Without a higher limit, the ninth kind of layer would run uncompiled."""
 
     class Scale(torch.nn.Module):
         def __init__(self, factor: int) -> None:

@@ -1,4 +1,4 @@
-"""Prompts that do not fit into the model's window: counted, warned of and scored as wrong."""
+"""Prompts that do not fit the model's window are counted, cause a warning, and are wrong."""
 
 import logging
 from typing import Any
@@ -61,7 +61,7 @@ def test_a_window_smaller_than_the_answer_holds_no_document(window: int) -> None
 
 
 class Recorder(Scripted):
-    """Remembers what it was run on, and stops at what exceeds its window."""
+    """Records what it was run on, and fails if a text exceeds its window."""
 
     def __init__(self, window: int) -> None:
         super().__init__(lambda _: " 1\n", window)
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_not_run(task: str) -> None:
 def test_the_documents_that_fit_are_run_alone(
     task: str, window: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On lm-eval's own model: without its warnings, and with the scores of a run of these documents."""
+    """With lm-eval's own model: no warnings of lm-eval, and the scores of a run on these documents only."""
     found, tokenizer = [], byte_tokenizer()
     for size in (window, 4096):
         lm = HFLM(pretrained=tiny_model("gpt_neox"), tokenizer=tokenizer, device="cpu", max_length=size)

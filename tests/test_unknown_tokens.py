@@ -1,4 +1,4 @@
-"""Documents that a tokenizer cannot spell."""
+"""Documents with characters that a tokenizer does not know."""
 
 import logging
 from pathlib import Path

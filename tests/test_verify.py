@@ -1,4 +1,4 @@
-"""Verifying a folder or a data set on the Hub by the command, and what it prints."""
+"""The command ``verify`` on folders and on data sets on the Hub, and its output."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 

@@ -1,4 +1,4 @@
-"""Damage that verifying finds, in a data set's file and in the manifest, and what it says of it."""
+"""Damage to data files and manifests that ``verify`` finds, and its messages."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 

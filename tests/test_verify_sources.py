@@ -1,4 +1,4 @@
-"""Verifying against the sources that a folder was built from: which are needed, and which are refused."""
+"""Verifying with the sources of a folder: which are needed, and which are refused."""
 
 # ruff: noqa: F811 - pytest finds the fixture by its name
 

@@ -1,4 +1,4 @@
-"""The wheel holds what users run, nothing else, and runs in an environment of its own."""
+"""The wheel contains only what users run, and works in its own environment."""
 
 import os
 import re
@@ -57,7 +57,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path) -> Path:
-    """A fresh virtual environment with our wheel, its dependencies borrowed from this one."""
+    """A fresh virtual environment with our wheel, and with the dependencies of this environment."""
     environment = wheel.parent / "env"
     quiet = {"check": True, "capture_output": True, "cwd": wheel.parent}
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], **quiet)
@@ -70,7 +70,7 @@ def installed(wheel: Path) -> Path:
 
 
 def _is_run(name: str) -> bool:
-    """Whether a file of a package is code, or is read when the code runs."""
+    """Whether a file of a package is code, or is read by the code."""
     file = Path(name)
     return (
         file.suffix in RUN_TIME_SUFFIXES or file.name in RUN_TIME_FILES or file.name.endswith("_yaml")

@@ -1,4 +1,4 @@
-"""Sizes must be those that lm-eval's own model classes count and score, to the token."""
+"""Sizes are exactly those that lm-eval's own model classes count and score, in tokens."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def requests_of(kind: str, extra: Any) -> list[Instance]:
 
 
 def begins_texts() -> Any:
-    """A tokenizer that begins each text with a token of its own."""
+    """A tokenizer that adds a token at the start of each text."""
     tokenizer = byte_tokenizer()
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=f"{END} $A", special_tokens=[(END, 256)]
@@ -94,7 +94,7 @@ def test_encoder_decoder_models_read_and_write_two_texts(monkeypatch: pytest.Mon
 
 
 class SlowTokenizer:
-    """A model whose ``tok_encode`` is not what its tokenizer gives with either setting."""
+    """A model whose ``tok_encode`` differs from its tokenizer with both settings."""
 
     tokenizer = byte_tokenizer()
 
@@ -115,7 +115,7 @@ def test_the_window_is_lm_evals() -> None:
 
 @pytest.mark.parametrize("answer", ["a", ["a"], None])
 def test_a_text_that_comes_back_is_no_token(answer: Any) -> None:
-    """lm-eval's API models give the text itself where they have no tokenizer, and chat models always."""
+    """lm-eval's API models return the text itself if they have no tokenizer, and chat models always do."""
     lm = type("Lm", (), {"max_length": 2047, "tok_encode": lambda self, text: answer})()
     assert not counts_tokens(lm)
     assert window_tokens(lm) is None

@@ -1,4 +1,4 @@
-"""The Triton kernels of windowed attention, held against loops in float64.
+"""The Triton kernels of windowed attention, compared with loops in float64.
 
 The same tests run on a CUDA device and, on small shapes, in Triton's interpreter: see ``triton_interpreter``.
 """
@@ -31,7 +31,7 @@ def by_loops(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tenso
 def fused(
     batch: int, heads: int, length: int, width: int, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values (B, M, L, D) as a layer slices them out of one projection with more heads."""
+    """Queries, keys and values (B, M, L, D), sliced from one projection with more heads."""
     generator = torch.Generator().manual_seed(heads * length + width)
     qkv = torch.randn(batch, length, (heads + 1) * 3 * width, generator=generator).to(DEVICE, dtype)
     parts = qkv.view(batch, length, heads + 1, 3 * width).transpose(1, 2).chunk(3, dim=-1)
@@ -40,7 +40,7 @@ def fused(
 
 
 def assert_by_definition(inputs: tuple[Tensor, Tensor, Tensor], scaling: float) -> None:
-    """Output and gradients; the bound of bfloat16 is two of its roundings."""
+    """Check output and gradients; the bound for bfloat16 is two rounding errors."""
     from synthetic_training.models.kernels.window_attention import window_attention
 
     exact = [v.detach().double().cpu().requires_grad_() for v in inputs]
@@ -72,21 +72,21 @@ def test_equals_the_definition(shape: tuple[int, int, int, int], dtype: torch.dt
 
 @on_device
 def test_large_scores() -> None:
-    """Their exponentials alone would overflow."""
+    """The exponentials of the scores would overflow."""
     query, key, value = fused(1, 3, 9, 16)
     assert_by_definition((query * 30, key * 30, value), 1.0)
 
 
 @on_device
 def test_queries_and_keys_of_another_type() -> None:
-    """Autocast leaves them in float32 beside values of bfloat16."""
+    """Autocast leaves them in float32, with values in bfloat16."""
     query, key, value = fused(1, 3, 9, 16, torch.bfloat16)
     assert_by_definition((query.float(), key.float(), value), 0.25)
 
 
 @on_device
 def test_any_strides() -> None:
-    """Of the inputs, and of a gradient that is one number expanded."""
+    """Strides of the inputs, and of a gradient that is one expanded number."""
     from synthetic_training.models.kernels.window_attention import window_attention
 
     plain = [v.detach().contiguous().requires_grad_() for v in fused(2, 3, 9, 16)]
@@ -116,7 +116,7 @@ def test_equals_plain_torch() -> None:
 
 @on_device
 def test_is_a_well_formed_operation() -> None:
-    """Its schema, its shapes without data, and its gradients under tracing."""
+    """The schema, shapes without data, and gradients under tracing."""
     import synthetic_training.models.kernels.window_attention  # noqa: F401  makes the operation known
 
     operation = torch.ops.repeat_after_me.window_attention.default
@@ -125,7 +125,7 @@ def test_is_a_well_formed_operation() -> None:
 
 @on_device
 def test_compiled_whole() -> None:
-    """One graph, forward and backward, with the same bits as without compiling."""
+    """One graph, forward and backward, with bitwise the same results as without compilation."""
     from synthetic_training.models.kernels.window_attention import window_attention
 
     inputs = fused(1, 3, 7, 8)
@@ -158,7 +158,7 @@ def test_replayed_as_a_cuda_graph() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_layer_uses_it() -> None:
-    """``hard_alibi_split`` by the kernels gives what masks give, compiled in one graph and with gradients."""
+    """``hard_alibi_split`` with the kernels equals masks, also compiled in one graph, with gradients."""
     from synthetic_training.models.alibi import use_fast_attention
     from synthetic_training.models.modeling_alibi import HardAlibiForCausalLM
     from synthetic_training.models.registry import build_model

@@ -1,4 +1,4 @@
-"""A figure of runs of a second."""
+"""A figure whose runs take a second."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ SMALL = {**SETTINGS, "model_args": {"num_hidden_layers": 1}}
 
 
 def a_figure(file: Path, x: str = "examples", **changes: Any) -> Path:
-    """A figure of two runs of a second; ``changes`` are of its scale."""
+    """A figure with two runs of a second; ``changes`` are changes of its scale."""
     small = {
         "seeds": [3],
         "settings": SMALL,

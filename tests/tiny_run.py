@@ -1,4 +1,4 @@
-"""A training run of a second, in this process or in one that can be killed."""
+"""A training run that takes a second, in this process or in one that can be killed."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def weights(run: Path) -> bytes:
 
 
 def train_here(config: TrainConfig, out: Path, resume: bool) -> None:
-    """What a process of its own does."""
+    """Train in this process; run in a new process by ``start_training``."""
     import torch
 
     from synthetic_training.training.run import train
@@ -65,7 +65,7 @@ def train_here(config: TrainConfig, out: Path, resume: bool) -> None:
 
 
 def start_training(config: TrainConfig, out: Path, resume: bool = False) -> Any:
-    """Train in another process, which is there in a moment: its imports were done before."""
+    """Train in another process, which starts quickly because its imports are done."""
     process = context().Process(target=train_here, args=(config, out, resume))
     process.start()
     return process

@@ -1,4 +1,4 @@
-"""Each named model of two layers, and prompts of different lengths for it."""
+"""Each named model with two layers, and prompts of different lengths."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ TRANSFORMERS = ("T_rope", "T_nope", "T_alibi", "T_hard_alibi")
 
 
 def tiny(name: str, **overrides: Any) -> Any:
-    """A random model of two layers, attention's weights scaled up so that no two answers nearly tie."""
+    """A random model of two layers, with scaled-up attention so that no two answers are nearly tied."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, **TINY[name]}
     model = build_model(name, **(sizes | overrides)).eval()
@@ -45,7 +45,7 @@ def prompts() -> tuple[Tensor, Tensor]:
 
 
 def without_padding(model: Any, prompt: str, tokens: int) -> tuple[list[int], Tensor]:
-    """Greedy tokens and their logits, each from one pass over everything before it."""
+    """Greedy tokens and their logits, each from one pass over all tokens before it."""
     ids, logits = encode(prompt), []
     for _ in range(tokens):
         logits.append(model(torch.tensor([ids]), use_cache=False).logits[0, -1])

@@ -1,6 +1,6 @@
 """Tests of Triton kernels that run on a CUDA device and, on small shapes, in Triton's interpreter.
 
-The interpreter must be asked for before the kernels are imported, so in a process of its own:
+The interpreter must be requested before the kernels are imported, so in a separate process:
 ``tests/test_kernels_interpreted.py`` starts it.
 """
 
@@ -15,7 +15,7 @@ DEVICE = "cpu" if INTERPRETED else "cuda"
 
 
 def on_device(test: Callable[..., None]) -> Callable[..., None]:
-    """Skip the test where there is neither the interpreter nor a CUDA device."""
+    """Skip the test if there is neither the interpreter nor a CUDA device."""
     if INTERPRETED:
         return test
     skip = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

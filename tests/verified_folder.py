@@ -26,7 +26,7 @@ PHONE_BOOK = parquet_path(Path(), "phone_book_3")
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A folder with a small config of each task, and what it was made from."""
+    """A folder with a small config of each task, and its sources."""
     folder = tmp_path_factory.mktemp("verify")
     (folder / "texts.txt").write_text(
         " ".join(f"The {n} ships of Orsby sailed in {1500 + n}." for n in range(99))
@@ -42,7 +42,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 @pytest.fixture
 def copied(original: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """The same, to be damaged."""
+    """A copy that a test may damage."""
     shutil.copytree(original[0], tmp_path / "data")
     return tmp_path / "data", original[1]
 

@@ -21,6 +21,7 @@ from dataset_builders.files import write_text
 from lm_eval_tasks.documents.evaluate import evaluate_all, result_file
 from lm_eval_tasks.documents.pages import copy_pictures, models_page, picture_of_page, read, report_page
 from lm_eval_tasks.documents.plan import REPOSITORY, Evaluation, Plan
+from lm_eval_tasks.documents.state_page import state_page
 
 RESULTS = Path(__file__).with_name("results")
 CACHE = REPOSITORY / "results" / "documents"
@@ -52,7 +53,7 @@ def make(plan: Plan, names: Sequence[str], cache: Path, workers: int) -> None:
 
 def _write_report(plan: Plan, name: str, evaluations: Sequence[Evaluation], cache: Path) -> None:
     report, found = plan.reports[name], read(cache, evaluations)
-    page = report_page(name, evaluations, found)
+    page = report_page(name, evaluations, found, cache)
     pictures = copy_pictures(report, found, plan.repository)
     for run, picture in report.pages.items():
         files = [result_file(cache, one) for one in evaluations if one.name == run]
@@ -97,6 +98,7 @@ def _documents(
         return
     make(plan, [name for name in plan.reports if name in {*outdated, *reports}], cache, workers)
     write_text(RESULTS / "models.md", models_page(plan.bundled()))
+    write_text(RESULTS / "state.md", state_page(plan.bundled()))
     for document in write_tables():
         print(f"tables written: {document.relative_to(REPOSITORY)}; read again what it says about them")
 

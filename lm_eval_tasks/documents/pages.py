@@ -16,16 +16,25 @@ from dataset_builders.files import atomic_file, read_json
 from lm_eval_tasks.documents.evaluate import result_file
 from lm_eval_tasks.documents.plan import Evaluation, Model, Report
 from lm_eval_tasks.results import read_reports
+from lm_eval_tasks.results.agreement import agreement_table, agreements
 from lm_eval_tasks.results.benchmark_report import BenchmarkReport
+from lm_eval_tasks.results.compare import compare_rows, p_text
 from lm_eval_tasks.results.controls import control_table, controls
 from lm_eval_tasks.results.samples import logged
 from lm_eval_tasks.results.table import markdown_table
+from lm_eval_tasks.twins import FORCED
 
 _WINDOW = "1280,1335"
 
 
-def report_page(name: str, evaluations: Sequence[Evaluation], reports: Sequence[BenchmarkReport]) -> str:
-    """The commands of a report and all of its tables, each under a heading with its name."""
+def report_page(
+    name: str, evaluations: Sequence[Evaluation], reports: Sequence[BenchmarkReport], cache: Path
+) -> str:
+    """The commands of a report and all of its tables, each under a heading with its name.
+
+    Args:
+        cache: the folder with the results and samples of the evaluations.
+    """
     parts = [f"# {name}", _commands(evaluations)]
     for one in reports:
         tables = {
@@ -38,13 +47,36 @@ def report_page(name: str, evaluations: Sequence[Evaluation], reports: Sequence[
         parts += [f"## {one.benchmark}: {what}\n\n{table}" for what, table in tables.items() if table]
     if found := controls(logged([score for one in reports for score in one.scores])):
         parts.append(f"## controls\n\n{control_table(found)}")
+    benchmarks = {one.benchmark for one in reports}
+    if any(f"{benchmark}{FORCED}" in benchmarks for benchmark in benchmarks):
+        twins = agreement_table(agreements([result_file(cache, one) for one in evaluations]))
+        parts.append(f"## agreement\n\n{twins.partition(_END_OF_TABLE)[0]}")
+    if compared := dtype_table(evaluations[0].model, reports):
+        parts.append(f"## dtypes\n\n{compared}")
     return "\n\n".join(parts) + "\n"
 
 
+_END_OF_TABLE = "\n\n"
+
+
+def dtype_table(first: Model, reports: Sequence[BenchmarkReport]) -> str:
+    """The first model compared with itself in other dtypes, as Markdown; empty if there are none."""
+    scores = [score for one in reports for score in one.scores if score.run.model == first.shown]
+    labels = {str(score.run.dtype): score.label for score in scores}
+    own = first.arguments.get("dtype", "")
+    rows = []
+    for other in labels.keys() - {own} if own in labels else ():
+        for (benchmark, length), c in compare_rows(scores, labels[own], labels[other]).items():
+            row = [f"{own} - {other}", benchmark, length, str(c.documents), c.difference_text]
+            rows.append([*row, f"{c.first_better} : {c.second_better}", p_text(c.p_value)])
+    headers = ["dtypes", "benchmark", "length", "documents", "difference", "only one is right", "p"]
+    return markdown_table(headers, sorted(rows)) if rows else ""
+
+
 def _commands(evaluations: Sequence[Evaluation]) -> str:
-    """The commands with which a user would evaluate the first model."""
+    """The commands with which a user would evaluate the packaged models, or the first of the bundled ones."""
     first = evaluations[0].model
-    lines = [_command(one) for one in evaluations if one.model == first]
+    lines = [_command(one) for one in evaluations if first.package or one.model == first]
     if package := first.package:
         told = f"`$FOLDER` is the folder of the package `{package}`, which holds {first.shown}."
     else:

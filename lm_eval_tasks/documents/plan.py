@@ -35,11 +35,11 @@ class Run(_Part):
 class Report(_Part):
     """Runs that are evaluated together and shown in one file.
 
-    ``of`` names a packaged model, or all bundled ones. ``pictures`` are the report's plots by name, with the
-    files to which they are copied; ``pages`` are the pictures of the leaderboards of runs.
+    ``of`` names one or several packaged models, or all bundled ones. ``pictures`` are the report's plots by
+    name, with the files to which they are copied; ``pages`` are the pictures of the leaderboards of runs.
     """
 
-    of: str
+    of: str | tuple[str, ...]
     runs: dict[str, Run]
     pictures: dict[str, str] = {}
     pages: dict[str, str] = {}
@@ -151,19 +151,14 @@ class Plan:
         """The models of a report."""
         if report.of == BUNDLED:
             return self.bundled()
-        if report.of not in self._plan.packaged:
-            raise InputError(f"{RUNS.name} has no model {report.of!r}")
-        own = self._plan.packaged[report.of]
-        return [
-            Model(
-                report.of,
-                own.hub,
-                package_folder(own.package),
-                dict(own.arguments),
-                own.batch_size,
-                own.package,
-            )
-        ]
+        return [self._packaged(name) for name in ([report.of] if isinstance(report.of, str) else report.of)]
+
+    def _packaged(self, name: str) -> Model:
+        if name not in self._plan.packaged:
+            raise InputError(f"{RUNS.name} has no model {name!r}")
+        own = self._plan.packaged[name]
+        folder = package_folder(own.package)
+        return Model(name, own.hub, folder, dict(own.arguments), own.batch_size, own.package)
 
     def evaluations(self, name: str) -> Iterator[Evaluation]:
         """The runs of a report, for each of its models."""

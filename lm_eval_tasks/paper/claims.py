@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dataset_builders import InputError
+from dataset_builders.intervals import CONFIDENCE
 from lm_eval_tasks.paper.model_list import Model
 from lm_eval_tasks.results.compare import Comparison, compare_rows
-from lm_eval_tasks.results.intervals import CONFIDENCE, mean_interval, score_interval
+from lm_eval_tasks.results.intervals import mean_interval, score_interval
 from lm_eval_tasks.results.score import Score
 
 LONG_BOOKS = 70

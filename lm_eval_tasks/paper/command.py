@@ -52,12 +52,18 @@ def paper(
             without running anything.
 
     Raises:
-        InputError: an argument is invalid, paper.md is not a page of this command, or a run failed; the
-            results of the other runs are kept.
+        InputError: an argument is invalid, paper.md or a figure would replace a file of others, or a run
+            failed; the results of the other runs are kept.
         Interrupted: Ctrl-C or SIGTERM; complete runs, and the answers of other runs so far, are kept.
     """
     from dataset_builders.files import check_folder
-    from lm_eval_tasks.paper.experiments import check_metadata, read_metadata, select_experiments
+    from lm_eval_tasks.paper.experiments import (
+        check_metadata,
+        experiments,
+        read_metadata,
+        select_experiments,
+    )
+    from lm_eval_tasks.paper.figures import check_figures
     from lm_eval_tasks.paper.model_list import read_model_list, select
     from lm_eval_tasks.paper.page import check_page
     from lm_eval_tasks.paper.plan import Files, plan, with_complete_runs
@@ -74,6 +80,7 @@ def paper(
     files = Files(out)
     check_folder(out)
     check_page(files.page)
+    check_figures(experiments().values(), out)
     if dry_run:
         _print_plan(runs, files)
         return

@@ -1,10 +1,12 @@
 """The paper's figures on pretrained models: accuracy by length for each experiment, one line per model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dataset_builders.plotting import check_plots
 from lm_eval_tasks.paper.batches import as_in_the_paper, deviations
+from lm_eval_tasks.paper.experiments import Experiment
 from lm_eval_tasks.paper.model_list import Model
 from lm_eval_tasks.paper.plan import Files, Run
 from lm_eval_tasks.results.plots import RowStyle, draw, draw_by_state
@@ -20,6 +22,9 @@ _COLOURS = {
 }
 """Kind of model -> colours of the models of this kind, from small to large."""
 _MARKERS = "osD^vPX*"
+
+_KINDS = ("_batches", "_by_state", "_by_time")
+"""Ends of the names of an experiment's further figures."""
 
 
 def read_scores(runs: Sequence[Run], files: Files) -> list[Score]:
@@ -47,6 +52,15 @@ def family_styles(models: Sequence[Model]) -> dict[str, RowStyle]:
             place = number * len(colours) // len(own) if len(own) > len(colours) else number
             found[model.name] = RowStyle(colours[place], _MARKERS[number % len(_MARKERS)])
     return found
+
+
+def check_figures(experiments: Iterable[Experiment], out: Path) -> None:
+    """Check that :func:`draw_figures` would replace no pictures of others.
+
+    Raises:
+        InputError: it would.
+    """
+    check_plots(out, (f"{one.name}{kind}" for one in experiments for kind in ("", *_KINDS)))
 
 
 def draw_figures(

@@ -53,7 +53,7 @@ def probe_tasks(names: Sequence[str], num_docs: int, metadata: Mapping[str, Any]
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Check that every name is one of a task that has a forced twin, with one question per document.
+    """Check that every name is that of a task with a forced twin and one question per document.
 
     Raises:
         InputError: one is not, or there are no names.
@@ -70,7 +70,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def _unknown_name(name: str) -> InputError:
-    """The error about a name that no task has whose answers can be scored in one pass."""
+    """The error about a name that is not the name of a task with a forced twin."""
     unforced = next((one for one in _unforced() if name.startswith(one)), None)
     if unforced is not None:
         return InputError(f"{unforced} has no forced tasks, and a probe scores only forced tasks")

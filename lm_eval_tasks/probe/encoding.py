@@ -47,7 +47,7 @@ class EncodedDocument:
 
 
 class _TokenizerAsModel:
-    """The part of lm-eval's Hugging Face models that gives the functions of this package their tokenizer."""
+    """Passes a tokenizer to functions of this package that take a model of lm-eval."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer

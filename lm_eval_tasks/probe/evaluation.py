@@ -146,7 +146,7 @@ class RecallEvaluation:
         return scores
 
     def _warn_of_nan(self, scores: Mapping[str, RecallScore]) -> None:
-        """Warn once, in one process, of a model whose log-probabilities are not numbers."""
+        """Warn once, in one process, that the model's log-probabilities are not numbers."""
         documents = (document for score in scores.values() for document in score.documents)
         if self._warned_of_nan or not any(math.isnan(one.logprob_per_token or 0.0) for one in documents):
             return

@@ -44,8 +44,9 @@ def write_results(
         settings: other settings by which reports distinguish training runs of the same name.
 
     Raises:
-        InputError: ``step`` is not a number of steps, there are no scores, or the file cannot be written, or
-            is one of another training run, or has scores of other tasks.
+        InputError: ``step`` is not a number of steps, there are no scores, or the file cannot be written. An
+            existing file is not replaced if it belongs to another training run, or has scores of tasks that
+            ``scores`` lacks.
     """
     check_integer("step", step, 0)
     if not scores:
@@ -87,7 +88,7 @@ def written_steps(folder: Path) -> list[int]:
 
 
 def written_model(folder: Path) -> str | None:
-    """What reports call the training run whose results are in a folder; None if there are none.
+    """The name in reports of the training run with results in a folder; None if there are no results.
 
     Raises:
         InputError: a file of results cannot be read.
@@ -101,7 +102,7 @@ class _Config(BaseModel):
 
 
 class _Written(BaseModel):
-    """What is read of a file of results."""
+    """The part of a result file that is checked before it is replaced."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -118,7 +119,7 @@ class _Written(BaseModel):
 
 
 def _check_replaceable(file: Path, content: dict[str, Any]) -> None:
-    """Raise InputError if replacing a file of results would lose those of another run, or of other tasks."""
+    """Raise InputError if replacing a file would lose results of another run, or of other tasks."""
     old, new = _Written.read(file), _Written.model_validate_json(json.dumps(content))
     if old.config != new.config:
         same = " with other settings" if old.model_name == new.model_name else ""

@@ -8,7 +8,8 @@ from scipy import stats
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from lm_eval_tasks.results.intervals import CONFIDENCE, Scale, scale_of
+from dataset_builders.intervals import CONFIDENCE
+from lm_eval_tasks.results.intervals import Scale, scale_of
 from lm_eval_tasks.results.paired_intervals import Values, paired_interval
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.samples import Sample, read_samples

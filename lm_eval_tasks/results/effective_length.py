@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from lm_eval_tasks.results.intervals import CONFIDENCE
+from dataset_builders.intervals import CONFIDENCE
 
 RESAMPLES = 2000
 

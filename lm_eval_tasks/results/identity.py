@@ -94,6 +94,7 @@ def _identities(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
     found = [(Identity(score.run.model, _settings(score)), score) for score in scores]
     found = _split(found, lambda _: "", _commit)
     found = _split(found, lambda score: score.benchmark, _document_settings)
+    found = _split(found, lambda score: f"{score.benchmark} {score.length}", _version)
     return _split(found, lambda score: f"{score.benchmark} {score.length}", _document_set)
 
 
@@ -182,6 +183,11 @@ def differences_from_task(score: Score) -> dict[str, tuple[Any, Any]]:
 def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
     found = {"commit": score.run.commit, "adapter commit": score.run.adapter_commit}
     return {name: commit for name, commit in found.items() if commit}
+
+
+def _version(score: Score, _: Sequence[Score]) -> dict[str, str]:
+    """The version of the task, which changes if the same answers get another score."""
+    return {"version": as_text(score.metadata.get("version"))}
 
 
 def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from dataset_builders.benchmark import RandomAnswers
-from lm_eval_tasks.results.intervals import CONFIDENCE
+from dataset_builders.intervals import CONFIDENCE
 
 WHOLE, BY_SYMBOL = "exact_match", "char_accuracy"
 """The metrics that give a bound: whether the whole answer is correct, and the fraction of correct symbols."""

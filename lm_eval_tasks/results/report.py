@@ -28,7 +28,8 @@ def report(
         compare: Labels of two rows to compare by a paired test; needs samples (lm_eval --log_samples).
 
     Raises:
-        InputError: the results cannot be read or drawn, or a label or row does not exist.
+        InputError: the results cannot be read or drawn, a plot would replace a file that this project did not
+            draw, or a label or row does not exist.
     """
     from dataset_builders.files import check_folder
     from lm_eval_tasks.results import read_reports
@@ -46,11 +47,12 @@ def report(
             )
         scores = [score for one in reports for score in one.scores]
         compared = comparison_table(compare_rows(scores, *compare), *compare)
-    for one in reports:
+    drawn = [one.draw(out) for one in reports]  # before anything is printed, since a plot may be refused
+    for one, files in zip(reports, drawn, strict=True):
         print(f"## {one.benchmark}\n")
         for table in one.tables():
             print(f"{table}\n")
-        if files := one.draw(out):
+        if files:
             print(f"drawn: {', '.join(map(str, files))}\n")
     sampled = logged([score for one in reports for score in one.scores])
     beside_pairs = controls(sampled)

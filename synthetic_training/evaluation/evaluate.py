@@ -155,14 +155,18 @@ def _string_scores(
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """The results of ``evaluate`` as a Markdown table of means ± standard errors."""
+    """The results of ``evaluate`` as a Markdown table of means with 95% confidence intervals."""
     from tabulate import tabulate
 
+    from dataset_builders.intervals import bounded_interval, with_interval
+
     headers = ["length", "examples", *(mean.replace("_", " ") for mean in _MEANS)]
-    lines = [
-        [r["length"], r["asked"], *(f"{r[m]:.3f} ± {r[f'{m}_stderr']:.3f}" for m in _MEANS)] for r in results
-    ]
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    lines = []
+    for one in results:
+        ends = {m: bounded_interval(one[m], one[f"{m}_stderr"], one["asked"]) for m in _MEANS}
+        lines.append([one["length"], one["asked"], *(with_interval(one[m], ends[m], 3) for m in _MEANS)])
+    note = "Brackets: 95% confidence intervals over examples (Wilson)."
+    return f"{tabulate(lines, headers, tablefmt='github', disable_numparse=True)}\n\n{note}"
 
 
 def model_folder(folder: Path) -> Path:

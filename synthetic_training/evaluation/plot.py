@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dataset_builders import InputError
 from dataset_builders.checks import first_problem
 from dataset_builders.files import read_json
+from dataset_builders.intervals import bounded_interval
 from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.training.run_folder import METRICS
 from synthetic_training.training.run_log import read_metrics
@@ -28,7 +29,7 @@ class Point:
         length: length of the strings in letters.
         examples: number of examples trained on so far; None if unknown.
         accuracy: mean accuracy, from 0 to 1.
-        stderr: standard error of the mean.
+        ends: ends of the 95% interval of the mean.
         last: whether the point is from the end of the run.
     """
 
@@ -36,7 +37,7 @@ class Point:
     length: int
     examples: int | None
     accuracy: float
-    stderr: float
+    ends: tuple[float, float]
     last: bool
 
 
@@ -72,6 +73,7 @@ class _Score(BaseModel):
     model_config = ConfigDict(strict=True)
 
     length: Annotated[int, Field(ge=1, le=2**31)]
+    asked: Annotated[int, Field(ge=1, le=2**62)]
     string_accuracy: Annotated[float, Field(ge=0, le=1)]
     string_accuracy_stderr: Annotated[float, Field(ge=0, le=1)]
 
@@ -119,7 +121,9 @@ def _evaluation_points(file: Path, name: str) -> list[Point]:
 
 
 def _point(score: _Score, name: str, examples: int | None, last: bool) -> Point:
-    return Point(name, score.length, examples, score.string_accuracy, score.string_accuracy_stderr, last)
+    accuracy, error = score.string_accuracy, score.string_accuracy_stderr
+    ends = bounded_interval(accuracy, error, score.asked) or (accuracy, accuracy)
+    return Point(name, score.length, examples, accuracy, ends, last)
 
 
 def _names(sources: Sequence[Path]) -> list[str]:
@@ -160,14 +164,20 @@ def _axes(label: str) -> "tuple[Figure, Axes]":
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(label)
-    axes.set_ylabel("string accuracy")
+    axes.set_ylabel("string accuracy (bars: 95% intervals)")
     axes.set_ylim(-0.03, 1.03)
     return figure, axes
 
 
-def _draw_curve(axes: "Axes", x: Sequence[int], points: Iterable[Point], label: str) -> None:
-    y, errors = zip(*((p.accuracy, p.stderr) for p in points), strict=True)
-    axes.errorbar(x, y, yerr=errors, marker="o", capsize=3, label=label)
+def _draw_curve(axes: "Axes", x: Sequence[int], points: Sequence[Point], label: str) -> None:
+    y = [point.accuracy for point in points]
+    axes.errorbar(x, y, yerr=error_bars(points), marker="o", capsize=3, label=label)
+
+
+def error_bars(points: Iterable[Point]) -> tuple[list[float], list[float]]:
+    """How far the 95% intervals reach below and above the points, as matplotlib's ``errorbar`` takes it."""
+    pairs = [(point.accuracy - point.ends[0], point.ends[1] - point.accuracy) for point in points]
+    return [max(0.0, below) for below, _ in pairs], [max(0.0, above) for _, above in pairs]
 
 
 def _set_scale(axes: "Axes", values: Sequence[int]) -> None:

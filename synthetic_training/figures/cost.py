@@ -1,6 +1,7 @@
 """GPU hours of the runs of figures, and of the paper's trainer for the same number of tokens.
 
     python -m synthetic_training.figures.cost reproduced/*.jsonl
+    python -m synthetic_training.figures.cost reproduced/*.jsonl --figures
 
 The paper's trainer is the stand-in that ``synthetic_training.speed.trainer`` measured together with ours, at
 64 rows of 220 tokens on one H200. If a model's size differs from the measured one, such as Mamba with 24
@@ -148,18 +149,45 @@ def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def _print_costs(files: Annotated[tuple[Path, ...], tyro.conf.Positional], speed: Path = SPEED) -> None:
+def by_figure(results: Iterable[Result]) -> str:
+    """The hours that the runs of each figure took, as Markdown."""
+    groups: dict[tuple[str, str], dict[str, Result]] = {}
+    for result in results:
+        groups.setdefault((result["figure"], result["scale"]), {})[result["run"]] = result
+    rows = []
+    for (figure, scale), runs in sorted(groups.items(), key=lambda item: item[0][::-1]):
+        took: dict[str, list[float]] = {}
+        for one in runs.values():
+            took.setdefault(one["config"]["device"], []).append(hours_of(one))
+        hours = [f"{sum(took[device]):.2f}" if device in took else "" for device in ("cuda", "cpu")]
+        rows.append([figure, scale, str(len(runs)), *hours, _longest(runs.values())])
+    headers = ["figure", "scale", "runs", "GPU hours", "hours of a CPU core", "longest run (minutes)"]
+    note = (
+        "Hours of training with its evaluations, of the runs in these results. A run that several figures "
+        "share is counted in each; runs that shared a GPU have their part of its time."
+    )
+    return f"{_markdown(rows, headers)}\n\n{note}"
+
+
+def _longest(runs: Iterable[Result]) -> str:
+    return f"{max(one['seconds'] for one in runs) / 60:.1f}"
+
+
+def _print_costs(
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional], speed: Path = SPEED, figures: bool = False
+) -> None:
     """Print the GPU hours of runs, compared with the paper's trainer.
 
     Args:
         files: Results of reproduce, FIGURE_SCALE.jsonl.
         speed: Measurements by synthetic_training.speed.trainer.
+        figures: Print the hours of each figure instead.
     """
     missing = [str(file) for file in files if not file.is_file()]
     if missing or not files:
         raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
     results = [result for file in files for result in read_results(file)]
-    print(table(costs(results, baselines(read_json(speed)))))
+    print(by_figure(results) if figures else table(costs(results, baselines(read_json(speed)))))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

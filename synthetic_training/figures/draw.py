@@ -79,7 +79,7 @@ def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> 
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         canvas.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
-        return save_plot(canvas, folder, name)
+        return save_plot(canvas, folder, name, replace=True)  # reproduce has checked the folder
 
 
 def _facets(

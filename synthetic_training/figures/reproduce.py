@@ -31,7 +31,7 @@ from synthetic_training.figures.figure_file import Scale, figure_path, read_figu
 from synthetic_training.figures.plan import Result, Run, key_of, plan
 from synthetic_training.figures.plan_text import log_of, plan_text, runs_text
 from synthetic_training.figures.progress import Progress
-from synthetic_training.figures.results import append_result, done, read_results
+from synthetic_training.figures.results import append_result, check_others, done, read_results
 from synthetic_training.figures.tables import report
 
 
@@ -72,8 +72,9 @@ def reproduce(
 
     Raises:
         InputError: the figure or a part of it does not exist or cannot be run; ``per_gpu`` or ``minutes`` is
-            invalid; ``out`` contains results or unfinished runs of the figure, and ``resume`` is not set; or
-            a run failed, after the other runs were done.
+            invalid; ``out`` contains results or unfinished runs of the figure, and ``resume`` is not set, or
+            a plot or table that this function did not write; or a run failed, after the other runs were
+            done.
         Interrupted: Ctrl-C or SIGTERM, or the time is over; results and checkpoints are kept.
     """
     check_integer("per_gpu", per_gpu, 1)
@@ -99,6 +100,8 @@ def reproduce(
     results = read_results(where.results)
     if not resume and not dry_run:
         _refuse_begun(results, runs, where)
+    if not results:
+        check_others(out, where.stem)
     finished = done(results, runs, size.tests, where.results)
     remaining = [run for run in runs if run.key not in finished]
     at = places(any(run.config.device != "cpu" for run in runs), per_gpu) if remaining else []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dataset_builders import InputError
 from dataset_builders.files import write_text
+from dataset_builders.plotting import check_plots
 from synthetic_training.config import CHANGEABLE, TrainConfig
 from synthetic_training.figures.figure_file import Test
 from synthetic_training.figures.plan import Key, Result, Run, key_of
@@ -30,6 +31,18 @@ def read_results(file: Path) -> list[Result]:
 def append_result(file: Path, result: Result) -> None:
     """Append a result to a file atomically."""
     write_text(file, "".join(json.dumps(one) + "\n" for one in [*read_results(file), result]))
+
+
+def check_others(folder: Path, stem: str) -> None:
+    """Check that a folder without results of a figure has no plot or table of its name, since those are ours.
+
+    Raises:
+        InputError: it has a file that ``reproduce`` did not write.
+    """
+    check_plots(folder, [stem])
+    table = folder / f"{stem}.md"
+    if table.exists():
+        raise InputError(f"{table} was not written by reproduce and is not overwritten; pass another --out")
 
 
 def done(results: Iterable[Result], runs: Sequence[Run], tests: Sequence[Test], file: Path) -> set[Key]:

@@ -1,9 +1,8 @@
-"""One architecture's part of ``synthetic_training.speed.architectures``, in a process of its own.
+"""The process in which ``synthetic_training.speed.architectures`` measures one architecture.
 
-It talks to the process that started it by lines: after ``loaded`` it waits for ``warm``, after ``ready`` for
-``time``, and it ends with a line of JSON. Python is imported before ``loaded``, without the device; kernels
-are compiled and tuned between ``warm`` and ``ready``, where several processes share the device; after
-``time`` this process has it alone.
+It exchanges lines of text with the process that started it. It imports its packages, prints ``loaded`` and
+waits for ``warm``; then it compiles and tunes kernels, while other processes use the same device, prints
+``ready`` and waits for ``time``; then it measures, with the device to itself, and prints a line of JSON.
 """
 
 import json
@@ -85,11 +84,11 @@ def _measure(job: dict[str, Any], result: dict[str, Any]) -> None:
     run()
     _synchronize(device)
     result["first_step_s"] = time.perf_counter() - start
-    for _ in range(4 if job["compile"] else 2):  # with --compile, the step is captured in the fourth
+    for _ in range(4 if job["compile"] else 2):  # with --compile, the fourth step is captured as a CUDA graph
         run()
     _synchronize(device)
     result["warm_up_s"] = time.perf_counter() - start
-    torch.cuda.empty_cache()  # others compile meanwhile
+    torch.cuda.empty_cache()  # while other processes compile
     _wait("ready", "time")
 
     if device == "cuda":
@@ -116,14 +115,14 @@ def _measure(job: dict[str, Any], result: dict[str, Any]) -> None:
             run()
         done = STEPS
     metrics = step.read()
-    # the loss of the last steps alone: those before it were read with it
+    # discard the losses of earlier steps
     run()
     last = step.read()
     result |= {"steps": done, "mean_loss": metrics.loss, "loss": last.loss, "finite": last.finite}
 
 
 def _timed(run: Callable[[], None], device: str, steps: int) -> float:
-    """Seconds per step: the median over rounds, of at most so many steps altogether."""
+    """Seconds per step: the median over rounds, which have at most ``steps`` steps in total."""
     from statistics import median
 
     times: list[float] = []
@@ -135,7 +134,7 @@ def _timed(run: Callable[[], None], device: str, steps: int) -> float:
             run()
             if not times and done == 0 and device == "cuda":
                 _synchronize(device)
-                if time.perf_counter() - start > 1:  # a round of such steps would be long
+                if time.perf_counter() - start > 1:  # steps are slow: fewer per round
                     now = 1
                     break
         _synchronize(device)

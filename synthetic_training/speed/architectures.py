@@ -2,21 +2,23 @@
 
     python -m synthetic_training.speed.architectures --out architectures.json
 
-Each architecture is measured in a process of its own, which ends after a time limit, so that one which hangs
-or crashes does not stop the rest. Several processes compile and tune their kernels at the same time; then
-each is timed alone. A row is written to ``--out`` as soon as it is known, with the error where there is one;
-the same command measures what is not in the file yet, on this machine or another, which each row names.
+Each architecture is measured in its own process with a time limit, so that one that hangs or crashes does
+not stop the others. Several processes compile and tune their kernels at the same time; then each is timed
+alone. The row of an architecture, with its measurements or its error, is written to ``--out`` as soon as it
+is known. To continue after an interruption, run the same command again: it measures what is not in the file,
+on this machine or another, which each row names.
 
-A row has, for 64 rows of 220 tokens in bfloat16:
+The columns, for steps of 64 rows of 220 tokens in bfloat16:
 
-- ``eager_tokens_per_s``: as the trainer runs it without ``--compile``, ``graph_tokens_per_s``: the same
-  kernels captured in one CUDA graph, ``compiled_tokens_per_s``: with ``--compile``; ``tokens_per_s`` is the
-  best of them;
-- ``first_step_s``: from the first call to the end of the first step, with an empty compile cache, while up to
-  ``--at-once`` processes compile;
-- ``mfu``: model FLOPs utilisation against the rate of a large matrix product in this run, and
-  ``mfu_datasheet`` against 989 TFLOP/s; 6 operations per parameter and token, and those of softmax attention;
-- ``loss`` after 50 steps of copying strings of 5 to 20 letters, which shows a wrong kernel: 3.26 is chance.
+- ``eager_tokens_per_s``: without ``--compile``; ``graph_tokens_per_s``: the same kernels, captured in one
+  CUDA graph; ``compiled_tokens_per_s``: with ``--compile``; ``tokens_per_s``: the highest of these;
+- ``first_step_s``: seconds from the first call to the end of the first step, with an empty compile cache,
+  while up to ``--at-once`` processes compile;
+- ``mfu``: model FLOPs utilisation relative to the rate of a large matrix product, measured in the same run;
+  ``mfu_datasheet``: relative to 989 TFLOP/s. Counted are 6 operations per parameter and token, and those of
+  softmax attention;
+- ``loss``: after 50 steps of copying strings of 5 to 20 letters. Chance is 3.26; a loss near it indicates a
+  wrong kernel.
 """
 
 import json
@@ -47,7 +49,7 @@ _OTHERS = ("synthetic_training.speed.mamba_ssm_models:Mamba2",)
 
 @dataclass(frozen=True)
 class Speed:
-    """Training speed of architectures, each in its own process."""
+    """Measure the training speed of architectures, each in its own process."""
 
     out: Path
     """JSON file of the rows; what it holds already is not measured again."""
@@ -88,7 +90,7 @@ def main() -> None:
         else:
             results.add(job, row)
         print(json.dumps({"job": job.key, **row}), flush=True)
-    # others shared the device with them
+    # other processes used the device at the same time
     for job, row in _measurements(lacked_memory, replace(settings, at_once=1), start):
         results.add(job, row)
         print(json.dumps({"job": job.key, **row}), flush=True)
@@ -100,7 +102,7 @@ def _every(preset: str) -> tuple[str, ...]:
 
 
 def _jobs(models: tuple[str, ...]) -> list[Job]:
-    """Those with a goal first; the paper's models compiled alone, others eager and as a CUDA graph."""
+    """Architectures with a goal first; the paper's models compiled only, others eager and as a graph."""
     ours = [Job(name, compile=True) for name in models if name in MODELS]
     known = [f"fla:{one}" for one in _COMPILED]
     goals = [Job(name, compile=compiled) for compiled in (False, True) for name in known if name in models]
@@ -127,7 +129,7 @@ class _Results:
             row = {"model": job.model, "preset": self._settings.preset, "jobs": []}
             self.rows.append(row)
         row["jobs"].append(job.key)
-        if job.compile and row["jobs"][:-1]:  # the eager job's other measurements are kept
+        if job.compile and row["jobs"][:-1]:  # keep the other measurements of the eager job
             kept = ("compiled_tokens_per_s", "error", "first_step_s", "loss", "memory_gb")
             measured = {
                 key if key.startswith("compiled") else f"compiled_{key}": measured[key]
@@ -156,7 +158,7 @@ class _Results:
 
 
 def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Results of one group of processes after another; the next group imports Python meanwhile."""
+    """Results of one group of processes after another; the next group already imports its packages."""
     groups = [jobs[i : i + settings.at_once] for i in range(0, len(jobs), settings.at_once)]
     content = {name: getattr(settings, name) for name in ("preset", "rows", "context_length", "device")}
     group: list[MeasuringProcess] = []

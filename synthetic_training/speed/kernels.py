@@ -1,9 +1,10 @@
-"""Speed and errors of this project's kernels beside those of other packages, in one run on a GPU.
+"""Speed and errors of this project's kernels and of those of other packages, measured in one run on a GPU.
 
     python -m synthetic_training.speed.kernels --out kernels.json
 
-Each operation has the sizes of the paper's trainer. Errors are relative to float64, ``|x - x64| / |x64|``: of
-the output, and the largest among those of the gradients. Where a package is missing, its line says so.
+Operations have the sizes of the paper's trainer. Errors are relative to a computation in float64,
+``|x - x64| / |x64|``: the error of the output, and the largest error of a gradient. If a package is not
+installed, its row says so.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from synthetic_training.speed.operations import (
 
 @dataclass(frozen=True)
 class Kernels:
-    """Measure kernels side by side."""
+    """Measure the speed and errors of kernels."""
 
     rows: int = 64
     """Rows per step."""
@@ -94,7 +95,7 @@ def _measured(operation: Operation, build: Callable[[], Contender], settings: Ke
     def both() -> None:
         torch.autograd.grad(function(*inputs), inputs, weights)
 
-    # replayed as CUDA graphs, as in a compiled step: what Python takes to launch a kernel is not measured
+    # replayed as CUDA graphs, as in a compiled step, so that launching kernels from Python is not timed
     forward_ms, both_ms = (do_bench_cudagraph(one, rep=100, return_mode="median") for one in (forward, both))
     return {
         "dtype": str(contender.dtype).removeprefix("torch."),
@@ -116,7 +117,7 @@ def _typed(operation: Operation, rows: int, contender: Contender) -> list[Tensor
 
 def _errors(operation: Operation, contender: Contender, rows: int) -> dict[str, float]:
     inputs = _typed(operation, rows, contender)
-    # the same rounded inputs: an error is one of the computation
+    # in float64, but from the same rounded inputs, so that only errors of the computation count
     exact_inputs = [one.detach().double().requires_grad_() for one in inputs]
     exact = operation.reference(*exact_inputs)
     weights = torch.randn_like(exact)

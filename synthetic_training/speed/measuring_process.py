@@ -1,4 +1,4 @@
-"""A process that measures one architecture, seen from the process that started it."""
+"""Control of a process that measures one architecture (``architecture_process``)."""
 
 import json
 import os
@@ -15,7 +15,7 @@ _PROCESS = "synthetic_training.speed.architecture_process"
 
 @dataclass(frozen=True)
 class Job:
-    """One architecture, compiled or not."""
+    """What a process measures: one architecture, compiled or not."""
 
     model: str
     compile: bool
@@ -26,14 +26,14 @@ class Job:
 
 
 class MeasuringProcess:
-    """A process that measures one job, and its conversation with this one.
+    """A process that measures one job, controlled by lines of text.
 
     Args:
-        job: what it measures.
+        job: what to measure.
         settings: ``preset``, ``rows``, ``context_length`` and ``device``.
 
     Attributes:
-        result: its measurements or its ``error``, once it has ended.
+        result: the measurements, or an ``error``, after the process has ended.
     """
 
     def __init__(self, job: Job, settings: Mapping[str, Any]) -> None:
@@ -50,21 +50,24 @@ class MeasuringProcess:
         )
 
     def say(self, word: str) -> None:
-        """Let it go on, unless it has ended."""
+        """Send the word for which the process waits; nothing happens if it has ended."""
         if self.result is None and self._process.stdin is not None:
             try:
                 self._process.stdin.write(f"{word}\n".encode())
                 self._process.stdin.flush()
             except BrokenPipeError:
-                pass  # it has ended; ``hear`` says how
+                pass  # it has ended; ``hear`` sets the result
 
     def hear(self, word: str, seconds: float, limit: float | None = None) -> bool:
-        """Whether it says the word in time; if not, its result is known afterwards, and it has ended.
+        """Wait for a word; if it does not come in time, end the process and set its result.
 
         Args:
-            word: what it should say.
+            word: the expected line.
             seconds: time to wait.
-            limit: seconds that it had altogether, which its error then names (default: ``seconds``).
+            limit: time limit that the error message names, in seconds (default: ``seconds``).
+
+        Returns:
+            Whether the word came in time.
         """
         deadline = time.monotonic() + seconds
         while self.result is None:
@@ -81,7 +84,7 @@ class MeasuringProcess:
         return False
 
     def _line(self, seconds: float) -> str | None:
-        """The next line that means something; empty at the end, None if none comes in time."""
+        """The next line of the protocol; empty if the process has ended, None if no line comes in time."""
         stream = self._process.stdout
         if stream is None:
             return ""
@@ -99,6 +102,6 @@ class MeasuringProcess:
         return line if line in ("loaded", "ready") or line.startswith("{") else self._line(seconds)
 
     def end(self) -> None:
-        """Kill it if it still runs."""
+        """Kill the process if it is still running."""
         self._process.kill()
         self._process.wait()

@@ -1,15 +1,16 @@
-"""MQAR side by side with Zoology's own trainer (arXiv 2312.04927), in one run on one device.
+"""MQAR with this trainer and with Zoology's own (arXiv 2312.04927), in one run on one device.
 
     python -m synthetic_training.speed.mqar path/to/zoology --out mqar.json
 
-``zoology_trainer`` says which checkout. Both trainers have the same distribution of examples, width, layers,
-rows per step, number of examples and learning rate. Zoology's attention is a layer with one head, learned
-positions and no MLP; ours is ``T_rope`` with one head, tied embeddings and an MLP, in bfloat16 on a GPU. Both
-Mambas have the initial weights of Mamba's authors. Zoology's learning rate follows a cosine from epoch to
-epoch, ours falls linearly. Both stop at an accuracy of 0.99.
+The docstring of ``zoology_trainer`` names the required checkout. Both trainers use the same distribution of
+examples, width, number of layers, rows per step, number of examples and learning rate. Zoology's attention
+layers have one head, learned positions and no MLP. Ours is ``T_rope`` with one head, tied embeddings and an
+MLP, in bfloat16 on a GPU. Both Mambas start with the initial weights of Mamba's authors. Zoology's learning
+rate follows a cosine and changes after each epoch; ours falls linearly. Both stop at an accuracy of 0.99.
 
-For each model and size, the report has the accuracy after each epoch, on examples that are not trained on,
-and the examples per second of training alone: without making data in advance, evaluation and compiling.
+For each model and size, the report has the accuracy after each epoch, on examples that were not used for
+training, and the examples per second of training. Making the data in advance, evaluation and compilation are
+not timed.
 """
 
 import gc
@@ -49,7 +50,7 @@ _SIZE = "LENGTHxPAIRS"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Accuracy and examples per second of this trainer and of Zoology's, on MQAR."""
+    """Compare accuracy and examples per second of this trainer and Zoology's on MQAR."""
 
     zoology: Annotated[Path, tyro.conf.Positional]
     """Folder of a checkout of Zoology."""
@@ -152,7 +153,7 @@ def _measure(run: ZoologyRun, settings: Comparison) -> dict[str, Any]:
 
 
 def train_config(run: ZoologyRun, *, fresh: bool) -> TrainConfig:
-    """The same run as settings of this trainer."""
+    """Settings of this trainer for the same run."""
     sizes: dict[str, Any] = {"hidden_size": run.width, "num_hidden_layers": run.layers}
     if run.model == "attention":
         sizes |= {"num_attention_heads": 1, "tie_word_embeddings": True}
@@ -183,14 +184,14 @@ def train_config(run: ZoologyRun, *, fresh: bool) -> TrainConfig:
 
 
 def train_with_ours(run: ZoologyRun, *, fresh: bool) -> dict[str, Any]:
-    """Train a model as ``python -m synthetic_training train`` does; returns what the other trainer's has."""
+    """Train a model as ``python -m synthetic_training train`` does; the result has the form of Zoology's."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         train(train_config(run, fresh=fresh), out)
         metrics, content = read_metrics(out / METRICS), read_json(out / RUN)
     records = [record for record in metrics if record["kind"] == "train"]
-    # the first steps compile
+    # the first steps include compilation
     rates = [record["tokens_per_second"] / run.task.length for record in records[2:] or records]
     return {
         "curve": [

@@ -15,7 +15,7 @@ GOALS = {"attention": 10, "mamba": 4}
 
 
 def table(measured: list[dict[str, Any]]) -> str:
-    """The measurements as a Markdown table; accuracies are after the same number of examples."""
+    """The measurements as a Markdown table; accuracies are compared after the same number of examples."""
     lines = []
     for one in measured:
         curves = [one.get(f"{name}_curve", []) for name in ("zoology", "ours")]
@@ -43,9 +43,11 @@ def table(measured: list[dict[str, Any]]) -> str:
 
 
 def save(measured: list[dict[str, Any]], out: Path) -> list[Path]:
-    """Plot accuracy by examples beside the file of the numbers, as PNG and SVG; return the files."""
+    """Plot accuracy by training examples as PNG and SVG, next to the file of measurements."""
     with plot_style():
-        return save_plot(_curves(measured), out.parent, out.stem)
+        return save_plot(
+            _curves(measured), out.parent, out.stem, replace=True
+        )  # like the file of measurements
 
 
 def _curves(measured: list[dict[str, Any]]) -> "Figure":

@@ -1,4 +1,4 @@
-"""What ``kernels`` measures: operations of the paper's models, by this project's kernels and by others."""
+"""The operations that ``kernels`` measures, by this project's kernels and those of other packages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ Function = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Contender:
-    """One implementation.
+    """An implementation of an operation.
 
     Attributes:
-        function: of the operation's inputs.
-        dtype: of the activations that it is given.
+        function: computes the output from the operation's inputs.
+        dtype: dtype of the activations that it receives.
         channels_first: whether (batch, length, channels) inputs lie in memory as (batch, channels, length).
     """
 
@@ -32,14 +32,14 @@ class Contender:
 
 @dataclass(frozen=True)
 class Operation:
-    """Something that several packages compute.
+    """An operation that several packages implement.
 
     Attributes:
-        name: of the operation.
-        inputs: float64 inputs for a number of rows, on the GPU.
-        reference: the definition, in the type of its inputs.
-        others: what is measured, by name, as functions that import its package.
-        kept: positions of inputs that stay in float32, such as decay rates.
+        name: name of the operation.
+        inputs: function that returns float64 inputs on the GPU for a number of rows.
+        reference: the plain definition, computed in the dtype of its inputs.
+        others: name -> function that imports the package and returns the implementation to measure.
+        kept: indices of inputs that stay in float32, such as decay rates.
     """
 
     name: str
@@ -55,7 +55,7 @@ def _random(*shapes: Sequence[int]) -> list[Tensor]:
 
 
 def scan(tokens: int, channels: int, states: int) -> Operation:
-    """One layer's selective scan with steps and decay rates as at the start of training."""
+    """The selective scan of one layer, with the step sizes and decay rates of a newly initialised model."""
 
     def inputs(rows: int) -> list[Tensor]:
         wide, narrow = (rows, tokens, channels), (rows, tokens, states)
@@ -96,7 +96,7 @@ def scan(tokens: int, channels: int, states: int) -> Operation:
 
 
 def convolution(tokens: int, channels: int) -> Operation:
-    """One layer's causal convolution of 4 taps with its activation."""
+    """The causal convolution of one layer, with a kernel width of 4, and its activation."""
     taps = 4
 
     def inputs(rows: int) -> list[Tensor]:
@@ -131,7 +131,7 @@ def convolution(tokens: int, channels: int) -> Operation:
 
 
 def window_attention(tokens: int) -> Operation:
-    """Eight heads of 64 dimensions; head h sees the last h + 1 keys."""
+    """Attention with eight heads of size 64; head h attends to the last h + 1 keys."""
     heads = torch.arange(_HEADS, device="cuda")[:, None, None]
 
     def ours() -> Contender:
@@ -143,7 +143,7 @@ def window_attention(tokens: int) -> Operation:
 
 
 def sliding_window(tokens: int) -> Operation:
-    """Eight heads of 64 dimensions that all see the last 8 keys: FlashAttention has one window for all."""
+    """Attention with eight heads of size 64 to the last 8 keys, which FlashAttention can compute too."""
     last = _HEADS - 1
 
     def flash() -> Contender:
@@ -163,7 +163,7 @@ def sliding_window(tokens: int) -> Operation:
 def _windows(
     name: str, tokens: int, earlier: Tensor, others: dict[str, Callable[[], Contender]]
 ) -> Operation:
-    """Causal attention to so many ``earlier`` keys, by head."""
+    """Causal attention of each head to its own key and the ``earlier`` keys before it."""
     earlier = earlier.to("cuda").expand(_HEADS, 1, 1)
     position = torch.arange(tokens, device="cuda")
     distance = position[:, None] - position[None, :]

@@ -1,9 +1,9 @@
-"""A stand-in for the trainer released with the paper (arXiv 2402.01032), to compare our speed with.
+"""A stand-in for the trainer released with the paper (arXiv 2402.01032), as a baseline for speed.
 
-That code is not part of this project. The stand-in has the properties that determine its speed: float32
-throughout, eager modules, attention as two products with an explicit mask that is rebuilt in each forward
-pass, examples sampled one by one in Python, and ``.item()`` on the loss in each step. Architectures are the
-stock ones of transformers, ``torch.nn.LSTM``, and the model of the ``mamba_ssm`` package.
+The released code is not part of this project. The stand-in has the properties that determine its speed:
+float32 throughout, eager execution, attention as two matrix products with an explicit mask that is rebuilt in
+each forward pass, examples sampled one by one in Python, and ``.item()`` on the loss in each step. The models
+are those of transformers, ``torch.nn.LSTM``, and the model of the ``mamba_ssm`` package.
 """
 
 import random
@@ -32,7 +32,7 @@ class PaperTrainer:
         context_length: tokens per row.
 
     Raises:
-        InputError: ``mamba`` without the package ``mamba_ssm``.
+        InputError: the model is ``mamba``, and the package ``mamba_ssm`` is not installed.
     """
 
     def __init__(self, name: str, batch_size: int, context_length: int, device: str) -> None:
@@ -59,7 +59,7 @@ class PaperTrainer:
 
 
 def _packed_row(rng: random.Random, context_length: int) -> tuple[list[int], list[float]]:
-    """Token ids of one packed row, and 1.0 for the tokens of answers and the full stops after them."""
+    """Token ids of one packed row, and a mask that is 1.0 at the tokens of answers and their full stops."""
     text, mask = "", []
     while len(text) < context_length:
         string = "".join(rng.choice(_LETTERS) for _ in range(rng.randint(_MIN_LENGTH, _MAX_LENGTH)))

@@ -1,11 +1,11 @@
-"""Speed of training on several GPUs of one host, against one of them.
+"""Speed of training on several GPUs of one host, relative to one GPU.
 
     python -m synthetic_training.speed.scaling --gpus 1 2 4 --out scaling.json
 
-Every measurement is a run of the ``train`` command, under ``torchrun`` where it has several processes. Weak
-scaling gives each GPU the same number of rows; strong scaling divides the same rows among them. ``loss`` is
-the mean of the last 50 steps, and ``first_loss`` that of the first 50. Runs of the same rows train on the
-same examples, but their rounding errors grow from step to step, until the losses differ.
+Each measurement is a run of the ``train`` command, with ``torchrun`` if it has several processes. In weak
+scaling, each GPU has the same number of rows; in strong scaling, the GPUs share the same rows. ``loss`` is
+the mean over the last 50 steps, and ``first_loss`` over the first 50. Runs with the same rows train on the
+same examples, but rounding errors grow from step to step, so their losses eventually differ.
 """
 
 import os
@@ -34,7 +34,7 @@ _LOGGED = 50
 
 @dataclass(frozen=True)
 class Scaling:
-    """Measure training on several numbers of GPUs."""
+    """Measure the speed of training for several numbers of GPUs."""
 
     model: str = "T_rope"
     """Architecture, at the paper's size."""
@@ -56,7 +56,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Arm:
-    """One run: how many GPUs share how many rows."""
+    """A run: the number of GPUs, and the number of rows that they share."""
 
     gpus: int
     rows: int
@@ -73,7 +73,7 @@ def main() -> None:
     found: dict[Arm, dict[str, Any]] = {}
     for n in sorted(settings.gpus):
         arms = [Arm(n, rows) for rows in sorted({n * settings.rows_per_gpu, settings.rows})]
-        # side by side where there are GPUs for all of them
+        # at the same time, if there are enough GPUs
         with ThreadPoolExecutor(there // n) as pool:
             runs = [pool.submit(_run, settings, arm, n * (i % (there // n))) for i, arm in enumerate(arms)]
             for arm, run in zip(arms, runs, strict=True):
@@ -87,7 +87,7 @@ def _lines(found: dict[Arm, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _write(settings: Scaling, found: dict[Arm, dict[str, Any]]) -> None:
-    """After each run, so that one that fails loses nothing."""
+    """Write the file; called after each run, so that a failed run loses no others."""
     print(*_lines(found)[-1:], flush=True)
     if settings.out is not None:
         options = {key: value for key, value in asdict(settings).items() if key not in ("out", "revision")}
@@ -126,7 +126,7 @@ def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
             env={
                 **os.environ,
                 "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(first_gpu, first_gpu + arm.gpus))),
-                # processes of one run compile side by side
+                # all processes of a run compile at the same time
                 "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "4"),
             },
             capture_output=True,

@@ -2,15 +2,15 @@
 
     python -m synthetic_training.speed.trainer --out speed.json
 
-Every model has the sizes of the paper's trainer (width 1024, 12 layers, rows of 220 tokens). For each of
-ours, the report has:
+Models have the sizes of the paper's trainer (width 1024, 12 layers, rows of 220 tokens). For each model of
+this trainer, the report has:
 
 - ``floor_ms``: a lower bound of the time per step. It is the larger of the arithmetic at the rate of a large
   bfloat16 matrix product and the memory traffic of weights and gradients at the rate of a large copy, plus
   the traffic of the optimizer, which cannot overlap. Both rates are measured here;
-- ``mfu``: model FLOPs utilisation: operations of the model (6 per parameter and token, and those of
-  attention) divided by the time and that measured rate;
-- ``kernels_ms``: time per kind of kernel in a profiled step; ``idle`` is the time in which no kernel ran.
+- ``mfu``: model FLOPs utilisation: the model's operations (6 per parameter and token, and those of
+  attention), divided by the time per step and the measured rate of the matrix product;
+- ``kernels_ms``: time per kind of kernel in a profiled step; ``idle`` is the time in which no kernel runs.
 """
 
 import gc
@@ -53,7 +53,7 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Speed:
-    """Tokens per second of this trainer and of the released one."""
+    """Measure tokens per second of this trainer and of a stand-in for the released one."""
 
     models: tuple[str, ...] = tuple(MODELS)
     """Models to measure."""
@@ -85,7 +85,7 @@ def main() -> None:
                 try:
                     one |= part(name, batch_size, settings.context_length, rates)
                 except (InputError, RuntimeError, torch.OutOfMemoryError) as error:
-                    # such as a missing package: the other measurements continue
+                    # such as a missing package; the other measurements continue
                     one |= {f"{part.__name__.strip('_')}_failed": f"{type(error).__name__}: {error}"[:500]}
                 gc.collect()
                 torch.cuda.empty_cache()
@@ -167,7 +167,7 @@ def _ours(name: str, batch_size: int, context_length: int, rates: dict[str, floa
 
 
 def _seconds(run: Callable[[], object], warm_up: int, rounds: int, steps: int) -> float:
-    """Seconds per step: the median over rounds, with a wait for the device at the end of each."""
+    """Seconds per step: the median over rounds; the device is synchronised at the end of each."""
     for _ in range(warm_up):
         run()
     times = []
@@ -190,7 +190,7 @@ def _floor(model: Any, batch_size: int, context_length: int, rates: dict[str, fl
     if hasattr(model.config, "num_attention_heads"):
         # two products forward and four backward, over the lower half of (context_length, context_length)
         flops += 6.0 * model.config.num_hidden_layers * tokens * context_length * model.config.hidden_size
-    # forward and backward read the bfloat16 weights, which are made of the float32 ones, and write gradients
+    # forward and backward read bfloat16 copies of the float32 weights, and write gradients
     weights = parameters * (4 + 2 + 2 + 2 + 4)
     # the norm reads gradients; AdamW reads them, and reads and writes weights and two moments
     optimizer = parameters * (4 + 4 + 2 * 12)

@@ -1,18 +1,19 @@
-"""The trainer of Zoology (arXiv 2312.04927), from a checkout that the user has.
+"""The trainer of Zoology (arXiv 2312.04927), from a checkout that the user provides.
 
     git clone https://github.com/HazyResearch/zoology
     git -C zoology checkout dbcb60d
 
-In the commit after it, d88d6f5, ``LanguageModel`` returns hidden states where the trainer expects logits, and
+In the next commit, d88d6f5, ``LanguageModel`` returns hidden states where the trainer expects logits, and
 training ends with an error.
 
-The trainer's own code makes the data, the model and the updates, with the settings of its
-``iclr24_zoology_figure2``. Only what it needs around it is replaced:
+Data, model and updates come from Zoology's own code, with the settings of its ``iclr24_zoology_figure2``.
+Only these parts are replaced:
 
-- ``wandb``, to which it logs nothing here, and ``torchvision``, of which it uses stochastic depth at a rate
-  of 0, need not be installed;
-- its copy of mamba_ssm's kernels, which calls an older causal_conv1d, is that of the installed mamba_ssm;
-- on a CPU, its embeddings are not put on a GPU.
+- ``wandb``, which is not used, and ``torchvision``, which is only used for stochastic depth with a rate of 0,
+  do not need to be installed;
+- Zoology's copy of mamba_ssm's kernels calls an older causal_conv1d; the kernels of the installed mamba_ssm
+  are used instead;
+- on a CPU, the embeddings are not moved to a GPU.
 """
 
 from __future__ import annotations
@@ -48,16 +49,16 @@ class ZoologyRun:
 
     Attributes:
         model: ``attention`` or ``mamba``.
-        task: the examples.
-        width: of the model, ``d_model``.
+        task: the task that makes the examples.
+        width: width of the model (``d_model``).
         layers: number of layers.
         examples: number of examples in the training set.
         batch_size: rows per step.
-        epochs: maximum number of epochs; the rate falls to 0 over so many.
+        epochs: maximum number of epochs; the learning rate reaches 0 at the end of the last.
         lr: learning rate.
-        stop_accuracy: at which training ends.
-        seed: of the weights and the data.
-        cache: folder for the examples, which take long to make.
+        stop_accuracy: accuracy at which training ends.
+        seed: seed of the weights and the data.
+        cache: folder that stores the examples, which take long to make.
     """
 
     model: str
@@ -77,7 +78,7 @@ def load_zoology(checkout: Path) -> None:
     """Make the modules of a checkout importable.
 
     Raises:
-        InputError: there is no checkout in the folder, or something that it needs is not installed.
+        InputError: the folder contains no checkout, or a package that it needs is not installed.
     """
     if not (checkout / "zoology" / "train.py").is_file():
         raise InputError(f"{checkout} is not a checkout of https://github.com/HazyResearch/zoology")
@@ -134,11 +135,11 @@ def train_with_zoology(run: ZoologyRun) -> dict[str, Any]:
 
     Returns:
         ``curve``: after each epoch, the number of ``examples`` trained on and the ``accuracy``;
-        ``examples_per_s``: the median over epochs but the first, without evaluation; ``parameters``; and
-        ``seconds`` in all, with making the examples.
+        ``examples_per_s``: the median over all epochs except the first, without evaluation;
+        ``parameters``; and ``seconds`` in total, including the making of the examples.
 
     Raises:
-        InputError: Mamba without its packages.
+        InputError: the packages that Mamba needs are not installed.
     """
     if run.model == "mamba":
         _use_installed_kernels()
@@ -146,7 +147,7 @@ def train_with_zoology(run: ZoologyRun) -> dict[str, Any]:
     own, seen = trainer.Trainer, _Observed()
 
     class Observed(own):  # type: ignore[misc,valid-type]
-        """Zoology's trainer, with a look at the clock before and after each epoch."""
+        """Zoology's trainer, which records the time before and after each epoch."""
 
         def train_epoch(self, epoch: int) -> None:
             seen.parameters = sum(p.numel() for p in self.model.parameters())
@@ -162,7 +163,7 @@ def train_with_zoology(run: ZoologyRun) -> dict[str, Any]:
     start, output = time.perf_counter(), io.StringIO()
     trainer.Trainer = Observed
     try:
-        # bars, and lines for each layer
+        # hide progress bars, and the lines printed for each layer
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             trainer.train(_config(run))
     finally:
@@ -181,7 +182,7 @@ def train_with_zoology(run: ZoologyRun) -> dict[str, Any]:
 
 
 class _Observed:
-    """What is seen of a run: seconds and accuracy of each epoch, and the size of the model."""
+    """What is recorded of a run: seconds and accuracy of each epoch, and the size of the model."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []

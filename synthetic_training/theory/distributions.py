@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synthetic_training.theory.bounds import Proportion, repeated_ngram_bound
+from synthetic_training.theory.tables import proportion
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -108,8 +109,8 @@ def distributions_table(rows: Sequence[Mapping[str, Any]]) -> str:
             row["letters"],
             row["n"],
             row["length"],
-            f"{row['error']:.4f} ± {row['error_stderr']:.4f}",
-            f"{row['repeated']:.4f} ± {row['repeated_stderr']:.4f}",
+            proportion(row["error"], row["strings"]),
+            proportion(row["repeated"], row["strings"]),
             row["wrong_without_repeat"],
             f"{row['bound']:.2g}",
         ]

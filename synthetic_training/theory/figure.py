@@ -13,7 +13,7 @@ from dataset_builders import InputError
 from dataset_builders.checks import is_integer
 from dataset_builders.files import read_json
 from dataset_builders.plotting import log_scale, plot_style, save_plot
-from synthetic_training.evaluation.plot import Point, read_points
+from synthetic_training.evaluation.plot import Point, error_bars, read_points
 from synthetic_training.theory.bounds import half_error_length, log2_accuracy_bound, repeated_ngram_proportion
 
 if TYPE_CHECKING:
@@ -111,9 +111,7 @@ def _accuracy(axes: Axes, measured: Sequence[Measured], letters: int, n: int) ->
     for color, one in enumerate(measured):
         line = sorted(one.points, key=lambda point: point.length)
         x, y = [p.length for p in line], [p.accuracy for p in line]
-        axes.errorbar(
-            x, y, yerr=[p.stderr for p in line], marker="o", capsize=3, color=f"C{color}", label=one.name
-        )
+        axes.errorbar(x, y, yerr=error_bars(line), marker="o", capsize=3, color=f"C{color}", label=one.name)
         if _constant(one.bits):
             bits = next(iter(one.bits.values()))
             axes.plot(
@@ -123,7 +121,7 @@ def _accuracy(axes: Axes, measured: Sequence[Measured], letters: int, n: int) ->
     if lengths:
         least = [1 - repeated_ngram_proportion(letters, n, x, _STRINGS).mean for x in lengths]
         axes.plot(lengths, least, ":", color="black", label=f"guaranteed by the construction, n = {n}")
-    axes.set_ylabel("string accuracy")
+    axes.set_ylabel("string accuracy (bars: 95% intervals)")
     axes.set_ylim(-0.03, 1.03)
 
 

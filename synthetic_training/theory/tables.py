@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from dataset_builders.intervals import wilson_interval
 from synthetic_training.theory.design import Design
 from synthetic_training.theory.measure import ALPHABETS, LONGEST, NS
 
@@ -33,8 +34,8 @@ def as_table(measurements: Sequence[dict[str, Any]]) -> str:
             row["letters"] ** row["n"],
             f"{row['length']}{' (> D^n)' if row['beyond'] else ''}",
             row["strings"],
-            f"{row['error']:.4f} ± {row['error_stderr']:.4f}",
-            f"{row['repeated']:.4f} ± {row['repeated_stderr']:.4f}",
+            proportion(row["error"], row["strings"]),
+            proportion(row["repeated"], row["strings"]),
             f"{row['bound']:.2g}",
             row["wrong_without_repeat"],
             f"{row['unrepeated_wrong']} of {row['unrepeated']}" if row["unrepeated"] else "-",
@@ -42,6 +43,12 @@ def as_table(measurements: Sequence[dict[str, Any]]) -> str:
         for row in measurements
     ]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def proportion(mean: float, strings: int) -> str:
+    """A proportion of strings and its 95% interval (Wilson): ``0.0000 [0.0000, 0.0004]``."""
+    low, high = wilson_interval(mean, strings)
+    return f"{mean:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def dimensions_table() -> str:

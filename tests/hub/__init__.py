@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on this machine: real repositories on disk, answered over real HTTP on loopback.
+"""A Hugging Face Hub on this machine: real repositories on disk, served over real HTTP on loopback.
 
-It shows what the clients send and do with the answers. It does not stand for the Hub's own validation.
+It tests what the clients send and how they handle answers. It does not replace the Hub's own validation.
 """

@@ -1,4 +1,4 @@
-"""Calls about accounts, and those that make, change and delete repositories."""
+"""Calls about accounts, and calls that create, change and delete repositories."""
 
 import re
 
@@ -20,7 +20,7 @@ def whoami(core: Core, request: Request) -> Answer:
 
 @call("POST", "/api/validate-yaml")
 def validate_yaml(core: Core, request: Request) -> Answer:
-    """The front matter has to be a YAML mapping; an empty one is a warning."""
+    """The front matter must be a YAML mapping; an empty one causes a warning."""
     found = re.match(r"\s*---\r?\n(.*?)\r?\n?---\s*(\r?\n|$)", request.json()["content"], re.DOTALL)
     if not found or not found[1].strip():
         warning = {"message": "empty or missing yaml metadata in repo card"}
@@ -35,7 +35,7 @@ def validate_yaml(core: Core, request: Request) -> Answer:
 
 
 def _named(core: Core, request: Request) -> tuple[str, str]:
-    """Type and ``ORG/NAME`` of a request whose body names the repository."""
+    """Type and ``ORG/NAME`` of the repository that a request's body names."""
     user, body = require_user(request), request.json()
     repo_type, organization = body.get("type") or "model", body.get("organization") or user.name
     if repo_type not in TYPES:

@@ -1,4 +1,4 @@
-"""Calls of a commit: how each file is to be sent, the LFS upload, and the commit itself."""
+"""The calls of a commit: how to send each file, the LFS upload, and the commit itself."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from tests.hub.repositories import (
 def _target(core: Core, request: Request, repo_type: str, name: str, revision: str) -> tuple[Repository, str]:
     """The repository and the full ref that a commit to ``revision`` would move.
 
-    A pull request is open to any user, and its ref to its author.
+    Any user can open a pull request, and its author can commit to its ref.
 
     Raises: HubRefusalError: no such repository or branch, or no right to it.
     """
@@ -42,7 +42,7 @@ def _target(core: Core, request: Request, repo_type: str, name: str, revision: s
 
 
 def _ignored(path: str, patterns: list[str]) -> bool:
-    """Whether one of a .gitignore's plain patterns matches the path, its last part or a folder of it."""
+    """Whether a plain pattern of a .gitignore matches the path, its last part or one of its folders."""
     parts = path.split("/")
     kept = [line.strip().strip("/") for line in patterns if line.strip() and not line.startswith("#")]
     return any(fnmatchcase(path, glob) or any(fnmatchcase(part, glob) for part in parts) for glob in kept)
@@ -72,7 +72,7 @@ def preupload(core: Core, request: Request, repo_type: str, name: str, revision:
 
 @call("POST", r"/(?P<prefix>datasets/)?(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
 def lfs_batch(core: Core, request: Request, name: str, prefix: str = "") -> Answer:
-    """Where to send each object; nothing for one that is stored already."""
+    """Where to send each object; nothing for objects that are already stored."""
     repo_type = "dataset" if prefix else "model"
     repository = core.repository(repo_type, name, request)
     user, body, objects = require_user(request), request.json(), []
@@ -97,9 +97,9 @@ def lfs_upload(core: Core, request: Request, repo_type: str, name: str, oid: str
 
 
 def _apply(repository: Repository, files: dict[str, StoredFile], key: str, value: dict[str, Any]) -> None:
-    """Do one line of a commit to ``files``.
+    """Apply one line of a commit to ``files``.
 
-    Raises: HubRefusalError: an object was never uploaded, or what is to go is not there.
+    Raises: HubRefusalError: an object was never uploaded, or a path to delete does not exist.
     """
     path = value["path"]
     if key in ("file", "lfsFile") and (path.startswith("/") or ".." in path.split("/")):

@@ -1,4 +1,4 @@
-"""Requests, answers, who may do what, and the table of calls."""
+"""Requests, answers, permissions, and the table of calls."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.hub.repositories import Repository
 
 @dataclass(frozen=True)
 class User:
-    """``namespaces`` are the user and the organizations whose repositories the token may write."""
+    """``namespaces`` are the user and the organizations whose repositories the token may write to."""
 
     name: str
     namespaces: tuple[str, ...]
@@ -54,13 +54,13 @@ class Answer:
 
 
 class Core:
-    """The Hub without its HTTP: users, repositories and their rights.
+    """The Hub without HTTP: users, repositories and permissions.
 
     Attributes:
-        url: where clients reach it, without a final slash.
+        url: address for clients, without a final slash.
         users: token -> user.
         repositories: (type, ``ORG/NAME``) -> repository.
-        upload_key: what the address of an LFS upload carries in place of a token.
+        upload_key: key in the address of an LFS upload, in place of a token.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -70,7 +70,7 @@ class Core:
         self.upload_key = secrets.token_hex(8)
 
     def user(self, authorization: str | None) -> User | None:
-        """Raises: HubRefusalError: the token is nobody's."""
+        """Raises: HubRefusalError: the token belongs to no user."""
         if authorization is None:
             return None
         user = self.users.get(authorization.removeprefix("Bearer "))
@@ -79,7 +79,7 @@ class Core:
         return user
 
     def repository(self, repo_type: str, name: str, request: Request) -> Repository:
-        """A repository that the request may read; one that is private is as good as missing to others.
+        """A repository that the request may read; for other users, a private repository does not exist.
 
         Raises: HubRefusalError: there is none.
         """
@@ -91,7 +91,7 @@ class Core:
     def writable(self, repo_type: str, name: str, request: Request) -> Repository:
         """A repository that the request may change.
 
-        Raises: HubRefusalError: there is none, or the token has no rights to it.
+        Raises: HubRefusalError: it does not exist, or the token may not write to it.
         """
         found = self.repository(repo_type, name, request)
         require_user(request)
@@ -111,7 +111,7 @@ def may_write(user: User | None, name: str) -> bool:
 
 
 def require_user(request: Request) -> User:
-    """Raises: HubRefusalError: the request carries no token."""
+    """Raises: HubRefusalError: the request has no token."""
     if request.user is None:
         raise HubRefusalError(401, "Invalid username or password.")
     return request.user
@@ -124,7 +124,7 @@ REPO = r"/api/(?P<repo_type>model|dataset)s/(?P<name>[^/]+/[^/]+)"
 
 
 def call(method: str, pattern: str) -> Callable[[Call], Call]:
-    """Register ``function(core, request, **groups of the pattern)`` for paths that match as a whole."""
+    """Register ``function(core, request, **groups of the pattern)`` for paths that match completely."""
 
     def register(function: Call) -> Call:
         CALLS.append((method, re.compile(pattern), function))
@@ -134,7 +134,7 @@ def call(method: str, pattern: str) -> Callable[[Call], Call]:
 
 
 def answer(core: Core, request: Request) -> Answer:
-    """Raises: HubRefusalError: the Hub's refusal of this request."""
+    """Raises: HubRefusalError: the Hub refuses this request."""
     for method, pattern, function in CALLS:
         match = pattern.fullmatch(request.path)
         if match and method == request.method:

@@ -1,4 +1,4 @@
-"""Calls about pull requests, which the Hub keeps among a repository's discussions."""
+"""Calls about pull requests, which the Hub treats as discussions of a repository."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ def status_change(core: Core, request: Request, repo_type: str, name: str, num: 
 
 @call("POST", REPO + r"/discussions/(?P<num>\d+)/merge")
 def merge(core: Core, request: Request, repo_type: str, name: str, num: str) -> Answer:
-    """Put the pull request's changes against its base on top of the branch."""
+    """Apply the changes of a pull request, relative to its base, to the branch."""
     repository = core.writable(repo_type, name, request)
     user, pull = require_user(request), _pull(repository, num)
     if pull.status not in ("open", "draft"):

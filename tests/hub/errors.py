@@ -1,4 +1,4 @@
-"""What the loopback Hub refuses, in the Hub's words."""
+"""The errors of the loopback Hub, in the Hub's words."""
 
 
 class HubRefusalError(Exception):
@@ -7,7 +7,7 @@ class HubRefusalError(Exception):
     Args:
         status: HTTP status.
         message: text of the JSON body's ``error`` and of the header X-Error-Message.
-        code: the header X-Error-Code, by which huggingface_hub picks the exception; empty for none.
+        code: the header X-Error-Code, from which huggingface_hub chooses the exception; empty for none.
     """
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
@@ -18,7 +18,7 @@ class HubRefusalError(Exception):
 
 
 def repo_not_found(authenticated: bool) -> HubRefusalError:
-    """Without a token the Hub answers 401, so that nobody learns which private repositories exist."""
+    """Without a token, the Hub answers 401, so that private repositories stay unknown."""
     if authenticated:
         return HubRefusalError(404, "Repository not found", "RepoNotFound")
     return HubRefusalError(401, "Invalid username or password.", "RepoNotFound")

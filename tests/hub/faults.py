@@ -1,4 +1,4 @@
-"""What can go wrong between a client and the Hub, once or from some request on."""
+"""Faults between a client and the Hub, at one request or from one request on."""
 
 import re
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ class Fault:
             request is processed and nothing answered, so that the client cannot know. ``timeout``: no
             answer for the Hub's ``hold`` seconds, and nothing processed. A number: this status (502 with
             a gateway's HTML page), and nothing processed.
-        method, path: regular expressions of the requests that count, searched in the whole string.
-        nth: which of those requests it strikes first, from 1.
-        always: strikes every later one too.
-        struck: how often it struck.
+        method, path: regular expressions that select requests, searched in the whole string.
+        nth: the first selected request with the fault, from 1.
+        always: whether all later requests have the fault too.
+        struck: how often the fault has happened.
     """
 
     kind: Kind
@@ -37,7 +37,7 @@ class Fault:
 
 @dataclass
 class Faults:
-    """The planned faults; safe to ask from several threads."""
+    """The planned faults; thread-safe."""
 
     planned: list[Fault] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
@@ -52,7 +52,7 @@ class Faults:
             self.planned.clear()
 
     def of(self, method: str, path: str) -> Kind | None:
-        """Count a request and say which fault strikes it; the one planned last where several do."""
+        """Count a request, and return its fault, if any: of several, the one planned last."""
         struck: Fault | None = None
         with self.lock:
             for fault in self.planned:

@@ -1,4 +1,4 @@
-"""The pytest fixture ``hub``: a fresh loopback Hub, and this process allowed to talk to it."""
+"""The pytest fixture ``hub``: a fresh loopback Hub that this process may use."""
 
 import os
 import time
@@ -15,10 +15,10 @@ GOOD, OTHER = "hf_good", "hf_other"
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
-    """A Hub where the token ``hf_good`` may write ``org`` and the token ``hf_other`` may write ``other``.
+    """A Hub on which the token ``hf_good`` may write to ``org``, and ``hf_other`` to ``other``.
 
     In this process huggingface_hub is online, keeps its cache and its token in ``tmp_path``, and waits
-    20 ms at most between attempts. ``datasets`` reads its endpoint at import: give it a subprocess.
+    20 ms at most between attempts. ``datasets`` reads its endpoint at import, so it needs a subprocess.
     """
     from huggingface_hub import constants, file_download
     from huggingface_hub.utils import _http
@@ -52,7 +52,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
 
 
 def _forget_clients() -> None:
-    """Close the clients that all tests share where they would keep to another test's environment."""
+    """Close shared clients, which would keep the environment of another test."""
     try:
         from huggingface_hub import close_session
     except ImportError:  # below version 1 they are online or offline from the beginning

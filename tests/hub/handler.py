@@ -1,4 +1,4 @@
-"""The HTTP side: one request in, one answer or one fault out."""
+"""The HTTP side of the Hub: each request gets an answer or a fault."""
 
 import contextlib
 import socket
@@ -24,14 +24,14 @@ MESSAGES = {
 
 
 def stopped(status: int) -> Answer:
-    """An answer that a fault gives; 502 is a gateway's, which knows nothing of the Hub."""
+    """The answer of a fault; a 502 comes from a gateway, not from the Hub."""
     if status == 502:
         return Answer(502, b"<html><h1>Bad Gateway</h1></html>", {"Content-Type": "text/html"})
     return Answer.json({"error": MESSAGES[status]}, status, **{"X-Error-Message": MESSAGES[status]})
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection. Every answer has a length, so that connections are kept."""
+    """A connection. Every answer has a length, so that connections are kept open."""
 
     protocol_version = "HTTP/1.1"
     hub: "LoopbackHub"
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text + body)
 
     def _cut(self, path: str, reset: bool = False) -> None:
-        """End the connection without a (whole) answer; ``reset`` makes the client's read fail at once."""
+        """Close the connection before the end of the answer; with ``reset``, the client fails at once."""
         self.hub.log.append((self.command, path, 0))
         self.close_connection = True
         if reset:

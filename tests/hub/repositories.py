@@ -29,7 +29,7 @@ def git_sha1(content: bytes) -> str:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One path of a commit. ``sha256`` is the LFS object's and None for a regular file."""
+    """A file of a commit. ``sha256`` is that of the LFS object; None for a regular file."""
 
     size: int
     oid: str
@@ -42,13 +42,13 @@ class StoredFile:
 
     @property
     def content_oid(self) -> str:
-        """The oid that huggingface_hub compares with a local file's."""
+        """The oid that huggingface_hub compares with that of a local file."""
         return self.sha256 or self.oid
 
 
 @dataclass(frozen=True)
 class Commit:
-    """An immutable snapshot; ``sha`` follows from the content, the parent and the message."""
+    """An immutable snapshot; ``sha`` depends on the content, the parent and the message."""
 
     files: dict[str, StoredFile]
     parent: str | None
@@ -72,9 +72,9 @@ class PullRequest:
 
 
 class Repository:
-    """One repository in a folder of its own.
+    """A repository in its own folder.
 
-    ``objects`` holds contents by their digest, ``commits`` a JSON file a commit, ``state.json`` what changes:
+    ``objects`` contains files by digest, ``commits`` one JSON file per commit, ``state.json`` what changes:
     whether it is private, its branches, tags, pull requests. A full ref is ``refs/heads/main``,
     ``refs/tags/v1`` or ``refs/pr/1``.
     """
@@ -116,7 +116,7 @@ class Repository:
         return StoredFile(len(content), oid)
 
     def keep_lfs(self, sha256: str, content: bytes) -> None:
-        """Store an uploaded object; others never see a part of it.
+        """Store an uploaded object atomically.
 
         Raises: HubRefusalError: the content is not the announced one.
         """
@@ -146,7 +146,7 @@ class Repository:
         message: str,
         author: str,
     ) -> Commit:
-        """Write a commit and, where ``ref`` is given, move it there."""
+        """Write a commit, and move ``ref`` to it if given."""
         content = {path: asdict(file) for path, file in sorted(files.items())}
         told = json.dumps([content, parent, title, message]).encode()
         sha = hashlib.sha1(told, usedforsecurity=False).hexdigest()
@@ -159,7 +159,7 @@ class Repository:
         return self.read_commit(sha)
 
     def full_ref(self, revision: str) -> str | None:
-        """The ref that a revision names, None for a commit or what does not exist."""
+        """The ref that a revision names; None for a commit, or if it does not exist."""
         for ref in (revision, f"refs/heads/{revision}", f"refs/tags/{revision}"):
             if ref in self.refs:
                 return ref
@@ -188,5 +188,5 @@ class Repository:
             commit = self.read_commit(commit.parent)
 
     def files(self, revision: str = "main") -> dict[str, bytes]:
-        """Every file of a revision with its content, for tests to compare."""
+        """All files of a revision with their contents."""
         return {path: self.content(file) for path, file in self.resolve(revision).files.items()}

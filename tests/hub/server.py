@@ -23,12 +23,12 @@ class LoopbackHub:
     """A Hub on 127.0.0.1, from ``start`` to ``close``.
 
     Args:
-        folder: where the repositories are kept.
+        folder: folder of the repositories.
 
     Attributes:
-        url: its endpoint, without a final slash.
+        url: the endpoint, without a final slash.
         log: (method, path without the query, status) of every request in the order in which they were
-            answered; status 0 where a fault left a request without a whole answer.
+            answered; status 0 if a fault cut the answer.
         hold: seconds for which a ``timeout`` fault keeps a client waiting.
     """
 
@@ -50,7 +50,7 @@ class LoopbackHub:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering; connecting is refused from here on. May be called twice."""
+        """Stop the server; later connections are refused. May be called twice."""
         if self.closing.is_set():
             return
         self.closing.set()
@@ -62,12 +62,12 @@ class LoopbackHub:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def add_user(self, token: str, *namespaces: str, name: str | None = None) -> None:
-        """Let ``token`` write the namespaces and the user's own; ``name`` is the user's."""
+        """Let ``token`` write to the namespaces and to that of the user ``name``."""
         name = name or f"user-{len(self.core.users) + 1}"
         self.core.users[token] = User(name, (name, *namespaces))
 
     def repository(self, name: str, repo_type: str = "dataset") -> Repository:
-        """A repository as it is kept, for a test to look at.
+        """A stored repository, for inspection by a test.
 
         Raises: KeyError: there is none.
         """
@@ -84,32 +84,32 @@ class LoopbackHub:
         """Plan a fault.
 
         Args:
-            kind: what goes wrong, see ``Fault``.
-            nth: the request that it strikes, counted from now and from 1 among those that match.
+            kind: kind of fault, see ``Fault``.
+            nth: number of the matching request with the fault, counted from now, from 1.
             match: regular expressions of the method (whole) and of the path (anywhere in it).
-            always: strike every later request that matches too.
+            always: whether all later matching requests have the fault too.
 
-        Returns: the fault, whose ``struck`` says how often it did.
+        Returns: the fault, whose ``struck`` counts how often it happened.
         """
         method, path = match
         return self.faults.add(Fault(kind, method, path, nth, always))
 
     def heal(self) -> None:
-        """Forget every planned fault."""
+        """Remove all planned faults."""
         self.faults.clear()
 
     def saw_token(self, token: str | None) -> bool:
-        """Whether any request carried this token (None: carried none)."""
+        """Whether any request had this token (None: had no token)."""
         return token in self.tokens
 
     def api(self, token: str | None = None) -> "HfApi":
-        """A client of this Hub for this process; without a token it sends none."""
+        """A client of this Hub in this process; without a token, it sends none."""
         from huggingface_hub import HfApi
 
         return HfApi(endpoint=self.url, token=token if token is not None else False)
 
     def env(self, token: str | None = None, **more: str) -> dict[str, str]:
-        """The whole environment for a subprocess that takes this Hub for the Hub.
+        """The environment of a subprocess that uses this Hub.
 
         Its caches are in a folder of this Hub, its timeouts 1 s, its waits between attempts 20 ms (by a
         sitecustomize.py on PYTHONPATH) and its proxies none.
@@ -141,7 +141,7 @@ class LoopbackHub:
 
 
 def start(folder: Path, users: dict[str, str]) -> LoopbackHub:
-    """A running Hub; ``users`` maps a token to the namespace that it may write."""
+    """A running Hub; ``users`` maps each token to the namespace that it may write to."""
     hub = LoopbackHub(folder)
     for token, namespace in users.items():
         hub.add_user(token, namespace)

@@ -1,4 +1,4 @@
-"""Make a test's subprocess retry at once: huggingface_hub waits up to 23 s between its six attempts."""
+"""Make retries immediate in a test's subprocess: huggingface_hub waits up to 23 s between six attempts."""
 
 import time
 from typing import SupportsIndex

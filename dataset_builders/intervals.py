@@ -1,0 +1,69 @@
+"""95% confidence intervals of means of values between 0 and 1, as every table and plot shows them."""
+
+from scipy import stats
+
+CONFIDENCE = 0.95
+NORMAL = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+"""Standard errors between a mean and the ends of its interval."""
+
+_WIDEST = 1e9  # of the square of a quantile by a number of documents: an interval from 0 to 1
+
+
+def wilson_interval(mean: float, documents: int) -> tuple[float, float]:
+    """Wilson's interval of a proportion.
+
+    Args:
+        mean: the proportion; rounded to a whole number of documents.
+        documents: number of documents, at least 1.
+    """
+    right = min(documents, round(mean * documents))
+    return _wilson(right / documents, NORMAL**2 / documents)
+
+
+def bounded_interval(mean: float, error: float | None, documents: int) -> tuple[float, float] | None:
+    """The interval of a mean of values between 0 and 1: Wilson's at the effective number of documents.
+
+    That is the number of documents scored 0 or 1 whose proportion has this mean and this standard error. In
+    place of the normal quantile stands Student's, since the error is estimated. Unlike Student's own
+    interval, this one also holds for means near 0 and 1, where few documents tell little of the variance.
+    Values without any variance are taken for the most variable ones of this mean, which are 0 and 1.
+
+    Args:
+        error: standard error of the mean; None if unknown.
+        documents: number of documents, at least 1.
+
+    Returns:
+        its ends; None without a standard error, unless the mean is 0 or 1.
+    """
+    if mean in (0.0, 1.0) or error == 0:
+        return _wilson(mean, NORMAL**2 / documents)
+    if error is None or documents < 2:
+        return None
+    half = student(documents) * error
+    return _wilson(mean, half * half / (mean * (1 - mean)))
+
+
+def student(documents: int) -> float:
+    """Student's quantile: standard errors, estimated from at least 2 documents, between a mean and an end."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, documents - 1))
+
+
+def _wilson(mean: float, width: float) -> tuple[float, float]:
+    """Wilson's interval.
+
+    Args:
+        width: the square of the quantile divided by the number of documents.
+    """
+    width = min(width, _WIDEST)
+    middle = (mean + width / 2) / (1 + width)
+    half = (mean * (1 - mean) * width + width * width / 4) ** 0.5 / (1 + width)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def with_interval(mean: float, ends: tuple[float, float] | None, digits: int = 2) -> str:
+    """A mean and its interval as they are printed: ``0.750 [0.62, 0.85]``.
+
+    Args:
+        digits: decimals of the ends.
+    """
+    return f"{mean:.3f}" if ends is None else f"{mean:.3f} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
