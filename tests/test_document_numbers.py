@@ -2,7 +2,6 @@
 
 import bisect
 import re
-from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,13 +11,12 @@ import synthetic_training
 from dataset_builders.document_tables import documents, with_tables
 from dataset_builders.files import read_json
 from synthetic_training.evaluation.evaluate import table
-from synthetic_training.figures import cost, repeats
 from synthetic_training.figures.figure_file import figure_path, read_figure
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.tables import report
 from synthetic_training.speed.trainer import table as speed_table
-from synthetic_training.theory.__main__ import main as theory
 from tests.document_numbers import Number, numbers, values
+from tests.document_outputs import Shown, output_of, shown_outputs
 from tests.document_sources import ELSEWHERE, SOURCES
 from tests.figure_lines import rows_of
 from tests.import_graph import ROOT
@@ -35,7 +33,7 @@ def sources(document: str) -> list[Path]:
 @cache
 def known_values(document: str) -> list[float]:
     """All numbers of a document's sources, and of the output of commands in it, in order."""
-    outputs = "".join(output for where, _, output in shown_outputs() if where == document)
+    outputs = "".join(one.output for one in shown_outputs() if one.document == document)
     written = {float(one.replace(",", "")) for one in re.findall(r"\d*\.\d+|\d[\d,]*\d|\d", outputs)}
     return sorted(written.union(*(values(file) for file in sources(document))))
 
@@ -122,37 +120,7 @@ def test_your_architecture_has_the_committed_evaluation() -> None:
     assert shown == [(length, string, letter) for length, _, string, letter, _ in rows]
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "python -m synthetic_training.figures.repeats": repeats.main,
-    "python -m synthetic_training.figures.cost": cost.main,
-    "python -m synthetic_training.theory": theory,
-}
-
-
-def shown_outputs() -> list[tuple[str, str, str]]:
-    """The document, command and output of each command that is shown with its output and can be run here."""
-    found = []
-    for document in SOURCES:
-        for block in re.findall(r"```\n\$ (.*?)```", text_of(document), re.DOTALL):
-            command, output = re.split(r"(?<!\\)\n", block, maxsplit=1)
-            command = re.sub(r"\\\n\s*", "", command)
-            if any(command.startswith(known) for known in COMMANDS):
-                found.append((document, command, output))
-    return found
-
-
-@pytest.mark.parametrize(("document", "command", "output"), shown_outputs())
-def test_commands_print_what_is_shown(
-    document: str,
-    command: str,
-    output: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert document in SOURCES
-    monkeypatch.chdir(ROOT)
-    known = next(one for one in COMMANDS if command.startswith(one))
-    given = command.removeprefix(known).split()
-    arguments = [str(file) for one in given for file in (sorted(Path().glob(one)) if "*" in one else [one])]
-    COMMANDS[known](arguments)
-    assert capsys.readouterr().out.strip() == output.strip()
+@pytest.mark.parametrize("shown", shown_outputs(), ids=lambda one: f"{one.document}: {one.command[:60]}")
+def test_commands_print_what_is_shown(shown: Shown) -> None:
+    """After new results, ``python -m tests.document_outputs`` writes the present outputs."""
+    assert output_of(shown.command) == shown.output
