@@ -22,7 +22,7 @@ from synthetic_training.models.causality import check_causal
 from synthetic_training.models.code_files import code_digests
 from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
 from synthetic_training.models.embeddings import draw_embeddings
-from synthetic_training.models.model_types import check_device, package_of
+from synthetic_training.models.model_types import check_device, is_of_package, package_of
 from synthetic_training.models.registry import build_model, is_own_code, preset_hint
 from synthetic_training.models.sizes import check_forward, preset_arguments
 from synthetic_training.models.slow_paths import slow_path_warning
@@ -156,6 +156,12 @@ def _model(
         raise InputError(
             f"{config.model} has a context window of {room} tokens, but rows have up to {longest}; "
             f"pass --model-args max_position_embeddings={longest}"
+        )
+    if processes.is_main and is_of_package(model):
+        log.warning(
+            "%s compiles and tunes its kernels before the first step, which can take ten minutes; later runs on "
+            "this machine reuse the result",
+            config.model,
         )
     if config.isolate_examples:
         _check_isolation(config, model)
