@@ -159,8 +159,8 @@ def _model(
         )
     if processes.is_main and is_of_package(model):
         log.warning(
-            "%s compiles and tunes its kernels before the first step, which can take ten minutes; later runs on "
-            "this machine reuse the result",
+            "%s compiles and tunes its kernels before the first step, which can take ten minutes; later runs "
+            "on this machine reuse the result",
             config.model,
         )
     if config.isolate_examples:
