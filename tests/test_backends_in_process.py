@@ -20,6 +20,7 @@ from tests.backends import (
     FORCED,
     GENERATED,
     MAMBA,
+    ROOM,
     SHORT,
     TRANSFORMER,
     Samples,
@@ -106,6 +107,7 @@ def test_hf_with_accelerate_on_two_processes(
         *command.split(),
         *("--model_args", f"pretrained={TRANSFORMER},dtype=float32"),
         *("--tasks", ",".join([*GENERATED, *FORCED])),
+        *("--gen_kwargs", ROOM["gen_kwargs"]),
         *("--metadata", json.dumps({**metadata, "timing": 2}), "--output_path", "out", "--log_samples"),
         OMP_NUM_THREADS="1",
     )

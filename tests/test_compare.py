@@ -119,3 +119,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     samples.write_text(samples.read_text()[:60])
     with pytest.raises(InputError, match="is not a complete file of lm-eval's samples: Invalid JSON"):
         compare_rows(scores, "a", "b")
+    with samples.open("wb") as stream:
+        stream.truncate(5 * 2**30)  # takes no disk
+    with pytest.raises(InputError, match="has more than 4 GiB"):
+        compare_rows(scores, "a", "b")

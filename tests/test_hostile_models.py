@@ -93,6 +93,12 @@ def test_an_optimizer_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         load_optimizer(tmp_path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_argument_of_a_model_is_finite(value: float) -> None:
+    with pytest.raises(InputError, match="layer_norm_eps of T_rope must be a finite number, not (nan|inf)"):
+        build_model("T_rope", layer_norm_eps=value)
+
+
 def test_weights_of_another_architecture_than_the_settings_say_are_refused(tmp_path: Path) -> None:
     build_model("T_hard_alibi", **SIZES).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"has another architecture than the run; restore run\.json"):

@@ -22,7 +22,7 @@ from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.__main__ import main
 from synthetic_training.figures import reproduce as reproduce_module
 from synthetic_training.figures.reproduce import reproduce
-from synthetic_training.training.run_log import read_metrics
+from synthetic_training.training.run_log import read_lines, read_metrics
 from tests.forked import Forked
 from tests.tiny_figure import LSTM, a_figure, runs_of
 from tests.tiny_run import SETTINGS
@@ -127,7 +127,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     assert set(steps) >= set(range(20, 401, 20)) and steps == sorted(steps) and len(steps) <= 21
     assert (folder / "model").is_dir() and not (folder / "checkpoints").exists()
 
-    (line,) = read_metrics(out / "one_small.jsonl")
+    (line,) = read_lines(out / "one_small.jsonl")
     assert line["git_revision"] == "abc" and "runs_per_gpu" not in line
     assert {k: line[k] for k in ("figure", "scale", "label", "panel", "seed", "sweep", "run")} == {
         "figure": "one", "scale": "small", "label": "lstm", "panel": None, "seed": 3, "sweep": {},
@@ -159,7 +159,7 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     other = a_figure(tmp_path / "other.yaml", settings=settings, runs={"lstm": LSTM}, tests=tests)
     reproduce(str(other), out=out)
     assert {f: f.stat().st_mtime_ns for f in folder.glob("**/*")} == trained
-    (shared,) = read_metrics(out / "other_small.jsonl")
+    (shared,) = read_lines(out / "other_small.jsonl")
     assert shared["curve"] == line["curve"] and shared["run"] == line["run"]
     assert [(t["task"], t["n"], t["length"]) for t in shared["tests"]] == [("duplicate_ngram", 2, 6)]
 

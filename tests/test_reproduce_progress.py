@@ -21,7 +21,7 @@ from synthetic_training.figures.estimate import expected_cpu_hours, expected_gpu
 from synthetic_training.figures.figure_file import read_figure, shipped
 from synthetic_training.figures.plan import Run, plan
 from synthetic_training.figures.progress import Progress, last_step
-from synthetic_training.training.run_log import read_metrics
+from synthetic_training.training.run_log import read_lines
 from tests.tiny_figure import a_figure, runs_of
 
 
@@ -96,9 +96,7 @@ def test_gpu_hours_are_those_of_committed_runs_or_speeds() -> None:
     (one,) = plan(read_figure(file).scales["paper"], str(file), ["T_rope"], [99])
     results = [
         result
-        for result in read_metrics(
-            Path("synthetic_training/figures/results/length_generalization_paper.jsonl")
-        )
+        for result in read_lines(Path("synthetic_training/figures/results/length_generalization_paper.jsonl"))
         if result["label"] == "T_rope"
     ]
     expected = (
@@ -108,7 +106,7 @@ def test_gpu_hours_are_those_of_committed_runs_or_speeds() -> None:
     small = plan(read_figure(file).scales["small"], str(file))
     assert expected_gpu_hours(small) == (0.0, 0)
     hours, known = expected_cpu_hours(small)
-    done = read_metrics(Path("synthetic_training/figures/results/length_generalization_small.jsonl"))
+    done = read_lines(Path("synthetic_training/figures/results/length_generalization_small.jsonl"))
     assert known == len(small) == 10
     assert hours == pytest.approx(sum(one["seconds"] for one in done) / 3600 / 3)  # of three seeds
     assert expected_cpu_hours(runs) == (0.0, 0)
@@ -162,11 +160,11 @@ def test_ctrl_c_keeps_what_is_done_and_the_command_it_names_continues(
     assert checkpoint.read_text() == "saved"
     # the signal of a terminal goes to all of this process's group, of which no run is
     assert int(log.read_text().split()[0]) != os.getpgid(0)
-    assert [result["label"] for result in read_metrics(out / "one_small.jsonl")] == ["T_hard_alibi"]
+    assert [result["label"] for result in read_lines(out / "one_small.jsonl")] == ["T_hard_alibi"]
 
     words = next(line for line in shown.splitlines() if line.startswith("python -m synthetic_training "))
     main(shlex.split(words)[3:])
-    assert [result["label"] for result in read_metrics(out / "one_small.jsonl")] == ["T_hard_alibi", "lstm"]
+    assert [result["label"] for result in read_lines(out / "one_small.jsonl")] == ["T_hard_alibi", "lstm"]
     assert "2 runs, 1 finished, 1 to do" in capsys.readouterr().out
     assert not any(out.glob("**/.*.partial"))
 

@@ -13,6 +13,7 @@ from lm_eval_tasks.results.score import Score, is_number
 
 _MAX_LINE = 64 * 2**20  # bytes; a line contains its prompt, which may be long, several times
 _MAX_LINES = 1_000_000
+_MAX_BYTES = 4 * 2**30  # of a file, which is kept in memory; 500 prompts of 100,000 tokens have 0.6 GB
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ def read_samples(score: Score) -> dict[str, Sample]:
         raise InputError(f"{name} does not exist; run lm_eval with --log_samples")
     found: dict[str, Sample] = {}
     try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise InputError(
+                f"{name} has more than {_MAX_BYTES // 2**30} GiB; run lm_eval with fewer documents"
+            )
         with file.open("rb") as stream:
             while line := stream.readline(_MAX_LINE + 1):
                 if len(line) > _MAX_LINE or len(found) >= _MAX_LINES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -87,6 +88,8 @@ class ConfigArguments:
         origin: dict[str, str] = {}
         for argument, value in given.items():
             own = self.own_name(argument)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{argument} of {self.name} must be a finite number, not {value}")
             if values.setdefault(own, value) != value:
                 raise InputError(
                     f"{origin[own]}={values[own]} and {argument}={value} are the same setting of "
