@@ -20,7 +20,6 @@ from dataset_builders import InputError, workers
 from dataset_builders.interruption import Interrupted
 from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.__main__ import main
-from synthetic_training.figures import reproduce as reproduce_module
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.training.run_log import read_metrics
 from tests.forked import Forked
@@ -176,20 +175,6 @@ def test_each_gpu_is_a_place_or_several(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
     assert [place["CUDA_VISIBLE_DEVICES"] for place in places(True)] == ["5", "3"]
     assert all("CUDA_VISIBLE_DEVICES" not in place for place in places(False, 2))
-
-
-def test_runs_that_share_a_gpu_get_places_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def run_none(jobs: list[Job], at: object, watcher: object) -> None:
-        asked.extend([at, *(json.loads(job.command[-1])["per_gpu"] for job in jobs)])
-
-    monkeypatch.setattr(reproduce_module, "run_jobs", run_none)
-    monkeypatch.setattr(reproduce_module, "places", lambda gpu, per_gpu: (gpu, per_gpu))
-    settings = {**SETTINGS, "device": "auto"}
-    file = a_figure(tmp_path / "one.yaml", settings=settings, runs={"lstm": LSTM})
-    reproduce(str(file), out=tmp_path / "out", per_gpu=3)
-    assert asked == [(True, 3), 3]
 
 
 def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Path) -> None:

@@ -1,0 +1,316 @@
+"""What ``reproduce`` has to do: stages, each with a file of results, and the runs that these lack.
+
+A figure that chooses its learning rates has two stages: the trials (``FIGURE_rates_SCALE.jsonl``), and the
+runs at the chosen rates (``FIGURE_SCALE.jsonl``). Figures may share runs: a run is trained once and then
+evaluated for every stage that needs it, because its model may be gone when the next figure is due.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
+from dataset_builders.files import write_text
+from synthetic_training.figures.draw import draw
+from synthetic_training.figures.figure_file import Figure, Scale, Test, figure_path, read_figure
+from synthetic_training.figures.plan import Key, Result, Run, key_of, plan
+from synthetic_training.figures.rates import Rates, choice_table, chosen, trials, trials_figure
+from synthetic_training.figures.results import done, read_results, write_results
+from synthetic_training.figures.tables import report
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The runs with results in one file; each stage is equal only to itself.
+
+    Attributes:
+        name: name of the figure.
+        size_name: name of the scale.
+        figure: what is drawn.
+        size: the runs at this scale.
+        source: the figure's file, for error messages.
+        models: labels of the runs to do; empty for all.
+        seeds: seeds that replace those of the file.
+        trials: the stage that determines the learning rates; None if they are fixed.
+        of_trials: whether the runs of this stage try learning rates.
+    """
+
+    name: str
+    size_name: str
+    figure: Figure
+    size: Scale
+    source: str
+    models: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    trials: "Stage | None" = None
+    of_trials: bool = False
+
+    @property
+    def by_examples(self) -> bool:
+        return self.figure.x == "examples"
+
+    @property
+    def stem(self) -> str:
+        """File name of the results and of what is made from them, without its extension."""
+        return f"{self.name}_rates_{self.size_name}" if self.of_trials else f"{self.name}_{self.size_name}"
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return () if self.of_trials else self.size.tests
+
+    @cached_property
+    def planned(self) -> list[Run]:
+        """All runs; those whose learning rate is not chosen yet have the one in the figure's file."""
+        if self.of_trials:
+            return trials(self.size, self.source, self.by_examples, self.models)
+        return plan(self.size, self.source, self.models, self.seeds)
+
+    def ready(self, rates: Rates) -> list[Run]:
+        """The runs that can start, at their learning rates.
+
+        Args:
+            rates: the learning rates that ``trials`` has determined so far.
+        """
+        if self.trials is None:
+            return self.planned
+        found = []
+        for run in self.planned:
+            rate = rates.get((run.label, run.panel), rates.get((run.label, None)))
+            if rate is not None:
+                found.append(replace(run, config=replace(run.config, lr=rate)))
+        return found
+
+    def rates(self, results: Sequence[Result]) -> Rates:
+        """The learning rates that results of this stage, which are trials, determine."""
+        return chosen(results, self.size, self.by_examples)
+
+    def show(self, results: Sequence[Result], out: Path) -> list[Path]:
+        """Draw the plot and write the table from results; return the files."""
+        figure = trials_figure(self.figure) if self.of_trials else self.figure
+        drawn = draw(figure, results, out, self.stem)
+        table = out / f"{self.stem}.md"
+        text = report(figure, results)
+        if self.of_trials:
+            text += f"\n{choice_table(results, self.size, self.by_examples)}\n"
+        write_text(table, text)
+        return [*drawn, table]
+
+
+def read_stages(
+    figures: Sequence[str],
+    scale: str,
+    *,
+    models: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    overrides: Mapping[str, object] = {},
+) -> list[Stage]:
+    """The stages of figures, in their order; trials that several figures need come once, and first.
+
+    Args:
+        figures: names of shipped figures, or paths of the user's own files.
+        scale: a scale of all of them.
+        models: labels of the runs to do, each of at least one figure; empty for all.
+        seeds: seeds that replace those in the files.
+        overrides: settings of all runs that go before those in the files.
+
+    Raises:
+        InputError: a figure, scale or label does not exist, or a run's settings are invalid.
+    """
+    stages: dict[str, Stage] = {}
+    known: dict[str, None] = {}
+    for name in figures:
+        stage = _stage(name, scale, overrides)
+        known |= dict.fromkeys(stage.size.runs)
+        wanted = tuple(label for label in models if label in stage.size.runs)
+        if models and not wanted:
+            continue
+        trying = _trials_of(stage, scale, overrides)
+        if trying is not None:
+            labels = dict.fromkeys((*stages.get(trying.stem, trying).models, *(wanted or stage.size.runs)))
+            missing = [label for label in labels if label not in trying.size.runs]
+            if missing:
+                raise InputError(f"{stage.source}: {trying.name} has no learning rates for {missing[0]}")
+            trying = replace(trying, models=tuple(labels))
+            stages[trying.stem] = trying
+        own = replace(stage, models=wanted, seeds=tuple(seeds))
+        if own.stem in stages:
+            raise InputError(f"{name} is listed twice")
+        stages[own.stem] = own
+    for label in models:
+        if label not in known:
+            what = stage.source if len(figures) == 1 else "these figures"
+            raise InputError(
+                f"{what} has no run {label!r}; its runs are {', '.join(known)}{did_you_mean(label, known)}"
+            )
+    return [replace(one, trials=stages.get(_trials_stem(one))) for one in stages.values()]
+
+
+def _stage(name: str, scale: str, overrides: Mapping[str, object]) -> Stage:
+    file = figure_path(name)
+    content = read_figure(file)
+    if scale not in content.scales:
+        known = [str(one) for one in content.scales]
+        raise InputError(
+            f"{file} has no scale {scale!r}, only {', '.join(known)}{did_you_mean(scale, known)}"
+        )
+    size = content.scales[scale]
+    size = replace(size, settings={**size.settings, **overrides}) if overrides else size
+    return Stage(file.stem, scale, content, size, str(file))
+
+
+def _trials_of(stage: Stage, scale: str, overrides: Mapping[str, object]) -> Stage | None:
+    """The stage that tries the learning rates of another stage."""
+    if stage.size.learning_rates:
+        return replace(stage, of_trials=True)
+    if stage.size.rates_of is None:
+        return None
+    other = _stage(stage.size.rates_of, scale, overrides)
+    if not other.size.learning_rates:
+        raise InputError(f"{stage.source}: rates_of = {stage.size.rates_of!r}, which tries no learning rates")
+    return replace(other, of_trials=True)
+
+
+def _trials_stem(stage: Stage) -> str:
+    """The stem of the stage that tries the learning rates of another one; empty if there is none."""
+    owner = stage.name if stage.size.learning_rates else stage.size.rates_of
+    return "" if owner is None or stage.of_trials else f"{owner}_rates_{stage.size_name}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run that has to be done.
+
+    Attributes:
+        parts: the stages that lack its result, with the run as each of them names it; the first one sets the
+            priority.
+        priority: place of the first stage; lower is earlier.
+    """
+
+    parts: tuple[tuple[Stage, Run], ...]
+    priority: int
+
+    @property
+    def run(self) -> Run:
+        return self.parts[0][1]
+
+    @property
+    def stages(self) -> list[Stage]:
+        return [stage for stage, _ in self.parts]
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+
+def add_part(works: dict[str, Work], stage: Stage, run: Run, priority: int) -> None:
+    """Note that a stage lacks the result of a run, which other stages may lack too."""
+    known = works.get(run.name)
+    if known is None:
+        works[run.name] = Work(((stage, run),), priority)
+    else:
+        works[run.name] = replace(known, parts=(*known.parts, (stage, run)))
+
+
+class Ledger:
+    """The results of all stages, and what is left to do.
+
+    Args:
+        stages: from ``read_stages``.
+        out: folder of the results.
+
+    Raises:
+        InputError: a file of results is damaged, or has results of other settings.
+    """
+
+    def __init__(self, stages: Sequence[Stage], out: Path) -> None:
+        self.stages, self._out = list(stages), out
+        self._unsaved: set[str] = set()
+        self._results = {stage.stem: read_results(self.file(stage)) for stage in stages}
+        for stage in stages:
+            self._finished(stage, self._ready(stage))  # refuses results of other settings
+
+    def file(self, stage: Stage) -> Path:
+        return self._out / f"{stage.stem}.jsonl"
+
+    def results(self, stage: Stage) -> list[Result]:
+        return self._results[stage.stem]
+
+    def take(self, folder: Path) -> None:
+        """Add the results that are missing here from another folder, of earlier calls; ``save`` writes them.
+
+        Raises:
+            InputError: a file of results is damaged, or has results of other settings.
+        """
+        for stage in self.stages:
+            mine = {key_of(result) for result in self.results(stage)}
+            others = [one for one in read_results(folder / f"{stage.stem}.jsonl") if key_of(one) not in mine]
+            if others:
+                self._results[stage.stem] += others
+                self._unsaved.add(stage.stem)
+        for stage in self.stages:
+            self._finished(stage, self._ready(stage))
+
+    def add(self, stage: Stage, result: Result) -> None:
+        """Save a result; it replaces one with the same key, which has another learning rate."""
+        kept = [one for one in self.results(stage) if key_of(one) != key_of(result)]
+        self._results[stage.stem] = [*kept, result]
+        write_results(self.file(stage), self.results(stage))
+
+    def save(self) -> None:
+        """Write the results that ``take`` has added."""
+        for stage in self.stages:
+            if stage.stem in self._unsaved:
+                write_results(self.file(stage), self.results(stage))
+        self._unsaved.clear()
+
+    def show(self, stage: Stage) -> list[Path]:
+        """Draw what there is of a stage; return its files."""
+        results = self.results(stage)
+        return [self.file(stage), *stage.show(results, self._out)] if results else []
+
+    def work(self) -> list[Work]:
+        """The runs that can start now, in the order of the stages."""
+        found: dict[str, Work] = {}
+        for priority, stage in enumerate(self.stages):
+            ready = self._ready(stage)
+            finished = self._finished(stage, ready)
+            for run in ready:
+                if run.key not in finished:
+                    add_part(found, stage, run, priority)
+        return list(found.values())
+
+    def waiting(self) -> list[tuple[Stage, Run]]:
+        """The runs whose learning rates are not chosen yet; they have the one in the figure's file."""
+        found = []
+        for stage in self.stages:
+            ready = {run.key for run in self._ready(stage)}
+            found += [(stage, run) for run in stage.planned if run.key not in ready]
+        return found
+
+    def has(self, stage: Stage, run: Run) -> bool:
+        """Whether there is a result of this run, whatever learning rate will be chosen."""
+        return any(result["run"] == run.name for result in self.results(stage))
+
+    def finished(self, stage: Stage) -> set[Key]:
+        """The keys of the runs that have results."""
+        return self._finished(stage, self._ready(stage))
+
+    def _ready(self, stage: Stage) -> list[Run]:
+        trying = stage.trials
+        return stage.ready({} if trying is None else trying.rates(self.results(trying)))
+
+    def _finished(self, stage: Stage, ready: Iterable[Run]) -> set[Key]:
+        results = self.results(stage)
+        runs = list(ready)
+        if stage.trials is not None:
+            # at another learning rate, which has since been replaced
+            names = {run.key: run.name for run in runs}
+            rates = {run.key: run.config.lr for run in runs}
+            results = [
+                one
+                for one in results
+                if one["run"] == names.get(key_of(one)) or one["config"]["lr"] == rates.get(key_of(one))
+            ]
+        return done(results, runs, stage.tests, self.file(stage))
