@@ -64,6 +64,7 @@ class Test(Settings):
 
     Attributes:
         task: a string task (default: that of the training).
+        keys: whether to count what ``figures.keys`` needs; only for copy.
     """
 
     __test__ = False
@@ -74,6 +75,11 @@ class Test(Settings):
     n: Count | None = None
     k: Count | None = None
     batch_size: Count = 64
+    keys: bool = False
+
+    def check(self) -> None:
+        if self.keys and self.task != "copy":
+            raise InputError(f"keys are those of copy, not of {self.task or 'the training'}")
 
 
 @dataclass(frozen=True)

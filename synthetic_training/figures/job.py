@@ -134,14 +134,41 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
     from synthetic_training.models.registry import is_own_code
 
     asked_of = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
+    with_keys = asked_of.pop("keys")
     # the code in the folder is the code of the model that this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
     found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=trusted))
     test_key = {"task": found["config"]["task"], "n": found["config"]["n"]}
-    return [
-        {**test_key, **{key: score[key] for key in ("length", "asked", *SCORES)}}
-        for score in found["results"]
-    ]
+    keys = _keys(folder, asked_of, config, trusted=trusted) if with_keys else {}
+    scores = []
+    for score in found["results"]:
+        values = {key: score[key] for key in ("length", "asked", *SCORES)}
+        scores.append({**test_key, **values, **keys.get(score["length"], {})})
+    return scores
+
+
+def _keys(
+    folder: Path, test: dict[str, Any], config: dict[str, Any], *, trusted: bool
+) -> dict[int, dict[str, Any]]:
+    """What ``figures.keys`` needs, by the length of the strings."""
+    import torch
+
+    from dataset_builders.string_tasks import string_task
+    from synthetic_training.data.strings import evaluation_batches
+    from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
+    from synthetic_training.evaluation.keys import key_counts
+    from synthetic_training.training.device import autocasts, on_device
+
+    loaded = load_symbol_model(model_folder(folder), trust_remote_code=trusted)
+    model = on_device(loaded, config["device"]).eval()
+    found = {}
+    for length in test["lengths"]:
+        task = string_task("copy", length, length, config["vocabulary"])
+        numbers = range(test["num_examples"])
+        batches = evaluation_batches(task, numbers, test["batch_size"], 0, model.device)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocasts(model)):
+            found[length] = {"keys": key_counts(model, batches).as_json()}
+    return found
 
 
 def _end_with_parent() -> None:

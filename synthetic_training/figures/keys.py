@@ -1,0 +1,211 @@
+"""The length of the key by which a model finds its place, and the accuracy by length that follows from it.
+
+    python -m synthetic_training.figures.keys hard_alibi_small.jsonl --fit-to 40
+
+reads results of a figure whose tests have ``keys: true``. From the letters of short strings, it estimates how
+likely a competitor of n letters misleads the model (``evaluation.keys``), by maximum likelihood. It then
+predicts the accuracy on long strings, in which competitors are more and longer, and prints it beside the
+measured accuracy. The key's length is the n at which a competitor misleads the model in half of the cases, as
+if the letters that it uses did not tell the two places apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tabulate import tabulate
+
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from synthetic_training.figures.plan import Result
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.summary import grouped, label_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from synthetic_training.evaluation.keys import KeyCounts
+
+_STRINGS = 100
+"""Number of random strings of each length over which a prediction is averaged."""
+_BLOCK = 20
+"""Number of strings at a time, which limits memory."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How easily competitors mislead a model.
+
+    Attributes:
+        hazards: h_n for competitors of n = 0, 1, 2, ... letters.
+    """
+
+    hazards: tuple[float, ...]
+
+    def misled(self, n: int) -> float:
+        """Probability that one competitor of n letters misleads the model."""
+        from math import expm1
+
+        return -expm1(-self.hazards[n])
+
+    @property
+    def length(self) -> float | None:
+        """The length of the key in letters, interpolated; None if no competitor misleads that often."""
+        before = 0.0
+        for n in range(len(self.hazards)):
+            now = self.misled(n)
+            if now >= 0.5:
+                return n if n == 0 else n - 1 + (0.5 - before) / (now - before)
+            before = now
+        return None
+
+
+def fit(counts: "Sequence[KeyCounts]") -> Keys:
+    """The most likely h_n, at least 0, for the letters of some strings.
+
+    Raises:
+        InputError: no letter was copied wrongly, so that nothing is known but that h_n is small.
+    """
+    import numpy as np
+    from scipy.optimize import minimize
+
+    right = np.sum([one.right for one in counts], axis=0, dtype=float)
+    wrong = [(key, count) for one in counts for key, count in one.wrong.items()]
+    if not wrong:
+        raise InputError("no letter was copied wrongly in these strings; fit to longer ones with --fit-to")
+    rows = np.array([key for key, _ in wrong], dtype=float)
+    times = np.array([count for _, count in wrong], dtype=float)
+
+    def loss(hazards: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
+        sums = rows @ hazards + 1e-12
+        value = hazards @ right - times @ np.log(-np.expm1(-sums))
+        slope = right - (times * np.exp(-sums) / -np.expm1(-sums)) @ rows
+        return float(value) / times.sum(), slope / times.sum()
+
+    # competitors that never occurred have no estimate but the start; those of many letters are rare
+    start = np.full(rows.shape[1], 1e-3)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 20)] * len(start))
+    hazards = [float(h) for h in found.x]
+    for n in range(1, len(hazards)):
+        if right[n] == 0 and not rows[:, n].any():
+            hazards[n] = hazards[n - 1]
+    return Keys(tuple(hazards))
+
+
+def predicted(keys: Keys, length: int, letters: int) -> float:
+    """The expected string accuracy on uniform strings."""
+    import numpy as np
+
+    return float(np.exp(-(_sums(length, letters) @ np.array(keys.hazards))).mean())
+
+
+@lru_cache(maxsize=64)
+def _sums(length: int, letters: int) -> "NDArray[np.float64]":
+    """(strings, n): the number of competitors in all places of each of some random strings."""
+    import torch
+
+    from synthetic_training.evaluation.keys import competitors
+
+    generator = torch.Generator().manual_seed(length)
+    strings = torch.randint(letters, (_STRINGS, length), generator=generator)
+    blocks = [competitors(block).sum(1) for block in strings.split(_BLOCK)]
+    sums: NDArray[np.float64] = torch.cat(blocks).double().numpy()
+    return sums
+
+
+def of_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[int, float, float]]]:
+    """The keys of one model over all seeds, and for each length the accuracy that was found and predicted.
+
+    Args:
+        results: results that differ only in their seeds.
+        fit_to: length up to which strings are used for the estimate.
+
+    Raises:
+        InputError: there are no such strings with keys, or no errors in them.
+    """
+    from synthetic_training.evaluation.keys import KeyCounts
+
+    tests = [test for result in results for test in result["tests"] if test.get("keys")]
+    counts = [KeyCounts.of_json(test["keys"]) for test in tests if test["length"] <= fit_to]
+    if not counts:
+        raise InputError(f"there are no counts of keys for strings of up to {fit_to} letters")
+    keys = fit(counts)
+    letters = results[0]["config"]["vocabulary"]
+    found: dict[int, list[float]] = {}
+    for test in tests:
+        found.setdefault(test["length"], []).append(test["string_accuracy"])
+    rows = [
+        (length, mean(values), predicted(keys, length, letters)) for length, values in sorted(found.items())
+    ]
+    return keys, rows
+
+
+def table(results: Sequence[Result], fit_to: int) -> str:
+    """For each model, the length of its key and the accuracies by length, as Markdown.
+
+    Raises:
+        InputError: no result has counts of keys.
+    """
+    models = grouped((one for one in results if any(t.get("keys") for t in one["tests"])), label_of)
+    if not models:
+        raise InputError("these results have no counts of keys; give the figure's tests keys: true")
+    found: dict[str, Mapping[int, tuple[float, float]]] = {}
+    heads, lengths = [], set()
+    for label, own in models.items():
+        try:
+            keys, rows = of_model(own, fit_to)
+        except InputError as error:
+            heads.append([label, str(len(own)), "unknown", str(error)])
+            continue
+        found[label] = {length: (measured, expected) for length, measured, expected in rows}
+        lengths |= set(found[label])
+        long = "more than 12" if keys.length is None else f"{keys.length:.1f}"
+        shares = ", ".join(f"{keys.misled(n):.2g}" for n in range(1, 9))
+        heads.append([label, str(len(own)), long, shares])
+    lines = [
+        [label, what, *(f"{own[length][at]:.3f}" if length in own else "" for length in sorted(lengths))]
+        for label, own in found.items()
+        for at, what in enumerate(("found", "predicted"))
+    ]
+    largest = max(
+        (abs(a - b) for own in found.values() for length, (a, b) in own.items() if length > fit_to),
+        default=0.0,
+    )
+    about = (
+        f"Estimated from strings of up to {fit_to} letters; beyond them, the largest difference between the "
+        f"accuracies is {largest:.3f}."
+    )
+    keys_table = _markdown(heads, ["model", "seeds", "letters of the key", "misled by 1, 2, ..., 8 letters"])
+    accuracies = _markdown(lines, ["model", "accuracy", *map(str, sorted(lengths))])
+    return "\n\n".join([keys_table, accuracies, about])
+
+
+def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def _print_keys(file: Annotated[Path, tyro.conf.Positional], fit_to: int = 200) -> None:
+    """Print the length of the key that each model uses, and the accuracy that follows from it.
+
+    Args:
+        file: Results of a figure whose tests have keys.
+        fit_to: Length in letters up to which strings are used for the estimate.
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; pass a file written by reproduce")
+    print(table(read_results(file), fit_to))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables for the file on the command line."""
+    with command_errors():
+        tyro.cli(_print_keys, prog="python -m synthetic_training.figures.keys", args=arguments)
+
+
+if __name__ == "__main__":
+    main()
