@@ -1,8 +1,8 @@
 """Which other places of a string could mislead a model that finds its place by the last few letters.
 
-While a model copies letter i of a string, place j competes with i if the letters before both are the same and
-the letters at both differ: a look-up of the letters before i may then find the letter at j. A competitor of n
-letters shares exactly n letters before it. If each competitor of n letters misleads the model with
+While a model copies letter i of a string, a place j with another letter competes with i, the more so the more
+letters before both places are the same: a look-up of the letters before i may then find the letter at j. The
+end of the string is such a place too. A competitor of n letters shares exactly n letters before it. If each competitor of n letters misleads the model with
 probability 1 - exp(-h_n), independently of the others, the letter is right with probability
 exp(-sum over n of h_n times the number of competitors of n letters).
 
@@ -58,6 +58,7 @@ def competitors(letters: Tensor) -> Tensor:
         (B, L, ``LONGEST`` + 1) int64. The last column counts competitors of ``LONGEST`` letters and more.
     """
     count, length = letters.shape
+    letters = torch.nn.functional.pad(letters, (0, 1), value=-1)  # the end
     found = torch.zeros(count, length, LONGEST + 1, dtype=torch.int64, device=letters.device)
     # number of letters before each place that are the same as those before the current place
     shared = torch.zeros_like(letters)

@@ -66,7 +66,7 @@ class Keys:
 
 
 def fit(counts: "Sequence[KeyCounts]") -> Keys:
-    """The most likely h_n, at least 0, for the letters of some strings.
+    """The most likely h_n for the letters of some strings, if h_n does not fall with n.
 
     Raises:
         InputError: no letter was copied wrongly, so that nothing is known but that h_n is small.
@@ -81,20 +81,19 @@ def fit(counts: "Sequence[KeyCounts]") -> Keys:
     rows = np.array([key for key, _ in wrong], dtype=float)
     times = np.array([count for _, count in wrong], dtype=float)
 
-    def loss(hazards: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
+    def loss(rises: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
+        hazards = rises.cumsum()
         sums = rows @ hazards + 1e-12
         value = hazards @ right - times @ np.log(-np.expm1(-sums))
         slope = right - (times * np.exp(-sums) / -np.expm1(-sums)) @ rows
-        return float(value) / times.sum(), slope / times.sum()
+        return float(value) / times.sum(), slope[::-1].cumsum()[::-1] / times.sum()
 
-    # competitors that never occurred have no estimate but the start; those of many letters are rare
-    start = np.full(rows.shape[1], 1e-3)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 20)] * len(start))
-    hazards = [float(h) for h in found.x]
-    for n in range(1, len(hazards)):
-        if right[n] == 0 and not rows[:, n].any():
-            hazards[n] = hazards[n - 1]
-    return Keys(tuple(hazards))
+    # many letters are rare in short strings; what is not known of them is what is known of fewer letters
+    seen = np.flatnonzero(right + rows.sum(0))
+    bounds = [(0, 20 if n in seen else 0) for n in range(len(right))]
+    start = np.where([high > 0 for _, high in bounds], 1e-3, 0.0)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return Keys(tuple(float(h) for h in found.x.cumsum()))
 
 
 def predicted(keys: Keys, length: int, letters: int) -> float:
