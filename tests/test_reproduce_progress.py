@@ -18,9 +18,9 @@ from synthetic_training.figures import execute
 from synthetic_training.figures import progress as progress_module
 from synthetic_training.figures.estimate import expected_cpu_hours, expected_gpu_hours
 from synthetic_training.figures.figure_file import read_figure, shipped
+from synthetic_training.figures.ledger import Work
 from synthetic_training.figures.plan import Run, plan
 from synthetic_training.figures.progress import Progress, last_step
-from synthetic_training.figures.stages import Work
 from synthetic_training.training.run_log import read_metrics
 from tests.tiny_figure import a_figure, runs_of
 

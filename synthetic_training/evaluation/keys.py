@@ -2,9 +2,9 @@
 
 While a model copies letter i of a string, a place j with another letter competes with i, the more so the more
 letters before both places are the same: a look-up of the letters before i may then find the letter at j. The
-end of the string is such a place too. A competitor of n letters shares exactly n letters before it. If each competitor of n letters misleads the model with
-probability 1 - exp(-h_n), independently of the others, the letter is right with probability
-exp(-sum over n of h_n times the number of competitors of n letters).
+end of the string is such a place too. A competitor of n letters shares exactly n letters before it. If each
+competitor of n letters misleads the model with probability 1 - exp(-h_n), independently of the others, the
+letter is right with probability exp(-sum over n of h_n times the number of competitors of n letters).
 
 ``KeyCounts`` is all that the estimate of h_n needs. It has the letters of each string up to the first wrong
 one, so that a string that goes wrong early does not outweigh the others.

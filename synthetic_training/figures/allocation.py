@@ -3,7 +3,7 @@
 Several runs may share a GPU: while one compiles, another trains. The GPU then does as much work as before, so
 all of its runs have ended after the sum of their times at the latest. A run only starts on a GPU where this
 sum fits into the time that is left. A run that is too long for one GPU is split over several, which it has to
-itself. Runs of unknown speed start anyway.
+itself. For models of unknown speed, that of the slowest measured one is assumed.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from synthetic_training.figures.estimate import Expected
-from synthetic_training.figures.stages import Work
+from synthetic_training.figures.ledger import Work
 
 START = 30.0
 """Seconds of a run in which it does not use the GPU: imports, building the model, and saving it."""
@@ -124,7 +124,8 @@ class Allocation:
             others = self.sharing(gpu)
             total = expected.seconds + sum(one.left for one in others)
             seconds = warm_up(work) + total * (SHARING if others else 1.0)
-            if expected.basis == "assumed" or seconds <= time_left:
+            # a run of unknown speed that never seems to fit is tried, so that its speed becomes known
+            if seconds <= time_left or (expected.basis == "assumed" and seconds > self.budget):
                 return (gpu,)
         return None
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from dataset_builders.interruption import Interrupted
 from dataset_builders.workers import Job, Source, last_line
 from synthetic_training.figures.allocation import SPEEDUP, Allocation
 from synthetic_training.figures.estimate import Expectations, Expected, add_cut_run
+from synthetic_training.figures.ledger import Ledger, Work
 from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.plan_text import log_of
 from synthetic_training.figures.progress import Progress
-from synthetic_training.figures.stages import Ledger, Stage, Work
+from synthetic_training.figures.stages import Stage
 
 
 class Execution(Progress):
@@ -62,7 +64,7 @@ class Execution(Progress):
     def next(self) -> tuple[Job, Mapping[str, str]] | None:
         """The next run that can start, as a job."""
         self._count_shares()
-        left = self._end - time.monotonic()
+        left = self._end - time.monotonic() if self._on_gpus else inf
         waiting = [
             (work, self._expected(work.run))
             for work in self._ledger.work()

@@ -6,9 +6,10 @@ from pathlib import Path
 from tabulate import tabulate
 
 from synthetic_training.figures.estimate import expected_cpu_hours, expected_gpu_hours
+from synthetic_training.figures.ledger import Ledger
 from synthetic_training.figures.plan import Run
 from synthetic_training.figures.progress import last_step, tokens
-from synthetic_training.figures.stages import Ledger, Stage
+from synthetic_training.figures.stages import Stage
 from synthetic_training.training.run_folder import MODEL
 
 

@@ -26,9 +26,10 @@ from dataset_builders.workers import places, run_from
 from synthetic_training.figures.allocation import Allocation
 from synthetic_training.figures.estimate import RESULTS, Expectations, committed_results, cut_runs
 from synthetic_training.figures.execute import Execution
+from synthetic_training.figures.ledger import Ledger
 from synthetic_training.figures.plan_text import plan_text, runs_text
 from synthetic_training.figures.schedule import schedule_text, simulate
-from synthetic_training.figures.stages import Ledger, Stage, read_stages
+from synthetic_training.figures.stages import Stage, read_stages
 
 
 def reproduce(

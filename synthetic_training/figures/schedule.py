@@ -7,9 +7,10 @@ from tabulate import tabulate
 
 from synthetic_training.figures.allocation import SHARING, SPEEDUP, Allocation
 from synthetic_training.figures.estimate import Expectations, Expected
+from synthetic_training.figures.ledger import Ledger, Work, add_part
 from synthetic_training.figures.plan import Run
 from synthetic_training.figures.progress import tokens
-from synthetic_training.figures.stages import Ledger, Stage, Work, add_part
+from synthetic_training.figures.stages import Stage
 
 _MOST_CALLS = 200
 """Number of calls after which the simulation ends."""
