@@ -61,7 +61,7 @@ def test_the_key_of_the_construction_has_its_n_letters(n: int) -> None:
     assert counts == KeyCounts.of_json(counts.as_json())
     # it errs only where n letters or more occur twice
     assert counts.wrong and all(sum(key[n:]) > 0 for key in counts.wrong)
-    keys = fit([counts])
+    keys = fit({24: [counts]})
     assert all(keys.misled(m) < 1e-3 for m in range(n)) and keys.misled(n) > 0.3
     length = 40
     task = string_task("copy", length, length, 8)
@@ -76,20 +76,29 @@ def test_the_key_of_the_construction_has_its_n_letters(n: int) -> None:
     assert predicted(keys, length, 8) == pytest.approx(measured, abs=0.1)
 
 
+def draw_counts(hazards: Tensor, length: int, growth: float) -> KeyCounts:
+    """Counts of strings whose letters are copied with these hazards, which hold at 40 letters."""
+    generator = torch.Generator().manual_seed(length)
+    counts = competitors(torch.randint(4, (400, length), generator=generator))
+    sums = (counts.double() @ hazards) * (length / 40) ** growth
+    right = torch.rand(sums.shape, generator=generator) < torch.exp(-sums)
+    wrong = Counter(tuple(row) for row in counts[~right].tolist())
+    return KeyCounts(tuple(counts[right].sum(0).tolist()), dict(wrong))
+
+
 def test_known_hazards_are_estimated() -> None:
     hazards = torch.tensor([1e-5, 1e-3, 0.02, 0.3, 0.7, *[1.5] * (LONGEST - 4)], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    strings = torch.randint(4, (400, 40), generator=generator)
-    counts = competitors(strings)
-    right = torch.rand(counts.shape[:2], generator=generator) < torch.exp(-(counts.double() @ hazards))
-    wrong = Counter(tuple(row) for row in counts[~right].tolist())
-    keys = fit([KeyCounts(tuple(counts[right].sum(0).tolist()), dict(wrong))])
+    keys = fit({length: [draw_counts(hazards, length, 1.5)] for length in (20, 30, 40)})
+    assert keys.growth == pytest.approx(1.5, abs=0.2) and keys.reference == 40
+    assert predicted(keys, 80, 4) < predicted(Keys(keys.hazards), 80, 4)
+    keys = fit({40: [draw_counts(hazards, 40, 0.0)]})
+    assert keys.growth == 0
     for n in (2, 3, 4):
         assert keys.hazards[n] == pytest.approx(float(hazards[n]), rel=0.2)
     assert 3.5 < (keys.length or 0) < 4.5
     assert Keys((0.0,) * 13).length is None and Keys((0.0, 0.0, 9.0)).length == pytest.approx(1.5, abs=0.01)
     with pytest.raises(InputError, match="no letter was copied wrongly in these strings"):
-        fit([KeyCounts((5,) * 13, {})])
+        fit({40: [KeyCounts((5,) * 13, {})]})
 
 
 def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,6 +202,7 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
         InputError: a file cannot be written.
     """
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import LogLocator
 
     with plot_style():
         canvas = Canvas(figsize=(5.6, 3.4), layout="constrained")
@@ -216,9 +217,14 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
         axes.set_xticks(lengths, [short_number(length) for length in lengths])
         axes.set_xticks([], minor=True)
         axes.set_xlabel("length of the strings in letters")
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, 2 * high)  # room for the arrows
+        places = LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,))
+        axes.yaxis.set_major_locator(places)
         axes.set_ylabel(f"examples until {accuracy:g} are right (arrow: more)")
-        handles, labels = axes.get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="outside right center", frameon=False)
+        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        names = [name for label in found if (name := model_title(label)) in handles]
+        canvas.legend([handles[name] for name in names], names, loc="outside right center", frameon=False)
         return save_plot(canvas, out, "examples_by_length")
 
 

@@ -3,15 +3,17 @@
     python -m synthetic_training.figures.keys hard_alibi_small.jsonl --fit-to 40
 
 reads results of a figure whose tests have ``keys: true``. From the letters of short strings, it estimates how
-likely a competitor of n letters misleads the model (``evaluation.keys``), by maximum likelihood. It then
-predicts the accuracy on long strings, in which competitors are more and longer, and prints it beside the
-measured accuracy. The key's length is the n at which a competitor misleads the model in half of the cases, as
-if the letters that it uses did not tell the two places apart.
+likely a competitor of n letters misleads the model (``evaluation.keys``), by maximum likelihood. All h_n grow
+with the same power of the length, because attention to more keys is less sharp. It then predicts the accuracy
+on long strings, in which competitors are more and longer, and prints it beside the measured accuracy. The
+key's length is the n at which a competitor misleads the model in half of the cases, as if the letters that it
+uses did not tell the two places apart.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import expm1, log
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _STRINGS = 100
 """Number of random strings of each length over which a prediction is averaged."""
+_MOST_GROWTH = 4.0
+"""Highest power of the length that is tried."""
 _BLOCK = 20
 """Number of strings at a time, which limits memory."""
 
@@ -42,15 +46,17 @@ class Keys:
     """How easily competitors mislead a model.
 
     Attributes:
-        hazards: h_n for competitors of n = 0, 1, 2, ... letters.
+        hazards: h_n for competitors of n = 0, 1, 2, ... letters, in strings of ``reference`` letters.
+        growth: power of the length with which they grow.
+        reference: length in letters.
     """
 
     hazards: tuple[float, ...]
+    growth: float = 0.0
+    reference: int = 1
 
     def misled(self, n: int) -> float:
-        """Probability that one competitor of n letters misleads the model."""
-        from math import expm1
-
+        """Probability that one competitor of n letters misleads the model, at the reference length."""
         return -expm1(-self.hazards[n])
 
     @property
@@ -65,8 +71,11 @@ class Keys:
         return None
 
 
-def fit(counts: "Sequence[KeyCounts]") -> Keys:
-    """The most likely h_n for the letters of some strings, if h_n does not fall with n.
+def fit(counts: "Mapping[int, Sequence[KeyCounts]]") -> Keys:
+    """The most likely h_n and their growth, if h_n does not fall with n.
+
+    Args:
+        counts: counts by the length of the strings.
 
     Raises:
         InputError: no letter was copied wrongly, so that nothing is known but that h_n is small.
@@ -74,33 +83,52 @@ def fit(counts: "Sequence[KeyCounts]") -> Keys:
     import numpy as np
     from scipy.optimize import minimize
 
-    right = np.sum([one.right for one in counts], axis=0, dtype=float)
-    wrong = [(key, count) for one in counts for key, count in one.wrong.items()]
+    reference = max(counts)
+    logs = np.array([log(length / reference) for length in counts])
+    right = np.array([np.sum([one.right for one in some], axis=0) for some in counts.values()], dtype=float)
+    wrong = [
+        (place, key, count)
+        for place, some in enumerate(counts.values())
+        for one in some
+        for key, count in one.wrong.items()
+    ]
     if not wrong:
         raise InputError("no letter was copied wrongly in these strings; fit to longer ones with --fit-to")
-    rows = np.array([key for key, _ in wrong], dtype=float)
-    times = np.array([count for _, count in wrong], dtype=float)
+    rows = np.array([key for _, key, _ in wrong], dtype=float)
+    times = np.array([count for _, _, count in wrong], dtype=float)
+    at = logs[[place for place, _, _ in wrong]]
 
-    def loss(rises: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
-        hazards = rises.cumsum()
-        sums = rows @ hazards + 1e-12
-        value = hazards @ right - times @ np.log(-np.expm1(-sums))
-        slope = right - (times * np.exp(-sums) / -np.expm1(-sums)) @ rows
-        return float(value) / times.sum(), slope[::-1].cumsum()[::-1] / times.sum()
+    seen = right.sum(0) + (times[:, None] * rows).sum(0)
+    # in units in which all unknowns are of the same size, so that the search does not end early
+    units = 1 / np.maximum(seen[::-1].cumsum()[::-1], 1.0)
+
+    def loss(values: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
+        hazards, growth = (values[:-1] * units).cumsum(), values[-1]
+        scales, own = np.exp(growth * logs), np.exp(growth * at)
+        kept, sums = right @ hazards * scales, rows @ hazards * own + 1e-12
+        value = kept.sum() - times @ np.log(-np.expm1(-sums))
+        each = times * np.exp(-sums) / -np.expm1(-sums)
+        slope = scales @ right - (each * own) @ rows
+        by_growth = kept @ logs - each @ (sums * at)
+        slopes = np.append(slope[::-1].cumsum()[::-1] * units, by_growth)
+        return float(value) / times.sum(), slopes / times.sum()
 
     # many letters are rare in short strings; what is not known of them is what is known of fewer letters
-    seen = np.flatnonzero(right + rows.sum(0))
-    bounds = [(0, 20 if n in seen else 0) for n in range(len(right))]
-    start = np.where([high > 0 for _, high in bounds], 1e-3, 0.0)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return Keys(tuple(float(h) for h in found.x.cumsum()))
+    bounds = [(0.0, 20 / unit if one else 0.0) for one, unit in zip(seen, units, strict=True)]
+    start = np.append(np.where(seen > 0, 1.0, 0.0), 0.0)
+    growths = (0.0, _MOST_GROWTH if len(counts) > 1 else 0.0)
+    options = {"maxiter": 5000, "ftol": 1e-12}
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[*bounds, growths], options=options)
+    hazards = (found.x[:-1] * units).cumsum()
+    return Keys(tuple(float(h) for h in hazards), float(found.x[-1]), reference)
 
 
 def predicted(keys: Keys, length: int, letters: int) -> float:
     """The expected string accuracy on uniform strings."""
     import numpy as np
 
-    return float(np.exp(-(_sums(length, letters) @ np.array(keys.hazards))).mean())
+    scale = (length / keys.reference) ** keys.growth
+    return float(np.exp(-scale * (_sums(length, letters) @ np.array(keys.hazards))).mean())
 
 
 @lru_cache(maxsize=64)
@@ -130,7 +158,10 @@ def of_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[i
     from synthetic_training.evaluation.keys import KeyCounts
 
     tests = [test for result in results for test in result["tests"] if test.get("keys")]
-    counts = [KeyCounts.of_json(test["keys"]) for test in tests if test["length"] <= fit_to]
+    counts: dict[int, list[KeyCounts]] = {}
+    for test in tests:
+        if test["length"] <= fit_to:
+            counts.setdefault(test["length"], []).append(KeyCounts.of_json(test["keys"]))
     if not counts:
         raise InputError(f"there are no counts of keys for strings of up to {fit_to} letters")
     keys = fit(counts)
@@ -159,13 +190,13 @@ def table(results: Sequence[Result], fit_to: int) -> str:
         try:
             keys, rows = of_model(own, fit_to)
         except InputError as error:
-            heads.append([label, str(len(own)), "unknown", str(error)])
+            heads.append([label, str(len(own)), "unknown", "", str(error)])
             continue
         found[label] = {length: (measured, expected) for length, measured, expected in rows}
         lengths |= set(found[label])
         long = "more than 12" if keys.length is None else f"{keys.length:.1f}"
         shares = ", ".join(f"{keys.misled(n):.2g}" for n in range(1, 9))
-        heads.append([label, str(len(own)), long, shares])
+        heads.append([label, str(len(own)), long, f"{keys.growth:.1f}", shares])
     lines = [
         [label, what, *(f"{own[length][at]:.3f}" if length in own else "" for length in sorted(lengths))]
         for label, own in found.items()
@@ -179,7 +210,8 @@ def table(results: Sequence[Result], fit_to: int) -> str:
         f"Estimated from strings of up to {fit_to} letters; beyond them, the largest difference between the "
         f"accuracies is {largest:.3f}."
     )
-    keys_table = _markdown(heads, ["model", "seeds", "letters of the key", "misled by 1, 2, ..., 8 letters"])
+    headers = ["model", "seeds", "letters of the key", "growth", f"misled by 1 to 8 letters, at {fit_to}"]
+    keys_table = _markdown(heads, headers)
     accuracies = _markdown(lines, ["model", "accuracy", *map(str, sorted(lengths))])
     return "\n\n".join([keys_table, accuracies, about])
 
