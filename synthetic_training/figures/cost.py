@@ -130,6 +130,8 @@ def table(found: Sequence[Cost]) -> str:
             "Without a measurement of the paper's trainer:",
             _markdown([_row(o) for o in apart], _HEADERS),
         ]
+    runs, hours = sum(one.runs for one in found), sum(one.gpu_hours for one in found)
+    parts.append(f"In all: {hours:.3f} GPU hours in {runs} runs.")
     return "\n\n".join(parts)
 
 

@@ -30,10 +30,9 @@ from dataset_builders import InputError
 from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.files import atomic_file, write_text
 from synthetic_training.figures.estimate import CUT
-from synthetic_training.figures.figure_file import shipped
 from synthetic_training.figures.plan import key_of
 from synthetic_training.figures.results import read_results, write_results
-from synthetic_training.figures.stages import read_stages
+from synthetic_training.figures.stages import stage_of
 from synthetic_training.training.run_folder import MODEL, RUN
 from synthetic_training.training.run_log import METRICS, read_metrics
 
@@ -151,12 +150,8 @@ def _add(name: str, text: str, into: Path) -> bool:
 
 def _show(stem: str, into: Path) -> list[Path]:
     """Draw the results of one stage of a shipped figure; those of others are only kept."""
-    for name in shipped():
-        for scale in ("small", "paper"):
-            if stem in (f"{name}_{scale}", f"{name}_rates_{scale}"):
-                stage = next(one for one in read_stages([name], scale) if one.stem == stem)
-                return [into / f"{stem}.jsonl", *stage.show(read_results(into / f"{stem}.jsonl"), into)]
-    return [into / f"{stem}.jsonl"]
+    stage, file = stage_of(stem), into / f"{stem}.jsonl"
+    return [file] if stage is None else [file, *stage.show(read_results(file), into)]
 
 
 def _write(archive: Path, root: Path, files: Iterable[Path]) -> Path:

@@ -13,7 +13,7 @@ from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.files import write_text
 from synthetic_training.figures.draw import draw
-from synthetic_training.figures.figure_file import Figure, Scale, Test, figure_path, read_figure
+from synthetic_training.figures.figure_file import Figure, Scale, Test, figure_path, read_figure, shipped
 from synthetic_training.figures.plan import Result, Run, plan
 from synthetic_training.figures.rates import Rates, choice_table, chosen, trials, trials_figure
 from synthetic_training.figures.tables import report
@@ -84,16 +84,23 @@ class Stage:
         """The learning rates that results of this stage, which are trials, determine."""
         return chosen(results, self.size, self.by_examples)
 
-    def show(self, results: Sequence[Result], out: Path) -> list[Path]:
-        """Draw the plot and write the table from results; return the files."""
-        figure = trials_figure(self.figure) if self.of_trials else self.figure
-        drawn = draw(figure, results, out, self.stem)
-        table = out / f"{self.stem}.md"
-        text = report(figure, results)
+    def text(self, results: Sequence[Result]) -> str:
+        """The table of results, as Markdown."""
+        text = report(self._drawn, results)
         if self.of_trials:
             text += f"\n{choice_table(results, self.size, self.by_examples)}\n"
-        write_text(table, text)
+        return text
+
+    def show(self, results: Sequence[Result], out: Path) -> list[Path]:
+        """Draw the plot and write the table from results; return the files."""
+        drawn = draw(self._drawn, results, out, self.stem)
+        table = out / f"{self.stem}.md"
+        write_text(table, self.text(results))
         return [*drawn, table]
+
+    @property
+    def _drawn(self) -> Figure:
+        return trials_figure(self.figure) if self.of_trials else self.figure
 
 
 def read_stages(
@@ -143,6 +150,15 @@ def read_stages(
                 f"{what} has no run {label!r}; its runs are {', '.join(known)}{did_you_mean(label, known)}"
             )
     return [replace(one, trials=stages.get(_trials_stem(one))) for one in stages.values()]
+
+
+def stage_of(stem: str) -> Stage | None:
+    """The stage of a shipped figure whose results have this file name; None if there is none."""
+    for name, file in shipped().items():
+        for scale in read_figure(file).scales if stem.startswith(f"{name}_") else ():
+            if stem == f"{name}_rates_{scale}" or stem == f"{name}_{scale}":
+                return next((one for one in read_stages([name], scale) if one.stem == stem), None)
+    return None
 
 
 def _stage(name: str, scale: str, overrides: Mapping[str, object]) -> Stage:
