@@ -165,7 +165,7 @@ def test_invalid_arguments(arguments: dict[str, object], message: str) -> None:
 def test_batches_in_a_cuda_graph_are_the_same(fixed_examples: int | None) -> None:
     task = Mqar(256, 16)
     plain, made = (MqarBatches(task, 8, 3, device, fixed_examples) for device in ("cpu", "cuda"))
-    compiled = torch.compile(made.batch, fullgraph=True)
+    compiled = made.compile()
     step = torch.zeros((), dtype=torch.int64, device="cuda")
     side = torch.cuda.Stream()
     with torch.cuda.stream(side):

@@ -44,12 +44,16 @@ def test_the_warning_has_the_measured_speed(tmp_path: Path, monkeypatch: pytest.
         "these packages are installed: mamba-ssm"
     )
     rows = [
-        {"model": "T_rope", "tokens_per_s": 440_000.0, "missing_kernels": []},
-        {"model": "hf:mamba2", "tokens_per_s": 28_000.0, "missing_kernels": ["mamba-ssm"]},
+        {"model": "T_rope", "tokens_per_s": 440_000.0, "machine": "NVIDIA H200"},
+        {"model": "hf:mamba2", "tokens_per_s": 28_000.0, "machine": "NVIDIA H200"},
     ]
-    write_json(file, {"rows": rows, "machine": "NVIDIA H200"})
+    rows[1]["missing_kernels"] = ["mamba-ssm"]
+    write_json(file, {"rows": rows})
     assert "28 thousand tokens/s at the paper's size on one NVIDIA H200, T_rope at 440 thousand" in str(
         slow_path_warning("hf:mamba2", model)
     )
+    rows[0]["machine"] = "NVIDIA A100"
+    write_json(file, {"rows": rows})
+    assert "tokens/s" not in str(slow_path_warning("hf:mamba2", model))
     monkeypatch.setattr(slow_paths, "missing_kernels", lambda _: [])
     assert slow_path_warning("hf:mamba2", model) is None

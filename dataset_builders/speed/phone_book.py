@@ -3,25 +3,30 @@
 python -m dataset_builders.speed.phone_book
 """
 
+import platform
 import time
 from collections import deque
+from pathlib import Path
 
 import names
 import tyro
 from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_json
+from dataset_builders.machine import this_machine
 from dataset_builders.phone_book import rows
 
 _NAMES_SAMPLED = 2000  # calls of names.get_full_name(), which is too slow to draw all names of the books
 
 
-def main(entries: int = 100, num_docs: int = 10_000) -> None:
+def main(entries: int = 100, num_docs: int = 10_000, out: Path | None = None) -> None:
     """Build phone books and compare the time with that of the package names.
 
     Args:
         entries: Entries per book.
         num_docs: Number of books.
+        out: JSON file for the numbers.
     """
     start = time.perf_counter()
     deque(rows(entries, num_docs, seed=0), maxlen=0)
@@ -33,6 +38,15 @@ def main(entries: int = 100, num_docs: int = 10_000) -> None:
     drawn = entries * num_docs
     theirs = (time.perf_counter() - start) / _NAMES_SAMPLED * drawn
 
+    if out is not None:
+        content = {
+            "books_seconds": ours,
+            "names_seconds": theirs,
+            "ratio": theirs / ours,
+            "options": {"entries": entries, "num_docs": num_docs, "names_sampled": _NAMES_SAMPLED},
+            "machine": {"device": this_machine(), "python": platform.python_version()},
+        }
+        write_json(out, content)
     what = f"{num_docs} books of {entries} entries"
     print(
         tabulate(

@@ -6,7 +6,7 @@ run's settings selects the kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +36,9 @@ class Batches(Protocol):
 
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
         """Rows of the batch of one step; see ``PackedBatches.batch``."""
+
+    def compile(self) -> Callable[..., Packed]:
+        """``batch``, compiled as far as that pays."""
 
 
 class TrainingData(Protocol):

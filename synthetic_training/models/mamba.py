@@ -17,6 +17,7 @@ from transformers.models.mamba.modeling_mamba import MambaMixer
 
 from dataset_builders import InputError
 from synthetic_training.models.kernels import mamba_scan
+from synthetic_training.models.kernels.causal_convolution import causal_convolution, shifted_products
 
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
 if _HAS_TRITON:
@@ -96,6 +97,7 @@ class _WholeSequences(nn.Module):
     dt_proj: nn.Linear
     out_proj: nn.Linear
     act: Callable[[Tensor], Tensor]
+    activation: str
     A_log: Tensor
     D: Tensor
     time_step_rank: int
@@ -118,16 +120,20 @@ class _WholeSequences(nn.Module):
         if before is not None or arguments:
             return super().forward(hidden_states, before, attention_mask, **arguments)
         x, z = self.in_proj(_masked(hidden_states, attention_mask)).chunk(2, dim=-1)
-        activated = self.act(_causal_conv(x, self.conv1d))
-        if "convolution" not in self.float32_operations:
-            activated = activated.to(x.dtype)
-        x = _masked(activated, attention_mask)
+        x = _masked(self._convolved(x), attention_mask)
         dt, b, c = self._projections(x)
         decay = -torch.exp(self.A_log.float())
         if "scan" in self.float32_operations:
             x, dt, b, c, z = (v.float() for v in (x, dt, b, c, z))
         y = _scan(x, dt, decay, b, c, self.D.float(), z, self.dt_proj.bias.float())
         return self.out_proj(y)
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
+        if "convolution" not in self.float32_operations and self.activation == "silu":
+            return causal_convolution(x, weight, bias)
+        activated = self.act(shifted_products(x, weight, bias))
+        return activated if "convolution" in self.float32_operations else activated.to(x.dtype)
 
     def _projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The step before its bias, (batch, length, channels), and B and C, (batch, length, states)."""
@@ -183,14 +189,3 @@ def _masked(hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
     if attention_mask is None:
         return hidden_states
     return (hidden_states * attention_mask[:, :, None]).to(hidden_states.dtype)
-
-
-def _causal_conv(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """Each channel's convolution with its own few weights, as shifted products, which a compiler fuses."""
-    weight = conv.weight.to(torch.promote_types(x.dtype, torch.float32))
-    taps, length = weight.shape[-1], x.shape[1]
-    padded = F.pad(x, (0, 0, taps - 1, 0))
-    y = padded[:, :length] * weight[:, 0, 0]
-    for k in range(1, taps):
-        y = y + padded[:, k : k + length] * weight[:, 0, k]
-    return y if conv.bias is None else y + conv.bias

@@ -85,12 +85,14 @@ def _measured(name: str) -> str:
     """Its measured speed compared with T_rope's, as the end of a sentence; empty if it was not measured."""
     if not MEASURED.is_file():
         return ""
-    content = read_json(MEASURED)
-    rows = {row["model"]: row for row in content["rows"] if "tokens_per_s" in row}
+    rows = {row["model"]: row for row in read_json(MEASURED)["rows"] if "tokens_per_s" in row}
     if name not in rows or not rows[name].get("missing_kernels") or "T_rope" not in rows:
+        return ""
+    machine = rows[name]["machine"]
+    if rows["T_rope"]["machine"] != machine:
         return ""
     speeds = [f"{rows[one]['tokens_per_s'] / 1e3:,.0f} thousand tokens/s" for one in (name, "T_rope")]
     return (
         f" (without {', '.join(rows[name]['missing_kernels'])} it trained at {speeds[0]} at the paper's size "
-        f"on one {content['machine']}, T_rope at {speeds[1]})"
+        f"on one {machine}, T_rope at {speeds[1]})"
     )

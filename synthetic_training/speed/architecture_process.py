@@ -47,6 +47,7 @@ def _measure(job: dict[str, Any], result: dict[str, Any]) -> None:
 
     from dataset_builders.string_tasks import Copy
     from synthetic_training.data.strings import PackedBatches
+    from synthetic_training.models.presets import presets
     from synthetic_training.models.registry import build_model, find_architecture
     from synthetic_training.models.sizes import preset_arguments
     from synthetic_training.models.slow_paths import missing_kernels
@@ -58,7 +59,8 @@ def _measure(job: dict[str, Any], result: dict[str, Any]) -> None:
     warnings.simplefilter("ignore")
     with torch.device("meta"):
         find_architecture(name)
-    arguments = preset_arguments(job["preset"], name, {})
+    # a model of another package, measured for comparison, has its size in its code
+    arguments = preset_arguments(job["preset"], name, {}) if name in presets()[job["preset"]] else {}
     _wait("loaded", "warm")
 
     torch.manual_seed(0)
@@ -66,7 +68,7 @@ def _measure(job: dict[str, Any], result: dict[str, Any]) -> None:
     model = build_model(name, **arguments).to(device)
     result |= {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "embedding": model.get_input_embeddings().weight.numel(),
+        "embedding": _embedding(model),
         "attention_width": _attention_width(model),
         "missing_kernels": missing_kernels(model),
         "build_s": time.perf_counter() - start,
@@ -142,6 +144,13 @@ def _timed(run: Callable[[], None], device: str, steps: int) -> float:
     return median(times)
 
 
+def _embedding(model: Any) -> int:
+    """Parameters of the embedding, which take no operations."""
+    from torch import nn
+
+    return next(layer.weight.numel() for layer in model.modules() if isinstance(layer, nn.Embedding))
+
+
 def _attention_width(model: Any) -> int:
     """The sum over layers of the width of softmax attention; 0 for recurrent layers."""
     config = model.config
@@ -152,7 +161,7 @@ def _attention_width(model: Any) -> int:
         count = config.num_hidden_layers
     else:
         count = 0
-    return int(count * config.hidden_size)
+    return int(count * config.hidden_size) if count else 0
 
 
 def _synchronize(device: str) -> None:

@@ -105,7 +105,7 @@ class TrainingStep:
         self._outputs: OutputPositions | None = None
         self._batch, self._forward, self._loss = batches.batch, self._forward_pass, _summed_loss
         if config.compile:
-            self._batch = torch.compile(batches.batch, fullgraph=True)
+            self._batch = batches.compile()
             layers = CompiledLayers(model)
             if len(layers):
                 self._layers, self._loss = layers, torch.compile(_summed_loss)

@@ -6,6 +6,8 @@ depends only on the seed, the mix and the number of rows in the pool.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -75,6 +77,10 @@ class DocumentBatches:
         begin = torch.where(first, self._places, 0).cummax(1).values
         targets = targets_of(tokens, (codes & PREDICTED) > 0)
         return Packed(tokens, targets, self._places - begin, self._whole[chosen].sum())
+
+    def compile(self) -> Callable[..., Packed]:
+        """``batch``, compiled."""
+        return torch.compile(self.batch, fullgraph=True)
 
     def order(self, epoch: int | Tensor) -> Tensor:
         """(pool_rows,) int64: the order in which an epoch, from 0, takes the rows of the pool."""

@@ -10,6 +10,7 @@ Unlike in the string tasks, a query's answer is not the next token of the row. F
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
@@ -46,6 +47,7 @@ class MqarSampler:
         identity = "/".join(f"{name}_{value}" for name, value in asdict(task).items())
         self._purpose = purpose_of(f"mqar/{identity}", stream)
         self._blocks = torch.arange(blocks_needed(task.draw), device=device)[None]
+        self._words: Callable[[Counter, Tensor], Tensor] = Counter.words
 
     def sample(self, rows: Tensor, step: Word) -> MqarExamples:
         """One example per row.
@@ -55,7 +57,15 @@ class MqarSampler:
             step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
         """
         counter = Counter(self._seed, self._purpose, rows, step)
-        return self.task.draw(PhiloxRandomIntegers(counter, self._blocks))
+        return self.task.draw(PhiloxRandomIntegers(counter, self._blocks, self._words))
+
+    def compile(self) -> None:
+        """Compile the random words alone.
+
+        Draws without replacement depend on each other. If the words were compiled with them, they would be
+        computed again in each of these expressions, and compiling would take minutes.
+        """
+        self._words = torch.compile(Counter.words, fullgraph=True, dynamic=False)
 
 
 class MqarBatches:
@@ -103,6 +113,11 @@ class MqarBatches:
         # the number of rows as a tensor, made without a constant that would have to be copied to the device
         examples = torch.ones_like(numbers).sum()
         return Packed(drawn.tokens, targets_of(drawn), places, examples, drawn.queries)
+
+    def compile(self) -> Callable[..., Packed]:
+        """``batch``, with compiled random words."""
+        self._sampler.compile()
+        return self.batch
 
 
 def targets_of(drawn: MqarExamples) -> Tensor:

@@ -48,19 +48,22 @@ class PhiloxRandomIntegers:
     Args:
         counter: counter of the rows.
         blocks: (E, S) int64, the numbers of the blocks of four words that each example may use.
+        words: ``Counter.words``, perhaps compiled.
     """
 
     xp: Any = xp
 
-    def __init__(self, counter: Counter, blocks: Tensor) -> None:
-        self._counter, self._blocks, self._used = counter, blocks, 0
+    def __init__(
+        self, counter: Counter, blocks: Tensor, words: Callable[[Counter, Tensor], Tensor] = Counter.words
+    ) -> None:
+        self._counter, self._blocks, self._words, self._used = counter, blocks, words, 0
 
     def integers(self, bound: Word, shape: tuple[int, ...] = ()) -> Tensor:
         """(R * E, *shape) int64, see ``RandomIntegers.integers``."""
         count = math.prod(shape)
         blocks = self._blocks[:, self._used : self._used + _blocks_of(count)]
         self._used += _blocks_of(count)
-        words = self._counter.words(blocks)[..., :count]
+        words = self._words(self._counter, blocks)[..., :count]
         return uniform(words.reshape(-1, *shape), bound)
 
 

@@ -12,6 +12,7 @@ its answer is not trained on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -105,6 +106,10 @@ class PackedBatches:
         kept = whole if drawn.valid is None else whole & drawn.valid.view_as(whole)
         scored = scored & kept.gather(1, which)
         return Packed(tokens, targets_of(tokens, scored), offset, whole.sum())
+
+    def compile(self) -> Callable[..., Packed]:
+        """``batch``, compiled."""
+        return torch.compile(self.batch, fullgraph=True)
 
 
 def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
