@@ -26,7 +26,7 @@ CUT = "cut_runs.jsonl"
 ASSUMED = 100_000.0
 """Tokens per second of a model whose speed is not known: those of the slowest measured one, Mamba."""
 
-_ARCHITECTURES = SPEED.with_name("architectures_h200.json")
+_ARCHITECTURES = SPEED.with_name("architectures.json")
 _WARM_UP = 40.0
 """Seconds of a run on a GPU for compiling and evaluations, if only its speed is known."""
 
