@@ -12,7 +12,8 @@ import synthetic_training
 from dataset_builders.document_tables import documents, with_tables
 from dataset_builders.files import read_json
 from synthetic_training.evaluation.evaluate import table
-from synthetic_training.figures import cost, repeats
+from synthetic_training.figures import repeats
+from synthetic_training.figures.packing import SUMMARIES
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.stages import stage_of
 from synthetic_training.speed.trainer import table as speed_table
@@ -101,6 +102,12 @@ def test_committed_tables_of_figures_are_those_of_their_runs(file: Path) -> None
     assert file.read_text(encoding="utf-8") == stage.text(read_results(file.with_suffix(".jsonl")))
 
 
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_committed_summaries_are_those_of_all_results(name: str) -> None:
+    folder = PACKAGE / "figures/results"
+    assert (folder / name).read_text(encoding="utf-8") == SUMMARIES[name](folder)
+
+
 def test_the_table_of_speeds_is_that_of_the_results() -> None:
     runs = read_json(PACKAGE / "speed" / "results" / "speed_h200.json")["runs"]
     _, _, *found = rows_of(speed_table([one for run in runs for one in run["measured"]]))
@@ -118,7 +125,6 @@ def test_the_readme_has_the_committed_evaluation() -> None:
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "python -m synthetic_training.figures.repeats": repeats.main,
-    "python -m synthetic_training.figures.cost": cost.main,
     "python -m synthetic_training.theory": theory,
 }
 

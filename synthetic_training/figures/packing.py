@@ -20,7 +20,7 @@ end in time. ``merge`` adds the results to those of a folder, and draws its plot
 import json
 import sys
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -29,12 +29,19 @@ import tyro
 from dataset_builders import InputError
 from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.files import atomic_file, write_text
+from synthetic_training.figures import claims, cost
 from synthetic_training.figures.estimate import CUT
 from synthetic_training.figures.plan import key_of
 from synthetic_training.figures.results import read_results, write_results
 from synthetic_training.figures.stages import stage_of
 from synthetic_training.training.run_folder import MODEL, RUN
 from synthetic_training.training.run_log import METRICS, read_metrics
+
+SUMMARIES: Mapping[str, Callable[[Path], str]] = {
+    "claims.md": lambda folder: claims.table(claims.read_folder(folder)),
+    "cost.md": cost.of_folder,
+}
+"""Tables of all results in a folder, which ``merge`` writes anew if they are there."""
 
 _SUFFIX = ".tar.gz"
 _RESULTS = f"results{_SUFFIX}"
@@ -127,7 +134,12 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
                     content.extractall(runs, members, filter="data")
         except (tarfile.TarError, EOFError, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{archive} cannot be unpacked: {error}") from None
-    return [file for stem in changed for file in _show(stem, into)]
+    made = [file for stem in changed for file in _show(stem, into)]
+    for name, write in SUMMARIES.items():
+        if changed and (into / name).exists():
+            write_text(into / name, write(into))
+            made.append(into / name)
+    return made
 
 
 def _add(name: str, text: str, into: Path) -> bool:
