@@ -23,6 +23,7 @@ from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_text
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import grouped, label_of
@@ -220,16 +221,22 @@ def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def _print_keys(file: Annotated[Path, tyro.conf.Positional], fit_to: int = 200) -> None:
+def _print_keys(
+    file: Annotated[Path, tyro.conf.Positional], fit_to: int = 200, out: Path | None = None
+) -> None:
     """Print the length of the key that each model uses, and the accuracy that follows from it.
 
     Args:
         file: Results of a figure whose tests have keys.
         fit_to: Length in letters up to which strings are used for the estimate.
+        out: Markdown file for the tables.
     """
     if not file.is_file():
         raise InputError(f"{file}: no such file; pass a file written by reproduce")
-    print(table(read_results(file), fit_to))
+    text = table(read_results(file), fit_to)
+    if out is not None:
+        write_text(out, text + "\n")
+    print(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

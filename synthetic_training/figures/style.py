@@ -55,6 +55,8 @@ _NAMES = {
     "log_length": "Scores times log length",
     "repeats": "Repeats in training",
     "log_length_repeats": "Both",
+    "short_repeats": "Short repeats",
+    "log_length_short_repeats": "Short repeats, log length",
     "rows_64": "64 rows",
     "rows_64_log_length": "64 rows, times log length",
     "lr_1e-5": "Learning rate 1e-5",
