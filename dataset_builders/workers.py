@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 30.0
-"""Seconds that a process has to save a checkpoint and exit before it is killed."""
+"""Seconds that all running processes together have to save checkpoints and exit before they are killed."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,10 @@ def run_from(source: Source, watcher: Watcher) -> None:
             watcher.stopping()
         for process in running:
             process.terminate()
+        end = time.monotonic() + PATIENCE
         for process in running:
             try:
-                process.wait(PATIENCE)
+                process.wait(max(0.01, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -59,6 +59,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "synthetic_training/figures/hard_alibi.md": (
         "synthetic_training/figures/results/length_*.md",
         "synthetic_training/figures/results/duplicates_*.md",
+        "synthetic_training/figures/results/hard_alibi_*.md",
+        "synthetic_training/figures/configs/hard_alibi.yaml",
         "synthetic_training/figures/results/unfinished_runs.jsonl",
     ),
     "synthetic_training/figures/mamba_weights.md": (

@@ -219,6 +219,28 @@ def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Pa
         os.kill(int(last_line(log)), 0)
 
 
+def test_processes_that_do_not_end_are_killed_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "PATIENCE", 0.5)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    code += "print(1, flush=True); time.sleep(60)"
+    jobs = [Job(str(i), [sys.executable, "-S", "-c", code], tmp_path / f"{i}.log") for i in range(3)]
+
+    class Ending(Watcher):
+        def waiting(self) -> None:
+            if all(job.log.exists() and job.log.read_text() for job in jobs):
+                raise KeyboardInterrupt
+
+        def stopping(self) -> None:
+            self.since = time.monotonic()
+
+    watcher = Ending()
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, [{}, {}, {}], watcher)
+    assert 0.5 <= time.monotonic() - watcher.since < 1.4
+
+
 def test_the_last_line_of_a_log_is_not_a_bar_that_was_drawn_over(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("first\n 10%|#\r 20%|##\rthe end\n\n")

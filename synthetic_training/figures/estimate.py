@@ -66,7 +66,8 @@ class Expectations:
         rough: dict[str, list[float]] = {}
         for result in known:
             documents = result["config"]["task"] == DOCUMENTS  # those models are small
-            if result["config"]["device"] == "cuda" and result.get("runs_per_gpu", 1) < 1.5 and not documents:
+            alone = result.get("runs_per_gpu", 1) < 1.5 and result.get("gpus", 1) == 1
+            if result["config"]["device"] == "cuda" and alone and not documents:
                 exact.setdefault(_model(result["config"]), []).append(result["tokens_per_second"])
                 rough.setdefault(result["config"]["model"], []).append(result["tokens_per_second"])
         self._exact = {model: median(speeds) for model, speeds in exact.items()}

@@ -1,6 +1,7 @@
 """The runs of ``reproduce`` while they are in progress: starts them, saves their results, and ends them."""
 
 import json
+import shutil
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.plan_text import log_of
 from synthetic_training.figures.progress import Progress
 from synthetic_training.figures.stages import Stage
+from synthetic_training.training.run_folder import MODEL
 
 
 class Execution(Progress):
@@ -126,6 +128,9 @@ class Execution(Progress):
                 result["runs_per_gpu"] = round(sharing, 2)
             if gpus > 1:
                 result["gpus"] = gpus
+        if all(stage.of_trials for stage in work.stages):
+            # it is never evaluated again, and many of the paper's size fill a disk
+            shutil.rmtree(self._out / "runs" / work.name / MODEL, ignore_errors=True)
         for stage, run in work.parts:
             self._ledger.add(stage, {**_head(stage, run), **result, "tests": tests[stage.stem]})
             self._ledger.show(stage)
