@@ -140,7 +140,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "settings of runs that were cut off": ("16,000",),
         "the width of the bundled pair": ("192",),
     },
-    "synthetic_training/figures/runs.md": {"what runs shared a machine": ("21",)},
     "synthetic_training/precision/README.md": {
         "the width of the model": ("1,024",),
         "a median of speeds": ("84.7",),
