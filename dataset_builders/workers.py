@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 30.0
-"""Seconds that a process has to save a checkpoint and exit before it is killed."""
+"""Seconds that all running processes together have to save checkpoints and exit before they are killed."""
 
 
 @dataclass(frozen=True)
@@ -55,27 +55,72 @@ def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
     return [{"OMP_NUM_THREADS": "1"}] * cores
 
 
+class Source:
+    """Decides which job starts next, and where."""
+
+    def next(self) -> tuple[Job, Mapping[str, str]] | None:
+        """The next job and the environment variables of its place; None if none can start now."""
+        raise NotImplementedError
+
+    def ended(self, job: Job) -> None:
+        """A job ended, so that its place is free."""
+        raise NotImplementedError
+
+
+class _InOrder(Source):
+    """Jobs in their order, each at the place that has been free for the longest time."""
+
+    def __init__(self, jobs: Iterable[Job], at: Sequence[Mapping[str, str]]) -> None:
+        self._waiting, self._at, self._free = deque(jobs), at, deque(range(len(at)))
+        self._taken: dict[str, int] = {}
+
+    def next(self) -> tuple[Job, Mapping[str, str]] | None:
+        if not (self._waiting and self._free):
+            return None
+        job, place = self._waiting.popleft(), self._free.popleft()
+        self._taken[job.name] = place
+        return job, self._at[place]
+
+    def ended(self, job: Job) -> None:
+        self._free.append(self._taken.pop(job.name))
+
+
 def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], watcher: Watcher) -> None:
     """Run all jobs in order, as many at a time as there are places; no job outlives this call.
 
     Args:
-        jobs: what to do.
+        jobs: what to do; each has a name of its own.
         at: the environment variables of each place, in addition to those of this process.
         watcher: receives the events of the jobs.
     """
-    waiting, free = deque(jobs), deque(range(len(at)))
+    run_from(_InOrder(jobs, at), watcher)
+
+
+def run_from(source: Source, watcher: Watcher) -> None:
+    """Run jobs until none is running and the source has none; no job outlives this call.
+
+    Args:
+        source: is asked for a job at the start and whenever a job has ended.
+        watcher: receives the events of the jobs; places are numbers, the lowest that is free.
+    """
     running: dict[subprocess.Popen[bytes], tuple[Job, int]] = {}
     try:
-        while waiting or running:
-            while waiting and free:
-                job, place = waiting.popleft(), free.popleft()
-                running[_start(job, at[place])] = job, place
+        while True:
+            while (found := source.next()) is not None:
+                job, environment = found
+                taken = {place for _, place in running.values()}
+                place = next(number for number in range(len(taken) + 1) if number not in taken)
+                running[_start(job, environment)] = job, place
                 watcher.started(job, place)
-            time.sleep(0.05)
-            for process in [one for one in running if one.poll() is not None]:
+            if not running:
+                return
+            while not (ended := [process for process in running if process.poll() is not None]):
+                watcher.waiting()
+                time.sleep(0.05)
+            for process in ended:
                 job, place = running.pop(process)
                 _close(process)
-                free.append(place)
+                source.ended(job)
                 watcher.ended(job, process.returncode)
             watcher.waiting()
     finally:
@@ -83,9 +128,10 @@ def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], watcher: Watc
             watcher.stopping()
         for process in running:
             process.terminate()
+        end = time.monotonic() + PATIENCE
         for process in running:
             try:
-                process.wait(PATIENCE)
+                process.wait(max(0.01, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -167,52 +167,64 @@ def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) ->
 
 
 def _reproduce(
-    figure: Annotated[str, tyro.conf.Positional],
+    figures: Annotated[tuple[str, ...], tyro.conf.Positional],
     scale: Literal["small", "paper"] = "small",
     seeds: tuple[int, ...] = (),
     models: tuple[str, ...] = (),
     out: Path = Path("reproduced"),
     resume: bool = False,
+    known: Path | None = None,
     per_gpu: int = 1,
     minutes: float | None = None,
     revision: str | None = None,
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
     trust_remote_code: bool = False,
     dry_run: bool = False,
+    gpus: int | None = None,
+    calls: int = 3,
 ) -> None:
-    """Run the training runs of a figure of the paper, and plot the results.
+    """Run the training runs of figures of the paper, and plot the results.
 
     Args:
-        figure: efficiency, length_generalization, ngram_lookup, duplicates, mqar, a sweep
-            (learning_rates, mamba_weights, mamba_recall), or a YAML file.
+        figures: One or more of efficiency, length_generalization, ngram_lookup, duplicates, mqar, a sweep
+            (learning_rates, mamba_weights, mamba_recall), ..., or YAML files; runs are done in this order.
         scale: small for sizes that a CPU can train, or paper for the sizes of the paper.
         seeds: Random seeds (default: those in the figure's file).
         models: Labels of the models to run (default: all).
         out: Folder for the runs of all figures, and for the results.
         resume: Continue an earlier reproduction in the folder; finished runs are not repeated.
-        per_gpu: Number of runs that share a GPU, so that one trains while another compiles or is evaluated.
-        minutes: Time after which the runs at work save a checkpoint and end (default: no limit).
+        known: Folder with results of earlier calls; their runs are not repeated.
+        per_gpu: Maximum number of runs that share a GPU, so that one trains while another compiles or is
+            evaluated.
+        minutes: Time after which the runs at work save a checkpoint and end (default: no limit). Runs on a
+            GPU that are expected to take longer than the time left do not start.
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
         dry_run: Print the plan with the expected hours, without running anything.
+        gpus: With dry_run and minutes: also print which run would be on which of this number of GPUs, call
+            by call.
+        calls: Number of calls to print run by run.
     """
     from synthetic_training.figures.reproduce import reproduce
 
     interrupt_on_sigterm()  # running jobs then save a checkpoint and end
     made = reproduce(
-        figure,
+        figures,
         scale,
         seeds=seeds,
         models=models,
         out=out,
         resume=resume,
+        known=known,
         per_gpu=per_gpu,
         minutes=minutes,
         revision=revision,
         imports=imports,
         trust_remote_code=trust_remote_code,
         dry_run=dry_run,
+        gpus=gpus,
+        calls=calls,
     )
     if made:
         print("written: " + ", ".join(map(str, made)))

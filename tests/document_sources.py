@@ -59,6 +59,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "synthetic_training/figures/hard_alibi.md": (
         "synthetic_training/figures/results/length_*.md",
         "synthetic_training/figures/results/duplicates_*.md",
+        "synthetic_training/figures/results/hard_alibi_*.md",
+        "synthetic_training/figures/configs/hard_alibi.yaml",
         "synthetic_training/figures/results/unfinished_runs.jsonl",
     ),
     "synthetic_training/figures/mamba_weights.md": (
@@ -73,6 +75,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "synthetic_training/theory/README.md": (
         "synthetic_training/theory/results/*.json",
         "synthetic_training/theory/results/*.md",
+        "synthetic_training/figures/results/state.md",
     ),
 }
 """Where the numbers of each document come from, besides the output of commands that it has."""
@@ -140,7 +143,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "settings of runs that were cut off": ("16,000",),
         "the width of the bundled pair": ("192",),
     },
-    "synthetic_training/figures/runs.md": {"what runs shared a machine": ("21",)},
     "synthetic_training/precision/README.md": {
         "the width of the model": ("1,024",),
         "a median of speeds": ("84.7",),
@@ -165,7 +167,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     },
     "synthetic_training/theory/README.md": {
         "parameters of the two models": ("0.6 million", "1.1\nmillion"),
-        "bits of state, computed from the sizes that stand beside them": ("53,477,376", "32,768"),
+        "bits of state, computed from the sizes that stand beside them": ("32,768",),
     },
 }  # fmt: skip
 """Numbers that are in none of these, by document and reason."""

@@ -11,9 +11,9 @@ import synthetic_training
 from dataset_builders.document_tables import documents, with_tables
 from dataset_builders.files import read_json
 from synthetic_training.evaluation.evaluate import table
-from synthetic_training.figures.figure_file import figure_path, read_figure
+from synthetic_training.figures.packing import SUMMARIES
 from synthetic_training.figures.results import read_results
-from synthetic_training.figures.tables import report
+from synthetic_training.figures.stages import stage_of
 from synthetic_training.speed.trainer import table as speed_table
 from tests.document_numbers import Number, numbers, values
 from tests.document_outputs import Shown, output_of, shown_outputs
@@ -88,13 +88,22 @@ def test_tables_are_those_of_the_results(document: Path) -> None:
     assert with_tables(document) == document.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "file", sorted((PACKAGE / "figures/results").glob("*.md")), ids=lambda file: file.stem
-)
+TABLES = [
+    file for file in sorted((PACKAGE / "figures/results").glob("*.md")) if file.with_suffix(".jsonl").exists()
+]
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
 def test_committed_tables_of_figures_are_those_of_their_runs(file: Path) -> None:
-    figure, _, _ = file.stem.rpartition("_")
-    made = report(read_figure(figure_path(figure)), read_results(file.with_suffix(".jsonl")))
-    assert file.read_text(encoding="utf-8") == made
+    stage = stage_of(file.stem)
+    assert stage is not None
+    assert file.read_text(encoding="utf-8") == stage.text(read_results(file.with_suffix(".jsonl")))
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_committed_summaries_are_those_of_all_results(name: str) -> None:
+    folder = PACKAGE / "figures/results"
+    assert (folder / name).read_text(encoding="utf-8") == SUMMARIES[name](folder)
 
 
 def test_the_table_of_speeds_is_that_of_the_results() -> None:

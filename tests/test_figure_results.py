@@ -14,7 +14,7 @@ from synthetic_training.figures.cost import SPEED, Baseline, baselines, costs, t
 from synthetic_training.figures.cost import main as cost_main
 from synthetic_training.figures.draw import draw
 from synthetic_training.figures.figure_file import Figure, Scale
-from synthetic_training.figures.results import append_result, read_results
+from synthetic_training.figures.results import read_results, write_results
 from synthetic_training.figures.summary import (
     Band,
     best_of,
@@ -241,13 +241,11 @@ def test_results_are_kept_as_they_are_and_others_refused(tmp_path: Path) -> None
     file = tmp_path / "f_small.jsonl"
     lines = [a_line(seed=seed) for seed in range(3)]
     assert read_results(file) == []
-    for line in lines:
-        append_result(file, line)
+    write_results(file, lines)
     assert read_results(file) == lines and [f.name for f in tmp_path.iterdir()] == [file.name]
     file.write_text('{"kind": "train", "step": 1}\n')
     with pytest.raises(InputError, match="not the result of a figure's run"):
-        append_result(file, lines[0])
-    assert file.read_text() == '{"kind": "train", "step": 1}\n'
+        read_results(file)
 
 
 def test_costs_beside_the_papers_trainer() -> None:

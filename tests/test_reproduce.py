@@ -20,7 +20,6 @@ from dataset_builders import InputError, workers
 from dataset_builders.interruption import Interrupted
 from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
 from synthetic_training.__main__ import main
-from synthetic_training.figures import reproduce as reproduce_module
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.training.run_log import read_lines, read_metrics
 from tests.forked import Forked
@@ -188,20 +187,6 @@ def test_each_gpu_is_a_place_or_several(monkeypatch: pytest.MonkeyPatch) -> None
     assert all("CUDA_VISIBLE_DEVICES" not in place for place in places(False, 2))
 
 
-def test_runs_that_share_a_gpu_get_places_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def run_none(jobs: list[Job], at: object, watcher: object) -> None:
-        asked.extend([at, *(json.loads(job.command[-1])["per_gpu"] for job in jobs)])
-
-    monkeypatch.setattr(reproduce_module, "run_jobs", run_none)
-    monkeypatch.setattr(reproduce_module, "places", lambda gpu, per_gpu: (gpu, per_gpu))
-    settings = {**SETTINGS, "device": "auto"}
-    file = a_figure(tmp_path / "one.yaml", settings=settings, runs={"lstm": LSTM})
-    reproduce(str(file), out=tmp_path / "out", per_gpu=3)
-    assert asked == [(True, 3), 3]
-
-
 def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Path) -> None:
     code = "import os, sys, time; print(os.environ['PLACE']); time.sleep(.2); sys.exit(int(sys.argv[1]))"
     jobs = [Job(str(i), [sys.executable, "-c", code, str(i % 2)], tmp_path / f"{i}.log") for i in range(4)]
@@ -242,6 +227,28 @@ def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Pa
     assert told[-1] == ("stopping", "", 0)
     with pytest.raises(ProcessLookupError):
         os.kill(int(last_line(log)), 0)
+
+
+def test_processes_that_do_not_end_are_killed_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "PATIENCE", 0.5)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    code += "print(1, flush=True); time.sleep(60)"
+    jobs = [Job(str(i), [sys.executable, "-S", "-c", code], tmp_path / f"{i}.log") for i in range(3)]
+
+    class Ending(Watcher):
+        def waiting(self) -> None:
+            if all(job.log.exists() and job.log.read_text() for job in jobs):
+                raise KeyboardInterrupt
+
+        def stopping(self) -> None:
+            self.since = time.monotonic()
+
+    watcher = Ending()
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, [{}, {}, {}], watcher)
+    assert 0.5 <= time.monotonic() - watcher.since < 1.4
 
 
 def test_the_last_line_of_a_log_is_not_a_bar_that_was_drawn_over(tmp_path: Path) -> None:

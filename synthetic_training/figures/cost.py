@@ -131,7 +131,18 @@ def table(found: Sequence[Cost]) -> str:
             "Without a measurement of the paper's trainer:",
             _markdown([_row(o) for o in apart], _HEADERS),
         ]
+    sums = [sum(one.runs for one in found), sum(one.tokens for one in found)]
+    hours = sum(one.gpu_hours for one in found)
+    row = [*(f"{number:,}" for number in sums), f"{hours:.3f}"]
+    parts += ["In all:", _markdown([row], ["runs", "tokens", "GPU hours"])]
     return "\n\n".join(parts)
+
+
+def of_folder(folder: Path) -> str:
+    """The table of all results at the paper's size in a folder, and of Mamba's other runs."""
+    files = sorted({*folder.glob("*_paper.jsonl"), *folder.glob("mamba_*.jsonl")})
+    results = [result for file in files for result in read_results(file)]
+    return table(costs(results, baselines(read_json(SPEED)))) + "\n"
 
 
 _HEADERS = ["model", "parameters", "runs", "tokens", "GPU hours"]

@@ -87,14 +87,11 @@ def _facets(
 ) -> list[tuple[str, list[Result]]]:
     """Title and results of each part of the plot: a panel, or a single model of a panel if models have
     several tests."""
-    several = (
-        figure.x == "length"
-        and not _one_length(results)
-        and len({name for result in results for name in by_test(result)}) > 1
-    )
     facets = []
     for panel in panels_of(results, order):
         part = [result for result in results if result["panel"] == panel]
+        tests = {name for result in part for name in by_test(result)}
+        several = figure.x == "length" and not _one_length(part) and len(tests) > 1
         for label, own in grouped(part, label_of).items() if several else [(None, part)]:
             titles = [task_title(panel)] if panel else []
             facets.append((", ".join(titles + ([model_title(label)] if label else [])), own))

@@ -1,30 +1,124 @@
 """How long runs will take, estimated from committed results and speeds."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any, Literal
 
 from dataset_builders.files import read_json
-from synthetic_training.config import CHANGEABLE, TrainConfig
+from synthetic_training.config import CHANGEABLE, DOCUMENTS, TrainConfig
 from synthetic_training.figures.cost import SPEED
 from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.progress import tokens
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import hours_of
 from synthetic_training.training.compilation import resolve_compile
+from synthetic_training.training.run_log import read_metrics
 
 RESULTS = Path(__file__).parent / "results"
 """Committed results of figures; an installed package does not contain them."""
 
-_NOT_TIME = frozenset({*CHANGEABLE, "seed", "device", "precision"})
+CUT = "cut_runs.jsonl"
+"""File name of the records of runs that were cut off: how far they got, and in which time."""
+
+ASSUMED = 100_000.0
+"""Tokens per second of a model whose speed is not known: those of the slowest measured one, Mamba."""
+
+_ARCHITECTURES = SPEED.with_name("architectures.json")
+_WARM_UP = 40.0
+"""Seconds of a run on a GPU for compiling and evaluations, if only its speed is known."""
+
+_NOT_TIME = frozenset({*CHANGEABLE, "seed", "lr", "device", "precision"})
+
+Basis = Literal["the same run", "its speed", "assumed"]
+"""What an estimate rests on: a run with the same settings, the model's speed, or nothing."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The expected time of a run on one GPU that it has to itself.
+
+    Attributes:
+        seconds: seconds of training.
+        basis: what the number rests on.
+    """
+
+    seconds: float
+    basis: Basis
+
+
+class Expectations:
+    """Expected times of runs.
+
+    Args:
+        results: results of runs, also those of this machine so far.
+        cut: records of runs that were cut off.
+    """
+
+    def __init__(self, results: Iterable[Result], cut: Iterable[Mapping[str, Any]] = ()) -> None:
+        known = list(results)
+        self._found: dict[str, Expected] = {}
+        self._before = {device: _seconds(known, device) for device in ("cpu", "cuda")}
+        self._cut = {one["run"]: one["seconds"] * one["steps"] / one["step"] for one in cut if one["step"]}
+        exact: dict[str, list[float]] = {}
+        rough: dict[str, list[float]] = {}
+        for result in known:
+            documents = result["config"]["task"] == DOCUMENTS  # those models are small
+            alone = result.get("runs_per_gpu", 1) < 1.5 and result.get("gpus", 1) == 1
+            if result["config"]["device"] == "cuda" and alone and not documents:
+                exact.setdefault(_model(result["config"]), []).append(result["tokens_per_second"])
+                rough.setdefault(result["config"]["model"], []).append(result["tokens_per_second"])
+        self._exact = {model: median(speeds) for model, speeds in exact.items()}
+        self._rough = {**_measured_speeds(), **{model: median(speeds) for model, speeds in rough.items()}}
+
+    def of(self, run: Run) -> Expected:
+        """The expected time of a run on a GPU."""
+        if run.name not in self._found:
+            self._found[run.name] = self._of(run)
+        return self._found[run.name]
+
+    def _of(self, run: Run) -> Expected:
+        before = self._before["cuda"].get(_settings(run.config.as_json(), "cuda"))
+        cut = self._cut.get(run.name)
+        if before is not None or cut is not None:
+            return Expected(max(before or 0.0, cut or 0.0), "the same run")
+        speed = self._exact.get(_model(run.config.as_json()))
+        if speed is None and "hidden_size" not in run.config.model_args:
+            speed = self._rough.get(run.config.model)
+        if speed is None:
+            return Expected(tokens(run) / ASSUMED + _WARM_UP, "assumed")
+        return Expected(tokens(run) / speed + _WARM_UP, "its speed")
+
+    def on_cpu(self, run: Run) -> float | None:
+        """The seconds that a run with the same settings took on a CPU."""
+        return self._before["cpu"].get(_settings(run.config.as_json(), "cpu"))
+
+
+def committed_results() -> list[Result]:
+    """The results of this package's own runs."""
+    files = [*RESULTS.glob("*_paper.jsonl"), *RESULTS.glob("*_small.jsonl"), *RESULTS.glob("mamba_*.jsonl")]
+    return [result for file in sorted(set(files)) for result in read_results(file)]
+
+
+def cut_runs(*folders: Path) -> list[dict[str, Any]]:
+    """The records of runs that were cut off, in these folders."""
+    files = [file for folder in folders if (file := folder / CUT).is_file()]
+    return [record for file in files for record in read_metrics(file)]
+
+
+def add_cut_run(folder: Path, record: Mapping[str, Any]) -> None:
+    """Append a record of a run that was cut off."""
+    with (folder / CUT).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def expected_gpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
     """The total GPU hours that runs will take.
 
     If a run with the same settings has been done, its hours are used; otherwise, the number of tokens divided
-    by the tokens per second of the model, if these were measured at the model's own size.
+    by the tokens per second of the model.
 
     Returns:
         The hours, and the number of runs for which an estimate exists; runs for a CPU are not counted.
@@ -32,37 +126,27 @@ def expected_gpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
     on_gpu = [run for run in runs if run.config.device != "cpu"]
     if not on_gpu:
         return 0.0, 0
-    files = sorted(RESULTS.glob("*_paper.jsonl"))
-    before = _hours([result for file in files for result in read_results(file)], "cuda")
-    speeds = _speeds(read_json(SPEED)) if SPEED.is_file() else {}
-    known = [hours for run in on_gpu if (hours := _hours_of_run(run, before, speeds)) is not None]
-    return sum(known), len(known)
+    expectations = Expectations(committed_results(), cut_runs(RESULTS))
+    expected = [expectations.of(run) for run in on_gpu]
+    known = [one for one in expected if one.basis != "assumed"]
+    return sum(one.seconds for one in known) / 3600, len(known)
 
 
 def expected_cpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
     """The hours that runs with the same settings took on a CPU, together, and the number of such runs."""
-    files = sorted(RESULTS.glob("*_small.jsonl"))
-    before = _hours([result for file in files for result in read_results(file)], "cpu")
-    settings = [_settings(run.config.as_json(), "cpu") for run in runs if run.config.device != "cuda"]
-    known = [before[one] for one in settings if one in before]
-    return sum(known), len(known)
+    expectations = Expectations(committed_results())
+    on_cpu = [run for run in runs if run.config.device != "cuda"]
+    known = [seconds for run in on_cpu if (seconds := expectations.on_cpu(run)) is not None]
+    return sum(known) / 3600, len(known)
 
 
-def _hours_of_run(run: Run, before: Mapping[str, float], speeds: Mapping[str, float]) -> float | None:
-    measured = before.get(_settings(run.config.as_json(), "cuda"))
-    if measured is not None:
-        return measured
-    speed = None if run.config.model_args else speeds.get(run.config.model)
-    return None if speed is None else tokens(run) / speed / 3600
-
-
-def _hours(results: Iterable[Result], device: Literal["cpu", "cuda"]) -> dict[str, float]:
-    """Hours of runs on one kind of device by settings, as means over seeds."""
+def _seconds(results: Iterable[Result], device: Literal["cpu", "cuda"]) -> dict[str, float]:
+    """Seconds of runs on one kind of device by settings, as means over seeds."""
     found: dict[str, list[float]] = {}
     for result in results:
         if result["config"]["device"] == device:
-            found.setdefault(_settings(result["config"], device), []).append(hours_of(result))
-    return {settings: fmean(hours) for settings, hours in found.items()}
+            found.setdefault(_settings(result["config"], device), []).append(3600 * hours_of(result))
+    return {settings: fmean(seconds) for settings, seconds in found.items()}
 
 
 def _settings(config: Mapping[str, Any], device: Literal["cpu", "cuda"]) -> str:
@@ -75,11 +159,21 @@ def _settings(config: Mapping[str, Any], device: Literal["cpu", "cuda"]) -> str:
     )
 
 
-def _speeds(speed: Mapping[str, Any]) -> dict[str, float]:
-    """Tokens per second of training by model, at the largest measured batch."""
-    measured = [one for part in speed.get("runs", [speed]) for one in part["measured"]]
-    return {
-        one["model"]: one["tokens_per_s"]
-        for one in sorted(measured, key=lambda one: one["batch_size"])
-        if "tokens_per_s" in one
-    }
+def _model(config: Mapping[str, Any]) -> str:
+    """The model and its sizes as text."""
+    return json.dumps([config["model"], config.get("preset"), config["model_args"]], sort_keys=True)
+
+
+def _measured_speeds() -> dict[str, float]:
+    """Tokens per second of training by model, at the largest measured batch, from the benchmarks of speed."""
+    found: dict[str, float] = {}
+    if SPEED.is_file():
+        content = read_json(SPEED)
+        measured = [one for part in content.get("runs", [content]) for one in part["measured"]]
+        for one in sorted(measured, key=lambda one: one["batch_size"]):
+            if "tokens_per_s" in one:
+                found[one["model"]] = one["tokens_per_s"]
+    if _ARCHITECTURES.is_file():
+        rows = read_json(_ARCHITECTURES)["rows"]
+        found |= {row["model"]: row["tokens_per_s"] for row in rows if "tokens_per_s" in row}
+    return found

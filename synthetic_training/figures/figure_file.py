@@ -16,6 +16,9 @@
         sweep: {lr: [3e-4, 1e-3]}                    # each run is repeated for each value; or model_args.NAME
         runs: [T_rope, {mamba: {steps: 9000}}]       # from models.yaml, possibly with changes; or your own:
         # runs: {mine: {model: T_rope, lr: 1e-3, model_args: {hidden_size: 128}}}
+        # learning_rates: {others: [3e-4, 1e-3]}     # tried first; the runs have the best
+        # rates_of: efficiency_50                    # or: the learning rates chosen for another figure
+        # runs_of: length_generalization             # or: runs, settings and rates of another figure
         tests:                                       # evaluations of each trained model
           - {task: copy, lengths: [20, 30, 60], num_examples: 500}
 """
@@ -25,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
@@ -46,21 +49,37 @@ Values = dict[str, Any]
 MEASURED = ("examples", "length")
 """Horizontal axes that are not a setting."""
 
+Rate = Annotated[float, Gt(0), Lt(1e38)]
+"""A learning rate."""
+
+OTHERS = "others"
+"""Key of the learning rates of all labels that have none of their own."""
+
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
 class Test(Settings):
-    """An evaluation of each trained model; the fields are those of ``EvaluateConfig``."""
+    """An evaluation of each trained model; the fields are those of ``EvaluateConfig``.
+
+    Attributes:
+        task: a string task (default: that of the training).
+        keys: whether to count what ``figures.keys`` needs; only for copy.
+    """
 
     __test__ = False
 
-    task: Literal["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"]
     lengths: Annotated[tuple[Count, ...], MinLen(1)]
+    task: Literal["copy", "prefix_ngram", "suffix_ngram", "duplicate_ngram"] | None = None
     num_examples: Annotated[int, Ge(2)] = 500
     n: Count | None = None
     k: Count | None = None
     batch_size: Count = 64
+    keys: bool = False
+
+    def check(self) -> None:
+        if self.keys and self.task != "copy":
+            raise InputError(f"keys are those of copy, not of {self.task or 'the training'}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,11 @@ class Scale(Settings):
         panels: settings of the parts of the plot, by name.
         sweep: values of each swept setting.
         tests: evaluations of each trained model.
+        learning_rates: learning rates to try for each label, or for ``others``; each run then has the best of
+            its label, by the rule in ``rates``.
+        rates_of: name of the figure whose learning rates the runs have.
+        runs_of: name of the figure whose runs, settings, panels, seeds and learning rates these are. ``runs``
+            may then list some of its labels, and other fields replace those of that figure.
     """
 
     runs: Annotated[dict[str, Values], MinLen(1)]
@@ -82,6 +106,28 @@ class Scale(Settings):
     panels: dict[str, Values] = field(default_factory=dict)
     sweep: dict[str, Annotated[list[Any], MinLen(1)]] = field(default_factory=dict)
     tests: tuple[Test, ...] = ()
+    learning_rates: dict[str, Annotated[list[Rate], MinLen(2)]] = field(default_factory=dict)
+    rates_of: str | None = None
+    runs_of: str | None = None
+
+    def check(self) -> None:
+        if self.learning_rates and self.rates_of is not None:
+            raise InputError("learning_rates and rates_of exclude each other")
+        if (self.learning_rates or self.rates_of) and "lr" in self.sweep:
+            raise InputError("a sweep over lr and a choice among learning rates exclude each other")
+        for label in self.learning_rates:
+            if label != OTHERS and label not in self.runs:
+                raise InputError(
+                    f"learning_rates of {label!r}: there is no such run; use {OTHERS} for all others"
+                )
+        if self.learning_rates and OTHERS not in self.learning_rates:
+            missing = [label for label in self.runs if label not in self.learning_rates]
+            if missing:
+                raise InputError(f"learning_rates lack {missing[0]}; add it, or {OTHERS}")
+
+    def rates_to_try(self, label: str) -> list[float]:
+        """The learning rates to try for a label."""
+        return list(self.learning_rates.get(label, self.learning_rates.get(OTHERS, [])))
 
 
 @dataclass(frozen=True)
@@ -138,7 +184,7 @@ def read_figure(file: Path) -> Figure:
     scales = content.get("scales")
     if isinstance(scales, dict):
         content["scales"] = {
-            name: _scale(_with_models(scale, name, str(file)), f"{file}: scale {name}")
+            name: _scale(_with_runs(scale, name, file), f"{file}: scale {name}")
             for name, scale in scales.items()
         }
     figure = parse_settings(Figure, content, str(file))
@@ -164,6 +210,29 @@ def read_figure(file: Path) -> Figure:
 
 def _swept_by_all(figure: Figure, name: str) -> bool:
     return all(name in scale.sweep for scale in figure.scales.values())
+
+
+def _with_runs(content: Any, scale: str, file: Path) -> Any:
+    """A scale in which the runs are settings: those of another figure, or of ``SIZED``, or its own."""
+    if not isinstance(content, dict) or (owner := content.get("runs_of")) is None:
+        return _with_models(content, scale, str(file))
+    if owner not in shipped() or owner == file.stem:
+        raise InputError(
+            f"{file}: runs_of = {owner!r} must be one of {', '.join(n for n in shipped() if n != file.stem)}"
+        )
+    other = read_settings(shipped()[owner])["scales"].get(scale)
+    if other is None or "runs_of" in other:
+        raise InputError(f"{file}: {owner} has no runs of its own at the scale {scale}")
+    other = _with_models(other, scale, str(shipped()[owner]))
+    kept = {name: value for name, value in other.items() if name not in ("tests", "learning_rates")}
+    if other.get("learning_rates"):
+        kept["rates_of"] = owner
+    if (labels := content.get("runs")) is not None:
+        for label in labels:
+            if label not in other["runs"]:
+                raise InputError(f"{file}: {owner} has no run {label!r}; it has {', '.join(other['runs'])}")
+        kept["runs"] = {label: other["runs"][label] for label in labels}
+    return {**kept, **{name: value for name, value in content.items() if name != "runs"}}
 
 
 def _with_models(content: Any, scale: str, source: str) -> Any:
@@ -194,6 +263,9 @@ def _scale(content: Any, source: str) -> Scale:
     if isinstance(content, dict) and isinstance(tests := content.get("tests"), list):
         parsed = [parse_settings(Test, test, f"{source}: test {i}") for i, test in enumerate(tests, 1)]
         content = {**content, "tests": parsed}
+    if isinstance(content, dict) and isinstance(tried := content.get("learning_rates"), dict):
+        # YAML reads 1e-3, without a decimal point, as text
+        content = {**content, "learning_rates": {label: _numbers(rates) for label, rates in tried.items()}}
     scale = parse_settings(Scale, content, source)
     for label in scale.runs:
         if not _LABEL.fullmatch(label):
@@ -201,3 +273,9 @@ def _scale(content: Any, source: str) -> Scale:
                 f"{source}: the label {label!r} must be made of letters, digits, '_', '-' and '.'"
             )
     return scale
+
+
+def _numbers(values: Any) -> Any:
+    return (
+        [parse_value(v) if isinstance(v, str) else v for v in values] if isinstance(values, list) else values
+    )

@@ -1,8 +1,9 @@
 """One run of a figure in its own process: train, evaluate, write the result.
 
-    python -m synthetic_training.figures.job '{"config": {...}, "folder": "...", "tests": [...], ...}'
+    python -m synthetic_training.figures.job '{"config": {...}, "folder": "...", "tests": {...}, ...}'
 
-It ends when the process that started it ends for any reason, because its standard input is then closed.
+Under ``torchrun``, the processes share the training, and the first one does the rest. A job ends when the
+process that started it ends for any reason, because its standard input is then closed.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import shutil
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -36,19 +38,28 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     job = json.loads(sys.argv[1])
     folder = Path(job["folder"])
+    rank = int(os.environ.get("RANK", "0"))
     # another figure may need the same run at the same time, and then waits for this one
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        _train(job["config"], folder)
-    tests = [score for test in job["tests"] for score in _test(folder, test, job["config"])]
-    result = {**trained(folder), "tests": tests}
-    if result["config"]["device"] != "cpu":
-        result["runs_per_gpu"] = job["per_gpu"]
+    with FileLock(folder.with_name(f".{folder.name}.lock")) if rank == 0 else nullcontext():
+        diverged = _train(job["config"], folder, may_diverge=not any(job["tests"].values()))
+    if rank:
+        return
+    tests = {
+        stem: [score for test in some for score in _test(folder, test, job["config"])]
+        for stem, some in job["tests"].items()
+    }
+    result = {**trained(folder, diverged), "tests": tests}
     result["git_revision"] = job["revision"] or result["git_revision"]
     write_json(Path(job["result"]), result)
 
 
-def trained(folder: Path) -> Result:
-    """The part of a result about training, from the files of a finished run.
+def trained(folder: Path, diverged: int | None = None) -> Result:
+    """The part of a result about training, from the files of a run that has ended.
+
+    Args:
+        folder: the run's folder.
+        diverged: number of steps by which the loss was not finite; None if it always was. Such a run has no
+            final loss, and an accuracy of 0 at the end.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -66,29 +77,56 @@ def trained(folder: Path) -> Result:
         for record in metrics
         if record["kind"] == "eval"
     ]
+    if diverged is not None:
+        config = run["config"]
+        zero = dict.fromkeys(SCORES[:3], 0.0)
+        length = (config["eval_lengths"] or [config["max_length"]])[-1]
+        examples = records[-1]["examples"] if records else 0
+        last = {"step": diverged, "examples": examples, "tokens": diverged * tokens_per_step}
+        curve.append({**last, "length": length, **zero})
     # the time of the first record includes compilation
     speeds = [record["tokens_per_second"] for record in records[1:] or records]
     return {
         **{key: run[key] for key in ("config", "parameters", "git_revision", "versions", "machine")},
-        "seconds": metrics[-1]["seconds"],
-        "tokens": records[-1]["tokens"],
-        "tokens_per_second": median(speeds),
+        "seconds": metrics[-1]["seconds"] if metrics else 0.0,
+        "tokens": curve[-1]["tokens"],
+        "tokens_per_second": median(speeds) if speeds else 0.0,
         "curve": curve,
-        "final_loss": records[-1]["loss"],
+        "final_loss": records[-1]["loss"] if diverged is None else None,
     }
 
 
-def _train(settings: dict[str, Any], folder: Path) -> None:
+def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int | None:
+    """Train, and return the number of steps by which the loss was not finite; None if it always was.
+
+    Args:
+        settings: settings of the run.
+        folder: the run's folder.
+        may_diverge: whether such a run has a result; otherwise, NotFiniteError is raised.
+    """
     from transformers.utils import logging
 
     from synthetic_training.config import TrainConfig
+    from synthetic_training.training.loop import NotFiniteError
+    from synthetic_training.training.processes import connect
     from synthetic_training.training.run import train
 
     logging.disable_progress_bar()
     # left behind by a run that was killed at its very start
     (folder / f".{RUN}.partial").unlink(missing_ok=True)
-    train(TrainConfig(**settings), folder, resume=(folder / RUN).exists())
+    resume = (folder / RUN).exists()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # before the first process creates the file
+        resume = bool(connect().max(int(resume)))
+    diverged = None
+    try:
+        train(TrainConfig(**settings), folder, resume=resume)
+    except NotFiniteError as error:
+        if not may_diverge:
+            raise
+        diverged = error.step
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return diverged
 
 
 def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Result]:
@@ -96,14 +134,41 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
     from synthetic_training.models.registry import is_own_code
 
     asked_of = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
+    with_keys = asked_of.pop("keys")
     # the code in the folder is the code of the model that this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
     found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=trusted))
-    test_key = {"task": test["task"], "n": found["config"]["n"]}
-    return [
-        {**test_key, **{key: score[key] for key in ("length", "asked", *SCORES)}}
-        for score in found["results"]
-    ]
+    test_key = {"task": found["config"]["task"], "n": found["config"]["n"]}
+    keys = _keys(folder, asked_of, config, trusted=trusted) if with_keys else {}
+    scores = []
+    for score in found["results"]:
+        values = {key: score[key] for key in ("length", "asked", *SCORES)}
+        scores.append({**test_key, **values, **keys.get(score["length"], {})})
+    return scores
+
+
+def _keys(
+    folder: Path, test: dict[str, Any], config: dict[str, Any], *, trusted: bool
+) -> dict[int, dict[str, Any]]:
+    """What ``figures.keys`` needs, by the length of the strings."""
+    import torch
+
+    from dataset_builders.string_tasks import string_task
+    from synthetic_training.data.strings import evaluation_batches
+    from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
+    from synthetic_training.evaluation.keys import key_counts
+    from synthetic_training.training.device import autocasts, on_device
+
+    loaded = load_symbol_model(model_folder(folder), trust_remote_code=trusted)
+    model = on_device(loaded, config["device"]).eval()
+    found = {}
+    for length in test["lengths"]:
+        task = string_task("copy", length, length, config["vocabulary"])
+        numbers = range(test["num_examples"])
+        batches = evaluation_batches(task, numbers, test["batch_size"], 0, model.device)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocasts(model)):
+            found[length] = {"keys": key_counts(model, batches).as_json()}
+    return found
 
 
 def _end_with_parent() -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from dataset_builders import InputError
@@ -42,7 +43,7 @@ class Run:
     sweep: Values
     config: TrainConfig
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the run's folder, the same in all figures with this run.
 
@@ -54,7 +55,7 @@ class Run:
         canonical = json.dumps(written, sort_keys=True, separators=(",", ":"))
         return f"{self.label}-{hashlib.sha256(canonical.encode()).hexdigest()[:10]}"
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return key_of({"label": self.label, "panel": self.panel, "seed": self.seed, "sweep": self.sweep})
 

@@ -37,7 +37,7 @@ class Progress(Watcher):
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._terminal = self._stream.isatty()
-        self._runs, self._folder, self._title = runs, folder, title
+        self._runs, self._folder, self._title = dict(runs), folder, title
         self._steps = {name: last_step(folder / name) for name in runs}
         self._total = sum(tokens(run) for run in runs.values())
         self._before, self._since = self._tokens_done(), time.monotonic()
@@ -54,6 +54,22 @@ class Progress(Watcher):
             dynamic_ncols=True,
         )
         self._describe()
+
+    def add(self, name: str, run: Run) -> None:
+        """Add a run that was not known at the start, unless it is there."""
+        if name in self._runs:
+            return
+        self._runs[name], self._steps[name] = run, last_step(self._folder / name)
+        self._total += tokens(run)
+        self._before += round(tokens(run) * self._steps[name] / run.config.steps)
+        self._all.total = self._total
+        self._describe()
+
+    def part_done(self, name: str) -> float:
+        """The part of a run's steps that is done, as of the last line of its metrics."""
+        run = self._runs[name]
+        self._steps[name] = max(self._steps[name], last_step(self._folder / name))
+        return self._steps[name] / run.config.steps
 
     def started(self, job: Job, place: int) -> None:
         """Show the run's bar below the others, or print where its log is."""

@@ -28,9 +28,9 @@ def read_results(file: Path) -> list[Result]:
     return results
 
 
-def append_result(file: Path, result: Result) -> None:
-    """Append a result to a file atomically."""
-    write_text(file, "".join(json.dumps(one) + "\n" for one in [*read_results(file), result]))
+def write_results(file: Path, results: Iterable[Result]) -> None:
+    """Write all results of a file atomically."""
+    write_text(file, "".join(json.dumps(one) + "\n" for one in results))
 
 
 def check_others(folder: Path, stem: str) -> None:
@@ -69,7 +69,11 @@ def _changed(result: Result, run: Run, tests: Sequence[Test]) -> str | None:
         # the result has the device and precision that auto resolved to
         names = [k for k, v in mine.items() if k not in CHANGEABLE and v not in (before[k], "auto")]
         return f"other settings ({', '.join(names) or 'of a run with another name'})"
-    tests_now = [(t.task, t.n or run.config.n, length, t.num_examples) for t in tests for length in t.lengths]
+    tests_now = [
+        (t.task or run.config.task, t.n or run.config.n, length, t.num_examples)
+        for t in tests
+        for length in t.lengths
+    ]
     if tests_now != [(t["task"], t["n"], t["length"], t["asked"]) for t in result["tests"]]:
         return "other tests"
     return None

@@ -16,8 +16,23 @@ _STYLES = {
     "T_alibi": ("#009E73", "^"),
     "T_hard_alibi": ("#332288", "D"),
     "T_hard_alibi_isolated": ("#AA4499", "d"),
+    "mamba_authors": ("#ee7733", "1"),
+    "retnet_window": ("#117733", "p"),
+    "gated_deltanet": ("#44AA99", "*"),
+    "gla": ("#999933", "h"),
+    "rwkv7": ("#DDAA33", "H"),
 }
-_OTHERS = (("#999933", "h"), ("#117733", "p"), ("#44AA99", "*"), ("#DDAA33", "H"))
+_OTHERS = (
+    ("#0072b2", "o"),
+    ("#d55e00", "v"),
+    ("#117733", "p"),
+    ("#999933", "h"),
+    ("#44AA99", "*"),
+    ("#DDAA33", "H"),
+    ("#882255", "X"),
+    ("#332288", "D"),
+    ("#666666", "s"),
+)
 _NAMES = {
     "T_rope": "Transformer: RoPE",
     "T_nope": "Transformer: NoPE",
@@ -31,6 +46,22 @@ _NAMES = {
     "mamba2": "Mamba-2",
     "griffin": "Griffin",
     "minimax": "MiniMax",
+    "mamba_authors": "Mamba, authors' weights",
+    "retnet_window": "Hybrid: RetNet, window",
+    "gated_deltanet": "Gated DeltaNet",
+    "gla": "GLA",
+    "rwkv7": "RWKV-7",
+    "as_published": "As published",
+    "log_length": "Scores times log length",
+    "repeats": "Repeats in training",
+    "log_length_repeats": "Both",
+    "short_repeats": "Short repeats",
+    "log_length_short_repeats": "Short repeats, log length",
+    "rows_64": "64 rows",
+    "rows_64_log_length": "64 rows, times log length",
+    "lr_1e-5": "Learning rate 1e-5",
+    "lr_3e-5": "Learning rate 3e-5",
+    "lr_1e-4": "Learning rate 1e-4",
 }
 DASHES = ("-", "--", ":", "-.")
 

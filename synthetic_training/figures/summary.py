@@ -20,9 +20,14 @@ ORDER = (
     "T_hard_alibi_isolated",
     "transformer",
     "mamba",
+    "mamba_authors",
     "hybrid",
+    "retnet_window",
     "lstm",
     "mamba2",
+    "gated_deltanet",
+    "gla",
+    "rwkv7",
     "griffin",
     "minimax",
 )
@@ -223,9 +228,9 @@ def lowest(bands: Sequence[Band]) -> Band:
 
 
 def hours_of(result: Result) -> float:
-    """Hours that a run took; if runs shared a GPU, the hours are divided among them."""
+    """Hours of a GPU, or of a CPU, that a run took; runs that shared a GPU also share its hours."""
     seconds: float = result["seconds"]
-    return seconds / result.get("runs_per_gpu", 1) / 3600
+    return seconds * result.get("gpus", 1) / result.get("runs_per_gpu", 1) / 3600
 
 
 def hours(results: Iterable[Result]) -> dict[str, tuple[float, int]]:

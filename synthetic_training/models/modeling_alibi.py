@@ -3,7 +3,9 @@
 The blocks are those of transformers, with attention that depends on the distance of two positions:
 
 * ALiBi (arXiv 2108.12409): head h = 1..H adds -2^(-8h/H) (query - key) to its scores;
-* Hard-ALiBi: of the first M heads, head h = 0..M-1 sees only the keys query-h .. query.
+* Hard-ALiBi: of the first M heads, head h = 0..M-1 sees only the keys query-h .. query. With
+  ``log_length_scaling``, the scores of the other heads are multiplied by the logarithm of the number of keys
+  that they see, so that attention stays as sharp among more keys.
 
 A scheme is a function of head and positions. Each scheme has several implementations of the same function,
 selected by ``attn_implementation``, where SCHEME is ``alibi`` or ``hard_alibi``:
@@ -24,6 +26,7 @@ Length: a saved checkpoint contains its model's code as this single file, so eve
 imports only torch and transformers.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -62,11 +65,15 @@ class AlibiConfig(_NoRotaryConfig):
 
 
 class HardAlibiConfig(_NoRotaryConfig):
-    """A GPTNeoXConfig whose first ``num_masked_heads`` heads attend only to the last few keys."""
+    """A GPTNeoXConfig whose first ``num_masked_heads`` heads attend only to the last few keys.
+
+    With ``log_length_scaling``, the scores of the other heads grow with the logarithm of the number of keys.
+    """
 
     model_type = "gpt_neox_hard_alibi"
 
     num_masked_heads: int = 8
+    log_length_scaling: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -75,6 +82,12 @@ class HardAlibiConfig(_NoRotaryConfig):
             raise ValueError(f"num_masked_heads must be an integer of at least 0, not {masked!r}")
         if masked > heads:
             raise ValueError(f"num_masked_heads must be at most num_attention_heads = {heads}, not {masked}")
+        if not isinstance(self.log_length_scaling, bool):
+            raise ValueError(f"log_length_scaling must be true or false, not {self.log_length_scaling!r}")
+
+
+KEYS_WITHOUT_SCALING = 64
+"""Number of keys for which ``log_length_scaling`` leaves the scores as they are."""
 
 
 def _visible(arguments: dict[str, Any], num_heads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -116,6 +129,36 @@ def _hard_alibi_additive_mask(
     return torch.zeros((), dtype=dtype, device=visible.device).masked_fill(~visible, _lowest(dtype))
 
 
+def _scaled(config: GPTNeoXConfig, query: Tensor, visible: Tensor) -> Tensor:
+    """Queries, multiplied as ``log_length_scaling`` says, in the heads that see all keys.
+
+    Args:
+        config: the model's configuration.
+        query: (B, H, Q, D).
+        visible: number of keys that such a head sees, (1 or B, 1, Q).
+    """
+    if not getattr(config, "log_length_scaling", False):
+        return query
+    head = torch.arange(query.shape[1], device=query.device)[:, None]
+    scale = torch.log1p(visible.float()) / math.log1p(KEYS_WITHOUT_SCALING)
+    scale = torch.where(head < config.num_masked_heads, 1.0, scale)
+    return query * scale[..., None].to(query.dtype)
+
+
+def _with_scaling(attend: Callable[..., Any]) -> Callable[..., Any]:
+    """An attention function of transformers with ``_scaled`` queries; masks are boolean or additive."""
+
+    def attention(
+        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **kwargs: Any
+    ) -> Any:
+        if getattr(module.config, "log_length_scaling", False):
+            seen = attention_mask if attention_mask.dtype == torch.bool else attention_mask >= 0
+            query = _scaled(module.config, query, seen[:, -1:].sum(-1))
+        return attend(module, query, key, value, attention_mask, **kwargs)
+
+    return attention
+
+
 def _unless_masked(attend: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, None]]:
     """An attention function of transformers that uses the mask tensor if there is one, else ``attend``.
 
@@ -134,7 +177,7 @@ def _unless_masked(attend: Callable[..., Tensor]) -> Callable[..., tuple[Tensor,
         **kwargs: Any,
     ) -> tuple[Tensor, None]:
         if attention_mask.shape[-1]:
-            return sdpa_attention_forward(
+            return _with_scaling(sdpa_attention_forward)(
                 module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
             )
         output = attend(module.config, query, key, value, attention_mask, scaling, dropout)
@@ -187,6 +230,7 @@ def _split(
 ) -> Tensor:
     """Hard-ALiBi in two parts: masked heads over their few keys, and causal attention for the other heads."""
     masked = config.num_masked_heads
+    query = _scaled(config, query, torch.arange(1, query.shape[2] + 1, device=query.device)[None, None])
     near, far = [
         (query[:, part], key[:, part], value[:, part]) for part in (slice(masked), slice(masked, None))
     ]
@@ -323,8 +367,8 @@ _IMPLEMENTATIONS = {
     "alibi_sdpa": (sdpa_attention_forward, _alibi_mask),
     "alibi_eager": (eager_attention_forward, _alibi_mask),
     "alibi_fold": (_unless_masked(_fold), _alibi_mask),
-    "hard_alibi_sdpa": (sdpa_attention_forward, _hard_alibi_mask),
-    "hard_alibi_eager": (eager_attention_forward, _hard_alibi_additive_mask),
+    "hard_alibi_sdpa": (_with_scaling(sdpa_attention_forward), _hard_alibi_mask),
+    "hard_alibi_eager": (_with_scaling(eager_attention_forward), _hard_alibi_additive_mask),
     "hard_alibi_split": (_unless_masked(_split), _hard_alibi_mask),
 }
 

@@ -31,6 +31,19 @@ from synthetic_training.training.step import StepConfig, TrainingStep
 from synthetic_training.training.tracker import Tracker
 
 
+class NotFiniteError(InputError):
+    """The loss or its gradient was not finite.
+
+    Args:
+        message: what is kept, and what may help.
+        step: number of steps by which it had happened.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
 class TrainingRun:
     """A run in progress.
 
@@ -211,12 +224,13 @@ class TrainingRun:
     def _seconds(self) -> float:
         return time.perf_counter() - self._started
 
-    def _not_finite(self, done: int) -> InputError:
+    def _not_finite(self, done: int) -> NotFiniteError:
         kept = f"the last good checkpoint is {self._newest}" if self._newest else "no checkpoint was written"
-        return InputError(
+        message = (
             f"the loss or its gradient was not finite by step {done}; {kept}; a smaller --lr, more "
             "--warmup-steps or --precision fp32 may help"
         )
+        return NotFiniteError(message, done)
 
     def _write(self, record: Record) -> None:
         with self._processes.agree():

@@ -1,0 +1,135 @@
+"""Which run starts next, and on which GPUs, so that no run is cut off by the end of the time.
+
+Several runs may share a GPU: while one compiles, another trains. The GPU then does as much work as before, so
+all of its runs have ended after the sum of their times at the latest. A run only starts on a GPU where this
+sum fits into the time that is left. A run that is too long for one GPU is split over several, which it has to
+itself. For models of unknown speed, that of the slowest measured one is assumed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from synthetic_training.figures.estimate import Expected
+from synthetic_training.figures.ledger import Work
+
+START = 30.0
+"""Seconds of a run in which it does not use the GPU: imports, building the model, and saving it."""
+PER_TEST = 4.0
+"""Seconds for loading the model for one test."""
+SHARING = 1.15
+"""Factor by which the runs that share a GPU are slower in total."""
+SPEEDUP = {1: 1.0, 2: 1.6, 4: 2.4, 8: 3.2}
+"""Assumed speed on several GPUs with the figures' small batches, relative to one GPU."""
+
+
+@dataclass
+class Running:
+    """A run in progress.
+
+    Attributes:
+        work: the run.
+        gpus: numbers of its GPUs.
+        left: seconds of work left on each of its GPUs, if it had them to itself.
+        warm_up: seconds left until it uses its GPUs.
+    """
+
+    work: Work
+    gpus: tuple[int, ...]
+    left: float
+    warm_up: float
+
+
+@dataclass
+class Allocation:
+    """The GPUs and the runs on them.
+
+    Attributes:
+        count: number of GPUs.
+        per_gpu: maximum number of runs that share a GPU.
+        budget: seconds that are available if nothing has started yet; infinite without a limit.
+        running: the runs in progress, by name.
+    """
+
+    count: int
+    per_gpu: int = 1
+    budget: float = inf
+    running: dict[str, Running] = field(default_factory=dict)
+
+    def gpus_for(self, work: Work, expected: Expected) -> int | None:
+        """The number of GPUs with which a run fits into ``budget``; None if it never fits."""
+        if expected.basis == "assumed":
+            return 1
+        for gpus, speedup in SPEEDUP.items():
+            seconds = warm_up(work) + expected.seconds / speedup
+            if gpus <= self.count and self.rows_fit(work, gpus) and seconds <= self.budget:
+                return gpus
+        return None
+
+    @staticmethod
+    def rows_fit(work: Work, gpus: int) -> bool:
+        """Whether each GPU gets the same number of rows."""
+        config = work.run.config
+        return config.batch_size % (gpus * config.accumulation_steps) == 0
+
+    def next(
+        self, waiting: Sequence[tuple[Work, Expected]], time_left: float
+    ) -> tuple[Work, Expected, tuple[int, ...]] | None:
+        """The next run to start, and its GPUs; None if nothing can start now.
+
+        Runs of earlier stages come first; of the same stage, those that need most GPUs, then the longest.
+        """
+        if not self._room():
+            return None
+        sized = [(work, expected, self.gpus_for(work, expected)) for work, expected in waiting]
+        order = sorted(
+            ((work, expected, gpus) for work, expected, gpus in sized if gpus is not None),
+            key=lambda one: (one[0].priority, -one[2], -one[1].seconds),
+        )
+        for work, expected, gpus in order:
+            found = self._place(work, expected, gpus, time_left)
+            if found is not None:
+                return work, expected, found
+        return None
+
+    def start(self, work: Work, expected: Expected, gpus: tuple[int, ...]) -> None:
+        """Note that a run has started."""
+        seconds = expected.seconds / SPEEDUP[len(gpus)]
+        self.running[work.name] = Running(work, gpus, seconds, warm_up(work))
+
+    def end(self, name: str) -> None:
+        """Note that a run has ended."""
+        del self.running[name]
+
+    def sharing(self, gpu: int) -> list[Running]:
+        """The runs on a GPU."""
+        return [one for one in self.running.values() if gpu in one.gpus]
+
+    def _room(self) -> list[int]:
+        """The GPUs on which another run may start, those with the fewest runs and the least work first."""
+        free = []
+        for gpu in range(self.count):
+            runs = self.sharing(gpu)
+            if len(runs) < self.per_gpu and all(len(one.gpus) == 1 for one in runs):
+                free.append((len(runs), sum(one.left for one in runs), gpu))
+        return [gpu for _, _, gpu in sorted(free)]
+
+    def _place(self, work: Work, expected: Expected, gpus: int, time_left: float) -> tuple[int, ...] | None:
+        room = self._room()
+        if gpus > 1:
+            idle = tuple(sorted(gpu for gpu in room if not self.sharing(gpu)))[:gpus]
+            seconds = warm_up(work) + expected.seconds / SPEEDUP[gpus]
+            return idle if len(idle) == gpus and seconds <= time_left else None
+        for gpu in room:
+            others = self.sharing(gpu)
+            total = expected.seconds + sum(one.left for one in others)
+            seconds = warm_up(work) + total * (SHARING if others else 1.0)
+            # a run of unknown speed that never seems to fit is tried, so that its speed becomes known
+            if seconds <= time_left or (expected.basis == "assumed" and seconds > self.budget):
+                return (gpu,)
+        return None
+
+
+def warm_up(work: Work) -> float:
+    """Seconds of a run in which it hardly uses the GPU."""
+    return START + PER_TEST * sum(len(stage.tests) for stage in work.stages)

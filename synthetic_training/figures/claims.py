@@ -1,0 +1,192 @@
+"""What the paper claims, and what these figures found, computed from results.
+
+    python -m synthetic_training.figures.claims RESULTS --out claims.md
+
+A claim without results says which figure is missing. Numbers are means over seeds; examples are factors
+relative to RoPE, until half of the strings are right, by the length of the strings.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Annotated
+
+import tyro
+from tabulate import tabulate
+
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_text
+from synthetic_training.figures.examples_by_length import BASE, factor, needed
+from synthetic_training.figures.plan import Result
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.summary import by_test, final_accuracy
+
+Results = Mapping[str, Sequence[Result]]
+"""Results by figure and scale, such as ``efficiency_50_paper``; files without results are missing."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper.
+
+    Attributes:
+        about: the claim in a few words.
+        paper: what the paper says.
+        figure: name of the figure that tests it.
+        found: what the results say; None without results.
+    """
+
+    about: str
+    paper: str
+    figure: str
+    found: Callable[[Results], str | None]
+
+
+def accuracy(results: Results, stem: str, label: str, test: str, length: int) -> float | None:
+    """Mean string accuracy over seeds in a test; None without results."""
+    own = [result for result in results.get(stem, ()) if result["label"] == label]
+    scores = [by_test(result).get(test, {}) for result in own]
+    values = [one[length] for one in scores if length in one]
+    return mean(values) if values else None
+
+
+def _lengths(label: str, *lengths: int) -> Callable[[Results], str | None]:
+    """The accuracy of a model of length_generalization at some lengths."""
+
+    def found(results: Results) -> str | None:
+        parts = []
+        for length in lengths:
+            value = accuracy(results, "length_generalization_paper", label, "copy", length)
+            if value is None:
+                return None
+            parts.append(f"{value:.3f} at {length}")
+        return ", ".join(parts)
+
+    return found
+
+
+def _factors(label: str) -> Callable[[Results], str | None]:
+    """How many times RoPE's examples a model needs, at each length with results."""
+
+    def found(results: Results) -> str | None:
+        lines = [one for stem in _efficiency(results) for one in results[stem]]
+        models = needed(lines, 0.5) if lines else {}
+        if label not in models or BASE not in models:
+            return None
+        parts = []
+        for length, one in sorted(models[label].items()):
+            ratio = factor(one, models[BASE][length]) if length in models[BASE] else None
+            if ratio is not None:
+                parts.append(f"{'more than ' * ratio.is_bound}{ratio.value:.1f} at {length}")
+        return ", ".join(parts) or None
+
+    return found
+
+
+def _efficiency(results: Results) -> list[str]:
+    """The results with examples at the paper's size: one file for each length."""
+    stems = [f"efficiency_{length}_paper" for length in (50, 100, 300)]
+    # an earlier run of the figure at 300 letters, with fewer steps
+    last = [] if stems[-1] in results else ["efficiency_paper"]
+    return [stem for stem in (*stems, *last) if stem in results]
+
+
+def _lookup(panel: str) -> Callable[[Results], str | None]:
+    """Accuracy of RoPE and Mamba after training on n-gram lookup."""
+
+    def found(results: Results) -> str | None:
+        for scale in ("paper", "small"):
+            own = [one for one in results.get(f"ngram_lookup_{scale}", ()) if one["panel"] == panel]
+            values = {
+                label: [final_accuracy(one) for one in own if one["label"] == label]
+                for label in ("T_rope", "mamba")
+            }
+            if all(values.values()):
+                rope, mamba = (mean(some) for some in values.values())
+                return f"RoPE {rope:.2f}, Mamba {mamba:.2f} at the end ({scale} models)"
+        return None
+
+    return found
+
+
+def _duplicates(results: Results) -> str | None:
+    parts = []
+    for n in (2, 10):
+        test = f"duplicate_ngram, n = {n}"
+        value = accuracy(results, "duplicates_paper", "T_hard_alibi", test, 50)
+        if value is None:
+            return None
+        parts.append(f"{value:.3f} with {n} letters twice")
+    return ", ".join(parts)
+
+
+_COPY, _LOOKUP = "length_generalization", "ngram_lookup"
+_EXAMPLES = "efficiency_50, efficiency_100, efficiency_300"
+
+CLAIMS = (
+    Claim("Mamba's examples", "a hundred times those of transformers", _EXAMPLES, _factors("mamba")),
+    Claim("Mamba's, authors' weights", "the same", _EXAMPLES, _factors("mamba_authors")),
+    Claim("The LSTM's examples", "it does not learn to copy", _EXAMPLES, _factors("lstm")),
+    Claim("RoPE by length", "fails beyond the training length", _COPY, _lengths("T_rope", 50, 75, 100)),
+    Claim("NoPE by length", "holds to about twice the training length", _COPY, _lengths("T_nope", 75, 100)),
+    Claim("ALiBi by length", "holds to about twice the training length", _COPY, _lengths("T_alibi", 75, 100)),
+    Claim("Hard-ALiBi by length", "holds to 1000", _COPY, _lengths("T_hard_alibi", 100, 300, 1000)),
+    Claim("Mamba by length", "fails soon after 50", _COPY, _lengths("mamba", 50, 75, 100)),
+    Claim("n-gram lookup, key first", "Mamba does well", _LOOKUP, _lookup("prefix_ngram")),
+    Claim("n-gram lookup, key last", "transformers do well", _LOOKUP, _lookup("suffix_ngram")),
+    Claim("Hard-ALiBi looks up n-grams", "a repeat makes it err", "duplicates", _duplicates),
+)
+
+
+def table(results: Results) -> str:
+    """The claims with what was found, as Markdown."""
+    rows = []
+    for claim in CLAIMS:
+        missing = f"no GPU time so far for {claim.figure}"
+        rows.append([claim.about, claim.paper, claim.found(results) or missing])
+    return tabulate(rows, ["claim", "the paper", "found"], tablefmt="github", disable_numparse=True) + "\n"
+
+
+def read_folder(folder: Path) -> Results:
+    """The results of the figures in a folder by figure and scale.
+
+    Raises:
+        InputError: it is no folder, or a file is damaged.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; pass one with results of reproduce")
+    return {file.stem: read_results(file) for file in _files(folder)}
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    names = [name for claim in CLAIMS for name in claim.figure.split(", ")]
+    for figure in dict.fromkeys([*names, "efficiency"]):
+        for scale in ("paper", "small"):
+            file = folder / f"{figure}_{scale}.jsonl"
+            if file.is_file():
+                yield file
+
+
+def _write(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None) -> None:
+    """Print the paper's claims beside what was found.
+
+    Args:
+        folder: Folder with results of reproduce.
+        out: Markdown file for the table.
+    """
+    text = table(read_folder(folder))
+    if out is not None:
+        write_text(out, text)
+    print(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table for the folder on the command line."""
+    with command_errors():
+        tyro.cli(_write, prog="python -m synthetic_training.figures.claims", args=arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""Training examples that models need by the length of the strings, and how many times RoPE's that is.
+
+    python -m synthetic_training.figures.examples_by_length efficiency_*_paper.jsonl --out .
+
+reads results of figures that show accuracy by training examples, one for each length, and writes
+``examples_by_length.png``, ``.svg`` and ``.md``. A factor is the ratio of two geometric means over seeds,
+with a 95% confidence interval (Welch's t on logarithms). If no seed of a model reached the accuracy, its
+factor is *more than* the examples of its shortest run, divided by the upper end of RoPE's interval.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, inf, isnan, log, nan, sqrt
+from pathlib import Path
+from statistics import mean, variance
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tabulate import tabulate
+
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_text
+from dataset_builders.plotting import log_scale, plot_style, save_plot, short_number
+from synthetic_training.figures.plan import Result
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.style import model_title, style_of
+from synthetic_training.figures.summary import (
+    evaluation_grid,
+    examples_until,
+    geometric_mean,
+    grouped,
+    last_length,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BASE = "T_rope"
+"""The model with which the others are compared."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The training examples until an accuracy, of one model at one length.
+
+    Attributes:
+        reached: examples of the seeds that reached the accuracy.
+        trained: examples of the seeds that did not.
+        grid: examples between two evaluations.
+    """
+
+    reached: tuple[float, ...]
+    trained: tuple[int, ...]
+    grid: float
+
+    @property
+    def by_all(self) -> bool:
+        """Whether all seeds reached the accuracy."""
+        return bool(self.reached) and not self.trained
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Geometric mean over the seeds that reached the accuracy, with its 95% confidence interval."""
+        return geometric_mean(self.reached)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A ratio of examples.
+
+    Attributes:
+        value: the ratio, or a lower bound of it.
+        low: lower end of the 95% confidence interval; NaN if unknown.
+        high: upper end, likewise.
+        is_bound: whether the ratio is larger than ``value``, because no seed reached the accuracy.
+    """
+
+    value: float
+    low: float = nan
+    high: float = nan
+    is_bound: bool = False
+
+
+Table = Mapping[str, Mapping[int, Needed]]
+"""What models need, by label and length."""
+
+
+def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Needed]]:
+    """What each model needs at each length until it has this string accuracy.
+
+    Raises:
+        InputError: results of one model and length have different panels or sweeps, or there are none.
+    """
+    found: dict[str, dict[int, Needed]] = {}
+    for label, own in grouped(results, lambda result: str(result["label"])).items():
+        for length, some in grouped(own, last_length).items():
+            if len({(result["panel"], repr(result["sweep"])) for result in some}) > 1:
+                raise InputError(f"{label} has several panels or swept values at {length} letters")
+            examples = [examples_until(result, accuracy) for result in some]
+            missed = [r["curve"][-1]["examples"] for r, n in zip(some, examples, strict=True) if n is None]
+            reached = [n for n in examples if n is not None]
+            found.setdefault(label, {})[length] = Needed(tuple(reached), tuple(missed), evaluation_grid(some))
+    if not found:
+        raise InputError("there are no results")
+    return found
+
+
+def factor(one: Needed, base: Needed) -> Factor | None:
+    """How many times the examples of ``base`` a model needs; None if that is not known."""
+    if not base.by_all:
+        return None
+    center, _, high = base.interval
+    if not one.reached:
+        bound = min(one.trained) / (center if isnan(high) else high)
+        return Factor(bound, is_bound=True)
+    if one.trained:
+        return None
+    logs = [[log(n) for n in some.reached] for some in (one, base)]
+    ratio = mean(logs[0]) - mean(logs[1])
+    if min(map(len, logs)) < 2:
+        return Factor(exp(ratio))
+    half = _welch(logs[0], logs[1])
+    return Factor(exp(ratio), exp(ratio - half), exp(ratio + half))
+
+
+def _welch(one: Sequence[float], other: Sequence[float]) -> float:
+    """Half of the 95% confidence interval of a difference of means."""
+    from scipy.stats import t
+
+    parts = [variance(some) / len(some) for some in (one, other)]
+    if sum(parts) == 0:
+        return 0.0
+    degrees = sum(parts) ** 2 / sum(
+        part**2 / (len(some) - 1) for part, some in zip(parts, (one, other), strict=True)
+    )
+    return float(t.ppf(0.975, degrees)) * sqrt(sum(parts))
+
+
+def as_text(found: Table, accuracy: float) -> str:
+    """Examples and factors by length, as Markdown."""
+    lengths = sorted({length for own in found.values() for length in own})
+    rows = [
+        [model_title(label), *(_cell(own.get(length)) for length in lengths)] for label, own in found.items()
+    ]
+    title = (
+        f"Training examples until {accuracy:g} of the strings are right, by the length of the strings in "
+        "letters (geometric mean over seeds, 95% confidence interval):"
+    )
+    headers = ["model", *map(str, lengths)]
+    parts = [title, _markdown(rows, headers)]
+    base = found.get(BASE)
+    if base is not None:
+        factors = [
+            [
+                model_title(label),
+                *(
+                    _factor_cell(factor(own[length], base[length]))
+                    if length in own and length in base
+                    else ""
+                    for length in lengths
+                ),
+            ]
+            for label, own in found.items()
+            if label != BASE
+        ]
+        parts += [
+            f"Times the examples of {model_title(BASE)}:",
+            _markdown(factors, ["model", *map(str, lengths)]),
+        ]
+    grids = {length: max(own[length].grid for own in found.values() if length in own) for length in lengths}
+    every = ", ".join(f"{grid:,.0f} at {length}" for length, grid in grids.items())
+    parts.append(f"Examples are interpolated between evaluations, which are at most this far apart: {every}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(one: Needed | None) -> str:
+    if one is None:
+        return ""
+    never = f"not within {min(one.trained):,}" if one.trained else ""
+    if not one.reached:
+        return never
+    center, low, high = one.interval
+    text = f"{center:,.0f}"
+    if one.trained:
+        return f"{text} ({len(one.trained)} of {len(one.trained) + len(one.reached)}: {never})"
+    return text if isnan(low) else f"{text} ({low:,.0f} to {high:,.0f})"
+
+
+def _factor_cell(one: Factor | None) -> str:
+    if one is None:
+        return "unknown"
+    if one.is_bound:
+        return f"more than {one.value:.1f}"
+    return f"{one.value:.1f}" + ("" if isnan(one.low) else f" ({one.low:.1f} to {one.high:.1f})")
+
+
+def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) -> list[Path]:
+    """Plot examples against length, as ``examples_by_length.png`` and ``.svg``.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import LogLocator
+
+    with plot_style():
+        canvas = Canvas(figsize=(5.6, 3.4), layout="constrained")
+        axes = canvas.subplots()
+        for place, (label, own) in enumerate(found.items()):
+            # side by side, so that intervals do not hide each other
+            shift = 1.03 ** (place - (len(found) - 1) / 2)
+            _draw_model(axes, own, style_of(label, results), shift)
+        log_scale(axes, "x")
+        log_scale(axes, "y")
+        lengths = sorted({length for own in found.values() for length in own})
+        axes.set_xticks(lengths, [short_number(length) for length in lengths])
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel("length of the strings in letters")
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, 2 * high)  # room for the arrows
+        places = LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,))
+        axes.yaxis.set_major_locator(places)
+        axes.set_ylabel(f"examples until {accuracy:g} are right (arrow: more)")
+        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        names = [name for label in found if (name := model_title(label)) in handles]
+        canvas.legend([handles[name] for name in names], names, loc="outside right center", frameon=False)
+        return save_plot(canvas, out, "examples_by_length")
+
+
+def _draw_model(axes: "Axes", own: Mapping[int, Needed], style: dict[str, object], shift: float) -> None:
+    reached = {length: one for length, one in sorted(own.items()) if one.reached}
+    missed = {length: one for length, one in sorted(own.items()) if not one.reached}
+    color = style["color"]
+    if reached:
+        x, each = [length * shift for length in reached], [one.interval for one in reached.values()]
+        y = [center for center, _, _ in each]
+        low = [0 if isnan(low) else center - low for center, low, _ in each]
+        high = [0 if isnan(high) else min(high, 100 * center) - center for center, _, high in each]
+        axes.errorbar(x, y, yerr=[low, high], capsize=2, **style)  # type: ignore[arg-type]
+    hollow = {"marker": str(style["marker"]), "color": str(color), "mfc": "none", "ls": ""}
+    for length, one in missed.items():
+        bound = min(one.trained)
+        (point,) = axes.plot(length * shift, bound, **hollow)  # type: ignore[arg-type]
+        if not reached and length == min(missed):
+            point.set_label(str(style["label"]))
+        axes.annotate(
+            "",
+            (length * shift, bound * 1.6),
+            (length * shift, bound),
+            arrowprops={"arrowstyle": "->", "color": color, "lw": 1.0},
+        )
+
+
+def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def _write(
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path, accuracy: float = 0.5
+) -> None:
+    """Plot and tabulate training examples by the length of the strings.
+
+    Args:
+        files: Results of the efficiency figures, one for each length.
+        out: Folder for the plot and the table.
+        accuracy: String accuracy until which examples are counted.
+    """
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing or not files:
+        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
+    if not 0 < accuracy < inf or accuracy > 1:
+        raise InputError(f"accuracy must be above 0 and at most 1, not {accuracy}")
+    results = [result for file in files for result in read_results(file)]
+    found = needed(results, accuracy)
+    table = out / "examples_by_length.md"
+    write_text(table, as_text(found, accuracy))
+    made = [*draw(found, results, accuracy, out), table]
+    print(as_text(found, accuracy) + "\nwritten: " + ", ".join(map(str, made)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the plot and the table for the files on the command line."""
+    with command_errors():
+        tyro.cli(_write, prog="python -m synthetic_training.figures.examples_by_length", args=arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The runs of ``reproduce`` while they are in progress: starts them, saves their results, and ends them."""
+
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from dataset_builders.files import read_json
+from dataset_builders.interruption import Interrupted
+from dataset_builders.workers import Job, Source, last_line
+from synthetic_training.figures.allocation import SPEEDUP, Allocation
+from synthetic_training.figures.estimate import Expectations, Expected, add_cut_run
+from synthetic_training.figures.ledger import Ledger, Work
+from synthetic_training.figures.plan import Result, Run
+from synthetic_training.figures.plan_text import log_of
+from synthetic_training.figures.progress import Progress
+from synthetic_training.figures.stages import Stage
+from synthetic_training.training.run_folder import MODEL
+
+
+class Execution(Progress):
+    """Shows the progress of runs, saves each result, and ends the runs when the time is over.
+
+    Args:
+        ledger: what has to be done; results are added to it.
+        allocation: where runs may start.
+        at: the environment variables of each place, a GPU or a CPU core.
+        out: folder of the runs and results.
+        revision: revision of this code, to replace git's answer.
+        expectations: expected times of runs.
+        end: time of ``time.monotonic`` at which unfinished runs are ended.
+
+    Attributes:
+        failures: one sentence per failed run.
+        source: starts the runs.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        allocation: Allocation,
+        at: Sequence[Mapping[str, str]],
+        out: Path,
+        revision: str | None,
+        expectations: Expectations,
+        end: float,
+    ) -> None:
+        runs = {work.name: work.run for work in ledger.work()}
+        super().__init__(runs, out / "runs", ", ".join(stage.stem for stage in ledger.stages))
+        self._ledger, self._allocation, self._at = ledger, allocation, at
+        self._out, self._revision, self._expectations, self._end = out, revision, expectations, end
+        self._on_gpus = any("CUDA_VISIBLE_DEVICES" in place for place in at)
+        self._failed: set[str] = set()
+        self._begun: dict[str, float] = {}
+        self._shared: dict[str, float] = {}
+        self._moment = time.monotonic()
+        self.failures: list[str] = []
+        self.source: Source = _Next(self)
+
+    def next(self) -> tuple[Job, Mapping[str, str]] | None:
+        """The next run that can start, as a job."""
+        self._count_shares()
+        left = self._end - time.monotonic() if self._on_gpus else inf
+        waiting = [
+            (work, self._expected(work.run))
+            for work in self._ledger.work()
+            if work.name not in self._failed and work.name not in self._allocation.running
+        ]
+        self._look_at_work_left()
+        found = self._allocation.next(waiting, left)
+        if found is None:
+            return None
+        work, expected, gpus = found
+        self._allocation.start(work, expected, gpus)
+        self.add(work.name, work.run)
+        self._begun[work.name], self._shared[work.name] = time.monotonic(), 0.0
+        environment = dict(self._at[gpus[0]])
+        if len(gpus) > 1:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(
+                self._at[gpu]["CUDA_VISIBLE_DEVICES"] for gpu in gpus
+            )
+        return make_job(work, self._out, self._revision, len(gpus)), environment
+
+    def waiting(self) -> None:
+        super().waiting()
+        self._count_shares()
+        if time.monotonic() > self._end:
+            self._note_cut_runs()
+            self.say("the time is over", sys.stdout)
+            raise Interrupted("the time is over", signal.SIGALRM)
+
+    def ended(self, job: Job, status: int) -> None:
+        self._count_shares()
+        work = self._allocation.running[job.name].work
+        gpus = len(self._allocation.running[job.name].gpus)
+        self._allocation.end(job.name)
+        if status == 0:
+            result = read_json(result_file(job.name, self._out))
+            self._save(work, result, gpus)
+            result_file(job.name, self._out).unlink()
+            accuracy, minutes = result["curve"][-1]["string_accuracy"], result["seconds"] / 60
+            self.say(f"{work.run}: string accuracy {accuracy:.3f}, {minutes:.1f} min", sys.stdout)
+        else:
+            self._failed.add(job.name)
+            self.failures.append(f"the run ({work.run}) failed: {last_line(job.log)} ({job.log})")
+            self.say(self.failures[-1], sys.stdout)
+        super().ended(job, status)
+
+    def check_time(self) -> None:
+        """Raise Interrupted if runs are left because the time was too short for them."""
+        left = [work for work in self._ledger.work() if work.name not in self._failed]
+        if left:
+            self.say("no other run fits into the time that is left", sys.stdout)
+            raise Interrupted("the time is over", signal.SIGALRM)
+
+    def _save(self, work: Work, result: dict[str, Any], gpus: int) -> None:
+        tests = result.pop("tests")
+        if result["config"]["device"] != "cpu":
+            seconds = time.monotonic() - self._begun[work.name]
+            sharing = seconds / max(self._shared[work.name], 1e-9)
+            if sharing > 1.01:
+                result["runs_per_gpu"] = round(sharing, 2)
+            if gpus > 1:
+                result["gpus"] = gpus
+        if all(stage.of_trials for stage in work.stages):
+            # it is never evaluated again, and many of the paper's size fill a disk
+            shutil.rmtree(self._out / "runs" / work.name / MODEL, ignore_errors=True)
+        for stage, run in work.parts:
+            self._ledger.add(stage, {**_head(stage, run), **result, "tests": tests[stage.stem]})
+            self._ledger.show(stage)
+
+    def _count_shares(self) -> None:
+        """Distribute the time since the last call among the runs that share a GPU."""
+        now = time.monotonic()
+        passed, self._moment = now - self._moment, now
+        for name, one in self._allocation.running.items():
+            if name in self._shared:
+                self._shared[name] += passed / len(self._allocation.sharing(one.gpus[0]))
+
+    def _look_at_work_left(self) -> None:
+        """Update the work that is left of each run from its progress."""
+        for name, one in self._allocation.running.items():
+            seconds = self._expected(one.work.run).seconds / SPEEDUP[len(one.gpus)]
+            one.left = (1 - self.part_done(name)) * seconds
+
+    def _expected(self, run: Run) -> Expected:
+        """The expected time; on a CPU, runs start in the order of the figures, however long they take."""
+        return self._expectations.of(run) if self._on_gpus else Expected(0.0, "assumed")
+
+    def _note_cut_runs(self) -> None:
+        for name, one in self._allocation.running.items() if self._on_gpus else ():
+            step = round(self.part_done(name) * one.work.run.config.steps)
+            seconds = max(self._shared.get(name, 0.0), 1.0)
+            record = {"run": name, "label": one.work.run.label, "step": step}
+            record |= {"steps": one.work.run.config.steps, "seconds": round(seconds, 1)}
+            add_cut_run(self._out, record)
+
+
+class _Next(Source):
+    """The source of an execution; jobs that ended are noted by ``Execution.ended``."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def next(self) -> tuple[Job, Mapping[str, str]] | None:
+        return self._execution.next()
+
+    def ended(self, job: Job) -> None:
+        pass
+
+
+def make_job(work: Work, out: Path, revision: str | None, gpus: int = 1) -> Job:
+    """The process of a run, or with several GPUs, the launcher of its processes."""
+    content = {
+        "config": work.run.config.as_json(),
+        "folder": str(out / "runs" / work.name),
+        "tests": {stage.stem: [asdict(test) for test in stage.tests] for stage in work.stages},
+        "revision": revision,
+        "result": str(result_file(work.name, out)),
+    }
+    launcher = []
+    if gpus > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
+    module = ["-m", "synthetic_training.figures.job", json.dumps(content)]
+    return Job(work.name, [sys.executable, *launcher, *module], log_of(work.run, out / "runs"))
+
+
+def result_file(name: str, out: Path) -> Path:
+    """The file to which a job writes its result."""
+    return out / "runs" / f".{name}.result.json"
+
+
+def _head(stage: Stage, run: Run) -> Result:
+    place = {"figure": stage.name, "scale": stage.size_name, "label": run.label, "panel": run.panel}
+    return {**place, "seed": run.seed, "sweep": run.sweep, "run": run.name}

@@ -1,0 +1,249 @@
+"""The length of the key by which a model finds its place, and the accuracy by length that follows from it.
+
+    python -m synthetic_training.figures.keys hard_alibi_small.jsonl --fit-to 40
+
+reads results of a figure whose tests have ``keys: true``. From the letters of short strings, it estimates how
+likely a competitor of n letters misleads the model (``evaluation.keys``), by maximum likelihood. All h_n grow
+with the same power of the length, because attention to more keys is less sharp. It then predicts the accuracy
+on long strings, in which competitors are more and longer, and prints it beside the measured accuracy. The
+key's length is the n at which a competitor misleads the model in half of the cases, as if the letters that it
+uses did not tell the two places apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import expm1, log
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tabulate import tabulate
+
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import write_text
+from synthetic_training.figures.plan import Result
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.summary import grouped, label_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from synthetic_training.evaluation.keys import KeyCounts
+
+_STRINGS = 100
+"""Number of random strings of each length over which a prediction is averaged."""
+_MOST_GROWTH = 4.0
+"""Highest power of the length that is tried."""
+_BLOCK = 20
+"""Number of strings at a time, which limits memory."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How easily competitors mislead a model.
+
+    Attributes:
+        hazards: h_n for competitors of n = 0, 1, 2, ... letters, in strings of ``reference`` letters.
+        growth: power of the length with which they grow.
+        reference: length in letters.
+    """
+
+    hazards: tuple[float, ...]
+    growth: float = 0.0
+    reference: int = 1
+
+    def misled(self, n: int) -> float:
+        """Probability that one competitor of n letters misleads the model, at the reference length."""
+        return -expm1(-self.hazards[n])
+
+    @property
+    def length(self) -> float | None:
+        """The length of the key in letters, interpolated; None if no competitor misleads that often."""
+        before = 0.0
+        for n in range(len(self.hazards)):
+            now = self.misled(n)
+            if now >= 0.5:
+                return n if n == 0 else n - 1 + (0.5 - before) / (now - before)
+            before = now
+        return None
+
+
+def fit(counts: "Mapping[int, Sequence[KeyCounts]]") -> Keys:
+    """The most likely h_n and their growth, if h_n does not fall with n.
+
+    Args:
+        counts: counts by the length of the strings.
+
+    Raises:
+        InputError: no letter was copied wrongly, so that nothing is known but that h_n is small.
+    """
+    import numpy as np
+    from scipy.optimize import minimize
+
+    reference = max(counts)
+    logs = np.array([log(length / reference) for length in counts])
+    right = np.array([np.sum([one.right for one in some], axis=0) for some in counts.values()], dtype=float)
+    wrong = [
+        (place, key, count)
+        for place, some in enumerate(counts.values())
+        for one in some
+        for key, count in one.wrong.items()
+    ]
+    if not wrong:
+        raise InputError("no letter was copied wrongly in these strings; fit to longer ones with --fit-to")
+    rows = np.array([key for _, key, _ in wrong], dtype=float)
+    times = np.array([count for _, _, count in wrong], dtype=float)
+    at = logs[[place for place, _, _ in wrong]]
+
+    seen = right.sum(0) + (times[:, None] * rows).sum(0)
+    # in units in which all unknowns are of the same size, so that the search does not end early
+    units = 1 / np.maximum(seen[::-1].cumsum()[::-1], 1.0)
+
+    def loss(values: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
+        hazards, growth = (values[:-1] * units).cumsum(), values[-1]
+        scales, own = np.exp(growth * logs), np.exp(growth * at)
+        kept, sums = right @ hazards * scales, rows @ hazards * own + 1e-12
+        value = kept.sum() - times @ np.log(-np.expm1(-sums))
+        each = times * np.exp(-sums) / -np.expm1(-sums)
+        slope = scales @ right - (each * own) @ rows
+        by_growth = kept @ logs - each @ (sums * at)
+        slopes = np.append(slope[::-1].cumsum()[::-1] * units, by_growth)
+        return float(value) / times.sum(), slopes / times.sum()
+
+    # many letters are rare in short strings; what is not known of them is what is known of fewer letters
+    bounds = [(0.0, 20 / unit if one else 0.0) for one, unit in zip(seen, units, strict=True)]
+    start = np.append(np.where(seen > 0, 1.0, 0.0), 0.0)
+    growths = (0.0, _MOST_GROWTH if len(counts) > 1 else 0.0)
+    options = {"maxiter": 5000, "ftol": 1e-12}
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[*bounds, growths], options=options)
+    hazards = (found.x[:-1] * units).cumsum()
+    return Keys(tuple(float(h) for h in hazards), float(found.x[-1]), reference)
+
+
+def predicted(keys: Keys, length: int, letters: int) -> float:
+    """The expected string accuracy on uniform strings."""
+    import numpy as np
+
+    scale = (length / keys.reference) ** keys.growth
+    return float(np.exp(-scale * (_sums(length, letters) @ np.array(keys.hazards))).mean())
+
+
+@lru_cache(maxsize=64)
+def _sums(length: int, letters: int) -> "NDArray[np.float64]":
+    """(strings, n): the number of competitors in all places of each of some random strings."""
+    import torch
+
+    from synthetic_training.evaluation.keys import competitors
+
+    generator = torch.Generator().manual_seed(length)
+    strings = torch.randint(letters, (_STRINGS, length), generator=generator)
+    blocks = [competitors(block).sum(1) for block in strings.split(_BLOCK)]
+    sums: NDArray[np.float64] = torch.cat(blocks).double().numpy()
+    return sums
+
+
+def of_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[int, float, float]]]:
+    """The keys of one model over all seeds, and for each length the accuracy that was found and predicted.
+
+    Args:
+        results: results that differ only in their seeds.
+        fit_to: length up to which strings are used for the estimate.
+
+    Raises:
+        InputError: there are no such strings with keys, or no errors in them.
+    """
+    from synthetic_training.evaluation.keys import KeyCounts
+
+    tests = [test for result in results for test in result["tests"] if test.get("keys")]
+    counts: dict[int, list[KeyCounts]] = {}
+    for test in tests:
+        if test["length"] <= fit_to:
+            counts.setdefault(test["length"], []).append(KeyCounts.of_json(test["keys"]))
+    if not counts:
+        raise InputError(f"there are no counts of keys for strings of up to {fit_to} letters")
+    keys = fit(counts)
+    letters = results[0]["config"]["vocabulary"]
+    found: dict[int, list[float]] = {}
+    for test in tests:
+        found.setdefault(test["length"], []).append(test["string_accuracy"])
+    rows = [
+        (length, mean(values), predicted(keys, length, letters)) for length, values in sorted(found.items())
+    ]
+    return keys, rows
+
+
+def table(results: Sequence[Result], fit_to: int) -> str:
+    """For each model, the length of its key and the accuracies by length, as Markdown.
+
+    Raises:
+        InputError: no result has counts of keys.
+    """
+    models = grouped((one for one in results if any(t.get("keys") for t in one["tests"])), label_of)
+    if not models:
+        raise InputError("these results have no counts of keys; give the figure's tests keys: true")
+    found: dict[str, Mapping[int, tuple[float, float]]] = {}
+    heads, lengths = [], set()
+    for label, own in models.items():
+        try:
+            keys, rows = of_model(own, fit_to)
+        except InputError as error:
+            heads.append([label, str(len(own)), "unknown", "", str(error)])
+            continue
+        found[label] = {length: (measured, expected) for length, measured, expected in rows}
+        lengths |= set(found[label])
+        long = "more than 12" if keys.length is None else f"{keys.length:.1f}"
+        shares = ", ".join(f"{keys.misled(n):.2g}" for n in range(1, 9))
+        heads.append([label, str(len(own)), long, f"{keys.growth:.1f}", shares])
+    lines = [
+        [label, what, *(f"{own[length][at]:.3f}" if length in own else "" for length in sorted(lengths))]
+        for label, own in found.items()
+        for at, what in enumerate(("found", "predicted"))
+    ]
+    largest = max(
+        (abs(a - b) for own in found.values() for length, (a, b) in own.items() if length > fit_to),
+        default=0.0,
+    )
+    about = (
+        f"Estimated from strings of up to {fit_to} letters; beyond them, the largest difference between the "
+        f"accuracies is {largest:.3f}."
+    )
+    headers = ["model", "seeds", "letters of the key", "growth", f"misled by 1 to 8 letters, at {fit_to}"]
+    keys_table = _markdown(heads, headers)
+    accuracies = _markdown(lines, ["model", "accuracy", *map(str, sorted(lengths))])
+    return "\n\n".join([keys_table, accuracies, about])
+
+
+def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def _print_keys(
+    file: Annotated[Path, tyro.conf.Positional], fit_to: int = 200, out: Path | None = None
+) -> None:
+    """Print the length of the key that each model uses, and the accuracy that follows from it.
+
+    Args:
+        file: Results of a figure whose tests have keys.
+        fit_to: Length in letters up to which strings are used for the estimate.
+        out: Markdown file for the tables.
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; pass a file written by reproduce")
+    text = table(read_results(file), fit_to)
+    if out is not None:
+        write_text(out, text + "\n")
+    print(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables for the file on the command line."""
+    with command_errors():
+        tyro.cli(_print_keys, prog="python -m synthetic_training.figures.keys", args=arguments)
+
+
+if __name__ == "__main__":
+    main()

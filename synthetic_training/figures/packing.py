@@ -1,0 +1,214 @@
+"""Results that travel: ``pack`` them on the machine with GPUs, ``merge`` them at home.
+
+::
+
+    python -m synthetic_training.figures.packing pack reproduced --to $OUT
+    python -m synthetic_training.figures.packing merge PACKED/*.tar.gz --into RESULTS
+
+``pack`` writes a few archives of limited size:
+
+::
+
+    TO/results.tar.gz          results, runs that were cut off, and settings, metrics and logs of all runs
+    TO/unfinished_NAME.tar.gz  the last checkpoint of a run that was cut off, if it fits
+
+A checkpoint of the paper's size has 1.8 GB and does not fit, so the queue starts no run there that would not
+end in time. ``merge`` adds the results to those of a folder, and draws its plots and tables anew. With
+``--runs``, it also extracts the rest, for ``reproduce --resume``.
+"""
+
+import json
+import sys
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import tyro
+
+from dataset_builders import InputError
+from dataset_builders.command_line import check_command, command_errors
+from dataset_builders.files import atomic_file, write_text
+from synthetic_training.figures import claims, cost
+from synthetic_training.figures.estimate import CUT
+from synthetic_training.figures.plan import key_of
+from synthetic_training.figures.results import read_results, write_results
+from synthetic_training.figures.stages import stage_of
+from synthetic_training.training.run_folder import METRICS, MODEL, RUN
+from synthetic_training.training.run_log import read_metrics
+
+SUMMARIES: Mapping[str, Callable[[Path], str]] = {
+    "claims.md": lambda folder: claims.table(claims.read_folder(folder)),
+    "cost.md": cost.of_folder,
+}
+"""Tables of all results in a folder, which ``merge`` writes anew if they are there."""
+
+_SUFFIX = ".tar.gz"
+_RESULTS = f"results{_SUFFIX}"
+_MEBIBYTE = 2**20
+
+
+def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
+    """Write the archives, and return their paths.
+
+    Args:
+        out: output folder of ``reproduce``.
+        to: folder for the archives, created if it does not exist.
+        largest: maximum size of an archive in MiB. Logs are left out if they do not fit, then metrics.
+        most: maximum number of archives.
+
+    Raises:
+        InputError: there is nothing to pack, or results alone do not fit.
+    """
+    if not out.is_dir():
+        raise InputError(f"{out} is not a folder; pass the output folder of reproduce")
+    to.mkdir(parents=True, exist_ok=True)
+    archive = to / _RESULTS
+    results = sorted(out.glob("*.jsonl"))
+    if not results:
+        raise InputError(f"{out} contains no results")
+    settings = sorted((out / "runs").glob(f"*/{RUN}"))
+    metrics = sorted((out / "runs").glob(f"*/{METRICS}"))
+    logs = sorted((out / "runs").glob("*.log"))
+    for files in ([*results, *settings, *metrics, *logs], [*results, *settings, *metrics], results):
+        _write(archive, out, files)
+        if archive.stat().st_size <= largest * _MEBIBYTE:
+            break
+    else:
+        archive.unlink()
+        raise InputError(f"the results are larger than {largest} MiB; pass a larger --largest")
+    return [archive, *_pack_checkpoints(out, to, largest, most - 1)]
+
+
+def _pack_checkpoints(out: Path, to: Path, largest: float, most: int) -> Iterator[Path]:
+    """The last checkpoint of each run that was cut off, those with most steps first."""
+    last = []
+    for folder in (out / "runs").glob("*/checkpoints"):
+        steps = [one for one in folder.glob("step_*") if one.name.removeprefix("step_").isdigit()]
+        if steps and not (folder.parent / MODEL).exists():
+            last.append(max(steps, key=lambda one: int(one.name.removeprefix("step_"))))
+    for step in sorted(last, key=lambda one: -int(one.name.removeprefix("step_"))):
+        if most == 0:
+            return
+        run = step.parent.parent
+        files = [file for file in step.iterdir() if file.is_file()]
+        # weights hardly become smaller
+        if sum(file.stat().st_size for file in files) > 1.1 * largest * _MEBIBYTE:
+            continue
+        archive = _write(to / f"unfinished_{run.name}{_SUFFIX}", out, [*files, run / RUN, run / METRICS])
+        if archive.stat().st_size > largest * _MEBIBYTE:
+            archive.unlink()
+            continue
+        most -= 1
+        yield archive
+
+
+def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> list[Path]:
+    """Add packed results to a folder; a new result replaces one of the same run at another learning rate.
+
+    Args:
+        archives: files from ``pack``, in the order of the calls.
+        into: folder of results; created if it does not exist.
+        runs: output folder of ``reproduce`` that receives settings, metrics and checkpoints of runs.
+
+    Returns:
+        The files with new results, plots and tables.
+
+    Raises:
+        InputError: an archive or a file of results is damaged.
+    """
+    changed: dict[str, None] = {}
+    into.mkdir(parents=True, exist_ok=True)
+    for archive in archives:
+        try:
+            with tarfile.open(archive) as content:
+                for member in content.getmembers():
+                    path = PurePosixPath(member.name)
+                    if len(path.parts) == 1 and path.suffix == ".jsonl":
+                        stream = content.extractfile(member)
+                        assert stream is not None  # noqa: S101  it is a file
+                        if _add(path.name, stream.read().decode(), into):
+                            changed[path.stem] = None
+                if runs is not None:
+                    members = [one for one in content.getmembers() if one.name.startswith("runs/")]
+                    content.extractall(runs, members, filter="data")
+        except (tarfile.TarError, EOFError, OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{archive} cannot be unpacked: {error}") from None
+    made = [file for stem in changed for file in _show(stem, into)]
+    for name, write in SUMMARIES.items():
+        if changed and (into / name).exists():
+            write_text(into / name, write(into))
+            made.append(into / name)
+    return made
+
+
+def _add(name: str, text: str, into: Path) -> bool:
+    """Add lines to a file of results, and return whether it has changed."""
+    file = into / name
+    new = [json.loads(line) for line in text.splitlines()]
+    if name == CUT:
+        old = read_metrics(file) if file.exists() else []
+        both = [*old, *(one for one in new if one not in old)]
+        write_text(file, "".join(json.dumps(one) + "\n" for one in both))
+        return False
+    results = read_results(file)
+    known = {key_of(one): one for one in results}
+    merged = {**known, **{key_of(one): one for one in new}}
+    if merged == known:
+        return False
+    write_results(file, merged.values())
+    return True
+
+
+def _show(stem: str, into: Path) -> list[Path]:
+    """Draw the results of one stage of a shipped figure; those of others are only kept."""
+    stage, file = stage_of(stem), into / f"{stem}.jsonl"
+    return [file] if stage is None else [file, *stage.show(read_results(file), into)]
+
+
+def _write(archive: Path, root: Path, files: Iterable[Path]) -> Path:
+    with atomic_file(archive) as stream, tarfile.open(fileobj=stream, mode="w:gz") as content:
+        for file in files:
+            content.add(file, str(file.relative_to(root)))
+    return archive
+
+
+def _pack(out: Annotated[Path, tyro.conf.Positional], to: Path, largest: float = 16, most: int = 8) -> None:
+    """Pack results, metrics and small checkpoints into archives.
+
+    Args:
+        out: Output folder of reproduce.
+        to: Folder for the archives.
+        largest: Maximum size of an archive in MiB.
+        most: Maximum number of archives.
+    """
+    print("packed: " + ", ".join(map(str, pack(out, to, largest, most))))
+
+
+def _merge(
+    archives: Annotated[tuple[Path, ...], tyro.conf.Positional], into: Path, runs: Path | None = None
+) -> None:
+    """Add packed results to a folder, and draw its plots and tables.
+
+    Args:
+        archives: Files written by pack.
+        into: Folder of results.
+        runs: Output folder of reproduce for settings, metrics and checkpoints of runs (default: not kept).
+    """
+    made = merge(archives, into, runs)
+    print("written: " + (", ".join(map(str, made)) or "nothing new"))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``pack`` or ``merge``."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with command_errors():
+        commands: dict[str, Callable[..., None]] = {"pack": _pack, "merge": _merge}
+        check_command(arguments, commands)
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog="python -m synthetic_training.figures.packing", args=arguments
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The learning rates of a figure's runs: which are tried, and which one each run has.
+
+Each learning rate in the figure's file is tried with the first seed and a third of the steps. The rule for
+the choice needs no judgement:
+
+1. *Score.* If the figure shows accuracy by training examples, the mean string accuracy over the evaluations;
+   a run that ended early keeps its last accuracy. Otherwise, the string accuracy at the end.
+2. *Ties.* Scores that are not lower than the highest score by more than its standard error are equal.
+3. Of equal scores, the lowest training loss at the end decides.
+
+Only training lengths are evaluated, so that the choice does not depend on what the figure tests.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import ceil, inf, isnan
+from statistics import mean
+
+from tabulate import tabulate
+
+from synthetic_training.config import TrainConfig
+from synthetic_training.figures.figure_file import Figure, Scale
+from synthetic_training.figures.plan import Result, Run, plan, short
+from synthetic_training.figures.style import model_title
+from synthetic_training.figures.summary import final_accuracy, final_loss, grouped, learning_curve
+
+PART_OF_STEPS = 3
+"""A learning rate is tried with this part of the steps: a third."""
+
+Rates = Mapping[tuple[str, str | None], float]
+"""The chosen learning rate by label and panel."""
+
+
+def trials(scale: Scale, source: str, by_examples: bool, models: Sequence[str] = ()) -> list[Run]:
+    """The runs that try the learning rates of a scale.
+
+    Args:
+        scale: scale of the figure.
+        source: the figure's file, for error messages.
+        by_examples: whether the figure shows accuracy by training examples. Otherwise, no trial stops early,
+            so that all have the same learning rate schedule.
+        models: labels of the runs; empty for all.
+
+    Raises:
+        InputError: as in ``plan``.
+    """
+    return [
+        Run(run.label, run.panel, run.seed, {**run.sweep, "lr": rate}, _trial(run, rate, by_examples))
+        for run in plan(scale, source, models, scale.seeds[:1])
+        for rate in scale.rates_to_try(run.label)
+    ]
+
+
+def _trial(run: Run, rate: float, by_examples: bool) -> TrainConfig:
+    config = run.config
+    return replace(
+        config,
+        lr=rate,
+        steps=max(ceil(config.steps / PART_OF_STEPS), config.warmup + 1),
+        stop_accuracy=config.stop_accuracy if by_examples else None,
+    )
+
+
+def chosen(results: Iterable[Result], scale: Scale, by_examples: bool) -> dict[tuple[str, str | None], float]:
+    """The learning rate of each label and panel for which all learning rates were tried.
+
+    Args:
+        results: results of ``trials``.
+        scale: scale of the figure.
+        by_examples: whether the figure shows accuracy by training examples.
+    """
+    groups = grouped(results, lambda result: (str(result["label"]), result["panel"]))
+    found = {}
+    for (label, panel), own in groups.items():
+        wanted = scale.rates_to_try(label)
+        tried = {result["sweep"]["lr"]: result for result in own}
+        if wanted and all(rate in tried for rate in wanted):
+            found[label, panel] = _best([tried[rate] for rate in wanted], by_examples)
+    return found
+
+
+def _best(results: Sequence[Result], by_examples: bool) -> float:
+    scores = [score(result, by_examples) for result in results]
+    highest = max(scores)
+    tolerance = max(
+        _standard_error(result) for result, one in zip(results, scores, strict=True) if one == highest
+    )
+    equal = [result for result, one in zip(results, scores, strict=True) if one >= highest - tolerance]
+    best = min(equal, key=lambda result: inf if isnan(loss := final_loss(result)) else loss)
+    return float(best["sweep"]["lr"])
+
+
+def score(result: Result, by_examples: bool) -> float:
+    """The number by which learning rates are compared; higher is better."""
+    if not by_examples:
+        return final_accuracy(result)
+    config, curve = result["config"], learning_curve(result)
+    planned = ceil(config["steps"] / config["eval_every"])
+    accuracies = [point["string_accuracy"] for point in curve]
+    return mean(accuracies + [accuracies[-1]] * (planned - len(accuracies)))
+
+
+def _standard_error(result: Result) -> float:
+    return float(learning_curve(result)[-1].get("string_accuracy_stderr", 0.0))
+
+
+def trials_figure(figure: Figure) -> Figure:
+    """A figure of the trials: the training loss by learning rate."""
+    return Figure(
+        title=f"Learning rates: {figure.title[0].lower()}{figure.title[1:]}",
+        x="lr",
+        paper="it does not show its sweep.",
+        scales=figure.scales,
+    )
+
+
+def choice_table(results: Sequence[Result], scale: Scale, by_examples: bool) -> str:
+    """The score of each learning rate and the choice, as Markdown."""
+    rates = chosen(results, scale, by_examples)
+    rows = []
+    for (label, panel), own in grouped(results, lambda result: (result["label"], result["panel"])).items():
+        wanted = scale.rates_to_try(label)
+        tried = {result["sweep"]["lr"]: result for result in own}
+        scores = [f"{rate:g}: {score(tried[rate], by_examples):.3f}" for rate in wanted if rate in tried]
+        rate = rates.get((label, panel))
+        edge = "" if rate is None or rate not in (min(wanted), max(wanted)) else ", at the edge"
+        choice = "not yet" if rate is None else f"{short(rate)}{edge}"
+        rows.append([model_title(label), panel or "", ", ".join(scores), choice])
+    what = "mean accuracy over the evaluations" if by_examples else "accuracy at the end"
+    table = tabulate(rows, ["model", "panel", f"{what}, by learning rate", "chosen"], tablefmt="github")
+    return f"The choice of `synthetic_training.figures.rates`:\n\n{table}"

@@ -1,0 +1,229 @@
+"""What the next calls of ``reproduce`` would do, by simulating them with the expected times."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from synthetic_training.figures.allocation import SHARING, SPEEDUP, Allocation
+from synthetic_training.figures.estimate import Expectations, Expected
+from synthetic_training.figures.ledger import Ledger, Work, add_part
+from synthetic_training.figures.plan import Run
+from synthetic_training.figures.progress import tokens
+from synthetic_training.figures.stages import Stage
+
+_MOST_CALLS = 200
+"""Number of calls after which the simulation ends."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run in the schedule.
+
+    Attributes:
+        call: number of the call, from 1.
+        gpus: numbers of its GPUs.
+        start: seconds since the start of the call.
+        end: seconds since the start of the call.
+        work: the run and its stages.
+        expected: the estimate for one GPU.
+    """
+
+    call: int
+    gpus: tuple[int, ...]
+    start: float
+    end: float
+    work: Work
+    expected: Expected
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The schedule of several calls.
+
+    Attributes:
+        planned: the runs in the order of their starts.
+        too_long: runs that do not fit into a call on all GPUs.
+        minutes: minutes of a call.
+        count: number of GPUs.
+    """
+
+    planned: list[Planned]
+    too_long: list[tuple[Work, Expected]]
+    minutes: float
+    count: int
+
+
+class _Rest:
+    """What is left to do in the simulation; a choice of learning rates takes that of the figure's file."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        # with the rate of the file, some may have a result already
+        self._waiting = [(stage, run) for stage, run in ledger.waiting() if not ledger.has(stage, run)]
+        self.works = {work.name: work for work in ledger.work()}
+        self._order = {stage.stem: priority for priority, stage in enumerate(ledger.stages)}
+        self._owed: dict[tuple[str, str, str | None], set[str]] = {}
+        for work in self.works.values():
+            for stage in work.stages:
+                if stage.of_trials:
+                    key = (stage.stem, work.run.label, work.run.panel)
+                    self._owed.setdefault(key, set()).add(work.name)
+
+    def done(self, work: Work) -> None:
+        """Remove a run; the runs that waited for the last trial of their model can start."""
+        self.works.pop(work.name, None)
+        for owed in self._owed.values():
+            owed.discard(work.name)
+        ready = [(stage, run) for stage, run in self._waiting if self._chosen(stage, run)]
+        self._waiting = [one for one in self._waiting if one not in ready]
+        for stage, run in ready:
+            add_part(self.works, stage, run, self._order[stage.stem])
+
+    def _chosen(self, stage: Stage, run: Run) -> bool:
+        assert stage.trials is not None  # noqa: S101  otherwise, it does not wait
+        stem = stage.trials.stem
+        owed = self._owed.get((stem, run.label, run.panel), self._owed.get((stem, run.label, None), set()))
+        return not owed
+
+
+def simulate(
+    ledger: Ledger, expectations: Expectations, count: int, per_gpu: int, minutes: float
+) -> Schedule:
+    """Simulate calls of a limited time until everything is done.
+
+    Args:
+        ledger: what is done so far.
+        expectations: expected times.
+        count: number of GPUs.
+        per_gpu: maximum number of runs that share a GPU.
+        minutes: minutes of a call.
+    """
+    rest = _Rest(ledger)
+    planned: list[Planned] = []
+    failed: dict[str, tuple[Work, Expected]] = {}
+    for call in range(1, _MOST_CALLS + 1):
+        found = _one_call(rest, expectations, Allocation(count, per_gpu, 60 * minutes), call)
+        planned += found
+        if not found:
+            break
+    for work in rest.works.values():
+        failed[work.name] = work, expectations.of(work.run)
+    return Schedule(planned, list(failed.values()), minutes, count)
+
+
+def _one_call(rest: _Rest, expectations: Expectations, allocation: Allocation, call: int) -> list[Planned]:
+    now = 0.0
+    found: list[Planned] = []
+    starts: dict[str, tuple[float, Expected]] = {}
+    while True:
+        waiting = [
+            (work, expectations.of(work.run))
+            for work in rest.works.values()
+            if work.name not in allocation.running
+        ]
+        while (chosen := allocation.next(waiting, allocation.budget - now)) is not None:
+            work, expected, gpus = chosen
+            allocation.start(work, expected, gpus)
+            starts[work.name] = now, expected
+            waiting = [one for one in waiting if one[0].name != work.name]
+        if not allocation.running:
+            return found
+        now += _until_an_end(allocation)
+        for one in [one for one in allocation.running.values() if one.left <= 1e-6]:
+            allocation.end(one.work.name)
+            rest.done(one.work)
+            start, expected = starts[one.work.name]
+            found.append(Planned(call, one.gpus, start, now, one.work, expected))
+
+
+def _until_an_end(allocation: Allocation) -> float:
+    """Advance all runs until one of them changes its state; return the seconds."""
+    speeds: dict[str, float] = {}
+    for one in allocation.running.values():
+        busy = [sum(o.warm_up <= 0 for o in allocation.sharing(gpu)) for gpu in one.gpus]
+        speeds[one.work.name] = 1.0 if max(busy) <= 1 else 1 / (max(busy) * SHARING)
+    step = min(
+        one.warm_up if one.warm_up > 0 else one.left / speeds[one.work.name]
+        for one in allocation.running.values()
+    )
+    for one in allocation.running.values():
+        if one.warm_up > 0:
+            one.warm_up = one.warm_up - step if one.warm_up - step > 1e-6 else 0.0
+        else:
+            one.left -= step * speeds[one.work.name]
+    return step
+
+
+def schedule_text(schedule: Schedule, calls: int) -> str:
+    """The schedule: the first calls run by run, then the sums.
+
+    Args:
+        schedule: from ``simulate``.
+        calls: number of calls to print run by run.
+    """
+    by_call: dict[int, list[Planned]] = {}
+    for one in schedule.planned:
+        by_call.setdefault(one.call, []).append(one)
+    parts = []
+    for call, runs in by_call.items():
+        if call > calls:
+            break
+        rows = [
+            [
+                ", ".join(map(str, one.gpus)),
+                f"{_clock(one.start)} to {_clock(one.end)}",
+                one.work.stages[0].stem,
+                str(one.work.run),
+                f"{tokens(one.work.run) / 1e6:,.1f}M",
+                f"{one.expected.seconds / 60:.1f}",
+                one.expected.basis,
+            ]
+            for one in sorted(runs, key=lambda one: (one.gpus, one.start))
+        ]
+        headers = ["GPU", "time", "figure", "run", "tokens", "GPU minutes", "estimated from"]
+        parts.append(f"call {call} of {schedule.minutes:g} minutes:\n\n{tabulate(rows, headers)}")
+    parts.append(_sums(schedule))
+    if schedule.too_long:
+        rows = [
+            [str(work.run), work.stages[0].stem, f"{expected.seconds / 60:.1f}"]
+            for work, expected in schedule.too_long
+        ]
+        parts.append(
+            f"These runs do not fit into {schedule.minutes:g} minutes on {schedule.count} GPUs:\n\n"
+            + tabulate(rows, ["run", "figure", "GPU minutes"])
+        )
+    return "\n\n".join(parts)
+
+
+def _sums(schedule: Schedule) -> str:
+    """Runs, tokens and GPU hours by stage, and the number of calls."""
+    stages: dict[str, list[Planned]] = {}
+    for one in schedule.planned:
+        stages.setdefault(one.work.stages[0].stem, []).append(one)
+    rows = [_sum(stem, own) for stem, own in stages.items()]
+    if len(rows) > 1:
+        rows.append(_sum("all", schedule.planned))
+    headers = ["results", "runs", "tokens", "GPU hours", "assumed", "calls"]
+    table = tabulate(rows, headers, colalign=("left", *["right"] * 5))
+    return f"{schedule.count} GPUs, calls of {schedule.minutes:g} minutes:\n\n{table}"
+
+
+def _sum(name: str, planned: Sequence[Planned]) -> list[str]:
+    calls = [one.call for one in planned]
+    assumed = sum(one.expected.basis == "assumed" for one in planned)
+    return [
+        name,
+        f"{len(planned)}",
+        f"{sum(tokens(one.work.run) for one in planned) / 1e6:,.0f}M",
+        f"{sum(map(_gpu_seconds, planned)) / 3600:.2f}",
+        f"{assumed}",
+        f"{min(calls)} to {max(calls)}",
+    ]
+
+
+def _gpu_seconds(one: Planned) -> float:
+    return one.expected.seconds / SPEEDUP[len(one.gpus)] * len(one.gpus)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

@@ -1,0 +1,192 @@
+"""The stages of figures; each has a file of results.
+
+A figure that chooses its learning rates has two stages: the trials (``FIGURE_rates_SCALE.jsonl``), and the
+runs at the chosen rates (``FIGURE_SCALE.jsonl``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from dataset_builders import InputError
+from dataset_builders.checks import did_you_mean
+from dataset_builders.files import write_text
+from synthetic_training.figures.draw import draw
+from synthetic_training.figures.figure_file import Figure, Scale, Test, figure_path, read_figure, shipped
+from synthetic_training.figures.plan import Result, Run, plan
+from synthetic_training.figures.rates import Rates, choice_table, chosen, trials, trials_figure
+from synthetic_training.figures.tables import report
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The runs with results in one file; each stage is equal only to itself.
+
+    Attributes:
+        name: name of the figure.
+        size_name: name of the scale.
+        figure: what is drawn.
+        size: the runs at this scale.
+        source: the figure's file, for error messages.
+        models: labels of the runs to do; empty for all.
+        seeds: seeds that replace those of the file.
+        trials: the stage that determines the learning rates; None if they are fixed.
+        of_trials: whether the runs of this stage try learning rates.
+    """
+
+    name: str
+    size_name: str
+    figure: Figure
+    size: Scale
+    source: str
+    models: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    trials: "Stage | None" = None
+    of_trials: bool = False
+
+    @property
+    def by_examples(self) -> bool:
+        return self.figure.x == "examples"
+
+    @property
+    def stem(self) -> str:
+        """File name of the results and of what is made from them, without its extension."""
+        return f"{self.name}_rates_{self.size_name}" if self.of_trials else f"{self.name}_{self.size_name}"
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return () if self.of_trials else self.size.tests
+
+    @cached_property
+    def planned(self) -> list[Run]:
+        """All runs; those whose learning rate is not chosen yet have the one in the figure's file."""
+        if self.of_trials:
+            return trials(self.size, self.source, self.by_examples, self.models)
+        return plan(self.size, self.source, self.models, self.seeds)
+
+    def ready(self, rates: Rates) -> list[Run]:
+        """The runs that can start, at their learning rates.
+
+        Args:
+            rates: the learning rates that ``trials`` has determined so far.
+        """
+        if self.trials is None:
+            return self.planned
+        found = []
+        for run in self.planned:
+            rate = rates.get((run.label, run.panel), rates.get((run.label, None)))
+            if rate is not None:
+                found.append(replace(run, config=replace(run.config, lr=rate)))
+        return found
+
+    def rates(self, results: Sequence[Result]) -> Rates:
+        """The learning rates that results of this stage, which are trials, determine."""
+        return chosen(results, self.size, self.by_examples)
+
+    def text(self, results: Sequence[Result]) -> str:
+        """The table of results, as Markdown."""
+        text = report(self._drawn, results)
+        if self.of_trials:
+            text += f"\n{choice_table(results, self.size, self.by_examples)}\n"
+        return text
+
+    def show(self, results: Sequence[Result], out: Path) -> list[Path]:
+        """Draw the plot and write the table from results; return the files."""
+        drawn = draw(self._drawn, results, out, self.stem)
+        table = out / f"{self.stem}.md"
+        write_text(table, self.text(results))
+        return [*drawn, table]
+
+    @property
+    def _drawn(self) -> Figure:
+        return trials_figure(self.figure) if self.of_trials else self.figure
+
+
+def read_stages(
+    figures: Sequence[str],
+    scale: str,
+    *,
+    models: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    overrides: Mapping[str, object] = {},
+) -> list[Stage]:
+    """The stages of figures, in their order; trials that several figures need come once, and first.
+
+    Args:
+        figures: names of shipped figures, or paths of the user's own files.
+        scale: a scale of all of them.
+        models: labels of the runs to do, each of at least one figure; empty for all.
+        seeds: seeds that replace those in the files.
+        overrides: settings of all runs that go before those in the files.
+
+    Raises:
+        InputError: a figure, scale or label does not exist, or a run's settings are invalid.
+    """
+    stages: dict[str, Stage] = {}
+    known: dict[str, None] = {}
+    for name in figures:
+        stage = _stage(name, scale, overrides)
+        known |= dict.fromkeys(stage.size.runs)
+        wanted = tuple(label for label in models if label in stage.size.runs)
+        if models and not wanted:
+            continue
+        trying = _trials_of(stage, scale, overrides)
+        if trying is not None:
+            labels = dict.fromkeys((*stages.get(trying.stem, trying).models, *(wanted or stage.size.runs)))
+            missing = [label for label in labels if label not in trying.size.runs]
+            if missing:
+                raise InputError(f"{stage.source}: {trying.name} has no learning rates for {missing[0]}")
+            trying = replace(trying, models=tuple(labels))
+            stages[trying.stem] = trying
+        own = replace(stage, models=wanted, seeds=tuple(seeds))
+        if own.stem in stages:
+            raise InputError(f"{name} is listed twice")
+        stages[own.stem] = own
+    for label in models:
+        if label not in known:
+            what = stage.source if len(figures) == 1 else "these figures"
+            raise InputError(
+                f"{what} has no run {label!r}; its runs are {', '.join(known)}{did_you_mean(label, known)}"
+            )
+    return [replace(one, trials=stages.get(_trials_stem(one))) for one in stages.values()]
+
+
+def stage_of(stem: str) -> Stage | None:
+    """The stage of a shipped figure whose results have this file name; None if there is none."""
+    for name, file in shipped().items():
+        for scale in read_figure(file).scales if stem.startswith(f"{name}_") else ():
+            if stem == f"{name}_rates_{scale}" or stem == f"{name}_{scale}":
+                return next((one for one in read_stages([name], scale) if one.stem == stem), None)
+    return None
+
+
+def _stage(name: str, scale: str, overrides: Mapping[str, object]) -> Stage:
+    file = figure_path(name)
+    content = read_figure(file)
+    if scale not in content.scales:
+        known = [str(one) for one in content.scales]
+        raise InputError(
+            f"{file} has no scale {scale!r}, only {', '.join(known)}{did_you_mean(scale, known)}"
+        )
+    size = content.scales[scale]
+    size = replace(size, settings={**size.settings, **overrides}) if overrides else size
+    return Stage(file.stem, scale, content, size, str(file))
+
+
+def _trials_of(stage: Stage, scale: str, overrides: Mapping[str, object]) -> Stage | None:
+    """The stage that tries the learning rates of another stage."""
+    if stage.size.learning_rates:
+        return replace(stage, of_trials=True)
+    if stage.size.rates_of is None:
+        return None
+    other = _stage(stage.size.rates_of, scale, overrides)
+    if not other.size.learning_rates:
+        raise InputError(f"{stage.source}: rates_of = {stage.size.rates_of!r}, which tries no learning rates")
+    return replace(other, of_trials=True)
+
+
+def _trials_stem(stage: Stage) -> str:
+    """The stem of the stage that tries the learning rates of another one; empty if there is none."""
+    owner = stage.name if stage.size.learning_rates else stage.size.rates_of
+    return "" if owner is None or stage.of_trials else f"{owner}_rates_{stage.size_name}"

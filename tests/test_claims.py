@@ -1,0 +1,38 @@
+"""The table of the paper's claims: its cells are short, and its numbers come from results."""
+
+from pathlib import Path
+
+import pytest
+
+from synthetic_training.figures.claims import CLAIMS, accuracy, main, read_folder, table
+from synthetic_training.figures.figure_file import shipped
+from tests.figure_lines import a_line, rows_of
+
+RESULTS = Path("synthetic_training/figures/results")
+LONGEST = 15
+"""Maximum number of words in a cell."""
+
+
+def test_the_committed_table_is_that_of_the_committed_results() -> None:
+    text = table(read_folder(RESULTS))
+    for row in rows_of(text):
+        assert all(len(cell.split()) <= LONGEST for cell in row)
+    assert {name for claim in CLAIMS for name in claim.figure.split(", ")} <= set(shipped())
+    found = {row[0]: row[2] for row in rows_of(text)}
+    results = read_folder(RESULTS)
+    value = accuracy(results, "length_generalization_paper", "T_hard_alibi", "copy", 1000)
+    assert value is not None and found["Hard-ALiBi by length"].endswith(f"{value:.3f} at 1000")
+
+
+def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, *lines = rows_of(table({}))
+    rows = {row[0]: row[2] for row in lines}
+    assert len(rows) == len(CLAIMS)
+    assert all(cell.startswith("no GPU time so far for ") for cell in rows.values())
+    assert rows["Hard-ALiBi looks up n-grams"].endswith("duplicates")
+    lookups = [a_line(label, panel="prefix_ngram") for label in ("T_rope", "mamba")]
+    assert "(small models)" in table({"ngram_lookup_small": lookups})
+    main([str(tmp_path), "--out", str(tmp_path / "claims.md")])
+    assert (tmp_path / "claims.md").read_text() in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="none is not a folder"):
+        main([str(tmp_path / "none")])

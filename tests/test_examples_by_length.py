@@ -1,0 +1,65 @@
+"""Examples until an accuracy by length, and factors between models."""
+
+from math import exp, isnan, log
+from pathlib import Path
+
+import pytest
+from scipy.stats import ttest_ind
+
+from dataset_builders import InputError
+from synthetic_training.figures.examples_by_length import Needed, as_text, factor, main, needed
+from synthetic_training.figures.results import write_results
+from tests.figure_lines import Line, a_line
+
+
+def a_run(label: str, seed: int, length: int, accuracies: list[float], **more: object) -> Line:
+    curve = [
+        {"step": 10 * i, "examples": 1000 * i, "length": length, "string_accuracy": accuracy}
+        for i, accuracy in enumerate(accuracies, 1)
+    ]
+    return {**a_line(label, seed), "curve": curve, **more}
+
+
+RUNS = [
+    *(a_run("T_rope", seed, 50, [0.0, 0.4 + 0.1 * seed, 1.0]) for seed in range(3)),
+    *(a_run("mamba", seed, 50, [0.0] * 20 + [0.4, 0.6 + 0.1 * seed]) for seed in range(3)),
+    *(a_run("lstm", seed, 50, [0.0] * (90 + seed)) for seed in range(3)),
+    a_run("T_rope", 0, 300, [0.0, 0.0, 0.0, 1.0]),
+    a_run("mamba", 0, 300, [0.1] * 40),
+]
+
+
+def test_factors_between_models() -> None:
+    found = needed(RUNS, 0.5)
+    rope, mamba, lstm = (found[label][50] for label in ("T_rope", "mamba", "lstm"))
+    assert rope.reached == pytest.approx([2166.67, 2000, 1833.33], rel=1e-4) and rope.grid == 1000
+    ratio = factor(mamba, rope)
+    assert ratio is not None and not ratio.is_bound
+    logs = [[log(n) for n in one.reached] for one in (mamba, rope)]
+    interval = ttest_ind(*logs, equal_var=False).confidence_interval(0.95)
+    assert (ratio.low, ratio.high) == pytest.approx((exp(interval.low), exp(interval.high)))
+    bound = factor(lstm, rope)
+    assert bound is not None and bound.is_bound and bound.value == pytest.approx(90_000 / rope.interval[2])
+    single = factor(found["mamba"][300], found["T_rope"][300])
+    assert single is not None and single.is_bound and single.value == pytest.approx(40_000 / 3500)
+    assert factor(Needed((1.0,), (5,), 1), rope) is None and factor(rope, lstm) is None
+    one = factor(Needed((3000.0,), (), 1), Needed((1000.0,), (), 1))
+    assert one is not None and one.value == pytest.approx(3) and isnan(one.low)
+    text = as_text(found, 0.5)
+    assert "not within 90,000" in text and "more than 11.4" in text and "1,000 at 50, 1,000 at 300" in text
+
+
+def test_the_command_draws_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    write_results(files[0], RUNS[:9])
+    write_results(files[1], RUNS[9:])
+    main([*map(str, files), "--out", str(tmp_path)])
+    assert (tmp_path / "examples_by_length.md").read_text() in capsys.readouterr().out
+    assert (tmp_path / "examples_by_length.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit, match="none: no such file"):
+        main([str(tmp_path / "none"), "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="accuracy must be above 0 and at most 1, not 2"):
+        main([str(files[0]), "--out", str(tmp_path), "--accuracy", "2"])
+    swept = [a_run("T_rope", 0, 50, [1.0], sweep={"lr": lr}) for lr in (1, 2)]
+    with pytest.raises(InputError, match="T_rope has several panels or swept values at 50 letters"):
+        needed(swept, 0.5)

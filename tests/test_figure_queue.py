@@ -1,0 +1,265 @@
+"""The queue over figures: learning rates, shared runs, which run starts where, and results that travel."""
+
+import json
+import sys
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from dataset_builders import InputError
+from dataset_builders.interruption import Interrupted
+from dataset_builders.workers import Job
+from synthetic_training.figures import execute
+from synthetic_training.figures import stages as stages_module
+from synthetic_training.figures.allocation import START, Allocation, warm_up
+from synthetic_training.figures.estimate import CUT, Expectations, Expected, committed_results, cut_runs
+from synthetic_training.figures.figure_file import shipped
+from synthetic_training.figures.ledger import Ledger, Work
+from synthetic_training.figures.packing import main as packing
+from synthetic_training.figures.packing import merge, pack
+from synthetic_training.figures.plan import Run
+from synthetic_training.figures.reproduce import reproduce
+from synthetic_training.figures.results import read_results, write_results
+from synthetic_training.figures.schedule import schedule_text, simulate
+from synthetic_training.figures.stages import read_stages
+from synthetic_training.training.run_log import read_metrics
+from tests.tiny_figure import a_figure
+from tests.tiny_run import SETTINGS
+
+PAPER = ["length_generalization", "duplicates", "ngram_lookup", "ngram_lookup_by_length", "efficiency_50"]
+
+
+def works(count: int, priority: int = 0) -> list[Work]:
+    stage = read_stages(["efficiency_50"], "paper", models=["T_rope"])[-1]
+    run = stage.planned[0]
+    return [
+        Work(((stage, replace(run, config=replace(run.config, seed=i))),), priority) for i in range(count)
+    ]
+
+
+def test_no_run_starts_that_would_be_cut_off() -> None:
+    one, two, three = works(3)
+    start = warm_up(one)
+    assert start == START  # it has no tests
+    allocation = Allocation(count=2, per_gpu=2, budget=600.0)
+    minute = Expected(60.0, "its speed")
+    assert allocation.next([(one, minute)], start + 59) is None
+    assert allocation.next([(one, minute)], start + 60) == (one, minute, (0,))
+    allocation.start(one, minute, (0,))
+    # the emptiest GPU first
+    assert allocation.next([(two, minute)], start + 60) == (two, minute, (1,))
+    allocation.start(two, minute, (1,))
+    # runs that share a GPU end after the sum of their times, and a bit more
+    assert allocation.next([(three, minute)], start + 120) is None
+    assert allocation.next([(three, minute)], start + 140) == (three, minute, (0,))
+    unknown = Expected(60.0, "assumed")
+    assert allocation.next([(three, unknown)], start + 120) is None
+    # its speed becomes known only if it is tried
+    unknown = Expected(1e6, "assumed")
+    assert allocation.next([(three, unknown)], 1.0) == (three, unknown, (0,))
+    allocation.end(one.name)
+    assert allocation.next([(three, minute)], start + 60) == (three, minute, (0,))
+
+
+def test_a_long_run_is_split_over_idle_gpus() -> None:
+    long, other, another = works(3)
+    hours = Expected(1000.0, "the same run")
+    allocation = Allocation(count=4, per_gpu=2, budget=600.0)
+    assert allocation.gpus_for(long, hours) == 4  # 1,000 / 2.4 + 30 s
+    assert allocation.gpus_for(long, Expected(800.0, "the same run")) == 2  # 800 / 1.6 + 30 s
+    assert allocation.gpus_for(long, Expected(2000.0, "the same run")) is None
+    assert Allocation(count=4, budget=inf).gpus_for(long, hours) == 1
+    odd = replace(long.run, config=replace(long.run.config, batch_size=15))
+    assert allocation.gpus_for(Work(((long.stages[0], odd),), 0), hours) is None
+    short = Expected(10.0, "the same run")
+    waiting = [(other, short), (long, hours)]
+    assert allocation.next(waiting, 600.0) == (long, hours, (0, 1, 2, 3))
+    allocation.start(long, hours, (0, 1, 2, 3))
+    assert allocation.next([(other, short)], 600.0) is None  # a split run has its GPUs to itself
+    allocation.end(long.name)
+    allocation.start(other, short, (0,))
+    assert allocation.next([(long, hours)], 600.0) is None
+    # an earlier figure goes first, whatever its size
+    later = Work(long.parts, 1)
+    assert allocation.next([(later, hours), (another, short)], 600.0) == (another, short, (1,))
+
+
+def test_the_schedule_of_the_shipped_figures(tmp_path: Path) -> None:
+    stages = read_stages(PAPER, "paper")
+    ledger = Ledger(stages, tmp_path)
+    expectations = Expectations(committed_results())
+    schedule = simulate(ledger, expectations, count=4, per_gpu=3, minutes=9)
+    names = [one.work.name for one in schedule.planned]
+    wanted = {run.name for stage in stages for run in stage.planned}
+    assert len(names) == len(set(names)) and set(names) == wanted and not schedule.too_long
+    assert all(0 <= one.start < one.end <= 540 + 1e-6 for one in schedule.planned)
+    for call in {one.call for one in schedule.planned}:
+        for gpu in range(4):
+            here = [one for one in schedule.planned if one.call == call and gpu in one.gpus]
+            for one in here:
+                at_once = [other for other in here if other.start <= one.start < other.end]
+                assert len(at_once) <= 3 and (len(at_once) == 1 or all(len(o.gpus) == 1 for o in at_once))
+    ended = {one.work.name: (one.call, one.end) for one in schedule.planned}
+    for one in schedule.planned:
+        run, trials = one.work.run, one.work.stages[0].trials
+        if trials is not None:
+            tried = [r for r in trials.planned if r.label == run.label and r.panel in (run.panel, None)]
+            assert tried and all(ended[trial.name] <= (one.call, one.start) for trial in tried)
+    shared = [one for one in schedule.planned if len(one.work.stages) > 1]
+    assert {stage.name for one in shared for stage in one.work.stages} == set(PAPER[:4])
+    text = schedule_text(schedule, calls=1)
+    assert "call 1 of 9 minutes" in text and "call 2" not in text and "efficiency_50_rates_paper" in text
+    # results of earlier calls are not repeated
+    ledger.take(shipped()["duplicates"].parents[1] / "results")
+    again = simulate(ledger, expectations, count=4, per_gpu=3, minutes=9)
+    assert 0 < len(again.planned) < len(schedule.planned)
+    few = simulate(ledger, expectations, count=1, per_gpu=1, minutes=2)
+    assert few.too_long and "do not fit into 2 minutes on 1 GPUs" in schedule_text(few, 0)
+
+
+def test_every_estimate_of_the_paper_scale_has_a_basis() -> None:
+    expectations = Expectations(committed_results())
+    for stage in read_stages(PAPER, "paper"):
+        for run in stage.planned:
+            expected = expectations.of(run)
+            assert expected.basis != "assumed" and 10 < expected.seconds < 1000
+    run = read_stages(["length_generalization"], "paper", models=["lstm"])[-1].planned[0]
+    record = {"run": run.name, "seconds": 300.0, "step": 1000, "steps": 8000}
+    assert Expectations(committed_results(), [record]).of(run) == Expected(2400.0, "the same run")
+
+
+_FAKE = """
+import json, pathlib, sys
+lr = json.loads(sys.argv[1])["config"]["lr"]
+content, result = json.loads(sys.argv[1]), pathlib.Path(json.loads(sys.argv[1])["result"])
+accuracy = .9 if lr == 1e-2 else .2
+point = {"step": 30, "examples": 100, "tokens": 9, "length": 5, "string_accuracy": accuracy}
+point |= {"letter_accuracy": accuracy, "string_accuracy_stderr": .01}
+score = {"n": None, "string_accuracy": accuracy, "string_accuracy_stderr": .01, "letter_accuracy": accuracy}
+score |= {"letter_accuracy_stderr": .01, "exact_match": accuracy}
+tests = {stem: [{"task": t["task"], **score, "n": t["n"] or 3, "length": n, "asked": t["num_examples"]}
+                for t in some for n in t["lengths"]] for stem, some in content["tests"].items()}
+pathlib.Path(result).write_text(json.dumps({
+    "config": content["config"], "parameters": 1, "git_revision": "a", "versions": {}, "machine": "m",
+    "seconds": 1.0, "tokens": 3840, "tokens_per_second": 9.0, "curve": [point], "final_loss": 1.0,
+    "tests": tests}))
+"""
+
+
+def _fake_job(work: Work, out: Path, revision: object, gpus: int) -> Job:
+    real = _MAKE_JOB(work, out, None, gpus)
+    return Job(work.name, [sys.executable, "-S", "-c", _FAKE, real.command[-1]], real.log)
+
+
+_MAKE_JOB = execute.make_job
+
+
+def test_rates_are_tried_chosen_and_used_and_shared_runs_are_done_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "make_job", _fake_job)
+    monkeypatch.setattr(stages_module, "draw", lambda *_: [])
+    rates = {"others": [1e-3, 1e-2], "lstm": [1e-2, 1e-1]}
+    one = a_figure(tmp_path / "one.yaml", x="length", learning_rates=rates, seeds=[3, 4])
+    tests = [{"task": "duplicate_ngram", "n": 2, "lengths": [6], "num_examples": 10}]
+    two = a_figure(tmp_path / "two.yaml", x="length", learning_rates=rates, seeds=[3, 4], tests=tests)
+    out, known = tmp_path / "out", tmp_path / "known"
+    stages = read_stages([str(one), str(two)], "small")
+    made = reproduce([str(one), str(two)], "small", out=out)
+    assert {file.name for file in made if file.suffix == ".jsonl"} == {f"{s.stem}.jsonl" for s in stages}
+    tried = read_results(out / "one_rates_small.jsonl")
+    # in the order in which they ended
+    assert sorted((r["label"], r["sweep"]["lr"], r["config"]["steps"], r["seed"]) for r in tried) == [
+        (label, lr, 10, 3) for label in ("T_hard_alibi", "lstm") for lr in rates.get(label, rates["others"])
+    ]
+    assert "at the edge" in (out / "one_rates_small.md").read_text()
+    lines = {name: read_results(out / f"{name}_small.jsonl") for name in ("one", "two")}
+    for name, own in lines.items():
+        assert sorted((r["label"], r["seed"], r["config"]["lr"]) for r in own) == [
+            (label, seed, 1e-2) for label in ("T_hard_alibi", "lstm") for seed in (3, 4)
+        ], name
+        assert all(r["sweep"] == {} for r in own)
+    assert {r["run"] for r in lines["one"]} == {r["run"] for r in lines["two"]}
+    assert [t["task"] for t in lines["two"][0]["tests"]] == ["duplicate_ngram"]
+    # both files tried the same rates; the second one used the runs that the first had done
+    logs = sorted((out / "runs").glob("*.log"))
+    assert len(logs) == 4 + 4
+
+    # on another machine, results that are there are not repeated
+    pack(out, known)
+    merge(sorted(known.glob("*.tar.gz")), known)
+    monkeypatch.setattr(execute, "make_job", lambda *_: pytest.fail("nothing is left to do"))
+    again = reproduce([str(one), str(two)], "small", out=tmp_path / "new", known=known)
+    assert {f.name: f.read_bytes() for f in again if f.suffix == ".jsonl"} == {
+        f.name: f.read_bytes() for f in made if f.suffix == ".jsonl"
+    }
+    with pytest.raises(InputError, match="none is not a folder; pass one with results of reproduce"):
+        reproduce(str(one), out=out, resume=True, known=tmp_path / "none")
+
+
+def test_a_run_that_does_not_fit_into_the_time_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(execute, "make_job", _fake_job)
+    monkeypatch.setattr(
+        "synthetic_training.figures.reproduce.places", lambda gpu: [{"CUDA_VISIBLE_DEVICES": "0"}]
+    )
+
+    def expected(self: Expectations, run: Run) -> Expected:
+        return Expected(1e4 if run.label == "lstm" else 1.0, "its speed")
+
+    monkeypatch.setattr(Expectations, "of", expected)
+    file = a_figure(tmp_path / "one.yaml", settings={**SETTINGS, "device": "auto"}, tests=[])
+    with pytest.raises(Interrupted, match="interrupted: 1 of 2 runs finished, with results in"):
+        reproduce(str(file), out=tmp_path / "out", minutes=2)
+    assert "no other run fits into the time that is left" in capsys.readouterr().out
+    assert [one["label"] for one in read_results(tmp_path / "out" / "one_small.jsonl")] == ["T_hard_alibi"]
+
+
+def test_packed_results_have_limited_size_and_are_merged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = shipped()["duplicates"].parents[1] / "results"
+    lines = read_results(results / "duplicates_paper.jsonl")
+    out, to, into = tmp_path / "out", tmp_path / "to", tmp_path / "into"
+    (out / "runs" / "a" / "checkpoints" / "step_20").mkdir(parents=True)
+    with pytest.raises(InputError, match="contains no results"):
+        pack(out, to)
+    write_results(out / "duplicates_paper.jsonl", lines[2:])
+    cut = {"run": "a", "label": "a", "step": 20, "steps": 30, "seconds": 4.0}
+    (out / CUT).write_text(json.dumps(cut) + "\n")
+    for name in ("run.json", "metrics.jsonl", "checkpoints/step_20/model.safetensors"):
+        (out / "runs" / "a" / name).write_text("{}\n")
+    large = out / "runs" / "large" / "checkpoints" / "step_90"
+    large.mkdir(parents=True)
+    (large / "model.safetensors").write_bytes(b"\0" * 3_000_000)
+    packing(["pack", str(out), "--to", str(to), "--largest", "1"])
+    archives = sorted(to.iterdir())
+    assert [file.name for file in archives] == ["results.tar.gz", "unfinished_a.tar.gz"]
+    assert pack(out, to, largest=1, most=1) == [to / "results.tar.gz"]
+
+    into.mkdir()
+    other = {**lines[2], "config": {**lines[2]["config"], "lr": 5.0}}
+    write_results(into / "duplicates_paper.jsonl", [*lines[:2], other])
+    made = merge(archives, into, tmp_path / "runs")
+    assert read_results(into / "duplicates_paper.jsonl") == [*lines[:2], *lines[2:]]
+    assert {file.suffix for file in made} == {".jsonl", ".png", ".svg", ".md"}
+    assert cut_runs(into) == [cut] and read_metrics(into / CUT) == [cut]
+    assert (tmp_path / "runs" / "runs" / "a" / "checkpoints" / "step_20" / "model.safetensors").exists()
+    capsys.readouterr()
+    packing(["merge", *map(str, archives), "--into", str(into)])
+    assert capsys.readouterr().out == "written: nothing new\n"
+    archives[0].write_bytes(b"no archive")
+    with pytest.raises(SystemExit, match="error: .*results.tar.gz cannot be unpacked"):
+        packing(["merge", str(archives[0]), "--into", str(into)])
+
+
+def test_a_split_run_is_started_by_the_launcher(tmp_path: Path) -> None:
+    (work,) = works(1)
+    made = execute.make_job(work, tmp_path, "abc", gpus=2)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    assert made.command[1:6] == launcher and made.command[6:8] == ["-m", "synthetic_training.figures.job"]
+    content = json.loads(made.command[-1])
+    assert content["revision"] == "abc" and content["tests"] == {"efficiency_50_paper": []}

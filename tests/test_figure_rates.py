@@ -1,0 +1,108 @@
+"""Learning rates that a figure chooses, and figures that share rates and runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dataset_builders import InputError
+from synthetic_training.figures import job
+from synthetic_training.figures.figure_file import read_figure
+from synthetic_training.figures.ledger import Ledger
+from synthetic_training.figures.rates import chosen
+from synthetic_training.figures.stages import read_stages
+from tests.tiny_figure import LSTM, a_figure
+from tests.tiny_run import SETTINGS
+
+
+def a_trial(lr: float, accuracies: list[float], loss: float | None = 1.0, **more: Any) -> dict[str, Any]:
+    score = {"length": 5, "string_accuracy_stderr": 0.02}
+    curve = [{"step": 10 * i, "string_accuracy": a, **score} for i, a in enumerate(accuracies, 1)]
+    config = {"steps": 40, "eval_every": 10, "lr": lr}
+    line = {"label": "lstm", "panel": None, "seed": 0, "sweep": {"lr": lr}, "final_loss": loss}
+    return {**line, "curve": curve, "config": config, **more}
+
+
+def test_the_rule_for_learning_rates(tmp_path: Path) -> None:
+    file = a_figure(tmp_path / "f.yaml", learning_rates={"lstm": [1e-3, "1e-2"], "others": [1, 2, 3]})
+    size = read_figure(file).scales["small"]
+    assert size.rates_to_try("lstm") == [1e-3, 1e-2] and size.rates_to_try("T_hard_alibi") == [1, 2, 3]
+
+    def rate(one: list[float], other: list[float], by_examples: bool, losses: Any = (1.0, 1.0)) -> float:
+        lines = [a_trial(1e-3, one, losses[0]), a_trial(1e-2, other, losses[1])]
+        assert chosen(lines[:1], size, by_examples) == {}
+        return chosen(lines, size, by_examples)["lstm", None]
+
+    fast, late = [0.0, 0.9, 0.9, 0.9], [0.0, 0.0, 0.5, 1.0]
+    assert rate(fast, late, by_examples=True) == 1e-3
+    assert rate(fast, late, by_examples=False) == 1e-2
+    # a run that ended early keeps its last accuracy
+    assert rate([0.0, 1.0], [0.1, 0.6, 0.9, 0.9], by_examples=True) == 1e-3
+    # within a standard error of .02, the loss decides; a loss that is not finite is the worst
+    assert rate([0.985], [1.0], False, (0.1, 0.2)) == 1e-3
+    assert rate([0.97], [1.0], False, (0.1, 0.2)) == 1e-2
+    assert rate([0.0], [0.0], False, (None, 3.0)) == 1e-2
+    assert rate([0.0], [0.0], False, (2.0, 3.0)) == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"learning_rates": {"lstm": [1e-3, 1e-2]}}, "learning_rates lack T_hard_alibi; add it, or others"),
+        ({"learning_rates": {"lstn": [1, 2], "others": [1, 2]}}, "learning_rates of 'lstn': there is no"),
+        ({"learning_rates": {"others": [1e-3]}}, "learning_rates.others"),
+        ({"learning_rates": {"others": [1, 2]}, "rates_of": "efficiency"}, "exclude each other"),
+        ({"learning_rates": {"others": [1, 2]}, "sweep": {"lr": [1]}}, "exclude each other"),
+        ({"rates_of": "efficency"}, "there is no figure 'efficency'"),
+        ({"rates_of": "mqar"}, "rates_of = 'mqar', which tries no learning rates"),
+        ({"runs_of": "one"}, "runs_of = 'one' must be one of "),
+        ({"runs_of": "duplicates", "runs": None}, "duplicates has no runs of its own at the scale small"),
+        ({"runs_of": "ngram_lookup", "runs": ["lstn"]}, "ngram_lookup has no run 'lstn'; it has mamba, "),
+    ],
+)
+def test_slips_in_learning_rates_and_shared_runs_are_named(
+    tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    file = a_figure(tmp_path / "f.yaml", **changes)
+    content = yaml.safe_load(file.read_text())
+    small = content["scales"]["small"]
+    content["scales"]["small"] = {key: value for key, value in small.items() if value is not None}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError) as caught:
+        read_stages([str(file)], "small")
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_figures_that_share_runs_and_rates_have_the_stages_they_need(tmp_path: Path) -> None:
+    stages = read_stages(["duplicates", "length_generalization", "efficiency_100", "efficiency_50"], "paper")
+    assert [stage.stem for stage in stages] == [
+        "length_generalization_rates_paper",
+        "duplicates_paper",
+        "length_generalization_paper",
+        "efficiency_50_rates_paper",
+        "efficiency_100_paper",
+        "efficiency_50_paper",
+    ]
+    rates, duplicates, lengths = stages[:3]
+    assert {run.name for run in duplicates.planned} == {run.name for run in lengths.planned}
+    assert all(run.config.steps == 2667 and run.config.stop_accuracy is None for run in rates.planned)
+    assert len(rates.planned) == 4 * len(lengths.size.runs) and {run.seed for run in rates.planned} == {0}
+    ledger = Ledger(stages, tmp_path)
+    assert {work.stages[0].stem for work in ledger.work()} == {rates.stem, "efficiency_50_rates_paper"}
+    assert len(ledger.waiting()) == sum(len(s.planned) for s in stages if not s.of_trials)
+    (only,) = {run.label for run in read_stages(["duplicates"], "paper", models=["lstm"])[0].planned}
+    assert only == "lstm"
+    with pytest.raises(InputError, match=r"these figures has no run 'lstn'; .*did you mean 'lstm'"):
+        read_stages(["duplicates", "efficiency_50"], "paper", models=["lstn"])
+
+
+def test_a_trial_whose_loss_is_not_finite_has_a_result(tmp_path: Path) -> None:
+    config = {**SETTINGS, **LSTM, "lr": 1e30, "device": "cpu", "log_every": 1}
+    step = job._train(config, tmp_path / "run", may_diverge=True)
+    assert step is not None
+    result = job.trained(tmp_path / "run", step)
+    assert result["final_loss"] is None and result["curve"][-1]["string_accuracy"] == 0.0
+    assert result["curve"][-1]["step"] == step and result["tokens"] == result["curve"][-1]["tokens"]
+    with pytest.raises(InputError, match="not finite by step"):
+        job._train(config, tmp_path / "other", may_diverge=False)

@@ -1,0 +1,174 @@
+"""The length of the key that a model uses, against a model whose key is known, and what training it takes."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dataset_builders import InputError
+from dataset_builders.string_tasks import Copy, string_task
+from synthetic_training.data.copy_repeats import CopyRepeats
+from synthetic_training.data.strings import evaluation_batches
+from synthetic_training.evaluation.keys import LONGEST, KeyCounts, competitors, key_counts
+from synthetic_training.figures.keys import Keys, fit, main, predicted, table
+from synthetic_training.figures.results import write_results
+from synthetic_training.models.modeling_alibi import KEYS_WITHOUT_SCALING
+from synthetic_training.models.registry import build_model
+from synthetic_training.theory.construction import construct
+from tests.figure_lines import Line, a_line
+from tests.string_examples import drawn_by_numpy, drawn_on_device
+from tests.test_positions import attention_of, by_loops, left_padding
+
+
+def by_comparing(string: str) -> list[Counter[int]]:
+    """For each place, how many other places with another letter share how many letters before them."""
+    found = []
+    for i, letter in enumerate(string):
+        counts: Counter[int] = Counter()
+        for j, other in enumerate(string + "."):
+            if other != letter:
+                n = 0
+                while n < min(i, j) and string[i - n - 1] == string[j - n - 1]:
+                    n += 1
+                counts[min(n, LONGEST)] += 1
+        found.append(counts)
+    return found
+
+
+def test_competitors_are_those_found_by_comparing_letters() -> None:
+    rng = Random(0)
+    strings = ["".join(rng.choice("abc") for _ in range(30)) for _ in range(4)] + ["ab" * 14 + "ac"]
+    letters = torch.tensor([["abc".index(letter) for letter in string] for string in strings])
+    for string, counts in zip(strings, competitors(letters).tolist(), strict=True):
+        expected = [[one[n] for n in range(LONGEST + 1)] for one in by_comparing(string)]
+        assert counts == expected
+
+
+def counts_of(model: Any, letters: int, length: int, count: int) -> KeyCounts:
+    task = string_task("copy", length, length, letters)
+    return key_counts(model, evaluation_batches(task, range(count), 50, 0, torch.device("cpu")))
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_the_key_of_the_construction_has_its_n_letters(n: int) -> None:
+    model = construct(8, n, 64).eval()
+    counts = counts_of(model, 8, 24, 300)
+    assert counts == KeyCounts.of_json(counts.as_json())
+    # it errs only where n letters or more occur twice
+    assert counts.wrong and all(sum(key[n:]) > 0 for key in counts.wrong)
+    keys = fit({24: [counts]})
+    assert all(keys.misled(m) < 1e-3 for m in range(n)) and keys.misled(n) > 0.3
+    length = 40
+    task = string_task("copy", length, length, 8)
+    batches = evaluation_batches(task, range(300), 50, 1, torch.device("cpu"))
+    right = [
+        ((model(b.input_ids, attention_mask=b.attention_mask).logits.argmax(-1) == b.targets) | ~b.answers)
+        .all(1)
+        .float()
+        for b in batches
+    ]
+    measured = float(torch.cat(right).mean())
+    assert predicted(keys, length, 8) == pytest.approx(measured, abs=0.1)
+
+
+def draw_counts(hazards: Tensor, length: int, growth: float) -> KeyCounts:
+    """Counts of strings whose letters are copied with these hazards, which hold at 40 letters."""
+    generator = torch.Generator().manual_seed(length)
+    counts = competitors(torch.randint(4, (400, length), generator=generator))
+    sums = (counts.double() @ hazards) * (length / 40) ** growth
+    right = torch.rand(sums.shape, generator=generator) < torch.exp(-sums)
+    wrong = Counter(tuple(row) for row in counts[~right].tolist())
+    return KeyCounts(tuple(counts[right].sum(0).tolist()), dict(wrong))
+
+
+def test_known_hazards_are_estimated() -> None:
+    hazards = torch.tensor([1e-5, 1e-3, 0.02, 0.3, 0.7, *[1.5] * (LONGEST - 4)], dtype=torch.float64)
+    keys = fit({length: [draw_counts(hazards, length, 1.5)] for length in (20, 30, 40)})
+    assert keys.growth == pytest.approx(1.5, abs=0.2) and keys.reference == 40
+    assert predicted(keys, 80, 4) < predicted(Keys(keys.hazards), 80, 4)
+    keys = fit({40: [draw_counts(hazards, 40, 0.0)]})
+    assert keys.growth == 0
+    for n in (2, 3, 4):
+        assert keys.hazards[n] == pytest.approx(float(hazards[n]), rel=0.2)
+    assert 3.5 < (keys.length or 0) < 4.5
+    assert Keys((0.0,) * 13).length is None and Keys((0.0, 0.0, 9.0)).length == pytest.approx(1.5, abs=0.01)
+    with pytest.raises(InputError, match="no letter was copied wrongly in these strings"):
+        fit({40: [KeyCounts((5,) * 13, {})]})
+
+
+def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = counts_of(construct(8, 2, 64).eval(), 8, 24, 100)
+    accuracy = {"task": "copy", "n": 3, "asked": 100, "string_accuracy": 0.5}
+    tests = [{**accuracy, "length": length, "keys": counts.as_json()} for length in (24, 30)]
+    line: Line = {**a_line("T_hard_alibi"), "tests": tests}
+    line["config"] = {**line["config"], "vocabulary": 8}
+    perfect = KeyCounts((9,) * 13, {}).as_json()
+    other: Line = {**a_line("T_rope"), "tests": [{**tests[0], "keys": perfect}]}
+    text = table([line, other], 24)
+    assert "| T_rope " in text and "unknown" in text and "| predicted " in text
+    assert "the largest difference between the accuracies is 0." in text
+    file = tmp_path / "f.jsonl"
+    write_results(file, [a_line("T_rope")])
+    with pytest.raises(SystemExit, match="these results have no counts of keys"):
+        main([str(file)])
+    with pytest.raises(SystemExit, match="none.jsonl: no such file"):
+        main([str(tmp_path / "none.jsonl")])
+
+
+@pytest.mark.parametrize("draw", [drawn_by_numpy, drawn_on_device])
+def test_strings_with_a_repeat_of_random_length(draw: Any) -> None:
+    task = CopyRepeats(4, 30, 26, longest=6)
+    found: Counter[int] = Counter()
+    for text, _, key in draw(task, 600):
+        string, answer = text.removeprefix("$").removesuffix(".").split("|")
+        assert answer == string and 4 <= len(string) <= 30 and key == ""
+        longest = max(n for n in range(16) if any(string.find(string[i : i + n], i + n) >= 0
+                                                   for i in range(len(string) - n + 1)))  # fmt: skip
+        found[longest] += 1
+    assert set(found) <= set(range(1, 9)) and all(found[n] > 30 for n in range(1, 7))
+    with pytest.raises(InputError, match="longest must be an integer of at least 1"):
+        CopyRepeats(4, 30, longest=0)
+    assert "copy_repeats" not in {task.name for task in (Copy,)}
+
+
+def scaled_by_loops(qkv: Tensor, heads: int, masked: int, real: Tensor) -> Tensor:
+    """``by_loops`` of queries that are multiplied by the logarithm of the number of visible keys."""
+    visible = real.cumsum(1).clamp(min=1).double()
+    scale = torch.log1p(visible) / math.log1p(KEYS_WITHOUT_SCALING)
+    split = qkv.view(*qkv.shape[:2], heads, 3, -1).clone()
+    split[:, :, masked:, 0] *= scale[:, :, None, None]
+    return by_loops(
+        split.reshape(qkv.shape),
+        heads,
+        lambda head, distance: None if head < masked and distance > head else 0.0,
+        real,
+    )
+
+
+@pytest.mark.parametrize("kind", ["sdpa", "eager", "split"])
+@torch.no_grad()
+def test_scores_scaled_by_the_logarithm_of_the_length(kind: str) -> None:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    sizes |= {"num_masked_heads": 2, "attn_implementation": f"hard_alibi_{kind}"}
+    model = build_model("T_hard_alibi", **sizes, log_length_scaling=True).double().eval()
+    model.gpt_neox.layers[0].attention.query_key_value.weight.data *= 20
+    ids = torch.randint(0, 30, (3, 9))
+    for mask in (torch.ones_like(ids), left_padding([0, 3, 6], 9)):
+        arguments = {} if bool(mask.all()) else {"attention_mask": mask}
+        qkv, mixed = attention_of(model, ids, **arguments)
+        expected = scaled_by_loops(qkv, 4, 2, mask)
+        torch.testing.assert_close(mixed * mask[..., None], expected, atol=1e-6, rtol=1e-6)
+    plain = build_model("T_hard_alibi", **sizes).double().eval()
+    plain.load_state_dict(model.state_dict())
+    assert (plain(ids).logits - model(ids).logits).abs().max() > 1e-6
+    options: dict[str, Any] = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    made = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=4, **options)
+    assert model(made[:, :-1]).logits[:, 8:].argmax(-1).equal(made[:, 9:])
+    with pytest.raises(InputError, match="log_length_scaling must be true or false, not 2"):
+        build_model("T_hard_alibi", log_length_scaling=2)
