@@ -67,8 +67,9 @@ def _installed() -> dict[str, Benchmark]:
     for point in entry_points(group=ENTRY_POINTS):
         where = f"the entry point {point.name!r} of {ENTRY_POINTS} ({point.value})"
         _add(found, _loaded(where, point.load), where)
-    tasks = (string_benchmark(string_task_class(name)) for name in string_task_names())
-    _add(found, tasks, f"an entry point of {STRING_TASKS}")
+    tasks = map(string_task_class, string_task_names())
+    of_tasks = (string_benchmark(task) for task in tasks if task.benchmark_lengths)
+    _add(found, of_tasks, f"an entry point of {STRING_TASKS}")
     return found
 
 
@@ -179,7 +180,7 @@ def _in(value: Any) -> list[Benchmark]:
     for item in values:
         if isinstance(item, Benchmark):
             found.append(item)
-        elif is_string_task(item):
+        elif is_string_task(item) and item.benchmark_lengths:
             found.append(string_benchmark(item))
         elif isinstance(item, tuple | list):
             found += [one for one in item if isinstance(one, Benchmark)]

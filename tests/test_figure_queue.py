@@ -24,7 +24,7 @@ from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.results import read_results, write_results
 from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import read_stages
-from synthetic_training.training.run_log import read_metrics
+from synthetic_training.training.run_log import read_lines
 from tests.tiny_figure import a_figure
 from tests.tiny_run import SETTINGS
 
@@ -246,7 +246,7 @@ def test_packed_results_have_limited_size_and_are_merged(
     made = merge(archives, into, tmp_path / "runs")
     assert read_results(into / "duplicates_paper.jsonl") == [*lines[:2], *lines[2:]]
     assert {file.suffix for file in made} == {".jsonl", ".png", ".svg", ".md"}
-    assert cut_runs(into) == [cut] and read_metrics(into / CUT) == [cut]
+    assert cut_runs(into) == [cut] and read_lines(into / CUT) == [cut]
     assert (tmp_path / "runs" / "runs" / "a" / "checkpoints" / "step_20" / "model.safetensors").exists()
     capsys.readouterr()
     packing(["merge", *map(str, archives), "--into", str(into)])

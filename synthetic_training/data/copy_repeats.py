@@ -31,6 +31,7 @@ class CopyRepeats(StringTask):
     """
 
     name: ClassVar[str] = "copy_repeats"
+    benchmark_lengths: ClassVar[tuple[int, ...]] = ()
 
     longest: int = 8
 

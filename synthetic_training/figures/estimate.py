@@ -15,7 +15,7 @@ from synthetic_training.figures.progress import tokens
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import hours_of
 from synthetic_training.training.compilation import resolve_compile
-from synthetic_training.training.run_log import read_metrics
+from synthetic_training.training.run_log import read_lines
 
 RESULTS = Path(__file__).parent / "results"
 """Committed results of figures; an installed package does not contain them."""
@@ -105,7 +105,7 @@ def committed_results() -> list[Result]:
 def cut_runs(*folders: Path) -> list[dict[str, Any]]:
     """The records of runs that were cut off, in these folders."""
     files = [file for folder in folders if (file := folder / CUT).is_file()]
-    return [record for file in files for record in read_metrics(file)]
+    return [record for file in files for record in read_lines(file)]
 
 
 def add_cut_run(folder: Path, record: Mapping[str, Any]) -> None:

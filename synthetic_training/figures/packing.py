@@ -35,7 +35,7 @@ from synthetic_training.figures.plan import key_of
 from synthetic_training.figures.results import read_results, write_results
 from synthetic_training.figures.stages import stage_of
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
-from synthetic_training.training.run_log import read_metrics
+from synthetic_training.training.run_log import read_lines
 
 SUMMARIES: Mapping[str, Callable[[Path], str]] = {
     "claims.md": lambda folder: claims.table(claims.read_folder(folder)),
@@ -147,7 +147,7 @@ def _add(name: str, text: str, into: Path) -> bool:
     file = into / name
     new = [json.loads(line) for line in text.splitlines()]
     if name == CUT:
-        old = read_metrics(file) if file.exists() else []
+        old = read_lines(file) if file.exists() else []
         both = [*old, *(one for one in new if one not in old)]
         write_text(file, "".join(json.dumps(one) + "\n" for one in both))
         return False
