@@ -16,6 +16,7 @@ from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.results.capacity import capacities, capacity_table
 from lm_eval_tasks.results.plots import draw_by_state, styles
 from lm_eval_tasks.results.rows import read_scores
+from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.state_size import before_query, state_bytes
 from tests import mamba_ssm_stand_in
 from tests.models import ARCHITECTURES, byte_tokenizer, tiny_model
@@ -120,6 +121,33 @@ def test_reports_set_accuracy_and_bits_against_the_state(tmp_path: Path) -> None
     drawing = files[1].read_text()
     assert "<!-- a -->" in drawing and "<!-- c -->" not in drawing
     assert draw_by_state("phone_book", scores[-1:], styles(["c"]), tmp_path) == []
+
+
+def _memory(scores: list[Score]) -> dict[str, list[str]]:
+    """The memory table: column -> cells."""
+    lines = capacity_table(scores).split("\n\n")[0].splitlines()
+    head, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "---" not in line)
+    return {name: list(cells) for name, *cells in zip(head, *rows, strict=True)}
+
+
+def test_the_bytes_are_shown_without_a_bound_on_the_bits(tmp_path: Path) -> None:
+    for length, size in ((20, 1000), (40, 2000)):
+        for task, score in ((f"phone_book_{length}", 0.0), (f"c4_copy_{5 * length}", 1.0)):
+            result_file(tmp_path / task, {task: score}, metadata={"state_bytes": size})
+    scores = read_scores([tmp_path])
+    memory = _memory([score for score in scores if score.benchmark == "phone_book"])
+    assert memory["recalled bits"] == ["no bound"] and "recalled bits per bit of state" not in memory
+    assert (memory["at"], memory["state there (bytes)"]) == (["40 entries"], ["2,000"])
+    memory = _memory([score for score in scores if score.benchmark == "c4_copy"])
+    assert list(memory)[-2:] == ["at", "state there (bytes)"] and "recalled bits" not in memory
+    assert (memory["at"], memory["state there (bytes)"]) == (["200 tokens"], ["2,000"])
+
+
+def test_bytes_at_another_length_than_the_bits_name_it(tmp_path: Path) -> None:
+    result_file(tmp_path / "20", {"phone_book_20": 0.9}, metadata={"state_bytes": 1000})
+    result_file(tmp_path / "40", {"phone_book_40": 0.9})
+    memory = _memory(read_scores([tmp_path]))
+    assert (memory["at"], memory["state there (bytes)"]) == (["40 entries"], ["1,000 at 20 entries"])
 
 
 @pytest.mark.parametrize("size", [0, -1, "1", 1.5, 2**61])

@@ -104,19 +104,13 @@ def capacity_table(scores: Sequence[Score]) -> str:
     if not found:
         return ""
     unit = in_markdown(scores[0].unit)
-    headers = ["model", f"effective length ({unit})", "without a curve"]
-    with_bits = any(capacity.bits for capacity in found.values())
-    with_state = with_bits and any(capacity.state_bytes for capacity in found.values())
-    headers += ["recalled bits", "at"] if with_bits else []
-    headers += ["state there (bytes)", "recalled bits per bit of state"] if with_state else []
-    rows = []
-    for label, capacity in found.items():
-        rows.append([in_markdown(label), str(capacity.length), capacity.length.between_text])
-        if with_bits and (most := capacity.most_bits):
-            length, bits = most
-            rows[-1] += [f"at least {bits:,.0f}" if bits else "no bound", f"{length} {unit}" if bits else ""]
-            if bits and capacity.bits_per_bit is not None:
-                rows[-1] += [f"{capacity.state_bytes[length]:,}", f"at least {capacity.bits_per_bit:.2g}"]
+    rows = [_row(label, capacity, unit) for label, capacity in found.items()]
+    headers = [name for name in rows[0] if name in _ALWAYS or any(row[name] for row in rows)]
+    with_bits = _BITS in headers
+    table = markdown_table(
+        [f"{name} ({unit})" if name == _LENGTH else name for name in headers],
+        [[row[name] for name in headers] for row in rows],
+    )
     notes = (
         "Effective length: where accuracy falls through one half, by a logistic fit, with its 95% bootstrap "
         "interval; without a curve: the tested lengths between which this happens, with 95% confidence."
@@ -126,4 +120,30 @@ def capacity_table(scores: Sequence[Score]) -> str:
             " Recalled bits: a lower bound on the information about the document in the model's state, with "
             "95% confidence for all lengths together."
         )
-    return f"{markdown_table(headers, rows)}\n\n{notes}"
+    return f"{table}\n\n{notes}"
+
+
+_LENGTH, _BITS = "effective length", "recalled bits"
+_ALWAYS = ("model", _LENGTH, "without a curve")
+
+
+def _row(label: str, capacity: Capacity, unit: str) -> dict[str, str]:
+    """Column -> cell; the bits and the state are those at the length that the column ``at`` names.
+
+    Without a bound, that is the longest length at which the state was measured.
+    """
+    length, bits = capacity.most_bits or (None, 0.0)
+    sizes = capacity.state_bytes
+    measured = length if bits and length in sizes else max(sizes, default=None)
+    at = length if bits else measured
+    state = f"{sizes[measured]:,}" if measured is not None else ""
+    ratio = capacity.bits_per_bit if bits else None
+    return {
+        "model": in_markdown(label),
+        _LENGTH: str(capacity.length),
+        "without a curve": capacity.length.between_text,
+        _BITS: "" if length is None else f"at least {bits:,.0f}" if bits else "no bound",
+        "at": "" if at is None else f"{at} {unit}",
+        "state there (bytes)": state if measured in (None, at) else f"{state} at {measured} {unit}",
+        "recalled bits per bit of state": "" if ratio is None else f"at least {ratio:.2g}",
+    }
