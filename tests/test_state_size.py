@@ -47,7 +47,7 @@ def test_a_recurrent_state_does_not_grow() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_state_is_the_one_that_the_model_hands_on(architecture: str) -> None:
-    """As for the whole model, whose output has the same cache; None if it has none."""
+    """As for the whole model, whose output has the same cache; refused if it has none."""
     lm = hf(architecture)
     tokens = torch.tensor([lm.tok_encode(PROMPT)])
     with torch.no_grad():
@@ -55,8 +55,10 @@ def test_the_state_is_the_one_that_the_model_hands_on(architecture: str) -> None
     try:
         expected = bits_of(state_of(output)) // 8
     except InputError:
-        expected = None
-    assert state_bytes(lm, PROMPT) == expected
+        with pytest.raises(InputError, match="the model returns no cache"):
+            state_bytes(lm, PROMPT)
+    else:
+        assert state_bytes(lm, PROMPT) == expected
 
 
 def test_models_of_the_mamba_ssm_package_have_the_state_of_the_same_model_in_transformers(
@@ -69,8 +71,51 @@ def test_models_of_the_mamba_ssm_package_have_the_state_of_the_same_model_in_tra
     assert state_bytes(lm, PROMPT) == state_bytes(lm, PROMPT * 3) == expected != None  # noqa: E711
 
 
-def test_models_without_a_cache_have_no_state() -> None:
+def test_models_in_other_processes_have_no_state() -> None:
     assert state_bytes(Scripted(look_up), PROMPT) is None
+
+
+def without_cache(lm: HFLM, *, takes_use_cache: bool) -> HFLM:
+    """The same model, whose forward pass does not take ``use_cache``, as a bare module's, or ignores it."""
+    inner = lm.model.base_model
+    forward = inner.forward
+
+    def bare(input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> Any:
+        return forward(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+
+    def ignoring(input_ids: torch.Tensor, use_cache: bool = True) -> Any:
+        return forward(input_ids=input_ids, use_cache=False)
+
+    inner.forward = ignoring if takes_use_cache else bare
+    return lm
+
+
+def test_a_run_says_that_a_model_returns_no_cache_and_so_does_the_report(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the model returns no cache"):
+        state_bytes(without_cache(hf("gpt_neox"), takes_use_cache=True), PROMPT)
+    metadata = {"entries": [5], "num_docs": 1}
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
+    lm = without_cache(hf("gpt_neox"), takes_use_cache=False)
+    results = simple_evaluate(
+        model=lm, tasks=["phone_book_n_forced"], task_manager=manager, bootstrap_iters=1
+    )
+    assert results is not None
+    recorded = results["configs"]["phone_book_5_forced"]["metadata"]
+    assert recorded["no_state"] == "the model returns no cache" and "state_bytes" not in recorded
+
+    reason = {"no_state": recorded["no_state"]}
+    for model, measured in (("a", {"state_bytes": 1000}), ("b_b", reason), ("c", {})):
+        result_file(tmp_path, {"phone_book_20": 0.9}, model=model, metadata=measured)
+    scores = read_scores([tmp_path])
+    assert capacity_table(scores).split("\n\n")[2:] == [
+        "b_b: no state was measured, because the model returns no cache. c: no state was measured."
+    ]
+    alone = [score for score in scores if score.label == "b_b"]
+    assert capacity_table(alone).endswith(
+        "\n\nb_b: no state was measured, because the model returns no cache."
+    )
+    assert "no state" not in capacity_table([score for score in scores if score.label != "b_b"][:1])
+    assert "no state" not in capacity_table([score for score in scores if score.label == "c"])
 
 
 def test_the_query_is_not_read() -> None:

@@ -22,11 +22,13 @@ class Capacity:
         bits: length -> lower bound of the recalled bits, valid for all lengths at once with 95% confidence;
             empty if the benchmark's answers are not uniform.
         state_bytes: length -> bytes of the model's state, for lengths at which they are known.
+        no_state: why there are no ``state_bytes``; None if there are some or the results do not say why.
     """
 
     length: EffectiveLength
     bits: Mapping[int, float]
     state_bytes: Mapping[int, int]
+    no_state: str | None
 
     @property
     def most_bits(self) -> tuple[int, float] | None:
@@ -72,7 +74,10 @@ def _capacity(scores: Sequence[tuple[int, Score]]) -> Capacity:
     for (length, _), bound in zip(observed, lower_bounds([one for _, one in observed]), strict=True):
         bits[length] = max(bound, bits.get(length, 0.0))
     sizes = {length: score.state_bytes for length, score in scores if score.state_bytes is not None}
-    return Capacity(effective_length(lengths, right, documents), bits, sizes)
+    reasons = () if sizes else (score.no_state for _, score in scores)
+    return Capacity(
+        effective_length(lengths, right, documents), bits, sizes, next(filter(None, reasons), None)
+    )
 
 
 def _observed(score: Score) -> list[Observed]:
@@ -120,7 +125,19 @@ def capacity_table(scores: Sequence[Score]) -> str:
             " Recalled bits: a lower bound on the information about the document in the model's state, with "
             "95% confidence for all lengths together."
         )
-    return f"{table}\n\n{notes}"
+    return "\n\n".join([table, notes, *_without_state(found)])
+
+
+def _without_state(found: Mapping[str, Capacity]) -> list[str]:
+    """A sentence for each row whose state is missing although others have one, or for a known reason."""
+    others = any(capacity.state_bytes for capacity in found.values())
+    sentences = [
+        f"{in_markdown(label)}: no state was measured"
+        + (f", because {in_markdown(capacity.no_state)}." if capacity.no_state else ".")
+        for label, capacity in found.items()
+        if not capacity.state_bytes and (capacity.no_state or others)
+    ]
+    return [" ".join(sentences)] if sentences else []
 
 
 _LENGTH, _BITS = "effective length", "recalled bits"
