@@ -214,7 +214,9 @@ def test_a_run_that_does_not_fit_into_the_time_is_left(
     file = a_figure(tmp_path / "one.yaml", settings={**SETTINGS, "device": "auto"}, tests=[])
     with pytest.raises(TimeIsOver, match="the time is over: 1 of 2 runs finished, with results in"):
         reproduce(str(file), out=tmp_path / "out", minutes=2)
-    assert "no other run fits into the time that is left" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "no other run fits into the time that is left" in shown
+    assert "T_hard_alibi, seed 3: string accuracy 0.200 at 5 letters, 0.0 min" in shown
     assert [one["label"] for one in read_results(tmp_path / "out" / "one_small.jsonl")] == ["T_hard_alibi"]
 
 

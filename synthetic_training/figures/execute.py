@@ -111,8 +111,9 @@ class Execution(Progress):
             result = read_json(result_file(job.name, self._out))
             self._save(work, result, gpus)
             result_file(job.name, self._out).unlink()
-            accuracy, minutes = result["curve"][-1]["string_accuracy"], result["seconds"] / 60
-            self.say(f"{work.run}: string accuracy {accuracy:.3f}, {minutes:.1f} min", sys.stdout)
+            last, minutes = result["curve"][-1], result["seconds"] / 60
+            score = f"{last['string_accuracy']:.3f} at {last['length']} {work.run.config.length_unit}"
+            self.say(f"{work.run}: string accuracy {score}, {minutes:.1f} min", sys.stdout)
         else:
             self._failed.add(job.name)
             self.failures.append(f"the run ({work.run}) failed: {last_line(job.log)} ({job.log})")
