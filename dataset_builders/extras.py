@@ -1,4 +1,4 @@
-"""Optional dependencies: a command that needs an extra checks for it before importing it."""
+"""Optional dependencies: a command or package that needs an extra checks for it before importing it."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -10,8 +10,12 @@ from dataset_builders.errors import InputError
 DISTRIBUTION = "repeat-after-me"
 
 
-def require(extra: str) -> None:
+def require(extra: str, what: str = "this command") -> None:
     """Check that every dependency of an extra is installed, in a version that pyproject.toml allows.
+
+    Args:
+        extra: name of the extra in pyproject.toml.
+        what: what the message says needs it.
 
     Raises:
         InputError: one is missing or too old; the message says which extra to install.
@@ -26,9 +30,7 @@ def require(extra: str) -> None:
                 continue
             state = f"is installed as {installed}"
         wanted = f"{requirement.name}{requirement.specifier}"
-        raise InputError(
-            f"this command needs {wanted}, which {state}; run: pip install '{DISTRIBUTION}[{extra}]'"
-        )
+        raise InputError(f"{what} needs {wanted}, which {state}; run: pip install '{DISTRIBUTION}[{extra}]'")
 
 
 def supported_versions(dependency: str) -> str:

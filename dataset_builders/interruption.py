@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run after its current step."""
+"""Ctrl-C, SIGTERM and the end of the allowed time end a run after its current step."""
 
 import signal
 import threading
@@ -22,6 +22,19 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
         self.status = 128 + number
         """Exit status, by the convention of shells: 130 after Ctrl-C, 143 after SIGTERM."""
+
+
+class TimeIsOver(Interrupted):
+    """The time that the user allowed for the work is over, and everything done so far is saved.
+
+    Args:
+        message: what is saved and how to continue.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.status = 124
+        """Exit status, as of ``timeout``."""
 
 
 def interrupt_on_sigterm() -> None:

@@ -56,6 +56,7 @@ class RecallTask(ConfigurableTask):
 
     - ``state_bytes``, if it can be measured: the bytes of state that the model keeps of the first document
       before it reads the query;
+    - ``no_state``, if the model does not show its state: the reason;
     - ``timing``, if the user's metadata requests it: see
       :class:`~lm_eval_tasks.results.timing_record.Timing`;
     - ``ended_prompts``, which is true if the model's tokenizer ended each prompt with end-of-text, so that
@@ -157,7 +158,11 @@ class RecallTask(ConfigurableTask):
         evaluation = TaskDocuments.of(self.config).benchmark.evaluation
         if evaluation.position is not None or evaluation.questions is not None:
             prompt = before_query(prompt, request.doc)
-        size = state_bytes(lm, prompt)
+        try:
+            size = state_bytes(lm, prompt)
+        except InputError as error:
+            self.config.metadata["no_state"] = str(error)
+            return
         if size is not None:
             self.config.metadata["state_bytes"] = size
 

@@ -9,18 +9,21 @@ from lm_eval_tasks.local_model import local_model
 
 
 def state_bytes(lm: Any, prompt: str) -> int | None:
-    """Size in bytes of a model's state after a prompt; None if it cannot be measured.
+    """Size in bytes of a model's state after a prompt; None for models that are not decoders in this process.
 
-    It can be measured for decoders that run in this process (see :mod:`lm_eval_tasks.local_model`) and return
-    their state.
+    See :mod:`lm_eval_tasks.local_model`.
+
+    Raises:
+        InputError: the model returns no cache, or one without floating-point numbers.
     """
     model = local_model(lm)
     if model is None:
         return None
     try:
-        return bits_of(model.state_after(model.tensor([lm.tok_encode(prompt)]))) // 8
+        state = model.state_after(model.tensor([lm.tok_encode(prompt)]))
     except InputError:
-        return None
+        raise InputError("the model returns no cache") from None
+    return bits_of(state) // 8
 
 
 def before_query(prompt: str, doc: Mapping[str, Any]) -> str:

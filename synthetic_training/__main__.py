@@ -197,7 +197,8 @@ def _reproduce(
         per_gpu: Maximum number of runs that share a GPU, so that one trains while another compiles or is
             evaluated.
         minutes: Time after which the runs at work save a checkpoint and end (default: no limit). Runs on a
-            GPU that are expected to take longer than the time left do not start.
+            GPU that are expected to take longer than the time left do not start. If runs are left, the
+            exit status is 124.
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.

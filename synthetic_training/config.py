@@ -184,6 +184,11 @@ class TrainConfig(Settings):
         super().__post_init__()
 
     @property
+    def length_unit(self) -> str:
+        """What the evaluated lengths count."""
+        return {MQAR: "pairs", DOCUMENTS: "entries"}.get(self.task, "letters")
+
+    @property
     def mqar(self) -> Mqar:
         """The examples of multi-query associative recall.
 

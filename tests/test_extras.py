@@ -1,6 +1,8 @@
 """Plain evaluation needs no extra; a command whose extra is missing names it in one sentence."""
 
+import importlib
 import re
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -158,6 +160,15 @@ def test_a_command_names_its_extra(
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"error: this command needs {package}")
     assert f"pip install 'repeat-after-me[{extra}]'" in line
+
+
+def test_the_probe_names_its_extra(monkeypatch: pytest.MonkeyPatch, installed: dict[str, str | None]) -> None:
+    installed["transformers"] = None
+    monkeypatch.delitem(sys.modules, "lm_eval_tasks.probe", raising=False)
+    with pytest.raises(InputError) as raised:
+        importlib.import_module("lm_eval_tasks.probe")
+    assert str(raised.value).startswith("lm_eval_tasks.probe needs transformers>=")
+    assert str(raised.value).endswith(", which is not installed; run: pip install 'repeat-after-me[hf]'")
 
 
 def test_the_trainer_asks_for_its_extra_before_it_imports_torch(run: Run) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builders import InputError
-from dataset_builders.interruption import Interrupted
+from dataset_builders.interruption import TimeIsOver
 from dataset_builders.workers import Job
 from synthetic_training.figures import execute
 from synthetic_training.figures import stages as stages_module
@@ -212,9 +212,11 @@ def test_a_run_that_does_not_fit_into_the_time_is_left(
 
     monkeypatch.setattr(Expectations, "of", expected)
     file = a_figure(tmp_path / "one.yaml", settings={**SETTINGS, "device": "auto"}, tests=[])
-    with pytest.raises(Interrupted, match="interrupted: 1 of 2 runs finished, with results in"):
+    with pytest.raises(TimeIsOver, match="the time is over: 1 of 2 runs finished, with results in"):
         reproduce(str(file), out=tmp_path / "out", minutes=2)
-    assert "no other run fits into the time that is left" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "no other run fits into the time that is left" in shown
+    assert "T_hard_alibi, seed 3: string accuracy 0.200 at 5 letters, 0.0 min" in shown
     assert [one["label"] for one in read_results(tmp_path / "out" / "one_small.jsonl")] == ["T_hard_alibi"]
 
 

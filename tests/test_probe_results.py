@@ -1,4 +1,4 @@
-"""Files of a probe's results: none is lost."""
+"""Files of a probe's results: none is lost. Printed scores are short."""
 
 import json
 from pathlib import Path
@@ -44,6 +44,18 @@ def test_no_task_of_a_step_is_lost(tmp_path: Path) -> None:
         written(tmp_path, "phone_book_20")
     both = written(tmp_path, "phone_book_20", "phone_book_40", "string_copy_10")
     assert len(both["results"]) == 3
+
+
+def test_printed_scores_have_means_and_no_documents() -> None:
+    scores = {"mqar_4": RecallScore("mqar_4", {"task": "mqar_4_forced"}, [RIGHT] * 100)}
+    assert str(scores) == (
+        "{'mqar_4': RecallScore(task='mqar_4', exact_match=1, logprob_per_token=-0.5, 100 documents)}"
+    )
+    too_long = DocumentScore("b", 0.0, None, 1.0, 0.0, 0.0)
+    assert repr(RecallScore("a", {}, [RIGHT, too_long, too_long])) == (
+        "RecallScore(task='a', exact_match=0.3333, logprob_per_token=-0.5, truncated=0.6667, 3 documents)"
+    )
+    assert "exact_match=0, logprob_per_token=None, truncated=1," in repr(RecallScore("a", {}, [too_long]))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"results": {}}'])

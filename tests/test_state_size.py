@@ -16,6 +16,7 @@ from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.results.capacity import capacities, capacity_table
 from lm_eval_tasks.results.plots import draw_by_state, styles
 from lm_eval_tasks.results.rows import read_scores
+from lm_eval_tasks.results.score import Score
 from lm_eval_tasks.state_size import before_query, state_bytes
 from tests import mamba_ssm_stand_in
 from tests.models import ARCHITECTURES, byte_tokenizer, tiny_model
@@ -46,7 +47,7 @@ def test_a_recurrent_state_does_not_grow() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_state_is_the_one_that_the_model_hands_on(architecture: str) -> None:
-    """As for the whole model, whose output has the same cache; None if it has none."""
+    """As for the whole model, whose output has the same cache; refused if it has none."""
     lm = hf(architecture)
     tokens = torch.tensor([lm.tok_encode(PROMPT)])
     with torch.no_grad():
@@ -54,8 +55,10 @@ def test_the_state_is_the_one_that_the_model_hands_on(architecture: str) -> None
     try:
         expected = bits_of(state_of(output)) // 8
     except InputError:
-        expected = None
-    assert state_bytes(lm, PROMPT) == expected
+        with pytest.raises(InputError, match="the model returns no cache"):
+            state_bytes(lm, PROMPT)
+    else:
+        assert state_bytes(lm, PROMPT) == expected
 
 
 def test_models_of_the_mamba_ssm_package_have_the_state_of_the_same_model_in_transformers(
@@ -68,8 +71,51 @@ def test_models_of_the_mamba_ssm_package_have_the_state_of_the_same_model_in_tra
     assert state_bytes(lm, PROMPT) == state_bytes(lm, PROMPT * 3) == expected != None  # noqa: E711
 
 
-def test_models_without_a_cache_have_no_state() -> None:
+def test_models_in_other_processes_have_no_state() -> None:
     assert state_bytes(Scripted(look_up), PROMPT) is None
+
+
+def without_cache(lm: HFLM, *, takes_use_cache: bool) -> HFLM:
+    """The same model, whose forward pass does not take ``use_cache``, as a bare module's, or ignores it."""
+    inner = lm.model.base_model
+    forward = inner.forward
+
+    def bare(input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> Any:
+        return forward(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+
+    def ignoring(input_ids: torch.Tensor, use_cache: bool = True) -> Any:
+        return forward(input_ids=input_ids, use_cache=False)
+
+    inner.forward = ignoring if takes_use_cache else bare
+    return lm
+
+
+def test_a_run_says_that_a_model_returns_no_cache_and_so_does_the_report(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the model returns no cache"):
+        state_bytes(without_cache(hf("gpt_neox"), takes_use_cache=True), PROMPT)
+    metadata = {"entries": [5], "num_docs": 1}
+    manager = TaskManager(include_path=TASKS_FOLDER, include_defaults=False, metadata=metadata)
+    lm = without_cache(hf("gpt_neox"), takes_use_cache=False)
+    results = simple_evaluate(
+        model=lm, tasks=["phone_book_n_forced"], task_manager=manager, bootstrap_iters=1
+    )
+    assert results is not None
+    recorded = results["configs"]["phone_book_5_forced"]["metadata"]
+    assert recorded["no_state"] == "the model returns no cache" and "state_bytes" not in recorded
+
+    reason = {"no_state": recorded["no_state"]}
+    for model, measured in (("a", {"state_bytes": 1000}), ("b_b", reason), ("c", {})):
+        result_file(tmp_path, {"phone_book_20": 0.9}, model=model, metadata=measured)
+    scores = read_scores([tmp_path])
+    assert capacity_table(scores).split("\n\n")[2:] == [
+        "b_b: no state was measured, because the model returns no cache. c: no state was measured."
+    ]
+    alone = [score for score in scores if score.label == "b_b"]
+    assert capacity_table(alone).endswith(
+        "\n\nb_b: no state was measured, because the model returns no cache."
+    )
+    assert "no state" not in capacity_table([score for score in scores if score.label != "b_b"][:1])
+    assert "no state" not in capacity_table([score for score in scores if score.label == "c"])
 
 
 def test_the_query_is_not_read() -> None:
@@ -120,6 +166,33 @@ def test_reports_set_accuracy_and_bits_against_the_state(tmp_path: Path) -> None
     drawing = files[1].read_text()
     assert "<!-- a -->" in drawing and "<!-- c -->" not in drawing
     assert draw_by_state("phone_book", scores[-1:], styles(["c"]), tmp_path) == []
+
+
+def _memory(scores: list[Score]) -> dict[str, list[str]]:
+    """The memory table: column -> cells."""
+    lines = capacity_table(scores).split("\n\n")[0].splitlines()
+    head, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "---" not in line)
+    return {name: list(cells) for name, *cells in zip(head, *rows, strict=True)}
+
+
+def test_the_bytes_are_shown_without_a_bound_on_the_bits(tmp_path: Path) -> None:
+    for length, size in ((20, 1000), (40, 2000)):
+        for task, score in ((f"phone_book_{length}", 0.0), (f"c4_copy_{5 * length}", 1.0)):
+            result_file(tmp_path / task, {task: score}, metadata={"state_bytes": size})
+    scores = read_scores([tmp_path])
+    memory = _memory([score for score in scores if score.benchmark == "phone_book"])
+    assert memory["recalled bits"] == ["no bound"] and "recalled bits per bit of state" not in memory
+    assert (memory["at"], memory["state there (bytes)"]) == (["40 entries"], ["2,000"])
+    memory = _memory([score for score in scores if score.benchmark == "c4_copy"])
+    assert list(memory)[-2:] == ["at", "state there (bytes)"] and "recalled bits" not in memory
+    assert (memory["at"], memory["state there (bytes)"]) == (["200 tokens"], ["2,000"])
+
+
+def test_bytes_at_another_length_than_the_bits_name_it(tmp_path: Path) -> None:
+    result_file(tmp_path / "20", {"phone_book_20": 0.9}, metadata={"state_bytes": 1000})
+    result_file(tmp_path / "40", {"phone_book_40": 0.9})
+    memory = _memory(read_scores([tmp_path]))
+    assert (memory["at"], memory["state there (bytes)"]) == (["40 entries"], ["1,000 at 20 entries"])
 
 
 @pytest.mark.parametrize("size", [0, -1, "1", 1.5, 2**61])

@@ -259,3 +259,9 @@ def test_the_first_screen_names_all_models_and_tasks(capsys: pytest.CaptureFixtu
     words = set(re.findall(r"[\w:]+", capsys.readouterr().out))
     tasks = [task.name for task in own_string_tasks()]
     assert {*MODELS, *tasks, "mqar", "documents", "hf:TYPE", "fla:TYPE"} <= words
+
+
+@pytest.mark.parametrize(("task", "unit"), [("copy", "letters"), ("mqar", "pairs"), ("documents", "entries")])
+def test_lengths_have_the_unit_of_the_task(task: str, unit: str) -> None:
+    options: dict[str, Any] = {"mix": {"phone_book": 1}} if task == "documents" else {}
+    assert TrainConfig(task=task, **options).length_unit == unit

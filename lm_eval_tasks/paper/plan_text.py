@@ -9,7 +9,10 @@ from lm_eval_tasks.paper.plan import Files, Run, command_line
 
 
 def plan_text(runs: Sequence[Run], files: Files) -> str:
-    """All runs with expected hours, the assumptions behind them, and the commands of the remaining runs."""
+    """The commands of the remaining runs, then all runs with expected hours, assumptions, and the total.
+
+    The commands are long, so they come first, and a terminal ends with what is shorter.
+    """
     remaining = [run for run in runs if not files.is_complete(run)]
     rows = [
         [run.model.name, run.experiment.name, run.model.dtype, run.model.window, run.model.batch_size,
@@ -22,13 +25,17 @@ def plan_text(runs: Sequence[Run], files: Files) -> str:
         f"{len(remaining)} of {len(runs)} runs to do: about {total:.1f} hours on one H100, and not less than "
         f"{longest:.1f} on several."
     )
+    commands = [
+        "Commands; each uses its own GPU, and its folder gets this name once it is complete:",
+        *(command_line(run, "cuda:0", files) for run in remaining),
+        "",
+    ]
     lines = [
+        *(commands if remaining else []),
+        ASSUMPTIONS,
+        "",
         tabulate(rows, headers, disable_numparse=True),
         "",
         expected,
-        ASSUMPTIONS,
-        "",
-        "Commands; each uses its own GPU, and its folder gets this name once it is complete:",
-        *(command_line(run, "cuda:0", files) for run in remaining),
     ]
     return "\n".join(lines)

@@ -47,6 +47,12 @@ class RecallScore:
     config: Mapping[str, Any]
     documents: Sequence[DocumentScore]
 
+    def __repr__(self) -> str:
+        """The means, and the number of documents instead of the documents."""
+        means = [f"{name}={_rounded(self.mean(name))}" for name in METRICS[:2]]
+        means += [f"{name}={_rounded(mean)}" for name in METRICS[2:] if (mean := self.mean(name))]
+        return f"RecallScore(task={self.task!r}, {', '.join(means)}, {len(self.documents)} documents)"
+
     @property
     def exact_match(self) -> float:
         """Fraction of documents with the correct answer."""
@@ -71,3 +77,7 @@ class RecallScore:
         values = [getattr(document, metric) for document in self.documents]
         kept = [value for value in values if value is not None]
         return kept if all(map(math.isfinite, kept)) else []
+
+
+def _rounded(mean: float | None) -> str:
+    return "None" if mean is None else f"{mean:.4g}"

@@ -22,11 +22,13 @@ class Capacity:
         bits: length -> lower bound of the recalled bits, valid for all lengths at once with 95% confidence;
             empty if the benchmark's answers are not uniform.
         state_bytes: length -> bytes of the model's state, for lengths at which they are known.
+        no_state: why there are no ``state_bytes``; None if there are some or the results do not say why.
     """
 
     length: EffectiveLength
     bits: Mapping[int, float]
     state_bytes: Mapping[int, int]
+    no_state: str | None
 
     @property
     def most_bits(self) -> tuple[int, float] | None:
@@ -72,7 +74,10 @@ def _capacity(scores: Sequence[tuple[int, Score]]) -> Capacity:
     for (length, _), bound in zip(observed, lower_bounds([one for _, one in observed]), strict=True):
         bits[length] = max(bound, bits.get(length, 0.0))
     sizes = {length: score.state_bytes for length, score in scores if score.state_bytes is not None}
-    return Capacity(effective_length(lengths, right, documents), bits, sizes)
+    reasons = () if sizes else (score.no_state for _, score in scores)
+    return Capacity(
+        effective_length(lengths, right, documents), bits, sizes, next(filter(None, reasons), None)
+    )
 
 
 def _observed(score: Score) -> list[Observed]:
@@ -104,19 +109,13 @@ def capacity_table(scores: Sequence[Score]) -> str:
     if not found:
         return ""
     unit = in_markdown(scores[0].unit)
-    headers = ["model", f"effective length ({unit})", "without a curve"]
-    with_bits = any(capacity.bits for capacity in found.values())
-    with_state = with_bits and any(capacity.state_bytes for capacity in found.values())
-    headers += ["recalled bits", "at"] if with_bits else []
-    headers += ["state there (bytes)", "recalled bits per bit of state"] if with_state else []
-    rows = []
-    for label, capacity in found.items():
-        rows.append([in_markdown(label), str(capacity.length), capacity.length.between_text])
-        if with_bits and (most := capacity.most_bits):
-            length, bits = most
-            rows[-1] += [f"at least {bits:,.0f}" if bits else "no bound", f"{length} {unit}" if bits else ""]
-            if bits and capacity.bits_per_bit is not None:
-                rows[-1] += [f"{capacity.state_bytes[length]:,}", f"at least {capacity.bits_per_bit:.2g}"]
+    rows = [_row(label, capacity, unit) for label, capacity in found.items()]
+    headers = [name for name in rows[0] if name in _ALWAYS or any(row[name] for row in rows)]
+    with_bits = _BITS in headers
+    table = markdown_table(
+        [f"{name} ({unit})" if name == _LENGTH else name for name in headers],
+        [[row[name] for name in headers] for row in rows],
+    )
     notes = (
         "Effective length: where accuracy falls through one half, by a logistic fit, with its 95% bootstrap "
         "interval; without a curve: the tested lengths between which this happens, with 95% confidence."
@@ -126,4 +125,42 @@ def capacity_table(scores: Sequence[Score]) -> str:
             " Recalled bits: a lower bound on the information about the document in the model's state, with "
             "95% confidence for all lengths together."
         )
-    return f"{markdown_table(headers, rows)}\n\n{notes}"
+    return "\n\n".join([table, notes, *_without_state(found)])
+
+
+def _without_state(found: Mapping[str, Capacity]) -> list[str]:
+    """A sentence for each row whose state is missing although others have one, or for a known reason."""
+    others = any(capacity.state_bytes for capacity in found.values())
+    sentences = [
+        f"{in_markdown(label)}: no state was measured"
+        + (f", because {in_markdown(capacity.no_state)}." if capacity.no_state else ".")
+        for label, capacity in found.items()
+        if not capacity.state_bytes and (capacity.no_state or others)
+    ]
+    return [" ".join(sentences)] if sentences else []
+
+
+_LENGTH, _BITS = "effective length", "recalled bits"
+_ALWAYS = ("model", _LENGTH, "without a curve")
+
+
+def _row(label: str, capacity: Capacity, unit: str) -> dict[str, str]:
+    """Column -> cell; the bits and the state are those at the length that the column ``at`` names.
+
+    Without a bound, that is the longest length at which the state was measured.
+    """
+    length, bits = capacity.most_bits or (None, 0.0)
+    sizes = capacity.state_bytes
+    measured = length if bits and length in sizes else max(sizes, default=None)
+    at = length if bits else measured
+    state = f"{sizes[measured]:,}" if measured is not None else ""
+    ratio = capacity.bits_per_bit if bits else None
+    return {
+        "model": in_markdown(label),
+        _LENGTH: str(capacity.length),
+        "without a curve": capacity.length.between_text,
+        _BITS: "" if length is None else f"at least {bits:,.0f}" if bits else "no bound",
+        "at": "" if at is None else f"{at} {unit}",
+        "state there (bytes)": state if measured in (None, at) else f"{state} at {measured} {unit}",
+        "recalled bits per bit of state": "" if ratio is None else f"at least {ratio:.2g}",
+    }

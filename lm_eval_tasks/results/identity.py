@@ -33,7 +33,7 @@ _NOT_IDENTITY = frozenset((
 _NOT_DOCUMENTS = frozenset((
     "version", "benchmark", "length_of", "length", "unit", "new_tokens", "config_source", "documents_sha256",
     "repeat_after_me", "num_docs", "dataset", "dataset_revision", "state_bytes",
-    "timing", "ended_prompts",
+    "no_state", "timing", "ended_prompts",
 ))  # fmt: skip
 """Metadata that says nothing about the documents, or only how many there are."""
 

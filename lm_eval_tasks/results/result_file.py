@@ -65,6 +65,7 @@ class Metadata(_Model):
     documents_sha256: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
     repeat_after_me: Text | None = None
     state_bytes: Annotated[int, Field(ge=1, le=2**60)] | None = None
+    no_state: Text | None = None
     timing: Annotated[list[Timing], Field(max_length=100)] | None = None
     ended_prompts: bool | None = None
 

@@ -142,6 +142,12 @@ class Score:
         return found if isinstance(found, int) else None
 
     @property
+    def no_state(self) -> str | None:
+        """Why the run measured no state, e.g. "the model returns no cache"; None if it did or did not say."""
+        found = self.metadata.get("no_state")
+        return found if isinstance(found, str) and self.state_bytes is None else None
+
+    @property
     def timings(self) -> list[Timing]:
         """The model's speed for each timed batch size; empty if unknown."""
         return [Timing.model_validate(one) for one in self.metadata.get("timing") or ()]

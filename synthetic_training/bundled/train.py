@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from dataset_builders import InputError
-from dataset_builders.interruption import Interrupted
+from dataset_builders.interruption import TimeIsOver
 from synthetic_training.bundled.fitting import steps_that_fit
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
 from synthetic_training.figures.figure_file import figure_path
@@ -53,7 +53,8 @@ def train(
 
     Raises:
         InputError: ``out`` contains results or unfinished runs, and ``resume`` is not set; or runs failed.
-        Interrupted: Ctrl-C or SIGTERM, or the time is over; results and checkpoints are kept.
+        Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
+        TimeIsOver: the minutes are over; results and checkpoints are kept.
     """
     begun = time.monotonic()
 
@@ -75,8 +76,8 @@ def train(
             if not results.exists():
                 raise
             failures.append(str(error))
-        except Interrupted as stop:
-            if not _time_is_over(stop) or not results.exists():
+        except TimeIsOver:
+            if not results.exists():
                 raise
             fresh = False
         took = time.monotonic() - begun if fresh and not failures else None
@@ -113,9 +114,3 @@ def _choose(
     write_choices(file, chosen, scale, rates, steps)
     told = ", ".join(f"{label} {rate:g}" for label, rate in rates.items())
     print(f"learning rates with the lowest loss: {told}; {steps} steps", flush=True, file=sys.stdout)
-
-
-def _time_is_over(stop: Interrupted) -> bool:
-    import signal
-
-    return stop.number == signal.SIGALRM

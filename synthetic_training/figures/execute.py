@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders.files import read_json
-from dataset_builders.interruption import Interrupted
+from dataset_builders.interruption import TimeIsOver
 from dataset_builders.workers import Job, Source, last_line
 from synthetic_training.figures.allocation import SPEEDUP, Allocation
 from synthetic_training.figures.estimate import Expectations, Expected, add_cut_run
@@ -60,6 +59,7 @@ class Execution(Progress):
         self._begun: dict[str, float] = {}
         self._shared: dict[str, float] = {}
         self._moment = time.monotonic()
+        self._time_is_over = False
         self.failures: list[str] = []
         self.source: Source = _Next(self)
 
@@ -92,8 +92,15 @@ class Execution(Progress):
         self._count_shares()
         if time.monotonic() > self._end:
             self._note_cut_runs()
-            self.say("the time is over", sys.stdout)
-            raise Interrupted("the time is over", signal.SIGALRM)
+            self._time_is_over = True
+            raise TimeIsOver("the time is over")
+
+    def stopping(self) -> None:
+        """Print a line that explains the wait."""
+        if self._time_is_over:
+            self.say("the time is over: the runs save a checkpoint and end", sys.stderr)
+        else:
+            super().stopping()
 
     def ended(self, job: Job, status: int) -> None:
         self._count_shares()
@@ -104,8 +111,9 @@ class Execution(Progress):
             result = read_json(result_file(job.name, self._out))
             self._save(work, result, gpus)
             result_file(job.name, self._out).unlink()
-            accuracy, minutes = result["curve"][-1]["string_accuracy"], result["seconds"] / 60
-            self.say(f"{work.run}: string accuracy {accuracy:.3f}, {minutes:.1f} min", sys.stdout)
+            last, minutes = result["curve"][-1], result["seconds"] / 60
+            score = f"{last['string_accuracy']:.3f} at {last['length']} {work.run.config.length_unit}"
+            self.say(f"{work.run}: string accuracy {score}, {minutes:.1f} min", sys.stdout)
         else:
             self._failed.add(job.name)
             self.failures.append(f"the run ({work.run}) failed: {last_line(job.log)} ({job.log})")
@@ -113,11 +121,11 @@ class Execution(Progress):
         super().ended(job, status)
 
     def check_time(self) -> None:
-        """Raise Interrupted if runs are left because the time was too short for them."""
+        """Raise TimeIsOver if runs are left because the time was too short for them."""
         left = [work for work in self._ledger.work() if work.name not in self._failed]
         if left:
             self.say("no other run fits into the time that is left", sys.stdout)
-            raise Interrupted("the time is over", signal.SIGALRM)
+            raise TimeIsOver("the time is over")
 
     def _save(self, work: Work, result: dict[str, Any], gpus: int) -> None:
         tests = result.pop("tests")

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
-from dataset_builders.interruption import Interrupted
+from dataset_builders.interruption import Interrupted, TimeIsOver
 from dataset_builders.workers import places, run_from
 from synthetic_training.figures.allocation import Allocation
 from synthetic_training.figures.estimate import RESULTS, Expectations, committed_results, cut_runs
@@ -64,7 +64,7 @@ def reproduce(
         known: folder with results of earlier calls, whose runs are not repeated.
         per_gpu: maximum number of runs that share a GPU, at least 1; one compiles or is evaluated while
             another trains.
-        minutes: time after which unfinished runs are ended, as by Ctrl-C; None for no limit. A run on a GPU
+        minutes: time after which unfinished runs save a checkpoint and end; None for no limit. A run on a GPU
             does not start if it is expected to take longer than the time that is left.
         revision: revision of this code, to replace git's answer, e.g. for a copy without git history.
         imports: packages to import first in every run, in addition to those of the figure's file.
@@ -81,7 +81,8 @@ def reproduce(
         InputError: a figure or a part of it does not exist or cannot be run; a number is invalid; ``out``
             contains results or unfinished runs of the figures, and ``resume`` is not set, or a plot or table
             that this function did not write; or a run failed, after the other runs were done.
-        Interrupted: Ctrl-C or SIGTERM, or the time is over; results and checkpoints are kept.
+        Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
+        TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
     """
     check_integer("per_gpu", per_gpu, 1)
     if minutes is not None and not 0 < minutes < inf:
@@ -205,9 +206,12 @@ def _kept_when_interrupted(ledger: Ledger, command: Sequence[str]) -> Iterator[N
         words = shlex.join([*command, "--resume"])
         total = sum(len(stage.planned) for stage in ledger.stages)
         message = (
-            f"interrupted: {sum(kept.values())} of {runs_text(total)} finished{results}; to continue "
+            f"{sum(kept.values())} of {runs_text(total)} finished{results}; to continue "
             f"the others from their last checkpoints, run\npython -m synthetic_training {words}"
         )
+        if isinstance(stop, TimeIsOver):
+            raise TimeIsOver(f"the time is over: {message}") from None
+        message = f"interrupted: {message}"
         raise (
             Interrupted(message, stop.number) if isinstance(stop, Interrupted) else Interrupted(message)
         ) from None
