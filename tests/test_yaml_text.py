@@ -30,7 +30,7 @@ def test_what_pyyaml_writes_is_read_as_pyyaml_reads_it(value: object) -> None:
 @settings(max_examples=50, deadline=None)
 @given(JSON)
 def test_values_are_read_as_they_were_written(value: object) -> None:
-    """In ASCII: as unicode, PyYAML writes the control character U+0085 without an escape, and reads a space."""
+    """In ASCII: as unicode, PyYAML writes the control character U+0085 as it is, and reads a space."""
     assert parse_yaml(yaml.safe_dump(value), "it") == value
 
 
