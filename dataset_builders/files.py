@@ -20,6 +20,9 @@ MAX_BYTES = 64 * 2**20
 MAX_YAML_BYTES = 2**20
 """Maximum size of a YAML file that is read: PyYAML takes a second for 100 KB."""
 
+_HEAD = 4096
+"""Number of bytes at the start of a file that contain the mark of who wrote it."""
+
 _SHOWN = 80
 """Messages show at most this many characters of a name."""
 
@@ -84,6 +87,29 @@ def check_links(folder: Path, names: Iterable[str]) -> None:
         target = os.path.realpath(path)
         if path.is_symlink() and not Path(target).is_relative_to(inside):
             raise InputError(f"{path} is a link to {target}, outside of the folder; replace it by a copy")
+
+
+def check_written_by_us(path: Path, mark: str, refusal: str, advice: str) -> None:
+    """Check that a file to be replaced is missing, or that its head has the mark of this project's files.
+
+    Args:
+        path: the file.
+        mark: text in the first 4 KiB of the files that this project writes.
+        refusal: what is said of another file, after its name.
+        advice: what the user can do instead.
+
+    Raises:
+        InputError: the file is another one, or cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{path} cannot be replaced: {error.strerror}; {advice}") from None
+    if mark.encode() not in head:
+        raise InputError(f"{path} {refusal} and is not overwritten; {advice}")
 
 
 @contextmanager

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dataset_builders.errors import InputError
-from dataset_builders.files import atomic_file
+from dataset_builders.files import atomic_file, check_written_by_us
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +39,6 @@ _METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": _WRITER},
     "svg": {"Creator": _WRITER, "Date": None},
 }
-_HEAD = 4096  # bytes at the start of a plot, which contain its metadata
 
 ARCHITECTURES = {
     "transformer": ("#0072b2", "o"),
@@ -92,17 +90,7 @@ def check_plots(folder: Path, names: Iterable[str]) -> None:
         InputError: there is another file of such a name, or a file cannot be read.
     """
     for path in (path for name in names for path in _files(folder, name)):
-        try:
-            with path.open("rb") as stream:
-                head = stream.read(_HEAD)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise InputError(f"{path} cannot be replaced: {error.strerror}; choose another folder") from None
-        if _WRITER.encode() not in head:
-            raise InputError(
-                f"{path} was not drawn by {_WRITER} and is not overwritten; choose another folder"
-            )
+        check_written_by_us(path, _WRITER, f"was not drawn by {_WRITER}", "choose another folder")
 
 
 def _files(folder: Path, name: str) -> list[Path]:

@@ -69,7 +69,7 @@ def test_a_model_that_looks_up_is_right_on_every_control() -> None:
 
 
 def test_the_questions_of_one_book_are_one_value() -> None:
-    """So lm-eval's standard error, which is over documents, is over books."""
+    """lm-eval computes standard errors over documents, so each book must be one document."""
 
     def every_other_book(prompt: str) -> str:
         return look_up(prompt) if int(prompt.partition(": ")[2][9]) % 2 else " 6000000000\n"

@@ -91,7 +91,7 @@ class StringTask(ABC):
     version: ClassVar[str] = "1.0"
     """Version of the documents; it changes whenever the same settings give different documents."""
     benchmark_lengths: ClassVar[tuple[int, ...]] = (20, 50, 100, 200)
-    """Lengths of the strings in the benchmark's configs; a task without any is only trained on."""
+    """Lengths of the strings in the benchmark's configs; a task without them is for training only."""
 
     min_length: int
     max_length: int

@@ -6,10 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from dataset_builders import InputError
 from dataset_builders.extras import require
-
-_HEAD = 4096  # bytes at the start of a page, which contain its generator tag
 
 
 def leaderboard(
@@ -51,16 +48,8 @@ def leaderboard(
 
 
 def _check_file(file: Path) -> None:
+    from dataset_builders.files import check_written_by_us
     from lm_eval_tasks.publish.leaderboard import GENERATOR
 
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(_HEAD)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InputError(f"{file} cannot be replaced: {error.strerror}; pass another --out folder") from None
-    if f'<meta name="generator" content="{GENERATOR}">'.encode() not in head:
-        raise InputError(
-            f"{file} was not written by this command and is not overwritten; pass another --out folder"
-        )
+    mark = f'<meta name="generator" content="{GENERATOR}">'
+    check_written_by_us(file, mark, "was not written by this command", "pass another --out folder")

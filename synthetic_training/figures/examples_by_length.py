@@ -87,7 +87,7 @@ Table = Mapping[str, Mapping[int, Needed]]
 
 
 def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Needed]]:
-    """What each model needs at each length until it has this string accuracy.
+    """The training examples that each model needs at each length to reach this string accuracy.
 
     Raises:
         InputError: results of one model and length have different panels or sweeps, or there are none.
