@@ -24,6 +24,7 @@ from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.results import read_results, write_results
 from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import read_stages
+from synthetic_training.training.run_folder import METRICS
 from synthetic_training.training.run_log import read_lines
 from tests.tiny_figure import a_figure
 from tests.tiny_run import SETTINGS
@@ -217,7 +218,18 @@ def test_a_run_that_does_not_fit_into_the_time_is_left(
     shown = capsys.readouterr().out
     assert "no other run fits into the time that is left" in shown
     assert "T_hard_alibi, seed 3: string accuracy 0.200 at 5 letters, 0.0 min" in shown
-    assert [one["label"] for one in read_results(tmp_path / "out" / "one_small.jsonl")] == ["T_hard_alibi"]
+    results = tmp_path / "out" / "one_small.jsonl"
+    assert [one["label"] for one in read_results(results)] == ["T_hard_alibi"]
+
+    # what a run did in an earlier call takes no time in this one
+    run = next(run for run in read_stages([str(file)], "small")[-1].planned if run.label == "lstm")
+    (tmp_path / "out" / "runs" / run.name).mkdir(parents=True)
+    (tmp_path / "out" / "runs" / run.name / METRICS).write_text(
+        json.dumps({"step": run.config.steps - 1}) + "\n"
+    )
+    monkeypatch.setattr(Expectations, "of", lambda *_: Expected(20.0 * run.config.steps, "its speed"))
+    reproduce(str(file), out=tmp_path / "out", minutes=1, resume=True)
+    assert [one["label"] for one in read_results(results)] == ["T_hard_alibi", "lstm"]
 
 
 def test_packed_results_have_limited_size_and_are_merged(

@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from synthetic_training.figures.estimate import Expectations, Expected, add_cut_
 from synthetic_training.figures.ledger import Ledger, Work
 from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.plan_text import log_of
-from synthetic_training.figures.progress import Progress
+from synthetic_training.figures.progress import Progress, last_step
 from synthetic_training.figures.stages import Stage
 from synthetic_training.training.run_folder import MODEL
 
@@ -57,6 +57,7 @@ class Execution(Progress):
         self._on_gpus = any("CUDA_VISIBLE_DEVICES" in place for place in at)
         self._failed: set[str] = set()
         self._begun: dict[str, float] = {}
+        self._first: dict[str, int] = {}
         self._shared: dict[str, float] = {}
         self._moment = time.monotonic()
         self._time_is_over = False
@@ -68,7 +69,7 @@ class Execution(Progress):
         self._count_shares()
         left = self._end - time.monotonic() if self._on_gpus else inf
         waiting = [
-            (work, self._expected(work.run))
+            (work, self._expected_rest(work))
             for work in self._ledger.work()
             if work.name not in self._failed and work.name not in self._allocation.running
         ]
@@ -80,6 +81,7 @@ class Execution(Progress):
         self._allocation.start(work, expected, gpus)
         self.add(work.name, work.run)
         self._begun[work.name], self._shared[work.name] = time.monotonic(), 0.0
+        self._first[work.name] = last_step(self._out / "runs" / work.name)
         environment = dict(self._at[gpus[0]])
         if len(gpus) > 1:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(
@@ -161,9 +163,15 @@ class Execution(Progress):
         """The expected time; on a CPU, runs start in the order of the figures, however long they take."""
         return self._expectations.of(run) if self._on_gpus else Expected(0.0, "assumed")
 
+    def _expected_rest(self, work: Work) -> Expected:
+        """The expected time of the steps that a run has not done yet."""
+        expected = self._expected(work.run)
+        done = last_step(self._out / "runs" / work.name) / work.run.config.steps
+        return replace(expected, seconds=(1 - done) * expected.seconds)
+
     def _note_cut_runs(self) -> None:
         for name, one in self._allocation.running.items() if self._on_gpus else ():
-            step = round(self.part_done(name) * one.work.run.config.steps)
+            step = round(self.part_done(name) * one.work.run.config.steps) - self._first[name]
             seconds = max(self._shared.get(name, 0.0), 1.0)
             record = {"run": name, "label": one.work.run.label, "step": step}
             record |= {"steps": one.work.run.config.steps, "seconds": round(seconds, 1)}
