@@ -36,6 +36,25 @@ def test_a_preset_of_flash_linear_attention_does_so_too(preset: str, model: str)
     has_its_size(preset, model)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=[] if model == "hf:xlstm" else [pytest.mark.slow])
+        for model in presets()["small"]
+        if not model.startswith("fla:")
+    ],
+)
+def test_a_preset_reads_rows_of_any_length(model: str) -> None:
+    """xLSTM with ``mode: train`` reads only rows that its chunks divide, and evaluation has others."""
+    built = build_model(model, **preset_arguments("small", model, {}))
+    for length in (7, 43, 220):
+        ids = torch.zeros(1, length, dtype=torch.long)
+        for training in (False, True):
+            output = built.train(training)(input_ids=ids, use_cache=False)
+            assert output.logits.shape[:2] == (1, length)
+    output.logits.sum().backward()
+
+
 def test_every_model_of_the_paper_has_every_preset() -> None:
     assert all(set(MODELS) <= set(presets()[preset]) for preset in presets())
 

@@ -81,7 +81,7 @@ def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf1
     except MISFITS as error:
         reraise_bug(error)
         raise InputError(
-            f"{name} cannot read a row with these sizes: {first_line(error)}; pass others in --model-args"
-            f"{preset_hint(name)}"
+            f"{name} cannot read a row of {context_length} tokens with these sizes: {first_line(error)}; "
+            f"pass another --context-length, others in --model-args{preset_hint(name)}"
         ) from error
     model.train(was_training)
