@@ -76,7 +76,7 @@ def test_equal_points_share_a_text_and_texts_do_not_touch(tmp_path: Path) -> Non
     scores = read_scores([tmp_path])
     axes = Figure().add_subplot()
     costs = [1e3, 1e3, 1e3, 1e3, 9e5, 1.13e6]
-    name_lengths(axes, scores, apart(costs, span(costs)), span(costs), [])
+    name_lengths(axes, scores, apart(costs, span(costs)), span(costs), [], "black")
     assert [text.get_text() for text in axes.texts] == ["120", "40 to 80", "20"]
     again: list[tuple[float, float, float]] = [(0.99, 1.01, 0.0)]  # another line's, at a cost of 1,000
     assert list(length_texts(scores, costs, span(costs), again).values()) == ["120", "20"]

@@ -42,7 +42,12 @@ def apart(costs: Sequence[float], ratio: float) -> list[float]:
 
 
 def name_lengths(
-    axes: "Axes", scores: Sequence[Score], places: Sequence[float], ratio: float, taken: list[Taken]
+    axes: "Axes",
+    scores: Sequence[Score],
+    places: Sequence[float],
+    ratio: float,
+    taken: list[Taken],
+    colour: str,
 ) -> None:
     """Write the length beside each point of one line, with the texts of :func:`length_texts`."""
     from matplotlib.patheffects import withStroke
@@ -50,7 +55,7 @@ def name_lengths(
     for number, text in length_texts(scores, places, ratio, taken).items():
         axes.annotate(
             text, (places[number], scores[number].main_value or 0.0), (4, 4), textcoords="offset points",
-            fontsize=7, path_effects=[withStroke(linewidth=2, foreground="white")],
+            fontsize=7, color=colour, path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
 

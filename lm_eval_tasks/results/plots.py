@@ -168,7 +168,7 @@ def draw_by_state(
             points = [score for score in shown if score.label == label]
             x = apart([float(score.state_bytes or 0) for score in points], span(sizes))
             draw_line(axes, x, points, style_of[label], label, most)
-            name_lengths(axes, points, x, span(sizes), taken)
+            name_lengths(axes, points, x, span(sizes), taken, style_of[label].colour)
         log_scale(axes, "x", text=short_bytes)
         equal = len({(score.label, score.state_bytes) for score in shown}) < len(shown)
         note = "; equal sizes are drawn slightly apart" if equal else ""

@@ -77,7 +77,7 @@ def _frontier(
         own = [score for score in scores if score.label == label]
         places = [x for score, x in points if score.label == label]
         draw_line(axes, places, own, style_of[label], names[label], most)
-        name_lengths(axes, own, places, ratio, taken)
+        name_lengths(axes, own, places, ratio, taken, style_of[label].colour)
     log_scale(axes, "x")
     finish(axes, scores[0].main_metric or "", scores, title)
     set_limits(axes, seconds)
