@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from dataset_builders import InputError
 from lm_eval_tasks.documents import __main__ as command
@@ -118,6 +119,9 @@ def test_a_package_that_is_not_installed_is_named() -> None:
 
 def test_a_path_of_this_machine_is_refused() -> None:
     (evaluation,) = [one for one in EVALUATIONS if one.report == "copies"][:1]
+    installed = Path(torch.__file__).parent / "version.py"  # also in a virtual environment of the repository
+    content = {"configs": {"a": {"metadata": {"source": str(installed)}}}, "config": {}}
+    assert portable(content, evaluation)["configs"]["a"]["metadata"]["source"] == "torch/version.py"
     content = {"configs": {"a": {"metadata": {"source": "/somewhere/else"}}}, "config": {}}
     with pytest.raises(InputError, match="name /somewhere/else, which is neither in the repository nor"):
         portable(content, evaluation)

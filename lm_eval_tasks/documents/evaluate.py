@@ -161,12 +161,13 @@ def _without_folders(content: Any) -> Any:
         return [_without_folders(value) for value in content]
     if isinstance(content, str) and content.startswith("/"):
         path = Path(content)
-        if path.is_relative_to(REPOSITORY):
-            return str(path.relative_to(REPOSITORY))
         parts = path.parts
+        # packages first, since the virtual environment may be in the repository
         for place in range(1, len(parts)):
             if package_folder_is(parts[place], Path(*parts[: place + 1])):
                 return str(Path(*parts[place:]))
+        if path.is_relative_to(REPOSITORY):
+            return str(path.relative_to(REPOSITORY))
         raise InputError(f"the results name {content}, which is neither in the repository nor in a package")
     return content
 
