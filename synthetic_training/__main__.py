@@ -124,8 +124,8 @@ def _train_command(base: TrainConfig) -> Callable[..., None]:
         Args:
             out: Folder for the run, new or empty.
             settings: Settings of the run.
-            config: Settings of the package (cpu_copy, pair_mamba, ...), or a YAML or JSON file; command-line
-                values override them.
+            config: Settings of the package (cpu_copy), or a YAML or JSON file; command-line values override
+                them.
             resume: Continue the run in the folder from its last checkpoint, with its settings.
         """
         _disable_progress_bars()

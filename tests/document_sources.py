@@ -36,7 +36,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "lm_eval_tasks/CONTROLS.md": (f"{RESULTS}/controls.md", f"{RESULTS}/smollm2_controls.md", RUNS),
     "lm_eval_tasks/LEADERBOARDS.md": (RUNS,),
     f"{CHECKPOINTS}/README.md": (f"{RESULTS}/models.md", RUNS),
-    **dict.fromkeys(CARDS, (f"{RESULTS}/models.md", RUNS)),
+    **dict.fromkeys(CARDS, (f"{RESULTS}/models.md", f"{CHECKPOINTS}/results/training.md", RUNS)),
     "synthetic_training/README.md": (
         "synthetic_training/results/*.json",
         "synthetic_training/configs/*.yaml",
@@ -83,6 +83,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 _CARD = {
     "the confidence level": ("95%",),
     "a setting of the loss": ("5%",),
+    "a part of the mix": ("20%",),
     "a census": ("1990",),
 }
 
@@ -95,7 +96,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "GB of wheels on the day that the page names": ("3.2", "2026"),
     },
     "docs/reading_a_report.md": {
-        "the confidence level": ("95%",),
+        "letters of the alphabet": ("26",),
         "a batch size of the example": ("64",),
         "half the vocabulary of mqar": ("4,096",),
     },
@@ -104,7 +105,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "the confidence level": ("95%",),
     },
     "lm_eval_tasks/CAPACITY.md": {
-        "the confidence level": ("95%",),
         "probabilities of the tests": ("2.5%",),
         "bootstrap sets and simulations": ("2,000",),
         "simulations of intervals that are not kept": ("500", "90%"),
@@ -142,7 +142,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     "synthetic_training/figures/mamba_weights.md": {
         "the log of a run that is not kept": ("1,050",),
         "settings of runs that were cut off": ("16,000",),
-        "the width of the bundled pair": ("192",),
+        "the width of the bundled Mamba": ("192",),
     },
     "synthetic_training/precision/README.md": {
         "the width of the model": ("1,024",),

@@ -165,7 +165,7 @@ def test_trained_packed_unpacked_and_installed(
         assert TrainConfig(**{**run["config"], "device": "auto"}) == chosen[folder.name].config
         assert chosen[folder.name].name.encode() in (folder / "model.safetensors").read_bytes()
     tables = (package / "checkpoints" / "results" / "training.md").read_text()
-    assert "| **mamba**       | **1**  |" in tables and "0.533 ± 0.058 (0.500 to 0.600)" in tables
+    assert "| mamba       | **1**  |" in tables and "0.533 ± 0.058 (0.500 to 0.600)" in tables
     assert (package / "figures" / "results" / "trio_paper.md").read_text() == "trio md"
 
 

@@ -202,8 +202,8 @@ def test_a_config_that_does_not_exist_is_one_sentence_with_the_names(name: str, 
     result = run_here("synthetic_training", "train", "--config", name, "--out", "run")
     assert result.returncode == 1
     assert result.stderr == (
-        f"error: there is no file {name!r}; the configs that come with the package are cpu_copy, pair_mamba, "
-        "pair_transformer; did you mean 'cpu_copy'?\n"
+        f"error: there is no file {name!r}; the configs that come with the package are cpu_copy; did "
+        "you mean 'cpu_copy'?\n"
     )
 
 

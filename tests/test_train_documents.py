@@ -22,8 +22,6 @@ from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.accuracy import Shard
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.evaluation.plot import read_points
-from synthetic_training.models.registry import build_model
-from synthetic_training.settings import read_settings
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics
 from tests.tiny_run import metrics_without_times, weights
@@ -164,26 +162,6 @@ def test_processes_share_the_books() -> None:
 
 
 # ---- settings and refusals
-
-
-@pytest.mark.parametrize("name", ["pair_transformer", "pair_mamba"])
-def test_the_pairs_settings_are_alike_and_make_models_of_the_same_size(name: str) -> None:
-    config = TrainConfig(**read_settings(CONFIGS / f"{name}.yaml"))
-    tokens = training_data(config).tokens
-    size = sum(p.numel() for p in build_model(config.model, tokens, **config.model_args).parameters())
-    assert size == pytest.approx(1_318_000, rel=0.01) and 4 * size < 6e6
-    other = TrainConfig(**read_settings(CONFIGS / "pair_transformer.yaml"))
-    alike = {
-        "task",
-        "mix",
-        "context_length",
-        "batch_size",
-        "steps",
-        "seed",
-        "pool_rows",
-        "context_loss_weight",
-    }
-    assert all(getattr(config, setting) == getattr(other, setting) for setting in alike)
 
 
 def test_a_mix_comes_from_the_file_or_the_command_line(tmp_path: Path) -> None:

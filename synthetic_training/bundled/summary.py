@@ -17,7 +17,7 @@ def write_summary(file: Path, sweep: Sequence[Result], results: Sequence[Result]
     steps = results[0]["config"]["steps"]
     accuracy = (
         f"{steps:,} steps each. Accuracy is the fraction of fresh phone books whose queried number is "
-        "predicted right in every digit, by entries; mean ± standard deviation over seeds, lowest, highest:"
+        "predicted right in every digit; mean ± standard deviation over seeds, lowest, highest:"
     )
     losses = (
         f"Training loss after a sweep of {sweep[0]['config']['steps']} steps on fresh rows, by learning "
@@ -53,7 +53,7 @@ def _over_seeds(results: Sequence[Result]) -> str:
         ]
         rates = ", ".join(f"{rate:g}" for rate in sorted({result["config"]["lr"] for result in own}))
         rows.append([label, f"{own[0]['parameters']:,}", rates, str(len(own)), *cells])
-    return _markdown(rows, ["model", "parameters", "learning rate", "seeds", *map(str, lengths)])
+    return _markdown(rows, ["model", "parameters", "learning rate", "seeds", *map(_entries, lengths)])
 
 
 def _by_seed(results: Sequence[Result]) -> str:
@@ -65,8 +65,9 @@ def _by_seed(results: Sequence[Result]) -> str:
                 f"{final_loss(result):.4f}"
             ]
             row = [label, str(result["seed"]), *cells]
-            rows.append([f"**{cell}**" for cell in row] if result is best else row)
-    return _markdown(rows, ["model", "seed", *map(str, lengths), "training loss"])
+            # the name stays plain, so that documents can select a model's rows
+            rows.append([label, *(f"**{cell}**" for cell in row[1:])] if result is best else row)
+    return _markdown(rows, ["model", "seed", *map(_entries, lengths), "training loss"])
 
 
 def _sweep(sweep: Sequence[Result]) -> str:
@@ -77,6 +78,10 @@ def _sweep(sweep: Sequence[Result]) -> str:
         cells = [_loss(losses[rate], lowest) if rate in losses else "failed" for rate in rates]
         rows.append([label, *cells])
     return _markdown(rows, ["model", *(f"{rate:g}" for rate in rates)])
+
+
+def _entries(length: int) -> str:
+    return f"{length} entries"
 
 
 def _loss(loss: float, lowest: float) -> str:
