@@ -37,16 +37,8 @@ from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.mqar import Mqar
 from synthetic_training.provenance import provenance
-from synthetic_training.speed.mqar_report import plot_files, save, table
-from synthetic_training.speed.mqar_run import (
-    BATCH_SIZES,
-    Model,
-    MqarRun,
-    Run,
-    best_run,
-    ranked,
-    train_with_ours,
-)
+from synthetic_training.speed.mqar_report import plot_files, save, table, with_ratio
+from synthetic_training.speed.mqar_run import BATCH_SIZES, Model, MqarRun, Run, ranked, train_with_ours
 from synthetic_training.speed.zoology_trainer import load_zoology, sources_sha256, train_with_zoology
 
 Observe = Callable[[Run], None]
@@ -115,9 +107,10 @@ def main() -> None:
         measuring = _Measuring(settings, begun, Path(scratch) / "examples")
         for one in runs:
             measuring.add(one)
+        measured = measuring.written()
     if settings.out:
-        save(measuring.measured, settings.out)
-    print(table(measuring.measured))
+        save(measured, settings.out)
+    print(table(measured))
 
 
 def _task(settings: Comparison, size: str) -> Mqar:
@@ -155,15 +148,12 @@ class _Measuring:
         settings: settings of the command.
         begun: time of ``time.monotonic`` at which the command began.
         cache: folder for Zoology's examples.
-
-    Attributes:
-        measured: for each model and size, these and the results of both trainers; see ``mqar_report.table``.
     """
 
     def __init__(self, settings: Comparison, begun: float, cache: Path) -> None:
         self._settings, self._cache = settings, cache
         self._deadline = math.inf if settings.minutes is None else begun + 60 * settings.minutes
-        self.measured: list[dict[str, Any]] = []
+        self._measured: list[dict[str, Any]] = []
 
     def add(self, runs: list[MqarRun]) -> None:
         """Train a model of one size with both trainers.
@@ -176,7 +166,7 @@ class _Measuring:
         zoology: list[Run] = []
         one: dict[str, Any] = {"model": first.model, "length": first.task.length, "pairs": first.task.pairs}
         one |= {"batch_size": first.batch_size, "ours": ours, "zoology": zoology}
-        self.measured.append(one)
+        self._measured.append(one)
         for run in runs:
             self._train(run, ours, self._ours)
         if not self._settings.baseline or first.model == "attention_mlp":
@@ -186,10 +176,6 @@ class _Measuring:
             if any(result.get("end") == "accuracy" for result in zoology):
                 break
             self._train(run, zoology, self._zoology)
-        best, baseline = best_run(ours), best_run(zoology)
-        if best and baseline:
-            one["ratio"] = best["examples_per_s"] / baseline["examples_per_s"]
-            self._write()
 
     def _ours(self, run: MqarRun, _observe: Observe) -> Run:
         return train_with_ours(run, fresh=self._settings.fresh)
@@ -205,32 +191,34 @@ class _Measuring:
 
         def observe(result: Run) -> None:
             results[place:] = [result]
-            self._write()
+            self.written()
 
         try:
-            observe(train(run, observe))
+            result = train(run, observe)
         except Exception as error:  # noqa: BLE001  whatever fails in the other's code, measuring goes on
             traceback.print_exc()
             finished = results[place] if len(results) > place else {"lr": run.lr}
-            observe({**finished, "failed": f"{type(error).__name__}: {error}"[:500]})
+            result = {**finished, "failed": f"{type(error).__name__}: {error}"[:500]}
+        observe(result)
         about = {"model": run.model, "length": run.task.length, "pairs": run.task.pairs}
         print(json.dumps({**about, **{k: v for k, v in results[place].items() if k != "curve"}}), flush=True)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _write(self) -> None:
-        settings = self._settings
-        if settings.out is None:
-            return
-        options = {k: v for k, v in vars(settings).items() if k not in ("zoology", "out", "revision")}
-        content = {
-            "measured": self.measured,
-            "options": options,
-            "zoology_sha256": sources_sha256(settings.zoology) if settings.baseline else None,
-            **provenance(settings.revision),
-        }
-        write_json(settings.out, content)
+    def written(self) -> list[dict[str, Any]]:
+        """Write the file, and return the measurements so far; see ``mqar_report.table``."""
+        settings, measured = self._settings, [with_ratio(one) for one in self._measured]
+        if settings.out is not None:
+            options = {k: v for k, v in vars(settings).items() if k not in ("zoology", "out", "revision")}
+            content = {
+                "measured": measured,
+                "options": options,
+                "zoology_sha256": sources_sha256(settings.zoology) if settings.baseline else None,
+                **provenance(settings.revision),
+            }
+            write_json(settings.out, content)
+        return measured
 
 
 if __name__ == "__main__":

@@ -1,10 +1,20 @@
-"""The table and the plot of ``synthetic_training.speed.mqar``."""
+"""The table and the plot of ``synthetic_training.speed.mqar``, of one file or several.
 
+    python -m synthetic_training.speed.mqar_report mqar_1.json mqar_2.json --out mqar.json
+
+puts the results of several files into one, such as those of GPUs that each tried one learning rate.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from tabulate import tabulate
 
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.speed.mqar_run import Run, best_point, best_run
 
@@ -58,6 +68,26 @@ def _cells(runs: list[Run]) -> list[str]:
     ]
 
 
+def with_ratio(one: dict[str, Any]) -> dict[str, Any]:
+    """Results for a model and size, with the ``ratio`` of examples per second if both trainers have one."""
+    best, baseline = best_run(one["ours"]), best_run(one["zoology"])
+    if best is None or baseline is None:
+        return one
+    return {**one, "ratio": best["examples_per_s"] / baseline["examples_per_s"]}
+
+
+def merged(files: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The measurements of several files, with all runs of a model and size together."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in (one for measured in files for one in measured):
+        runs = {name: one[name] for name in _TRAINERS}
+        about = {key: value for key, value in one.items() if key not in (*runs, "ratio")}
+        same = found.setdefault(tuple(about.values()), {**about, **{name: [] for name in runs}})
+        for name, results in runs.items():
+            same[name] = same[name] + results
+    return [with_ratio(one) for one in found.values()]
+
+
 def plot_files(out: Path) -> list[Path]:
     """The files of the plot beside a file of measurements."""
     return [out.with_suffix(f".{kind}") for kind in ("png", "svg")]
@@ -88,3 +118,38 @@ def _curves(measured: list[dict[str, Any]]) -> "Figure":
     handles, labels = row[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
     return figure
+
+
+def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
+    """Put the results of several files into one, and print and plot the best learning rate of each trainer.
+
+    Args:
+        files: Files of synthetic_training.speed.mqar.
+        out: New JSON file; a plot of the curves is written beside it.
+    """
+    for file in (out, *plot_files(out)):
+        check_new_file(file)
+    contents = [_read(file) for file in files]
+    measured = merged([content["measured"] for content in contents])
+    about = [{key: value for key, value in content.items() if key != "measured"} for content in contents]
+    write_json(out, {"measured": measured, "files": about})
+    save(measured, out)
+    print(table(measured))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content = read_json(file)
+    measured = content.get("measured") if isinstance(content, dict) else None
+    if not isinstance(measured, list) or not all(isinstance(one, dict) and "ours" in one for one in measured):
+        raise InputError(f"{file} was not written by synthetic_training.speed.mqar")
+    return dict(content)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Merge the files on the command line; invalid input ends with one sentence and exit status 1."""
+    with command_errors():
+        tyro.cli(_merge, prog="python -m synthetic_training.speed.mqar_report", args=arguments)
+
+
+if __name__ == "__main__":
+    main()
