@@ -165,6 +165,8 @@ def test_trained_packed_unpacked_and_installed(
         main(["train", "--out", str(out)])
 
     main(["pack", str(out), "--to", str(packed)])
+    with pytest.raises(SystemExit, match="packed contains archives, which are not overwritten"):
+        main(["pack", str(out), "--to", str(packed)])
     assert sorted(file.name for file in packed.iterdir()) == [
         "hybrid.tar.gz", "mamba.tar.gz", "results.tar.gz", "transformer.tar.gz",
     ]  # fmt: skip

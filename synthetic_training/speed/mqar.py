@@ -171,7 +171,7 @@ class _Measuring:
             self._train(run, ours, self._ours)
         if not self._settings.baseline or first.model == "attention_mlp":
             return
-        rates = ranked(ours)
+        rates = [result["lr"] for result in ranked(ours)]
         for run in sorted(runs, key=lambda run: rates.index(run.lr) if run.lr in rates else len(rates)):
             if any(result.get("end") == "accuracy" for result in zoology):
                 break

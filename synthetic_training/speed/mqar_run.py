@@ -66,8 +66,8 @@ class MqarRun:
     seed: int
 
 
-def ranked(runs: Sequence[Run]) -> list[float]:
-    """Learning rates, from the best run to the worst.
+def ranked(runs: Sequence[Run]) -> list[Run]:
+    """Runs from the best to the worst.
 
     The best run is the one that reached ``STOP_ACCURACY`` after the fewest examples. Runs that did not reach
     it are ranked by their highest accuracy.
@@ -79,13 +79,12 @@ def ranked(runs: Sequence[Run]) -> list[float]:
         point = best_point(run)
         return min(point["accuracy"], STOP_ACCURACY), -point["examples"]
 
-    return [run["lr"] for run in sorted(runs, key=worth, reverse=True)]
+    return sorted(runs, key=worth, reverse=True)
 
 
 def best_run(runs: Sequence[Run]) -> Run | None:
     """The first run of ``ranked``; None if no run has finished an epoch."""
-    trained = [run for run in runs if run.get("curve")]
-    return next((run for run in trained if run["lr"] == ranked(trained)[0]), None)
+    return next((run for run in ranked(runs) if run.get("curve")), None)
 
 
 def best_point(run: Run) -> dict[str, Any]:
