@@ -70,6 +70,17 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be written: Permission denied")
 
 
+def check_new_file(file: Path) -> None:
+    """Check that a path of ``--out`` is a file that does not exist and can be written; nothing is created.
+
+    Raises:
+        InputError: it is not.
+    """
+    if os.path.lexists(file):
+        raise InputError(f"{file} exists; pass another file with --out")
+    check_folder(file.parent)
+
+
 def check_links(folder: Path, names: Iterable[str]) -> None:
     """Check that nothing that will be written in a folder is a link to somewhere else.
 

@@ -14,9 +14,11 @@ from synthetic_training.bundled.install import install
 from synthetic_training.bundled.recipe import TRIO, best_rates, best_run, scale_of, with_choices
 from synthetic_training.config import TrainConfig
 from synthetic_training.data.training_data import training_data
+from synthetic_training.figures.estimate import RESULTS
 from synthetic_training.figures.figure_file import figure_path, read_figure
 from synthetic_training.figures.plan import Run, plan
 from synthetic_training.figures.progress import tokens
+from synthetic_training.figures.results import read_results
 from synthetic_training.models.sizes import count_parameters
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -93,17 +95,35 @@ def test_choices_are_written_into_the_figure_and_nothing_else_is(tmp_path: Path)
 
 
 @pytest.mark.parametrize("seconds_left", [0, 200, 400, 1e6])
-def test_as_many_steps_as_fit(seconds_left: float) -> None:
-    """Of 125 s, 45 s are start-up, so the sweep's tokens took 80 s; the models have 3.1 times as many."""
+@pytest.mark.parametrize("at_once", [12, 4])
+def test_as_many_steps_as_fit(seconds_left: float, at_once: int) -> None:
+    """A run starts for 15 s, compiles for 30 s and trains for 20 s; one more may start while others train."""
     sweep = [a_result(run, seconds=50.0) for run in runs_of("trio_learning_rates")]
     models = scale_of(TRIO, "paper")
     usual = runs_of(TRIO)[0].config.steps
-    steps = steps_that_fit(sweep, 125, seconds_left, models, "x")
+    took = (15 + 50) * len(sweep) / at_once
+    steps = steps_that_fit(sweep, took, at_once, seconds_left, models, "x")
     assert steps % (usual // 10) == 0 and 0.4 * usual <= steps <= 1.6 * usual
     if 0.4 * usual < steps < 1.6 * usual:
         ratio = sum(map(tokens, runs_of(TRIO))) / sum(map(tokens, runs_of("trio_learning_rates")))
-        took = 45 + 80 * ratio * steps / usual
-        assert took <= seconds_left
+        needs = [45 + (took - 45) * ratio * some / usual for some in (steps, 1.3 * steps + usual // 10)]
+        assert needs[0] <= seconds_left < needs[1]
+
+
+@pytest.mark.parametrize("before", [10, 60])
+@pytest.mark.parametrize("steps", [1250, 2500, 3750])
+def test_the_steps_fit_into_the_time_that_was_measured(before: float, steps: int) -> None:
+    """On four H100s, with three runs of the sweep on each, and then two runs of the models.
+
+    Results do not contain the time before a run's first step, in which its process starts.
+    """
+    names = ("trio_learning_rates_paper", "trio_1250_steps")
+    sweep, runs = (read_results(RESULTS / f"{name}.jsonl") for name in names)
+    took = before + max(result["seconds"] for result in sweep)
+    training = max(result["seconds"] for result in runs) - 20
+    left = before + 20 + training * steps / 1250
+    found = steps_that_fit(sweep, took, 12, left, scale_of(TRIO, "paper"), "x")
+    assert 0.75 * steps < found <= steps
 
 
 class Stand:
@@ -145,6 +165,8 @@ def test_trained_packed_unpacked_and_installed(
         main(["train", "--out", str(out)])
 
     main(["pack", str(out), "--to", str(packed)])
+    with pytest.raises(SystemExit, match="packed contains archives, which are not overwritten"):
+        main(["pack", str(out), "--to", str(packed)])
     assert sorted(file.name for file in packed.iterdir()) == [
         "hybrid.tar.gz", "mamba.tar.gz", "results.tar.gz", "transformer.tar.gz",
     ]  # fmt: skip
@@ -167,6 +189,34 @@ def test_trained_packed_unpacked_and_installed(
     tables = (package / "checkpoints" / "results" / "training.md").read_text()
     assert "| mamba       | **1**  |" in tables and "0.533 ± 0.058 (0.500 to 0.600)" in tables
     assert (package / "figures" / "results" / "trio_paper.md").read_text() == "trio md"
+
+
+def test_steps_that_are_not_possible_are_refused_before_the_sweep(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit, match="error: steps must be more than the 200 of warm-up, not 200"):
+        main(["train", "--out", str(out), "--steps", "200"])
+    assert not out.exists()
+    out.mkdir()
+    (out / "trio.yaml").write_text(figure_path(TRIO).read_text())
+    with pytest.raises(
+        SystemExit, match=r"trio.yaml have 2500 steps, not 3000; omit --steps, or pass another"
+    ):
+        main(["train", "--out", str(out), "--steps", "3000", "--resume"])
+
+
+def test_the_command_that_continues_has_the_users_own_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(train_module, "reproduce", lambda *_, again, **__: told.append(again))
+    out = tmp_path / "an out"
+    out.mkdir()
+    (out / "trio.yaml").write_text(figure_path(TRIO).read_text())
+    results = [a_result(run) for run in runs_of("trio_learning_rates")]
+    (out / "trio_learning_rates_paper.jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
+    main(["train", "--out", str(out), "--minutes", "7.5", "--resume"])
+    command = f"python -m synthetic_training.bundled train --out '{out}' --scale paper --minutes 7.5"
+    assert told == [f"{command} --per-gpu 2 --sweep-per-gpu 3 --resume"]
 
 
 def test_what_cannot_be_packed_or_installed(tmp_path: Path) -> None:

@@ -252,7 +252,12 @@ def test_packed_results_have_limited_size_and_are_merged(
     packing(["pack", str(out), "--to", str(to), "--largest", "1"])
     archives = sorted(to.iterdir())
     assert [file.name for file in archives] == ["results.tar.gz", "unfinished_a.tar.gz"]
-    assert pack(out, to, largest=1, most=1) == [to / "results.tar.gz"]
+    with pytest.raises(
+        InputError, match="to contains archives, which are not overwritten; pass another folder"
+    ):
+        pack(out, to)
+    other = tmp_path / "other"
+    assert pack(out, other, largest=1, most=1) == [other / "results.tar.gz"]
 
     into.mkdir()
     other = {**lines[2], "config": {**lines[2]["config"], "lr": 5.0}}

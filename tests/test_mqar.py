@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dataset_builders import InputError
 from dataset_builders.mqar import Mqar
 from dataset_builders.string_tasks.sampling import NumpyRandomIntegers
+from synthetic_training.data.mqar import batches as mqar_batches
 from synthetic_training.data.mqar.batches import MqarBatches, MqarSampler
 from synthetic_training.data.strings.device_sampling import EVALUATE, TRAIN
 from synthetic_training.data.strings.packing import IGNORED, Packed
@@ -126,12 +127,17 @@ def test_a_batch_depends_on_its_step_and_rows_alone() -> None:
     assert not any(torch.equal(whole.input_ids, other.input_ids) for other in others)
 
 
-def test_a_fixed_training_set_is_repeated_in_order() -> None:
+def test_a_fixed_training_set_is_repeated_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Mqar(16, 2, 100)
     batches = MqarBatches(task, 4, seed=1, fixed_examples=6)
     rows = torch.cat([batches.batch(torch.tensor(step)).input_ids for step in range(6)])
     assert torch.equal(rows, rows[:6].repeat(4, 1)) and len(rows[:6].unique(dim=0)) == 6
     assert torch.equal(batches.batch(1, 1, 2).input_ids, rows[5:7])
+    # a set that is too large to be stored is drawn again in each step
+    monkeypatch.setattr(mqar_batches, "_MOST_STORED_TOKENS", 6 * 16 - 1)
+    drawn = MqarBatches(task, 4, seed=1, fixed_examples=6)
+    for step in range(3):
+        assert same(drawn.batch(step), batches.batch(step))
     fresh = MqarBatches(task, 4, seed=1)
     assert len(torch.cat([fresh.batch(step).input_ids for step in range(6)]).unique(dim=0)) == 24
 

@@ -13,7 +13,7 @@ import tyro
 from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_json
+from dataset_builders.files import check_new_file, write_json
 from dataset_builders.machine import this_machine
 from dataset_builders.phone_book import rows
 
@@ -26,8 +26,10 @@ def main(entries: int = 100, num_docs: int = 10_000, out: Path | None = None) ->
     Args:
         entries: Entries per book.
         num_docs: Number of books.
-        out: JSON file for the numbers.
+        out: New JSON file for the numbers.
     """
+    if out is not None:
+        check_new_file(out)
     start = time.perf_counter()
     deque(rows(entries, num_docs, seed=0), maxlen=0)
     ours = time.perf_counter() - start

@@ -31,7 +31,7 @@ from tabulate import tabulate
 from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_json
+from dataset_builders.files import check_new_file, write_json
 from dataset_builders.machine import this_machine
 from dataset_builders.phone_book import rows
 from lm_eval_tasks import TASKS_FOLDER
@@ -66,12 +66,14 @@ class Speed:
     revision: str | None = field(default_factory=get_git_commit_hash)
     """Revision of this code, if git cannot determine it."""
     out: Path | None = None
-    """JSON file for the numbers."""
+    """New JSON file for the numbers."""
 
 
 def main() -> None:
     """Measure, print a table, and write the numbers with their settings."""
     settings = tyro.cli(Speed, prog="python -m lm_eval_tasks.speed.evaluation")
+    if settings.out:
+        check_new_file(settings.out)
     logging.disable(logging.WARNING)
 
     torch.manual_seed(0)

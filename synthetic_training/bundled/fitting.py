@@ -1,39 +1,63 @@
 """The number of training steps that fit into the remaining time, estimated from the duration of the sweep."""
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
+from statistics import median
 
 from synthetic_training.figures.figure_file import Scale
 from synthetic_training.figures.plan import Result, plan
 from synthetic_training.figures.progress import tokens
 
-_START = 15.0
-"""Seconds for a process to import what it needs, and to write its documents."""
-_SLACK = 1.4
+_SLACK = 1.15
 """Factor for runs that do not share out evenly over the GPUs, and for what was not foreseen."""
 _LEAST, _MOST = 0.4, 1.6
 """Bounds of the steps, in units of those in the file."""
 
 
 def steps_that_fit(
-    sweep: Sequence[Result], sweep_seconds: float, seconds_left: float, models: Scale, source: str
+    sweep: Sequence[Result],
+    sweep_seconds: float,
+    at_once: int,
+    seconds_left: float,
+    models: Scale,
+    source: str,
 ) -> int:
     """The number of steps for each run, as a multiple of a tenth of the number in the figure's file.
+
+    A run begins with a part that does not depend on its steps: its process starts and makes documents, and
+    the model is compiled. This part is counted once, because later runs compile while others train. In the
+    rest of the time, all GPUs together train at the speed of the sweep.
 
     Args:
         sweep: all results of the sweep.
         sweep_seconds: duration of the sweep, from the start of its first run to the end of its last run.
+        at_once: number of runs of the sweep that ran at the same time.
         seconds_left: time for the runs of the models.
         models: the scale of the models' figure; its settings contain the number of steps.
         source: the figure's file, for error messages.
     """
     planned = plan(models, source)
     usual = planned[0].config.steps
-    start = _START + min(
-        result["seconds"] - result["tokens"] / result["tokens_per_second"] for result in sweep
+    seconds: list[float] = [result["seconds"] for result in sweep]
+    waves = -(-len(sweep) // at_once)
+    # seconds of a run begin when its process has started and has its documents
+    before = max(0.0, sweep_seconds - _duration(seconds, at_once)) / waves
+    # the median, because the speed of a run is its median speed: others trained beside it for a part of it
+    compiling = median(
+        max(0.0, result["seconds"] - result["tokens"] / result["tokens_per_second"]) for result in sweep
     )
+    start = before + compiling
     seconds_per_token = max(sweep_seconds - start, 1.0) / sum(result["tokens"] for result in sweep)
     needed = sum(map(tokens, planned)) * seconds_per_token * _SLACK
     fitting = usual * (seconds_left - start) / needed
     bounded = min(max(fitting, _LEAST * usual), _MOST * usual)
     unit = max(1, usual // 10)
     return max(unit, int(bounded // unit) * unit)
+
+
+def _duration(seconds: Iterable[float], at_once: int) -> float:
+    """Seconds until all runs have ended, if each starts as soon as one of ``at_once`` places is free."""
+    free = [0.0] * at_once
+    for one in seconds:
+        heapq.heapreplace(free, free[0] + one)
+    return max(free)

@@ -33,10 +33,12 @@ def pack(out: Path, to: Path, scale: str, largest: float) -> list[Path]:
         largest: maximum size of an archive in MiB. Seeds that do not fit are left out, the worst first.
 
     Raises:
-        InputError: there is nothing to pack, or not even one model fits.
+        InputError: there is nothing to pack, not even one model fits, or ``to`` contains archives.
     """
     if not out.is_dir():
         raise InputError(f"{out} is not a folder; name the one that train filled")
+    if archives_in(to):
+        raise InputError(f"{to} contains archives, which are not overwritten; pass another folder with --to")
     results = read_results(out / f"{TRIO}_{scale}.jsonl")
     to.mkdir(parents=True, exist_ok=True)
     archives = [_write(to / f"{_RESULTS}{_SUFFIX}", out, _small_files(out))]

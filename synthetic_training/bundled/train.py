@@ -8,12 +8,14 @@
     OUT/runs/LABEL-HASH/                             a run each, with its model
 """
 
+import shlex
 import sys
 import time
 from pathlib import Path
 
 from dataset_builders import InputError
 from dataset_builders.interruption import TimeIsOver
+from dataset_builders.workers import places
 from synthetic_training.bundled.fitting import steps_that_fit
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
 from synthetic_training.figures.figure_file import figure_path
@@ -52,7 +54,8 @@ def train(
         resume: whether to continue with the content of ``out``.
 
     Raises:
-        InputError: ``out`` contains results or unfinished runs, and ``resume`` is not set; or runs failed.
+        InputError: ``steps`` are not more than those of warm-up, or not those of the runs to be continued;
+            ``out`` contains results or unfinished runs, and ``resume`` is not set; or runs failed.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over; results and checkpoints are kept.
     """
@@ -65,12 +68,27 @@ def train(
     chosen, results = out / f"{TRIO}.yaml", out / f"{SWEEP}_{scale}.jsonl"
     if chosen.exists() and not resume:
         raise InputError(f"{chosen} exists; pass --resume to continue, or another --out")
+    if steps is not None:
+        _check_steps(steps, scale, chosen)
+    command = ["python", "-m", "synthetic_training.bundled", "train", "--out", str(out), "--scale", scale]
+    command += [] if minutes is None else ["--minutes", f"{minutes:g}"]
+    command += [] if steps is None else ["--steps", str(steps)]
+    command += ["--per-gpu", str(per_gpu), "--sweep-per-gpu", str(sweep_per_gpu)]
+    command += [] if revision is None else ["--revision", revision]
+    again = shlex.join([*command, "--resume"])
     if not chosen.exists():
         fresh = not results.exists()
         try:
             part = None if minutes is None else minutes * _OF_THE_SWEEP
             reproduce(
-                SWEEP, scale, out=out, resume=resume, per_gpu=sweep_per_gpu, minutes=part, revision=revision
+                SWEEP,
+                scale,
+                out=out,
+                resume=resume,
+                per_gpu=sweep_per_gpu,
+                minutes=part,
+                revision=revision,
+                again=again,
             )
         except InputError as error:
             if not results.exists():
@@ -81,7 +99,10 @@ def train(
                 raise
             fresh = False
         took = time.monotonic() - begun if fresh and not failures else None
-        _choose(chosen, scale, read_results(results), steps, took, left())
+        if steps is None:
+            at_once = len(places(True, sweep_per_gpu))
+            steps = _fitting(scale, read_results(results), took, at_once, left())
+        _choose(chosen, scale, read_results(results), steps)
     models = list(best_rates(read_results(results)))
     try:
         reproduce(
@@ -93,6 +114,7 @@ def train(
             per_gpu=per_gpu,
             minutes=left(),
             revision=revision,
+            again=again,
         )
     except InputError as error:
         failures.append(str(error))
@@ -100,17 +122,30 @@ def train(
         raise InputError("; ".join(failures))
 
 
-def _choose(
-    chosen: Path, scale: str, sweep: list[Result], steps: int | None, took: float | None, left: float | None
-) -> None:
+def _check_steps(steps: int, scale: str, chosen: Path) -> None:
+    """Raise InputError unless the models can be trained for this number of steps."""
+    file = chosen if chosen.exists() else figure_path(TRIO)
+    for run in plan(scale_of(str(file), scale), str(file)):
+        if steps <= run.config.warmup:
+            raise InputError(f"steps must be more than the {run.config.warmup} of warm-up, not {steps}")
+        if chosen.exists() and steps != run.config.steps:
+            raise InputError(
+                f"the runs in {chosen} have {run.config.steps} steps, not {steps}; omit --steps, or pass "
+                "another --out"
+            )
+
+
+def _fitting(scale: str, sweep: list[Result], took: float | None, at_once: int, left: float | None) -> int:
+    """The number of steps that fit into the minutes left, or that of the file if this is not known."""
+    file, models = figure_path(TRIO), scale_of(TRIO, scale)
+    if took is None or left is None:
+        return plan(models, str(file))[0].config.steps
+    return steps_that_fit(sweep, took, at_once, 60 * left, models, str(file))
+
+
+def _choose(chosen: Path, scale: str, sweep: list[Result], steps: int) -> None:
     """Write the figure file of the models, with the selected learning rates."""
-    file = figure_path(TRIO)
-    models = scale_of(TRIO, scale)
-    if steps is None and took is not None and left is not None:
-        steps = steps_that_fit(sweep, took, 60 * left, models, str(file))
-    if steps is None:
-        steps = plan(models, str(file))[0].config.steps
     rates = best_rates(sweep)
-    write_choices(file, chosen, scale, rates, steps)
+    write_choices(figure_path(TRIO), chosen, scale, rates, steps)
     told = ", ".join(f"{label} {rate:g}" for label, rate in rates.items())
     print(f"learning rates with the lowest loss: {told}; {steps} steps", flush=True, file=sys.stdout)

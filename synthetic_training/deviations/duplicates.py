@@ -20,10 +20,9 @@ import tyro
 from numpy.random import Philox
 from tabulate import tabulate
 
-from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import read_json, write_json
+from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.string_tasks import DuplicateNgram
 from dataset_builders.string_tasks.sampling import sample
 from dataset_builders.string_tasks.symbols import LETTERS
@@ -157,8 +156,7 @@ def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:
     """
     check_integer("strings", strings, 1)
     check_integer("seed", seed, 0)
-    if out.exists():
-        raise InputError(f"{out} exists; pass another file with --out")
+    check_new_file(out)
     content = measure(strings, seed)
     write_json(out, content)
     print(f"{distribution_table(content)}\n\nwritten: {out}")

@@ -12,7 +12,7 @@ import tyro
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
-from dataset_builders.files import read_json, write_json
+from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.string_tasks import (
     StringTask,
     documents,
@@ -88,7 +88,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         InputError: the checkpoint cannot be loaded, a value is out of range, or the file exists.
     """
     if config.out is not None:
-        _make_room(config.out)
+        check_new_file(config.out)
     check_integer("num_examples", config.num_examples, 2, 2**31)
     check_integer("batch_size", config.batch_size, 1, 2**31)
     folder = model_folder(config.checkpoint)
@@ -283,12 +283,3 @@ def _batches(config: EvaluateConfig, task: StringTask, device: "torch.device") -
     )
     while batch := list(islice(rows, config.batch_size)):
         yield batch_of_texts([(one["prompt"], one["answer"]) for one in batch], task.symbols, device)
-
-
-def _make_room(file: Path) -> None:
-    if file.exists():
-        raise InputError(f"{file} exists; pass another file with --out")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{file.parent} cannot be written: {error.strerror}") from None

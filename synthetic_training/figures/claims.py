@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_text
+from dataset_builders.files import check_new_file, write_text
 from synthetic_training.figures.examples_by_length import BASE, factor, needed
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
@@ -174,8 +174,10 @@ def _write(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = Non
 
     Args:
         folder: Folder with results of reproduce.
-        out: Markdown file for the table.
+        out: New Markdown file for the table.
     """
+    if out is not None:
+        check_new_file(out)
     text = table(read_folder(folder))
     if out is not None:
         write_text(out, text)

@@ -20,7 +20,7 @@ from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_text
+from dataset_builders.files import check_written_by_us, write_text
 from dataset_builders.plotting import log_scale, plot_style, save_plot, short_number
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
@@ -35,6 +35,9 @@ from synthetic_training.figures.summary import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_HEADING = "Training examples until"
+"""The beginning of the tables, by which they are recognised."""
 
 BASE = "T_rope"
 """The model with which the others are compared."""
@@ -144,7 +147,7 @@ def as_text(found: Table, accuracy: float) -> str:
         [model_title(label), *(_cell(own.get(length)) for length in lengths)] for label, own in found.items()
     ]
     title = (
-        f"Training examples until {accuracy:g} of the strings are right, by the length of the strings in "
+        f"{_HEADING} {accuracy:g} of the strings are right, by the length of the strings in "
         "letters (geometric mean over seeds, 95% confidence interval):"
     )
     headers = ["model", *map(str, lengths)]
@@ -271,11 +274,13 @@ def _write(
         raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
     if not 0 < accuracy < inf or accuracy > 1:
         raise InputError(f"accuracy must be above 0 and at most 1, not {accuracy}")
+    table = out / "examples_by_length.md"
+    refusal = "was not written by this command"
+    check_written_by_us(table, _HEADING, refusal, "pass another folder with --out")
     results = [result for file in files for result in read_results(file)]
     found = needed(results, accuracy)
-    table = out / "examples_by_length.md"
-    write_text(table, as_text(found, accuracy))
     made = [*draw(found, results, accuracy, out), table]
+    write_text(table, as_text(found, accuracy))
     print(as_text(found, accuracy) + "\nwritten: " + ", ".join(map(str, made)))
 
 

@@ -23,7 +23,7 @@ from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_text
+from dataset_builders.files import check_new_file, write_text
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import grouped, label_of
@@ -229,10 +229,12 @@ def _print_keys(
     Args:
         file: Results of a figure whose tests have keys.
         fit_to: Length in letters up to which strings are used for the estimate.
-        out: Markdown file for the tables.
+        out: New Markdown file for the tables.
     """
     if not file.is_file():
         raise InputError(f"{file}: no such file; pass a file written by reproduce")
+    if out is not None:
+        check_new_file(out)
     text = table(read_results(file), fit_to)
     if out is not None:
         write_text(out, text + "\n")

@@ -58,10 +58,12 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
         most: maximum number of archives.
 
     Raises:
-        InputError: there is nothing to pack, or results alone do not fit.
+        InputError: there is nothing to pack, results alone do not fit, or ``to`` contains archives.
     """
     if not out.is_dir():
         raise InputError(f"{out} is not a folder; pass the output folder of reproduce")
+    if any(to.glob(f"*{_SUFFIX}")):
+        raise InputError(f"{to} contains archives, which are not overwritten; pass another folder with --to")
     to.mkdir(parents=True, exist_ok=True)
     archive = to / _RESULTS
     results = sorted(out.glob("*.jsonl"))

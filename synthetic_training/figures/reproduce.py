@@ -50,6 +50,7 @@ def reproduce(
     dry_run: bool = False,
     gpus: int | None = None,
     calls: int = 3,
+    again: str | None = None,
 ) -> list[Path]:
     """Print the plan of figures, and do the runs that have no result yet.
 
@@ -73,6 +74,8 @@ def reproduce(
             do it.
         gpus: number of GPUs of the schedule.
         calls: number of calls that the schedule shows run by run.
+        again: command that continues this work, for the message when it is interrupted (default:
+            ``reproduce`` with these arguments).
 
     Returns:
         The files that were written: results, plots and tables.
@@ -134,12 +137,13 @@ def reproduce(
         "--out": [out],
         "--known": [known] if known is not None else [],
         "--per-gpu": [per_gpu] if per_gpu > 1 else [],
-        "--minutes": [minutes] if minutes is not None else [],
+        "--minutes": [f"{minutes:g}"] if minutes is not None else [],
         "--revision": [revision] if revision else [],
         "--import": imports,
     }
-    command = ["reproduce", *figures, *_words(given_options), *["--trust-remote-code"] * trust_remote_code]
-    with _only_one(stages, out), _kept_when_interrupted(ledger, command):
+    command = ["python", "-m", "synthetic_training", "reproduce", *figures, *_words(given_options)]
+    command += [*["--trust-remote-code"] * trust_remote_code, "--resume"]
+    with _only_one(stages, out), _kept_when_interrupted(ledger, again or shlex.join(command)):
         budget = inf if minutes is None else 60 * minutes
         allocation = Allocation(len(at), per_gpu if use_gpus else 1, budget)
         execution = Execution(ledger, allocation, at, out, revision, expectations, end)
@@ -195,7 +199,7 @@ def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
 
 
 @contextmanager
-def _kept_when_interrupted(ledger: Ledger, command: Sequence[str]) -> Iterator[None]:
+def _kept_when_interrupted(ledger: Ledger, command: str) -> Iterator[None]:
     """After Ctrl-C or SIGTERM, or when the time is over, say which results are kept and how to continue."""
     try:
         yield
@@ -203,11 +207,10 @@ def _kept_when_interrupted(ledger: Ledger, command: Sequence[str]) -> Iterator[N
         kept = {stage: len(ledger.finished(stage)) for stage in ledger.stages}
         files = ", ".join(str(ledger.file(stage)) for stage, count in kept.items() if count)
         results = f", with results in {files}" if files else ""
-        words = shlex.join([*command, "--resume"])
         total = sum(len(stage.planned) for stage in ledger.stages)
         message = (
             f"{sum(kept.values())} of {runs_text(total)} finished{results}; to continue "
-            f"the others from their last checkpoints, run\npython -m synthetic_training {words}"
+            f"the others from their last checkpoints, run\n{command}"
         )
         if isinstance(stop, TimeIsOver):
             raise TimeIsOver(f"the time is over: {message}") from None

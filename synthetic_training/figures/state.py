@@ -20,7 +20,7 @@ from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_text
+from dataset_builders.files import check_written_by_us, write_text
 from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
@@ -30,6 +30,9 @@ from synthetic_training.theory.bounds import half_error_length
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_HEADER = "bits copied per bit of state"
+"""Header of a column, by which the table is recognised."""
 
 _HALF = 0.5
 """String accuracy from which on a length counts as copied."""
@@ -139,7 +142,7 @@ def as_text(models: Mapping[str, Model]) -> str:
         f"bits of state after {ends[0]} letters",
         f"after {ends[-1]}",
         "longest length half copied",
-        "bits copied per bit of state",
+        _HEADER,
         "error above 1/2 from",
     ]
     about = (
@@ -198,11 +201,14 @@ def _write(file: Annotated[Path, tyro.conf.Positional], out: Path) -> None:
     """
     if not file.is_file():
         raise InputError(f"{file}: no such file; pass a file written by reproduce")
+    table = out / "state.md"
+    refusal = "was not written by this command"
+    check_written_by_us(table, _HEADER, refusal, "pass another folder with --out")
     results = read_results(file)
     models = models_of(results)
     text = as_text(models)
-    write_text(out / "state.md", text)
-    made = [*draw(models, results, out), out / "state.md"]
+    made = [*draw(models, results, out), table]
+    write_text(table, text)
     print(text + "\nwritten: " + ", ".join(map(str, made)))
 
 

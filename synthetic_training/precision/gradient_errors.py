@@ -19,7 +19,7 @@ import tyro
 from torch import Tensor, nn
 
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_json
+from dataset_builders.files import check_new_file, write_json
 from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings.packing import IGNORED, PackedBatches
 from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
@@ -36,7 +36,7 @@ class GradientErrors:
     checkpoint: tyro.conf.Positional[Path]
     """Folder of a run, or of a model with the symbols of string tasks."""
     out: Path | None = None
-    """JSON file for the results."""
+    """New JSON file for the results."""
     rows: int = 4
     """Number of rows in the batch."""
     context: int = 220
@@ -193,6 +193,8 @@ def _median_and_largest(values: list[float]) -> dict[str, float]:
 
 def main() -> None:
     settings = tyro.cli(GradientErrors, description=__doc__)
+    if settings.out is not None:
+        check_new_file(settings.out)
     errors = measure(settings)
     for arm, one in errors.items():
         print(

@@ -116,8 +116,28 @@ class _Results:
 
     def __init__(self, settings: Speed) -> None:
         self._settings = settings
-        self.rows: list[dict[str, Any]] = read_json(settings.out)["rows"] if settings.out.exists() else []
+        self._shape = {"rows": settings.rows, "context_length": settings.context_length}
+        self.rows: list[dict[str, Any]] = self._read() if settings.out.exists() else []
         self._rate = _matrix_rate() if settings.device == "cuda" else None
+
+    def _read(self) -> list[dict[str, Any]]:
+        """The rows of the file.
+
+        Raises:
+            InputError: it is another file, or a table of models or steps of another size.
+        """
+        settings, content = self._settings, read_json(self._settings.out)
+        rows = content.get("rows") if isinstance(content, dict) else None
+        if (
+            not isinstance(rows, list)
+            or content.get("shape") != self._shape
+            or any(row["preset"] != settings.preset for row in rows)
+        ):
+            raise InputError(
+                f"{settings.out} is not a table of the preset {settings.preset} with {settings.rows} rows of "
+                f"{settings.context_length} tokens; pass another file with --out"
+            )
+        return rows
 
     def __contains__(self, job: Job) -> bool:
         return any(job.key in row["jobs"] for row in self.rows)
@@ -143,7 +163,7 @@ class _Results:
             row |= self._utilisation(row)
         content = {
             "rows": self.rows,
-            "shape": {"rows": self._settings.rows, "context_length": self._settings.context_length},
+            "shape": self._shape,
         }
         write_json(self._settings.out, content)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_json
+from dataset_builders.files import check_new_file, write_json
 from synthetic_training.provenance import provenance
 from synthetic_training.speed.operations import (
     Contender,
@@ -48,12 +48,14 @@ class Kernels:
     revision: str | None = None
     """Revision of this code, if git cannot tell."""
     out: Path | None = None
-    """JSON file for the numbers."""
+    """New JSON file for the numbers."""
 
 
 def main() -> None:
     """Measure, print a table, and write the numbers."""
     settings = tyro.cli(Kernels, prog="python -m synthetic_training.speed.kernels")
+    if settings.out is not None:
+        check_new_file(settings.out)
     if not torch.cuda.is_available():
         raise InputError("there is no CUDA device to measure kernels on")
     lines = [

@@ -2,48 +2,47 @@
 
     python -m synthetic_training.speed.mqar path/to/zoology --out mqar.json
 
-The docstring of ``zoology_trainer`` names the required checkout. Both trainers use the same distribution of
-examples, width, number of layers, rows per step, number of examples and learning rate. Zoology's attention
-layers have one head, learned positions and no MLP. Ours is ``T_rope`` with one head, tied embeddings and an
-MLP, in bfloat16 on a GPU. Both Mambas start with the initial weights of Mamba's authors. Zoology's learning
-rate follows a cosine and changes after each epoch; ours falls linearly. Both stop at an accuracy of 0.99.
+The docstring of ``zoology_trainer`` names the required checkout. Models are those of Zoology's
+``iclr24_zoology_figure2``: Mamba, and attention without MLPs, with one head and learned positions. The model
+``attention_mlp`` is ``T_rope`` with one head and MLPs, which only this trainer trains. Both trainers use the
+same distributions of examples and of initial weights, number of examples, rows per step, and learning rates.
+Ours computes in bfloat16 on a GPU, clips gradients, and has a warm-up and a linear schedule. Zoology's
+computes in float32, and its learning rate follows a cosine and changes after each epoch. Both stop at an
+accuracy of 0.99.
 
-For each model and size, the report has the accuracy after each epoch, on examples that were not used for
-training, and the examples per second of training. Making the data in advance, evaluation and compilation are
-not timed.
+Ours trains with every learning rate. Zoology's takes them in the order of our results, the best first, until
+one of them reaches that accuracy. For each trainer, the table shows the best rate: its accuracy on examples
+that were not used for training, the number of examples after which it was reached, and the examples per
+second of training. Making the data in advance, evaluation and compilation are not timed.
+
+Numbers are written after each run, and after each epoch of Zoology's trainer.
 """
 
 import gc
 import json
+import math
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import tyro
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import read_json, write_json
+from dataset_builders.files import check_new_file, write_json
 from dataset_builders.mqar import Mqar
-from synthetic_training.config import TrainConfig
 from synthetic_training.provenance import provenance
-from synthetic_training.speed.mqar_report import save, table
-from synthetic_training.speed.zoology_trainer import (
-    BATCH_SIZES,
-    TEST_EXAMPLES,
-    ZoologyRun,
-    load_zoology,
-    sources_sha256,
-    train_with_zoology,
-)
-from synthetic_training.training.run import train
-from synthetic_training.training.run_folder import METRICS, RUN
-from synthetic_training.training.run_log import read_metrics
+from synthetic_training.speed.mqar_report import plot_files, save, table, with_ratio
+from synthetic_training.speed.mqar_run import BATCH_SIZES, Model, MqarRun, Run, ranked, train_with_ours
+from synthetic_training.speed.zoology_trainer import load_zoology, sources_sha256, train_with_zoology
+
+Observe = Callable[[Run], None]
+"""A function that is called with the result of a run so far."""
 
 _SIZE = "LENGTHxPAIRS"
 
@@ -54,8 +53,8 @@ class Comparison:
 
     zoology: Annotated[Path, tyro.conf.Positional]
     """Folder of a checkout of Zoology."""
-    models: tuple[Literal["attention", "mamba"], ...] = ("attention", "mamba")
-    """Models to train."""
+    models: tuple[Model, ...] = ("attention", "attention_mlp", "mamba")
+    """Models to train; attention_mlp only with this trainer."""
     sizes: tuple[str, ...] = ("64x4", "256x16")
     """Numbers of tokens and of pairs of an example, as LENGTHxPAIRS."""
     width: int = 128
@@ -70,12 +69,15 @@ class Comparison:
     """Number of examples per epoch; Zoology's training set."""
     fresh: bool = False
     """Train ours on new examples in every step, instead of a fixed training set of the same size."""
-    epochs: int = 16
-    """Maximum number of epochs."""
+    epochs: int = 64
+    """Maximum number of epochs, over which the learning rate falls to 0."""
     batch_size: int | None = None
     """Rows per step (default: Zoology's for the number of tokens)."""
-    lr: float = 10**-3 * 10 ** (1 / 3)
-    """Learning rate; by default the third of Zoology's four."""
+    lr: tuple[float, ...] = tuple(10 ** (-4 + 2 * i / 3) for i in range(4))
+    """Learning rates to try (default: Zoology's four, from 1e-4 to 1e-2)."""
+    minutes: float | None = None
+    """Minutes after the start of the command at which Zoology's training ends, with the epochs that fit; no
+    run begins later (default: no limit)."""
     seed: int = 123
     """Random seed of weights and data."""
     baseline: bool = True
@@ -83,24 +85,29 @@ class Comparison:
     revision: str | None = None
     """Revision of this code, if git cannot tell."""
     out: Path | None = None
-    """JSON file for the numbers; a plot of the curves is written beside it."""
+    """New JSON file for the numbers; a plot of the curves is written beside it."""
 
 
 def main() -> None:
     """Train with both, print a table, and write the numbers with their settings."""
+    begun = time.monotonic()
     settings = tyro.cli(Comparison, prog="python -m synthetic_training.speed.mqar")
+    if settings.minutes is not None and not settings.minutes > 0:
+        raise InputError(f"minutes must be a number above 0, not {settings.minutes}")
+    if not settings.lr or not all(0 < lr < math.inf for lr in settings.lr):
+        raise InputError(f"lr must be learning rates above 0, not {settings.lr}")
+    if settings.out:
+        for file in (settings.out, *plot_files(settings.out)):
+            check_new_file(file)
     tasks = [_task(settings, size) for size in settings.sizes]
+    runs = [_runs(settings, model, task) for model in settings.models for task in tasks]
     if settings.baseline:
         load_zoology(settings.zoology)
-    measured: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for model in settings.models:
-            for task in tasks:
-                run = _run(settings, model, task, Path(scratch))
-                measured.append(_measure(run, settings))
-                print(json.dumps({k: v for k, v in measured[-1].items() if "curve" not in k}), flush=True)
-                if settings.out:
-                    _write(settings.out, measured, settings)
+        measuring = _Measuring(settings, begun, Path(scratch) / "examples")
+        for one in runs:
+            measuring.add(one)
+        measured = measuring.written()
     if settings.out:
         save(measured, settings.out)
     print(table(measured))
@@ -113,107 +120,105 @@ def _task(settings: Comparison, size: str) -> Mqar:
     return Mqar(int(length), int(pairs), settings.vocabulary, random_non_queries=settings.random_non_queries)
 
 
-def _run(settings: Comparison, model: str, task: Mqar, scratch: Path) -> ZoologyRun:
+def _runs(settings: Comparison, model: Model, task: Mqar) -> list[MqarRun]:
+    """A run for each learning rate."""
     batch_size = settings.batch_size or BATCH_SIZES.get(task.length)
     if batch_size is None:
         raise InputError(f"Zoology has no batch size for {task.length} tokens; pass --batch-size")
-    return ZoologyRun(
-        model=model,
-        task=task,
-        width=settings.width,
-        layers=settings.layers,
-        examples=settings.examples,
-        batch_size=batch_size,
-        epochs=settings.epochs,
-        lr=settings.lr,
-        stop_accuracy=0.99,
-        seed=settings.seed,
-        cache=scratch / "examples",
-    )
+    return [
+        MqarRun(
+            model=model,
+            task=task,
+            width=settings.width,
+            layers=settings.layers,
+            examples=settings.examples,
+            batch_size=batch_size,
+            epochs=settings.epochs,
+            lr=lr,
+            seed=settings.seed,
+        )
+        for lr in settings.lr
+    ]
 
 
-def _measure(run: ZoologyRun, settings: Comparison) -> dict[str, Any]:
-    one: dict[str, Any] = {"model": run.model, "length": run.task.length, "pairs": run.task.pairs}
-    one["batch_size"] = run.batch_size
-    parts = {"ours": lambda: train_with_ours(run, fresh=settings.fresh)}
-    if settings.baseline:
-        parts["zoology"] = lambda: train_with_zoology(run)
-    for name, part in parts.items():
+class _Measuring:
+    """Trains models, and writes the numbers as they come.
+
+    Args:
+        settings: settings of the command.
+        begun: time of ``time.monotonic`` at which the command began.
+        cache: folder for Zoology's examples.
+    """
+
+    def __init__(self, settings: Comparison, begun: float, cache: Path) -> None:
+        self._settings, self._cache = settings, cache
+        self._deadline = math.inf if settings.minutes is None else begun + 60 * settings.minutes
+        self._measured: list[dict[str, Any]] = []
+
+    def add(self, runs: list[MqarRun]) -> None:
+        """Train a model of one size with both trainers.
+
+        Args:
+            runs: a run for each learning rate.
+        """
+        first = runs[0]
+        ours: list[Run] = []
+        zoology: list[Run] = []
+        one: dict[str, Any] = {"model": first.model, "length": first.task.length, "pairs": first.task.pairs}
+        one |= {"batch_size": first.batch_size, "ours": ours, "zoology": zoology}
+        self._measured.append(one)
+        for run in runs:
+            self._train(run, ours, self._ours)
+        if not self._settings.baseline or first.model == "attention_mlp":
+            return
+        rates = [result["lr"] for result in ranked(ours)]
+        for run in sorted(runs, key=lambda run: rates.index(run.lr) if run.lr in rates else len(rates)):
+            if any(result.get("end") == "accuracy" for result in zoology):
+                break
+            self._train(run, zoology, self._zoology)
+
+    def _ours(self, run: MqarRun, _observe: Observe) -> Run:
+        return train_with_ours(run, fresh=self._settings.fresh)
+
+    def _zoology(self, run: MqarRun, observe: Observe) -> Run:
+        return train_with_zoology(run, self._cache, observe, self._deadline)
+
+    def _train(self, run: MqarRun, results: list[Run], train: Callable[[MqarRun, Observe], Run]) -> None:
+        """Add the result of a run to ``results``, those of the same trainer, unless there is no time left."""
+        if time.monotonic() > self._deadline:
+            return
+        place = len(results)
+
+        def observe(result: Run) -> None:
+            results[place:] = [result]
+            self.written()
+
         try:
-            one |= {f"{name}_{key}": value for key, value in part().items()}
+            result = train(run, observe)
         except Exception as error:  # noqa: BLE001  whatever fails in the other's code, measuring goes on
             traceback.print_exc()
-            one[f"{name}_failed"] = f"{type(error).__name__}: {error}"[:500]
+            finished = results[place] if len(results) > place else {"lr": run.lr}
+            result = {**finished, "failed": f"{type(error).__name__}: {error}"[:500]}
+        observe(result)
+        about = {"model": run.model, "length": run.task.length, "pairs": run.task.pairs}
+        print(json.dumps({**about, **{k: v for k, v in results[place].items() if k != "curve"}}), flush=True)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    if "ours_examples_per_s" in one and "zoology_examples_per_s" in one:
-        one["ratio"] = one["ours_examples_per_s"] / one["zoology_examples_per_s"]
-    return one
 
-
-def train_config(run: ZoologyRun, *, fresh: bool) -> TrainConfig:
-    """Settings of this trainer for the same run."""
-    sizes: dict[str, Any] = {"hidden_size": run.width, "num_hidden_layers": run.layers}
-    if run.model == "attention":
-        sizes |= {"num_attention_heads": 1, "tie_word_embeddings": True}
-    else:
-        sizes |= {"state_size": 16}
-    epoch = max(1, run.examples // run.batch_size)
-    return TrainConfig(
-        model={"attention": "T_rope", "mamba": "mamba"}[run.model],
-        model_args=sizes,
-        task="mqar",
-        vocabulary=run.task.vocabulary,
-        pairs=run.task.pairs,
-        context_length=run.task.length,
-        task_args={"random_non_queries": run.task.random_non_queries},
-        fixed_examples=None if fresh else run.examples,
-        batch_size=run.batch_size,
-        steps=epoch * run.epochs,
-        warmup_steps=min(100, epoch * run.epochs // 10),
-        lr=run.lr,
-        seed=run.seed,
-        compile="on" if torch.cuda.is_available() else "off",
-        eval_every=epoch,
-        eval_examples=min(TEST_EXAMPLES, run.examples),
-        save_every=2**31,
-        log_every=50,
-        stop_accuracy=run.stop_accuracy,
-    )
-
-
-def train_with_ours(run: ZoologyRun, *, fresh: bool) -> dict[str, Any]:
-    """Train a model as ``python -m synthetic_training train`` does; the result has the form of Zoology's."""
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        train(train_config(run, fresh=fresh), out)
-        metrics, content = read_metrics(out / METRICS), read_json(out / RUN)
-    records = [record for record in metrics if record["kind"] == "train"]
-    # the first steps include compilation
-    rates = [record["tokens_per_second"] / run.task.length for record in records[2:] or records]
-    return {
-        "curve": [
-            {"examples": record["examples"], "accuracy": record["string_accuracy"]}
-            for record in metrics
-            if record["kind"] == "eval"
-        ],
-        "examples_per_s": median(rates),
-        "parameters": content["parameters"],
-        "seconds": time.perf_counter() - start,
-    }
-
-
-def _write(out: Path, measured: list[dict[str, Any]], settings: Comparison) -> None:
-    options = {k: v for k, v in vars(settings).items() if k not in ("zoology", "out", "revision")}
-    content = {
-        "measured": measured,
-        "options": options,
-        "zoology_sha256": sources_sha256(settings.zoology) if settings.baseline else None,
-        **provenance(settings.revision),
-    }
-    write_json(out, content)
+    def written(self) -> list[dict[str, Any]]:
+        """Write the file, and return the measurements so far; see ``mqar_report.table``."""
+        settings, measured = self._settings, [with_ratio(one) for one in self._measured]
+        if settings.out is not None:
+            options = {k: v for k, v in vars(settings).items() if k not in ("zoology", "out", "revision")}
+            content = {
+                "measured": measured,
+                "options": options,
+                "zoology_sha256": sources_sha256(settings.zoology) if settings.baseline else None,
+                **provenance(settings.revision),
+            }
+            write_json(settings.out, content)
+        return measured
 
 
 if __name__ == "__main__":

@@ -1,11 +1,22 @@
-"""The table and the plot of ``synthetic_training.speed.mqar``."""
+"""The table and the plot of ``synthetic_training.speed.mqar``, of one file or several.
 
+    python -m synthetic_training.speed.mqar_report mqar_1.json mqar_2.json --out mqar.json
+
+puts the results of several files into one, such as those of GPUs that each tried one learning rate.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import tyro
 from tabulate import tabulate
 
+from dataset_builders import InputError
+from dataset_builders.command_line import command_errors
+from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.plotting import log_scale, plot_style, save_plot
+from synthetic_training.speed.mqar_run import Run, best_point, best_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,41 +24,79 @@ if TYPE_CHECKING:
 GOALS = {"attention": 10, "mamba": 4}
 """Examples per second relative to Zoology's trainer that are aimed at."""
 
+_TRAINERS = {"zoology": "Zoology", "ours": "ours"}
+
 
 def table(measured: list[dict[str, Any]]) -> str:
-    """The measurements as a Markdown table; accuracies are compared after the same number of examples."""
+    """The measurements as a Markdown table: for both trainers, the run with the best learning rate.
+
+    Args:
+        measured: for each model and size, ``model``, ``length``, ``pairs``, the results of the trainers as
+            ``ours`` and ``zoology``, which may be empty, and ``ratio`` if both have one.
+    """
     lines = []
     for one in measured:
-        curves = [one.get(f"{name}_curve", []) for name in ("zoology", "ours")]
-        shared = [len(curve) for curve in curves if curve]
-        ratio = f"{one['ratio']:.1f}x" if "ratio" in one else ""
+        cells = {name: _cells(one[name]) for name in _TRAINERS}
+        goal = GOALS.get(one["model"])
         lines.append(
             [
                 one["model"],
                 f"({one['length']}, {one['pairs']})",
-                f"{curves[1][min(shared) - 1]['examples']:,}" if curves[1] else "",
-                *(f"{curve[min(shared) - 1]['accuracy']:.3f}" if curve else "failed" for curve in curves),
-                *(f"{max(p['accuracy'] for p in curve):.3f}" if curve else "failed" for curve in curves),
-                *(
-                    f"{one[f'{name}_examples_per_s']:,.0f}" if f"{name}_examples_per_s" in one else "failed"
-                    for name in ("zoology", "ours")
-                ),
-                ratio,
-                f"{GOALS[one['model']]}x",
+                *(cells[name][i] for i in range(4) for name in _TRAINERS),
+                f"{one['ratio']:.1f}x" if "ratio" in one else "",
+                f"{goal}x" if goal else "",
             ]
         )
-    headers = ["model", "(length, pairs)", "examples", "accuracy, Zoology", "accuracy, ours",
-               "best, Zoology", "best, ours", "examples/s, Zoology", "examples/s, ours", "ratio",
-               "goal"]  # fmt: skip
+    columns = ("learning rate", "accuracy", "examples until then", "examples/s")
+    headers = ["model", "(length, pairs)",
+               *(f"{column}, {label}" for column in columns for label in _TRAINERS.values()),
+               "ratio", "goal"]  # fmt: skip
     return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
 
 
+def _cells(runs: list[Run]) -> list[str]:
+    """Learning rate, accuracy, examples and examples per second of the best run."""
+    run = best_run(runs)
+    if run is None:
+        return ["failed" if runs else ""] * 4
+    point = best_point(run)
+    return [
+        f"{run['lr']:.2g}",
+        f"{point['accuracy']:.3f}",
+        f"{point['examples']:,}",
+        f"{run['examples_per_s']:,.0f}",
+    ]
+
+
+def with_ratio(one: dict[str, Any]) -> dict[str, Any]:
+    """Results for a model and size, with the ``ratio`` of examples per second if both trainers have one."""
+    best, baseline = best_run(one["ours"]), best_run(one["zoology"])
+    if best is None or baseline is None:
+        return one
+    return {**one, "ratio": best["examples_per_s"] / baseline["examples_per_s"]}
+
+
+def merged(files: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The measurements of several files, with all runs of a model and size together."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in (one for measured in files for one in measured):
+        runs = {name: one[name] for name in _TRAINERS}
+        about = {key: value for key, value in one.items() if key not in (*runs, "ratio")}
+        same = found.setdefault(tuple(about.values()), {**about, **{name: [] for name in runs}})
+        for name, results in runs.items():
+            same[name] = same[name] + results
+    return [with_ratio(one) for one in found.values()]
+
+
+def plot_files(out: Path) -> list[Path]:
+    """The files of the plot beside a file of measurements."""
+    return [out.with_suffix(f".{kind}") for kind in ("png", "svg")]
+
+
 def save(measured: list[dict[str, Any]], out: Path) -> list[Path]:
-    """Plot accuracy by training examples as PNG and SVG, next to the file of measurements."""
+    """Plot the accuracy of the best runs by training examples as PNG and SVG, next to the measurements."""
     with plot_style():
-        return save_plot(
-            _curves(measured), out.parent, out.stem, replace=True
-        )  # like the file of measurements
+        return save_plot(_curves(measured), out.parent, out.stem)
 
 
 def _curves(measured: list[dict[str, Any]]) -> "Figure":
@@ -57,7 +106,7 @@ def _curves(measured: list[dict[str, Any]]) -> "Figure":
     row = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
     for axes, one in zip(row, measured, strict=True):
         for name, label in (("ours", "ours"), ("zoology", "Zoology's trainer")):
-            curve = one.get(f"{name}_curve", [])
+            curve = (best_run(one[name]) or {"curve": []})["curve"]
             axes.plot(
                 [p["examples"] for p in curve], [p["accuracy"] for p in curve], marker="o", ms=3, label=label
             )
@@ -69,3 +118,38 @@ def _curves(measured: list[dict[str, Any]]) -> "Figure":
     handles, labels = row[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
     return figure
+
+
+def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
+    """Put the results of several files into one, and print and plot the best learning rate of each trainer.
+
+    Args:
+        files: Files of synthetic_training.speed.mqar.
+        out: New JSON file; a plot of the curves is written beside it.
+    """
+    for file in (out, *plot_files(out)):
+        check_new_file(file)
+    contents = [_read(file) for file in files]
+    measured = merged([content["measured"] for content in contents])
+    about = [{key: value for key, value in content.items() if key != "measured"} for content in contents]
+    write_json(out, {"measured": measured, "files": about})
+    save(measured, out)
+    print(table(measured))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content = read_json(file)
+    measured = content.get("measured") if isinstance(content, dict) else None
+    if not isinstance(measured, list) or not all(isinstance(one, dict) and "ours" in one for one in measured):
+        raise InputError(f"{file} was not written by synthetic_training.speed.mqar")
+    return dict(content)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Merge the files on the command line; invalid input ends with one sentence and exit status 1."""
+    with command_errors():
+        tyro.cli(_merge, prog="python -m synthetic_training.speed.mqar_report", args=arguments)
+
+
+if __name__ == "__main__":
+    main()

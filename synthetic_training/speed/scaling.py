@@ -24,7 +24,7 @@ from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import read_json, write_json
+from dataset_builders.files import check_new_file, read_json, write_json
 from synthetic_training.provenance import provenance
 from synthetic_training.training.run_folder import METRICS, RUN
 from synthetic_training.training.run_log import read_metrics
@@ -51,7 +51,7 @@ class Scaling:
     revision: str | None = None
     """Revision of this code, if git cannot tell."""
     out: Path | None = None
-    """JSON file for the numbers."""
+    """New JSON file for the numbers."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Arm:
 def main() -> None:
     """Measure, print a table, and write the numbers."""
     settings = tyro.cli(Scaling, prog="python -m synthetic_training.speed.scaling")
+    if settings.out is not None:
+        check_new_file(settings.out)
     there = torch.cuda.device_count()
     if 1 not in settings.gpus or max(settings.gpus) > there:
         raise InputError(

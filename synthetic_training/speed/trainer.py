@@ -29,7 +29,7 @@ from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_json
+from dataset_builders.files import check_new_file, write_json
 from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.models.registry import MODELS, build_model
@@ -66,7 +66,7 @@ class Speed:
     revision: str | None = None
     """Revision of this code, if git cannot tell."""
     out: Path | None = None
-    """JSON file for the numbers."""
+    """New JSON file for the numbers."""
 
 
 def main() -> None:
@@ -75,6 +75,8 @@ def main() -> None:
     for name in settings.models:
         if name not in MODELS:
             raise InputError(f"{name!r} is not one of the models {', '.join(MODELS)}")
+    if settings.out:
+        check_new_file(settings.out)
 
     rates = {"matrix_product_tflops": _matrix_rate(), "copy_tb_per_s": _copy_rate()}
     measured: list[dict[str, Any]] = []

@@ -23,10 +23,12 @@ import hashlib
 import importlib
 import importlib.util
 import io
+import math
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from types import ModuleType
 from typing import Any
 
@@ -34,44 +36,7 @@ import torch
 from torch import nn
 
 from dataset_builders import InputError
-from dataset_builders.mqar import Mqar
-
-TEST_EXAMPLES = 3000
-"""Number of examples that Zoology evaluates on."""
-
-BATCH_SIZES = {64: 512, 128: 512, 256: 256, 512: 128}
-"""Zoology's rows per step by the number of tokens of an example."""
-
-
-@dataclass(frozen=True)
-class ZoologyRun:
-    """Settings of a run.
-
-    Attributes:
-        model: ``attention`` or ``mamba``.
-        task: the task that makes the examples.
-        width: width of the model (``d_model``).
-        layers: number of layers.
-        examples: number of examples in the training set.
-        batch_size: rows per step.
-        epochs: maximum number of epochs; the learning rate reaches 0 at the end of the last.
-        lr: learning rate.
-        stop_accuracy: accuracy at which training ends.
-        seed: seed of the weights and the data.
-        cache: folder that stores the examples, which take long to make.
-    """
-
-    model: str
-    task: Mqar
-    width: int
-    layers: int
-    examples: int
-    batch_size: int
-    epochs: int
-    lr: float
-    stop_accuracy: float
-    seed: int
-    cache: Path
+from synthetic_training.speed.mqar_run import STOP_ACCURACY, TEST_EXAMPLES, MqarRun, Run
 
 
 def load_zoology(checkout: Path) -> None:
@@ -130,13 +95,20 @@ def _use_installed_kernels() -> None:
             ) from None
 
 
-def train_with_zoology(run: ZoologyRun) -> dict[str, Any]:
-    """Train a model by ``zoology.train.train``.
+def train_with_zoology(
+    run: MqarRun, cache: Path, observe: Callable[[Run], None], deadline: float = math.inf
+) -> Run:
+    """Train a model by ``zoology.train.train``, and return the result.
 
-    Returns:
-        ``curve``: after each epoch, the number of ``examples`` trained on and the ``accuracy``;
-        ``examples_per_s``: the median over all epochs except the first, without evaluation;
-        ``parameters``; and ``seconds`` in total, including the making of the examples.
+    The examples per second are the median over all epochs except the first, without evaluation; the seconds
+    include the making of the examples.
+
+    Args:
+        run: settings of the run.
+        cache: folder that stores the examples, which take long to make.
+        observe: function that is called with the result so far after each epoch.
+        deadline: time of ``time.monotonic`` that no epoch should exceed: training ends if another epoch as
+            long as the last would.
 
     Raises:
         InputError: the packages that Mamba needs are not installed.
@@ -144,50 +116,66 @@ def train_with_zoology(run: ZoologyRun) -> dict[str, Any]:
     if run.model == "mamba":
         _use_installed_kernels()
     trainer: Any = importlib.import_module("zoology.train")
-    own, seen = trainer.Trainer, _Observed()
+    own, seen = trainer.Trainer, _Observed(run)
 
     class Observed(own):  # type: ignore[misc,valid-type]
         """Zoology's trainer, which records the time before and after each epoch."""
 
         def train_epoch(self, epoch: int) -> None:
             seen.parameters = sum(p.numel() for p in self.model.parameters())
-            start = _now()
+            self.begun = _now()
             super().train_epoch(epoch)
-            seen.seconds.append(_now() - start)
+            seen.seconds.append(_now() - self.begun)
 
         def test(self, epoch: int) -> Any:
             metrics = super().test(epoch)
             seen.accuracies.append(metrics["valid/accuracy"])
+            observe(seen.result("time"))
+            with_evaluation = _now() - self.begun
+            if epoch + 1 < run.epochs and time.monotonic() + with_evaluation > deadline:
+                raise _TimeIsOver
             return metrics
 
-    start, output = time.perf_counter(), io.StringIO()
-    trainer.Trainer = Observed
+    output = io.StringIO()
+    trainer.Trainer, end = Observed, "epochs"
     try:
         # hide progress bars, and the lines printed for each layer
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            trainer.train(_config(run))
+            trainer.train(_config(run, cache))
+    except _TimeIsOver:
+        end = "time"
     finally:
         trainer.Trainer = own
-    rates = sorted(run.examples / seconds for seconds in seen.seconds[1:] or seen.seconds)
-    curve = [
-        {"examples": run.examples * number, "accuracy": accuracy}
-        for number, accuracy in enumerate(seen.accuracies, 1)
-    ]
-    return {
-        "curve": curve,
-        "examples_per_s": rates[len(rates) // 2],
-        "parameters": seen.parameters,
-        "seconds": time.perf_counter() - start,
-    }
+    return seen.result("accuracy" if seen.accuracies[-1] > STOP_ACCURACY else end)
+
+
+class _TimeIsOver(Exception):  # noqa: N818  not an error
+    """Ends Zoology's training after an epoch."""
 
 
 class _Observed:
     """What is recorded of a run: seconds and accuracy of each epoch, and the size of the model."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: MqarRun) -> None:
+        self._run, self._start = run, time.perf_counter()
         self.seconds: list[float] = []
         self.accuracies: list[float] = []
         self.parameters = 0
+
+    def result(self, end: str) -> Run:
+        """The result so far, if training ends now for this reason."""
+        examples = self._run.examples
+        return {
+            "lr": self._run.lr,
+            "curve": [
+                {"examples": examples * number, "accuracy": accuracy}
+                for number, accuracy in enumerate(self.accuracies, 1)
+            ],
+            "examples_per_s": median(examples / seconds for seconds in self.seconds[1:] or self.seconds),
+            "parameters": self.parameters,
+            "seconds": time.perf_counter() - self._start,
+            "end": end,
+        }
 
 
 def _now() -> float:
@@ -196,7 +184,7 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _config(run: ZoologyRun) -> Any:
+def _config(run: MqarRun, cache: Path) -> Any:
     """The settings as Zoology's ``TrainConfig``."""
     settings: Any = importlib.import_module("zoology.config")
     examples: Any = importlib.import_module("zoology.data.multiquery_ar")
@@ -216,7 +204,7 @@ def _config(run: ZoologyRun) -> Any:
             train_configs=[examples.MQARConfig(num_examples=run.examples, **task)],
             test_configs=[examples.MQARConfig(num_examples=min(TEST_EXAMPLES, run.examples), **task)],
             batch_size=run.batch_size,
-            cache_dir=str(run.cache),
+            cache_dir=str(cache),
             seed=run.seed,
         ),
         model=settings.ModelConfig(
@@ -230,7 +218,7 @@ def _config(run: ZoologyRun) -> Any:
         ),
         learning_rate=run.lr,
         max_epochs=run.epochs,
-        early_stopping_threshold=run.stop_accuracy,
+        early_stopping_threshold=STOP_ACCURACY,
         seed=run.seed,
         run_id="",
     )

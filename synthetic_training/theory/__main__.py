@@ -124,14 +124,13 @@ def _distributions(out: Path, strings: int = 500, seed: int = 0) -> None:
         seed: Random seed of the strings.
     """
     from dataset_builders.checks import check_integer
-    from dataset_builders.files import write_json
+    from dataset_builders.files import check_new_file, write_json
     from synthetic_training.provenance import provenance
     from synthetic_training.theory.distributions import CASES, distributions_table, measure
 
     check_integer("strings", strings, 1)
     check_integer("seed", seed, 0)
-    if out.exists():
-        raise InputError(f"{out} exists; pass another file with --out")
+    check_new_file(out)
     rows = measure(CASES, strings, seed)
     config = {"strings": strings, "seed": seed}
     write_json(out, {"kind": "distributions", "config": config, "results": rows, **provenance()})

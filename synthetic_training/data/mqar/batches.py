@@ -68,8 +68,18 @@ class MqarSampler:
         self._words = torch.compile(Counter.words, fullgraph=True, dynamic=False)
 
 
+_MOST_STORED_TOKENS = 2**28
+"""Tokens of the largest fixed training set that is stored, in at most 1.5 GiB; examples of larger sets are
+drawn again in each step."""
+
+_DRAWN_AT_ONCE = 4096
+"""Examples of a fixed training set that are drawn at the same time."""
+
+
 class MqarBatches:
     """The batches of a training run; each depends only on its step, and is the same on every device.
+
+    A fixed training set is drawn once and stored on the device, unless it is very large.
 
     Args:
         task: task of the examples.
@@ -98,6 +108,21 @@ class MqarBatches:
         self._sampler = MqarSampler(task, TRAIN, seed, device)
         self._numbers = torch.arange(rows, device=device)
         self._places = torch.arange(task.length, device=device)
+        self._stored: MqarExamples | None = None
+        if fixed_examples is not None and fixed_examples * task.length <= _MOST_STORED_TOKENS:
+            self._stored = self._all_examples(fixed_examples, device)
+
+    def _all_examples(self, count: int, device: torch.device | str) -> MqarExamples:
+        """The fixed training set, as int32."""
+        drawn = [
+            self._sampler.sample(numbers, 0)
+            for numbers in torch.arange(count, device=device).split(_DRAWN_AT_ONCE)
+        ]
+        tokens, queries, answers = (
+            torch.cat([getattr(part, name).int() for part in drawn])
+            for name in ("tokens", "queries", "answers")
+        )
+        return MqarExamples(tokens, queries, answers)
 
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
         """Rows ``first_row`` to ``first_row + rows - 1`` of a step's batch; see ``PackedBatches.batch``.
@@ -108,16 +133,25 @@ class MqarBatches:
         numbers = rows_from(self._numbers, first_row, rows)
         if self.fixed_examples is not None:
             numbers, step = (numbers + step * self.rows) % self.fixed_examples, 0
-        drawn = self._sampler.sample(numbers, step)
+        drawn = (
+            self._sampler.sample(numbers, step) if self._stored is None else _chosen(self._stored, numbers)
+        )
         places = self._places.expand(len(numbers), -1)
         # the number of rows as a tensor, made without a constant that would have to be copied to the device
         examples = torch.ones_like(numbers).sum()
         return Packed(drawn.tokens, targets_of(drawn), places, examples, drawn.queries)
 
     def compile(self) -> Callable[..., Packed]:
-        """``batch``, with compiled random words."""
-        self._sampler.compile()
+        """``batch``, with compiled random words if examples are drawn in each step."""
+        if self._stored is None:
+            self._sampler.compile()
         return self.batch
+
+
+def _chosen(examples: MqarExamples, numbers: Tensor) -> MqarExamples:
+    """The examples with these numbers, as int64."""
+    parts = (examples.tokens, examples.queries, examples.answers)
+    return MqarExamples(*(part.index_select(0, numbers).long() for part in parts))
 
 
 def targets_of(drawn: MqarExamples) -> Tensor:
