@@ -183,11 +183,14 @@ def _reproduce(
     gpus: int | None = None,
     calls: int = 3,
 ) -> None:
-    """Run the training runs of figures of the paper, and plot the results.
+    """Train the models of figures, and plot the results.
 
     Args:
-        figures: One or more of efficiency, length_generalization, ngram_lookup, duplicates, mqar, a sweep
-            (learning_rates, mamba_weights, mamba_recall), ..., or YAML files; runs are done in this order.
+        figures: Figures or YAML files of your own, done in this order. Of the paper: efficiency (at its size
+            efficiency_50, efficiency_100, efficiency_300), length_generalization, ngram_lookup,
+            ngram_lookup_by_length, duplicates. Their learning rates: learning_rates. Beyond the paper:
+            hard_alibi, mqar, mamba_weights, mamba_recall, and the paper's experiments with other
+            architectures, beyond_NAME. The bundled models: trio, trio_learning_rates, pair_learning_rates.
         scale: small for sizes that a CPU can train, or paper for the sizes of the paper.
         seeds: Random seeds (default: those in the figure's file).
         models: Labels of the models to run (default: all).

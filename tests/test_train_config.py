@@ -18,6 +18,7 @@ from synthetic_training.argument_types import key_values, parse_value
 from synthetic_training.config import TrainConfig, config_path, differing, shipped_configs
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.figures.figure_file import shipped
 from synthetic_training.models.registry import MODELS
 from synthetic_training.settings import parse_settings, read_settings
 from synthetic_training.training.schedule import LearningRateSchedule
@@ -259,6 +260,13 @@ def test_the_first_screen_names_all_models_and_tasks(capsys: pytest.CaptureFixtu
     words = set(re.findall(r"[\w:]+", capsys.readouterr().out))
     tasks = [task.name for task in own_string_tasks()]
     assert {*MODELS, *tasks, "mqar", "documents", "hf:TYPE", "fla:TYPE"} <= words
+
+
+def test_the_help_of_reproduce_names_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    words = set(re.findall(r"\w+", capsys.readouterr().out))
+    assert {re.sub("^beyond_.*", "beyond_NAME", name) for name in shipped()} <= words
 
 
 @pytest.mark.parametrize(("task", "unit"), [("copy", "letters"), ("mqar", "pairs"), ("documents", "entries")])
