@@ -100,6 +100,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "half the vocabulary of mqar": ("4,096",),
     },
     "docs/your_architecture.md": {
+        "runs that tests/test_document_examples.py plans": ("54",),
         "tokens of the window that lm-eval assumes": ("2,048",),
         "the confidence level": ("95%",),
     },

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from synthetic_training.figures.figure_file import read_figure
+from synthetic_training.figures.plan import plan
 from tests.conftest import Run
 from tests.document_commands import Block, blocks, documents
 from tests.import_graph import PACKAGES, ROOT
@@ -116,3 +118,12 @@ def test_the_page_has_a_causal_model_of_40_lines() -> None:
     changed[:, 8:] = 29 - changed[:, 8:]
     assert torch.allclose(model(ids)[:, :8], model(changed)[:, :8], atol=1e-6)
     assert not torch.allclose(model(ids)[:, 8:], model(changed)[:, 8:], atol=1e-3)
+
+
+def test_the_page_has_a_figure_of_54_runs(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "your_architecture.md").read_text(encoding="utf-8")
+    file = tmp_path / "sizes.yaml"
+    file.write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
+    figure = read_figure(file)
+    assert figure.best_of == "lr"
+    assert len(plan(figure.scales["small"], str(file))) == 54
