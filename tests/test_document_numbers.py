@@ -143,6 +143,6 @@ def test_the_documents_needed_for_a_comparison_are_those_of_the_normal_approxima
     level, power = norm.ppf(0.975), norm.ppf(0.8)
     for row in shown:
         difference = float(row[0])
-        for differing, documents in zip((0.1, 0.2, 0.3), row[1:], strict=True):
+        for differing, needed in zip((0.1, 0.2, 0.3), row[1:], strict=True):
             spread = level * differing**0.5 + power * (differing - difference**2) ** 0.5
-            assert int(documents.replace(",", "")) == round((spread / difference) ** 2)
+            assert int(needed.replace(",", "")) == round((spread / difference) ** 2)

@@ -79,9 +79,9 @@ def reproduce(
         The files that were written: results, plots and tables.
 
     Raises:
-        InputError: there is no figure, or a figure or a part of it does not exist or cannot be run; a number is invalid; ``out``
-            contains results or unfinished runs of the figures, and ``resume`` is not set, or a plot or table
-            that this function did not write; or a run failed, after the other runs were done.
+        InputError: there is no figure, or one or a part of it does not exist or cannot be run; a number is
+            invalid; ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set, or
+            a plot or table that this function did not write; or a run failed, after the other runs were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
     """
