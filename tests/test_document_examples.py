@@ -102,7 +102,7 @@ def test_evaluation_from_python(model_folder: Path, capsys: pytest.CaptureFixtur
     code = python_of("getting_started").replace('"FOLDER"', repr(str(model_folder))).replace("100", "2")
     names: dict[str, Any] = {}
     with our_tasks_alone():
-        exec(code, names)  # noqa: S102
+        exec(code, names)
     assert names["results"]["results"]["phone_book_20"]["sample_len"] == 2
     assert "error" not in capsys.readouterr().out
 
@@ -111,7 +111,7 @@ def test_the_page_has_a_causal_model_of_40_lines() -> None:
     code = python_of("your_architecture")
     assert len([line for line in code.splitlines() if line]) <= 45
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102
+    exec(code, names)
     model = names["GatedLinearAttention"](30)
     ids = torch.randint(30, (2, 12), generator=torch.Generator().manual_seed(0))
     changed = ids.clone()

@@ -137,7 +137,7 @@ def test_settings_that_are_none_are_refused(settings: dict[str, object], sentenc
     assert "\n" not in str(error.value)
     if "stpes" not in settings:
         with pytest.raises(InputError, match=r"^[a-z_.0-9]+ = "):
-            TrainConfig(**settings)  # type: ignore[arg-type]
+            TrainConfig(**settings)
 
 
 def test_a_short_run_warms_up_for_a_tenth_of_its_steps() -> None:
