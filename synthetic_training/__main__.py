@@ -1,5 +1,6 @@
 """``python -m synthetic_training``: train and evaluate models on synthetic tasks, and reproduce figures."""
 
+from dataset_builders.command_help import DEFAULT_IN_TEXT, default_hint
 from dataset_builders.command_line import interrupt_quietly
 
 if __name__ == "__main__":
@@ -154,7 +155,7 @@ def _evaluate(settings: EvaluateConfig) -> None:
         print(f"\nwritten: {settings.out}")
 
 
-def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
+def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional, DEFAULT_IN_TEXT], out: Path) -> None:
     """Plot accuracy against training examples and against length.
 
     Args:
@@ -167,17 +168,17 @@ def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) ->
 
 
 def _reproduce(
-    figures: Annotated[tuple[str, ...], tyro.conf.Positional],
+    figures: Annotated[tuple[str, ...], tyro.conf.Positional, DEFAULT_IN_TEXT],
     scale: Literal["small", "paper"] = "small",
-    seeds: tuple[int, ...] = (),
-    models: tuple[str, ...] = (),
+    seeds: Annotated[tuple[int, ...], DEFAULT_IN_TEXT] = (),
+    models: Annotated[tuple[str, ...], DEFAULT_IN_TEXT] = (),
     out: Path = Path("reproduced"),
     resume: bool = False,
     known: Path | None = None,
     per_gpu: int = 1,
-    minutes: float | None = None,
-    revision: str | None = None,
-    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
+    minutes: Annotated[float | None, DEFAULT_IN_TEXT] = None,
+    revision: Annotated[str | None, DEFAULT_IN_TEXT] = None,
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import", help_behavior_hint=default_hint)] = (),
     trust_remote_code: bool = False,
     dry_run: bool = False,
     gpus: int | None = None,

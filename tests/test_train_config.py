@@ -269,6 +269,22 @@ def test_the_help_of_reproduce_names_every_figure(capsys: pytest.CaptureFixture[
     assert {re.sub("^beyond_.*", "beyond_NAME", name) for name in shipped()} <= words
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate", "plot", "reproduce"])
+def test_a_default_is_shown_once_and_not_empty(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "(default: )" not in shown
+    assert not re.search(r"\(default: [^)]*\)\.? \(default: None\)", shown)
+
+
+def test_a_default_of_a_file_is_shown_beside_the_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--config", "cpu_copy", "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "numbers of pairs (default: pairs). (default: 10 20 60 100 200)" in shown
+
+
 @pytest.mark.parametrize(("task", "unit"), [("copy", "letters"), ("mqar", "pairs"), ("documents", "entries")])
 def test_lengths_have_the_unit_of_the_task(task: str, unit: str) -> None:
     options: dict[str, Any] = {"mix": {"phone_book": 1}} if task == "documents" else {}
