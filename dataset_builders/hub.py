@@ -52,7 +52,7 @@ def check_repo_id(name: str) -> None:
     Raises: InputError: it is not a valid repository name.
     """
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # not in its __all__
 
     message = f"{name!r} is not a valid repository name; use ORG/NAME"
     if name.startswith(("http://", "https://", "hf://", "datasets/", "models/")):
@@ -189,8 +189,10 @@ def _answered(error: BaseException, names: set[str], response: Any) -> str:
 def _unanswered(error: BaseException, names: set[str]) -> str:
     """The sentence for a request without a complete response."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    with suppress(RuntimeError, AttributeError):  # httpx raises without one; not all errors have it
-        endpoint = re.sub(r"^(\w+://[^/]*).*", r"\1", str(error.request.url))  # type: ignore[attr-defined]
+    with suppress(RuntimeError):  # httpx raises it if there is no request
+        request = getattr(error, "request", None)
+        if request is not None:
+            endpoint = re.sub(r"^(\w+://[^/]*).*", r"\1", str(request.url))
     if names & {"TimeoutException", "Timeout", "TimeoutError"}:
         return f"{endpoint} timed out; {RUN_AGAIN}"
     if names & {"UnsupportedProtocol", "InvalidURL", "InvalidSchema", "MissingSchema"}:
@@ -228,9 +230,10 @@ def _words(text: str) -> str:
 
 
 def _request_headers(error: BaseException) -> Any:
-    # httpx raises RuntimeError if the request is not known; most errors have no response
-    with suppress(RuntimeError, AttributeError):
-        return error.response.request.headers  # type: ignore[attr-defined]
+    with suppress(RuntimeError):  # httpx raises it if the request is not known
+        request = getattr(getattr(error, "response", None), "request", None)
+        if request is not None:
+            return request.headers
     return {}
 
 

@@ -42,7 +42,7 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, _terminate)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+def _terminate(number: int, _frame: FrameType | None) -> None:
     raise Interrupted("terminated", number)
 
 
@@ -73,7 +73,7 @@ class StopSignals:
     ) -> None:
         self._restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         self.received = self.received or number
         if self._insist:
             self._restore()

@@ -129,7 +129,7 @@ def _builder(task: type[StringTask]) -> Callable[..., Iterator[Row]]:
             for name, (kind, default, _) in parameters.items()
         ]
     )
-    build.__signature__ = signature  # type: ignore[attr-defined]
+    build.__signature__ = signature  # type: ignore[attr-defined]  # read by inspect
     return build
 
 

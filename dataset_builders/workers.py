@@ -142,7 +142,7 @@ def _start(job: Job, place: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     # progress bars in a log file are written once a minute
     environment = {**os.environ, "TQDM_MININTERVAL": "60", **place}
     with job.log.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(
             job.command,
             stdin=subprocess.PIPE,  # never written to; when it closes, the job knows that this process ended
             stdout=log,

@@ -7,7 +7,10 @@ describes, and its relative links work both on a code host and on the site.
 import re
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 project = "repeat-after-me"
@@ -74,6 +77,11 @@ copybutton_line_continuation_character = "\\"
 def setup(app: Sphinx) -> None:
     """Register the code that the settings above need."""
     app.connect("source-read", _complete)
+    # before and after napoleon, which takes what stands before a colon for the type of an attribute
+    texts: dict[str, list[str]] = {}
+    app.connect("autodoc-process-docstring", lambda *event: _keep(texts, event), priority=400)
+    app.connect("autodoc-process-docstring", lambda *event: _restore(texts, event), priority=600)
+    app.connect("doctree-read", _simplify_types)
 
 
 def _complete(app: Sphinx, page: str, source: list[str]) -> None:
@@ -88,3 +96,38 @@ def _complete(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = f"# {Path(page).name}\n\n" + source[0]
     if page in PAGES_BELOW:
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n" + "\n".join(PAGES_BELOW[page]) + "\n```\n"
+
+
+def _keep(texts: dict[str, list[str]], event: tuple[Any, ...]) -> None:
+    _, what, name, _, _, lines = event
+    if what in {"attribute", "property"} and "Raises:" not in lines:
+        texts[name] = list(lines)
+
+
+def _restore(texts: dict[str, list[str]], event: tuple[Any, ...]) -> None:
+    _, _, name, _, _, lines = event
+    lines[:] = texts.pop(name, lines)
+
+
+def _simplify_types(_app: Sphinx, page: nodes.document) -> None:
+    """Show the type of a setting without its bounds and what the command line needs."""
+    for shown in page.findall(addnodes.desc_annotation):
+        text = shown.astext()
+        if "Annotated[" in text:
+            shown.clear()
+            shown += nodes.Text(_without_metadata(text))
+
+
+def _without_metadata(text: str) -> str:
+    """A type with ``Annotated[KIND, ...]`` replaced by ``KIND``."""
+    before, start, rest = text.rpartition("Annotated[")
+    while start:
+        depth, end, kind = 0, 0, ""
+        for end, letter in enumerate(rest):
+            if letter == "," and depth == 0 and not kind:
+                kind = rest[:end]
+            if letter in ")]" and depth == 0:
+                break
+            depth += (letter in "([") - (letter in ")]")
+        before, start, rest = f"{before}{kind}{rest[end + 1 :]}".rpartition("Annotated[")
+    return rest

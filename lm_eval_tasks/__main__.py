@@ -1,5 +1,6 @@
 """``python -m lm_eval_tasks``: the tasks, their results, and the paper's experiments on pretrained models."""
 
+from dataset_builders.command_help import DEFAULT_IN_TEXT
 from dataset_builders.command_line import interrupt_quietly
 
 if __name__ == "__main__":
@@ -22,7 +23,7 @@ from lm_eval_tasks.publish.leaderboard_command import leaderboard
 from lm_eval_tasks.publish.submit_command import submit
 from lm_eval_tasks.results.report import report
 
-Results = Annotated[tuple[Path, ...], tyro.conf.Positional]
+Results = Annotated[tuple[Path, ...], tyro.conf.Positional, DEFAULT_IN_TEXT]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,7 +33,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if imported and words[:1] not in (["generate"], ["report"], ["agreement"]):
             raise InputError(f"{IMPORT_OPTION} is an option of generate, report and agreement")
 
-        def generate(out: Path | None = None, benchmarks: tuple[str, ...] = (), check: bool = False) -> None:
+        def generate(
+            out: Annotated[Path | None, DEFAULT_IN_TEXT] = None,
+            benchmarks: Annotated[tuple[str, ...], DEFAULT_IN_TEXT] = (),
+            check: bool = False,
+        ) -> None:
             """Write the YAML files of benchmarks for lm-eval.
 
             --import MODULE adds the benchmarks of a module.

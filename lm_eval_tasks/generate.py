@@ -55,7 +55,7 @@ class _Quoted(str):
 class _Dumper(yaml.SafeDumper):
     """Writes YAML in the style of lm-eval's own files."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002  PyYAML passes it
         super().increase_indent(flow, False)
 
 

@@ -118,7 +118,10 @@ def _place(book: _Book, place: int) -> str:
 
 
 def random_number(doc: Mapping[str, Any]) -> dict[str, float]:
-    """Probabilities for a valid number drawn at random: sums over entries, too high where entries overlap."""
+    """Probability of each class of wrong answer, for a valid number drawn at random.
+
+    Probabilities are summed over entries, so they are slightly too high where classes of entries overlap.
+    """
     book = _book(doc)
     other_entries = Counter(_place(book, place) for place, _ in book.others)
     chance = {name: count / _NUMBERS for name, count in other_entries.items()}
@@ -131,7 +134,7 @@ def random_number(doc: Mapping[str, Any]) -> dict[str, float]:
 
 
 def random_entry(doc: Mapping[str, Any]) -> dict[str, float]:
-    """Probabilities for the number of another entry drawn at random."""
+    """Probability of each class of wrong answer, for the number of another entry drawn at random."""
     book = _book(doc)
     places = Counter(_place(book, place) for place, _ in book.others)
     return {name: count / places.total() for name, count in places.items()}

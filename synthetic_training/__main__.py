@@ -1,5 +1,6 @@
 """``python -m synthetic_training``: train and evaluate models on synthetic tasks, and reproduce figures."""
 
+from dataset_builders.command_help import DEFAULT_IN_TEXT, default_hint
 from dataset_builders.command_line import interrupt_quietly
 
 if __name__ == "__main__":
@@ -154,7 +155,7 @@ def _evaluate(settings: EvaluateConfig) -> None:
         print(f"\nwritten: {settings.out}")
 
 
-def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
+def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional, DEFAULT_IN_TEXT], out: Path) -> None:
     """Plot accuracy against training examples and against length.
 
     Args:
@@ -167,27 +168,30 @@ def _plot(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) ->
 
 
 def _reproduce(
-    figures: Annotated[tuple[str, ...], tyro.conf.Positional],
+    figures: Annotated[tuple[str, ...], tyro.conf.Positional, DEFAULT_IN_TEXT],
     scale: Literal["small", "paper"] = "small",
-    seeds: tuple[int, ...] = (),
-    models: tuple[str, ...] = (),
+    seeds: Annotated[tuple[int, ...], DEFAULT_IN_TEXT] = (),
+    models: Annotated[tuple[str, ...], DEFAULT_IN_TEXT] = (),
     out: Path = Path("reproduced"),
     resume: bool = False,
     known: Path | None = None,
     per_gpu: int = 1,
-    minutes: float | None = None,
-    revision: str | None = None,
-    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = (),
+    minutes: Annotated[float | None, DEFAULT_IN_TEXT] = None,
+    revision: Annotated[str | None, DEFAULT_IN_TEXT] = None,
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import", help_behavior_hint=default_hint)] = (),
     trust_remote_code: bool = False,
     dry_run: bool = False,
     gpus: int | None = None,
     calls: int = 3,
 ) -> None:
-    """Run the training runs of figures of the paper, and plot the results.
+    """Train the models of figures, and plot the results.
 
     Args:
-        figures: One or more of efficiency, length_generalization, ngram_lookup, duplicates, mqar, a sweep
-            (learning_rates, mamba_weights, mamba_recall), ..., or YAML files; runs are done in this order.
+        figures: Figures or YAML files of your own, done in this order. Of the paper: efficiency (at its size
+            efficiency_50, efficiency_100, efficiency_300), length_generalization, ngram_lookup,
+            ngram_lookup_by_length, duplicates. Their learning rates: learning_rates. Beyond the paper:
+            hard_alibi, mqar, mamba_weights, mamba_recall, and the paper's experiments with other
+            architectures, beyond_NAME. The bundled models: trio, trio_learning_rates, pair_learning_rates.
         scale: small for sizes that a CPU can train, or paper for the sizes of the paper.
         seeds: Random seeds (default: those in the figure's file).
         models: Labels of the models to run (default: all).

@@ -15,6 +15,7 @@ from tyro.conf import arg
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from dataset_builders.command_help import DEFAULT_IN_TEXT, default_hint
 from dataset_builders.mqar import Mqar
 from dataset_builders.string_tasks import (
     StringTask,
@@ -56,16 +57,16 @@ class TrainConfig(Settings):
     model: str = "T_rope"
     """Architecture: T_rope, T_nope, T_alibi, T_hard_alibi, mamba or lstm of the paper; hf:TYPE or fla:TYPE;
     module.path:ClassName; or a folder with a config.json."""
-    model_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
+    model_args: Annotated[dict[str, Value], key_values, DEFAULT_IN_TEXT] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
     preset: str | None = None
     """Named arguments of the model: paper or small for a size, or released for all defaults of the code
     released with the paper, including those of the run. Values passed in other options override it."""
-    imports: Annotated[tuple[str, ...], arg(name="import")] = ()
+    imports: Annotated[tuple[str, ...], arg(name="import", help_behavior_hint=default_hint)] = ()
     """Packages to import first, which register model types for hf:TYPE."""
     trust_remote_code: bool = False
     """Run the Python code in the model's folder."""
-    embedding_std: Annotated[float, Gt(0), Lt(math.inf)] | None = None
+    embedding_std: Annotated[Annotated[float, Gt(0), Lt(math.inf)] | None, DEFAULT_IN_TEXT] = None
     """Standard deviation of the initial token embeddings and of a tied output layer (default: that of the
     model)."""
 
@@ -81,15 +82,15 @@ class TrainConfig(Settings):
     26 letters are written as numbers."""
     n: Count = 3
     """Length of the n-gram in letters; only for tasks that have one."""
-    k: Count | None = None
+    k: Annotated[Count | None, DEFAULT_IN_TEXT] = None
     """Length of the answer in letters (default: everything after the key)."""
-    task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
+    task_args: Annotated[dict[str, Value], key_values, DEFAULT_IN_TEXT] = field(default_factory=dict)
     """Other settings of the string task or of mqar, such as name=2."""
     pairs: Count = 4
     """Number of key-value pairs per example (mqar only); context_length is the number of tokens."""
-    fixed_examples: Count | None = None
+    fixed_examples: Annotated[Count | None, DEFAULT_IN_TEXT] = None
     """Number of examples in a fixed training set (mqar only; default: new examples in every step)."""
-    mix: Annotated[dict[str, float], key_values] = field(default_factory=dict)
+    mix: Annotated[dict[str, float], key_values, DEFAULT_IN_TEXT] = field(default_factory=dict)
     """Sampling weight of each kind of document, such as phone_book=2 (default: all kinds equally)."""
     pool_rows: Count = 16_384
     """Number of rows of documents generated before training; each epoch shuffles them."""
@@ -111,7 +112,7 @@ class TrainConfig(Settings):
     schedule: Decay = "linear"
     """Learning rate after warm-up: linear (decay to 0) or constant. linear_from_zero is linear with a first
     learning rate of 0, as in the trainer released with the paper."""
-    warmup_steps: Annotated[int, Ge(0)] | None = None
+    warmup_steps: Annotated[Annotated[int, Ge(0)] | None, DEFAULT_IN_TEXT] = None
     """Number of steps in which the learning rate rises linearly to its peak (default: 100, or a tenth of all
     steps if that is fewer)."""
     weight_decay: Annotated[float, Ge(0), Lt(math.inf)] = 0.1
@@ -134,7 +135,7 @@ class TrainConfig(Settings):
 
     eval_every: Count = 1000
     """Number of steps between evaluations; the last step is always evaluated."""
-    eval_lengths: Annotated[tuple[Count, ...], length_ranges] = ()
+    eval_lengths: Annotated[tuple[Count, ...], length_ranges, DEFAULT_IN_TEXT] = ()
     """Lengths to evaluate, as numbers or ranges such as 20:120:20 (default: max_length). For documents,
     numbers of phone book entries (default: 20); for mqar, numbers of pairs (default: pairs)."""
     eval_examples: Annotated[int, Ge(2), Le(2**31)] = 128

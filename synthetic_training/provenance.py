@@ -46,14 +46,14 @@ def _git_revision() -> str | None:
     """The commit that is checked out, with a mark if files have changed since; None without git."""
     here = Path(__file__).parent
     try:
-        described = subprocess.run(  # noqa: S603
-            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
+        described = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             capture_output=True,
             text=True,
             check=True,
         )
-        tracked = subprocess.run(  # noqa: S603
-            ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name],  # noqa: S607
+        tracked = subprocess.run(
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name],
             capture_output=True,
             check=False,
         )

@@ -35,7 +35,7 @@ class Settings:
 
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         try:
-            model = _model(type(self)).model_validate(values)  # type: ignore[arg-type]
+            model = _model(type(self)).model_validate(values)  # type: ignore[arg-type]  # a class is hashable
         except ValidationError as error:
             first = error.errors()[0]
             name, value = _locate(values, first["loc"])

@@ -68,4 +68,4 @@ class AssociativeRecall(StringTask):
 
 
 def _interleaved(xp: object, a: Array, b: Array) -> Array:
-    return xp.reshape(xp.stack([a, b], axis=2), (a.shape[0], -1))  # type: ignore[attr-defined]
+    return xp.reshape(xp.stack([a, b], axis=2), (a.shape[0], -1))

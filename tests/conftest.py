@@ -21,7 +21,7 @@ from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.extras import require
 from tests import forked
-from tests.hub.fixture import hub  # noqa: F401
+from tests.hub.fixture import hub
 from tests.import_graph import imports, modules
 from tests.quick_lm_eval import our_tasks_alone, quick_lm_eval
 

@@ -101,6 +101,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "half the vocabulary of mqar": ("4,096",),
     },
     "docs/your_architecture.md": {
+        "runs that tests/test_document_examples.py plans": ("54",),
         "tokens of the window that lm-eval assumes": ("2,048",),
         "the confidence level": ("95%",),
     },
@@ -138,7 +139,11 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "found by running the released code": ("8e-7", "3e-7", "6.6%", "2.97", "2.93"),
         "steps of a small run": ("251", "300"),
     },
-    "synthetic_training/figures/README.md": {"an exit status": ("124",)},
+    "synthetic_training/figures/README.md": {
+        "an exit status": ("124",),
+        "a section of the paper": ("3.5",),
+        "steps in an issue of the released code": ("250,000", "300,000"),
+    },
     "synthetic_training/figures/mamba_weights.md": {
         "the log of a run that is not kept": ("1,050",),
         "settings of runs that were cut off": ("16,000",),

@@ -158,7 +158,7 @@ def _interpret(words: list[str], environment: Mapping[str, str], anew: Sequence[
     os.environ.update(environment)
     sys.path[:0] = [str(Path.cwd()), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     sys.stdin = open(0, closefd=False)  # noqa: SIM115  until the end
-    sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
+    sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115  as well
     for name, module in list(sys.modules.items()):
         code = getattr(module, "__file__", None) or ""  # one that is not in Python can be loaded once only
         if name.split(".")[0] in {"sitecustomize", *anew} and code.endswith(".py"):
@@ -180,6 +180,6 @@ def _interpret(words: list[str], environment: Mapping[str, str], anew: Sequence[
         if kind == "-m":
             status = exit_status(lambda: runpy.run_module(what, run_name="__main__", alter_sys=True))
         else:
-            status = exit_status(lambda: exec(what, {"__name__": "__main__"}))  # noqa: S102  as python -c does
+            status = exit_status(lambda: exec(what, {"__name__": "__main__"}))
     atexit._run_exitfuncs()
     return status

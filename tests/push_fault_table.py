@@ -146,7 +146,7 @@ def attempt(hub: "LoopbackHub", case: Case, old: Path, new: Path) -> Outcome:
     Raises: AssertionError: the fault left an invalid state, or the second push did not repair it.
     """
     prepare(hub, case.step, old)
-    fault = hub.fail(case.kind, nth=case.nth, always=case.always)  # type: ignore[arg-type]
+    fault = hub.fail(case.kind, nth=case.nth, always=case.always)
     message = ""
     try:
         release(hub, new, "v2.0")
@@ -200,7 +200,7 @@ def main() -> None:
 
     logging.set_verbosity_error()
     # Without this, the waits between attempts would be most of the time.
-    _http.time = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.02)))  # type: ignore[assignment,attr-defined]
+    _http.time = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, 0.02)))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         old, new = build_releases(folder)

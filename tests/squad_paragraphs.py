@@ -1,5 +1,4 @@
 """Paragraphs in SQuAD v2's schema, one for each special case."""
-# ruff: noqa: RUF001  quotes that look alike are what is tested
 
 import json
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 Each case is a cell of the table in ``lm_eval_tasks/BACKENDS.md``.
 """
 
-# ruff: noqa: F401, F811 - pytest finds the fixtures by their names
-
 import json
 from pathlib import Path
 from typing import Any

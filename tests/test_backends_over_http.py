@@ -3,8 +3,6 @@
 Each case is a cell of the table in ``lm_eval_tasks/BACKENDS.md``.
 """
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 
 from dataset_builders import InputError
-from tests.backends import FORCED, GENERATED, TRANSFORMER, Samples, check_same, evaluated, hf, metadata  # noqa: F401
+from tests.backends import FORCED, GENERATED, TRANSFORMER, Samples, check_same, evaluated, hf, metadata
 from tests.completions_server import CompletionsServer
 from tests.served_model import prompt_logprobs, served_tokenizer, transformers_serve, write
 

@@ -167,7 +167,7 @@ def test_what_a_module_raises_for_its_arguments_is_one_sentence(
     )
     (line,) = result.stderr.splitlines()
     assert result.returncode == 1 and line.startswith(f"error: {HERE}:Heads {sentence}")
-    raised = linecache.getline(__file__, int(re.search(r"\(test_bare_modules.py, line (\d+)", line)[1]))  # type: ignore[index]
+    raised = linecache.getline(__file__, int(re.search(r"\(test_bare_modules.py, line (\d+)", line)[1]))
     assert "nn.Embedding(" in raised if width == "abc" else ".view(" in raised
 
 

@@ -1,7 +1,5 @@
 """Building configs into a folder: what is kept from earlier builds, and what is refused."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from dataset_builders.registry import find
 from dataset_builders.release.build import LOCK, Result, build
 from dataset_builders.release.manifest import read_manifest
 from tests.conftest import Run
-from tests.small_release import built, files, one_of_each, sources  # noqa: F401
+from tests.small_release import built, files, one_of_each, sources
 
 
 def states(results: Sequence[Result]) -> dict[str, str]:

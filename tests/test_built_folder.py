@@ -1,7 +1,5 @@
 """The files of a build: the default release, data files, card and manifest."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import json
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from dataset_builders.release.verify import SAME, verify
 from dataset_builders.sources.tokenizer import load_tokenizer
 from lm_eval_tasks.released import read_config
 from tests.material import neox_tokenizer, prose
-from tests.small_release import built, files, one_of_each, sources  # noqa: F401
+from tests.small_release import built, files, one_of_each, sources
 
 
 def test_checksums_are_known_of_what_arguments_alone_make() -> None:

@@ -45,7 +45,7 @@ def a_result(run: Run, **changes: Any) -> dict[str, Any]:
 
 
 def runs_of(figure: str, scale: str = "paper") -> list[Run]:
-    return plan(read_figure(figure_path(figure)).scales[scale], figure)  # type: ignore[index]
+    return plan(read_figure(figure_path(figure)).scales[scale], figure)
 
 
 def test_the_sweep_has_the_settings_of_the_models() -> None:
@@ -136,7 +136,7 @@ class Stand:
         content = read_figure(figure_path(figure))
         self.calls.append((figure, others["minutes"]))
         name = Path(figure).stem
-        results = [a_result(run) for run in plan(content.scales[scale], figure, models)]  # type: ignore[index]
+        results = [a_result(run) for run in plan(content.scales[scale], figure, models)]
         for result in results:
             folder = out / "runs" / result["run"]
             (folder / "model").mkdir(parents=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from synthetic_training.models.kernels import causal_convolution as module
@@ -87,8 +87,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
         return F.conv1d(padded, weight[:, None], bias, groups=len(weight))
 
     functions = ModuleType("causal_conv1d.cpp_functions")
-    functions.causal_conv1d_fwd_function = forward  # type: ignore[attr-defined]
-    functions.causal_conv1d_bwd_function = backward  # type: ignore[attr-defined]
+    functions.causal_conv1d_fwd_function = forward
+    functions.causal_conv1d_bwd_function = backward
     monkeypatch.setitem(sys.modules, "causal_conv1d", ModuleType("causal_conv1d"))
     monkeypatch.setitem(sys.modules, "causal_conv1d.cpp_functions", functions)
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from synthetic_training.figures.figure_file import read_figure
+from synthetic_training.figures.plan import plan
 from tests.conftest import Run
 from tests.document_commands import Block, blocks, documents
 from tests.import_graph import PACKAGES, ROOT
@@ -100,7 +102,7 @@ def test_evaluation_from_python(model_folder: Path, capsys: pytest.CaptureFixtur
     code = python_of("getting_started").replace('"FOLDER"', repr(str(model_folder))).replace("100", "2")
     names: dict[str, Any] = {}
     with our_tasks_alone():
-        exec(code, names)  # noqa: S102
+        exec(code, names)
     assert names["results"]["results"]["phone_book_20"]["sample_len"] == 2
     assert "error" not in capsys.readouterr().out
 
@@ -109,10 +111,19 @@ def test_the_page_has_a_causal_model_of_40_lines() -> None:
     code = python_of("your_architecture")
     assert len([line for line in code.splitlines() if line]) <= 45
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102
+    exec(code, names)
     model = names["GatedLinearAttention"](30)
     ids = torch.randint(30, (2, 12), generator=torch.Generator().manual_seed(0))
     changed = ids.clone()
     changed[:, 8:] = 29 - changed[:, 8:]
     assert torch.allclose(model(ids)[:, :8], model(changed)[:, :8], atol=1e-6)
     assert not torch.allclose(model(ids)[:, 8:], model(changed)[:, 8:], atol=1e-3)
+
+
+def test_the_page_has_a_figure_of_54_runs(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "your_architecture.md").read_text(encoding="utf-8")
+    file = tmp_path / "sizes.yaml"
+    file.write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
+    figure = read_figure(file)
+    assert figure.best_of == "lr"
+    assert len(plan(figure.scales["small"], str(file))) == 54

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from scipy.stats import norm
 
 import synthetic_training
 from dataset_builders.document_tables import documents, with_tables
@@ -133,3 +134,15 @@ def test_your_architecture_has_the_committed_evaluation() -> None:
 def test_commands_print_what_is_shown(shown: Shown) -> None:
     """After new results, ``python -m tests.document_outputs`` writes the present outputs."""
     assert output_of(shown.command) == shown.output
+
+
+def test_the_documents_needed_for_a_comparison_are_those_of_the_normal_approximation() -> None:
+    text = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| (0\.\d\d) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE)
+    assert [row[0] for row in shown] == ["0.02", "0.05", "0.10"]
+    level, power = norm.ppf(0.975), norm.ppf(0.8)
+    for row in shown:
+        difference = float(row[0])
+        for differing, needed in zip((0.1, 0.2, 0.3), row[1:], strict=True):
+            spread = level * differing**0.5 + power * (differing - difference**2) ** 0.5
+            assert int(needed.replace(",", "")) == round((spread / difference) ** 2)

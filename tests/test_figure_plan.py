@@ -207,6 +207,8 @@ def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
         figure_path("figures/configs/mqar.yaml")
     with pytest.raises(InputError, match=r"no run 'lstn'; its runs are .*; did you mean 'lstm'\?"):
         runs_of(file, models=["lstn"])
+    with pytest.raises(InputError, match=r"no figure is named; use .*efficiency.* or a YAML file"):
+        reproduce([], out=tmp_path / "out")
     with pytest.raises(InputError, match="per_gpu must be an integer of at least 1, not 0"):
         reproduce(str(file), out=tmp_path / "out", per_gpu=0)
     with pytest.raises(InputError, match=r"has no scale 'paper', only small"):

@@ -136,8 +136,8 @@ class WithTokenizer(Scripted):
     ("ending", "exact"), [("\n", 1.0), (END, 1.0), ("\n" + END, 1.0), (" \n", 0.0), (".", 0.0), ("0\n", 0.0)]
 )
 def test_a_number_ends_with_a_line_or_with_the_text(ending: str, exact: float) -> None:
-    rule = lambda prompt: look_up(prompt).removesuffix("\n") + ending  # noqa: E731
-    assert forced(WithTokenizer(rule), num_docs=3)[0]["exact_match"] == exact
+    lm = WithTokenizer(lambda prompt: look_up(prompt).removesuffix("\n") + ending)
+    assert forced(lm, num_docs=3)[0]["exact_match"] == exact
 
 
 def test_a_letter_string_ends_with_a_mark_or_with_the_text() -> None:

@@ -58,7 +58,7 @@ def test_a_hostile_configuration_is_one_sentence(tmp_path: Path, config: Any, se
 )
 def test_an_error_of_our_own_code_is_a_bug_and_one_of_a_library_is_not(module: str) -> None:
     code: dict[str, Any] = {"__name__": module}
-    exec("def build(): raise KeyError('x')", code)  # noqa: S102
+    exec("def build(): raise KeyError('x')", code)
     with pytest.raises(KeyError) as caught:
         code["build"]()
     if module == "torch.nn":

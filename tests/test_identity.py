@@ -55,7 +55,7 @@ def test_runs_that_differ_are_separate_rows(
     result_file(tmp_path, {TASK: 0.25}, **first)
     result_file(tmp_path, {TASK: 0.75}, **second)
     found = rows(tmp_path)
-    assert sorted(found.values()) == [0.25, 0.75]  # type: ignore[type-var]
+    assert sorted(found.values()) == [0.25, 0.75]
     if expected is not None:
         assert list(found) == expected
 

@@ -108,7 +108,7 @@ def test_metadata_of_a_task_manager(learnt: dict[str, Any]) -> None:
 
 def test_frames_of_python_3_13_list_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     class Variables(dict[str, Any]):
-        def keys(self) -> list[str]:  # type: ignore[override]
+        def keys(self) -> list[str]:
             return list(super().keys())
 
     frame = types.SimpleNamespace(
@@ -131,7 +131,7 @@ def in_lm_eval(module: str, function: Callable[[], object]) -> object:
     """Call a function from a module of lm-eval that this version does not have."""
     code = compile("def caller(function):\n    return function()\n", "runner.py", "exec")
     namespace = types.ModuleType(module).__dict__
-    exec(code, namespace)  # noqa: S102
+    exec(code, namespace)
     return namespace["caller"](function)
 
 

@@ -162,7 +162,7 @@ def test_evaluation_has_other_examples_than_training() -> None:
 )
 def test_invalid_arguments(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Mqar(**{"length": 16, "pairs": 4, **arguments})  # type: ignore[arg-type]
+        Mqar(**{"length": 16, "pairs": 4, **arguments})
 
 
 @pytest.mark.gpu

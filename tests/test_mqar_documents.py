@@ -81,7 +81,7 @@ def test_lm_eval_scores_a_model_of_the_training_task(tmp_path: Path) -> None:
     save_tokenizer(data.tokenizer(12), tmp_path)
     documents = {"pairs": 2, "num_docs": 250, "spelling": "symbols", "example_tokens": 12, "vocabulary": 24}
     right = {}
-    for row in rows(**documents):  # type: ignore[arg-type]
+    for row in rows(**documents):
         ids = torch.tensor([[int(token) for token in row["prompt"].split(" ")]])
         answer = int(model(input_ids=ids).logits[0, -1].argmax())
         right[row["id"]] = float(answer == int(row["answer"]))

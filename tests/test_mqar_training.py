@@ -96,7 +96,7 @@ def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
 
     task = Mqar(32, 4, 40, random_non_queries=False)
     arguments: dict[str, Any] = {"seed": 0, "batch_tokens": 96, "bf16": False}
-    score = evaluate_mqar(Oracle(), task, 10, shard=Shard(0, 1), **arguments)  # type: ignore[arg-type]
+    score = evaluate_mqar(Oracle(), task, 10, shard=Shard(0, 1), **arguments)
     assert (score.length, score.asked, score.string_accuracy, score.string_accuracy_stderr) == (
         4,
         10,
@@ -105,7 +105,7 @@ def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
     )
     assert score.letter_accuracy == score.exact_match == 0.25
     # two processes evaluate half of the examples each
-    halves = [evaluate_mqar(Oracle(), task, 10, shard=Shard(i, 2), **arguments) for i in (0, 1)]  # type: ignore[arg-type]
+    halves = [evaluate_mqar(Oracle(), task, 10, shard=Shard(i, 2), **arguments) for i in (0, 1)]
     assert [half.asked for half in halves] == [5, 5]
 
 

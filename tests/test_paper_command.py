@@ -34,7 +34,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Use a fake runner with two GPUs; models are not checked, and figures are drawn only if asked for."""
 
     def put(accuracy: Accuracy = as_in_the_paper, draw: bool = False, **options: object) -> FakeRunner:
-        runner = FakeRunner(accuracy, **options)  # type: ignore[arg-type]
+        runner = FakeRunner(accuracy, **options)
         monkeypatch.setattr(execute, "run_jobs", runner)
         if not draw:
             for function in ("draw", "draw_by_state", "draw_by_time"):

@@ -193,4 +193,4 @@ def test_stratified_documents_take_the_tenths_in_turn(entries: int) -> None:
 @pytest.mark.parametrize("position", [-0.1, 1.5, True, "0.5", float("nan"), [], [0, 2], [0, "1"], {}])
 def test_other_positions_are_refused(position: object) -> None:
     with pytest.raises(InputError, match="position must be a number from 0 .*, a list of these, or 'stratif"):
-        rows(20, 1, position=position)  # type: ignore[arg-type]
+        rows(20, 1, position=position)

@@ -1,7 +1,5 @@
 """Pushing a release to a loopback Hub: the files afterwards, and the folders that are refused."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import hashlib
 import json
 import shutil
@@ -22,7 +20,7 @@ from dataset_builders.release.manifest import FILE, parquet_path
 from dataset_builders.release.push import Target
 from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
-from tests.pushing import NAME, commit, new, old, pushed, refused, releases, snapshot  # noqa: F401
+from tests.pushing import NAME, commit, new, old, pushed, refused, releases, snapshot
 
 
 def writes(hub: LoopbackHub) -> list[str]:

@@ -3,8 +3,6 @@
 ``tests.push_fault_table`` has the checks and the full grid; its table is in the package's README.
 """
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import itertools
 import json
 import os
@@ -16,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub.fixture import GOOD, hub  # noqa: F401
+from tests.hub.fixture import GOOD
 from tests.hub.server import start
 from tests.push_fault_table import (
     KINDS,
@@ -31,7 +29,7 @@ from tests.push_fault_table import (
     record,
     release,
 )
-from tests.pushing import releases  # noqa: F401
+from tests.pushing import releases
 
 
 def case(requests: list[str], step: str, part: str, kind: str, always: bool) -> Case:

@@ -1,11 +1,9 @@
 """Targets of a push: tags, branches, pull requests, private repositories; and permissions."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import pytest
 
 from tests.hub.fixture import GOOD, OTHER
-from tests.pushing import NAME, commit, new, old, pushed, refused, releases, snapshot  # noqa: F401
+from tests.pushing import NAME, commit, new, old, pushed, refused, releases, snapshot
 
 
 def test_a_tag_on_another_release_is_refused_and_on_the_same_one_is_enough(hub, old, new):

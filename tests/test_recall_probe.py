@@ -237,7 +237,7 @@ def test_invalid_input_is_one_sentence(tasks: Any, options: Any, message: str) -
 
 def test_models_and_tokenizers_that_do_not_fit(caplog: pytest.LogCaptureFixture) -> None:
     small = NgramModel(NgramConfig(vocab_size=256))
-    small.get_input_embeddings = lambda: nn.Embedding(100, 4)  # type: ignore[method-assign,assignment]
+    small.get_input_embeddings = lambda: nn.Embedding(100, 4)
     with pytest.raises(InputError, match=r"returns the token \d+, but the model has 100 embeddings"):
         probe_recall(small, byte_tokenizer(), ["string_copy_10"], num_docs=2)
     with pytest.raises(InputError, match="tokenizer must be a tokenizer of transformers, not str"):

@@ -1,7 +1,5 @@
 """The documents of the SQuAD retrieval, from each format of source file."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +12,7 @@ from datasets import Dataset
 from dataset_builders import InputError
 from dataset_builders.sources.squad import DEFAULT_SOURCE, REVISION
 from dataset_builders.squad_v2_retrieval import BENCHMARK, rows
-from tests.squad_paragraphs import ANSWERABLE, BUCKETS, PARAGRAPHS, source, squad_rows, words, write  # noqa: F401
+from tests.squad_paragraphs import ANSWERABLE, BUCKETS, PARAGRAPHS, source, squad_rows, words, write
 
 
 def test_one_document_to_the_letter(source: dict[str, str]) -> None:

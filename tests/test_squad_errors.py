@@ -1,7 +1,5 @@
 """Invalid SQuAD files, metadata and length ranges are refused in one sentence."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import json
 import re
 from pathlib import Path
@@ -13,7 +11,7 @@ from datasets import Dataset
 from dataset_builders import InputError
 from tests.evaluation import evaluate
 from tests.scripted import Scripted
-from tests.squad_paragraphs import TASKS, first_gold, source, squad_rows, words  # noqa: F401
+from tests.squad_paragraphs import TASKS, first_gold, source, squad_rows, words
 
 
 def refuse(task: str, said: str, **metadata: Any) -> None:

@@ -1,5 +1,4 @@
 """Exact match and F1 of the SQuAD retrieval: known answers, and properties."""
-# ruff: noqa: RUF001  quotes that look alike are what is tested
 
 import pytest
 from hypothesis import given

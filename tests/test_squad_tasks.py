@@ -1,7 +1,5 @@
 """The tasks of the SQuAD retrieval in lm-eval's own evaluator, with models that answer by a rule."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ from dataset_builders.squad_v2_retrieval import rows
 from lm_eval_tasks import TASKS_FOLDER
 from tests.evaluation import evaluate, scores
 from tests.scripted import Scripted
-from tests.squad_paragraphs import BUCKETS, TASKS, first_gold, golds, source, words  # noqa: F401
+from tests.squad_paragraphs import BUCKETS, TASKS, first_gold, golds, source, words
 
 
 def example(prompt: str) -> str:

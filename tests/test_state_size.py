@@ -68,7 +68,8 @@ def test_models_of_the_mamba_ssm_package_have_the_state_of_the_same_model_in_tra
     lm = hf("mamba")
     expected = state_bytes(lm, PROMPT)
     lm._model = mamba_ssm_stand_in.MambaLMHeadModel(lm.model)
-    assert state_bytes(lm, PROMPT) == state_bytes(lm, PROMPT * 3) == expected != None  # noqa: E711
+    assert expected is not None
+    assert state_bytes(lm, PROMPT) == state_bytes(lm, PROMPT * 3) == expected
 
 
 def test_models_in_other_processes_have_no_state() -> None:

@@ -149,7 +149,7 @@ def test_duplicates_are_as_enumerated(draw: Draw) -> None:
 
 @each
 def test_both_ways_give_the_same_distribution_of_other_examples(kind: type[StringTask]) -> None:
-    small = kind(5, 6, 2) if kind in (Copy, Reverse) else kind(6, 7, 2, n=2)  # type: ignore[call-arg]
+    small = kind(5, 6, 2) if kind in (Copy, Reverse) else kind(6, 7, 2, n=2)
     one, other = (Counter(draw(small, 6_000, 11)) for draw in DRAWS.values())
     cases = set(one) | set(other)
     statistic = sum((one[case] - other[case]) ** 2 / (one[case] + other[case]) for case in cases)

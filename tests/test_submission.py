@@ -22,7 +22,7 @@ from lm_eval_tasks.publish.eligibility import (
 from lm_eval_tasks.publish.submission import entries
 from lm_eval_tasks.publish.submit import to_yaml
 from lm_eval_tasks.results.rows import read_scores
-from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
+from tests.hub.fixture import GOOD, OTHER
 from tests.real_results import MODEL, as_task, real_results, written
 
 DATASET = "org/benchmark"

@@ -8,7 +8,7 @@ from huggingface_hub import EvalResultEntry
 
 from dataset_builders import InputError
 from lm_eval_tasks.publish.submit import merged, to_yaml
-from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
+from tests.hub.fixture import GOOD, OTHER
 
 DATASET = "org/benchmark"
 

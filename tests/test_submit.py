@@ -19,7 +19,7 @@ from lm_eval_tasks.__main__ import main
 from lm_eval_tasks.publish.eligibility import kept_checksums
 from lm_eval_tasks.publish.submit import FILE, to_yaml
 from lm_eval_tasks.publish.submit import submit as put
-from tests.hub.fixture import GOOD, OTHER, hub  # noqa: F401
+from tests.hub.fixture import GOOD, OTHER
 from tests.hub.server import LoopbackHub
 from tests.real_results import MODEL, as_task, real_results, written
 
@@ -51,7 +51,7 @@ def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return run
 
 
-def test_a_dry_run_prints_the_entries_and_asks_nobody(submit, hub: LoopbackHub) -> None:  # noqa: F811
+def test_a_dry_run_prints_the_entries_and_asks_nobody(submit, hub: LoopbackHub) -> None:
     status, out, err = submit(
         real_results(), "--dry-run", "--dataset-revision", "v1.0", "--source-url", "https://x.y"
     )
@@ -85,7 +85,7 @@ def test_a_name_that_the_hub_cannot_have_is_refused(submit, model: str, said: st
 
 
 @pytest.fixture
-def released(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoopbackHub:  # noqa: F811
+def released(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoopbackHub:
     """A Hub with a model and a released data set of phone books."""
     api = hub.api(GOOD)
     api.create_repo(MODEL)
@@ -99,7 +99,7 @@ def released(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def push_manifest(
-    hub: LoopbackHub,  # noqa: F811
+    hub: LoopbackHub,
     folder: Path,
     checksums: dict[str, str],
     **arguments: Any,
@@ -119,7 +119,7 @@ def push_manifest(
     return hub.api(GOOD).create_commit(DATASET, operations, commit_message="m", repo_type="dataset").oid
 
 
-def entries_at(hub: LoopbackHub, revision: str) -> Any:  # noqa: F811
+def entries_at(hub: LoopbackHub, revision: str) -> Any:
     return yaml.safe_load(hub.repository(MODEL, "model").files(revision)[FILE])
 
 
@@ -259,7 +259,7 @@ def test_data_sets_that_are_not_the_benchmark(submit, released: LoopbackHub) -> 
 @pytest.mark.parametrize("kind", ["503", "412", "refuse", "timeout", "drop_after"])
 def test_a_hub_that_fails_says_so_and_a_second_try_ends_it(submit, released: LoopbackHub, kind: str) -> None:
     released.hold = 0.1
-    released.fail(kind, match=("POST", "/commit/"))  # type: ignore[arg-type]
+    released.fail(kind, match=("POST", "/commit/"))
     refused_by_the_hub(*submit(real_results())[:2], "org/model")
     out = submit(real_results())[1]
     # where the answer alone was lost, the pull request was opened the first time

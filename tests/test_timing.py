@@ -45,7 +45,7 @@ class Slow(LocalModel):
     def __init__(self) -> None:
         super().__init__(SimpleNamespace(device=CPU))
         self.now, self.runs, self.module = 0.0, 0, torch.nn.Linear(1, 1)
-        self.module.forward = self._forward  # type: ignore[method-assign]
+        self.module.forward = self._forward
 
     def _forward(self, tokens: torch.Tensor) -> torch.Tensor:
         seconds = 0.5 if tokens.shape[1] == 1 else 3.0 * tokens.shape[1]

@@ -18,6 +18,7 @@ from synthetic_training.argument_types import key_values, parse_value
 from synthetic_training.config import TrainConfig, config_path, differing, shipped_configs
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.figures.figure_file import shipped
 from synthetic_training.models.registry import MODELS
 from synthetic_training.settings import parse_settings, read_settings
 from synthetic_training.training.schedule import LearningRateSchedule
@@ -136,7 +137,7 @@ def test_settings_that_are_none_are_refused(settings: dict[str, object], sentenc
     assert "\n" not in str(error.value)
     if "stpes" not in settings:
         with pytest.raises(InputError, match=r"^[a-z_.0-9]+ = "):
-            TrainConfig(**settings)  # type: ignore[arg-type]
+            TrainConfig(**settings)
 
 
 def test_a_short_run_warms_up_for_a_tenth_of_its_steps() -> None:
@@ -259,6 +260,29 @@ def test_the_first_screen_names_all_models_and_tasks(capsys: pytest.CaptureFixtu
     words = set(re.findall(r"[\w:]+", capsys.readouterr().out))
     tasks = [task.name for task in own_string_tasks()]
     assert {*MODELS, *tasks, "mqar", "documents", "hf:TYPE", "fla:TYPE"} <= words
+
+
+def test_the_help_of_reproduce_names_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    words = set(re.findall(r"\w+", capsys.readouterr().out))
+    assert {re.sub("^beyond_.*", "beyond_NAME", name) for name in shipped()} <= words
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "plot", "reproduce"])
+def test_a_default_is_shown_once_and_not_empty(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "(default: )" not in shown
+    assert not re.search(r"\(default: [^)]*\)\.? \(default: None\)", shown)
+
+
+def test_a_default_of_a_file_is_shown_beside_the_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--config", "cpu_copy", "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "numbers of pairs (default: pairs). (default: 10 20 60 100 200)" in shown
 
 
 @pytest.mark.parametrize(("task", "unit"), [("copy", "letters"), ("mqar", "pairs"), ("documents", "entries")])

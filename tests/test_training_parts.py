@@ -104,11 +104,11 @@ def test_long_runs_on_a_gpu_are_compiled() -> None:
     assert resolve_compile("on", "cpu", 1) == "on"
     assert resolve_compile("off", "cuda", 10**6) == "off"
     # as YAML reads an unquoted on and off
-    assert (TrainConfig(compile=True).compile, TrainConfig(compile=False).compile) == ("on", "off")  # type: ignore[arg-type]
+    assert (TrainConfig(compile=True).compile, TrainConfig(compile=False).compile) == ("on", "off")
     with pytest.raises(
         InputError, match="compile = 'yes': it must be one of 'auto', 'on' or 'off'|should be"
     ):
-        TrainConfig(compile="yes")  # type: ignore[arg-type]
+        TrainConfig(compile="yes")
 
 
 def test_tf32_is_for_gpus() -> None:

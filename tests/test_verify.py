@@ -1,7 +1,5 @@
 """The command ``verify`` on folders and on data sets on the Hub, and its output."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import shutil
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from dataset_builders.release.push import Target, push
 from dataset_builders.release.verify import SAME
 from tests.hub.fixture import GOOD
 from tests.hub.server import LoopbackHub
-from tests.verified_folder import CONFIGS, PHONE_BOOK, copied, original, states  # noqa: F401
+from tests.verified_folder import CONFIGS, PHONE_BOOK, copied, original, states
 
 
 def test_what_was_built_is_the_same(original: tuple[Path, dict[str, str]]) -> None:

@@ -1,7 +1,5 @@
 """Damage to data files and manifests that ``verify`` finds, and its messages."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 import json
 import shutil
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from dataset_builders.registry import find
 from dataset_builders.release.build import build
 from dataset_builders.release.manifest import FILE, LengthSummary, read_manifest
 from dataset_builders.release.verify import SAME, verify
-from tests.verified_folder import CONFIGS, PHONE_BOOK, copied, edit_manifest, original, states, wrong  # noqa: F401
+from tests.verified_folder import CONFIGS, PHONE_BOOK, copied, edit_manifest, original, states, wrong
 
 
 def test_another_compression_and_other_row_groups_are_the_same(copied: tuple[Path, dict[str, str]]) -> None:

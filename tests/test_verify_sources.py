@@ -1,7 +1,5 @@
 """Verifying with the sources of a folder: which are needed, and which are refused."""
 
-# ruff: noqa: F811 - pytest finds the fixture by its name
-
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from dataset_builders.release.build import build
 from dataset_builders.release.verify import verify
 from tests.material import neox_tokenizer
 from tests.squad_sample import squad_sample, write_squad
-from tests.verified_folder import CONFIGS, original, wrong  # noqa: F401
+from tests.verified_folder import CONFIGS, original, wrong
 
 
 @pytest.mark.parametrize(

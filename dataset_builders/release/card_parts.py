@@ -37,7 +37,7 @@ class Section:
 
     @property
     def from_default(self) -> bool:
-        """Whether some documents are from the default source or need none, so that their licence is known."""
+        """Whether the licence of some documents is known: they need no source or have the default one."""
         return not self.origins or any(self._is_default(origin) for origin in self.origins)
 
     @property

@@ -173,7 +173,7 @@ def _answer_spelling(task: StringTask, spelling: str) -> str:
 
 
 def question(spelling: str, example: TextExample) -> str:
-    """A line of a document up to its arrow, in the spelling ``plain`` or ``spaced``."""
+    """The question of an example as a line that ends in an arrow, in the spelling ``plain`` or ``spaced``."""
     return " | ".join(spell(field, spelling) for field in example.fields) + " ->"
 
 

@@ -137,7 +137,7 @@ def picture_of_page(results: Sequence[Path], target: Path) -> bool:
         with redirect_stdout(io.StringIO()):
             leaderboard(tuple(results), Path(folder))
         picture = Path(folder) / "page.png"
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [
                 browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={_WINDOW}",
                 f"--screenshot={picture}", f"file://{folder}/index.html",

@@ -115,7 +115,7 @@ class Evaluation:
         return {"weights_sha256": self.model.weights(), **self.run.model_dump(mode="json")}
 
     def is_that_of(self, file: Path) -> bool:
-        """Whether a result file was made from this. Weights that are not installed are not compared."""
+        """Whether a result file has these weights and settings; missing weights are not compared."""
         if not file.is_file():
             return False
         mine, made_from = self.made_from(), read_json(file).get("made_from", {})

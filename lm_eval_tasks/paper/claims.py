@@ -56,7 +56,7 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        """Needs both interval and test: of few documents the exact test asks for more than the interval."""
+        """Decided only if interval and test agree; with few documents, the exact test is the stricter one."""
         if self.p_value is not None and self.p_value >= 1 - CONFIDENCE:
             return "undecided"
         if self.difference.low > 0:

@@ -10,6 +10,7 @@ import tyro
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
+from dataset_builders.command_help import DEFAULT_IN_TEXT
 
 if TYPE_CHECKING:
     from lm_eval_tasks.paper.plan import Files, Run
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 def paper(
     out: Path,
     model_list: str = "paper",
-    models: tuple[str, ...] = (),
-    tasks: tuple[str, ...] = (),
-    gpus: int | None = None,
-    dtype: Literal["float32", "float16", "bfloat16"] | None = None,
-    batch_size: int | None = None,
+    models: Annotated[tuple[str, ...], DEFAULT_IN_TEXT] = (),
+    tasks: Annotated[tuple[str, ...], DEFAULT_IN_TEXT] = (),
+    gpus: Annotated[int | None, DEFAULT_IN_TEXT] = None,
+    dtype: Annotated[Literal["float32", "float16", "bfloat16"] | None, DEFAULT_IN_TEXT] = None,
+    batch_size: Annotated[int | None, DEFAULT_IN_TEXT] = None,
     metadata: Annotated[str, tyro.conf.arg(metavar="JSON")] = "",
     limit: int | None = None,
     batches: bool = False,

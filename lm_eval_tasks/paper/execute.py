@@ -98,7 +98,7 @@ class _Runs(Watcher):
             bar_format="{desc}: {n:.2f} of {total}|{bar}| {elapsed}, {postfix}",
         )
 
-    def started(self, job: Job, place: int) -> None:  # noqa: ARG002
+    def started(self, job: Job, place: int) -> None:  # noqa: ARG002  an event of Watcher
         self._working[job.name] = job, job.log.stat().st_size
         if not self._stream.isatty():
             self._say(f"started: {self._runs[job.name]}; log in {job.log}")

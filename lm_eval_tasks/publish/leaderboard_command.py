@@ -6,11 +6,12 @@ from typing import Annotated
 
 import tyro
 
+from dataset_builders.command_help import DEFAULT_IN_TEXT
 from dataset_builders.extras import require
 
 
 def leaderboard(
-    results: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional, DEFAULT_IN_TEXT],
     out: Path,
     title: str = "Copying and look-up by length",
     label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dataset_builders import InputError
+from dataset_builders.command_help import DEFAULT_IN_TEXT
 from dataset_builders.extras import require
 
 _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def submit(
-    results: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional, DEFAULT_IN_TEXT],
     model: str,
     dataset: str,
-    dataset_revision: str | None = None,
-    tasks: str | None = None,
+    dataset_revision: Annotated[str | None, DEFAULT_IN_TEXT] = None,
+    tasks: Annotated[str | None, DEFAULT_IN_TEXT] = None,
     source_url: str | None = None,
     create_pr: bool = True,
     dry_run: bool = False,

@@ -133,39 +133,39 @@ class BenchmarkReport:
     # ---- plots
 
     def draw_by_length(self, folder: Path) -> list[Path]:
-        """The main metric by length: ``BENCHMARK``."""
+        """Draw the main metric by length, as ``BENCHMARK.png`` and ``.svg``; return the files drawn."""
         return draw(self.benchmark, self.scores, self.style_of, folder)
 
     def draw_by_step(self, folder: Path) -> list[Path]:
-        """The main metric by training step: ``BENCHMARK_by_step``."""
+        """Draw the main metric by training step, as ``BENCHMARK_by_step``."""
         return draw_sweeps(self.benchmark, self.sweeps, folder)
 
     def draw_by_state(self, folder: Path) -> list[Path]:
-        """The main metric by bytes of state: ``BENCHMARK_by_state``."""
+        """Draw the main metric by bytes of state, as ``BENCHMARK_by_state``."""
         return draw_by_state(self.benchmark, self.scores, self.style_of, folder)
 
     def draw_by_time(self, folder: Path) -> list[Path]:
-        """The main metric by seconds: ``BENCHMARK_by_time``."""
+        """Draw the main metric by seconds, as ``BENCHMARK_by_time``."""
         return draw_by_time(self.benchmark, self.scores, self.style_of, folder)
 
     def draw_by_position(self, folder: Path) -> list[Path]:
-        """Heat maps of accuracy by length and position: ``BENCHMARK_by_position``."""
+        """Draw heat maps of accuracy by length and position, as ``BENCHMARK_by_position``."""
         return draw_positions(self.benchmark, self.documents, self.unit, folder)
 
     def draw_by_tenth(self, folder: Path) -> list[Path]:
-        """Accuracy by tenth of the document, with one panel per length: ``BENCHMARK_by_tenth``."""
+        """Draw accuracy by tenth of the document, one panel per length, as ``BENCHMARK_by_tenth``."""
         return draw_by_tenth(self.benchmark, self.documents, self.unit, self.style_of, folder)
 
     def draw_errors(self, folder: Path) -> list[Path]:
-        """Wrong answers by class and length: ``BENCHMARK_errors``."""
+        """Draw the wrong answers by class and length, as ``BENCHMARK_errors``."""
         return draw_errors(self.benchmark, self.errors, self.unit, folder)
 
     def draw_first_errors(self, folder: Path) -> list[Path]:
-        """The fraction of copies without an error so far: ``BENCHMARK_first_error``."""
+        """Draw the fraction of copies without an error so far, as ``BENCHMARK_first_error``."""
         return draw_first_errors(self.benchmark, self.copied_fractions, self.unit, folder)
 
     def draw(self, folder: Path) -> list[Path]:
-        """All plots for which there is something to draw."""
+        """Draw all plots for which there are data; return the files drawn."""
         return [
             *self.draw_by_length(folder),
             *self.draw_by_step(folder),

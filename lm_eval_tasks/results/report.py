@@ -6,13 +6,14 @@ from typing import Annotated
 import tyro
 
 from dataset_builders import InputError
+from dataset_builders.command_help import DEFAULT_IN_TEXT, default_hint
 
 
 def report(
-    results: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional, DEFAULT_IN_TEXT],
     out: Path,
     label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
-    compare: Annotated[tuple[str, ...], tyro.conf.arg(metavar="A B")] = (),
+    compare: Annotated[tuple[str, ...], tyro.conf.arg(metavar="A B", help_behavior_hint=default_hint)] = (),
 ) -> None:
     """Print a table of each benchmark's scores with 95% confidence intervals, and draw them by length.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from dataset_builders.command_help import DEFAULT_IN_TEXT
 from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.extras import require
 
@@ -32,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _train(
     out: Path,
     scale: Scale = "paper",
-    minutes: float | None = None,
-    steps: int | None = None,
+    minutes: Annotated[float | None, DEFAULT_IN_TEXT] = None,
+    steps: Annotated[int | None, DEFAULT_IN_TEXT] = None,
     per_gpu: int = 2,
     sweep_per_gpu: int = 3,
-    revision: str | None = None,
+    revision: Annotated[str | None, DEFAULT_IN_TEXT] = None,
     resume: bool = False,
 ) -> None:
     """Sweep learning rates, then train three seeds of each model at its best rate.

@@ -12,6 +12,7 @@ import tyro
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
+from dataset_builders.command_help import DEFAULT_IN_TEXT, default_hint
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.string_tasks import (
     StringTask,
@@ -44,7 +45,7 @@ class EvaluateConfig:
 
     checkpoint: Annotated[Path, tyro.conf.Positional]
     """Folder of a run, of one of its checkpoints, or of another model with the same symbols."""
-    task: str | None = None
+    task: Annotated[str | None, DEFAULT_IN_TEXT] = None
     """String task, such as copy (default: the task and settings of training)."""
     lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
     """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20; for mqar,
@@ -57,13 +58,13 @@ class EvaluateConfig:
     """Generate answers greedily, instead of scoring the correct answer in one forward pass."""
     batch_size: int = 64
     """Number of examples per forward pass."""
-    vocabulary: int | None = None
+    vocabulary: Annotated[int | None, DEFAULT_IN_TEXT] = None
     """Number of different letters in the strings (default: as in training)."""
-    n: int | None = None
+    n: Annotated[int | None, DEFAULT_IN_TEXT] = None
     """Length of the n-gram in letters, for tasks that have one (default: as in training)."""
-    k: int | None = None
+    k: Annotated[int | None, DEFAULT_IN_TEXT] = None
     """Length of the answer in letters (default: as in training)."""
-    task_args: Annotated[dict[str, Value], key_values] = field(default_factory=dict)
+    task_args: Annotated[dict[str, Value], key_values, DEFAULT_IN_TEXT] = field(default_factory=dict)
     """Other settings of the string task, such as name=2."""
     seed: int = 0
     """Random seed of the examples."""
@@ -71,7 +72,7 @@ class EvaluateConfig:
     """Device to evaluate on; auto uses a GPU if there is one."""
     out: Path | None = None
     """JSON file for the results; it must not exist yet."""
-    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import", help_behavior_hint=default_hint)] = ()
     """Packages to import first, which register the model's type."""
     trust_remote_code: bool = False
     """Run the Python code in the model's folder."""

@@ -18,7 +18,7 @@ from synthetic_training.training.compilation import resolve_compile
 from synthetic_training.training.run_log import read_lines
 
 RESULTS = Path(__file__).parent / "results"
-"""Committed results of figures; an installed package does not contain them."""
+"""Committed results of figures. Those that ``committed_results`` reads are part of an installed package."""
 
 CUT = "cut_runs.jsonl"
 """File name of the records of runs that were cut off: how far they got, and in which time."""

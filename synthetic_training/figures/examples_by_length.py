@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import exp, inf, isnan, log, nan, sqrt
 from pathlib import Path
 from statistics import mean, variance
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tabulate import tabulate
@@ -231,7 +231,7 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
         return save_plot(canvas, out, "examples_by_length")
 
 
-def _draw_model(axes: "Axes", own: Mapping[int, Needed], style: dict[str, object], shift: float) -> None:
+def _draw_model(axes: "Axes", own: Mapping[int, Needed], style: dict[str, Any], shift: float) -> None:
     reached = {length: one for length, one in sorted(own.items()) if one.reached}
     missed = {length: one for length, one in sorted(own.items()) if not one.reached}
     color = style["color"]
@@ -240,11 +240,11 @@ def _draw_model(axes: "Axes", own: Mapping[int, Needed], style: dict[str, object
         y = [center for center, _, _ in each]
         low = [0 if isnan(low) else center - low for center, low, _ in each]
         high = [0 if isnan(high) else min(high, 100 * center) - center for center, _, high in each]
-        axes.errorbar(x, y, yerr=[low, high], capsize=2, **style)  # type: ignore[arg-type]
-    hollow = {"marker": str(style["marker"]), "color": str(color), "mfc": "none", "ls": ""}
+        axes.errorbar(x, y, yerr=[low, high], capsize=2, **style)
+    hollow: dict[str, Any] = {"marker": style["marker"], "color": color, "mfc": "none", "ls": ""}
     for length, one in missed.items():
         bound = min(one.trained)
-        (point,) = axes.plot(length * shift, bound, **hollow)  # type: ignore[arg-type]
+        (point,) = axes.plot(length * shift, bound, **hollow)
         if not reached and length == min(missed):
             point.set_label(str(style["label"]))
         axes.annotate(

@@ -179,7 +179,7 @@ class Execution(Progress):
 
 
 class _Next(Source):
-    """The source of an execution; jobs that ended are noted by ``Execution.ended``."""
+    """The jobs of an execution as a source for ``run_from``; ``Execution.ended`` records those that ended."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution

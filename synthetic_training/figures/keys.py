@@ -73,13 +73,13 @@ class Keys:
 
 
 def fit(counts: "Mapping[int, Sequence[KeyCounts]]") -> Keys:
-    """The most likely h_n and their growth, if h_n does not fall with n.
+    """Fit h_n and its growth with the length by maximum likelihood; h_n must not fall with n.
 
     Args:
         counts: counts by the length of the strings.
 
     Raises:
-        InputError: no letter was copied wrongly, so that nothing is known but that h_n is small.
+        InputError: no letter was copied wrongly, so the data only say that h_n is small.
     """
     import numpy as np
     from scipy.optimize import minimize

@@ -101,7 +101,7 @@ class Ledger:
         self._unsaved.clear()
 
     def show(self, stage: Stage) -> list[Path]:
-        """Draw what there is of a stage; return its files."""
+        """Write plot and table of a stage's results so far; return all files of its results."""
         results = self.results(stage)
         return [self.file(stage), *stage.show(results, self._out)] if results else []
 

@@ -109,7 +109,7 @@ class Progress(Watcher):
         if not self._terminal and (left := self._seconds_left()) is not None:
             self.say(f"{self._title}: at most {tqdm.format_interval(left)} left", self._stream)
 
-    def ended(self, job: Job, status: int) -> None:  # noqa: ARG002
+    def ended(self, job: Job, status: int) -> None:  # noqa: ARG002  an event of Watcher
         """Remove the run's bar; if the run ended early, its remaining steps count as done."""
         self._ended += 1
         self._steps[job.name] = self._runs[job.name].config.steps

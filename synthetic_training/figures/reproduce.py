@@ -26,6 +26,7 @@ from dataset_builders.workers import places, run_from
 from synthetic_training.figures.allocation import Allocation
 from synthetic_training.figures.estimate import RESULTS, Expectations, committed_results, cut_runs
 from synthetic_training.figures.execute import Execution
+from synthetic_training.figures.figure_file import shipped
 from synthetic_training.figures.ledger import Ledger
 from synthetic_training.figures.plan_text import plan_text, runs_text
 from synthetic_training.figures.results import check_others
@@ -81,9 +82,9 @@ def reproduce(
         The files that were written: results, plots and tables.
 
     Raises:
-        InputError: a figure or a part of it does not exist or cannot be run; a number is invalid; ``out``
-            contains results or unfinished runs of the figures, and ``resume`` is not set, or a plot or table
-            that this function did not write; or a run failed, after the other runs were done.
+        InputError: there is no figure, or one or a part of it does not exist or cannot be run; a number is
+            invalid; ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set, or
+            a plot or table that this function did not write; or a run failed, after the other runs were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
     """
@@ -96,6 +97,8 @@ def reproduce(
             raise InputError("a schedule for a number of GPUs needs the minutes of a call; pass --minutes")
     end = inf if minutes is None else time.monotonic() + 60 * minutes
     figures = [figures] if isinstance(figures, str) else list(figures)
+    if not figures:
+        raise InputError(f"no figure is named; use {', '.join(shipped())} or a YAML file")
     overrides: dict[str, object] = {}
     if imports:
         overrides["imports"] = list(imports)

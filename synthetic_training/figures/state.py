@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import log2
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tabulate import tabulate
@@ -184,12 +184,12 @@ def draw(models: Mapping[str, Model], results: Sequence[Result], out: Path) -> l
         return save_plot(canvas, out, "state")
 
 
-def _draw_model(axes: "Axes", one: Model, style: dict[str, object]) -> None:
+def _draw_model(axes: "Axes", one: Model, style: dict[str, Any]) -> None:
     lengths = sorted(one.bits)
-    axes.plot(lengths, [one.bits[n] for n in lengths], mfc="white", **style)  # type: ignore[arg-type]
+    axes.plot(lengths, [one.bits[n] for n in lengths], mfc="white", **style)
     copied = [n for n in lengths if one.accuracy[n] >= _HALF]
-    filled = {"marker": style["marker"], "markersize": style["markersize"], "color": style["color"], "ls": ""}
-    axes.plot(copied, [one.bits[n] for n in copied], **filled)  # type: ignore[arg-type]
+    filled = {name: style[name] for name in ("marker", "markersize", "color")}
+    axes.plot(copied, [one.bits[n] for n in copied], ls="", **filled)
 
 
 def _write(file: Annotated[Path, tyro.conf.Positional], out: Path) -> None:

@@ -61,10 +61,10 @@ def _at(values: Tensor, positions: Tensor) -> Tensor:
 
 
 def _output_layer(model: nn.Module) -> nn.Module | None:
-    if not hasattr(model, "get_output_embeddings"):
+    if not callable(get := getattr(model, "get_output_embeddings", None)):
         return None
     try:
-        layer = model.get_output_embeddings()  # type: ignore[operator]
+        layer = get()
     except NotImplementedError:  # the default of transformers, if it does not find one
         return None
     return layer if isinstance(layer, nn.Module) else None

@@ -8,7 +8,7 @@ import importlib
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 Window = tuple[int, int]
@@ -49,7 +49,7 @@ def flash_attn_varlen_func(
     cu_seqlens_q: Tensor,
     cu_seqlens_k: Tensor,
     max_seqlen_q: int,  # noqa: ARG001  flash-attn needs it
-    max_seqlen_k: int,  # noqa: ARG001
+    max_seqlen_k: int,  # noqa: ARG001  the same
     causal: bool,
     window_size: Window = (-1, -1),
 ) -> Tensor:

@@ -88,7 +88,7 @@ class _Limit(TorchDispatchMode):
                 self._check(tensor.untyped_storage().nbytes(), "a tensor of")
         return result
 
-    def count(self, owner: nn.Module, name: str, part: nn.Module | Tensor | None) -> None:  # noqa: ARG002
+    def count(self, _owner: nn.Module, _name: str, part: nn.Module | Tensor | None) -> None:
         """Count a module or tensor that was registered."""
         self._parts += 1
         if self._parts > MAX_PARTS:

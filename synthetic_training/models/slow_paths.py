@@ -60,12 +60,13 @@ def _fallbacks(module: ModuleType) -> Iterator[str]:
 
 
 def _closure(function: Callable[..., Any]) -> dict[str, Any]:
-    while not inspect.isfunction(function):
-        function = getattr(function, "__wrapped__", None)  # type: ignore[assignment]
-        if function is None:
+    inner: Any = function
+    while not inspect.isfunction(inner):
+        inner = getattr(inner, "__wrapped__", None)
+        if inner is None:
             return {}
     try:
-        return dict(inspect.getclosurevars(function).nonlocals)
+        return dict(inspect.getclosurevars(inner).nonlocals)
     except ValueError:  # a variable of the closure has no value yet
         return {}
 

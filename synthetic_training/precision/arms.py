@@ -4,10 +4,13 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+
+if TYPE_CHECKING:
+    from synthetic_training.training.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Arm:
         float32_operations: see ``FastMambaMixer``.
     """
 
-    precision: str = "bf16"
+    precision: "Precision" = "bf16"
     bf16_copies: bool = False
     float32_operations: frozenset[str] = frozenset()
 
@@ -68,7 +71,7 @@ def applied(arm: Arm) -> Iterator[None]:
     def without_copies(*arguments: Any, **named: Any) -> Any:
         return optimizer(*arguments, **{**named, "copies": False})
 
-    FastMambaMixer.float32_operations = arm.float32_operations  # type: ignore[assignment]
+    FastMambaMixer.float32_operations = arm.float32_operations  # type: ignore[assignment]  # undone below
     if not arm.bf16_copies:
         step.ClippedAdamW = without_copies
     try:

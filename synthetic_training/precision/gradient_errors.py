@@ -126,7 +126,7 @@ def _mamba_ssm_scan() -> Iterator[bool]:
         return y.transpose(1, 2)
 
     ours = mamba._scan
-    mamba._scan = scan  # type: ignore[assignment]
+    mamba._scan = scan  # type: ignore[assignment]  # undone below
     try:
         yield True
     finally:

@@ -76,7 +76,7 @@ def run_study(study: Study) -> None:
     jobs = []
     for name, (arm, seed) in runs.items():
         job = {"arm": arm, "folder": str(study.folder / name), "keep_model": study.keep_models}
-        config = replace(study.settings, seed=seed, precision=arm_named(arm).precision)  # type: ignore[arg-type]
+        config = replace(study.settings, seed=seed, precision=arm_named(arm).precision)
         job["config"] = config.as_json()
         command = [sys.executable, "-m", "synthetic_training.precision.study", "--job", json.dumps(job)]
         jobs.append(Job(name, command, study.folder / f"{name}.log"))

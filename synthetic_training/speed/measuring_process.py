@@ -41,7 +41,7 @@ class MeasuringProcess:
         self.result: dict[str, Any] | None = None
         content = {"model": job.model, "compile": job.compile, **settings}
         self._heard = ""
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             [sys.executable, "-m", _PROCESS, json.dumps(content)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -117,7 +117,7 @@ def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
     arguments = ["--model-args", *settings.model_args] if settings.model_args else []
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "run"
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [
                 *(sys.executable, *(launcher if arm.gpus > 1 else []), "-m", "synthetic_training", "train"),
                 *("--model", settings.model, *arguments, "--batch-size", str(arm.rows), "--compile", "on"),

@@ -52,7 +52,7 @@ def load_zoology(checkout: Path) -> None:
         sys.modules["wandb"] = ModuleType("wandb")
     if importlib.util.find_spec("torchvision") is None:
         operations = ModuleType("torchvision.ops")
-        operations.StochasticDepth = _NoStochasticDepth  # type: ignore[attr-defined]
+        vars(operations)["StochasticDepth"] = _NoStochasticDepth
         sys.modules |= {"torchvision": ModuleType("torchvision"), operations.__name__: operations}
     try:
         model = importlib.import_module("zoology.model")
@@ -118,7 +118,7 @@ def train_with_zoology(
     trainer: Any = importlib.import_module("zoology.train")
     own, seen = trainer.Trainer, _Observed(run)
 
-    class Observed(own):  # type: ignore[misc,valid-type]
+    class Observed(own):  # type: ignore[misc,valid-type]  # known only at run time
         """Zoology's trainer, which records the time before and after each epoch."""
 
         def train_epoch(self, epoch: int) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
-# Importing the calls registers them.
-from tests.hub import account_calls, commit_calls, discussion_calls, repo_calls  # noqa: F401
+from tests.hub import account_calls, commit_calls, discussion_calls, repo_calls  # noqa: F401  registers the calls
 from tests.hub.core import Core, User
 from tests.hub.faults import Fault, Faults, Kind
 from tests.hub.handler import Handler

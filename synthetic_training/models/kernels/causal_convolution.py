@@ -8,7 +8,7 @@ import importlib.util
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 _HAS_PACKAGE = importlib.util.find_spec("causal_conv1d") is not None
@@ -104,7 +104,7 @@ def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return _convolve_backward(dy, *ctx.saved_tensors)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001
+def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001  passed by name
     ctx.save_for_backward(*inputs)
 
 

@@ -14,7 +14,7 @@ and two in the backward pass, with each input read once and each output written 
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 

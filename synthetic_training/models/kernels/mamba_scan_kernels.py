@@ -6,8 +6,6 @@ determines how many shuffles a sum over states or over channels costs: LD = 32 (
 states, and LD = 4 (backward) needs the fewest over both. Decay rates are a matrix (N, channels), so that
 neighbours in memory are channels.
 """
-# ruff: noqa: N803  constants of a kernel are written in capitals
-# mypy: ignore-errors
 
 import triton
 import triton.language as tl

@@ -9,8 +9,6 @@ are float32. The backward pass computes the weights again from the log-sum-exp o
 
 where s is the scaling and g is the output's gradient, in two kernels: one for queries and one for keys.
 """
-# ruff: noqa: N803  constants of a kernel are written in capitals
-# mypy: ignore-errors
 
 import triton
 import triton.language as tl
