@@ -35,17 +35,23 @@ class Replayed:
         if self._graph is not None:
             self._graph.replay()
         elif self._calls < self._EAGER_CALLS:
-            self._calls += 1
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
                 self._function()
             torch.cuda.current_stream().wait_stream(self._stream)
+            self._calls += 1
         else:
-            self._graph = torch.cuda.CUDAGraph()
+            graph = torch.cuda.CUDAGraph()
             # by default, calls of NCCL's watchdog thread to the device would end the capture
-            with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._function()
+            self._graph = graph
             self._graph.replay()
+
+    @property
+    def was_run(self) -> bool:
+        """Whether the function has run eagerly as often as it should, so that the next call records it."""
+        return self._graph is None and self._calls == self._EAGER_CALLS
 
     def release(self) -> None:
         """Discard the recorded work; the next call records it again.

@@ -3,6 +3,8 @@
 Nothing here waits for the device: sums for the metrics stay on the device until ``TrainingStep.read``.
 """
 
+import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.training_data import Batches
 from synthetic_training.models.output_positions import OutputPositions
@@ -21,6 +25,8 @@ from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 from synthetic_training.training.precision import Precision
 from synthetic_training.training.processes import Processes
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,14 +117,52 @@ class TrainingStep:
                 self._layers, self._loss = layers, torch.compile(_summed_loss)
             else:
                 self._forward = torch.compile(self._forward_pass)
+        self._may_not_compile = config.compile
         self._replayed = Replayed(self._update) if config.compile and on_gpu else None
-        self._run = self._replayed or self._update
+        self._run: Callable[[], None] = self._replayed or self._update
 
     def run(self, step: int, learning_rate: float) -> None:
-        """Update the weights with the batch of this step, without waiting for the device."""
+        """Update the weights with the batch of this step, without waiting for the device.
+
+        A model that cannot be compiled runs without, and a step that cannot be recorded as a CUDA graph runs
+        without being recorded, both with a warning.
+
+        Raises:
+            InputError: this happens with several processes, which might disagree.
+        """
         self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
-        self._run()
+        warnings: list[str] = []
+        while True:
+            try:
+                self._run()
+            except (torch.OutOfMemoryError, InputError):
+                raise
+            except Exception as error:
+                # the weights are as before: compiling fails before the update, and recording runs nothing
+                failed = self._simplify()
+                if failed is None:
+                    raise
+                if self._processes.count > 1:
+                    raise InputError(f"{failed}: {first_line(error)}; pass --compile off") from error
+                warnings.append(f"{failed}, and is slower without: {first_line(error)}")
+            else:
+                break
+        self._may_not_compile = False
+        for warning in warnings:
+            log.warning(warning)
+
+    def _simplify(self) -> str | None:
+        """Give up the part that may have failed, and say what cannot be done; None if there is none."""
+        if self._replayed is not None and self._replayed.was_run:
+            self._replayed, self._run = None, self._update
+            return "the training step cannot be recorded as a CUDA graph"
+        if self._may_not_compile:
+            self._may_not_compile = False
+            self._batch, self._forward, self._loss = self._batches.batch, self._forward_pass, _summed_loss
+            self._layers = nullcontext()
+            return "the model cannot be compiled"
+        return None
 
     def release(self) -> None:
         """Free the work recorded on the device, before the processes disconnect."""

@@ -1,0 +1,120 @@
+"""Training goes on, with a warning, where a model cannot be compiled or its step cannot be recorded."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from dataset_builders import InputError
+from synthetic_training.data.strings.packing import PackedBatches
+from synthetic_training.models.registry import build_model
+from synthetic_training.models.sizes import preset_arguments
+from synthetic_training.training import step as step_module
+from synthetic_training.training.graphs import Replayed
+from synthetic_training.training.optimizer import OptimizerConfig
+from synthetic_training.training.processes import Processes
+from synthetic_training.training.step import StepConfig, TrainingStep
+from tests.tiny_run import SETTINGS, tiny
+
+OPTIMIZER = OptimizerConfig(weight_decay=0.1, grad_clip=0.5)
+
+
+def make_step(*, compiled: bool) -> TrainingStep:
+    torch.manual_seed(0)
+    model = build_model("T_hard_alibi", **SETTINGS["model_args"])
+    batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
+    return TrainingStep(model, batches, StepConfig(compile=compiled), OPTIMIZER, rows=4)
+
+
+def losses(step: TrainingStep) -> list[float]:
+    found = []
+    for number in range(6):
+        step.run(number, 1e-2)
+        found.append(step.read().loss)
+    return found
+
+
+class Unrecordable(Replayed):
+    """Runs on a CPU, and cannot record the function."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function, self._calls, self._graph = function, 0, None
+
+    def __call__(self) -> None:
+        if self._calls == self._EAGER_CALLS:
+            raise RuntimeError("operation not permitted when stream is capturing\nand more lines")
+        self._function()
+        self._calls += 1
+
+
+def refuse(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+    def fail(*_arguments: Any, **_others: Any) -> Any:
+        raise torch._dynamo.exc.TorchDynamoException("the backend failed\nat a place")
+
+    return fail
+
+
+def test_a_model_that_cannot_be_compiled_runs_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = losses(make_step(compiled=False))
+    monkeypatch.setattr(torch, "compile", refuse)
+    step = make_step(compiled=True)
+    with caplog.at_level(logging.WARNING):
+        assert losses(step) == expected
+    assert [record.getMessage() for record in caplog.records] == [
+        "the model cannot be compiled, and is slower without: the backend failed"
+    ]
+
+
+def test_a_step_that_cannot_be_recorded_runs_without(caplog: pytest.LogCaptureFixture) -> None:
+    expected = losses(make_step(compiled=False))
+    step = make_step(compiled=False)
+    step._run = step._replayed = Unrecordable(step._update)
+    with caplog.at_level(logging.WARNING):
+        assert losses(step) == expected
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "the training step cannot be recorded as a CUDA graph, and is slower without: "
+        "operation not permitted when stream is capturing"
+    )
+
+
+def test_an_error_of_the_model_is_raised_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wrong(*_: Any) -> Any:
+        raise ZeroDivisionError("the model's own")
+
+    monkeypatch.setattr(step_module, "_summed_loss", wrong)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    with pytest.raises(ZeroDivisionError, match="own"):
+        make_step(compiled=True).run(0, 1e-2)
+    monkeypatch.setattr(torch, "compile", refuse)
+    with pytest.raises(ZeroDivisionError, match="own"):
+        make_step(compiled=True).run(0, 1e-2)
+    assert not caplog.records
+
+
+def test_several_processes_do_not_fall_back_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", refuse)
+    step = make_step(compiled=True)
+    step._processes = Processes(count=2, rank=0)
+    with pytest.raises(InputError, match="cannot be compiled: the backend failed; pass --compile off$"):
+        step.run(0, 1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_minimax_trains_although_its_step_cannot_be_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    """Its attention reads numbers of the CPU, which a CUDA graph cannot."""
+    torch.manual_seed(0)
+    model = build_model("hf:minimax", **preset_arguments("small", "hf:minimax", {})).cuda()
+    batches = PackedBatches(tiny().string_task, 32, 4, 0, "cuda")
+    step = TrainingStep(model, batches, StepConfig("bf16", compile=True), OPTIMIZER, rows=4)
+    with caplog.at_level(logging.WARNING):
+        found = losses(step)
+    assert all(one == one for one in found) and found[-1] < found[0]
+    assert any("cannot be" in record.getMessage() for record in caplog.records)
