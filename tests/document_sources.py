@@ -126,7 +126,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     **dict.fromkeys(CARDS, _CARD),
     "synthetic_training/README.md": {
         "parameters of models, which tests/test_synthetic_models.py counts": ("160M", "34M"),
-        "parameters of the example and of configurations": ("9.9", "9.1 billion"),
+        "parameters of the example and of configurations": ("9.1 billion",),
         "the size of a preset, which tests/test_presets.py counts": ("156",),
         "symbols": ("30",),
         "exit statuses": ("130", "143"),
