@@ -1,0 +1,231 @@
+"""Triton kernel of the selective scan's backward pass: a program runs 16 channels of a sequence backwards.
+
+A program is one warp, and its states are a tile (LANES, STATE_LANES, PAIRS, 2, PER_LANE), of which the first
+two axes are lanes: channel d = lane * PER_LANE + r, state n = (state lane * PAIRS + p) * 2 + i. The left
+operand of a product on tensor cores has the same lanes, so sums over channels are products, without an
+exchange between lanes. The compiler finds this out from the order of the axes.
+
+B and C are pairs of float32 in one int64: a load of fewer elements than a warp has lanes needs no exchange
+either. N, the number of states, is a power of 2, at least 16.
+"""
+# ruff: noqa: N803, N806  constants of a kernel are written in capitals
+# mypy: ignore-errors
+
+import triton
+import triton.language as tl
+
+LANES = tl.constexpr(4)
+PER_LANE = tl.constexpr(4)
+STATE_LANES = tl.constexpr(8)
+
+WIDTH = tl.constexpr(16)
+"""Channels of a program, LANES * PER_LANE: the shortest sum that Triton computes on tensor cores."""
+
+CHUNK = tl.constexpr(8)
+"""Steps between stored states: the columns of a product on tensor cores, one for each step."""
+
+LOG2E = tl.constexpr(1.4426950408889634)
+LN2 = tl.constexpr(0.6931471805599453)
+
+
+@triton.jit
+def _low(pair):
+    return (pair & 0xFFFFFFFF).to(tl.int32).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _high(pair):
+    return (pair >> 32).to(tl.int32).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _over_states(v):
+    return v[:, None, None, None, :]
+
+
+@triton.jit
+def _states(pair):
+    """(STATE_LANES, PAIRS) pairs as a tile (1, STATE_LANES, PAIRS, 2, 1)."""
+    pair = pair[None, :, :, None, None]
+    return tl.where(tl.arange(0, 2)[None, None, None, :, None] == 0, _low(pair), _high(pair))
+
+
+@triton.jit
+def _partial_sum(tile):
+    """Over the states of one lane: (LANES, STATE_LANES, PER_LANE)."""
+    return tl.sum(tl.reshape(tile, (LANES, STATE_LANES, tile.shape[2] * 2, PER_LANE)), axis=2)
+
+
+@triton.jit
+def _left(tile, VECTOR: tl.constexpr):
+    """A tile as the left operand of a sum over channels, (N, WIDTH).
+
+    Row (2 * p + i) * STATE_LANES + l is state (l * PAIRS + p) * 2 + i; VECTOR is the number of neighbouring
+    columns that a lane has.
+    """
+    PAIRS: tl.constexpr = tile.shape[2]
+    tile = tl.reshape(tile, (LANES, STATE_LANES, PAIRS, 2, PER_LANE // VECTOR, VECTOR))
+    return tl.reshape(tl.permute(tile, (2, 3, 1, 4, 0, 5)), (2 * PAIRS * STATE_LANES, WIDTH))
+
+
+@triton.jit
+def _right(v, column, VECTOR: tl.constexpr):
+    """A vector of channels as the right operand: one column of CHUNK, the others are zero."""
+    v = tl.where(column, v[:, None, :], 0.0)
+    v = tl.reshape(v, (LANES, CHUNK, PER_LANE // VECTOR, VECTOR))
+    return tl.reshape(tl.permute(v, (2, 0, 3, 1)), (WIDTH, CHUNK))
+
+
+@triton.jit(do_not_specialize=("length",))
+def backward_kernel(
+    x_ptr,
+    delta_ptr,
+    dy_ptr,
+    b_ptr,
+    c_ptr,
+    a_ptr,
+    skip_ptr,
+    states_ptr,
+    dx_ptr,
+    ddt_ptr,
+    db_ptr,
+    dc_ptr,
+    da_ptr,
+    dskip_ptr,
+    dbias_ptr,
+    length,
+    x_b,
+    x_t: tl.constexpr,
+    channels: tl.constexpr,
+    N: tl.constexpr,
+    WHOLE: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Parts of db and dc for each block of channels, and of da, dskip and dbias for each sequence.
+
+    A chunk's states are computed again from its first ones: every second is kept, and the others are computed
+    once more when their pair of steps is reached. Sums are products with a column for each step of a chunk.
+    """
+    VECTOR: tl.constexpr = 32 // x_ptr.dtype.element_ty.primitive_bitwidth  # as the compiler chooses it
+    PAIRS: tl.constexpr = N // 2 // STATE_LANES
+    block = tl.program_id(0)
+    batch = tl.program_id(1).to(tl.int64)
+    chunks = tl.cdiv(length, CHUNK)
+    padded = chunks * CHUNK
+    d = block * WIDTH + tl.arange(0, LANES)[:, None] * PER_LANE + tl.arange(0, PER_LANE)[None, :]
+    pair = tl.arange(0, STATE_LANES)[:, None] * PAIRS + tl.arange(0, PAIRS)[None, :]
+    n = pair[None, :, :, None, None] * 2 + tl.arange(0, 2)[None, None, None, :, None]
+    keep = (d < channels) | WHOLE
+    tile = _over_states(d) + n * channels
+    keep_tile = _over_states(keep) & (n < N)
+    step = tl.arange(0, CHUNK)
+    # sums over states have channels as rows, sums over channels have states
+    d_row = block * WIDTH + tl.arange(0, WIDTH)[:, None]
+    keep_row = (d_row < channels) | WHOLE
+    row = tl.arange(0, N)[:, None]
+    n_row = row % STATE_LANES * (2 * PAIRS) + row // STATE_LANES
+    x_ptr += batch * x_b
+    delta_ptr += batch * padded * channels
+    dy_ptr += batch * padded * channels
+    b_ptr += batch * padded * (N // 2) + pair
+    c_ptr += batch * padded * (N // 2) + pair
+    dx_ptr += batch * length * channels + d_row
+    ddt_ptr += batch * length * channels + d_row
+    db_ptr += ((block * tl.num_programs(1) + batch) * N + n_row) * padded + step[None, :]
+    dc_ptr += ((block * tl.num_programs(1) + batch) * N + n_row) * padded + step[None, :]
+    states_ptr = states_ptr + batch * (chunks + 1) * N * channels + _over_states(d) + n * channels
+    a2 = tl.load(a_ptr + tile, mask=keep_tile, other=0.0) * LOG2E
+    skip = tl.load(skip_ptr + d_row, mask=keep_row, other=0.0)
+    # always true; a loaded value, unlike a constant, has the layout of the tile
+    rates = tl.load(a_ptr + d[:, None, :] + step[None, :, None] * channels, mask=keep[:, None, :], other=0.0)
+    true = (rates.to(tl.int32, bitcast=True) & 1) < 2
+    # right operands that pick the sums for du and those for ddelta, which alternate
+    order = tl.arange(0, LANES)[:, None] * VECTOR + tl.arange(0, PER_LANE)[None, :] % VECTOR
+    order += tl.arange(0, PER_LANE)[None, :] // VECTOR * (LANES * VECTOR)
+    of_du = tl.where(order % 2 == 0, 1.0, 0.0)
+    of_ddelta = tl.where(order % 2 == 0, 0.0, 1.0)
+    g = tl.zeros((LANES, STATE_LANES, PAIRS, 2, PER_LANE), dtype=tl.float32)
+    da = tl.zeros((LANES, STATE_LANES, PAIRS, 2, PER_LANE), dtype=tl.float32)
+    dskip = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
+    dbias = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
+    h_after = tl.load(states_ptr + chunks * N * channels, mask=keep_tile, other=0.0)
+    h_next = tl.load(states_ptr + (chunks - 1) * N * channels, mask=keep_tile, other=0.0)
+    for i in range(chunks):
+        start = (chunks - 1 - i) * CHUNK
+        delta_chunk = delta_ptr + start * channels + d
+        dy_chunk = dy_ptr + start * channels + d
+        b_chunk = b_ptr + start * (N // 2)
+        c_chunk = c_ptr + start * (N // 2)
+        h = h_next
+        before = (h,)
+        for k in tl.static_range(CHUNK - 2):
+            # beyond the end, any x will do, as delta is zero
+            within = tl.minimum(start + k, length - 1)
+            x = tl.load(x_ptr + d + within * x_t, mask=keep, other=0.0).to(tl.float32)
+            delta = tl.load(delta_chunk + k * channels, mask=keep, other=0.0)
+            b = _states(tl.load(b_chunk + k * (N // 2)))
+            h = tl.exp2(_over_states(delta) * a2) * h + _over_states(delta * x) * b
+            if k % 2 == 1:
+                before = before + (h,)  # noqa: RUF005  the compiler knows no unpacking
+        # otherwise the compiler would keep the decays, for which there are no registers
+        tl.debug_barrier()
+        h = h_after
+        db = tl.zeros((N, CHUNK), dtype=tl.float32)
+        dc = tl.zeros((N, CHUNK), dtype=tl.float32)
+        du = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
+        ddelta = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
+        for j in tl.static_range(CHUNK // 2 - 1, -1, -1):
+            within = tl.minimum(start + 2 * j, length - 1)
+            x0 = tl.load(x_ptr + d + within * x_t, mask=keep, other=0.0).to(tl.float32)
+            delta0 = tl.load(delta_chunk + 2 * j * channels, mask=keep, other=0.0)
+            b0 = _states(tl.load(b_chunk + 2 * j * (N // 2)))
+            decay0 = tl.exp2(_over_states(delta0) * a2)
+            between = decay0 * before[j] + _over_states(delta0 * x0) * b0
+            for second in tl.static_range(1, -1, -1):
+                k = 2 * j + second
+                if second == 1:
+                    within = tl.minimum(start + k, length - 1)
+                    x = tl.load(x_ptr + d + within * x_t, mask=keep, other=0.0).to(tl.float32)
+                    delta = tl.load(delta_chunk + k * channels, mask=keep, other=0.0)
+                    b = _states(tl.load(b_chunk + k * (N // 2)))
+                    decay = tl.exp2(_over_states(delta) * a2)
+                    h_before = between
+                else:
+                    x, delta, b, decay, h_before = x0, delta0, b0, decay0, before[j]
+                dy = tl.load(dy_chunk + k * channels, mask=keep, other=0.0).to(tl.float32)
+                c = _states(tl.load(c_chunk + k * (N // 2)))
+                column = true & (step == k)[None, :, None]
+                dc = tl.dot(_left(h, VECTOR), _right(dy, column, VECTOR), dc, input_precision=PRECISION)
+                g += _over_states(dy) * c
+                u = _right(delta * x, column, VECTOR)
+                db = tl.dot(_left(g, VECTOR), u, db, input_precision=PRECISION)
+                sums = _partial_sum(g * b)
+                g *= decay
+                h = h_before
+                gh = g * h
+                da += gh * _over_states(delta)
+                sums = tl.join(sums, _partial_sum(gh * a2))
+                sums = tl.reshape(tl.permute(sums, (0, 2, 1, 3)), (WIDTH, 2 * STATE_LANES))
+                du = tl.dot(sums, _right(of_du, column, VECTOR), du, input_precision=PRECISION)
+                ddelta = tl.dot(sums, _right(of_ddelta, column, VECTOR), ddelta, input_precision=PRECISION)
+        h_after = h
+        h_next = tl.load(
+            states_ptr + (tl.maximum(start, CHUNK) // CHUNK - 1) * N * channels, mask=keep_tile, other=0.0
+        )
+        tl.store(db_ptr + start, db)
+        tl.store(dc_ptr + start, dc)
+        t = start + step[None, :]
+        inside = keep_row & (t < length)
+        x = tl.load(x_ptr + d_row + t * x_t, mask=inside, other=0.0).to(tl.float32)
+        delta = tl.load(delta_ptr + d_row + t * channels, mask=inside, other=0.0)
+        dy = tl.load(dy_ptr + d_row + t * channels, mask=inside, other=0.0).to(tl.float32)
+        ddt = (ddelta * LN2 + du * x) * (1.0 - tl.exp2(-delta * LOG2E))
+        dbias += ddt
+        dskip += dy * x
+        tl.store(dx_ptr + t * channels, du * delta + skip * dy, mask=inside)
+        tl.store(ddt_ptr + t * channels, ddt, mask=inside)
+    tl.store(da_ptr + batch * N * channels + tile, da, mask=keep_tile)
+    d_row = block * WIDTH + tl.arange(0, WIDTH)
+    keep_row = (d_row < channels) | WHOLE
+    tl.store(dskip_ptr + batch * channels + d_row, tl.sum(dskip, axis=1), mask=keep_row)
+    tl.store(dbias_ptr + batch * channels + d_row, tl.sum(dbias, axis=1), mask=keep_row)
