@@ -14,6 +14,8 @@ either. N, the number of states, is a power of 2, at least 16.
 import triton
 import triton.language as tl
 
+from synthetic_training.models.kernels.mamba_scan_kernels import sigmoid, softplus
+
 LANES = tl.constexpr(4)
 PER_LANE = tl.constexpr(4)
 STATE_LANES = tl.constexpr(8)
@@ -57,45 +59,81 @@ def _partial_sum(tile):
 
 
 @triton.jit
-def _left(tile, VECTOR: tl.constexpr):
+def _left(tile):
     """A tile as the left operand of a sum over channels, (N, WIDTH).
 
-    Row (2 * p + i) * STATE_LANES + l is state (l * PAIRS + p) * 2 + i; VECTOR is the number of neighbouring
-    columns that a lane has.
+    Row (2 * p + i) * STATE_LANES + l is state (l * PAIRS + p) * 2 + i.
     """
-    PAIRS: tl.constexpr = tile.shape[2]
-    tile = tl.reshape(tile, (LANES, STATE_LANES, PAIRS, 2, PER_LANE // VECTOR, VECTOR))
-    return tl.reshape(tl.permute(tile, (2, 3, 1, 4, 0, 5)), (2 * PAIRS * STATE_LANES, WIDTH))
+    return tl.reshape(tl.permute(tile, (2, 3, 1, 4, 0)), (2 * tile.shape[2] * STATE_LANES, WIDTH))
 
 
 @triton.jit
 def _right(v, column, VECTOR: tl.constexpr):
-    """A vector of channels as the right operand: one column of CHUNK, the others are zero."""
+    """A vector of channels as the right operand: one column of CHUNK, the others are zero.
+
+    VECTOR is the number of neighbouring rows that the compiler gives to a lane: 1, but 2 for joined operands.
+    """
     v = tl.where(column, v[:, None, :], 0.0)
     v = tl.reshape(v, (LANES, CHUNK, PER_LANE // VECTOR, VECTOR))
     return tl.reshape(tl.permute(v, (2, 0, 3, 1)), (WIDTH, CHUNK))
 
 
+@triton.jit
+def _inputs(x_ptr, dt_ptr, z_ptr, y_ptr, dout_ptr, inside):
+    x = tl.load(x_ptr, mask=inside, other=0.0)
+    dt = tl.load(dt_ptr, mask=inside, other=0.0)
+    z = tl.load(z_ptr, mask=inside, other=0.0)
+    y = tl.load(y_ptr, mask=inside, other=0.0)
+    dout = tl.load(dout_ptr, mask=inside, other=0.0)
+    return x, dt, z, y, dout
+
+
+@triton.jit
+def _backward_through_gate(inputs, bias, inside, dz_ptr, steps_ptr):
+    """For one chunk: dz, and delta, delta * x and dy for the steps of the scan; zero where not ``inside``."""
+    x, dt, z, y, dout = inputs
+    x = x.to(tl.float32)
+    z = z.to(tl.float32)
+    dout = dout.to(tl.float32)
+    delta = tl.where(inside, softplus(dt.to(tl.float32) + bias), 0.0)
+    gate = sigmoid(z)
+    tl.store(dz_ptr, dout * y.to(tl.float32) * gate * (1.0 + z * (1.0 - gate)), mask=inside)
+    tl.store(steps_ptr, delta)
+    tl.store(steps_ptr + CHUNK * WIDTH, delta * x)
+    tl.store(steps_ptr + 2 * CHUNK * WIDTH, dout * z * gate)
+
+
 @triton.jit(do_not_specialize=("length",))
 def backward_kernel(
     x_ptr,
-    delta_ptr,
-    dy_ptr,
+    dt_ptr,
+    z_ptr,
+    y_ptr,
+    dout_ptr,
     b_ptr,
     c_ptr,
     a_ptr,
     skip_ptr,
+    bias_ptr,
     states_ptr,
     dx_ptr,
     ddt_ptr,
+    dz_ptr,
     db_ptr,
     dc_ptr,
     da_ptr,
     dskip_ptr,
     dbias_ptr,
+    steps_ptr,
     length,
     x_b,
+    dt_b,
+    z_b,
+    dout_b,
     x_t: tl.constexpr,
+    dt_t: tl.constexpr,
+    z_t: tl.constexpr,
+    dout_t: tl.constexpr,
     channels: tl.constexpr,
     N: tl.constexpr,
     WHOLE: tl.constexpr,
@@ -105,8 +143,10 @@ def backward_kernel(
 
     A chunk's states are computed again from its first ones: every second is kept, and the others are computed
     once more when their pair of steps is reached. Sums are products with a column for each step of a chunk.
+
+    What does not depend on the state, the program computes for a whole chunk, an element for each lane, and
+    writes to ``steps_ptr``, from where each lane reads what it needs, from the cache.
     """
-    VECTOR: tl.constexpr = 32 // x_ptr.dtype.element_ty.primitive_bitwidth  # as the compiler chooses it
     PAIRS: tl.constexpr = N // 2 // STATE_LANES
     block = tl.program_id(0)
     batch = tl.program_id(1).to(tl.int64)
@@ -124,9 +164,12 @@ def backward_kernel(
     keep_row = (d_row < channels) | WHOLE
     row = tl.arange(0, N)[:, None]
     n_row = row % STATE_LANES * (2 * PAIRS) + row // STATE_LANES
-    x_ptr += batch * x_b
-    delta_ptr += batch * padded * channels
-    dy_ptr += batch * padded * channels
+    x_ptr += batch * x_b + d_row
+    dt_ptr += batch * dt_b + d_row
+    z_ptr += batch * z_b + d_row
+    y_ptr += batch * length * channels + d_row
+    dout_ptr += batch * dout_b + d_row
+    dz_ptr += batch * length * channels + d_row
     b_ptr += batch * padded * (N // 2) + pair
     c_ptr += batch * padded * (N // 2) + pair
     dx_ptr += batch * length * channels + d_row
@@ -134,37 +177,50 @@ def backward_kernel(
     db_ptr += ((block * tl.num_programs(1) + batch) * N + n_row) * padded + step[None, :]
     dc_ptr += ((block * tl.num_programs(1) + batch) * N + n_row) * padded + step[None, :]
     states_ptr = states_ptr + batch * (chunks + 1) * N * channels + _over_states(d) + n * channels
+    steps_ptr += (batch * tl.num_programs(0) + block) * (3 * CHUNK * WIDTH)
+    steps_out = steps_ptr + step[None, :] * WIDTH + tl.arange(0, WIDTH)[:, None]
+    delta_ptr = steps_ptr + tl.arange(0, LANES)[:, None] * PER_LANE + tl.arange(0, PER_LANE)[None, :]
+    u_ptr = delta_ptr + CHUNK * WIDTH
+    dy_ptr = u_ptr + CHUNK * WIDTH
     a2 = tl.load(a_ptr + tile, mask=keep_tile, other=0.0) * LOG2E
     skip = tl.load(skip_ptr + d_row, mask=keep_row, other=0.0)
+    bias = tl.load(bias_ptr + d_row, mask=keep_row, other=0.0)
     # always true; a loaded value, unlike a constant, has the layout of the tile
     rates = tl.load(a_ptr + d[:, None, :] + step[None, :, None] * channels, mask=keep[:, None, :], other=0.0)
     true = (rates.to(tl.int32, bitcast=True) & 1) < 2
     # right operands that pick the sums for du and those for ddelta, which alternate
-    order = tl.arange(0, LANES)[:, None] * VECTOR + tl.arange(0, PER_LANE)[None, :] % VECTOR
-    order += tl.arange(0, PER_LANE)[None, :] // VECTOR * (LANES * VECTOR)
-    of_du = tl.where(order % 2 == 0, 1.0, 0.0)
-    of_ddelta = tl.where(order % 2 == 0, 0.0, 1.0)
+    even = tl.arange(0, LANES)[:, None] * 0 + tl.arange(0, PER_LANE)[None, :] % 2 == 0
+    of_du = tl.where(even, 1.0, 0.0)
+    of_ddelta = tl.where(even, 0.0, 1.0)
     g = tl.zeros((LANES, STATE_LANES, PAIRS, 2, PER_LANE), dtype=tl.float32)
     da = tl.zeros((LANES, STATE_LANES, PAIRS, 2, PER_LANE), dtype=tl.float32)
     dskip = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
     dbias = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
     h_after = tl.load(states_ptr + chunks * N * channels, mask=keep_tile, other=0.0)
     h_next = tl.load(states_ptr + (chunks - 1) * N * channels, mask=keep_tile, other=0.0)
+    last = (chunks - 1) * CHUNK + step[None, :]
+    in_last = keep_row & (last < length)
+    of_last = _inputs(
+        x_ptr + last * x_t,
+        dt_ptr + last * dt_t,
+        z_ptr + last * z_t,
+        y_ptr + last * channels,
+        dout_ptr + last * dout_t,
+        in_last,
+    )
+    _backward_through_gate(of_last, bias, in_last, dz_ptr + last * channels, steps_out)
+    tl.debug_barrier()
     for i in range(chunks):
         start = (chunks - 1 - i) * CHUNK
-        delta_chunk = delta_ptr + start * channels + d
-        dy_chunk = dy_ptr + start * channels + d
         b_chunk = b_ptr + start * (N // 2)
         c_chunk = c_ptr + start * (N // 2)
         h = h_next
         before = (h,)
         for k in tl.static_range(CHUNK - 2):
-            # beyond the end, any x will do, as delta is zero
-            within = tl.minimum(start + k, length - 1)
-            x = tl.load(x_ptr + d + within * x_t, mask=keep, other=0.0).to(tl.float32)
-            delta = tl.load(delta_chunk + k * channels, mask=keep, other=0.0)
+            delta = tl.load(delta_ptr + k * WIDTH)
+            u = tl.load(u_ptr + k * WIDTH)
             b = _states(tl.load(b_chunk + k * (N // 2)))
-            h = tl.exp2(_over_states(delta) * a2) * h + _over_states(delta * x) * b
+            h = tl.exp2(_over_states(delta) * a2) * h + _over_states(u) * b
             if k % 2 == 1:
                 before = before + (h,)  # noqa: RUF005  the compiler knows no unpacking
         # otherwise the compiler would keep the decays, for which there are no registers
@@ -175,30 +231,39 @@ def backward_kernel(
         du = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
         ddelta = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
         for j in tl.static_range(CHUNK // 2 - 1, -1, -1):
-            within = tl.minimum(start + 2 * j, length - 1)
-            x0 = tl.load(x_ptr + d + within * x_t, mask=keep, other=0.0).to(tl.float32)
-            delta0 = tl.load(delta_chunk + 2 * j * channels, mask=keep, other=0.0)
+            if j == 1:
+                # the inputs of the chunk before, while there are registers and still something to compute
+                earlier = start - CHUNK + step[None, :]
+                in_earlier = keep_row & (earlier >= 0)
+                of_earlier = _inputs(
+                    x_ptr + earlier * x_t,
+                    dt_ptr + earlier * dt_t,
+                    z_ptr + earlier * z_t,
+                    y_ptr + earlier * channels,
+                    dout_ptr + earlier * dout_t,
+                    in_earlier,
+                )
+            delta0 = tl.load(delta_ptr + 2 * j * WIDTH)
+            u0 = tl.load(u_ptr + 2 * j * WIDTH)
             b0 = _states(tl.load(b_chunk + 2 * j * (N // 2)))
             decay0 = tl.exp2(_over_states(delta0) * a2)
-            between = decay0 * before[j] + _over_states(delta0 * x0) * b0
+            between = decay0 * before[j] + _over_states(u0) * b0
             for second in tl.static_range(1, -1, -1):
                 k = 2 * j + second
                 if second == 1:
-                    within = tl.minimum(start + k, length - 1)
-                    x = tl.load(x_ptr + d + within * x_t, mask=keep, other=0.0).to(tl.float32)
-                    delta = tl.load(delta_chunk + k * channels, mask=keep, other=0.0)
+                    delta = tl.load(delta_ptr + k * WIDTH)
+                    u = tl.load(u_ptr + k * WIDTH)
                     b = _states(tl.load(b_chunk + k * (N // 2)))
                     decay = tl.exp2(_over_states(delta) * a2)
                     h_before = between
                 else:
-                    x, delta, b, decay, h_before = x0, delta0, b0, decay0, before[j]
-                dy = tl.load(dy_chunk + k * channels, mask=keep, other=0.0).to(tl.float32)
+                    delta, u, b, decay, h_before = delta0, u0, b0, decay0, before[j]
+                dy = tl.load(dy_ptr + k * WIDTH)
                 c = _states(tl.load(c_chunk + k * (N // 2)))
                 column = true & (step == k)[None, :, None]
-                dc = tl.dot(_left(h, VECTOR), _right(dy, column, VECTOR), dc, input_precision=PRECISION)
+                dc = tl.dot(_left(h), _right(dy, column, 1), dc, input_precision=PRECISION)
                 g += _over_states(dy) * c
-                u = _right(delta * x, column, VECTOR)
-                db = tl.dot(_left(g, VECTOR), u, db, input_precision=PRECISION)
+                db = tl.dot(_left(g), _right(u, column, 1), db, input_precision=PRECISION)
                 sums = _partial_sum(g * b)
                 g *= decay
                 h = h_before
@@ -206,8 +271,8 @@ def backward_kernel(
                 da += gh * _over_states(delta)
                 sums = tl.join(sums, _partial_sum(gh * a2))
                 sums = tl.reshape(tl.permute(sums, (0, 2, 1, 3)), (WIDTH, 2 * STATE_LANES))
-                du = tl.dot(sums, _right(of_du, column, VECTOR), du, input_precision=PRECISION)
-                ddelta = tl.dot(sums, _right(of_ddelta, column, VECTOR), ddelta, input_precision=PRECISION)
+                du = tl.dot(sums, _right(of_du, column, 2), du, input_precision=PRECISION)
+                ddelta = tl.dot(sums, _right(of_ddelta, column, 2), ddelta, input_precision=PRECISION)
         h_after = h
         h_next = tl.load(
             states_ptr + (tl.maximum(start, CHUNK) // CHUNK - 1) * N * channels, mask=keep_tile, other=0.0
@@ -216,14 +281,17 @@ def backward_kernel(
         tl.store(dc_ptr + start, dc)
         t = start + step[None, :]
         inside = keep_row & (t < length)
-        x = tl.load(x_ptr + d_row + t * x_t, mask=inside, other=0.0).to(tl.float32)
-        delta = tl.load(delta_ptr + d_row + t * channels, mask=inside, other=0.0)
-        dy = tl.load(dy_ptr + d_row + t * channels, mask=inside, other=0.0).to(tl.float32)
+        x = tl.load(x_ptr + t * x_t, mask=inside, other=0.0).to(tl.float32)
+        delta = tl.load(steps_out)
+        dy = tl.load(steps_out + 2 * CHUNK * WIDTH)
+        tl.debug_barrier()
+        _backward_through_gate(of_earlier, bias, in_earlier, dz_ptr + earlier * channels, steps_out)
         ddt = (ddelta * LN2 + du * x) * (1.0 - tl.exp2(-delta * LOG2E))
         dbias += ddt
         dskip += dy * x
         tl.store(dx_ptr + t * channels, du * delta + skip * dy, mask=inside)
         tl.store(ddt_ptr + t * channels, ddt, mask=inside)
+        tl.debug_barrier()
     tl.store(da_ptr + batch * N * channels + tile, da, mask=keep_tile)
     d_row = block * WIDTH + tl.arange(0, WIDTH)
     keep_row = (d_row < channels) | WHOLE

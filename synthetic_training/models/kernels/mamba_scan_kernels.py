@@ -1,6 +1,6 @@
-"""Triton kernels of the selective scan: the forward pass, and the backward pass through the gate.
+"""Triton kernel of the selective scan's forward pass.
 
-A program of the forward pass runs a block of channels of one sequence through time. Its states stay in
+A program runs a block of channels of one sequence through time. Its states stay in
 registers, and a lane has all states of one channel. N, the number of states, is a power of 2. Decay rates are
 a matrix (N, channels), so that neighbours in memory are channels. Strides of steps are constants, which makes
 most addresses part of the instructions.
@@ -111,43 +111,3 @@ def forward_kernel(
         tl.store(out_ptr + t * channels, y * z * sigmoid(z), mask=keep)
     if SAVE:
         tl.store(states_ptr + n * channels, h, mask=keep_tile)
-
-
-@triton.jit(do_not_specialize=("length", "padded"))
-def gate_backward_kernel(
-    dout_ptr,
-    y_ptr,
-    z_ptr,
-    dt_ptr,
-    bias_ptr,
-    dy_ptr,
-    dz_ptr,
-    delta_ptr,
-    length,
-    padded,
-    channels,
-    dout_b,
-    dout_t,
-    z_b,
-    z_t,
-    dt_b,
-    dt_t,
-    BLOCK: tl.constexpr,
-):
-    """Backward through the gate, and the scan's steps; zeros fill dy and delta to the last chunk's end."""
-    batch = (tl.program_id(0) // padded).to(tl.int64)
-    t = tl.program_id(0) % padded
-    d = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    keep = d < channels
-    inside = keep & (t + d * 0 < length)  # the interpreter does not turn a comparison of scalars into a mask
-    dout = tl.load(dout_ptr + batch * dout_b + t * dout_t + d, mask=inside, other=0.0).to(tl.float32)
-    z = tl.load(z_ptr + batch * z_b + t * z_t + d, mask=inside, other=0.0).to(tl.float32)
-    dt = tl.load(dt_ptr + batch * dt_b + t * dt_t + d, mask=inside, other=0.0).to(tl.float32)
-    bias = tl.load(bias_ptr + d, mask=keep, other=0.0)
-    row = (batch * length + t) * channels + d
-    y = tl.load(y_ptr + row, mask=inside, other=0.0).to(tl.float32)
-    gate = sigmoid(z)
-    tl.store(dz_ptr + row, dout * y * gate * (1.0 + z * (1.0 - gate)), mask=inside)
-    row = (batch * padded + t) * channels + d
-    tl.store(dy_ptr + row, dout * z * gate, mask=keep)
-    tl.store(delta_ptr + row, tl.where(inside, softplus(dt + bias), 0.0), mask=keep)

@@ -12,7 +12,7 @@ import triton
 from torch import Tensor
 
 from synthetic_training.models.kernels.mamba_scan_backward_kernel import CHUNK, WIDTH, backward_kernel
-from synthetic_training.models.kernels.mamba_scan_kernels import forward_kernel, gate_backward_kernel
+from synthetic_training.models.kernels.mamba_scan_kernels import forward_kernel
 
 
 @dataclass
@@ -146,51 +146,44 @@ def _scan_backward(
     """Gradients of x, dt, a, b, c, skip, z, bias."""
     batch, length, channels = x.shape
     padded = b.shape[1]
-    dy = torch.empty(batch, padded, channels, dtype=x.dtype, device=x.device)
-    delta = torch.empty_like(dy, dtype=torch.float32)
     dx, ddt, dz = (torch.empty(x.shape, dtype=v.dtype, device=x.device) for v in (x, dt, z))
-    gate_block = min(1024, triton.next_power_of_2(channels))
-    gate_backward_kernel[(batch * padded, triton.cdiv(channels, gate_block))](
-        dout,
-        y,
-        z,
-        dt,
-        bias,
-        dy,
-        dz,
-        delta,
-        length,
-        padded,
-        channels,
-        *_strides(dout, z, dt),
-        BLOCK=gate_block,
-        num_warps=4,
-    )
     blocks = triton.cdiv(channels, _WIDTH)
     # one part for each block of channels, in a fixed order: atomic additions would not be reproducible
     db = torch.empty(blocks, batch, len(a), padded, dtype=x.dtype, device=x.device)
     dc = torch.empty_like(db)
     da = a.new_empty(batch, *a.shape)
     dskip, dbias = skip.new_empty(batch, channels), bias.new_empty(batch, channels)
+    steps = skip.new_empty(batch, blocks, 3, _CHUNK, _WIDTH)
     backward_kernel[(blocks, batch)](
         x,
-        delta,
-        dy,
+        dt,
+        z,
+        y,
+        dout,
         b.view(torch.int64),
         c.view(torch.int64),
         a,
         skip,
+        bias,
         states,
         dx,
         ddt,
+        dz,
         db,
         dc,
         da,
         dskip,
         dbias,
+        steps,
         length,
         x.stride(0),
+        dt.stride(0),
+        z.stride(0),
+        dout.stride(0),
         x_t=x.stride(1),
+        dt_t=dt.stride(1),
+        z_t=z.stride(1),
+        dout_t=dout.stride(1),
         channels=channels,
         N=len(a),
         WHOLE=channels % _WIDTH == 0,
@@ -219,8 +212,3 @@ def _backward(ctx: Any, dout: Tensor, _dy: Tensor, _dstates: Tensor) -> tuple[Te
 
 
 _scan.register_autograd(_backward, setup_context=_setup_context)
-
-
-def _strides(*tensors: Tensor) -> list[int]:
-    """Strides of the first two axes; the last axis must be dense."""
-    return [stride for tensor in tensors for stride in tensor.stride()[:2]]
