@@ -79,6 +79,18 @@ def _right(v, column, VECTOR: tl.constexpr):
 
 
 @triton.jit
+def _plus_product(total, left, right, EXACT: tl.constexpr):
+    """On tensor cores, whose factors have 11 significant bits; EXACT splits factors in two, for float32."""
+    if EXACT:
+        left_upper = (left.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
+        right_upper = (right.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
+        total = tl.dot(left - left_upper, right_upper, total, input_precision="tf32")
+        total = tl.dot(left_upper, right - right_upper, total, input_precision="tf32")
+        left, right = left_upper, right_upper
+    return tl.dot(left, right, total, input_precision="tf32")
+
+
+@triton.jit
 def _inputs(x_ptr, dt_ptr, z_ptr, y_ptr, dout_ptr, inside):
     x = tl.load(x_ptr, mask=inside, other=0.0)
     dt = tl.load(dt_ptr, mask=inside, other=0.0)
@@ -137,7 +149,6 @@ def backward_kernel(
     channels: tl.constexpr,
     N: tl.constexpr,
     WHOLE: tl.constexpr,
-    PRECISION: tl.constexpr,
 ):
     """Parts of db and dc for each block of channels, and of da, dskip and dbias for each sequence.
 
@@ -147,6 +158,7 @@ def backward_kernel(
     What does not depend on the state, the program computes for a whole chunk, an element for each lane, and
     writes to ``steps_ptr``, from where each lane reads what it needs, from the cache.
     """
+    EXACT: tl.constexpr = x_ptr.dtype.element_ty == tl.float32
     PAIRS: tl.constexpr = N // 2 // STATE_LANES
     block = tl.program_id(0)
     batch = tl.program_id(1).to(tl.int64)
@@ -261,9 +273,9 @@ def backward_kernel(
                 dy = tl.load(dy_ptr + k * WIDTH)
                 c = _states(tl.load(c_chunk + k * (N // 2)))
                 column = true & (step == k)[None, :, None]
-                dc = tl.dot(_left(h), _right(dy, column, 1), dc, input_precision=PRECISION)
+                dc = _plus_product(dc, _left(h), _right(dy, column, 1), EXACT)
                 g += _over_states(dy) * c
-                db = tl.dot(_left(g), _right(u, column, 1), db, input_precision=PRECISION)
+                db = _plus_product(db, _left(g), _right(u, column, 1), EXACT)
                 sums = _partial_sum(g * b)
                 g *= decay
                 h = h_before
@@ -271,8 +283,8 @@ def backward_kernel(
                 da += gh * _over_states(delta)
                 sums = tl.join(sums, _partial_sum(gh * a2))
                 sums = tl.reshape(tl.permute(sums, (0, 2, 1, 3)), (WIDTH, 2 * STATE_LANES))
-                du = tl.dot(sums, _right(of_du, column, 2), du, input_precision=PRECISION)
-                ddelta = tl.dot(sums, _right(of_ddelta, column, 2), ddelta, input_precision=PRECISION)
+                du = _plus_product(du, sums, _right(of_du, column, 2), EXACT)
+                ddelta = _plus_product(ddelta, sums, _right(of_ddelta, column, 2), EXACT)
         h_after = h
         h_next = tl.load(
             states_ptr + (tl.maximum(start, CHUNK) // CHUNK - 1) * N * channels, mask=keep_tile, other=0.0

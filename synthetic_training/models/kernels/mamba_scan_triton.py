@@ -187,7 +187,6 @@ def _scan_backward(
         channels=channels,
         N=len(a),
         WHOLE=channels % _WIDTH == 0,
-        PRECISION="tf32x3" if x.dtype == torch.float32 else "tf32",
         num_warps=1,
         num_stages=1,
         maxnreg=BLOCKS.backward_registers,
