@@ -91,6 +91,13 @@ def _plus_product(total, left, right, EXACT: tl.constexpr):
 
 
 @triton.jit
+def _by_channel(sums):
+    """Rows from the order (PER_LANE, LANES), which a warp reaches by shuffles alone, to that of channels."""
+    sums = tl.permute(tl.reshape(sums, (PER_LANE, LANES, CHUNK)), (1, 0, 2))
+    return tl.reshape(sums, (WIDTH, CHUNK))
+
+
+@triton.jit
 def _inputs(x_ptr, dt_ptr, z_ptr, y_ptr, dout_ptr, inside):
     x = tl.load(x_ptr, mask=inside, other=0.0)
     dt = tl.load(dt_ptr, mask=inside, other=0.0)
@@ -282,7 +289,7 @@ def backward_kernel(
                 gh = g * h
                 da += gh * _over_states(delta)
                 sums = tl.join(sums, _partial_sum(gh * a2))
-                sums = tl.reshape(tl.permute(sums, (0, 2, 1, 3)), (WIDTH, 2 * STATE_LANES))
+                sums = tl.reshape(tl.permute(sums, (2, 0, 1, 3)), (WIDTH, 2 * STATE_LANES))
                 du = _plus_product(du, sums, _right(of_du, column, 2), EXACT)
                 ddelta = _plus_product(ddelta, sums, _right(of_ddelta, column, 2), EXACT)
         h_after = h
@@ -298,6 +305,7 @@ def backward_kernel(
         dy = tl.load(steps_out + 2 * CHUNK * WIDTH)
         tl.debug_barrier()
         _backward_through_gate(of_earlier, bias, in_earlier, dz_ptr + earlier * channels, steps_out)
+        du, ddelta = _by_channel(du), _by_channel(ddelta)
         ddt = (ddelta * LN2 + du * x) * (1.0 - tl.exp2(-delta * LOG2E))
         dbias += ddt
         dskip += dy * x
