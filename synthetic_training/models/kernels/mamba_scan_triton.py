@@ -110,6 +110,7 @@ def _scan(
         SAVE=save,
         num_warps=BLOCKS.forward_warps,
         num_stages=1,
+        enable_fp_fusion=True,
     )
     return out, y, states
 
@@ -189,6 +190,7 @@ def _scan_backward(
         WHOLE=channels % _WIDTH == 0,
         num_warps=1,
         num_stages=1,
+        enable_fp_fusion=True,
         maxnreg=BLOCKS.backward_registers,
     )
     db, dc = (v.sum(0, dtype=torch.float32).transpose(1, 2).contiguous() for v in (db, dc))
