@@ -1,12 +1,11 @@
 """Triton kernel of the selective scan's backward pass: a program runs 16 channels of a sequence backwards.
 
-A program is one warp, and its states are a tile (LANES, STATE_LANES, PAIRS, 2, PER_LANE), of which the first
-two axes are lanes: channel d = lane * PER_LANE + r, state n = (state lane * PAIRS + p) * 2 + i. The left
-operand of a product on tensor cores has the same lanes, so sums over channels are products, without an
-exchange between lanes. The compiler finds this out from the order of the axes.
+A program is one warp, and its states are a tile (N, WIDTH): 4 lanes share a row, with 4 neighbouring channels
+each, and 8 lanes share a column, with every eighth state each. The left operand of a product on tensor cores
+has the same lanes, so sums over channels are products, without an exchange between lanes.
 
-B and C are pairs of float32 in one int64: a load of fewer elements than a warp has lanes needs no exchange
-either. N, the number of states, is a power of 2, at least 16.
+B and C are pairs of float32 in one int64, ordered by lane: a load of fewer elements than a warp has lanes
+needs no exchange either. N, the number of states, is a power of 2, at least 16.
 """
 # ruff: noqa: N803, N806  constants of a kernel are written in capitals
 # mypy: ignore-errors
@@ -41,41 +40,34 @@ def _high(pair):
 
 
 @triton.jit
-def _over_states(v):
-    return v[:, None, None, None, :]
-
-
-@triton.jit
 def _states(pair):
-    """(STATE_LANES, PAIRS) pairs as a tile (1, STATE_LANES, PAIRS, 2, 1)."""
-    pair = pair[None, :, :, None, None]
-    return tl.where(tl.arange(0, 2)[None, None, None, :, None] == 0, _low(pair), _high(pair))
+    """Pairs (STATE_LANES, PAIRS) as a column of N states: state i * STATE_LANES + l is number i of row l."""
+    low, high = _low(pair)[:, :, None], _high(pair)[:, :, None]
+    states = tl.where(tl.arange(0, 2)[None, None, :] == 0, low, high)
+    return tl.reshape(tl.permute(states, (1, 2, 0)), (2 * pair.shape[0] * pair.shape[1], 1))
 
 
 @triton.jit
 def _partial_sum(tile):
-    """Over the states of one lane: (LANES, STATE_LANES, PER_LANE)."""
-    return tl.sum(tl.reshape(tile, (LANES, STATE_LANES, tile.shape[2] * 2, PER_LANE)), axis=2)
+    """Over the states of one lane: (STATE_LANES, WIDTH)."""
+    return tl.sum(tl.reshape(tile, (tile.shape[0] // STATE_LANES, STATE_LANES, WIDTH)), axis=0)
 
 
 @triton.jit
 def _left(tile):
-    """A tile as the left operand of a sum over channels, (N, WIDTH).
-
-    Row (2 * p + i) * STATE_LANES + l is state (l * PAIRS + p) * 2 + i.
-    """
-    return tl.reshape(tl.permute(tile, (2, 3, 1, 4, 0)), (2 * tile.shape[2] * STATE_LANES, WIDTH))
+    """A tile as the left operand of a sum over channels, in the order (PER_LANE, LANES)."""
+    N: tl.constexpr = tile.shape[0]
+    return tl.reshape(tl.permute(tl.reshape(tile, (N, LANES, PER_LANE)), (0, 2, 1)), (N, WIDTH))
 
 
 @triton.jit
 def _right(v, column, VECTOR: tl.constexpr):
     """A vector of channels as the right operand: one column of CHUNK, the others are zero.
 
-    VECTOR is the number of neighbouring rows that the compiler gives to a lane: 1, but 2 for joined operands.
+    VECTOR is the number of neighbouring rows that Triton 3.6 gives to a lane: 1, but 2 beside joined tensors.
     """
-    v = tl.where(column, v[:, None, :], 0.0)
-    v = tl.reshape(v, (LANES, CHUNK, PER_LANE // VECTOR, VECTOR))
-    return tl.reshape(tl.permute(v, (2, 0, 3, 1)), (WIDTH, CHUNK))
+    v = tl.reshape(tl.where(column, v[None, :], 0.0), (CHUNK, LANES, PER_LANE // VECTOR, VECTOR))
+    return tl.reshape(tl.permute(v, (2, 1, 3, 0)), (WIDTH, CHUNK))
 
 
 @triton.jit
@@ -171,18 +163,16 @@ def backward_kernel(
     batch = tl.program_id(1).to(tl.int64)
     chunks = tl.cdiv(length, CHUNK)
     padded = chunks * CHUNK
-    d = block * WIDTH + tl.arange(0, LANES)[:, None] * PER_LANE + tl.arange(0, PER_LANE)[None, :]
+    d = block * WIDTH + tl.arange(0, WIDTH)
+    n = tl.arange(0, N)[:, None]
     pair = tl.arange(0, STATE_LANES)[:, None] * PAIRS + tl.arange(0, PAIRS)[None, :]
-    n = pair[None, :, :, None, None] * 2 + tl.arange(0, 2)[None, None, None, :, None]
     keep = (d < channels) | WHOLE
-    tile = _over_states(d) + n * channels
-    keep_tile = _over_states(keep) & (n < N)
+    tile = d[None, :] + n * channels
+    keep_tile = keep[None, :] & (n < N)
     step = tl.arange(0, CHUNK)
-    # sums over states have channels as rows, sums over channels have states
-    d_row = block * WIDTH + tl.arange(0, WIDTH)[:, None]
-    keep_row = (d_row < channels) | WHOLE
-    row = tl.arange(0, N)[:, None]
-    n_row = row % STATE_LANES * (2 * PAIRS) + row // STATE_LANES
+    # sums over states, and inputs, are (WIDTH, CHUNK)
+    d_row = d[:, None]
+    keep_row = keep[:, None]
     x_ptr += batch * x_b + d_row
     dt_ptr += batch * dt_b + d_row
     z_ptr += batch * z_b + d_row
@@ -193,26 +183,25 @@ def backward_kernel(
     c_ptr += batch * padded * (N // 2) + pair
     dx_ptr += batch * length * channels + d_row
     ddt_ptr += batch * length * channels + d_row
-    db_ptr += ((block * tl.num_programs(1) + batch) * N + n_row) * padded + step[None, :]
-    dc_ptr += ((block * tl.num_programs(1) + batch) * N + n_row) * padded + step[None, :]
-    states_ptr = states_ptr + batch * (chunks + 1) * N * channels + _over_states(d) + n * channels
+    db_ptr += ((block * tl.num_programs(1) + batch) * N + n) * padded + step[None, :]
+    dc_ptr += ((block * tl.num_programs(1) + batch) * N + n) * padded + step[None, :]
+    states_ptr = states_ptr + batch * (chunks + 1) * N * channels + d[None, :] + n * channels
     steps_ptr += (batch * tl.num_programs(0) + block) * (3 * CHUNK * WIDTH)
     steps_out = steps_ptr + step[None, :] * WIDTH + tl.arange(0, WIDTH)[:, None]
-    delta_ptr = steps_ptr + tl.arange(0, LANES)[:, None] * PER_LANE + tl.arange(0, PER_LANE)[None, :]
+    delta_ptr = steps_ptr + tl.arange(0, WIDTH)
     u_ptr = delta_ptr + CHUNK * WIDTH
     dy_ptr = u_ptr + CHUNK * WIDTH
     a2 = tl.load(a_ptr + tile, mask=keep_tile, other=0.0) * LOG2E
     skip = tl.load(skip_ptr + d_row, mask=keep_row, other=0.0)
     bias = tl.load(bias_ptr + d_row, mask=keep_row, other=0.0)
     # always true; a loaded value, unlike a constant, has the layout of the tile
-    rates = tl.load(a_ptr + d[:, None, :] + step[None, :, None] * channels, mask=keep[:, None, :], other=0.0)
+    rates = tl.load(a_ptr + d[None, :] + step[:, None] * channels, mask=keep[None, :], other=0.0)
     true = (rates.to(tl.int32, bitcast=True) & 1) < 2
     # right operands that pick the sums for du and those for ddelta, which alternate
-    even = tl.arange(0, LANES)[:, None] * 0 + tl.arange(0, PER_LANE)[None, :] % 2 == 0
-    of_du = tl.where(even, 1.0, 0.0)
-    of_ddelta = tl.where(even, 0.0, 1.0)
-    g = tl.zeros((LANES, STATE_LANES, PAIRS, 2, PER_LANE), dtype=tl.float32)
-    da = tl.zeros((LANES, STATE_LANES, PAIRS, 2, PER_LANE), dtype=tl.float32)
+    of_du = tl.where(tl.arange(0, WIDTH) % 2 == 0, 1.0, 0.0)
+    of_ddelta = tl.where(tl.arange(0, WIDTH) % 2 == 0, 0.0, 1.0)
+    g = tl.zeros((N, WIDTH), dtype=tl.float32)
+    da = tl.zeros((N, WIDTH), dtype=tl.float32)
     dskip = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
     dbias = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
     h_after = tl.load(states_ptr + chunks * N * channels, mask=keep_tile, other=0.0)
@@ -239,7 +228,7 @@ def backward_kernel(
             delta = tl.load(delta_ptr + k * WIDTH)
             u = tl.load(u_ptr + k * WIDTH)
             b = _states(tl.load(b_chunk + k * (N // 2)))
-            h = tl.exp2(_over_states(delta) * a2) * h + _over_states(u) * b
+            h = tl.exp2(delta[None, :] * a2) * h + u[None, :] * b
             if k % 2 == 1:
                 before = before + (h,)  # noqa: RUF005  the compiler knows no unpacking
         # otherwise the compiler would keep the decays, for which there are no registers
@@ -265,31 +254,32 @@ def backward_kernel(
             delta0 = tl.load(delta_ptr + 2 * j * WIDTH)
             u0 = tl.load(u_ptr + 2 * j * WIDTH)
             b0 = _states(tl.load(b_chunk + 2 * j * (N // 2)))
-            decay0 = tl.exp2(_over_states(delta0) * a2)
-            between = decay0 * before[j] + _over_states(u0) * b0
+            decay0 = tl.exp2(delta0[None, :] * a2)
+            between = decay0 * before[j] + u0[None, :] * b0
             for second in tl.static_range(1, -1, -1):
                 k = 2 * j + second
                 if second == 1:
                     delta = tl.load(delta_ptr + k * WIDTH)
                     u = tl.load(u_ptr + k * WIDTH)
                     b = _states(tl.load(b_chunk + k * (N // 2)))
-                    decay = tl.exp2(_over_states(delta) * a2)
+                    decay = tl.exp2(delta[None, :] * a2)
                     h_before = between
                 else:
                     delta, u, b, decay, h_before = delta0, u0, b0, decay0, before[j]
                 dy = tl.load(dy_ptr + k * WIDTH)
                 c = _states(tl.load(c_chunk + k * (N // 2)))
-                column = true & (step == k)[None, :, None]
+                column = true & (step == k)[:, None]
                 dc = _plus_product(dc, _left(h), _right(dy, column, 1), EXACT)
-                g += _over_states(dy) * c
+                g += dy[None, :] * c
                 db = _plus_product(db, _left(g), _right(u, column, 1), EXACT)
                 sums = _partial_sum(g * b)
                 g *= decay
                 h = h_before
                 gh = g * h
-                da += gh * _over_states(delta)
+                da += gh * delta[None, :]
                 sums = tl.join(sums, _partial_sum(gh * a2))
-                sums = tl.reshape(tl.permute(sums, (2, 0, 1, 3)), (WIDTH, 2 * STATE_LANES))
+                sums = tl.reshape(sums, (STATE_LANES, LANES, PER_LANE, 2))
+                sums = tl.reshape(tl.permute(sums, (2, 1, 0, 3)), (WIDTH, 2 * STATE_LANES))
                 du = _plus_product(du, sums, _right(of_du, column, 2), EXACT)
                 ddelta = _plus_product(ddelta, sums, _right(of_ddelta, column, 2), EXACT)
         h_after = h

@@ -11,7 +11,12 @@ import torch.nn.functional as F  # noqa: N812
 import triton
 from torch import Tensor
 
-from synthetic_training.models.kernels.mamba_scan_backward_kernel import CHUNK, WIDTH, backward_kernel
+from synthetic_training.models.kernels.mamba_scan_backward_kernel import (
+    CHUNK,
+    STATE_LANES,
+    WIDTH,
+    backward_kernel,
+)
 from synthetic_training.models.kernels.mamba_scan_kernels import forward_kernel
 
 
@@ -161,8 +166,8 @@ def _scan_backward(
         z,
         y,
         dout,
-        b.view(torch.int64),
-        c.view(torch.int64),
+        _for_lanes(b),
+        _for_lanes(c),
         a,
         skip,
         bias,
@@ -213,3 +218,9 @@ def _backward(ctx: Any, dout: Tensor, _dy: Tensor, _dstates: Tensor) -> tuple[Te
 
 
 _scan.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _for_lanes(v: Tensor) -> Tensor:
+    """(..., states) in float32 as pairs of the states of one lane, which lie ``STATE_LANES`` apart."""
+    lanes = v.unflatten(-1, (-1, STATE_LANES.value)).transpose(-1, -2)
+    return lanes.contiguous().view(torch.int64)
