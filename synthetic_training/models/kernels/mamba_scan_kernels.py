@@ -1,9 +1,9 @@
 """Triton kernel of the selective scan's forward pass.
 
-A program runs a block of channels of one sequence through time. Its states stay in
-registers, and a lane has all states of one channel. N, the number of states, is a power of 2. Decay rates are
-a matrix (N, channels), so that neighbours in memory are channels. Strides of steps are constants, which makes
-most addresses part of the instructions.
+A program runs a block of channels of one sequence through time. Its states stay in registers, and a lane has
+all states of one channel. N, the number of states, is a power of 2. Decay rates are a matrix (N, channels),
+so that neighbours in memory are channels. Strides of steps are constants, which makes most addresses part of
+the instructions.
 """
 # ruff: noqa: N803  constants of a kernel are written in capitals
 # mypy: ignore-errors
