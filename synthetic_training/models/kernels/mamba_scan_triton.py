@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 import triton
 from torch import Tensor
 
-from synthetic_training.models.kernels.mamba_scan_kernels import (
+from synthetic_training.models.kernels.mamba_scan_backward_kernel import (
+    CHUNK,
+    STATE_LANES,
+    WIDTH,
     backward_kernel,
-    forward_kernel,
-    gate_backward_kernel,
 )
+from synthetic_training.models.kernels.mamba_scan_kernels import forward_kernel
 
 
 @dataclass
@@ -22,22 +25,24 @@ class Blocks:
     """How the work is divided.
 
     Attributes:
-        chunk: steps between stored states; the backward pass keeps this many states of its channels in
-            registers.
-        forward_channels: channels per program, one for each lane of its warps.
-        lanes, channels_per_lane: their product is the number of channels per program in the backward pass.
-        forward_warps, backward_warps: warps per program.
+        forward_channels: channels per program of the forward pass, one for each lane of its warps.
+        forward_warps: warps per program of the forward pass; a program of the backward pass is one warp.
+        backward_registers: registers that a lane may have in the backward pass, or ``None`` for no limit:
+            with fewer, more programs run at the same time, but more values go to memory and back.
     """
 
-    chunk: int = 8
     forward_channels: int = 32
-    lanes: int = 4
-    channels_per_lane: int = 4
     forward_warps: int = 1
-    backward_warps: int = 1
+    backward_registers: int | None = None
 
 
 BLOCKS = Blocks()
+
+_CHUNK = CHUNK.value
+_WIDTH = WIDTH.value
+
+_FEWEST_STATES = 16
+"""The shortest sum that tensor cores compute; fewer states are filled up with zeros."""
 
 
 def selective_scan(
@@ -55,8 +60,12 @@ def selective_scan(
     Returns:
         (batch, length, channels), in the dtype of x.
     """
-    x, dt, b, c, z = (v if v.stride(-1) == 1 else v.contiguous() for v in (x, dt, b, c, z))
-    arguments = (x, dt, a.float().t().contiguous(), b, c, skip.float(), z, bias.float())
+    x, dt, z = (v if v.stride(-1) == 1 else v.contiguous() for v in (x, dt, z))
+    steps = -x.shape[1] % _CHUNK
+    states = max(0, _FEWEST_STATES - a.shape[1])
+    a = F.pad(a.float().t(), (0, 0, 0, states)).contiguous()
+    b, c = (F.pad(v.float(), (0, states, 0, steps)).contiguous() for v in (b, c))
+    arguments = (x, dt, a, b, c, skip.float(), z, bias.float())
     save = torch.is_grad_enabled() and any(v.requires_grad for v in arguments)
     return _scan(*arguments, save)[0]
 
@@ -73,7 +82,10 @@ def _scan(
     bias: Tensor,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gated output; with ``save``, also the output before the gate and the states at each chunk's start."""
+    """Gated output; with ``save``, also the output before the gate and the states of ``forward_kernel``.
+
+    a is (states, channels); b and c are float32, dense, and as long as whole chunks.
+    """
     out, y, states = _empty(x, a, save)
     batch, length, channels = x.shape
     forward_kernel[(triton.cdiv(channels, BLOCKS.forward_channels), batch)](
@@ -89,14 +101,21 @@ def _scan(
         y,
         states,
         length,
-        channels,
-        *_strides(x, dt, z, b, c),
+        x.stride(0),
+        dt.stride(0),
+        z.stride(0),
+        x_t=x.stride(1),
+        dt_t=dt.stride(1),
+        z_t=z.stride(1),
+        channels=channels,
         N=len(a),
         LD=BLOCKS.forward_channels,
-        CHUNK=BLOCKS.chunk,
+        STEPS=_CHUNK,
         WHOLE=channels % BLOCKS.forward_channels == 0,
         SAVE=save,
         num_warps=BLOCKS.forward_warps,
+        num_stages=1,
+        enable_fp_fusion=True,
     )
     return out, y, states
 
@@ -108,8 +127,7 @@ def _scan_fake(x: Tensor, _dt: Tensor, a: Tensor, *others: Any) -> tuple[Tensor,
 
 def _empty(x: Tensor, a: Tensor, save: bool) -> tuple[Tensor, Tensor, Tensor]:
     batch, length, channels = x.shape
-    chunks = -(-length // BLOCKS.chunk)
-    saved = (batch, chunks, len(a), channels) if save else (0,)
+    saved = (batch, -(-length // _CHUNK) + 1, len(a), channels) if save else (0,)
     return (
         torch.empty_like(x, memory_format=torch.contiguous_format),
         torch.empty(x.shape if save else (0,), dtype=x.dtype, device=x.device),
@@ -133,62 +151,55 @@ def _scan_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, dt, a, b, c, skip, z, bias."""
     batch, length, channels = x.shape
-    chunk = BLOCKS.chunk
-    padded = triton.cdiv(length, chunk) * chunk
-    dy = torch.empty(batch, padded, channels, dtype=x.dtype, device=x.device)
-    delta = torch.empty_like(dy, dtype=torch.float32)
+    padded = b.shape[1]
     dx, ddt, dz = (torch.empty(x.shape, dtype=v.dtype, device=x.device) for v in (x, dt, z))
-    gate_block = min(1024, triton.next_power_of_2(channels))
-    gate_backward_kernel[(batch * padded, triton.cdiv(channels, gate_block))](
-        dout,
-        y,
-        z,
-        dt,
-        bias,
-        dy,
-        dz,
-        delta,
-        length,
-        padded,
-        channels,
-        *_strides(dout, z, dt),
-        BLOCK=gate_block,
-        num_warps=4,
-    )
-    width = BLOCKS.lanes * BLOCKS.channels_per_lane
-    blocks = triton.cdiv(channels, width)
+    blocks = triton.cdiv(channels, _WIDTH)
     # one part for each block of channels, in a fixed order: atomic additions would not be reproducible
-    db = torch.empty(blocks, *b.shape, dtype=b.dtype, device=x.device)
-    dc = torch.empty(blocks, *c.shape, dtype=c.dtype, device=x.device)
+    db = torch.empty(blocks, batch, len(a), padded, dtype=x.dtype, device=x.device)
+    dc = torch.empty_like(db)
     da = a.new_empty(batch, *a.shape)
     dskip, dbias = skip.new_empty(batch, channels), bias.new_empty(batch, channels)
+    steps = skip.new_empty(batch, blocks, 3, _CHUNK, _WIDTH)
     backward_kernel[(blocks, batch)](
         x,
-        delta,
-        dy,
-        b,
-        c,
+        dt,
+        z,
+        y,
+        dout,
+        _for_lanes(b),
+        _for_lanes(c),
         a,
         skip,
+        bias,
         states,
         dx,
         ddt,
+        dz,
         db,
         dc,
         da,
         dskip,
         dbias,
+        steps,
         length,
-        channels,
-        *_strides(x, b, c),
+        x.stride(0),
+        dt.stride(0),
+        z.stride(0),
+        dout.stride(0),
+        x_t=x.stride(1),
+        dt_t=dt.stride(1),
+        z_t=z.stride(1),
+        dout_t=dout.stride(1),
+        channels=channels,
         N=len(a),
-        LD=BLOCKS.lanes,
-        R=BLOCKS.channels_per_lane,
-        CHUNK=chunk,
-        WHOLE=channels % width == 0,
-        num_warps=BLOCKS.backward_warps,
+        WHOLE=channels % _WIDTH == 0,
+        num_warps=1,
+        num_stages=1,
+        enable_fp_fusion=True,
+        maxnreg=BLOCKS.backward_registers,
     )
-    return dx, ddt, da.sum(0), db.sum(0), dc.sum(0), dskip.sum(0), dz, dbias.sum(0)
+    db, dc = (v.sum(0, dtype=torch.float32).transpose(1, 2).contiguous() for v in (db, dc))
+    return dx, ddt, da.sum(0), db, dc, dskip.sum(0), dz, dbias.sum(0)
 
 
 @_scan_backward.register_fake
@@ -209,6 +220,7 @@ def _backward(ctx: Any, dout: Tensor, _dy: Tensor, _dstates: Tensor) -> tuple[Te
 _scan.register_autograd(_backward, setup_context=_setup_context)
 
 
-def _strides(*tensors: Tensor) -> list[int]:
-    """Strides of the first two axes; the last axis must be dense."""
-    return [stride for tensor in tensors for stride in tensor.stride()[:2]]
+def _for_lanes(v: Tensor) -> Tensor:
+    """(..., states) in float32 as pairs of the states of one lane, which lie ``STATE_LANES`` apart."""
+    lanes = v.unflatten(-1, (-1, STATE_LANES.value)).transpose(-1, -2)
+    return lanes.contiguous().view(torch.int64)
