@@ -12,14 +12,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dataset_builders.files import write_text
+from synthetic_training.__main__ import main as training
 from synthetic_training.figures import cost, repeats
 from synthetic_training.theory.__main__ import main as theory
 from tests.document_sources import SOURCES
 from tests.import_graph import ROOT
 
+
+def _plan(arguments: Sequence[str]) -> None:
+    """Run ``python -m synthetic_training reproduce ... --dry-run`` without results of earlier calls."""
+    if "--dry-run" not in arguments:
+        raise ValueError("only the plan of a figure is printed here; pass --dry-run")
+    with TemporaryDirectory() as empty, chdir(empty):
+        training(["reproduce", *arguments])
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "python -m synthetic_training reproduce": _plan,
     "python -m synthetic_training.figures.repeats": repeats.main,
     "python -m synthetic_training.figures.cost": cost.main,
     "python -m synthetic_training.theory": theory,
@@ -57,13 +69,17 @@ def output_of(command: str) -> str:
     known = _main_of(command)
     if known is None:
         raise ValueError(f"{command} is not one of {', '.join(COMMANDS)}")
+    command, *filters = command.split(" | ")
+    if filters not in ([], ["tail -n 1"]):
+        raise ValueError(f"{filters} is not tail -n 1")
     given = command.removeprefix(known).split()
     with chdir(ROOT), redirect_stdout(io.StringIO()) as printed:
         arguments = [
             str(file) for one in given for file in (sorted(Path().glob(one)) if "*" in one else [one])
         ]
         COMMANDS[known](arguments)
-    return printed.getvalue().strip()
+    output = printed.getvalue().strip()
+    return output.splitlines()[-1] if filters else output
 
 
 def _main_of(command: str) -> str | None:

@@ -10,7 +10,7 @@ from filelock import FileLock
 from dataset_builders import InputError
 from dataset_builders.benchmark import Config
 from dataset_builders.registry import find
-from dataset_builders.release.build import LOCK, Result, build
+from dataset_builders.release.build import LOCK, Result, build, results_table
 from dataset_builders.release.manifest import read_manifest
 from tests.conftest import Run
 from tests.small_release import built, files, one_of_each, sources
@@ -34,10 +34,13 @@ def test_without_a_tokenizer_nothing_is_counted_until_one_is_given(
     tmp_path: Path, sources: dict[str, str]
 ) -> None:
     configs = find("phone_book").configs([20], num_docs=5)
-    assert build(configs, tmp_path, {})[0].entry.prompt_tokens is None
+    results = build(configs, tmp_path, {})
+    assert results[0].entry.prompt_tokens is None
+    assert "tokens" not in results_table(results)
     before = files(tmp_path)
     (counted,) = build(configs, tmp_path, sources)
     assert counted.state == "kept, tokens counted"
+    assert "median tokens    most tokens" in results_table([counted])
     assert counted.entry.prompt_tokens and counted.entry.prompt_tokens.min > 200
     assert read_manifest(tmp_path).configs["phone_book_20"] == counted.entry
     changed = {name for name, content in files(tmp_path).items() if before[name] != content}

@@ -16,8 +16,10 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from dataset_builders import InputError
 from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.state_size import state_bytes
 from synthetic_training.data.symbol_tokenizer import decode, encode, symbol_tokenizer
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.models import modeling_lstm
 from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.training.run import train
 from tests.conftest import Run
@@ -25,6 +27,7 @@ from tests.gated_linear_attention import GatedLinearAttention, GatedLinearAttent
 from tests.tiny_run import metrics_without_times, tiny, weights
 
 SOURCE = Path(__file__).parent / "gated_linear_attention.py"
+LSTM = Path(modeling_lstm.__file__)
 REGISTERED = "tests.registered_gated_linear_attention"
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1}
 
@@ -169,6 +172,19 @@ def test_a_run_is_not_resumed_with_other_code(tmp_path: Path, monkeypatch: pytes
         file.write_text(text)
     (package / "other.py").write_text("EDITED = True\n")
     train(config, out, resume=True)
+
+
+def test_a_copy_of_the_lstm_is_a_model_with_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/your_architecture.md recommends it as a start."""
+    text = LSTM.read_text().replace('model_type = "lstm_lm"', 'model_type = "my_recurrent_model"')
+    (tmp_path / "my_recurrent_model.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2}
+    config = tiny(model="my_recurrent_model:LstmForCausalLM", model_args=sizes, steps=2, warmup_steps=0)
+    train(config, tmp_path / "run")
+    lm = HFLM(pretrained=str(tmp_path / "run" / "model"), trust_remote_code=True, device="cpu")
+    assert type(lm.model).__module__.endswith("my_recurrent_model")
+    assert state_bytes(lm, "$abc|") == 4 * 2 * 2 * 16  # hidden and cell values of two layers, in float32
 
 
 class CannotGenerate(PreTrainedModel):

@@ -18,7 +18,14 @@ from dataset_builders.config_documents import Documents, documents
 from dataset_builders.errors import InputError
 from dataset_builders.files import check_links, remove_partial_files
 from dataset_builders.release.folder import write_card
-from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
+from dataset_builders.release.manifest import (
+    FILE,
+    Entry,
+    LengthSummary,
+    Manifest,
+    parquet_path,
+    read_manifest,
+)
 from dataset_builders.release.parquet_file import check_size, parquet_writer, read_rows
 from dataset_builders.release.prompt_lengths import PromptLengths
 from dataset_builders.sources.tokenizer import load_tokenizer
@@ -176,23 +183,34 @@ def _measured(rows: Iterable[Row], lengths: PromptLengths, bar: Any) -> Iterator
 
 
 def results_table(results: Sequence[Result]) -> str:
-    """A table of configs: rows, prompt lengths, and the first digits of the checksum."""
+    """A table of configs: rows, prompt lengths (in tokens where they were counted), start of the checksum."""
     from tabulate import tabulate
 
+    tokens = any(result.entry.prompt_tokens for result in results)
     return tabulate(
         [
             [
                 result.entry.config.name,
                 result.entry.rows,
                 result.entry.prompt_characters.median,
-                result.entry.prompt_tokens.median if result.entry.prompt_tokens else "",
-                result.entry.prompt_tokens.max if result.entry.prompt_tokens else "",
+                *(_token_cells(result.entry.prompt_tokens) if tokens else ()),
                 result.entry.content_sha256[:12],
                 result.state,
             ]
             for result in results
         ],
-        ["config", "rows", "median characters", "median tokens", "most tokens", "sha256", ""],
+        [
+            "config",
+            "rows",
+            "median characters",
+            *(("median tokens", "most tokens") if tokens else ()),
+            "sha256",
+            "",
+        ],
         disable_numparse=True,
-        colalign=("left", "right", "right", "right", "right", "left", "left"),
+        colalign=("left", "right", "right", *(("right", "right") if tokens else ()), "left", "left"),
     )
+
+
+def _token_cells(tokens: LengthSummary | None) -> tuple[int | str, int | str]:
+    return (tokens.median, tokens.max) if tokens else ("", "")

@@ -63,7 +63,7 @@ def _total(runs: Sequence[Run]) -> str:
         total += f"; about {hours:.2f} GPU hours at the speeds measured on an H200{but}"
     hours, known = expected_cpu_hours(runs)
     if known:
-        total += f"; on a CPU, {known} of these runs took {hours:.2f} hours in all"
+        total += f"; on a CPU core, {known} of these runs took {hours:.2f} hours, one after the other"
     return total
 
 
