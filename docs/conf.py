@@ -39,7 +39,10 @@ PAGES_BELOW = {
     # all but documents/ and speed/
     "docs/tasks": ["/lm_eval_tasks/[!ds]*/README", "/lm_eval_tasks/s[!p]*/README"],
     "lm_eval_tasks/documents/README": ["/lm_eval_tasks/documents/results/*"],
-    "synthetic_training/checkpoints/README": ["/synthetic_training/checkpoints/*/README"],
+    "synthetic_training/checkpoints/README": [
+        "/synthetic_training/checkpoints/*/README",
+        "/synthetic_training/checkpoints/results/*",
+    ],
     "synthetic_training/figures/README": [
         "/synthetic_training/figures/*",
         "/synthetic_training/figures/results/*",
