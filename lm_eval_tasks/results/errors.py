@@ -110,8 +110,8 @@ def error_table(errors: Sequence[Errors], unit: str) -> str:
     headers = ["model", "wrong answer", *(f"{length} {in_markdown(unit)}" for length in lengths), *references]
     return (
         f"{markdown_table(headers, rows)}\n\nNumbers of wrong answers by class (rules: "
-        "lm_eval_tasks/CAPACITY.md). Last columns: the expected fraction of all documents if each answer "
-        f"were a {' or a '.join(references)}."
+        "lm_eval_tasks/CAPACITY.md in the repository). Last columns: the expected fraction of all documents if "
+        f"each answer were a {' or a '.join(references)}."
     )
 
 
