@@ -29,9 +29,9 @@ class Execution(Progress):
     Args:
         ledger: what has to be done; results are added to it.
         allocation: where runs may start.
-        at: the environment variables of each place, a GPU or a CPU core.
+        at: environment variables for each GPU or CPU core on which runs start.
         out: folder of the runs and results.
-        revision: revision of this code, to replace git's answer.
+        revision: revision of this code to record in results (default: from git).
         expectations: expected times of runs.
         end: time of ``time.monotonic`` at which unfinished runs are ended.
 
@@ -139,7 +139,7 @@ class Execution(Progress):
             if gpus > 1:
                 result["gpus"] = gpus
         if all(stage.of_trials for stage in work.stages):
-            # it is never evaluated again, and many of the paper's size fill a disk
+            # the model is never evaluated again, and many models of the paper's size would fill a disk
             shutil.rmtree(self._out / "runs" / work.name / MODEL, ignore_errors=True)
         for stage, run in work.parts:
             self._ledger.add(stage, {**_head(stage, run), **result, "tests": tests[stage.stem]})
@@ -154,7 +154,7 @@ class Execution(Progress):
                 self._shared[name] += passed / len(self._allocation.sharing(one.gpus[0]))
 
     def _look_at_work_left(self) -> None:
-        """Update the work that is left of each run from its progress."""
+        """Update each run's remaining work from its progress."""
         for name, one in self._allocation.running.items():
             seconds = self._expected(one.work.run).seconds / SPEEDUP[len(one.gpus)]
             one.left = (1 - self.part_done(name)) * seconds

@@ -70,7 +70,7 @@ def short(value: Any) -> str:
 
 
 def key_of(result: Mapping[str, Any]) -> Key:
-    """The key of the run that a result is from."""
+    """The key of the run that produced a result."""
     return result["label"], result["panel"], result["seed"], json.dumps(result["sweep"], sort_keys=True)
 
 
@@ -81,7 +81,7 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
         scale: scale of the figure.
         source: the figure's file, for error messages.
         models: labels of the runs to do; empty for all.
-        seeds: seeds that replace those of the file; empty for the file's.
+        seeds: seeds to use instead of those in the file, if not empty.
 
     Raises:
         InputError: a label is unknown, a run's settings are invalid, or two runs are the same.

@@ -1,4 +1,4 @@
-"""``reproduce``: do the runs of figures, save their results, and show them in plots and tables.
+"""``reproduce``: train the models of figures, save the results, and show them in plots and tables.
 
 ::
 
@@ -68,7 +68,8 @@ def reproduce(
             another trains.
         minutes: time after which unfinished runs save a checkpoint and end; None for no limit. A run on a GPU
             does not start if it is expected to take longer than the time that is left.
-        revision: revision of this code, to replace git's answer, e.g. for a copy without git history.
+        revision: revision of this code to record in results (default: from git), e.g. for a copy without git
+            history.
         imports: packages to import first in every run, in addition to those of the figure's file.
         trust_remote_code: whether code in the folders of the runs' models may run.
         dry_run: only print the plan, and with ``gpus`` and ``minutes`` also the schedule of the calls that
@@ -82,9 +83,10 @@ def reproduce(
         The files that were written: results, plots and tables.
 
     Raises:
-        InputError: there is no figure, or one or a part of it does not exist or cannot be run; a number is
-            invalid; ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set, or
-            a plot or table that this function did not write; or a run failed, after the other runs were done.
+        InputError: no figure is given; a figure, scale or label does not exist, or a setting is invalid;
+            ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set; ``out``
+            contains a plot or table that this function did not write; or a run failed, after the other runs
+            were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
     """
@@ -203,7 +205,7 @@ def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
 
 @contextmanager
 def _kept_when_interrupted(ledger: Ledger, command: str) -> Iterator[None]:
-    """After Ctrl-C or SIGTERM, or when the time is over, say which results are kept and how to continue."""
+    """After Ctrl-C, SIGTERM or the end of the time, say which results are kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt as stop:
