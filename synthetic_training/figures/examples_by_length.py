@@ -3,9 +3,9 @@
     python -m synthetic_training.figures.examples_by_length efficiency_*_paper.jsonl --out .
 
 reads the results of the efficiency figures, one file per length, and writes ``examples_by_length.png``,
-``.svg`` and ``.md``. A factor is the ratio of two geometric means over seeds,
-with a 95% confidence interval (Welch's t on logarithms). If no seed of a model reached the accuracy, its
-factor is *more than* the examples of its shortest run, divided by the upper end of RoPE's interval.
+``.svg`` and ``.md``. A factor is the ratio of two geometric means over seeds, with a 95% confidence interval
+(Welch's t on logarithms). If no seed of a model reached the accuracy, its factor is *more than* the examples
+of its shortest run, divided by the upper end of RoPE's interval.
 """
 
 from collections.abc import Mapping, Sequence

@@ -101,7 +101,7 @@ class Ledger:
         self._unsaved.clear()
 
     def show(self, stage: Stage) -> list[Path]:
-        """Write the plot and table of a stage's results so far; return their paths and that of the results."""
+        """Write the plot and table of a stage's results; return all files, including the results."""
         results = self.results(stage)
         return [self.file(stage), *stage.show(results, self._out)] if results else []
 
