@@ -145,8 +145,8 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
     ) -> CausalLMOutputWithPast:
         """Logits of the next token, (B, L, V), and the state after the last token.
 
-        ``input_ids`` are (B, L); ``attention_mask`` is 0 for padding at either end of a row, which does not
-        affect other tokens. Both are for the new tokens; the mask may also be for all tokens so far.
+        ``input_ids`` (B, L) are the new tokens. ``attention_mask`` is 0 for padding at either end of a row,
+        which does not affect other tokens; it covers the new tokens, or all tokens so far.
         ``cache`` is the name of ``past_key_values`` in transformers from 5.24 on.
         """
         embedded = self.embed(input_ids)

@@ -89,7 +89,7 @@ class GradientReducer:
         self._bucket_of.update(dict.fromkeys(leaves, bucket))
 
     def expect(self) -> None:
-        """Reduce gradients during the next backward pass; they include those of earlier passes of the step."""
+        """Reduce gradients during the next backward pass, including those accumulated by earlier passes."""
         if not self._hooked:
             # not in __init__: a hook runs on the stream on which it was registered, and a captured step has
             # its own stream
