@@ -24,7 +24,7 @@ CARD = "README.md"
 
 
 def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
-    """Copy models and results to their places in the repository, and return the folders of the models.
+    """Copy models and results into the package, and return the folders of the models.
 
     Model cards are not changed. The learning rates and steps that were used are written into ``trio.yaml``.
 

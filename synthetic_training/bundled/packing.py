@@ -3,7 +3,7 @@
 ::
 
     TO/LABEL.tar.gz     run.json, metrics.jsonl and model/ of one model's runs, the best seed first
-    TO/results.tar.gz   results, plots, tables, logs, and the metrics of all runs, those of the sweep too
+    TO/results.tar.gz   results, plots, tables, logs, and the metrics of all runs, including the sweep's
 """
 
 import tarfile
@@ -90,7 +90,7 @@ def _model_files(folder: Path) -> Iterator[Path]:
 
 
 def _small_files(out: Path) -> Iterator[Path]:
-    """Everything but the models."""
+    """All files except those of models."""
     for kind in ("jsonl", "yaml", "md", "png", "svg"):
         yield from sorted(out.glob(f"*.{kind}"))
     yield from sorted((out / "runs").glob("*.log"))

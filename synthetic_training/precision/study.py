@@ -2,8 +2,8 @@
 
     python -m synthetic_training.precision.study --arms bf16 tf32 --seeds 0 1 --out results.jsonl
 
-Each finished run is one line: the arm, the seed, the settings, string accuracy by step, the largest gradient
-norm, speed and provenance. Runs that are already in the file are skipped.
+Each finished run is one line of the file: the arm, the seed, the settings, string accuracy by step, the
+largest gradient norm, speed and provenance. Runs that are already in the file are skipped.
 """
 
 import json
@@ -46,9 +46,9 @@ class Study:
     """Train each arm with each seed."""
 
     out: Path
-    """JSON lines of finished runs; new runs are appended."""
+    """JSON Lines file of finished runs; new runs are appended."""
     folder: Path = Path("precision_runs")
-    """Folder of the runs."""
+    """Folder for the runs."""
     arms: tuple[str, ...] = tuple(ARMS)
     """Arms to train."""
     seeds: tuple[int, ...] = tuple(range(8))
@@ -62,7 +62,7 @@ class Study:
 
 
 def run_study(study: Study) -> None:
-    """Train all runs that are not in the results yet.
+    """Train all runs that are not in the results file yet.
 
     Raises:
         InputError: an arm is unknown.
@@ -121,7 +121,7 @@ def run_job(job: dict[str, Any]) -> None:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The finished runs in a results file; none if there is no file."""
+    """The finished runs in a results file; empty if the file does not exist."""
     if not file.exists():
         return []
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
