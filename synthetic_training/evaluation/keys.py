@@ -2,9 +2,9 @@
 
 A model that copies letter i of a string may find it by looking up the letters before i. Every position j with
 another letter, and the end of the string, is then a competitor: one *of n letters* if exactly the n letters
-before i and before j agree. If each competitor of n letters misleads the model with probability 1 - exp(-h_n),
-independently of the others, the letter is copied correctly with probability exp(-sum over n of h_n times the
-number of competitors of n letters).
+before i and before j agree. If each competitor of n letters misleads the model with probability p_n, where
+p_n = 1 - exp(-h_n), independently of the others, the letter is copied correctly with probability
+exp(-sum over n of h_n times the number of competitors of n letters).
 
 ``KeyCounts`` contains everything that the estimate of h_n needs. In each string, only letters up to the first
 wrong one are counted, so that a string that goes wrong early does not outweigh the others.

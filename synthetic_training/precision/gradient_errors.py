@@ -50,7 +50,7 @@ class GradientErrors:
     seed: int = 12345
     """Random seed of the examples."""
     revision: str | None = None
-    """Code revision to record, if git cannot determine it."""
+    """Code revision to record (default: from git)."""
     device: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
     """Device on which the model runs."""
     trust_remote_code: bool = False

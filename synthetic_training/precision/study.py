@@ -54,7 +54,7 @@ class Study:
     seeds: tuple[int, ...] = tuple(range(8))
     """Random seeds for each arm; all arms run with the first seed before any arm runs with the second."""
     revision: str | None = None
-    """Code revision to record, if git cannot determine it."""
+    """Code revision to record (default: from git)."""
     keep_models: bool = False
     """Keep the trained models, of 0.65 GB each."""
     settings: TrainConfig = PAPER_RUN

@@ -70,7 +70,7 @@ class Speed:
     device: Literal["cuda", "cpu"] = "cuda"
     """Device; cpu is for trying the command out."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class Kernels:
     error_rows: int = 2
     """Rows on which errors are measured."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
     """New JSON file for the numbers."""
 

@@ -83,7 +83,7 @@ class Comparison:
     baseline: bool = True
     """Train with Zoology as well."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
     """New JSON file for the numbers; a plot of the curves is written beside it."""
 

@@ -49,7 +49,7 @@ class Scaling:
     steps: int = 500
     """Steps of each run; the speed is the median over the later half."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
     """New JSON file for the numbers."""
 

@@ -64,7 +64,7 @@ class Speed:
     baseline: bool = True
     """Measure the released trainer as well."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
     """New JSON file for the numbers."""
 

@@ -18,12 +18,12 @@ A. The querying window contains only letters. The same letters in the string sco
    instead of 1, and scores at least 1 + t less.
 B. The querying window contains ``|``, k positions back (0 <= k < n), and k letters of the copy. The correct
    token is number k + 1, whose window has ``$`` at that position: the two give t^2, and the k letters agree.
-   The n - 1 - k positions before the ``$`` contain the mean of the tokens so far (see ``construction``), which
-   gives at worst -b for bits and -(t - 1) / 2 for the markers. In comparison,
+   The n - 1 - k positions before the ``$`` contain the mean of the tokens so far (see ``construction``),
+   which gives at worst -b for bits and -(t - 1) / 2 for the markers. In comparison,
 
    * a letter at that position gives -t, and the other positions give at most (n - 1)(b + 1);
-   * if that position is before the text, it gives at most b + t (t - 1) / 2 (then k >= 1, and the ``$`` itself
-     is at another position, where it gives -t instead of 1);
+   * if that position is before the text, it gives at most b + t (t - 1) / 2 (then k >= 1, and the ``$``
+     itself is at another position, where it gives -t instead of 1);
    * the token ``$`` itself has only means of ``$`` in its window, which would score best of all, so its score
      is reduced by a penalty P.
 
