@@ -34,8 +34,8 @@ def paper(
     Each model runs on each experiment in its own lm_eval process, one per GPU. To continue after an
     interruption, run the same command again: complete runs are not repeated. paper.md in the output folder
     contains the figures, the paper's claims with the findings for each, and the deviations from the released
-    code. It shows every complete run of the list with these settings, including those of other models and
-    tasks than the command names.
+    code. It shows every complete run of the list with these settings, including runs of models and tasks that
+    the command does not name.
 
     Args:
         out: Output folder.
@@ -53,8 +53,8 @@ def paper(
             without running anything.
 
     Raises:
-        InputError: an argument is invalid, paper.md or a figure would replace a file of others, or a run
-            failed; the results of the other runs are kept.
+        InputError: an argument is invalid, paper.md or a figure would replace a file that this command did
+            not write, or a run failed; the results of the other runs are kept.
         Interrupted: Ctrl-C or SIGTERM; complete runs, and the answers of other runs so far, are kept.
     """
     from dataset_builders.files import check_folder

@@ -32,7 +32,7 @@ def do_runs(runs: Sequence[Run], places: Sequence[Mapping[str, str]], files: Fil
             :func:`dataset_builders.workers.places`.
 
     Returns:
-        one sentence per failed run.
+        One sentence per failed run.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, or a signal that raises it; complete runs, and the answers of other runs
@@ -150,7 +150,7 @@ def answered(log: Path, begin: int = 0) -> float:
     """The fraction of a run's prompts that have been answered, from lm-eval's progress bar in the log.
 
     Args:
-        begin: number of bytes of the log that are from an earlier attempt.
+        begin: number of bytes at the start of the log that are from an earlier attempt.
     """
     with suppress(OSError), log.open("rb") as file:  # OSError: there is no log yet
         file.seek(max(begin, file.seek(0, 2) - _TAIL))

@@ -53,10 +53,10 @@ def probe_tasks(names: Sequence[str], num_docs: int, metadata: Mapping[str, Any]
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Check that every name is that of a task with a forced twin and one question per document.
+    """Check that every name refers to a task with a forced twin and one question per document.
 
     Raises:
-        InputError: one is not, or there are no names.
+        InputError: a name does not, or there are no names.
     """
     if isinstance(names, str) or not names:
         raise InputError(f"tasks must be a list of names such as ['phone_book_20'], not {names!r}")
@@ -130,7 +130,7 @@ def _task(name: str, arguments: Mapping[str, Any]) -> ProbeTask:
 
 
 def _target(name: str) -> Callable[[Row], str]:
-    """The function that returns a document's target, from the name of a function or of a column."""
+    """The function that returns a document's target; ``name`` is a function's dotted name or a column."""
     module, dot, function = name.rpartition(".")
     if not dot:
         return lambda row: str(row[name])
