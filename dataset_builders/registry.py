@@ -77,7 +77,7 @@ def import_module(module: str) -> list[Benchmark]:
     """Import a module and make its benchmarks known to this process.
 
     Raises:
-        InputError: it cannot be imported, contains no benchmark, or one whose name is taken.
+        InputError: the module cannot be imported, or contains no benchmark or one whose name is taken.
     """
     where = f"the module {module!r}"
     if not all(part.isidentifier() for part in module.split(".")):
@@ -92,7 +92,7 @@ def import_module(module: str) -> list[Benchmark]:
 
 
 def find(name: str) -> Benchmark:
-    """The benchmark with a name, among those that ``benchmarks`` lists.
+    """The benchmark with this name, among those that ``benchmarks`` lists.
 
     Raises:
         InputError: there is no such benchmark.
@@ -107,7 +107,7 @@ def find(name: str) -> Benchmark:
 
 
 def resolve(reference: str) -> Benchmark:
-    """The benchmark with a name; for ``MODULE:NAME``, the module is imported first.
+    """The benchmark with this name; for ``MODULE:NAME``, the module is imported first.
 
     Raises:
         InputError: there is no such benchmark, or no such module.
@@ -126,13 +126,13 @@ def reference(benchmark: Benchmark) -> str:
 
 
 def take_imports(words: Sequence[str]) -> tuple[list[str], list[Benchmark]]:
-    """Carry out every ``--import MODULE`` of a command line.
+    """Import the module of every ``--import MODULE`` in a command line.
 
     Returns:
-        the remaining arguments, and the benchmarks of the modules.
+        The remaining arguments, and the benchmarks of the modules.
 
     Raises:
-        InputError: the option has no value, or as ``import_module``.
+        InputError: the option has no value, or a module cannot be imported or contains no valid benchmark.
     """
     rest, found = [], []
     left = iter(words)

@@ -1,8 +1,8 @@
-"""The documents of the controls: variants of those of ``phone_book`` that change one thing each.
+"""The documents of the controls: variants of the documents of ``phone_book``, each with one change.
 
-A model may fail on a phone book because it cannot hold the book, because the entry is far away, or because it
-cannot use what it holds. Each variant keeps books, examples and queries of ``phone_book`` and changes one
-thing. The column ``pair`` names the document of ``phone_book`` with the same book, examples and (first)
+A model may fail on a phone book because it cannot store the book, because the entry is far away, or because
+it cannot use what it has stored. Each variant keeps books, examples and queries of ``phone_book`` and changes
+one thing. The column ``pair`` names the document of ``phone_book`` with the same book, examples and (first)
 query, so that both can be compared document by document.
 
 ``phone_book_query_first``: the name is announced before the book, so that one entry has to be remembered::

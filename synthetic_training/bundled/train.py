@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dataset_builders import InputError
 from dataset_builders.interruption import TimeIsOver
-from dataset_builders.workers import places
+from dataset_builders.workers import worker_slots
 from synthetic_training.bundled.fitting import steps_that_fit
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
 from synthetic_training.figures.figure_file import figure_path
@@ -102,7 +102,7 @@ def train(
             fresh = False
         took = time.monotonic() - begun if fresh and not failures else None
         if steps is None:
-            at_once = len(places(True, sweep_per_gpu))
+            at_once = len(worker_slots(True, sweep_per_gpu))
             steps = _fitting(scale, read_results(results), took, at_once, left())
         _choose(chosen, scale, read_results(results), steps)
     models = list(best_rates(read_results(results)))

@@ -51,8 +51,8 @@ class CopyRepeats(StringTask):
         a, b = random.integers(room), random.integers(room - 1)
         b = b + xp.astype(b >= a, xp.int64)
         source, target = xp.where(a < b, a, a + n - 1), xp.where(a < b, b + n - 1, b)
-        places = indices(xp, self.max_length, string.letters)
-        beyond = places - target[:, None]
+        positions = indices(xp, self.max_length, string.letters)
+        beyond = positions - target[:, None]
         back = xp.where((beyond >= 0) & (beyond < n[:, None]), (target - source)[:, None], 0)
-        string = replace(string, letters=xp.take_along_axis(string.letters, places - back, axis=1))
+        string = replace(string, letters=xp.take_along_axis(string.letters, positions - back, axis=1))
         return Examples((string, "|", replace(string, scored=True)))

@@ -71,7 +71,7 @@ class Progress(Watcher):
         self._steps[name] = max(self._steps[name], last_step(self._folder / name))
         return self._steps[name] / run.config.steps
 
-    def started(self, job: Job, place: int) -> None:
+    def started(self, job: Job, slot: int) -> None:
         """Show the run's bar below the others, or print where its log is."""
         run = self._runs[job.name]
         if not self._terminal:
@@ -80,7 +80,7 @@ class Progress(Watcher):
         self._bars[job.name] = tqdm(
             total=run.config.steps,
             initial=self._steps[job.name],
-            position=place + 1,
+            position=slot + 1,
             desc=f"  {run}",
             unit="step",
             file=self._stream,

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from dataset_builders.interruption import Interrupted, TimeIsOver
-from dataset_builders.workers import places, run_from
+from dataset_builders.workers import run_from, worker_slots
 from synthetic_training.figures.allocation import Allocation
 from synthetic_training.figures.estimate import RESULTS, Expectations, committed_results, cut_runs
 from synthetic_training.figures.execute import Execution
@@ -118,9 +118,9 @@ def reproduce(
             raise InputError(f"{known} is not a folder; pass one with results of reproduce")
         ledger.take(known)
     on_gpu = any(run.config.device != "cpu" for stage in stages for run in stage.planned)
-    at = places(on_gpu) if ledger.work() else []
-    use_gpus = any("CUDA_VISIBLE_DEVICES" in place for place in at)
-    print(plan_text(ledger, out / "runs", len(at) * (per_gpu if use_gpus else 1)), flush=True)
+    slots = worker_slots(on_gpu) if ledger.work() else []
+    use_gpus = any("CUDA_VISIBLE_DEVICES" in slot for slot in slots)
+    print(plan_text(ledger, out / "runs", len(slots) * (per_gpu if use_gpus else 1)), flush=True)
     expectations = Expectations(
         [*committed_results(), *(one for stage in stages for one in ledger.results(stage))],
         cut_runs(RESULTS, out),
@@ -150,8 +150,8 @@ def reproduce(
     command += [*["--trust-remote-code"] * trust_remote_code, "--resume"]
     with _only_one(stages, out), _kept_when_interrupted(ledger, again or shlex.join(command)):
         budget = inf if minutes is None else 60 * minutes
-        allocation = Allocation(len(at), per_gpu if use_gpus else 1, budget)
-        execution = Execution(ledger, allocation, at, out, revision, expectations, end)
+        allocation = Allocation(len(slots), per_gpu if use_gpus else 1, budget)
+        execution = Execution(ledger, allocation, slots, out, revision, expectations, end)
         failures = []
         if ledger.work():
             try:

@@ -16,7 +16,7 @@ import tyro
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
-from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
+from dataset_builders.workers import Job, Watcher, last_line, run_jobs, worker_slots
 from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
 from synthetic_training.precision.arms import ARMS, applied, arm_named
@@ -93,7 +93,7 @@ def run_study(study: Study) -> None:
             accuracy = line["curve"][-1]["string_accuracy"]
             print(f"{job.name}: {accuracy:.3f}, {line['seconds']:.0f} s", flush=True)
 
-    run_jobs(jobs, places(gpu=True), Recorder())
+    run_jobs(jobs, worker_slots(gpu=True), Recorder())
 
 
 def run_job(job: dict[str, Any]) -> None:

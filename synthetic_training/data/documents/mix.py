@@ -70,8 +70,8 @@ class DocumentBatches:
         if not isinstance(step, Tensor):
             check_integer("step", step, 0, 2**32 - 1)
         steps = self.pool_rows // self.batch_size
-        place = (step % steps) * self.batch_size + numbers
-        chosen = self.order(step // steps)[place]
+        index = (step % steps) * self.batch_size + numbers
+        chosen = self.order(step // steps)[index]
         codes = self._codes[chosen].long()
         tokens, first = codes & TOKEN, (codes & FIRST) > 0
         begin = torch.where(first, self._places, 0).cummax(1).values

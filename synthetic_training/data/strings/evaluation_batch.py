@@ -57,9 +57,9 @@ class EvaluationBatch:
         """
         lengths = self.prompt_lengths
         width = int(lengths.max())
-        place = torch.arange(width, device=self.input_ids.device) - (width - lengths)[:, None]
-        tokens = self.input_ids.gather(1, place.clamp(min=0)).masked_fill(place < 0, self.pad_id)
-        return tokens, (place >= 0).long()
+        position = torch.arange(width, device=self.input_ids.device) - (width - lengths)[:, None]
+        tokens = self.input_ids.gather(1, position.clamp(min=0)).masked_fill(position < 0, self.pad_id)
+        return tokens, (position >= 0).long()
 
 
 def evaluation_batch(
@@ -134,13 +134,13 @@ def batch_of_answers(
     tokens = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad_id).to(device)
     prompts = torch.tensor([len(prompt) for prompt, _ in documents], device=device)[:, None]
     ends = torch.tensor([len(one) - 1 for one in ids], device=device)[:, None]
-    place = torch.arange(tokens.shape[1], device=device)
-    targets = targets_of(tokens, (place >= prompts) & (place <= ends))
+    position = torch.arange(tokens.shape[1], device=device)
+    targets = targets_of(tokens, (position >= prompts) & (position <= ends))
     return EvaluationBatch(
         input_ids=tokens,
-        attention_mask=(place <= ends).long(),
+        attention_mask=(position <= ends).long(),
         targets=targets,
-        answers=(targets != IGNORED) & (place + 1 < ends),
+        answers=(targets != IGNORED) & (position + 1 < ends),
         pad_id=pad_id,
         end_id=end_id,
     )

@@ -97,9 +97,9 @@ class PackedBatches:
         drawn = self._sampler.sample(numbers, step)
         counts = token_counts(drawn).view(len(numbers), self._examples)
         ends = counts.cumsum(1)
-        places = torch.arange(self.context, device=self.device).expand(len(numbers), -1).contiguous()
-        which = torch.searchsorted(ends, places, right=True).clamp(max=self._examples - 1)
-        offset = places - (ends - counts).gather(1, which)
+        positions = torch.arange(self.context, device=self.device).expand(len(numbers), -1).contiguous()
+        which = torch.searchsorted(ends, positions, right=True).clamp(max=self._examples - 1)
+        offset = positions - (ends - counts).gather(1, which)
         example = which + self._first_examples[: len(numbers), None]
         tokens, scored = tokens_at(self.task, drawn, xp, example, offset)
         whole = ends <= self.context
