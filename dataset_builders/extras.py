@@ -44,7 +44,7 @@ def supported_versions(dependency: str) -> str:
 
 
 def _requirements(distribution: str, extra: str) -> Iterator[Requirement]:
-    """The requirements that an extra adds on this platform, each before those of its own extras."""
+    """The requirements that an extra adds on this platform; those of nested extras follow them."""
     for requirement in map(Requirement, requires(distribution) or ()):
         if (
             requirement.marker is not None

@@ -142,7 +142,7 @@ def _is_cache_miss(error: BaseException) -> bool:
 
 
 def _is_user_error(error: BaseException) -> bool:
-    """Whether a card or the name of a config or split is invalid; these errors have no class of their own."""
+    """Whether a card or the name of a config or split is invalid; the errors are recognised by their text."""
     starts = ("Invalid metadata in README.md", "BuilderConfig ", "Unknown split ")
     return type(error) is ValueError and str(error).startswith(starts)
 

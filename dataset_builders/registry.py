@@ -1,4 +1,4 @@
-"""The registry of benchmarks: this package's own, those of other packages, and those of imported modules.
+"""The registry of benchmarks from this package, from other packages, and from imported modules.
 
 Another package declares its benchmarks as an entry point, whose value is a module, or a benchmark in it::
 
@@ -7,7 +7,7 @@ Another package declares its benchmarks as an entry point, whose value is a modu
 
 ``--import MODULE`` adds a module of a package that is not installed. In both cases, every
 :class:`~dataset_builders.benchmark.Benchmark` in the module is found, and a benchmark is derived from every
-string task. String tasks have an entry point of their own; see ``dataset_builders.string_tasks.registry``.
+string task. String tasks have a separate entry point; see ``dataset_builders.string_tasks.registry``.
 """
 
 import importlib
@@ -51,7 +51,7 @@ def own_benchmarks() -> dict[str, Benchmark]:
 
 
 def benchmarks() -> dict[str, Benchmark]:
-    """Every benchmark, by name: this package's, those of entry points, and those of imported modules.
+    """All benchmarks by name, from this package, from entry points, and from imported modules.
 
     Raises:
         InputError: an entry point cannot be loaded, or two benchmarks have the same name.

@@ -1,7 +1,7 @@
 """The benchmark of a string task, derived from its class.
 
-The builder's parameters are those of all string tasks and the task's own settings: ``string_copy`` has no
-``n``, and ``string_duplicate_ngram`` has no ``k``.
+The builder has the parameters that all string tasks share, and the task's own settings: ``string_copy`` has
+no ``n``, and ``string_duplicate_ngram`` has no ``k``.
 """
 
 import inspect

@@ -24,7 +24,7 @@ class GeneratedView(ModelView):
         warn: called with each warning.
         documents: columns ``prompt`` and ``answer`` of all documents of the task.
         task_max_new_tokens: the task's own ``max_gen_toks``, if it has one.
-        rule: the rule for the maximum if the task has none of its own, see
+        rule: the rule for the maximum if the task does not set one, see
             :func:`~lm_eval_tasks.max_new_tokens.max_new_tokens`.
         chat: whether a chat template is applied.
 

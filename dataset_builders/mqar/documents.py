@@ -56,7 +56,7 @@ def rows(
             per pair.
         vocabulary: number of different tokens; the lower half are keys, the upper half values.
         power_a: for symbols, exponent of the power law of the distances from pair to query; 1 is uniform.
-        random_non_queries: for symbols, whether random tokens stand between the queries.
+        random_non_queries: for symbols, whether to fill the gaps between queries with random tokens.
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str), ``answer`` (str, the value), ``key`` (str, the query),

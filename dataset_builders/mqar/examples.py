@@ -58,7 +58,7 @@ class Mqar:
         pairs: number of pairs, and of queries.
         vocabulary: number of different tokens; the lower half are keys, the upper half values.
         power_a: exponent of the power law of the distances; 1 is uniform.
-        random_non_queries: whether random tokens stand between the queries, instead of token 0.
+        random_non_queries: whether to fill the gaps between queries with random tokens, instead of token 0.
 
     Raises:
         InputError: a value is out of range, or there are too few tokens for the pairs.

@@ -13,8 +13,8 @@ query, so that both can be compared document by document.
     Frank Ortiz: 6120938475
     ...                            <- the rest is the document of phone_book
 
-``phone_book_gap``: other text stands between the book and the examples, so that the entry is farther away,
-while there is no more to remember::
+``phone_book_gap``: other text is inserted between the book and the examples, so that the entry is farther
+away, while there is no more to remember::
 
     Maria Jones: 8274910365
     Frank Ortiz: 6120938475

@@ -94,7 +94,7 @@ def _parquet(path: Path) -> list[Any]:
     with ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=16):
             size += batch.nbytes
-            if size > _MAX_BYTES:  # a small file may hold a long text many times
+            if size > _MAX_BYTES:  # a small file may contain a long text many times
                 raise ValueError(f"it has more than {_MAX_BYTES // 2**20} MiB of text")
             rows += batch.to_pylist()
     return rows
@@ -114,7 +114,7 @@ def _json(text: str) -> list[Any]:
 
 def _json_lines(text: str) -> list[Any]:
     found = []
-    for number, line in enumerate(text.split("\n"), 1):  # splitlines would cut strings that hold U+2028
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines would cut strings that contain U+2028
         if line.strip():
             try:
                 found.append(json.loads(line))

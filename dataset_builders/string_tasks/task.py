@@ -1,6 +1,6 @@
 """The interface of string tasks: how examples are drawn, with their questions and answers.
 
-A new task is a subclass of ``StringTask`` in a module of its own; ``reverse`` is the shortest complete one.
+A new task is a subclass of ``StringTask`` in its own module; ``reverse`` is the shortest complete example.
 Its ``draw`` is written against the array API standard (https://data-apis.org/array-api), with ``random.xp``
 as the namespace, so that NumPy draws documents with it and PyTorch draws training batches, on any device.
 Nothing in it may depend on the value of an array: do not use ``if`` or ``int()`` on an array.

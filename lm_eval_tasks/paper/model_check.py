@@ -33,7 +33,7 @@ def check_models(models: Sequence[Model], device: str) -> None:
 
 
 def check_models_offline(models: Sequence[Model]) -> list[str]:
-    """Check what is on this machine: each model's folder, or its ``config.json`` in the cache of the Hub.
+    """Check models offline: each model's folder, or its ``config.json`` in the cache of the Hub.
 
     Returns:
         A note for each name that could only be checked on the Hub.
@@ -55,7 +55,7 @@ def check_models_offline(models: Sequence[Model]) -> list[str]:
             check_config(model, read_json(Path(cached)))
         elif folder.parent.is_dir():
             notes.append(
-                f"{model.name}: there is no folder {model.pretrained!r}, so it is taken for a name on the Hub"
+                f"{model.name}: there is no folder {model.pretrained!r}, so it is assumed to be on the Hub"
             )
     return notes
 

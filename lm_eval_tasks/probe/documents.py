@@ -66,7 +66,7 @@ def check_names(names: Sequence[str]) -> None:
         if config is None or short.endswith("_n"):
             raise _unknown_name(short)
         if not _has_one_question(config):
-            raise InputError(f"{short} asks several questions per document, but a probe scores only one")
+            raise InputError(f"{short} has several questions per document, but a probe scores only one")
 
 
 def _unknown_name(name: str) -> InputError:
@@ -85,9 +85,7 @@ def _unknown_name(name: str) -> InputError:
             f"the lengths {known}, and takes any other"
         )
     guess = did_you_mean(name, (f"{one}_{length}" for one, own in lengths.items() for length in own))
-    return InputError(
-        f"{sentence}{guess or '; a name is that of a benchmark with a length, as in phone_book_20'}"
-    )
+    return InputError(f"{sentence}{guess or '; a name is a benchmark with a length, as in phone_book_20'}")
 
 
 def _forced_lengths() -> dict[str, Sequence[Any]]:

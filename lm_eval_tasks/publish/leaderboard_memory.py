@@ -80,7 +80,7 @@ def _recalled_bits(capacity: Capacity, unit: str) -> Quantity:
         return Quantity(None)
     length, bits = capacity.most_bits
     if not bits:
-        return Quantity(0.0, "no bound", title="accuracy is not known to be above that of a guess")
+        return Quantity(0.0, "no bound", title="accuracy is not known to be above chance")
     return _at_least(bits, f"{bits:,.0f}", "recalled bits", f"{length} {unit}")
 
 

@@ -28,7 +28,7 @@ _NOT_IDENTITY = frozenset((
     "timeout", "max_retries", "api_key", "token", "cache_dir", "low_cpu_mem_usage", "verify_certificate",
     "header", "revision", "dtype",
 ))  # fmt: skip
-"""Model arguments that change neither the model nor its answers, or that have a field of their own."""
+"""Model arguments that change neither the model nor its answers, or that ``Run`` has a separate field for."""
 
 _NOT_DOCUMENTS = frozenset((
     "version", "benchmark", "length_of", "length", "unit", "new_tokens", "config_source", "documents_sha256",

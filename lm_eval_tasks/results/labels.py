@@ -51,7 +51,7 @@ def training_step(text: str) -> int | None:
 
 
 def without_step(text: str) -> str:
-    """The text with a star in place of its training step and of the characters that join it to the rest."""
+    """The text with its training step, and the characters that join it to the rest, replaced by a star."""
     return _STEP.sub("*", text)
 
 

@@ -104,7 +104,7 @@ def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -
 
 
 def _unknown(file: Path, kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for an unknown name, which is refused because files are named after it."""
+    """The error for an unknown name; only known names are accepted, because files are named after them."""
     shown = shortened(printable(name), 80)
     return InputError(
         f"{printable(str(file))} is from the {kind} '{shown}', which this version does not have"

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from lm_eval_tasks.results.timing_record import Timing
 
 MAIN_METRICS = ("exact_match", "f1", "recall")
-"""A benchmark's main metric is the first of these that it has, or otherwise the first of its own metrics."""
+"""A benchmark's main metric is the first of these that it has, or otherwise the first that it declares."""
 
 SHARES = ("truncated", "unknown_tokens", "unanswered", "misaligned")
 """Metrics that count documents with problems; they are shown last and without an interval."""

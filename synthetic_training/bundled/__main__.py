@@ -46,11 +46,12 @@ def _train(
         out: Folder for runs and results.
         scale: paper: the bundled models; small: tiny models on a CPU, to try the commands.
         minutes: Time limit for everything; runs in progress then save a checkpoint and end (default: none).
-        steps: Training steps of each model (default: as many as fit into the minutes, or those of trio.yaml).
+        steps: Training steps of each model (default: as many as fit into the minutes; without minutes, the
+            number in trio.yaml).
         per_gpu: Number of the models' runs that share a GPU.
         sweep_per_gpu: Number of the sweep's runs that share a GPU.
         revision: Code revision to record (default: from git); for copies without git history.
-        resume: Continue what is in the folder; finished runs are not repeated.
+        resume: Continue earlier training in the folder; finished runs are not repeated.
     """
     from synthetic_training.bundled.train import train
 

@@ -36,7 +36,7 @@ def pack(out: Path, to: Path, scale: str, largest: float) -> list[Path]:
         InputError: there is nothing to pack, not even one model fits, or ``to`` contains archives.
     """
     if not out.is_dir():
-        raise InputError(f"{out} is not a folder; name the one that train filled")
+        raise InputError(f"{out} is not a folder; pass the output folder of train")
     if archives_in(to):
         raise InputError(f"{to} contains archives, which are not overwritten; pass another folder with --to")
     results = read_results(out / f"{TRIO}_{scale}.jsonl")

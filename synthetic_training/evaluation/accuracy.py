@@ -75,7 +75,7 @@ def evaluate_lengths(
         model: the model in evaluation mode.
         tasks: the task at each length, with equal minimum and maximum lengths.
         examples: number of examples per length, at least 2.
-        seed: seed of the examples, which are disjoint from those of training.
+        seed: seed of the examples, which are disjoint from the training examples.
         batch_tokens: approximate number of tokens per forward pass.
         bf16: whether to compute in bfloat16.
         shard: part of the examples that this process evaluates.

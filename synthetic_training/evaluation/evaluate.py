@@ -122,7 +122,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 def _string_scores(
     config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
-    """Scores by string length, and the settings as JSON values, completed with those of training."""
+    """Scores by string length, and the settings as JSON values, completed from the training settings."""
     tasks = _tasks(config, trained)
 
     import torch
@@ -256,7 +256,7 @@ def _tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTas
 
 
 def _settings(config: EvaluateConfig, task: StringTask, n: int) -> dict[str, Any]:
-    """The configuration as JSON values, in which settings that were not passed are those of training."""
+    """The configuration as JSON values; settings that were not passed are taken from training."""
     own = dict(task.settings)
     settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": task.name}
     settings |= {"vocabulary": task.vocabulary, "n": own.pop("n", n), "k": own.pop("k", None)}

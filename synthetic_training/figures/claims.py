@@ -1,4 +1,4 @@
-"""What the paper claims, and what these figures found, computed from results.
+"""Compares the paper's claims with the results of the figures.
 
     python -m synthetic_training.figures.claims RESULTS --out claims.md
 
@@ -141,7 +141,7 @@ CLAIMS = (
 
 
 def table(results: Results) -> str:
-    """The claims with what was found, as Markdown."""
+    """Table of the claims and the corresponding results, as Markdown."""
     rows = []
     for claim in CLAIMS:
         missing = f"no GPU time so far for {claim.figure}"
@@ -170,7 +170,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _write(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None) -> None:
-    """Print the paper's claims beside what was found.
+    """Print the paper's claims next to the corresponding results.
 
     Args:
         folder: Folder with results of reproduce.

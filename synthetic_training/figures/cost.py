@@ -3,10 +3,10 @@
     python -m synthetic_training.figures.cost reproduced/*.jsonl
     python -m synthetic_training.figures.cost reproduced/*.jsonl --figures
 
-The paper's trainer is the stand-in that ``synthetic_training.speed.trainer`` measured together with ours, at
-64 rows of 220 tokens on one H200. If a model's size differs from the measured one, such as Mamba with 24
-layers instead of 12, tokens per second are assumed to be inversely proportional to the number of parameters.
-No estimate is made beyond a factor of 4.
+The paper's trainer is a stand-in, which ``synthetic_training.speed.trainer`` measured in the same run as this
+trainer, at 64 rows of 220 tokens on one H200. If a model's size differs from the measured size, such as Mamba
+with 24 layers instead of 12, tokens per second are assumed to be inversely proportional to the number of
+parameters. No estimate is made beyond a factor of 4.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -75,7 +75,7 @@ class Factor:
     Attributes:
         value: the ratio, or a lower bound of it.
         low: lower end of the 95% confidence interval; NaN if unknown.
-        high: upper end, likewise.
+        high: upper end of the 95% confidence interval; NaN if unknown.
         is_bound: whether the ratio is larger than ``value``, because no seed reached the accuracy.
     """
 
@@ -86,7 +86,7 @@ class Factor:
 
 
 Table = Mapping[str, Mapping[int, Needed]]
-"""What models need, by label and length."""
+"""The training examples that models need, by label and length."""
 
 
 def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Needed]]:

@@ -60,10 +60,10 @@ _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Test(Settings):
-    """An evaluation of each trained model; the fields are those of ``EvaluateConfig``.
+    """An evaluation of each trained model, with fields of ``EvaluateConfig``.
 
     Attributes:
-        task: a string task (default: that of the training).
+        task: a string task (default: the training task).
         keys: whether to count competing keys for ``figures.keys``; only for copy.
     """
 
@@ -222,7 +222,7 @@ def _with_runs(content: Any, scale: str, file: Path) -> Any:
         )
     other = read_settings(shipped()[owner])["scales"].get(scale)
     if other is None or "runs_of" in other:
-        raise InputError(f"{file}: {owner} has no runs of its own at the scale {scale}")
+        raise InputError(f"{file}: {owner} defines no runs at the scale {scale}")
     other = _with_models(other, scale, str(shipped()[owner]))
     kept = {name: value for name, value in other.items() if name not in ("tests", "learning_rates")}
     if other.get("learning_rates"):

@@ -1,4 +1,4 @@
-"""What ``reproduce`` has done and what remains: the results of stages, and their runs without a result.
+"""Keeps track of the work of ``reproduce``: the results of stages, and their runs without a result.
 
 Stages may share runs: a run is trained once and then evaluated for every stage that needs it, because its
 model may be gone when the next figure is due.
@@ -49,7 +49,7 @@ def add_part(works: dict[str, Work], stage: Stage, run: Run, priority: int) -> N
 
 
 class Ledger:
-    """The results of all stages, and what is left to do.
+    """The results of all stages, and the remaining runs.
 
     Args:
         stages: from ``read_stages``.

@@ -19,7 +19,7 @@ Result = dict[str, Any]
 """The result of a run of a figure: its key and settings, its learning curve, and its scores in the tests."""
 
 Key = tuple[str, str | None, int, str]
-"""What identifies a run within a figure: label, panel, seed and sweep values."""
+"""Key that identifies a run within a figure: label, panel, seed and sweep values."""
 
 _MODEL_ARG = "model_args."
 """Prefix of swept arguments of the model."""

@@ -26,7 +26,7 @@ class Stage:
     Attributes:
         name: name of the figure.
         size_name: name of the scale.
-        figure: what is drawn.
+        figure: the figure to draw.
         size: the runs at this scale.
         source: the figure's file, for error messages.
         models: labels of the runs to do; empty for all.

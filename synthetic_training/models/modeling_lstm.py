@@ -73,8 +73,8 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
     """Embedding, ``num_hidden_layers`` layers of LSTM, linear head.
 
     With ``orthogonal`` initial weights, embeddings start as N(0, 1); input weights are Xavier uniform,
-    recurrent weights are orthogonal for each gate, and biases are 0 except those of the forget gate, which
-    start at 1 (Jozefowicz et al. 2015); the head is N(0, 1 / W). With ``uniform`` initial weights, as in the
+    recurrent weights are orthogonal for each gate, and biases are 0, except in the forget gate, where they
+    are 1 (Jozefowicz et al. 2015); the head is N(0, 1 / W). With ``uniform`` initial weights, as in the
     code released with the paper, embeddings are uniform within 0.1 of 0, and everything else within
     1 / sqrt(W), except the head's bias, which is 0.
     """

@@ -22,7 +22,7 @@ from synthetic_training.models.registry import (
 
 
 def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's arguments: the user's, completed with those of the preset.
+    """A model's arguments from the user, completed from the preset.
 
     Args:
         preset: name of the preset.

@@ -52,7 +52,7 @@ def import_module(name: str) -> ModuleType:
         InputError: there is no such module, or a package of ``PACKAGES`` lacks a module that it needs. Other
             errors inside the module pass through.
     """
-    here = os.getcwd()  # noqa: PTH109  sys.path holds strings
+    here = os.getcwd()  # noqa: PTH109  sys.path contains strings
     if "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)
     try:

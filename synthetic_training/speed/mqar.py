@@ -2,7 +2,7 @@
 
     python -m synthetic_training.speed.mqar path/to/zoology --out mqar.json
 
-The docstring of ``zoology_trainer`` names the required checkout. Models are those of Zoology's
+The docstring of ``zoology_trainer`` names the required checkout. Models are from Zoology's
 ``iclr24_zoology_figure2``: Mamba, and attention without MLPs, with one head and learned positions. The model
 ``attention_mlp`` is ``T_rope`` with one head and MLPs, which only this trainer trains. Both trainers use the
 same distributions of examples and of initial weights, number of examples, rows per step, and learning rates.

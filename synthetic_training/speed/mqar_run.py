@@ -69,8 +69,8 @@ class MqarRun:
 def ranked(runs: Sequence[Run]) -> list[Run]:
     """Runs from the best to the worst.
 
-    The best run is the one that reached ``STOP_ACCURACY`` after the fewest examples. Runs that did not reach
-    it are ranked by their highest accuracy.
+    Runs that reached ``STOP_ACCURACY`` are ranked by the number of examples that they needed. Runs that did
+    not reach it follow, ranked by their highest accuracy.
     """
 
     def worth(run: Run) -> tuple[float, float]:

@@ -157,6 +157,6 @@ class Design:
         return 2.0 ** math.ceil(math.log2(math.log(4 * (self.marker + 1) * (2 * length + 3))))
 
     def proven_length(self, beta: float, dtype: str) -> int:
-        """The largest L for which (1) holds with (2) at this inverse temperature; 0 if there is none."""
+        """The largest L for which this inverse temperature satisfies (1) with the g of (2); 0 if none."""
         tokens = math.exp(min(beta * self.gap(dtype), 700)) / (4 * (self.marker + 1))
         return max(0, int((tokens - 3) / 2))

@@ -1,7 +1,7 @@
 """Compiles a model layer by layer: repeated layers share their compiled code.
 
-Compiling one layer takes seconds, while compiling a whole model takes a minute. The gradients of a layer are
-also available before those of the layer below are computed, and can be sent to other processes meanwhile.
+Compiling one layer takes seconds, while compiling a whole model takes a minute. Each layer's gradients are
+also available as soon as its backward pass ends, so that processes can reduce them early.
 """
 
 from collections.abc import Callable

@@ -25,7 +25,7 @@ _REPORTED = "repeat-after-me/reported"
 """Key that process 0 sets in the launcher's store when it ends."""
 
 _PATIENCE = timedelta(seconds=5)
-"""How long the other processes wait for it, because process 0 may hang if another process failed."""
+"""Maximum time for which the other processes wait: process 0 may hang if another process failed."""
 
 
 class Processes:

@@ -60,8 +60,8 @@ class DocumentBatches:
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
         """Rows ``first_row`` to ``first_row + rows - 1`` of the batch of one step.
 
-        The format is that of ``PackedBatches.batch``; ``examples`` counts the documents that end within their
-        row, and ``position_ids`` restart at each document.
+        The format is the same as in ``PackedBatches.batch``; ``examples`` counts the documents that end
+        within their row, and ``position_ids`` restart at each document.
 
         Raises:
             InputError: the rows or the step are out of range.

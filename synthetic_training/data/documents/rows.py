@@ -28,7 +28,7 @@ from synthetic_training.data.documents.draws import below, log_uniform
 from synthetic_training.data.documents.kinds import KINDS, document
 
 TOKEN = 0x1FF
-"""Mask of the bits of a stored number that hold the token."""
+"""Mask of the bits of a stored number that contain the token."""
 PREDICTED = 1 << 9
 """Bit that marks a token to predict."""
 FIRST = 1 << 10

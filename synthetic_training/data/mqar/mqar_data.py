@@ -107,7 +107,7 @@ def evaluate_mqar(
         model: the model, which is set to evaluation mode and then back to its previous mode.
         task: task of the examples.
         examples: number of examples, at least 2.
-        seed: seed of the examples, which are disjoint from those of training.
+        seed: seed of the examples, which are disjoint from the training examples.
         batch_tokens: approximate number of tokens per forward pass.
         bf16: whether to compute in bfloat16.
         shard: part of the examples that this process evaluates.

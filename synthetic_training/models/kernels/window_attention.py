@@ -29,7 +29,7 @@ def window_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) 
 
     Args:
         query, key, value: (B, M, L, D) with any strides, in bfloat16, float16 or float32. Queries and keys of
-            another dtype are converted to that of the values, as under autocast.
+            another dtype are converted to the dtype of the values, as under autocast.
         scaling: factor of the scores.
 
     Returns:
