@@ -162,7 +162,7 @@ def check_tables(root: Path = REPOSITORY) -> None:
     """Check that tables and code in documents are the same as in the files.
 
     Raises:
-        InputError: they differ.
+        InputError: tables or code differ from the files.
     """
     if wrong := [str(document.relative_to(root)) for document, _ in outdated(root)]:
         raise InputError(

@@ -50,7 +50,7 @@ def hub_errors(doing: str, instead: str = "") -> Iterator[None]:
 def check_repo_id(name: str) -> None:
     """Check that a name is ``ORG/NAME`` by the rules of the Hub.
 
-    Raises: InputError: it is not a valid repository name.
+    Raises: InputError: the name is not a valid repository name.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # not in its __all__

@@ -8,7 +8,7 @@ from dataset_builders.errors import InputError
 from lm_eval_tasks.tokens import counts_tokens, token_counts
 
 _ALIASES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-"""Names of this setting in ``--gen_kwargs``; each of lm-eval's models reads some of them."""
+"""Names of this setting in ``--gen_kwargs``; each of lm-eval's models reads only some of these names."""
 
 
 def max_new_tokens(

@@ -74,7 +74,7 @@ def dtype_table(first: Model, reports: Sequence[BenchmarkReport]) -> str:
 
 
 def _commands(evaluations: Sequence[Evaluation]) -> str:
-    """The commands with which a user would evaluate the packaged models, or the first of the bundled ones."""
+    """The commands with which a user evaluates the packaged models, or the first of the bundled models."""
     first = evaluations[0].model
     lines = [_command(one) for one in evaluations if first.package or one.model == first]
     if package := first.package:

@@ -251,7 +251,7 @@ def _of_numbers(metric: str, value: float, error: float, documents: int) -> Iter
 def of_the_benchmark(
     scores: Sequence[Score], tasks: Collection[str] | None = None
 ) -> tuple[list[Score], list[str]]:
-    """The scores of tasks that the released data set has, and the names of the other tasks.
+    """The scores of tasks in the released data set, and the names of the other tasks.
 
     The other tasks are forced twins and tasks of any length (``_n``), which no leaderboard lists.
 

@@ -62,7 +62,7 @@ def merged(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
 
     If several scores have the same identity and task, the documents of each are a prefix of the others'. The
     score with the most documents is kept, and of several such scores the newest. Seconds and bytes of state
-    that only others of them measured are added to it.
+    that only the other scores have are added to it.
     """
     found: dict[tuple[Identity, str, int], list[Score]] = {}
     for identity, score in _identities(scores):

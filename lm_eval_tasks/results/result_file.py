@@ -82,7 +82,7 @@ class TaskConfig(_Model):
 
 
 class Samples(_Model):
-    """How many documents a task has, and how many of them were evaluated."""
+    """The number of a task's documents, and the number of evaluated documents."""
 
     original: Positive
     effective: Positive

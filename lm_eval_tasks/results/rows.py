@@ -17,7 +17,7 @@ def read_scores(paths: Iterable[Path], names: Sequence[str] = ()) -> list[Score]
     """The scores in result files, or in folders that contain them, each with its row's label.
 
     Runs of the same model with the same prompts share a row; of several scores on one task, the score with
-    the most documents is kept, with the seconds and bytes of state that any of them measured. Scores are
+    the most documents is kept, with the seconds and bytes of state of any of these scores. Scores are
     sorted by benchmark, label and length.
 
     Args:

@@ -26,7 +26,7 @@ from synthetic_training.figures.summary import hours_of
 
 SPEED = Path(__file__).parents[1] / "speed" / "results" / "speed_h200.json"
 _ROWS = 64
-"""Rows per step at which the paper's trainer is compared with ours."""
+"""Rows per step at which the speed of the paper's trainer is read from the results."""
 _COMPARABLE = 4.0
 """Maximum ratio of parameter counts for which a speed is scaled."""
 

@@ -18,8 +18,8 @@ class Work:
     """A run that has to be done.
 
     Attributes:
-        parts: the stages that lack its result, with the run as each of them names it; the first one sets the
-            priority.
+        parts: the stages that lack the run's result, each with its own entry for the run; the first stage
+            sets the priority.
         priority: position of the first stage in the order of stages; lower is earlier.
     """
 

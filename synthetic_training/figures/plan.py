@@ -152,5 +152,5 @@ def _value(config: TrainConfig, name: str) -> Any:
 def _model_args(part: Values) -> Values:
     model_args = part.get("model_args", {})
     if not isinstance(model_args, dict):
-        return {"model_args": model_args}  # refused with the other unknown arguments
+        return {"model_args": model_args}  # an error that is reported with the other unknown arguments
     return parse_values(model_args)

@@ -72,8 +72,7 @@ def reproduce(
             history.
         imports: packages to import first in every run, in addition to those of the figure's file.
         trust_remote_code: whether code in the folders of the runs' models may run.
-        dry_run: only print the plan, and with ``gpus`` and ``minutes`` also the schedule of the calls that
-            do it.
+        dry_run: only print the plan, and with ``gpus`` and ``minutes`` also the schedule of the calls.
         gpus: number of GPUs of the schedule.
         calls: number of calls that the schedule shows run by run.
         again: command that continues this work, for the message when it is interrupted (default:

@@ -37,7 +37,7 @@ def check_others(folder: Path, stem: str) -> None:
     """Check that a folder without a figure's results has no files with the names of its plot or table.
 
     Raises:
-        InputError: it has such a file, which ``reproduce`` therefore did not write.
+        InputError: the folder has such a file, which ``reproduce`` therefore did not write.
     """
     check_plots(folder, [stem])
     table = folder / f"{stem}.md"

@@ -137,7 +137,7 @@ def _one_call(rest: _Rest, expectations: Expectations, allocation: Allocation, c
 
 
 def _until_an_end(allocation: Allocation) -> float:
-    """Advance all runs until one of them changes its state; return the seconds."""
+    """Advance all runs until the state of one changes; return the elapsed seconds."""
     speeds: dict[str, float] = {}
     for one in allocation.running.values():
         busy = [sum(o.warm_up <= 0 for o in allocation.sharing(gpu)) for gpu in one.gpus]

@@ -54,7 +54,7 @@ class Model:
 
     @property
     def copied(self) -> int | None:
-        """The greatest tested length of which at least half of the strings are copied."""
+        """The greatest tested length at which at least half of the strings are copied; None if none is."""
         return max((length for length, value in self.accuracy.items() if value >= _HALF), default=None)
 
     @property

@@ -1,4 +1,4 @@
-"""Loading weights from files, and checks of them."""
+"""Loads weights from files, and checks them."""
 
 import logging
 from collections.abc import Iterator, Mapping

@@ -76,7 +76,7 @@ class Checkpoints:
         """Write a checkpoint, then remove all but the last ``KEPT``.
 
         Raises:
-            InputError: it cannot be written; earlier checkpoints still exist.
+            InputError: the checkpoint cannot be written; earlier checkpoints still exist.
         """
         final = self._folder / f"step_{progress.step}"
         try:
@@ -163,7 +163,7 @@ def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
     """The optimizer state that was passed to ``Checkpoints.save``, on the CPU.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         return load_file(checkpoint / _OPTIMIZER)

@@ -76,7 +76,7 @@ class Processes:
 
     @contextmanager
     def agree(self) -> Iterator[None]:
-        """Wait for all processes at the end of the block, and raise in all of them if one raises InputError.
+        """Wait for all processes at the end of the block; if one raises InputError, all of them raise it.
 
         Raises:
             InputError: the error of the process with the lowest rank.

@@ -117,7 +117,7 @@ class DeviceSampler:
 
 @lru_cache(maxsize=128)
 def tries_needed(task: StringTask) -> int:
-    """The number of tries per example with which fewer than one example in 10^12 stays invalid.
+    """The number of draws per example for which fewer than one example in 10^12 stays invalid.
 
     The rate of valid draws is estimated at several lengths; the estimate is the same on every machine.
 
