@@ -198,9 +198,10 @@ def number(rng: Random) -> str:
 
 
 def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers:
-    """Any entry but the two examples may be queried; its number is uniform and independent of all others.
+    """The random content of a document: a uniform number for each entry that may be queried.
 
-    If positions are given, the two examples may be among the entries at these positions.
+    Every entry except the two examples may be queried. If positions are given, only the entries at these
+    positions may be queried, of which two may be examples.
     """
     entries = arguments["entries"]
     queried = queried_entries(entries, arguments.get("position"))
