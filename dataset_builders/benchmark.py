@@ -1,8 +1,8 @@
 """A benchmark is defined by one :class:`Benchmark` object.
 
 The command line, the release with its manifest, schema and card, and the tasks for lm-evaluation-harness are
-derived from it.  ``dataset_builders.phone_book`` is an example; ``dataset_builders.registry``
-finds the objects. Importing this module is cheap.
+derived from it. ``dataset_builders.phone_book`` is an example; ``dataset_builders.registry`` finds the
+objects. Importing this module is cheap.
 """
 
 import inspect
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
-"""One document: column -> value."""
+"""One document: values by column."""
 
 TOKENIZER = "tokenizer"
 """Parameter of builders whose documents depend on a tokenizer."""
@@ -57,14 +57,15 @@ class Benchmark:
         builder: function that yields the documents, as dicts of all ``columns``. Its parameters are the
             benchmark's arguments; their defaults and docstrings are also used by the command line. It
             checks arguments and sources when called, before the first document is requested.
-        columns: name -> column, in order. ``id`` is unique, ``prompt`` is what a model reads.
+        columns: columns by name, in order. ``id`` is unique; ``prompt`` is the text that a model reads.
         lengths: the evaluated lengths and their names.
-        license: the Hub's identifier of the documents' licence; if there is a source, of the default source.
+        license: licence identifier, as on the Hub, of the documents; if there is a source, of the default
+            source.
         card: text of the data set's card.
         evaluation: how lm-eval prompts and scores.
-        variants: None if documents differ in length only.
-        random_answers: function that takes a config's arguments and returns what is random in its documents.
-            It is None, or returns None, if answers are not uniform and independent.
+        variants: variants of the documents; None if documents differ only in length.
+        random_answers: function that takes a config's arguments and returns the random content of its
+            documents. It is None, or returns None, if answers are not uniform and independent.
         source: where the text of the documents comes from; None if they depend only on the arguments.
         family: folder of the YAML files (default: the name).
         aliases: further names of the group in lm-eval.
@@ -122,7 +123,7 @@ class Benchmark:
 
     @property
     def series(self) -> dict[str, dict[str, str]]:
-        """Series of tasks that differ only in length: name -> arguments of the variant."""
+        """Arguments of the variant of each series of tasks that differ only in length, by name."""
         if self.variants is None:
             return {self.name: {}}
         first, *others = self.variants.values
@@ -172,7 +173,7 @@ class Benchmark:
         for name, of in self.series.items():
             if all(arguments.get(key) == value for key, value in of.items()):
                 return name
-        # a variant that does not exist; the builder raises the error
+        # the variant does not exist; the builder raises the error
         variant = None if self.variants is None else arguments.get(self.variants.parameter)
         return f"{self.name}_{variant}"
 

@@ -25,7 +25,7 @@ class Variants:
 
     Attributes:
         parameter: parameter of the builder that selects the variant, e.g. ``order``.
-        values: its values; names of configs contain all but the first.
+        values: values of the parameter, one per variant. The first is omitted in names of configs.
     """
 
     parameter: str
@@ -34,11 +34,11 @@ class Variants:
 
 @dataclass(frozen=True)
 class RandomAnswers:
-    """What is random in a document; together with an accuracy, it gives the number of bits a model recalls.
+    """The random content of a document, from which the bits that a model recalls are computed.
 
     Attributes:
-        questions: number of questions that the document could equally well have asked instead of its own.
-            Given the rest of the prompt, their answers are independent.
+        questions: number of equally likely questions, including the document's own. Given the rest of the
+            prompt, their answers are independent.
         symbols: number of possible values of each symbol of an answer, such as a digit. The symbols are
             uniform and independent.
     """
@@ -54,7 +54,7 @@ class Card:
     Attributes:
         heading: heading of the section.
         text: what a document is and how answers are scored.
-        made: how the documents are made; if there is a source, it is printed after "Made from SOURCE:".
+        made: how the documents are made; printed after "Made from SOURCE:" if there is a source.
         license: licence of the documents in a sentence or two; if there is a source, of the default source.
         differences: differences from the paper's documents; empty if there are none.
         citation: BibTeX of further works to cite; empty if there are none.
@@ -89,16 +89,16 @@ class Evaluation:
         forced_target: text that a forced task scores after the prompt: a column, or the dotted name of
             ``function(doc) -> str``. None if the benchmark has no forced tasks.
         position: column with the index, from 0, of the queried item (such as a phone book's entry); None if
-            a document asks for everything, or has several questions.
+            the answer covers the whole document, or if there are several questions.
         positions: column with the number of possible positions; None if this number is the length.
         errors: dotted name of an ``lm_eval_tasks.error_classes.ErrorClasses``, with which reports classify
-            wrong answers; None if they do not classify them.
+            wrong answers; None if they are not classified.
         questions: dotted name of ``function(doc) -> documents``, one for each question on the document, with
             its prompt and answer; the first is the document itself. ``score`` then gets one result per
             question. None if each document is one question.
         without_answer: dotted name of ``function(doc) -> str``, the prompt without the queried item, so that
-            the answer cannot be found in it. None if the benchmark has no tasks that score how much the item
-            helps.
+            the answer cannot be found in it. None if the benchmark has no tasks that measure the effect of
+            this item.
         version: version of prompting and scoring; it changes whenever the same answers get different scores.
     """
 

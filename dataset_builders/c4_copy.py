@@ -31,9 +31,9 @@ from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
 DEFAULT_SOURCE = "allenai/c4"
 ORDERS = ("standard", "random")
 
-_JOINED = 10  # documents joined for each window, as in the paper's code
-_TRIES = 1000  # unusable windows drawn before the source is rejected
-_LONGEST_WORD = 0.5  # of the text: a longer first word would leave too little to copy
+_JOINED = 10  # number of documents joined for each window, as in the paper's code
+_TRIES = 1000  # number of unusable windows after which the source is rejected
+_LONGEST_WORD = 0.5  # maximum fraction of the text that the first word may be, so that enough is left to copy
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,10 @@ def _row(tokens: int, order: str, seed: int, index: int, source: str, tokenizer:
 
 
 def first_word(text: str) -> str:
-    """The beginning of a stripped text that the prompt repeats; empty if that would leave nothing to copy.
+    """The beginning of a stripped text that the prompt repeats; empty if nothing would be left to copy.
 
-    It is the first word, up to the first space. If the text has no space, or that word is more than half
-    of it, it is the first eighth of its letters, so that scripts without spaces work too.
+    The beginning is the first word, up to the first space. If the text has no space, or if this word is more
+    than half of the text, it is the first eighth of the letters, so that scripts without spaces work too.
     """
     word = text.split(" ", 1)[0]
     if len(word) <= _LONGEST_WORD * len(text):

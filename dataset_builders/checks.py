@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 MAX_DOCUMENTS = 10_000_000
-"""Maximum number of documents per config; a larger number is a mistake that would fill disk or memory."""
+"""Maximum number of documents per config; larger numbers are typing errors that would fill disk or memory."""
 
 
 def is_integer(value: object) -> TypeGuard[int]:
@@ -22,7 +22,7 @@ def check_integer(name: str, value: object, least: int | None = None, most: int 
     """Check that a value is an integer in a range.
 
     Raises:
-        InputError: it is not; the message names the value and the range.
+        InputError: the value is not; the message contains the value and the range.
     """
     at_least = "" if least is None else f" of at least {least}"
     if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
@@ -32,12 +32,12 @@ def check_integer(name: str, value: object, least: int | None = None, most: int 
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """The end of a sentence about an unknown name: ``"; did you mean 'copy'?"``, or nothing.
+    """The end of a message about an unknown name: ``"; did you mean 'copy'?"``; empty if no name is close.
 
     Args:
-        word: what the user wrote.
+        word: the unknown name.
         known: the valid names; case is ignored.
-        prefix: written before the suggested name.
+        prefix: prefix of the suggested name.
     """
     by_lower = {name.lower(): name for name in sorted(known)}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
@@ -68,7 +68,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def first_problem(error: "ValidationError") -> str:
-    """The place and kind of pydantic's first problem, on one line, without the value itself."""
+    """The location and kind of pydantic's first problem, on one line, without the value itself."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(printable(str(part)) for part in first["loc"])
     message = printable(first["msg"].removeprefix("Value error, "))

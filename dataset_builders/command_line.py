@@ -15,14 +15,14 @@ INTERRUPTED = 128 + 2
 """Exit status after Ctrl-C, as in shells."""
 
 _MOST_SHOWN = 4000
-"""Messages are at most this long, in characters; only values in files are longer."""
+"""Maximum length of a message in characters; only values from files make messages longer."""
 
 BROKEN_PIPE = 128 + 13
 """Exit status of a program whose output is no longer read, e.g. because ``head`` has ended."""
 
 
 def error_message(error: InputError) -> str | None:
-    """What a command prints about invalid input; None in every process of a distributed run but the first."""
+    """The message about invalid input; None in every process of a distributed run except the first."""
     if os.environ.get("RANK", "0") != "0":
         return None
     message = printable(str(error))  # names in files and of files may contain control characters
@@ -30,17 +30,17 @@ def error_message(error: InputError) -> str | None:
 
 
 def interrupt_quietly() -> None:
-    """Let Ctrl-C end the process without a traceback, outside of :func:`command_errors` too.
+    """Let Ctrl-C end the process without a traceback, even outside of :func:`command_errors`.
 
-    For modules that import for seconds before their command begins. Python then ends the process by the
-    signal, which shells show as status 130.
+    This is for modules whose imports take seconds before their command begins. Python then ends the process
+    by the signal, which shells show as status 130.
     """
     if not isinstance(sys.excepthook, _QuietHook):
         sys.excepthook = _QuietHook(sys.excepthook)
 
 
 class _QuietHook:
-    """A ``sys.excepthook`` that prints one word after Ctrl-C; the previous hook gets the rest."""
+    """A ``sys.excepthook`` that prints one word after Ctrl-C; the previous hook handles other exceptions."""
 
     def __init__(self, previous: Callable[..., object]) -> None:
         self._previous = previous
@@ -94,7 +94,7 @@ def command_errors(interrupted: str = "interrupted") -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str | None:
-    """What an error of the system means that no command expects; None if it is a bug."""
+    """The message for a system error that no command handles itself; None if the error is a bug."""
     # pathlib raises this instead of reporting that there is no such file
     if error.errno == errno.ENAMETOOLONG:
         return f"the name {str(error.filename)[:40]!r}... is too long"
@@ -104,7 +104,7 @@ def _reason(error: OSError) -> str | None:
 
 
 def _discard_output() -> None:
-    """Write nothing more to standard output, which Python flushes when it ends, reporting an error."""
+    """Discard further standard output: Python flushes it at exit, and would report an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -116,7 +116,7 @@ def check_command(words: Sequence[str], commands: Collection[str], what: str = "
     Args:
         words: the command line.
         commands: names of the commands.
-        what: what the message calls a command.
+        what: word for a command in the message.
 
     Raises:
         InputError: there is no such command.

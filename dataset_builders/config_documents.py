@@ -12,11 +12,12 @@ class Documents:
     """Documents of one config.
 
     Attributes:
-        rows: an iterator that builds them one by one.
+        rows: iterator that builds the documents one by one.
         version: version of the benchmark's documents.
-        source: where their text comes from; None if they depend only on the arguments.
-        tokenizer: the one they depend on, or otherwise the one that counts the prompts' tokens.
-        tokenizer_name: as passed to ``load_tokenizer``; None if there is none.
+        source: provenance of their text; None if the documents depend only on the arguments.
+        tokenizer: tokenizer on which the documents depend, or otherwise the tokenizer that counts the
+            prompts' tokens; None if there is none.
+        tokenizer_name: the tokenizer's name, as passed to ``load_tokenizer``; None if there is none.
     """
 
     rows: Iterable[Row]
@@ -30,15 +31,15 @@ def documents(config: Config, sources: Mapping[str, str | None]) -> Documents:
     """The documents of a config; arguments and sources are checked here, before the first row is built.
 
     Args:
-        config: what to build.
-        sources: builder's parameter -> the file, folder or name on the Hub to build from, e.g.
+        config: the config to build.
+        sources: files, folders or names on the Hub to build from, by the builder's parameter, e.g.
             ``{"source": "texts.jsonl", "tokenizer": "tokenizer.json"}``. If a source is missing or None, the
             benchmark's default is used; parameters of other benchmarks are ignored. If the documents do not
             depend on a tokenizer, ``tokenizer`` only counts the tokens of prompts.
 
     Raises:
-        InputError: an argument is out of range, or a source or tokenizer cannot be read, or the
-            source has no such documents.
+        InputError: an argument is out of range, a source or tokenizer cannot be read, or the source has no
+            such documents.
     """
     benchmark = config.benchmark
     used = {

@@ -2,7 +2,7 @@
 
     python -m dataset_builders.document_tables
 
-updates all copies. A document marks the place of a table and names its file, relative to the document. The
+updates all copies. A document marks the position of a table and names its file, relative to the document. The
 table is identified by its number in the file, from 1, or by the heading above it::
 
     <!-- table: results/efficiency_small.md 1 -->
@@ -40,13 +40,13 @@ _BLOCK = re.compile(
     r".*?(?P<table_end><!-- /table -->)",
     re.DOTALL | re.MULTILINE,
 )
-"""A place for a file of code; another block of code, in which nothing is a place; or a place for a table."""
+"""A block for a file of code; another block of code, in which markers are ignored; or a block for a table."""
 _TABLE = re.compile(r"(?:^\|.*\n?)+", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def documents(root: Path = REPOSITORY) -> list[Path]:
-    """The documents of the repository, without result files."""
+    """The documents of the repository, except result files."""
     found = [file for name in _FOLDERS for file in (root / name).glob("**/*.md" if name else "*.md")]
     return sorted(file for file in found if file.parent.name != "results")
 
@@ -73,7 +73,7 @@ def with_tables(document: Path) -> str:
 
 
 def _code(file: Path) -> str:
-    """A file of Python as a block of code."""
+    """A Python file as a block of code."""
     if not file.is_file():
         raise InputError(f"it has the code of {file}, which does not exist")
     return f"```python\n{file.read_text(encoding='utf-8').rstrip()}\n```\n"
@@ -114,12 +114,12 @@ def _selected(table: str, options: str | None) -> str:
         if name == "columns":
             columns = values
             continue
-        rows = [row for row in rows if row[_place(name, header)] in values]
-        missing = set(values) - {row[_place(name, header)] for row in rows}
+        rows = [row for row in rows if row[_index(name, header)] in values]
+        missing = set(values) - {row[_index(name, header)] for row in rows}
         if missing:
             raise InputError(f"no row has {', '.join(sorted(missing))} in the column {name!r}")
-    places = [_place(name, header) for name in columns]
-    lines = [columns, ["---"] * len(columns), *([row[place] for place in places] for row in rows)]
+    indices = [_index(name, header) for name in columns]
+    lines = [columns, ["---"] * len(columns), *([row[index] for index in indices] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -127,7 +127,7 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
-def _place(name: str, header: Sequence[str]) -> int:
+def _index(name: str, header: Sequence[str]) -> int:
     if name not in header:
         raise InputError(f"the table has no column {name!r}, but {', '.join(header)}")
     return header.index(name)
@@ -162,17 +162,17 @@ def check_tables(root: Path = REPOSITORY) -> None:
     """Check that tables and code in documents are the same as in the files.
 
     Raises:
-        InputError: they differ.
+        InputError: tables or code differ from the files.
     """
     if wrong := [str(document.relative_to(root)) for document, _ in outdated(root)]:
         raise InputError(
-            f"the tables or the code in {', '.join(wrong)} are not those of the files; run "
+            f"the tables or the code in {', '.join(wrong)} are not up to date; run "
             "`python -m dataset_builders.document_tables`"
         )
 
 
 def _write(check: bool = False) -> None:
-    """Write the tables of results, and files of code, into the documents of the repository.
+    """Copy tables of results and files of code into the documents of the repository.
 
     Args:
         check: Write nothing, and fail if a table or code is not up to date.

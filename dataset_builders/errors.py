@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """Invalid user input; the message names the value and says what would work.
+    """Invalid user input; the message names the value and says what is allowed.
 
     Commands of this project print only the message and exit with status 1.
     """

@@ -1,4 +1,4 @@
-"""Optional dependencies: a command or package that needs an extra checks for it before importing it."""
+"""Checks of optional dependencies, before a command or package imports them."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -15,10 +15,11 @@ def require(extra: str, what: str = "this command") -> None:
 
     Args:
         extra: name of the extra in pyproject.toml.
-        what: what the message says needs it.
+        what: the command or package that needs the extra, for the message.
 
     Raises:
-        InputError: one is missing or too old; the message says which extra to install.
+        InputError: a dependency is missing or has an unsupported version; the message names the extra to
+            install.
     """
     for requirement in _requirements(DISTRIBUTION, extra):
         try:
@@ -43,7 +44,7 @@ def supported_versions(dependency: str) -> str:
 
 
 def _requirements(distribution: str, extra: str) -> Iterator[Requirement]:
-    """The requirements that an extra adds on this platform, each before those of its own extras."""
+    """The requirements that an extra adds on this platform; those of nested extras follow them."""
     for requirement in map(Requirement, requires(distribution) or ()):
         if (
             requirement.marker is not None

@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders, which are complete or do not exist; and paths given by users."""
+"""Atomic writing of files and folders, bounded reading of files, and checks of users' paths."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from dataset_builders.errors import InputError
 _PARTIAL = ".partial"
 
 MAX_BYTES = 64 * 2**20
-"""Maximum size of a JSON file that is read; those of this project and of lm-eval are far smaller."""
+"""Maximum size of a JSON file that is read; files of this project and of lm-eval are far smaller."""
 
 MAX_YAML_BYTES = 2**20
 """Maximum size of a YAML file that is read: PyYAML takes a second for 100 KB."""
 
 _HEAD = 4096
-"""Number of bytes at the start of a file that contain the mark of who wrote it."""
+"""Number of bytes at the start of a file in which the mark of its writer is searched."""
 
 _SHOWN = 80
-"""Messages show at most this many characters of a name."""
+"""Maximum number of characters of a name in messages."""
 
 
 def user_path(name: str) -> Path:
@@ -50,12 +50,12 @@ def user_path(name: str) -> Path:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that a path is a folder to write to, or can become one; nothing is created.
+    """Check that a path is a writable folder, or that such a folder can be created; nothing is created.
 
-    For what is written after much work or output: it says beforehand what could not be written.
+    This reports problems before work whose result could not be written.
 
     Raises:
-        InputError: it is not.
+        InputError: the folder cannot be written.
     """
     there = folder
     try:
@@ -71,10 +71,10 @@ def check_folder(folder: Path) -> None:
 
 
 def check_new_file(file: Path) -> None:
-    """Check that a path of ``--out`` is a file that does not exist and can be written; nothing is created.
+    """Check that a file for ``--out`` does not exist and can be written; nothing is created.
 
     Raises:
-        InputError: it is not.
+        InputError: the file exists or cannot be written.
     """
     if os.path.lexists(file):
         raise InputError(f"{file} exists; pass another file with --out")
@@ -82,16 +82,16 @@ def check_new_file(file: Path) -> None:
 
 
 def check_links(folder: Path, names: Iterable[str]) -> None:
-    """Check that nothing that will be written in a folder is a link to somewhere else.
+    """Check that files that will be written in a folder are not links to files outside of it.
 
-    A folder from a stranger may contain links; writing to them would change files outside of it.
+    An untrusted folder may contain links; writing to them would change files outside of it.
 
     Args:
         folder: the folder, which need not exist.
         names: names of files and folders in it that will be changed in place.
 
     Raises:
-        InputError: one is a link that leads out of the folder.
+        InputError: a name is a link out of the folder.
     """
     inside = os.path.realpath(folder)  # unlike Path.resolve, it follows loops without an error
     for path in (folder / name for name in names):
@@ -101,16 +101,16 @@ def check_links(folder: Path, names: Iterable[str]) -> None:
 
 
 def check_written_by_us(path: Path, mark: str, refusal: str, advice: str) -> None:
-    """Check that a file to be replaced is missing, or that its head has the mark of this project's files.
+    """Check that a file to be replaced does not exist, or was written by this project.
 
     Args:
         path: the file.
         mark: text in the first 4 KiB of the files that this project writes.
-        refusal: what is said of another file, after its name.
+        refusal: description of a file without the mark, which follows its name in the message.
         advice: what the user can do instead.
 
     Raises:
-        InputError: the file is another one, or cannot be read.
+        InputError: the file does not contain the mark, or cannot be read.
     """
     try:
         with path.open("rb") as stream:
@@ -157,7 +157,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """Fill a new folder; it appears under its name only once it is complete.
 
     Yields:
-        an empty folder to write to.
+        An empty folder to write to.
 
     Raises:
         InputError: the folder cannot be written; no partial folder is left.
@@ -199,7 +199,7 @@ def read_bounded(path: Path, most: int = MAX_BYTES) -> bytes:
     """The content of a regular file of at most ``most`` bytes.
 
     Raises:
-        InputError: it is not a regular file, is larger, or cannot be read.
+        InputError: the path is not a regular file, the file is larger, or it cannot be read.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait forever
@@ -209,7 +209,7 @@ def read_bounded(path: Path, most: int = MAX_BYTES) -> bytes:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > most:
-        raise InputError(f"{path} has more than {most // 2**20} MiB, too many for such a file")
+        raise InputError(f"{path} is larger than {most // 2**20} MiB, the maximum for such a file")
     return content
 
 
@@ -242,7 +242,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file or folder is written before it gets its final name."""
+    """The path under which a file or folder is written before it gets its final name."""
     return path.with_name(f".{path.name}{_PARTIAL}")
 
 

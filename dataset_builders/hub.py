@@ -29,8 +29,9 @@ def hub_errors(doing: str, instead: str = "") -> Iterator[None]:
     exceptions pass through unchanged: they are bugs, and need their traceback.
 
     Args:
-        doing: the action inside, as it follows "cannot", e.g. ``read the data set 'org/name'``.
-        instead: what the user can do without the Hub, as it follows "or", e.g. ``pass a local file``.
+        doing: the action in the block, which follows "cannot" in the message, e.g. ``read the data set
+            'org/name'``.
+        instead: what the user can do without the Hub, which follows "or", e.g. ``pass a local file``.
 
     Raises: InputError: the Hub, the network or the disk failed.
     """
@@ -49,7 +50,7 @@ def hub_errors(doing: str, instead: str = "") -> Iterator[None]:
 def check_repo_id(name: str) -> None:
     """Check that a name is ``ORG/NAME`` by the rules of the Hub.
 
-    Raises: InputError: it is not a valid repository name.
+    Raises: InputError: the name is not a valid repository name.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # not in its __all__
@@ -83,7 +84,7 @@ def other_type(api: "HfApi", name: str, repo_type: str) -> str | None:
 
 
 def _sentence(error: BaseException) -> str | None:
-    """What went wrong and what to do; None for errors of anything but the Hub, the network and the disk."""
+    """The problem and the remedy; None for errors that are not from the Hub, the network or the disk."""
     names = {cls.__name__ for cls in type(error).__mro__}
     if _is_wrapper(error, names):
         inner = error.__cause__ or error.__context__
@@ -123,7 +124,7 @@ def _sentence(error: BaseException) -> str | None:
 
 
 def _is_wrapper(error: BaseException, names: set[str]) -> bool:
-    """Whether this exception only wraps the one that says what happened."""
+    """Whether this exception only wraps the exception that describes the problem."""
     if names & {"DatasetsError", "LocalEntryNotFoundError"}:
         return True
     starts: dict[type, tuple[str, ...]] = {
@@ -141,7 +142,7 @@ def _is_cache_miss(error: BaseException) -> bool:
 
 
 def _is_user_error(error: BaseException) -> bool:
-    """Whether a card or the name of a config or split is invalid; these errors have no class of their own."""
+    """Whether a card or the name of a config or split is invalid; the errors are recognised by their text."""
     starts = ("Invalid metadata in README.md", "BuilderConfig ", "Unknown split ")
     return type(error) is ValueError and str(error).startswith(starts)
 
@@ -157,7 +158,7 @@ def _rose_in(error: BaseException, package: str) -> bool:
 
 
 def _answered(error: BaseException, names: set[str], response: Any) -> str:
-    """The sentence for an unsuccessful response of the Hub."""
+    """The sentence about an unsuccessful response of the Hub."""
     status, url = response.status_code, str(getattr(response, "url", ""))
     reason = _words(getattr(error, "server_message", str(error)) or "no reason given")
     with_token = "authorization" in _request_headers(error)
@@ -187,7 +188,7 @@ def _answered(error: BaseException, names: set[str], response: Any) -> str:
 
 
 def _unanswered(error: BaseException, names: set[str]) -> str:
-    """The sentence for a request without a complete response."""
+    """The sentence about a request without a complete response."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     with suppress(RuntimeError):  # httpx raises it if there is no request
         request = getattr(error, "request", None)
@@ -218,7 +219,7 @@ def _repository(url: str) -> str:
 
 
 def _part(url: str, kind: str) -> str:
-    """The revision or file that an address names."""
+    """The revision or file in the address of a request."""
     calls = r"/(?:branch|commits?|paths-info|preupload|raw|resolve|revision|tag|tree)/"
     found = re.search(calls + r"(?P<revision>[^/?]+)(?:/(?P<file>[^?]+))?", url)
     return repr(unquote(found[kind])) if found and found[kind] else "of that name"

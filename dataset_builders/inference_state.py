@@ -1,7 +1,7 @@
-"""The state that a model passes on to its next call, and its size in bits.
+"""The state that a model passes to its next call, and its size in bits.
 
-A transformer's keys and values grow with the text it has read, with a sliding window only up to the length of
-the window. Recurrent and convolution states do not grow. Nothing here depends on the names of models.
+A transformer's keys and values grow with the text that it has read; with a sliding window, only up to the
+window's length. Recurrent and convolutional states do not grow. Nothing here depends on the names of models.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def state_of(output: Any) -> Any:
     """The state in a model's output.
 
     Raises:
-        InputError: there is none.
+        InputError: the output contains no state.
     """
     for name in _STATES:
         state = getattr(output, name, None)
@@ -35,7 +35,7 @@ def bits_of(state: Any) -> int:
     """Size in bits of all floating-point tensors in a state; integers, which count positions, are left out.
 
     Raises:
-        InputError: there are none.
+        InputError: the state contains no such tensors.
     """
     bits = sum(tensor.numel() * tensor.element_size() * 8 for _, tensor in counted(state))
     if not bits:
@@ -44,13 +44,13 @@ def bits_of(state: Any) -> int:
 
 
 def counted(state: Any) -> list[tuple[str, Tensor]]:
-    """The floating-point tensors in a state, each once, with the names of the attributes that hold them."""
+    """The floating-point tensors in a state, each once, with the names of their attributes."""
     tensors = {id(tensor): (name, tensor) for name, tensor in _tensors(state, "state", set())}
     return [(name, tensor) for name, tensor in tensors.values() if tensor.is_floating_point()]
 
 
 def _tensors(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
-    """All tensors in an object, its attributes and containers among these, with the attribute's name."""
+    """All tensors in an object, its attributes and nested containers, with the name of the attribute."""
     import torch
 
     if isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and the end of the allowed time end a run after its current step."""
+"""Ends a run after its current step on Ctrl-C, SIGTERM or the end of its time limit."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended the work, and everything done so far is saved.
 
     Args:
-        message: what is saved and how to continue.
+        message: message that says what is saved and how to continue.
         number: number of the signal.
     """
 
@@ -25,16 +25,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 class TimeIsOver(Interrupted):
-    """The time that the user allowed for the work is over, and everything done so far is saved.
+    """The user's time limit is reached, and everything done so far is saved.
 
     Args:
-        message: what is saved and how to continue.
+        message: message that says what is saved and how to continue.
     """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.status = 124
-        """Exit status, as of ``timeout``."""
+        """Exit status, as that of the command ``timeout``."""
 
 
 def interrupt_on_sigterm() -> None:
@@ -50,8 +50,8 @@ class StopSignals:
     """Records the first signal within a ``with`` block instead of acting on it.
 
     Args:
-        insist: whether a second signal acts as usual. It should be False under a launcher, which passes on
-            signals that its processes have already received.
+        insist: whether a second signal acts as usual. Pass False under a launcher, which forwards signals
+            that its processes have already received.
 
     Attributes:
         received: number of the signal, or 0.

@@ -1,12 +1,12 @@
-"""95% confidence intervals of means of values between 0 and 1, as every table and plot shows them."""
+"""95% confidence intervals of means of values between 0 and 1, for all tables and plots."""
 
 from scipy import stats
 
 CONFIDENCE = 0.95
 NORMAL = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-"""Standard errors between a mean and the ends of its interval."""
+"""Number of standard errors between a mean and the ends of its interval."""
 
-_WIDEST = 1e9  # of the square of a quantile by a number of documents: an interval from 0 to 1
+_WIDEST = 1e9  # maximum squared quantile per document, at which the interval is 0 to 1
 
 
 def wilson_interval(mean: float, documents: int) -> tuple[float, float]:
@@ -23,17 +23,19 @@ def wilson_interval(mean: float, documents: int) -> tuple[float, float]:
 def bounded_interval(mean: float, error: float | None, documents: int) -> tuple[float, float] | None:
     """The interval of a mean of values between 0 and 1: Wilson's at the effective number of documents.
 
-    That is the number of documents scored 0 or 1 whose proportion has this mean and this standard error. In
-    place of the normal quantile stands Student's, since the error is estimated. Unlike Student's own
-    interval, this one also holds for means near 0 and 1, where few documents tell little of the variance.
-    Values without any variance are taken for the most variable ones of this mean, which are 0 and 1.
+    The effective number is the number of documents scored 0 or 1 whose proportion has this mean and standard
+    error. Student's quantile replaces the normal one, because the error is estimated. Unlike Student's
+    interval, this interval also holds for means near 0 and 1, where few documents determine the variance
+    poorly. Values with no variance are treated like values of 0 and 1, which have the largest variance at a
+    given mean.
 
     Args:
+        mean: the mean.
         error: standard error of the mean; None if unknown.
         documents: number of documents, at least 1.
 
     Returns:
-        its ends; None without a standard error, unless the mean is 0 or 1.
+        The ends of the interval; None without a standard error, unless the mean is 0 or 1.
     """
     if mean in (0.0, 1.0) or error == 0:
         return _wilson(mean, NORMAL**2 / documents)
@@ -44,7 +46,7 @@ def bounded_interval(mean: float, error: float | None, documents: int) -> tuple[
 
 
 def student(documents: int) -> float:
-    """Student's quantile: standard errors, estimated from at least 2 documents, between a mean and an end."""
+    """Student's quantile for at least 2 documents: number of standard errors between a mean and an end."""
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, documents - 1))
 
 
@@ -52,6 +54,7 @@ def _wilson(mean: float, width: float) -> tuple[float, float]:
     """Wilson's interval.
 
     Args:
+        mean: the proportion.
         width: the square of the quantile divided by the number of documents.
     """
     width = min(width, _WIDEST)
@@ -61,9 +64,11 @@ def _wilson(mean: float, width: float) -> tuple[float, float]:
 
 
 def with_interval(mean: float, ends: tuple[float, float] | None, digits: int = 2) -> str:
-    """A mean and its interval as they are printed: ``0.750 [0.62, 0.85]``.
+    """A mean and its interval as text: ``0.750 [0.62, 0.85]``.
 
     Args:
-        digits: decimals of the ends.
+        mean: the mean.
+        ends: ends of the interval; None to omit it.
+        digits: number of decimals of the ends.
     """
     return f"{mean:.3f}" if ends is None else f"{mean:.3f} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"

@@ -14,7 +14,7 @@ class Lengths:
 
     Attributes:
         parameter: the builder's parameter that is the length, e.g. ``entries``.
-        unit: what is counted, e.g. ``letters``.
+        unit: unit of the lengths, e.g. ``letters``.
         standard: lengths of the group with the benchmark's name.
         long: lengths of the group whose name ends in ``_long``; empty if there is no such group.
 
@@ -52,10 +52,10 @@ class Lengths:
         return (self.parameter,)
 
     def parse(self, given: object) -> tuple[Any, ...]:
-        """The lengths that a user gave: integers, ranges such as ``20:120:20``, or lists of them.
+        """The lengths in a user's input: integers, ranges such as ``20:120:20``, or lists of these.
 
         Raises:
-            InputError: they are in another form.
+            InputError: the input has another form.
         """
         return parse_integers(self.option, given)
 
@@ -64,5 +64,5 @@ class Lengths:
         return {self.parameter: length}
 
     def label(self, arguments: Mapping[str, Any]) -> str:
-        """The part of a config's name that stands for the length; the inverse of ``arguments``."""
+        """The part of a config's name that encodes the length; the inverse of ``arguments``."""
         return str(arguments[self.parameter])

@@ -1,4 +1,4 @@
-"""The hardware that a computation runs on: its names and its memory."""
+"""Names and memory of the hardware that a computation runs on."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ _CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.
 
 
 def system_memory() -> int | None:
-    """Bytes of memory of this machine, or those that the container allows; None if unknown."""
+    """Memory of this machine in bytes, or the limit of the container if smaller; None if unknown."""
     if "SC_PHYS_PAGES" not in os.sysconf_names:  # not on every system
         return None
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
@@ -28,7 +28,7 @@ def system_memory() -> int | None:
 
 
 def gibibytes(size: int) -> str:
-    """A number of bytes as it stands in messages, e.g. ``1,788 GiB``."""
+    """A number of bytes as text for messages, e.g. ``1,788 GiB``."""
     return f"{size / 2**30:,.0f} GiB" if size >= 2**30 else f"{size / 2**30:.2g} GiB"
 
 

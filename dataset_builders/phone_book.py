@@ -27,14 +27,14 @@ from dataset_builders.lengths import Lengths
 from dataset_builders.sources.census_names import full_name
 
 MIN_ENTRIES = 3
-"""Two examples and the query are three distinct entries."""
+"""Minimum number of entries: two examples and the query are three distinct entries."""
 
 MAX_ENTRIES = 1_000_000
-"""Far above any context window, and far below the number of different full names."""
+"""Maximum number of entries, far above any context window and far below the number of full names."""
 
 
 STRATIFIED = "stratified"
-"""The ``position`` with which documents query every tenth of the book equally often."""
+"""Value of ``position`` for which documents query every tenth of the book equally often."""
 
 _STRATA = 10
 
@@ -109,13 +109,13 @@ def queried_entry(entries: int, position: Position | None, seed: int, index: int
 
 @dataclass(frozen=True)
 class Book:
-    """What is drawn for one document.
+    """The randomly drawn content of one document.
 
     Attributes:
         identity: name of the document of ``phone_book``: config, seed, index, and the entry if it was chosen.
-        numbers: name -> number, in the order of the book.
+        numbers: numbers by name, in the order of the book.
         examples: the names of the two entries that are repeated after the book.
-        queries: the names to look up: the first is the query of ``phone_book``.
+        queries: the names to look up; the first is the query of ``phone_book``.
     """
 
     identity: str
@@ -143,13 +143,13 @@ class Book:
 
 
 def draw(entries: int, seed: int, index: int, queried: int | None = None, queries: int = 1) -> Book:
-    """The book, examples and queries of document ``index``; further queries change nothing else.
+    """The book, examples and queries of document ``index``; additional queries change nothing else.
 
     Args:
-        entries: entries of the book, at least ``queries + 2``.
+        entries: number of entries of the book, at least ``queries + 2``.
         seed: any integer.
         index: index of the document, from 0.
-        queried: the index of the entry to query; by default, it is drawn uniformly.
+        queried: index of the entry to query (default: drawn uniformly).
         queries: number of different names to look up.
     """
     identity = f"phone_book_{entries}/seed_{seed}/{index}"
@@ -198,9 +198,10 @@ def number(rng: Random) -> str:
 
 
 def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers:
-    """Any entry but the two examples may be queried; its number is uniform and independent of all others.
+    """The random content of a document: a uniform number for each entry that may be queried.
 
-    If positions are given, the two examples may be among the entries at these positions.
+    Every entry except the two examples may be queried. If positions are given, only the entries at these
+    positions may be queried, of which two may be examples.
     """
     entries = arguments["entries"]
     queried = queried_entries(entries, arguments.get("position"))

@@ -1,4 +1,4 @@
-"""How every plot of the project looks, and how it is saved."""
+"""The style of the project's plots, and how they are saved."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ STYLE: dict[Any, Any] = {
 """matplotlib settings of all plots."""
 
 _WRITER = "repeat-after-me"
-"""Stands in each plot's metadata, by which :func:`check_plots` knows the plots of this project."""
+"""Entry in each plot's metadata, by which :func:`check_plots` recognises plots of this project."""
 
 _METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": _WRITER},
@@ -49,12 +49,12 @@ ARCHITECTURES = {
     "lstm": ("#666666", "X"),
     "minimax": ("#882255", ">"),
 }
-"""Architecture -> its colour and marker, in every plot that shows it by name."""
+"""Colour and marker of each architecture, in every plot that shows it by name."""
 
 
 @contextmanager
 def plot_style() -> Iterator[None]:
-    """Draw and save with ``STYLE``; the caller's own settings are restored afterwards."""
+    """Within the block, draw and save with ``STYLE``; the caller's settings are restored afterwards."""
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
@@ -67,8 +67,10 @@ def save_plot(figure: "Figure", folder: Path, name: str, *, replace: bool = Fals
     Call it within :func:`plot_style`.
 
     Args:
-        replace: replace files of these names whoever wrote them. By default, only earlier plots of this
-            project are replaced.
+        figure: the figure.
+        folder: output folder.
+        name: file name without extension.
+        replace: whether to replace any files of these names, instead of only plots of this project.
 
     Raises:
         InputError: a file cannot be written, or is not a plot of this project.
@@ -84,10 +86,10 @@ def save_plot(figure: "Figure", folder: Path, name: str, *, replace: bool = Fals
 
 
 def check_plots(folder: Path, names: Iterable[str]) -> None:
-    """Check that saving plots under these names would replace nothing but earlier plots of this project.
+    """Check that saving plots under these names would replace only earlier plots of this project.
 
     Raises:
-        InputError: there is another file of such a name, or a file cannot be read.
+        InputError: another file has one of the names, or a file cannot be read.
     """
     for path in (path for name in names for path in _files(folder, name)):
         check_written_by_us(path, _WRITER, f"was not drawn by {_WRITER}", "choose another folder")
@@ -103,10 +105,13 @@ def log_scale(
     base: int = 10,
     text: Callable[[float], str] | None = None,
 ) -> None:
-    """Make an axis logarithmic, with plain numbers as labels; matplotlib's own labels would be formulas.
+    """Make an axis logarithmic, with plain numbers as labels instead of matplotlib's powers of ten.
 
     Args:
-        text: how a number is written (default: ``short_number``).
+        axes: the axes.
+        axis: the axis.
+        base: base of the logarithm.
+        text: function that formats a number (default: ``short_number``).
     """
     from matplotlib.ticker import FuncFormatter, NullFormatter
 

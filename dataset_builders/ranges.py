@@ -7,26 +7,26 @@ from dataset_builders.checks import is_integer
 from dataset_builders.errors import InputError
 
 MAX_VALUES = 10_000
-"""Larger ranges are rejected at once: they are typing errors, and building them would take too long."""
+"""Maximum number of values; larger ranges are typing errors, and building them would take too long."""
 
 _RANGE = re.compile(r"(-?\d{1,18})(?::(-?\d{1,18})(?::(\d{1,18}))?)?", re.ASCII)
 
 
 def parse_integers(name: str, given: object) -> tuple[int, ...]:
-    """The integers that a user gave, each once, in the order given.
+    """The integers in a user's input, each once, in the order of the input.
 
     Args:
-        name: what the values are called in messages.
+        name: name of the values in messages.
         given: an integer, a string, or a list of these. A string contains integers and ranges, separated
             by commas or spaces; ``first:last:step`` is a range that includes ``last`` if a step ends
             there, and ``first:last`` has step 1.
 
     Raises:
-        InputError: something else was given, a range is empty, or there are no values or too many.
+        InputError: the input has another form, a range is empty, or there are no values or too many.
     """
     found = dict.fromkeys(_values(name, given if isinstance(given, list | tuple) else [given]))
     if not found:
-        raise InputError(f"{name} must hold at least one integer")
+        raise InputError(f"{name} must contain at least one integer")
     return tuple(found)
 
 
@@ -38,7 +38,7 @@ def _values(name: str, items: Iterable[object]) -> Iterator[int]:
             values = _range(name, part) if isinstance(part, str) else _integer(name, part)
             count += len(values)
             if count > MAX_VALUES:
-                raise InputError(f"{name} must hold at most {MAX_VALUES} integers")
+                raise InputError(f"{name} must contain at most {MAX_VALUES} integers")
             yield from values
 
 

@@ -1,4 +1,4 @@
-"""The registry of benchmarks: this package's own, those of other packages, and those of imported modules.
+"""The registry of benchmarks from this package, from other packages, and from imported modules.
 
 Another package declares its benchmarks as an entry point, whose value is a module, or a benchmark in it::
 
@@ -7,7 +7,7 @@ Another package declares its benchmarks as an entry point, whose value is a modu
 
 ``--import MODULE`` adds a module of a package that is not installed. In both cases, every
 :class:`~dataset_builders.benchmark.Benchmark` in the module is found, and a benchmark is derived from every
-string task. String tasks have an entry point of their own; see ``dataset_builders.string_tasks.registry``.
+string task. String tasks have a separate entry point; see ``dataset_builders.string_tasks.registry``.
 """
 
 import importlib
@@ -51,7 +51,7 @@ def own_benchmarks() -> dict[str, Benchmark]:
 
 
 def benchmarks() -> dict[str, Benchmark]:
-    """Every benchmark, by name: this package's, those of entry points, and those of imported modules.
+    """All benchmarks by name, from this package, from entry points, and from imported modules.
 
     Raises:
         InputError: an entry point cannot be loaded, or two benchmarks have the same name.
@@ -77,7 +77,7 @@ def import_module(module: str) -> list[Benchmark]:
     """Import a module and make its benchmarks known to this process.
 
     Raises:
-        InputError: it cannot be imported, contains no benchmark, or one whose name is taken.
+        InputError: the module cannot be imported, or contains no benchmark or one whose name is taken.
     """
     where = f"the module {module!r}"
     if not all(part.isidentifier() for part in module.split(".")):
@@ -92,7 +92,7 @@ def import_module(module: str) -> list[Benchmark]:
 
 
 def find(name: str) -> Benchmark:
-    """The benchmark with a name, among those that ``benchmarks`` lists.
+    """The benchmark with this name, among those that ``benchmarks`` lists.
 
     Raises:
         InputError: there is no such benchmark.
@@ -107,7 +107,7 @@ def find(name: str) -> Benchmark:
 
 
 def resolve(reference: str) -> Benchmark:
-    """The benchmark with a name; for ``MODULE:NAME``, the module is imported first.
+    """The benchmark with this name; for ``MODULE:NAME``, the module is imported first.
 
     Raises:
         InputError: there is no such benchmark, or no such module.
@@ -126,13 +126,13 @@ def reference(benchmark: Benchmark) -> str:
 
 
 def take_imports(words: Sequence[str]) -> tuple[list[str], list[Benchmark]]:
-    """Carry out every ``--import MODULE`` of a command line.
+    """Import the module of every ``--import MODULE`` in a command line.
 
     Returns:
-        the remaining arguments, and the benchmarks of the modules.
+        The remaining arguments, and the benchmarks of the modules.
 
     Raises:
-        InputError: the option has no value, or as ``import_module``.
+        InputError: the option has no value, or a module cannot be imported or contains no valid benchmark.
     """
     rest, found = [], []
     left = iter(words)

@@ -33,8 +33,8 @@ class Paragraph:
     """A paragraph with two answerable questions.
 
     Attributes:
-        question_id: the source's id of the second question, the one to answer.
-        title: title of its article.
+        question_id: the source's id of the second question, which is to be answered.
+        title: title of the paragraph's article.
         prompt: paragraph, first question and its answer, second question.
         answers: distinct gold answers to the second question.
         tokens: length of the paragraph alone.
@@ -56,13 +56,13 @@ def rows(
     """All documents whose paragraph has ``min_tokens`` <= tokens < ``max_tokens``, in the source's order.
 
     Args:
-        min_tokens: at least 0.
-        max_tokens: greater than ``min_tokens``; None for no upper limit.
+        min_tokens: minimum length of the paragraph in tokens, at least 0.
+        max_tokens: upper limit of the length, greater than ``min_tokens``; None for no limit.
         squad_source: see :func:`dataset_builders.sources.squad.read_squad`.
         tokenizer: see :func:`dataset_builders.sources.tokenizer.load_tokenizer`.
 
     Returns:
-        dicts with ``id`` (str), ``prompt`` (str, ends in ``Answer:``), ``answers`` (list of str),
+        Dicts with ``id`` (str), ``prompt`` (str, ends in ``Answer:``), ``answers`` (list of str),
         ``title`` (str) and ``paragraph_tokens`` (int).
 
     Raises:
@@ -145,7 +145,7 @@ def paragraphs(source: str, tokenizer: str) -> tuple[Paragraph, ...]:
 
 
 def _prompt(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """Ends without a space, which tokenizers would split from the answer's first word."""
+    """The prompt, which ends without a space: tokenizers would split it from the answer's first word."""
     example = f"Question: {first['question']}\nAnswer: {first['answers']['text'][0]}"
     return f"{first['context']}\n\n{example}\n\nQuestion: {second['question']}\nAnswer:"
 

@@ -1,7 +1,7 @@
 """The benchmark of a string task, derived from its class.
 
-The builder's parameters are those of all string tasks and the task's own settings: ``string_copy`` has no
-``n``, and ``string_duplicate_ngram`` has no ``k``.
+The builder has the parameters that all string tasks share, and the task's own settings: ``string_copy`` has
+no ``n``, and ``string_duplicate_ngram`` has no ``k``.
 """
 
 import inspect
@@ -61,7 +61,7 @@ _EVALUATION = Evaluation(
 
 @cache
 def string_benchmark(task: type[StringTask]) -> Benchmark:
-    """The benchmark of a registered string task; the same object for the same task."""
+    """The benchmark of a registered string task; every call with the same task returns the same object."""
     return Benchmark(
         name=f"string_{task.name}",
         title=(parse(task.__doc__ or "").short_description or "").split(": ``")[0].rstrip(".") + ".",
@@ -78,7 +78,7 @@ def string_benchmark(task: type[StringTask]) -> Benchmark:
 
 
 def _random_answers(task: type[StringTask]) -> Callable[[Mapping[str, Any]], RandomAnswers | None]:
-    """What is random in a document: its only answer, if the answer's letters are uniform."""
+    """A function that returns the random content of a document: its answer, if the letters are uniform."""
 
     def random_answers(arguments: Mapping[str, Any]) -> RandomAnswers | None:
         settings = {name: arguments[name] for name in task_settings(task)}
@@ -90,7 +90,7 @@ def _random_answers(task: type[StringTask]) -> Callable[[Mapping[str, Any]], Ran
 
 
 def _builder(task: type[StringTask]) -> Callable[..., Iterator[Row]]:
-    """A function that gives the documents of a task, with the task's settings as parameters."""
+    """A function that yields the documents of a task, with the task's settings as parameters."""
 
     # the signature below lists the parameters, and ``rows`` rejects others
     def build(

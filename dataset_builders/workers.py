@@ -1,4 +1,4 @@
-"""Subprocesses, one per GPU, or one per CPU core where there is no GPU."""
+"""Runs jobs in subprocesses, one per GPU, or one per CPU core without a GPU."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file for everything that it prints."""
+    """A command, its name, and the file for its output."""
 
     name: str
     command: Sequence[str]
@@ -24,8 +24,8 @@ class Job:
 class Watcher:
     """Receives the events of jobs; this base class ignores them."""
 
-    def started(self, job: Job, place: int) -> None:
-        """A job started at one of the places, which are numbered from 0."""
+    def started(self, job: Job, slot: int) -> None:
+        """A job started in a slot, a number from 0."""
 
     def waiting(self) -> None:
         """No event occurred; called a few times per second."""
@@ -37,8 +37,8 @@ class Watcher:
         """The running jobs are about to be terminated before they have finished."""
 
 
-def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
-    """For each process that can run at the same time, the environment that assigns its GPU or CPU core.
+def worker_slots(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
+    """The environment variables of each slot: a GPU or CPU core on which one process runs at a time.
 
     Args:
         gpu: whether to use GPUs, if there are any.
@@ -56,69 +56,69 @@ def places(gpu: bool, per_gpu: int = 1) -> list[dict[str, str]]:
 
 
 class Source:
-    """Decides which job starts next, and where."""
+    """Decides which job starts next, and on which GPU or CPU core."""
 
     def next(self) -> tuple[Job, Mapping[str, str]] | None:
-        """The next job and the environment variables of its place; None if none can start now."""
+        """The next job and the environment variables of its slot; None if no job can start now."""
         raise NotImplementedError
 
     def ended(self, job: Job) -> None:
-        """A job ended, so that its place is free."""
+        """A job ended, so that its slot is free."""
         raise NotImplementedError
 
 
 class _InOrder(Source):
-    """Jobs in their order, each at the place that has been free for the longest time."""
+    """Jobs in their order, each in the slot that has been free for the longest time."""
 
-    def __init__(self, jobs: Iterable[Job], at: Sequence[Mapping[str, str]]) -> None:
-        self._waiting, self._at, self._free = deque(jobs), at, deque(range(len(at)))
+    def __init__(self, jobs: Iterable[Job], slots: Sequence[Mapping[str, str]]) -> None:
+        self._waiting, self._slots, self._free = deque(jobs), slots, deque(range(len(slots)))
         self._taken: dict[str, int] = {}
 
     def next(self) -> tuple[Job, Mapping[str, str]] | None:
         if not (self._waiting and self._free):
             return None
-        job, place = self._waiting.popleft(), self._free.popleft()
-        self._taken[job.name] = place
-        return job, self._at[place]
+        job, slot = self._waiting.popleft(), self._free.popleft()
+        self._taken[job.name] = slot
+        return job, self._slots[slot]
 
     def ended(self, job: Job) -> None:
         self._free.append(self._taken.pop(job.name))
 
 
-def run_jobs(jobs: Iterable[Job], at: Sequence[Mapping[str, str]], watcher: Watcher) -> None:
-    """Run all jobs in order, as many at a time as there are places; no job outlives this call.
+def run_jobs(jobs: Iterable[Job], slots: Sequence[Mapping[str, str]], watcher: Watcher) -> None:
+    """Run all jobs in order, as many at a time as there are slots; no job outlives this call.
 
     Args:
-        jobs: what to do; each has a name of its own.
-        at: the environment variables of each place, in addition to those of this process.
+        jobs: the jobs, with different names.
+        slots: the environment variables of each slot, in addition to those of this process.
         watcher: receives the events of the jobs.
     """
-    run_from(_InOrder(jobs, at), watcher)
+    run_from(_InOrder(jobs, slots), watcher)
 
 
 def run_from(source: Source, watcher: Watcher) -> None:
     """Run jobs until none is running and the source has none; no job outlives this call.
 
     Args:
-        source: is asked for a job at the start and whenever a job has ended.
-        watcher: receives the events of the jobs; places are numbers, the lowest that is free.
+        source: source of jobs; its ``next`` is called at the start and whenever a job has ended.
+        watcher: receives the events of the jobs; a slot is the lowest number that is free.
     """
     running: dict[subprocess.Popen[bytes], tuple[Job, int]] = {}
     try:
         while True:
             while (found := source.next()) is not None:
                 job, environment = found
-                taken = {place for _, place in running.values()}
-                place = next(number for number in range(len(taken) + 1) if number not in taken)
-                running[_start(job, environment)] = job, place
-                watcher.started(job, place)
+                taken = {slot for _, slot in running.values()}
+                slot = next(number for number in range(len(taken) + 1) if number not in taken)
+                running[_start(job, environment)] = job, slot
+                watcher.started(job, slot)
             if not running:
                 return
             while not (ended := [process for process in running if process.poll() is not None]):
                 watcher.waiting()
                 time.sleep(0.05)
             for process in ended:
-                job, place = running.pop(process)
+                job, slot = running.pop(process)
                 _close(process)
                 source.ended(job)
                 watcher.ended(job, process.returncode)
@@ -138,9 +138,9 @@ def run_from(source: Source, watcher: Watcher) -> None:
             _close(process)
 
 
-def _start(job: Job, place: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+def _start(job: Job, slot: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     # progress bars in a log file are written once a minute
-    environment = {**os.environ, "TQDM_MININTERVAL": "60", **place}
+    environment = {**os.environ, "TQDM_MININTERVAL": "60", **slot}
     with job.log.open("ab") as log:
         return subprocess.Popen(
             job.command,

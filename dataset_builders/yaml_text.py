@@ -1,4 +1,4 @@
-"""YAML from users and from strangers, parsed into the values of JSON."""
+"""Parses untrusted YAML into JSON values."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ import yaml
 from dataset_builders.errors import InputError
 
 _MAX_VALUES = 100_000
-"""Maximum number of values of a document, with every alias replaced by what it refers to."""
+"""Maximum number of values of a document, with every alias replaced by its anchor's value."""
 
 _JSON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")}
 
 YAML_ERRORS = (yaml.YAMLError, RecursionError, ValueError, OverflowError, LookupError, AttributeError)
-"""What PyYAML raises for invalid documents; the last four are for values such as ``!!bool x``."""
+"""Errors of PyYAML for invalid documents; the last four are for values such as ``!!bool x``."""
 
 
 class _JSONLoader(yaml.SafeLoader):
-    """Reads mappings, lists, texts, numbers, true, false and null; a date is a text."""
+    """Reads mappings, lists, strings, numbers, true, false and null; a date is a string."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  a table of PyYAML's, which it never changes in place
         letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
@@ -39,10 +39,11 @@ def parse_yaml(text: str, what: str) -> Any:
     """The value of a YAML document; None if it is empty.
 
     Args:
-        what: what the document is, as the error message begins.
+        text: the document.
+        what: description of the document, which begins the error message.
 
     Raises:
-        InputError: it is not YAML, has a value that JSON does not have, or has too many values.
+        InputError: the text is not YAML, or contains values that JSON does not have or too many values.
     """
     try:
         return yaml.load(text, _JSONLoader)  # noqa: S506  a SafeLoader
@@ -54,7 +55,7 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
     """Number of values of a node, in which aliases count as often as they occur."""
     key = id(node)
     if key not in sizes:
-        sizes[key] = _MAX_VALUES + 1  # what contains itself is endless
+        sizes[key] = _MAX_VALUES + 1  # a value that contains itself is infinite
         parts: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):
             parts = node.value

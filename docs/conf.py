@@ -58,7 +58,7 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 suppress_warnings = ["myst.header"]
 
 smartquotes = False  # -- is the start of an option
-highlight_language = "none"  # blocks without a language hold commands and what they print
+highlight_language = "none"  # blocks without a language contain commands and their output
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
@@ -80,7 +80,7 @@ copybutton_line_continuation_character = "\\"
 def setup(app: Sphinx) -> None:
     """Register the code that the settings above need."""
     app.connect("source-read", _complete)
-    # before and after napoleon, which takes what stands before a colon for the type of an attribute
+    # before and after napoleon, which would read the text before a colon as the type of an attribute
     texts: dict[str, list[str]] = {}
     app.connect("autodoc-process-docstring", lambda *event: _keep(texts, event), priority=400)
     app.connect("autodoc-process-docstring", lambda *event: _restore(texts, event), priority=600)

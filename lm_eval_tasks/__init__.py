@@ -3,4 +3,4 @@
 from pathlib import Path
 
 TASKS_FOLDER = Path(__file__).parent
-"""The folder that lm-eval's ``--include_path`` takes."""
+"""The folder of the tasks, for lm-eval's ``--include_path``."""

@@ -1,4 +1,4 @@
-"""Which tokens a forced request scores, and whether they are exactly those of the answer."""
+"""Finds the tokens that a forced request scores, and checks that they are exactly those of the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class ScoredTokens:
     """The tokens of one forced request.
 
     Attributes:
-        context: tokens before the scored tokens.
-        answer: tokens that are scored.
+        context: number of tokens before the scored tokens.
+        answer: number of scored tokens.
         aligned: whether the scored tokens are the answer's and directly follow the prompt's. This is false
             if a token spans the end of the prompt and the start of the answer, if the tokenizer ends the
             prompt with an end-of-text token, and for encoder-decoder models, which encode prompt and answer

@@ -1,4 +1,4 @@
-"""How forced answers end: with their newline or mark, or with the end-of-text token."""
+"""The ending of forced answers: a newline or another mark, or the end-of-text token."""
 
 from typing import Any
 

@@ -81,8 +81,8 @@ def _has_numbers(answer: str) -> bool:
 def _one_character_each(text: str, others: dict[str, str]) -> str:
     """One character for each letter, so that the spaces of a spaced answer are not scored.
 
-    Words of more than one character are mapped to characters of their own, recorded in ``others``, so
-    that different texts stay different.
+    Each word of more than one character is mapped to a character that is not used otherwise, recorded in
+    ``others``, so that different texts stay different.
     """
     if not text:
         return text

@@ -1,4 +1,4 @@
-"""The class of the tasks whose names end in ``_n``, which take any length, or several lengths at once.
+"""The class of tasks whose names end in ``_n``, which take any length, or several lengths at once.
 
 ``--metadata '{"entries": 37}'`` gives one task, with the name passed to ``--tasks``. A list or a range, such
 as ``'{"entries": [20, 21, 22]}'`` or ``'{"entries": "20:120:20"}'``, gives one task per length, named like
@@ -25,7 +25,7 @@ class AnyLength:
         config: the task's YAML file, with ``--metadata`` merged into its ``metadata`` by lm-eval.
 
     Returns:
-        A :class:`RecallTask`, or for several lengths a list of them.
+        A :class:`RecallTask`, or a list of them for several lengths.
 
     Raises:
         InputError: the lengths cannot be read.
@@ -55,4 +55,4 @@ class AnyLength:
         return tasks
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """For lm-eval, which looks for the parameter ``config`` here; no object of this class is created."""
+        """Never called: lm-eval looks for the parameter ``config`` in this signature."""

@@ -55,7 +55,7 @@ def check_forced(lm: Any) -> None:
     for the answer, so every answer would count as correct.
 
     Raises:
-        InputError: it is a chat model or has no tokenizer, or its server does not score prompts.
+        InputError: the model is a chat model or has no tokenizer, or its server does not score prompts.
     """
     if not _is_api(lm) or lm in _probed:
         return
@@ -98,7 +98,7 @@ def _check_server(lm: Any) -> None:
             f"the server at {lm.base_url} returns no log-probabilities of the prompt; {instead}"
         ) from None
     logprobs = answer.choices[0].logprobs
-    # the tokens of the prompt and one generated token
+    # one log-probability per token of the prompt, and one for the generated token
     if not len(logprobs.token_logprobs) == len(logprobs.top_logprobs) == len(ids) + 1:
         raise InputError(
             f"the server at {lm.base_url} returns log-probabilities of {len(logprobs.token_logprobs)} tokens "

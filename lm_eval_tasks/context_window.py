@@ -1,4 +1,4 @@
-"""Whether requests fit the model's context window, beyond which lm-eval truncates them on the left."""
+"""Checks whether requests fit the model's context window; lm-eval would truncate longer ones on the left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lm_eval_tasks.local_model import is_hugging_face
 from lm_eval_tasks.tokens import counts_tokens, encode_for_model
 
 NOT_RUN = "not run: the document does not fit the model's window"
-"""Stands in samples where a response would be."""
+"""Response of documents that were not run, in the logged samples."""
 
 _FEW = 4
 """Number of characters of a prompt's end and of an answer's start that give tokens of both."""
@@ -73,7 +73,7 @@ def forced_needs(lm: Any, scored: Sequence[ScoredTokens]) -> list[int]:
 
 
 def leave_out(lm: Any, requests: Sequence[Any]) -> None:
-    """Make lm-eval skip requests that do not fit; their result, also in the logged samples, says so.
+    """Make lm-eval skip requests that do not fit; results and logged samples then contain ``NOT_RUN``.
 
     Args:
         lm: an ``lm_eval.api.model.LM``.

@@ -1,4 +1,4 @@
-"""The end-of-text token: answers may end with it, as generated answers do, and prompts must not."""
+"""The end-of-text token: forced answers may end with it, as generated answers do, but prompts must not."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from lm_eval_tasks.tokens import counts_tokens, tokenizer_of
 
 
 def ended_prompt_warning(lm: Any, prompt: str) -> str | None:
-    """The warning about a tokenizer that ends a prompt with end-of-text; None if it does not.
+    """The warning about a tokenizer that ends prompts with end-of-text; None if it does not.
 
-    The input of an encoder may end with it.
+    The input of an encoder may end with end-of-text.
     """
     if is_encoder_decoder(lm) or not counts_tokens(lm):
         return None

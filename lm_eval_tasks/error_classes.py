@@ -1,4 +1,4 @@
-"""How a benchmark's wrong answers are classified."""
+"""The definition of a benchmark's classes of wrong answers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class ErrorClasses:
     Attributes:
         names: the classes, in the order in which they are shown.
         classify: function that takes a document and a wrong answer to it, as generated text, and returns one
-            of the names. It raises ``InputError`` if the document is not one of the benchmark.
-        references: name of a way to answer without memory -> function that takes a document and returns the
-            probability of each class whose probability is above 0.
+            of the names. It raises ``InputError`` if the document is not from the benchmark.
+        references: ways to answer without memory, by name. Each is a function that takes a document and
+            returns the probability of each class, without classes of probability 0.
     """
 
     names: tuple[str, ...]

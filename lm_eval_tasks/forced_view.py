@@ -67,7 +67,7 @@ class ForcedView(ModelView):
         return {**scores, **self._shares(doc), "misaligned": float(not self._aligned[doc["id"]])}
 
     def _every_process_has_a_logprob(self) -> bool:
-        """lm-eval can gather a metric only if every process of a distributed run has a value of it."""
+        """Whether every process has a log-probability: otherwise, lm-eval could not gather this metric."""
         fits = any(not self.truncates(request.doc) for request in self._requests)
         if self._lm.world_size == 1:
             return fits

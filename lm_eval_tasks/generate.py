@@ -24,7 +24,7 @@ SHARES = ("truncated", "unknown_tokens", "unanswered")
 """Fractions of documents that the task class adds to the benchmark's scores; lower is better."""
 
 FORCED_SHARES = ("truncated", "unknown_tokens", "misaligned")
-"""The same for twins."""
+"""Fractions of documents that the task class adds to the scores of twins; lower is better."""
 
 _EXACT, RECALL = "exact_match", "recall"
 """Whether the answer is correct; for documents with several questions, the fraction of correct answers."""
@@ -90,7 +90,7 @@ def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
         folder: output folder, for lm-eval's ``--include_path``.
 
     Returns:
-        the files that were written or removed; files that are up to date are not touched.
+        The files that were written or removed; files that are up to date are not touched.
 
     Raises:
         InputError: a file cannot be written.
@@ -109,7 +109,7 @@ def check(folder: Path = TASKS_FOLDER) -> None:
     """Check that this package's committed files are up to date.
 
     Raises:
-        InputError: they differ; the message names the files.
+        InputError: files are not up to date; the message names them.
     """
     differing = _differing(_all_files(own_benchmarks().values()), folder)
     if differing:
@@ -149,7 +149,7 @@ def _content(file: Path) -> str | None:
 
 
 def _stale(wanted: dict[str, str], folder: Path) -> Iterator[str]:
-    """Generated files that are no longer wanted, of these benchmarks or of deleted ones."""
+    """Generated files that are no longer needed, of these benchmarks or of deleted benchmarks."""
     others = benchmarks().keys() - {_benchmark_of(text) for text in wanted.values()}
     for family in {path.partition("/")[0] for path in wanted}:
         for pattern in ("*.yaml", "_*_yaml"):
@@ -204,7 +204,7 @@ def file_contents(b: Benchmark) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _ends(b: Benchmark) -> tuple[str, ...]:
-    """The suffixes of a benchmark's task names: an empty one for generated answers, and one per twin."""
+    """The suffixes of a benchmark's task names: empty for generated answers, and one per twin."""
     has = {FORCED: b.evaluation.forced_target is not None, GAIN: b.evaluation.without_answer is not None}
     return ("", *(twin for twin in TWINS if has[twin]))
 

@@ -24,7 +24,7 @@ class GeneratedView(ModelView):
         warn: called with each warning.
         documents: columns ``prompt`` and ``answer`` of all documents of the task.
         task_max_new_tokens: the task's own ``max_gen_toks``, if it has one.
-        rule: the rule for the maximum if the task has none of its own, see
+        rule: the rule for the maximum if the task does not set one, see
             :func:`~lm_eval_tasks.max_new_tokens.max_new_tokens`.
         chat: whether a chat template is applied.
 
@@ -53,8 +53,8 @@ class GeneratedView(ModelView):
         self._leave_out_truncated()
         if rule is not None and not counts_tokens(lm):
             warn(
-                f"the model's tokens cannot be counted, so answers may have {limit} tokens, one for each "
-                "byte; --gen_kwargs max_gen_toks=N sets another number."
+                f"the model's tokens cannot be counted, so answers may have {limit} tokens, one per byte; "
+                "pass --gen_kwargs max_gen_toks=N to set another limit."
             )
         self._warn_if(padding_warning(lm))
         if self._prompt and (warning := ended_prompt_warning(lm, self._prompt)):

@@ -1,7 +1,7 @@
-"""Tokens that are counted before the model runs, and kept until lm-eval asks for them.
+"""Caches token ids from before the model runs, until lm-eval requests them.
 
 lm-eval tokenizes each prompt of a forced request twice, one text at a time on one core, which takes longer
-than a small model's forward pass. Here, all texts are tokenized together, on all cores.
+than a small model's forward pass. This module tokenizes all texts together, on all cores.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class KeptTokens:
         self._tokens -= len(ids)
 
     def ids(self, text: str) -> list[int] | None:
-        """The ids that are kept for a text, without using them up; None if there are none."""
+        """The ids that are kept for a text, which stay kept; None if there are none."""
         kept = self._texts.get(text)
         return None if kept is None else kept[0].tolist()
 
@@ -72,13 +72,13 @@ def keep(lm: Any, text: str, ids: Sequence[int]) -> None:
 
 
 def kept_ids(lm: Any, text: str) -> list[int] | None:
-    """The ids kept for a text, if lm-eval has not asked for them yet."""
+    """The ids kept for a text; None if there are none, or if lm-eval has already requested them."""
     kept = _without_cache(lm).tok_encode
     return kept.ids(text) if isinstance(kept, KeptTokens) else None
 
 
 def discard(lm: Any, text: str) -> None:
-    """Discard the ids of a text that lm-eval will not ask for."""
+    """Discard the ids of a text that lm-eval will not request."""
     kept = getattr(_without_cache(lm), "tok_encode", None)
     if isinstance(kept, KeptTokens):
         kept.discard(text)

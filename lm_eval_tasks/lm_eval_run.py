@@ -2,9 +2,9 @@
 
 lm-eval merges ``--model_args`` into ``--metadata`` before a task sees either, and it gives a task neither the
 model nor its arguments: ``Task.download`` and ``Task.build_all_requests`` do not receive them, the task
-manager has only the merged dictionary, and no registry or logger refers to the run. Without them, misspelt
-metadata keys and truncated prompts would go unnoticed. The arguments are in the frames of the calls that lead
-to the task, so this module reads them from the stack. No other module of the project does this.
+manager has only the merged dictionary, and no registry or logger refers to the run. Without this information,
+misspelt metadata keys and truncated prompts would go unnoticed. The arguments are in the frames of the calls
+that lead to the task, so this module reads them from the stack. No other module of the project does this.
 
 Outside a run, every function returns None, for example if a user's own ``TaskManager`` loads a task in a
 notebook or a test. If the frames of a run are not as expected, an :class:`~dataset_builders.InputError` names
@@ -87,7 +87,7 @@ def running_model() -> "LM | None":
 
 
 def print_input_errors_as_sentences() -> None:
-    """Let the ``lm_eval`` command end with one sentence and status 1 on invalid input, as our commands do.
+    """Let the ``lm_eval`` command end with one sentence and status 1 on invalid input, as this package's do.
 
     The command does not catch exceptions, so this sets ``sys.excepthook``, but only if it is called from the
     command's main program. Nothing changes under ``simple_evaluate``.
@@ -97,7 +97,7 @@ def print_input_errors_as_sentences() -> None:
 
 
 class _SentenceHook:
-    """A ``sys.excepthook`` that prints an InputError as one sentence; the previous hook gets the rest."""
+    """A ``sys.excepthook`` that prints an InputError as one sentence; the previous hook handles the rest."""
 
     def __init__(self, previous: Any) -> None:
         self._previous = previous

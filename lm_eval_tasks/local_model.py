@@ -1,7 +1,4 @@
-"""Decoders that lm-eval runs in this process: the state that they keep of a prompt, and how they generate.
-
-Besides accuracy, a run measures bytes of state and seconds; this module is the access to the model for both.
-"""
+"""Direct access to decoders that lm-eval runs in this process, to measure their state and speed."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -44,7 +41,7 @@ class LocalModel(ABC):
         """Continue prompts (batch, length) greedily, each by exactly this many tokens."""
 
     def tensor(self, rows: list[list[int]]) -> "Tensor":
-        """Rows of token ids, all of one length, on the device from which the model reads them."""
+        """Rows of token ids of equal length as a tensor, on the device of the model's input."""
         import torch
 
         return torch.tensor(rows, device=self._lm.device)
@@ -82,7 +79,7 @@ class _Transformers(LocalModel):
     def state_after(self, tokens: "Tensor") -> Any:
         import torch
 
-        inner: Any = self.module.base_model  # without logits of the whole prompt
+        inner: Any = self.module.base_model  # does not compute logits of the whole prompt
         if "use_cache" not in inspect.signature(inner.forward).parameters:
             raise InputError("the model does not accept use_cache")
         with torch.no_grad(), self._precision():

@@ -8,7 +8,7 @@ from dataset_builders.errors import InputError
 from lm_eval_tasks.tokens import counts_tokens, token_counts
 
 _ALIASES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-"""Names of this setting in ``--gen_kwargs``; each of lm-eval's models reads some of them."""
+"""Names of this setting in ``--gen_kwargs``; each of lm-eval's models reads only some of these names."""
 
 
 def max_new_tokens(
@@ -27,8 +27,8 @@ def max_new_tokens(
             of the longest answer plus 10; ignored if a number is set.
         documents: columns ``prompt`` and ``answer`` of all documents of the task, so that neither
             ``--limit`` nor the number of processes changes the result.
-        lm: the model, which counts the tokens. If it cannot, bytes are counted instead: no tokenizer
-            produces more tokens than bytes.
+        lm: the model, whose tokenizer counts the tokens. Without a tokenizer, bytes are counted instead: no
+            tokenizer produces more tokens than bytes.
 
     Raises:
         InputError: ``--gen_kwargs`` has two different numbers, or one that is not a positive integer.

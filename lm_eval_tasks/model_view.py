@@ -1,4 +1,4 @@
-"""A task's documents as one model sees them: which fit, which tokens are scored, which cannot be encoded.
+"""A task's documents for one model: which fit its window, which tokens are scored, which cannot be encoded.
 
 A view is created when the requests are built. It limits the length of answers, leaves out requests that
 do not fit, warns the user before the model runs, and completes the scores of each document.
@@ -38,8 +38,8 @@ class ModelView(ABC):
         InputError: the model's tokenizer returns no tokens.
 
     Attributes:
-        window: which documents fit; None if unknown.
-        ended_prompts: whether the model is given prompts that end with its end-of-text token.
+        window: the model's context window and the documents' needs; None if unknown.
+        ended_prompts: whether the prompts end with the model's end-of-text token.
     """
 
     window: ContextWindow | None = None
@@ -73,7 +73,8 @@ class ModelView(ABC):
         """Compare the requests with the window, and warn about those that do not fit.
 
         Args:
-            needs: returns the number of tokens that each request needs, if tokens can be counted.
+            needs: function that returns the number of tokens that each request needs; called only if tokens
+                can be counted.
         """
         tokens = window_tokens(self._lm)
         if tokens is None:

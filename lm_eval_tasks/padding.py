@@ -1,4 +1,4 @@
-"""Models whose generated answers depend on the padding of their batch because of upstream code."""
+"""Detects models whose generated answers depend on padding, because of upstream code."""
 
 from typing import Any
 

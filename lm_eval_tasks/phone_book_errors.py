@@ -49,7 +49,7 @@ class _Book:
 
 
 def _book(doc: Mapping[str, Any]) -> _Book:
-    """The book of a document, which is the first part made of entries; the second part is the examples."""
+    """The book of a document: its first block of entries; the second block contains the examples."""
     prompt = doc.get("prompt")
     parts = prompt.split("\n\n") if isinstance(prompt, str) else []
     of_entries = [part for part in parts[:-1] if _ENTRIES.fullmatch(part)]
@@ -96,7 +96,7 @@ def classify(doc: Mapping[str, Any], text: str) -> str:
 
 
 def _numbers(line: str) -> list[str]:
-    """Runs of digits, and the same with spaces, dots, hyphens and brackets between digits removed."""
+    """Numbers in a line: as written, and with spaces, dots, hyphens and brackets between digits removed."""
     runs = re.findall(r"[0-9]+", line)
     return runs + [re.sub(r"[^0-9]", "", run) for run in _SEPARATED.findall(line)]
 

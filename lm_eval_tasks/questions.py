@@ -32,9 +32,11 @@ def with_other_prompt(context: Any, prompt: str, other: str) -> Any:
 
     Args:
         context: the prompt with the text around it, as a string or as the JSON of a chat.
+        prompt: the prompt to replace.
+        other: the new prompt.
 
     Raises:
-        InputError: the prompt is not in it.
+        InputError: ``context`` does not contain the prompt.
     """
     is_text = isinstance(context, str)
     whole = context if is_text else context.prompt

@@ -1,6 +1,6 @@
-"""Models that reason before they answer, in a block such as ``<think>...</think>``.
+"""Support for models that reason before they answer, in a block such as ``<think>...</think>``.
 
-The tasks stop at the first newline, which such a model generates before it answers.
+Tasks stop generation at the first newline, which such a model generates before it answers.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from lm_eval_tasks.tokens import tokenizer_of
 _TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 
 _LET_IT_FINISH = """--gen_kwargs '{"until": ["<|endoftext|>"], "max_gen_toks": 4096}'"""
-"""There is a stop string, because some servers report an error without any."""
+"""Options that let a model finish reasoning; some servers require a stop string."""
 
 
 def without_reasoning(text: str, prompt: str = "") -> str | None:
-    """The answer after a reasoning block, or the whole text if there is no block; None if it is not closed.
+    """The answer after a reasoning block, or the whole text without a block; None if a block is not closed.
 
     Args:
         text: generated text.
@@ -39,7 +39,7 @@ def may_reason(lm: Any) -> bool:
 
 
 def stops_reasoning(until: Sequence[str]) -> bool:
-    """Whether a stop string is one that occurs within reasoning: a newline or a full stop."""
+    """Whether a stop string is likely to occur within reasoning: a newline or a full stop."""
     return any(stop.strip() in ("", ".") for stop in until)
 
 

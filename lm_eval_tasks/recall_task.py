@@ -150,7 +150,7 @@ class RecallTask(ConfigurableTask):
         )
 
     def _measure_state(self, lm: Any) -> None:
-        """Record in the results file how many bytes the model keeps of the first document, if it fits."""
+        """Record in the results file the bytes of the model's state after the first document, if it fits."""
         request = self.instances[0]
         prompt = request.args[0]
         if not isinstance(prompt, str) or self._view is None or self._view.truncates(request.doc):
@@ -167,7 +167,7 @@ class RecallTask(ConfigurableTask):
             self.config.metadata["state_bytes"] = size
 
     def _measure_time(self, lm: Any) -> None:
-        """Record in the results file how fast the model is, if the user's metadata requests it."""
+        """Record the model's speed in the results file, if the user's metadata requests it."""
         prompts = [
             request.args[0]
             for request in self.instances

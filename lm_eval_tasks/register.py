@@ -1,4 +1,4 @@
-"""Let lm-eval find our tasks by name, and undo it.
+"""Registers this package's tasks in lm-eval's folder, so that it finds them by name.
 
 lm-eval up to 0.4.13 looks for tasks only in its own folder and in ``--include_path``. ``register`` writes
 one folder of stub files there, each of which includes one file of this package. A later lm-eval that
@@ -22,7 +22,7 @@ _INSTEAD = 'use --include_path "$(python -m lm_eval_tasks path)" instead'
 
 
 def register() -> str:
-    """Write the stubs, unless they exist or lm-eval finds the tasks without them; return what was done.
+    """Write the stubs, unless they exist or lm-eval finds the tasks without them; return a sentence about it.
 
     Raises:
         InputError: another task has one of the names, or lm-eval's folder cannot be written.
@@ -54,7 +54,7 @@ def register() -> str:
 
 
 def unregister() -> str:
-    """Remove the stubs; return what was done.
+    """Remove the stubs; return a sentence about it.
 
     Raises:
         InputError: lm-eval's folder cannot be written, or the folder contains other files.

@@ -27,7 +27,7 @@ def read_config(
         expected: checksum of the rows; None if this version does not know it.
 
     Raises:
-        InputError: it cannot be read, lacks columns, or its content is not the benchmark's.
+        InputError: the config cannot be read, lacks columns, or has other content than the benchmark.
     """
     where = f"the data set {dataset!r}"
     table = _load(dataset, config, revision, where)

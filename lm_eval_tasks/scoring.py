@@ -6,7 +6,7 @@ from typing import Any
 from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
 
 UNBOUNDED = ("logprob_per_token", "nats_gained")
-"""Scores that are not between 0 and 1; documents that do not fit the model's window do not have them."""
+"""Scores that are not between 0 and 1; documents that do not fit the model's window lack these scores."""
 
 NAN_WARNING = (
     "some log-probabilities are not numbers (NaN), and these answers count as wrong; the model's weights or "
@@ -15,7 +15,7 @@ NAN_WARNING = (
 
 
 def answer_scores(prediction: str, answer: str) -> dict[str, float]:
-    """The three scores of a generated answer, and whether there is an answer at all."""
+    """The three scores of a generated answer, and ``unanswered``: whether it is empty."""
     return {
         "exact_match": exact_match(prediction, answer),
         "char_accuracy": char_accuracy(prediction, answer),
@@ -38,9 +38,9 @@ def forced(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, 
 
 
 def forced_questions(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-    """Scores of a document with several questions: the means of its questions' scores, in one pass each.
+    """Scores of a document with several questions: the means over its questions.
 
-    The results of the first endings of all answers come first, followed by those of the second endings.
+    The results for all answers with their first ending come first, then those with the second ending.
     """
     count = len(doc["answers"])
     tokens = doc.get("answer_tokens")
@@ -59,7 +59,7 @@ def mean_scores(of_questions: Sequence[Mapping[str, float]]) -> dict[str, float]
 
 
 def gain(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-    """How much the queried item in the prompt adds to the answer's log-probability.
+    """The increase of the answer's log-probability by the queried item in the prompt.
 
     The first result is for the answer after the whole prompt, the second for the same answer after the prompt
     without the queried item.

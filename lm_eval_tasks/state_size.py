@@ -1,4 +1,4 @@
-"""How many bytes a model keeps of a prompt, measured on a real cache object."""
+"""Measures the bytes of state that a model keeps of a prompt, on a real cache object."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ def state_bytes(lm: Any, prompt: str) -> int | None:
     See :mod:`lm_eval_tasks.local_model`.
 
     Raises:
-        InputError: the model returns no cache, or one without floating-point numbers.
+        InputError: the model returns no cache, or a cache without floating-point numbers.
     """
     model = local_model(lm)
     if model is None:

@@ -1,4 +1,4 @@
-"""A task's documents, according to the user's ``--metadata``."""
+"""Builds or loads a task's documents, according to the user's ``--metadata``."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -63,7 +63,8 @@ class TaskDocuments:
         """The rows for the user's metadata, and the arguments from which they were built.
 
         Raises:
-            InputError: an unknown key, a value out of range, or documents that are not the benchmark's.
+            InputError: a key is unknown, a value is out of range, or the documents differ from the
+                benchmark's.
         """
         self._check_keys(user_metadata)
         if "dataset" in user_metadata:
@@ -161,7 +162,7 @@ def _in_memory(rows: Iterator[Row], count: int | None) -> list[Row]:
     """The rows as a list.
 
     Raises:
-        InputError: as many rows of the first one's size do not fit into memory.
+        InputError: ``count`` rows of the size of the first do not fit into memory.
     """
     found = list(islice(rows, 1))
     size = sum(len(value) for row in found for value in row.values() if isinstance(value, str)) * (count or 1)

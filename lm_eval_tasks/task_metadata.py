@@ -1,4 +1,4 @@
-"""The user's metadata, separated from what lm-eval merges into the same dictionary."""
+"""Separates the user's metadata from the values that lm-eval merges into the same dictionary."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +20,11 @@ def read_user_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The user's ``--metadata`` or ``metadata=``, without the model's arguments.
 
     Args:
-        metadata: the task's metadata as merged by lm-eval: the file's, the model's arguments, the user's.
+        metadata: the task's metadata as merged by lm-eval from the task's file, the model's arguments and the
+            user's metadata.
 
     Raises:
-        InputError: it would replace a field of the task.
+        InputError: the user's metadata would replace a field of the task.
     """
     _check_own_fields(metadata)
     user_metadata = harness.run_metadata()

@@ -1,4 +1,4 @@
-"""How long a model takes to read a prompt, and for each token that it generates.
+"""Measures the time that a model takes to read a prompt, and to generate each token.
 
 Only the model is timed, on token ids: its forward pass over the prompts, and the loop of its own library's
 ``generate``, greedy and with the cache, but without lm-eval's stop strings, for which every token is decoded.
@@ -41,7 +41,7 @@ def batch_sizes(given: object, of_the_run: object) -> tuple[int, ...]:
         of_the_run: the run's ``--batch_size``.
 
     Raises:
-        InputError: it is something else, or the run's batch size is ``auto``.
+        InputError: ``given`` is something else, or is true while the run's batch size is ``auto``.
     """
     if given is None or given is False:
         return ()
@@ -102,7 +102,7 @@ def _rows(lm: Any, prompts: Sequence[str], batch: int) -> list[list[int]]:
 
 
 def _room(lm: Any, prompt_tokens: int) -> int:
-    """How many tokens after the first new one still fit into the window."""
+    """The number of tokens after the first new token that still fit into the window."""
     return int(lm.max_length) - prompt_tokens - 1
 
 
@@ -131,6 +131,8 @@ def measure(
     """Time a model on token ids (batch, length): medians of several repetitions, after a warm-up.
 
     Args:
+        model: the model.
+        tokens: token ids of the prompts, (batch, length).
         new_tokens: number of tokens to generate for each prompt after its first new token.
         clock: function that returns seconds.
     """

@@ -15,7 +15,7 @@ _BATCH = 64
 def tokenizer_of(lm: Any) -> Any:
     """The model's tokenizer; None if it has none, or has not loaded it yet.
 
-    lm-eval's ``dummy`` would look for GPT-2's on the Hub.
+    lm-eval's ``dummy`` would download GPT-2's tokenizer from the Hub.
     """
     if isinstance(getattr(type(lm), "tokenizer", None), cached_property):
         return vars(lm).get("tokenizer")

@@ -1,4 +1,4 @@
-"""Tasks on the same documents: one that generates answers, and its twins, which score given answers.
+"""Names of twins: tasks that score given answers to the documents of a task that generates answers.
 
 ``phone_book_20_forced`` scores the correct answer in one pass. ``phone_book_20_gain`` measures how much the
 queried entry adds to the answer's log-probability: it scores the answer with and without that entry.
@@ -12,7 +12,7 @@ TWINS = (FORCED, GAIN)
 
 
 def twin_of(name: str) -> str:
-    """The suffix of a task's or benchmark's name that says which twin it is; empty for generated answers."""
+    """The suffix in a task's or benchmark's name that identifies the twin; empty for generated answers."""
     return next((twin for twin in TWINS if name.endswith(twin)), "")
 
 

@@ -1,7 +1,6 @@
-"""Documents with characters that are unknown to the model's tokenizer.
+"""Detects documents with characters that the model's tokenizer does not know.
 
-A model with a small vocabulary of its own sees such documents with gaps, so their scores say nothing about
-the model's memory.
+A model with a small vocabulary sees gaps in such documents, so their scores say nothing about its memory.
 """
 
 from collections import Counter
@@ -33,7 +32,7 @@ def check_tokenizer(lm: Any, documents: Sequence[Mapping[str, Any]]) -> None:
     For a folder without a tokenizer, transformers creates an empty one.
 
     Raises:
-        InputError: it returns no tokens.
+        InputError: the tokenizer returns no tokens.
     """
     if documents and counts_tokens(lm) and not lm.tok_encode(documents[0]["prompt"]):
         raise InputError(
@@ -45,7 +44,7 @@ def check_tokenizer(lm: Any, documents: Sequence[Mapping[str, Any]]) -> None:
 def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[UnknownCharacters] | None:
     """The characters of each document that the model's tokenizer cannot encode; None if unknown.
 
-    This is known for tokenizers of the packages transformers and tokenizers.
+    The characters are known for tokenizers of the packages transformers and tokenizers.
     """
     tokenizer = tokenizer_of(lm)
     if not hasattr(tokenizer, "unk_token_id") or not callable(tokenizer):
@@ -93,7 +92,7 @@ def _dropped_characters(tokenizer: Any, alphabet: set[str]) -> list[str]:
 def _unknown(tokenizer: Any, text: str, ids: list[int]) -> int:
     """Number of characters that became the unknown token, other than by its own name.
 
-    A name may also occur within other words, or be what the tokenizer makes of another spelling of the token.
+    The name may also occur within other words, or be the tokenizer's normal form of another spelling.
     """
     count = 0 if tokenizer.unk_token_id is None else ids.count(tokenizer.unk_token_id)
     if not count or not getattr(tokenizer, "is_fast", False):

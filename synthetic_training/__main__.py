@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _interruption() -> Iterator[None]:
-    """After interrupted work was saved, print what is kept, and exit with the status that shells expect."""
+    """After an interruption, print what was saved, and exit with the status that shells expect."""
     try:
         yield
     except Interrupted as stop:
@@ -80,16 +80,15 @@ def _is_main() -> bool:
 
 @dataclass(frozen=True)
 class _Flags(TrainConfig):
-    """Settings as typed. They are turned into a valid ``TrainConfig`` outside of tyro, which would report an
-    invalid value in its own format."""
+    """Settings as typed, not yet validated: tyro would report an invalid value in its own format."""
 
     def __post_init__(self) -> None:
         pass
 
 
 def _base_settings(arguments: Sequence[str]) -> TrainConfig:
-    """The settings that the flags of ``train`` override: those of the run to resume, of a file, of a preset,
-    or the defaults."""
+    """The settings that the flags of ``train`` override: from the run to resume, a file or a preset, or the
+    defaults."""
     if list(arguments[:1]) != ["train"]:
         return TrainConfig()
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -99,7 +98,7 @@ def _base_settings(arguments: Sequence[str]) -> TrainConfig:
     parser.add_argument("--preset")
     try:
         known, _ = parser.parse_known_args(arguments[1:])
-    except argparse.ArgumentError:  # tyro reports it better
+    except argparse.ArgumentError:  # tyro will report the error with a better message
         return TrainConfig()
     from synthetic_training.models.presets import preset_settings
 
@@ -187,9 +186,10 @@ def _reproduce(
     """Train the models of figures, and plot the results.
 
     Args:
-        figures: Figures or YAML files of your own, done in this order. Of the paper: efficiency (at its size
-            efficiency_50, efficiency_100, efficiency_300), length_generalization, ngram_lookup,
-            ngram_lookup_by_length, duplicates. Their learning rates: learning_rates. Beyond the paper:
+        figures: Figures, or YAML files of your own, in the order in which to train their models. Of the
+            paper: efficiency (at the paper's size: efficiency_50, efficiency_100, efficiency_300),
+            length_generalization, ngram_lookup, ngram_lookup_by_length, duplicates. Their learning rates:
+            learning_rates. Beyond the paper:
             hard_alibi, mqar, mamba_weights, mamba_recall, and the paper's experiments with other
             architectures, beyond_NAME. The bundled models: trio, trio_learning_rates, pair_learning_rates.
         scale: small for sizes that a CPU can train, or paper for the sizes of the paper.
@@ -200,16 +200,15 @@ def _reproduce(
         known: Folder with results of earlier calls; their runs are not repeated.
         per_gpu: Maximum number of runs that share a GPU, so that one trains while another compiles or is
             evaluated.
-        minutes: Time after which the runs at work save a checkpoint and end (default: no limit). Runs on a
-            GPU that are expected to take longer than the time left do not start. If runs are left, the
-            exit status is 124.
+        minutes: Time after which the runs in progress save a checkpoint and end (default: no limit). Runs on
+            a GPU that are expected to take longer than the time left do not start. If runs remain, the exit
+            status is 124.
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
         dry_run: Print the plan with the expected hours, without running anything.
-        gpus: With dry_run and minutes: also print which run would be on which of this number of GPUs, call
-            by call.
-        calls: Number of calls to print run by run.
+        gpus: With dry_run and minutes: also print the schedule of each call on this number of GPUs.
+        calls: Number of calls of which the schedule lists each run.
     """
     from synthetic_training.figures.reproduce import reproduce
 

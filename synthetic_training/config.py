@@ -164,7 +164,7 @@ class TrainConfig(Settings):
         """The task at the training lengths.
 
         Raises:
-            InputError: there is no such task, it has no such setting, or the lengths are too short for it.
+            InputError: the task or one of its settings is unknown, or the lengths are too short for it.
         """
         settings = {"n": self.n if self._has_ngram else None, "k": self.k, **self.task_args}
         return string_task(self.task, self.min_length, self.max_length, self.vocabulary, settings)
@@ -186,15 +186,15 @@ class TrainConfig(Settings):
 
     @property
     def length_unit(self) -> str:
-        """What the evaluated lengths count."""
+        """The unit of the evaluated lengths, such as letters."""
         return {MQAR: "pairs", DOCUMENTS: "entries"}.get(self.task, "letters")
 
     @property
     def mqar(self) -> Mqar:
-        """The examples of multi-query associative recall.
+        """The task of multi-query associative recall with the settings of training.
 
         Raises:
-            InputError: it has no such setting, or the context is too short for the pairs.
+            InputError: a setting in ``task_args`` is unknown, or the context is too short for the pairs.
         """
         for name in self.task_args:
             if name not in _MQAR_ARGS:
@@ -222,7 +222,7 @@ class TrainConfig(Settings):
         if self.task not in task_names() and self.imports:
             from synthetic_training.models.user_code import import_packages
 
-            # one of them may register the task
+            # an imported package may register the task
             import_packages(self.imports)
         known = task_names()
         if self.task not in known:
@@ -250,7 +250,7 @@ _TASKS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("mix", "pool_rows", "context_loss_weight"), (DOCUMENTS,)),
     "isolate_examples": (_STRINGS, DOCUMENTS),
 }
-"""The tasks that use a setting, for settings that not all tasks use."""
+"""The tasks that use each setting, for settings that not all tasks use."""
 
 _MQAR_ARGS = ("power_a", "random_non_queries")
 """Settings of mqar that are passed in ``task_args``."""
@@ -260,7 +260,7 @@ CHANGEABLE = frozenset({"tracker", "log_every", "save_every", "trust_remote_code
 
 
 def differing(one: TrainConfig, other: TrainConfig) -> list[str]:
-    """Names of the settings that make two runs different."""
+    """Names of the settings that differ between two runs and affect the training."""
     names = [f.name for f in fields(TrainConfig) if f.name not in CHANGEABLE]
     return [name for name in names if getattr(one, name) != getattr(other, name)]
 

@@ -1,4 +1,4 @@
-"""Sizes that do not fit into memory are refused before memory is allocated."""
+"""Checks that sizes fit into memory, before memory is allocated."""
 
 import torch
 
@@ -14,10 +14,10 @@ def check_memory(rows: int, tokens: int, vocab_size: int, device: torch.device, 
         tokens: number of tokens per row.
         vocab_size: vocabulary size of the model.
         device: device of this process.
-        advice: what to reduce, as it follows "reduce".
+        advice: end of the error message after the word "reduce".
 
     Raises:
-        InputError: they do not fit.
+        InputError: the logits do not fit.
     """
     needed = 4 * rows * tokens * vocab_size
     check_bytes(needed, device, f"a pass over {rows} rows of {tokens} tokens", f"reduce {advice}")
@@ -34,7 +34,7 @@ def check_bytes(needed: int, device: torch.device, what: str, advice: str) -> No
 
 
 def total_memory(device: torch.device) -> int | None:
-    """Bytes of memory of a device, or those that the container allows; None if unknown."""
+    """Total memory of a device in bytes, or the limit of the container if smaller; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return system_memory()

@@ -20,10 +20,10 @@ _PACKAGES = (
 
 
 def provenance(git_revision: str | None = None) -> dict[str, Any]:
-    """Versions of this package and of those that it computes with, the machine, and the code revision.
+    """Versions of this package and of the packages it depends on, the machine, and the code revision.
 
     Args:
-        git_revision: revision of this code if git cannot determine it, as in a copy without git history.
+        git_revision: revision of this code (default: from git), e.g. for a copy without git history.
     """
     return {
         "git_revision": git_revision or _git_revision(),
@@ -43,7 +43,7 @@ def _versions() -> dict[str, str]:
 
 
 def _git_revision() -> str | None:
-    """The commit that is checked out, with a mark if files have changed since; None without git."""
+    """The commit that is checked out, marked if files have changed since; None without git."""
     here = Path(__file__).parent
     try:
         described = subprocess.run(

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """A dataclass whose fields are checked against their annotations, and converted if nothing is lost.
+    """A dataclass whose fields are checked against their annotations, and converted if this loses nothing.
 
     Raises:
-        InputError: a value is of the wrong type or out of range; the message names it.
+        InputError: a value has the wrong type or is out of range; the message names it.
     """
 
     def __post_init__(self) -> None:
@@ -45,14 +45,14 @@ class Settings:
         self.check()
 
     def check(self) -> None:
-        """Check whether fields are compatible.
+        """Check that the values are compatible with each other.
 
         Raises:
-            InputError: they are not.
+            InputError: two values are incompatible.
         """
 
     def as_json(self) -> dict[str, Any]:
-        """The values as JSON values."""
+        """The settings as JSON values."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
@@ -66,7 +66,7 @@ def parse_settings(kind: type[Kind], content: Any, source: str) -> Kind:
     Args:
         kind: class of the settings.
         content: a mapping of names to values; missing settings have their defaults.
-        source: where they come from, for the error message.
+        source: the origin of the settings, such as a file, for the error message.
 
     Raises:
         InputError: a name is unknown or missing, or a value is invalid; the message begins with the source.

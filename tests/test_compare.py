@@ -95,7 +95,7 @@ def test_a_table_says_why_an_interval_without_0_may_have_a_large_p_value(tmp_pat
         comparison_table(compare_rows(read_scores([tmp_path / name]), "a", "b"), "a", "b")
         for name in ("few", "more")
     )
-    assert "| +1.000 [+0.02, +1.00] | 0.125 |" in few and "the exact test asks for more" in few
+    assert "| +1.000 [+0.02, +1.00] | 0.125 |" in few and "the exact test is stricter" in few
     assert "| +1.000 [+0.35, +1.00] | 0.008 |" in more and "the exact test" not in more
 
 

@@ -13,7 +13,7 @@ from dataset_builders.phone_book_controls.documents import gap_rows, multi_rows,
 from lm_eval_tasks.phone_book_errors import EARLIER, EXAMPLE, LATER, NEIGHBOUR, OTHER, classify
 from lm_eval_tasks.questions import with_other_prompt
 from lm_eval_tasks.results.controls import control_table, controls, without_pairs
-from lm_eval_tasks.results.positions import asked
+from lm_eval_tasks.results.positions import queried_documents
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.results.samples import logged
 from tests.evaluation import evaluate, scores
@@ -165,7 +165,7 @@ def test_positions_of_a_gap_are_those_of_its_book(tmp_path: Path) -> None:
     rows = list(gap_rows(100, num_docs=30))
     file = result_file(tmp_path, {"phone_book_gap_100": 1.0}, documents=30)
     log_answers(file, "phone_book_gap_100", rows, [row["answer"] for row in rows])
-    found = asked(logged(read_scores([tmp_path])))
+    found = queried_documents(logged(read_scores([tmp_path])))
     assert [one.position for one in found] == [row["query_position"] for row in rows]
     assert {one.length for one in found} == {100} and {one.positions for one in found} == {20}
     assert all(0 <= one.tenth <= 9 and 1 <= one.distance <= 20 for one in found)

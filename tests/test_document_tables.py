@@ -106,7 +106,7 @@ def test_code_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_outdated_tables_are_found_and_written_once(tmp_path: Path) -> None:
     file = document(tmp_path, "1")
-    with pytest.raises(InputError, match="the tables or the code in docs/page.md are not those of the files"):
+    with pytest.raises(InputError, match="the tables or the code in docs/page.md are not up to date"):
         check_tables(tmp_path)
     assert write_tables(tmp_path) == [file]
     assert write_tables(tmp_path) == []

@@ -205,7 +205,7 @@ def test_a_run_that_does_not_fit_into_the_time_is_left(
 ) -> None:
     monkeypatch.setattr(execute, "make_job", _fake_job)
     monkeypatch.setattr(
-        "synthetic_training.figures.reproduce.places", lambda gpu: [{"CUDA_VISIBLE_DEVICES": "0"}]
+        "synthetic_training.figures.reproduce.worker_slots", lambda gpu: [{"CUDA_VISIBLE_DEVICES": "0"}]
     )
 
     def expected(self: Expectations, run: Run) -> Expected:

@@ -57,7 +57,7 @@ def test_the_rule_for_learning_rates(tmp_path: Path) -> None:
         ({"rates_of": "efficency"}, "there is no figure 'efficency'"),
         ({"rates_of": "mqar"}, "rates_of = 'mqar', which tries no learning rates"),
         ({"runs_of": "one"}, "runs_of = 'one' must be one of "),
-        ({"runs_of": "duplicates", "runs": None}, "duplicates has no runs of its own at the scale small"),
+        ({"runs_of": "duplicates", "runs": None}, "duplicates defines no runs at the scale small"),
         ({"runs_of": "ngram_lookup", "runs": ["lstn"]}, "ngram_lookup has no run 'lstn'; it has mamba, "),
     ],
 )

@@ -124,7 +124,7 @@ def test_a_released_length_in_a_list_has_the_released_documents() -> None:
     ("given", "said"),
     [
         ([20, 2], "phone_book_2: entries must be an integer of at least 3, not 2"),
-        ([], "phone_book_n: entries must hold at least one integer"),
+        ([], "phone_book_n: entries must contain at least one integer"),
         ("20:10", "phone_book_n: entries: the range '20:10' is empty"),
         (
             [20, "x"],

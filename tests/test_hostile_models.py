@@ -101,5 +101,5 @@ def test_an_argument_of_a_model_is_finite(value: float) -> None:
 
 def test_weights_of_another_architecture_than_the_settings_say_are_refused(tmp_path: Path) -> None:
     build_model("T_hard_alibi", **SIZES).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"has another architecture than the run; restore run\.json"):
+    with pytest.raises(InputError, match=r"has a different architecture from the run; restore run\.json"):
         restore_weights(build_model("T_hard_alibi", **{**SIZES, "num_hidden_layers": 3}), tmp_path)

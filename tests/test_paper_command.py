@@ -45,7 +45,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
         monkeypatch.setattr(module, "RESAMPLES", 199)
     monkeypatch.setattr("lm_eval_tasks.paper.model_check.check_models", lambda models, device: None)
     places = [{"CUDA_VISIBLE_DEVICES": str(i)} for i in range(2)]
-    monkeypatch.setattr("dataset_builders.workers.places", lambda gpu: places)
+    monkeypatch.setattr("dataset_builders.workers.worker_slots", lambda gpu: places)
     return put
 
 

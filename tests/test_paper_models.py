@@ -242,7 +242,7 @@ def test_a_plan_looks_at_what_is_on_this_machine(
     with pytest.raises(InputError, match="cannot find one: .*name the repository as ORG/NAME"):
         check("org/a model")
     (tmp_path / "org").mkdir()
-    assert check("org/one") == ["one: there is no folder 'org/one', so it is taken for a name on the Hub"]
+    assert check("org/one") == ["one: there is no folder 'org/one', so it is assumed to be on the Hub"]
     cached = tmp_path / "config.json"
     cached.write_text('{"model_type": "mamba"}')
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: str(cached))

@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock
 
 from dataset_builders import InputError, workers
-from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
+from dataset_builders.workers import Job, Watcher, last_line, run_jobs, worker_slots
 from synthetic_training.__main__ import main
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.training.run_log import read_lines, read_metrics
@@ -188,11 +188,11 @@ def test_each_gpu_is_a_place_or_several(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in places(True)] == ["0", "1"]
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in places(True, 2)] == ["0", "1", "0", "1"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_slots(True)] == ["0", "1"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_slots(True, 2)] == ["0", "1", "0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in places(True)] == ["5", "3"]
-    assert all("CUDA_VISIBLE_DEVICES" not in place for place in places(False, 2))
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_slots(True)] == ["5", "3"]
+    assert all("CUDA_VISIBLE_DEVICES" not in place for place in worker_slots(False, 2))
 
 
 def test_jobs_are_spread_over_the_places_and_none_outlives_the_call(tmp_path: Path) -> None:

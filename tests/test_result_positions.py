@@ -11,12 +11,12 @@ from lm_eval_tasks import __main__ as command_line
 from lm_eval_tasks.results.plots import styles
 from lm_eval_tasks.results.position_plots import draw_by_tenth
 from lm_eval_tasks.results.positions import (
-    Asked,
-    asked,
+    QueriedDocument,
     cells,
     copied_fractions,
     first_error_table,
     position_table,
+    queried_documents,
 )
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.results.sample_plots import draw_first_errors
@@ -35,12 +35,12 @@ def recent(folder: Path, kept: int, sizes: tuple[int, ...] = (10, 20)) -> Path:
 
 
 def test_a_memory_of_recent_entries_fails_at_the_beginning(tmp_path: Path) -> None:
-    documents = asked(logged(read_scores([recent(tmp_path, 10)])))
+    documents = queried_documents(logged(read_scores([recent(tmp_path, 10)])))
     assert len(documents) == 80
     assert {one.right for one in documents if one.distance <= 10} == {True}
     assert {one.right for one in documents if one.distance > 10} == {False}
     assert {one.tenth for one in documents} == set(range(10))
-    first, last = Asked("", 40, 40, 0, True), Asked("", 40, 40, 39, True)
+    first, last = QueriedDocument("", 40, 40, 0, True), QueriedDocument("", 40, 40, 39, True)
     assert (first.tenth, first.distance, last.tenth, last.distance) == (0, 40, 9, 1)
     (row,) = [line for line in position_table(documents).splitlines() if line.startswith("| recent")]
     lengths, *cells = [cell.strip() for cell in row.split("|")[2:-1]]
@@ -57,7 +57,7 @@ def test_rows_of_given_positions_have_these_tenths(tmp_path: Path) -> None:
             rows = list(phone_book.rows(size, num_docs=40, position=[0, 0.5]))
             texts = [row["answer"] if right == "all" or row["query_position"] == 0 else "6" for row in rows]
             log_answers(file, f"phone_book_{size}", rows, texts)
-    documents = asked(logged(read_scores([tmp_path])))
+    documents = queried_documents(logged(read_scores([tmp_path])))
     assert {key: len(right) for key, right in cells(documents).items()} == {
         (model, size, tenth): 20 for model in "ab" for size in (20, 40) for tenth in (0, 5)
     }
@@ -77,7 +77,7 @@ def test_pairs_of_mqar_have_positions(tmp_path: Path) -> None:
     rows = list(find("mqar").builder(16, num_docs=40))
     file = result_file(tmp_path, {"mqar_16": 0.5}, model="recent", documents=40)
     log_answers(file, "mqar_16", rows, [row["answer"] if row["query_position"] >= 8 else "" for row in rows])
-    documents = asked(logged(read_scores([tmp_path])))
+    documents = queried_documents(logged(read_scores([tmp_path])))
     assert len(documents) == 40
     assert all(one.right == (one.tenth >= 5) for one in documents)
 
@@ -87,7 +87,7 @@ def test_positions_outside_the_book_are_refused(tmp_path: Path) -> None:
     for samples in tmp_path.glob("samples_*"):
         samples.write_text(samples.read_text().replace('"query_position": 1', '"query_position": 99'))
     with pytest.raises(InputError, match=r"lack exact_match or a valid query_position"):
-        asked(logged(read_scores([tmp_path])))
+        queried_documents(logged(read_scores([tmp_path])))
 
 
 def test_copies_go_wrong_where_they_do(tmp_path: Path) -> None:

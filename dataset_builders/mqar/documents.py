@@ -27,7 +27,7 @@ from dataset_builders.string_tasks.sampling import NumpyRandomIntegers
 SPELLINGS = ("symbols", "spaced")
 
 TOKENS_PER_PAIR = 16
-"""Tokens per pair in an example, as in three of Zoology's four sizes."""
+"""Default number of tokens per pair in an example, as in three of Zoology's four sizes."""
 
 _SHOTS = 2
 
@@ -49,14 +49,14 @@ def rows(
 
     Args:
         pairs: key-value pairs per document, at least 1.
-        num_docs: documents per number of pairs, at least 1.
+        num_docs: number of documents, at least 1.
         seed: any integer; the released benchmark has seed 0.
         spelling: how documents are written: spaced (with two worked examples), or symbols (as in training).
         example_tokens: for symbols, length in tokens of the example that a document is cut from; None for 16
             per pair.
         vocabulary: number of different tokens; the lower half are keys, the upper half values.
         power_a: for symbols, exponent of the power law of the distances from pair to query; 1 is uniform.
-        random_non_queries: for symbols, whether random tokens stand between the queries.
+        random_non_queries: for symbols, whether to fill the gaps between queries with random tokens.
 
     Yields:
         dicts with ``id`` (str), ``prompt`` (str), ``answer`` (str, the value), ``key`` (str, the query),

@@ -58,7 +58,7 @@ class Mqar:
         pairs: number of pairs, and of queries.
         vocabulary: number of different tokens; the lower half are keys, the upper half values.
         power_a: exponent of the power law of the distances; 1 is uniform.
-        random_non_queries: whether random tokens stand between the queries, instead of token 0.
+        random_non_queries: whether to fill the gaps between queries with random tokens, instead of token 0.
 
     Raises:
         InputError: a value is out of range, or there are too few tokens for the pairs.
@@ -91,28 +91,28 @@ class Mqar:
             raise InputError(f"random_non_queries must be true or false, not {self.random_non_queries!r}")
 
     @property
-    def places(self) -> int:
+    def query_positions(self) -> int:
         """Number of possible positions of a query."""
         return self.length // 2 - self.pairs
 
     def draw(self, random: RandomIntegers) -> MqarExamples:
         """Draw one example for each B of ``random``."""
         xp, pairs, half = random.xp, self.pairs, self.vocabulary // 2
-        words = random.integers(_WORD, (self.places,))
+        words = random.integers(_WORD, (self.query_positions,))
         order = self._order(xp, words)
-        # how many keys, and how many values, are left when each pair is drawn
+        # number of keys and number of values that are left when each pair is drawn
         left = half - 1 + (self.vocabulary - 2 * half + 1) * indices(xp, 2, words)[:, None]
         left = left - indices(xp, pairs, words)
         both = _without_replacement(xp, random.integers(left, (2, pairs)))
         keys, values = both[:, 0, :] + 1, both[:, 1, :] + half
         queries = 2 * (pairs + order[:, :pairs])
-        # which pair each place asks for
+        # the pair that each possible position queries
         pair = xp.argsort(order, axis=1)
-        asked = xp.take_along_axis(keys, xp.where(pair < pairs, pair, 0), axis=1)
-        asked = xp.where(pair < pairs, asked, BLANK)
-        parts = [_interleaved(xp, keys, values), _interleaved(xp, asked, xp.zeros_like(asked) + BLANK)]
+        queried = xp.take_along_axis(keys, xp.where(pair < pairs, pair, 0), axis=1)
+        queried = xp.where(pair < pairs, queried, BLANK)
+        parts = [_interleaved(xp, keys, values), _interleaved(xp, queried, xp.zeros_like(queried) + BLANK)]
         if self.length % 2:
-            parts.append(xp.zeros_like(asked[:, :1]) + BLANK)
+            parts.append(xp.zeros_like(queried[:, :1]) + BLANK)
         tokens = xp.concat(parts, axis=1)
         if self.random_non_queries:
             others = random.integers(self.vocabulary, (self.length,))
@@ -120,19 +120,19 @@ class Mqar:
         return MqarExamples(tokens, queries, values)
 
     def _order(self, xp: Any, words: Array) -> Array:
-        """(B, places) int64: places in the order in which they are drawn.
+        """Indices of query positions in the order in which they are drawn, (B, query_positions) int64.
 
-        Drawing places one after another without replacement is equivalent to a race, in which each place
+        Drawing positions one after another without replacement is equivalent to a race, in which each
         arrives after an exponential time whose rate is its weight.
         """
-        number = xp.astype(indices(xp, self.places, words) + 1, xp.float64)
+        number = xp.astype(indices(xp, self.query_positions, words) + 1, xp.float64)
         uniform = (xp.astype(words, xp.float64) + 0.5) / _WORD
         time = -xp.log(uniform) * number ** (1 - self.power_a)
         return xp.argsort(time, axis=1)
 
 
 def _without_replacement(xp: Any, ranks: Array) -> Array:
-    """Distinct numbers (..., K): each is the rank-th smallest of the numbers not drawn before it.
+    """Distinct numbers, (..., K): each is the rank-th smallest of the numbers not drawn before it.
 
     Args:
         xp: the array namespace.
@@ -145,5 +145,5 @@ def _without_replacement(xp: Any, ranks: Array) -> Array:
 
 
 def _interleaved(xp: Any, first: Array, second: Array) -> Array:
-    """(B, 2 K): the columns of two arrays (B, K), alternating."""
+    """The columns of two arrays (B, K), alternating, (B, 2 K)."""
     return xp.reshape(xp.stack([first, second], axis=2), (first.shape[0], -1))

@@ -1,1 +1,1 @@
-"""Controls for ``phone_book``: variants of its documents that change one thing each."""
+"""Controls for ``phone_book``: variants of its documents, each with one change."""

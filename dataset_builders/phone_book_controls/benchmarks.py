@@ -11,12 +11,12 @@ from dataset_builders.phone_book_controls.documents import gap_rows, multi_rows,
 
 
 def one_question(_: Mapping[str, Any]) -> RandomAnswers:
-    """If the name is announced before the book, the announced entry is the only possible query."""
+    """The random content of a document with one possible query: the entry announced before the book."""
     return RandomAnswers(1, (4, *[10] * 9))
 
 
 def query_first_answers(arguments: Mapping[str, Any]) -> RandomAnswers:
-    """If an example's name is announced, any other entry may be queried, as in ``phone_book``."""
+    """The random content of a document: as in ``phone_book`` if an example is announced, else one number."""
     return one_question(arguments) if arguments["announced"] == "query" else random_answers(arguments)
 
 

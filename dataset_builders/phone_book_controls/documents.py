@@ -1,8 +1,8 @@
-"""The documents of the controls: variants of those of ``phone_book`` that change one thing each.
+"""The documents of the controls: variants of the documents of ``phone_book``, each with one change.
 
-A model may fail on a phone book because it cannot hold the book, because the entry is far away, or because it
-cannot use what it holds. Each variant keeps books, examples and queries of ``phone_book`` and changes one
-thing. The column ``pair`` names the document of ``phone_book`` with the same book, examples and (first)
+A model may fail on a phone book because it cannot store the book, because the entry is far away, or because
+it cannot use what it has stored. Each variant keeps books, examples and queries of ``phone_book`` and changes
+one thing. The column ``pair`` names the document of ``phone_book`` with the same book, examples and (first)
 query, so that both can be compared document by document.
 
 ``phone_book_query_first``: the name is announced before the book, so that one entry has to be remembered::
@@ -13,8 +13,8 @@ query, so that both can be compared document by document.
     Frank Ortiz: 6120938475
     ...                            <- the rest is the document of phone_book
 
-``phone_book_gap``: other text stands between the book and the examples, so that the entry is farther away,
-while there is no more to remember::
+``phone_book_gap``: other text is inserted between the book and the examples, so that the entry is farther
+away, while there is no more to remember::
 
     Maria Jones: 8274910365
     Frank Ortiz: 6120938475

@@ -38,9 +38,9 @@ class Result:
     """The result of building one config.
 
     Attributes:
-        entry: its entry in the manifest.
-        state: ``built``; ``kept`` if it existed; ``kept, tokens counted`` if prompt lengths in tokens were
-            added.
+        entry: the config's entry in the manifest.
+        state: ``built``; ``kept`` if the config existed; ``kept, tokens counted`` if only prompt lengths in
+            tokens were added.
     """
 
     entry: Entry
@@ -53,14 +53,14 @@ def build(configs: Sequence[Config], folder: Path, sources: Mapping[str, str | N
     All arguments and sources are checked before the first row is built.
 
     Args:
-        configs: what to build.
+        configs: the configs to build.
         folder: a new or empty folder, or one that this function filled.
         sources: files, folders or names on the Hub to build from; see
             ``dataset_builders.config_documents.documents``.
 
     Raises:
-        InputError: a config cannot be built; the folder contains it damaged or with other arguments, or
-            contains other files; the disk is full; or another build is running in the folder.
+        InputError: a config cannot be built; the folder contains a damaged config, a config of the same name
+            with other arguments, or other files; the disk is full; or another build is running in the folder.
     """
     planned = [(config, _planned(config, sources)) for config in {c.name: c for c in configs}.values()]
     with _own(folder) as manifest:

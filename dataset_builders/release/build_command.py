@@ -46,7 +46,7 @@ def source_options(
 
     Args:
         found: the benchmarks that the command builds or verifies.
-        tokenizer: description of the tokenizer's default, to replace the builders' default.
+        tokenizer: description of the tokenizer's default (default: the builders' default).
     """
     texts: dict[str, tuple[str, str]] = {}
     for benchmark in found.values():
@@ -68,9 +68,9 @@ def command_class(text: str, options: list[Any], run: Callable[[Any], None]) -> 
     """A dataclass for one command, which tyro fills from the command line.
 
     Args:
-        text: what the command does.
-        options: fields, as ``dataclasses.make_dataclass`` takes them.
-        run: executes the command; its argument has the values of the options as attributes.
+        text: description of the command.
+        options: fields, in the format of ``dataclasses.make_dataclass``.
+        run: function that executes the command; its argument has the values of the options as attributes.
     """
     made = make_dataclass("Options", options, kw_only=True, namespace={"run": run})
     made.__doc__ = text

@@ -28,7 +28,7 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
 
     Args:
         manifest: manifest of the release, with at least one config.
-        infos: ``datasets.DatasetInfo`` of each of its configs, with features, splits and sizes.
+        infos: ``datasets.DatasetInfo`` of each config, with features, splits and sizes.
         name: ``ORG/NAME`` on the Hub.
     """
     configs, found = manifest.configs, sections(manifest)
@@ -64,10 +64,10 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
 
 
 def merged(new: DatasetCard, existing: str | None, replaced: Iterable[str]) -> str:
-    """The card to upload: the new card, with everything that people added to the existing one.
+    """The card to upload: the new card, with everything that people added to the existing card.
 
-    In the metadata, keys that the new card does not set, additional tags, and configs that are not ours are
-    kept. In the text, everything outside our two marks is kept; a text without marks is appended to ours.
+    In the metadata, keys that the new card does not set, additional tags, and configs of others are kept. In
+    the text, everything outside the two marks is kept; a text without marks is appended to the new text.
 
     Args:
         new: a card made by ``card``.
@@ -173,7 +173,7 @@ def _is_released(name: str, entry: Entry) -> bool:
 
 
 def _tasks(manifest: Manifest, configs: set[str]) -> list[str]:
-    """lm-eval groups whose tasks are all among these configs."""
+    """The lm-eval groups all of whose tasks are among these configs."""
     used = {entry.benchmark.name: entry.benchmark for entry in manifest.configs.values()}
     return [
         group

@@ -15,8 +15,8 @@ class Section:
     """The benchmarks of a release that share a section of the card.
 
     Attributes:
-        benchmark: the first of them.
-        origins: the distinct sources of their documents; empty if documents depend only on arguments.
+        benchmark: the first of these benchmarks.
+        origins: the distinct sources of the documents; empty if documents depend only on arguments.
     """
 
     benchmark: Benchmark
@@ -37,7 +37,7 @@ class Section:
 
     @property
     def from_default(self) -> bool:
-        """Whether the licence of some documents is known: they need no source or have the default one."""
+        """Whether the licence of some documents is known: they need no source, or use the default source."""
         return not self.origins or any(self._is_default(origin) for origin in self.origins)
 
     @property

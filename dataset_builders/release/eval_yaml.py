@@ -8,7 +8,7 @@ from dataset_builders.release.manifest import Manifest
 FILE = "eval.yaml"
 
 FRAMEWORK = "lm-evaluation-harness"
-"""Not in the Hub's list of frameworks as of August 2026; see the README of this package."""
+"""Name of the evaluation framework, which the Hub did not list in August 2026; see this package's README."""
 
 
 def eval_yaml(manifest: Manifest) -> str:

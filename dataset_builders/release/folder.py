@@ -28,7 +28,7 @@ class Release:
 
     Attributes:
         manifest: manifest of the folder.
-        content: path in the repository -> content, for the files that do not depend on the repository.
+        content: contents of the files that do not depend on the repository, by path in the repository.
         infos: ``DatasetInfo`` of each config.
     """
 
@@ -40,8 +40,9 @@ class Release:
         """All files of the release, with the card merged into the existing one.
 
         Args:
-            name: ``ORG/NAME``.
-            existing_card, replaced: see ``card.merged``.
+            name: ``ORG/NAME`` on the Hub.
+            existing_card: content of the repository's README.md; None if there is none.
+            replaced: configs of the previous release, which this release replaces or drops.
 
         Raises:
             InputError: the existing card cannot be merged.
@@ -59,8 +60,8 @@ def read_release(folder: Path) -> Release:
     """Read a built folder and check every file against the manifest.
 
     Raises:
-        InputError: there is no manifest, or it lists nothing; or a file is missing, damaged, not listed, or
-            has other rows than the manifest says.
+        InputError: there is no manifest, or it is empty; or a file is missing, damaged, not listed, or does
+            not match the manifest.
     """
     manifest = read_manifest(folder)
     if not manifest.configs:

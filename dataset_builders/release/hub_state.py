@@ -47,7 +47,7 @@ def read_state(api: HfApi, name: str, revision: str) -> RepositoryState:
     """Read the state from the Hub; the caller handles errors of the Hub.
 
     Raises:
-        InputError: the repository has a manifest.json that is not one of ours.
+        InputError: the repository has a manifest.json of another kind.
     """
     info = api.dataset_info(name, revision=revision, files_metadata=True)
     files = {file.rfilename: file for file in info.siblings or []}

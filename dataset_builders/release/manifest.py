@@ -117,7 +117,7 @@ class Manifest:
         """Write the manifest of a folder atomically.
 
         Raises:
-            InputError: it cannot be written.
+            InputError: the file cannot be written.
         """
         configs = {name: entry.as_json() for name, entry in self.configs.items()}
         content = {"format": FORMAT, "builder": BUILDER, "version": self.version, "configs": configs}
@@ -133,7 +133,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a built data set.
 
     Raises:
-        InputError: there is none, it is damaged, or it has another format.
+        InputError: there is no manifest, it is damaged, or it has another format.
     """
     path = folder / FILE
     if not path.exists():

@@ -13,7 +13,7 @@ from dataset_builders.errors import InputError
 from dataset_builders.files import atomic_file
 from dataset_builders.release.schema import arrow_schema
 
-_GROUP_CHARACTERS = 8_000_000  # of prompts per row group, which is held in memory while writing
+_GROUP_CHARACTERS = 8_000_000  # characters of prompts per row group, which is kept in memory while writing
 _READ_ROWS = 50
 _READ_BYTES = 64 * 2**20  # of a column in the rows that are read together
 
@@ -27,7 +27,7 @@ def parquet_writer(path: Path, benchmark: Benchmark) -> Iterator[Callable[[Row],
     """Yields a function that adds a row of a benchmark; the complete file appears when the context ends.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     schema = arrow_schema(benchmark)
     group: list[Row] = []
@@ -59,12 +59,14 @@ def check_size(path: Path, benchmark: Benchmark, rows: int, prompt_characters: i
     A Parquet file of a few kilobytes can decompress to gigabytes.
 
     Args:
+        path: the file.
+        benchmark: benchmark of the rows.
         rows: expected number of rows.
         prompt_characters: expected length of the longest prompt.
 
     Raises:
-        InputError: there is no such file, or it is damaged, has another number of rows, or decompresses to
-            far more text than these rows can contain.
+        InputError: the file is missing or damaged, has another number of rows, or decompresses to far more
+            text than these rows can contain.
     """
     with _parquet_errors(path), ParquetFile(path) as file:
         found = file.metadata.num_rows
@@ -80,7 +82,7 @@ def read_rows(path: Path, benchmark: Benchmark) -> Iterator[Row]:
     """The rows of a file, in order.
 
     Raises:
-        InputError: there is no such file, it is damaged, or its columns are not the benchmark's.
+        InputError: the file is missing or damaged, or its columns are not the benchmark's.
     """
     wanted = arrow_schema(benchmark)
     with _parquet_errors(path), ParquetFile(path) as file:
@@ -94,7 +96,7 @@ def _rows_at_once(file: ParquetFile) -> int:
     """Number of rows that fit into ``_READ_BYTES``, however long their values are.
 
     A column may refer to one long value many times, so that the size of a file, even without compression,
-    says little about the size of its rows. But no value is longer than its column.
+    does not bound the size of its rows. But no value is longer than its column.
     """
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     sizes = [group.column(i).total_uncompressed_size for group in groups for i in range(group.num_columns)]

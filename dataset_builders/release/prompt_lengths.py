@@ -6,7 +6,7 @@ from statistics import median_low
 from dataset_builders.release.manifest import LengthSummary
 from dataset_builders.sources.tokenizer import TextTokenizer
 
-_BATCH_CHARACTERS = 1_000_000  # tokenized together: enough to use all cores, and little memory
+_BATCH_CHARACTERS = 1_000_000  # characters tokenized together: enough to use all cores, but little memory
 
 
 class PromptLengths:

@@ -33,11 +33,11 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Target:
-    """Where a release goes.
+    """The destination of a release.
 
     Attributes:
-        name: ``ORG/NAME``; created if it does not exist.
-        private: whether to create the repository as private; an existing public one is then refused.
+        name: ``ORG/NAME`` on the Hub; created if it does not exist.
+        private: whether to create the repository as private; an existing public repository is an error.
         create_pr: whether to open a pull request instead of committing.
         revision: branch, created from ``main`` if it does not exist, or ``refs/pr/N``.
         tag: tag for the release; existing tags are never moved.
@@ -71,14 +71,14 @@ def push(folder: Path, target: Target, api: HfApi, say: Callable[[str], None]) -
 
     Args:
         folder: folder of the data set.
-        target: where the release goes.
+        target: destination of the release.
         api: client of the Hub.
-        say: called with one line per completed action.
+        say: function that is called with one line per completed action.
 
     Raises:
         InputError: the folder does not match its manifest, the Hub refuses or cannot be reached, the tag
-            exists with another release, a file that is not ours would be overwritten, or the repository
-            changed in the meantime.
+            marks another release, a file from elsewhere would be overwritten, or the repository changed in
+            the meantime.
     """
     release = _release(folder, target)
     if not (get_token() if api.token is None else api.token):
@@ -91,7 +91,9 @@ def show(folder: Path, target: Target, say: Callable[[str], None]) -> None:
     """List the files that ``push`` would send to a new repository, without a request to the Hub.
 
     Args:
-        folder, target, say: as for ``push``.
+        folder: folder of the data set.
+        target: destination of the release.
+        say: function that is called with one line per file.
 
     Raises:
         InputError: the folder does not match its manifest.
@@ -152,7 +154,7 @@ def _refs(api: HfApi, target: Target) -> GitRefs | None:
         return api.list_repo_refs(target.name, repo_type="dataset")
     except RepositoryNotFoundError as error:
         if error.response is not None and error.response.status_code == 401:
-            raise  # with no token or a wrong one, a repository cannot be distinguished from a missing one
+            raise  # without a valid token, the Hub reports private repositories as missing
         if target.create_pr:
             raise InputError(
                 f"there is no data set {target.name!r} to open a pull request on; omit --create-pr"
@@ -166,7 +168,7 @@ def _create(api: HfApi, target: Target) -> None:
 
 
 def _state(api: HfApi, target: Target, refs: GitRefs) -> RepositoryState:
-    """The state to start from: the branch's head, or that of ``main`` if the branch does not exist yet."""
+    """The state to start from: the head of the branch, or of ``main`` if the branch does not exist yet."""
     if target.revision in {tag.name for tag in refs.tags}:
         raise InputError(f"{target.revision!r} is a tag of {target.name}; pass the name of a branch")
     there = _is_there(target, refs)
@@ -264,7 +266,7 @@ def _opened(release: Release, target: Target, title: str, api: HfApi) -> int | N
 
 
 def _check_ours(changed: dict[str, bytes], state: RepositoryState) -> None:
-    """Raise InputError if the push would overwrite a file that is not from one of our releases."""
+    """Raise InputError if the push would overwrite a file that is not from an earlier release."""
     ours = {CARD}
     if state.configs is not None:
         ours |= {FILE, eval_yaml.FILE, *map(data_file, state.configs)}

@@ -37,7 +37,7 @@ def local_folder(dataset: str, revision: str | None) -> Iterator[Path]:
     """A folder with a data set's files: a local folder, or a copy of ``ORG/NAME`` on the Hub.
 
     Raises:
-        InputError: neither exists.
+        InputError: there is neither a folder nor a data set of this name.
     """
     folder = user_path(dataset)
     if folder.is_dir():
@@ -69,12 +69,12 @@ def verify(folder: Path, sources: Mapping[str, str | None]) -> Iterator[Outcome]
 
     Args:
         folder: the data set.
-        sources: parameter -> the local source or tokenizer that the data set was built from; the manifest
-            records those on the Hub.
+        sources: local sources and tokenizers from which the data set was built, by the builder's parameter;
+            the manifest records sources on the Hub.
 
     Raises:
-        InputError: the manifest cannot be read or lists nothing; a local source is missing, or is not
-            the one that the data set was built from.
+        InputError: the manifest cannot be read or is empty; a local source is missing, or differs from the
+            source of the data set.
     """
     manifest = read_manifest(folder)
     if not manifest.configs:
@@ -148,7 +148,7 @@ def _state(path: Path, entry: Entry, made: Documents) -> str:
         return "the file's rows differ in number or length from the manifest"
     if made.tokenizer_name and entry.prompt_tokens != lengths.tokens:
         return "the file's prompts differ in tokens from the manifest"
-    # a damaged manifest may list any number of documents: build no more than the file has
+    # a damaged manifest may list any number of documents: build no more documents than the file contains
     if content_sha256(islice(made.rows, entry.rows + 1)) != entry.content_sha256:
         return "the rebuilt documents differ"
     return SAME

@@ -37,7 +37,7 @@ _FORMS = (
 def neutral_text(rng: Random, words: int) -> str:
     """A paragraph of a given number of words; the last sentence may end early.
 
-    A longer text from an equal generator begins with the words of a shorter one.
+    With the same state of the generator, a longer text begins with the words of a shorter text.
     """
     found: list[str] = []
     while len(found) < words:

@@ -12,9 +12,9 @@ class Origin:
 
     Attributes:
         name: name of the repository on the Hub, or of the file or folder, without its parent folders.
-        on_hub: whether it is a repository on the Hub.
+        on_hub: whether the name is a repository on the Hub.
         revision: the commit on the Hub; None if unknown.
-        sha256: checksum of what was read.
+        sha256: checksum of the texts or the tokenizer file that was read.
     """
 
     name: str
@@ -53,7 +53,7 @@ def tokenizer_origin(tokenizer: str) -> Origin:
     """The provenance of a tokenizer.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the tokenizer cannot be read.
     """
     from dataset_builders.sources.tokenizer import load_tokenizer
 

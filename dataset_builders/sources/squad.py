@@ -31,7 +31,7 @@ def read_squad(source: str) -> Iterator[Mapping[str, Any]]:
             ``dictionary_squad.json`` of the code released with arXiv 2402.01032.
 
     Raises:
-        InputError: it cannot be read, or a row is not in that schema.
+        InputError: the source cannot be read, or a row does not have this schema.
     """
     for number, row in enumerate(_read(source), 1):
         missing = _missing(row)
@@ -58,7 +58,7 @@ def _missing(row: Any) -> list[str]:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is a string that UTF-8 can encode; JSON may contain lone surrogates."""
+    """Whether a value is a string that UTF-8 can encode; JSON may contain lone surrogates."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
@@ -94,7 +94,7 @@ def _parquet(path: Path) -> list[Any]:
     with ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=16):
             size += batch.nbytes
-            if size > _MAX_BYTES:  # a small file may hold a long text many times
+            if size > _MAX_BYTES:  # a small file may contain a long text many times
                 raise ValueError(f"it has more than {_MAX_BYTES // 2**20} MiB of text")
             rows += batch.to_pylist()
     return rows
@@ -114,7 +114,7 @@ def _json(text: str) -> list[Any]:
 
 def _json_lines(text: str) -> list[Any]:
     found = []
-    for number, line in enumerate(text.split("\n"), 1):  # splitlines would cut strings that hold U+2028
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines would cut strings that contain U+2028
         if line.strip():
             try:
                 found.append(json.loads(line))
@@ -145,7 +145,7 @@ def _flat(articles: Any) -> list[Any]:
 def _released(lengths: dict[str, dict[str, Any]]) -> list[Any]:
     """Length > paragraph > [question, its answers] as rows: the file of the code released with the paper.
 
-    It names no articles; the length that it lists for a paragraph serves as the title.
+    The file names no articles; the length that it lists for a paragraph is used as the title.
     """
     try:
         return [

@@ -56,7 +56,7 @@ def read_texts(source: str) -> Texts:
             Hub (split ``train``, streamed; the benchmark's own source at a pinned revision).
 
     Raises:
-        InputError: the source does not exist, cannot be read, or holds no text.
+        InputError: the source does not exist, cannot be read, or contains no text.
     """
     path = user_path(source)
     revision = ""
@@ -116,7 +116,7 @@ def _file(path: Path) -> Iterator[str]:
 
 def _text(path: Path) -> str:
     try:
-        # line ends of every system are read as newlines
+        # universal newlines: line ends of every system are read as newlines
         return io.StringIO(read_bounded(path, _MAX_BYTES).decode(), newline=None).read()
     except UnicodeDecodeError as error:
         raise InputError(f"the source {str(path)!r} cannot be read as UTF-8 text: {error}") from None

@@ -17,7 +17,7 @@ DEFAULT_TOKENIZER = "EleutherAI/gpt-neox-20b"
 """The GPT-NeoX tokenizer, which measures lengths in the paper."""
 
 _MAX_BYTES = 2**29
-"""Maximum size of a ``tokenizer.json`` in bytes; those of 256,000 tokens have 35 MB."""
+"""Maximum size of a ``tokenizer.json`` in bytes; one with 256,000 tokens has 35 MB."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TextTokenizer:
         """Check that decoding restores the text, up to Unicode NFC normalisation.
 
         Raises:
-            InputError: it lost or changed something.
+            InputError: decoding loses or changes something.
         """
         found, wanted = (unicodedata.normalize("NFC", t) for t in (self.decode(self.encode(text)), text))
         if found != wanted:
@@ -63,7 +63,7 @@ def load_tokenizer(name: str) -> TextTokenizer:
     """The tokenizer of a ``tokenizer.json``, of a folder that contains one, or of a repository on the Hub.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: the tokenizer does not exist or cannot be read.
     """
     try:
         content = read_bounded(_file(name), _MAX_BYTES)
@@ -72,7 +72,7 @@ def load_tokenizer(name: str) -> TextTokenizer:
         raise InputError(f"the tokenizer {name!r} cannot be read: {first_line(error)}") from None
     try:
         tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # noqa: BLE001  its Rust code raises all errors of a file as plain Exception
+    except Exception as error:  # noqa: BLE001  tokenizers raises all errors of a file as plain Exception
         raise InputError(f"the tokenizer {name!r} cannot be read: {first_line(error)}") from None
     return TextTokenizer(name, hashlib.sha256(content).hexdigest(), tokenizer)
 

@@ -1,1 +1,1 @@
-"""Measurements: each module is a command of its own."""
+"""Speed measurements of this package; each module is a command."""

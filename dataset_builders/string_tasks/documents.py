@@ -32,14 +32,14 @@ SPELLINGS = ("symbols", "plain", "spaced")
 COLUMNS = ("id", "prompt", "answer", "length", "key", "spelling")
 
 _BLOCK = 256
-"""Number of documents sampled together. More would slow down short runs; changing it changes documents."""
+"""Number of documents sampled together, small so that short runs are fast; documents depend on it."""
 
 _SHOTS = 2
 
 
 @dataclass(frozen=True)
 class TextExample:
-    """An example as symbols.
+    """An example as sequences of symbols.
 
     Attributes:
         fields: sequences of letters before the answer; bars separate them.
@@ -101,8 +101,8 @@ def rows(
 
 def _rows(task: StringTask, num_docs: int, seed: int, spelling: str) -> Iterator[dict[str, Any]]:
     for index in range(num_docs):
-        block, place = divmod(index, _BLOCK)
-        if place == 0:
+        block, offset = divmod(index, _BLOCK)
+        if offset == 0:
             examples = _block(task, seed, block)
         query, *shown = islice(examples, 1 + _SHOTS)
         yield {
@@ -116,7 +116,7 @@ def _rows(task: StringTask, num_docs: int, seed: int, spelling: str) -> Iterator
 
 
 def _block(task: StringTask, seed: int, block: int) -> Iterator[TextExample]:
-    """For each document of the block, the query followed by its worked examples."""
+    """The examples of a block: for each document, the query followed by its worked examples."""
     # n and k are part of the seed even for tasks without them, because the released documents depend on it
     settings = {"n": 3, "k": None} | task.settings
     identity = "/".join(
@@ -178,5 +178,5 @@ def question(spelling: str, example: TextExample) -> str:
 
 
 def spell(symbols: Sequence[str], spelling: str) -> str:
-    """The symbols, separated by spaces if ``spaced``."""
+    """The symbols as text, separated by spaces in the spelling ``spaced``."""
     return (" " if spelling == "spaced" else "").join(symbols)

@@ -25,7 +25,7 @@ from dataset_builders.string_tasks.task import (
 class DuplicateNgram(StringTask):
     """Copy a string in which one n-gram occurs twice: ``$qwertyqw|qwertyqw.``
 
-    One n-gram is written over a different one. The two places are drawn uniformly from all pairs that do not
+    One n-gram is overwritten with another. The two positions are drawn uniformly from all pairs that do not
     overlap.
 
     Deviation from the code released with the paper: that code draws two n-grams of the string and
@@ -55,7 +55,7 @@ class DuplicateNgram(StringTask):
 
     def draw(self, random: RandomIntegers, lengths: Array) -> Examples:
         xp, n, string = random.xp, self.n, self.random_string(random, lengths)
-        # two different numbers a and b; adding n - 1 to the larger gives two places at least n apart
+        # two different numbers a and b; adding n - 1 to the larger gives two positions at least n apart
         room = lengths - 2 * n + 2
         a, b = random.integers(room), random.integers(room - 1)
         b = b + xp.astype(b >= a, xp.int64)

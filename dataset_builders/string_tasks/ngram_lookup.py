@@ -25,10 +25,10 @@ _LEAST_BEYOND = 3
 
 @dataclass(frozen=True)
 class _NgramLookup(StringTask):
-    """The base of both tasks: the key, and the answer that follows it in the string.
+    """The base class of both tasks: draws a string, a key, and the answer that follows it in the string.
 
     Deviation from the code released with the paper: the key occurs once in its string, so that no query has
-    two answers. That code only checks that some n-gram occurs once, and may then use another one as the key.
+    two answers. That code only checks that some n-gram occurs once, and may use another n-gram as the key.
 
     Attributes:
         n: length of the key in letters. The default is the smallest n at which few n-grams occur twice by
@@ -81,10 +81,10 @@ class _NgramLookup(StringTask):
         return string, key, answer, counts > 0
 
     def _keys(self, xp: Any, string: Part) -> tuple[Array, Array]:
-        """The places of a string's n-grams, sorted by n-gram, and for each, 1 if it can be the key's, else 0.
+        """The positions of a string's n-grams, sorted by n-gram, and whether each can be the key (1 or 0).
 
-        Both are (B, max_length - n + 1) int64. The order of equal n-grams does not matter: none of them is a
-        key.
+        Both are (B, max_length - n + 1) int64. The order of equal n-grams does not matter: none of them can
+        be the key.
         """
         codes = self._codes(xp, string)
         order = xp.argsort(codes, axis=1)
@@ -96,7 +96,7 @@ class _NgramLookup(StringTask):
         return order, xp.astype(once & (order <= last[:, None]), xp.int64)
 
     def _codes(self, xp: Any, string: Part) -> Array:
-        """One number per n-gram; -1 if the n-gram would extend beyond the string's end."""
+        """A number that identifies each n-gram; -1 if the n-gram would extend beyond the string's end."""
         width = self.max_length - self.n + 1
         codes = string.letters[:, :width]
         for offset in range(1, self.n):

@@ -1,4 +1,4 @@
-"""The registry of string tasks: this project's own, and those of other packages.
+"""The registry of string tasks from this project and from other packages.
 
 A package declares its tasks with an entry point for the module that registers them when it is imported::
 

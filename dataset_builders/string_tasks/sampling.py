@@ -1,4 +1,4 @@
-"""Examples drawn by NumPy; the same bits give the same examples in every version of NumPy."""
+"""Draws examples with NumPy; the same bits give the same examples in every version of NumPy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEAST_RATE = 1 / 1000
 
 
 _UNFILLED = 1e-12
-"""Maximum probability that a row is not filled and ends with padding."""
+"""Maximum probability that the examples do not fill a row, which then ends with padding."""
 
 
 class NumpyRandomIntegers:
@@ -100,7 +100,7 @@ def longest_example(task: StringTask) -> int:
 
 
 def failures(task: StringTask, length: int, count: int) -> int | None:
-    """How many of ``count`` examples, each drawn once, are not valid; None if all examples are valid.
+    """The number of invalid examples among ``count`` examples, each drawn once; None if all are always valid.
 
     Args:
         task: the task.
@@ -110,7 +110,7 @@ def failures(task: StringTask, length: int, count: int) -> int | None:
     bits, failed = Philox(key=length), 0
 
     def valid(size: int) -> Any:
-        # without their tokens, which would take most of the time
+        # does not encode the examples, which would take most of the time
         return task.draw(NumpyRandomIntegers(bits, size), np.full(size, length)).valid
 
     if valid(1) is None:

@@ -1,4 +1,4 @@
-"""Examples as token sequences: the parts of each example joined, with marks around them.
+"""Encodes examples as token sequences: the parts of each example joined, with special symbols around them.
 
 An example of the copy task, in a batch in which the longest string has three letters::
 
@@ -44,8 +44,8 @@ def sequences(task: StringTask, examples: Examples, xp: Any) -> Sequences:
     """
     counts = token_counts(examples)
     example = indices(xp, counts.shape[0], counts)[:, None]
-    place = indices(xp, most_tokens(examples), counts)[None, :]
-    tokens, scored = tokens_at(task, examples, xp, example, place)
+    position = indices(xp, most_tokens(examples), counts)[None, :]
+    tokens, scored = tokens_at(task, examples, xp, example, position)
     key = None if examples.key is None else examples.key.letters
     return Sequences(tokens, scored, counts, key, examples.valid)
 
@@ -56,12 +56,12 @@ def most_tokens(examples: Examples) -> int:
 
 
 def token_counts(examples: Examples) -> Array:
-    """(B,) int64: number of tokens of each example."""
+    """The number of tokens of each example, (B,) int64."""
     return 2 + sum(1 if part == "|" else part.lengths for part in examples.parts)
 
 
 def tokens_at(
-    task: StringTask, examples: Examples, xp: Any, example: Array, place: Array
+    task: StringTask, examples: Examples, xp: Any, example: Array, position: Array
 ) -> tuple[Array, Array]:
     """The tokens at given positions of given examples; padding beyond an example's end.
 
@@ -70,28 +70,28 @@ def tokens_at(
         examples: B examples.
         xp: their array namespace.
         example: int64, indices of examples.
-        place: int64, positions in these examples, from 0; broadcasts against ``example``.
+        position: int64, positions in these examples, from 0; broadcasts against ``example``.
 
     Returns:
-        tokens (int64) and whether each is to predict (bool), of the broadcast shape.
+        The tokens (int64), and whether each is to be predicted (bool), of the broadcast shape.
     """
     symbols = task.symbols
     end = xp.zeros_like(example) + 1
-    tokens = xp.where(place == 0, symbols.start_id, symbols.pad_id) + 0 * end
-    scored = (place < 0) & (end > 0)
+    tokens = xp.where(position == 0, symbols.start_id, symbols.pad_id) + 0 * end
+    scored = (position < 0) & (end > 0)
     for part in examples.parts:
         if part == "|":
-            tokens = xp.where(place == end, symbols.bar_id, tokens)
+            tokens = xp.where(position == end, symbols.bar_id, tokens)
             end = end + 1
             continue
         length = part.lengths[example]
-        inside = (place >= end) & (place < end + length)
-        source = xp.where(inside, place - end, 0)
+        inside = (position >= end) & (position < end + length)
+        source = xp.where(inside, position - end, 0)
         tokens = xp.where(inside, part.letters[example, source], tokens)
         if part.scored is True:
             scored = scored | inside
         elif part.scored is not False:
             scored = scored | (inside & part.scored[source])
         end = end + length
-    tokens = xp.where(place == end, symbols.end_id, tokens)
-    return tokens, scored | (place == end)
+    tokens = xp.where(position == end, symbols.end_id, tokens)
+    return tokens, scored | (position == end)

@@ -1,4 +1,4 @@
-"""The symbols of string tasks: letters, and the marks around them (arXiv 2402.01032, section 3).
+"""The symbols of string tasks: letters and four special symbols (arXiv 2402.01032, section 3).
 
 Each symbol is one token; letter number i is token i. An example of the copy task and its tokens::
 
@@ -23,14 +23,14 @@ from dataset_builders.errors import InputError
 
 LETTERS = string.ascii_lowercase
 START, BAR, END, PAD = MARKS = "$|.*"
-"""The marks that start an example, separate its parts, end it, and pad it."""
+"""The special symbols that start an example, separate its parts, end it, and pad it."""
 
 
 @dataclass(frozen=True)
 class Symbols:
     """The symbols of a vocabulary, and their token ids.
 
-    Vocabularies of up to 26 letters share one set of 30 symbols, so that a model trained with one of them
+    Vocabularies of up to 26 letters share one set of 30 symbols, so that a model trained with one vocabulary
     can be evaluated with another.
 
     Attributes:
@@ -84,7 +84,7 @@ class Symbols:
         """Token ids of a text, one per symbol.
 
         Raises:
-            InputError: a symbol is not one of these.
+            InputError: the text contains another symbol.
         """
         try:
             return [self.ids[symbol] for symbol in (text if self.are_characters else text.split())]

@@ -1,6 +1,6 @@
 """The interface of string tasks: how examples are drawn, with their questions and answers.
 
-A new task is a subclass of ``StringTask`` in a module of its own; ``reverse`` is the shortest complete one.
+A new task is a subclass of ``StringTask`` in its own module; ``reverse`` is the shortest complete example.
 Its ``draw`` is written against the array API standard (https://data-apis.org/array-api), with ``random.xp``
 as the namespace, so that NumPy draws documents with it and PyTorch draws training batches, on any device.
 Nothing in it may depend on the value of an array: do not use ``if`` or ``int()`` on an array.
@@ -34,7 +34,7 @@ class RandomIntegers(Protocol):
         """The array API namespace of the integers."""
 
     def integers(self, bound: int | Array, shape: tuple[int, ...] = ()) -> Array:
-        """``(B, *shape)`` int64: uniform integers of 0 to ``bound`` - 1.
+        """Uniform integers from 0 to ``bound`` - 1, ``(B, *shape)`` int64.
 
         Args:
             bound: at most 2^31; an integer, or an array that broadcasts against the result.
@@ -44,13 +44,13 @@ class RandomIntegers(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """Letters of B examples, with a length per example.
+    """The letters of one part of B examples.
 
     Attributes:
         letters: (B, W) int64, 0 to vocabulary - 1; W is the maximum length of the part. Values
             beyond a part's length have no meaning.
         lengths: (B,) int64, length of each example's part.
-        scored: which letters to predict: all, none, or (W,) bools.
+        scored: whether the letters are to be predicted, as one bool or (W,) bools.
     """
 
     letters: Array
@@ -65,7 +65,7 @@ class Examples:
     Attributes:
         parts: the consecutive parts between an example's ``$`` and its ``.``; "|" is the bar.
         key: the key to look up, which documents list in a separate column; None if there is none.
-        valid: (B,) bools, which examples are valid; the others are drawn again. None if all are.
+        valid: (B,) bools, whether each example is valid; invalid examples are redrawn. None if all are valid.
     """
 
     parts: tuple[Part | Literal["|"], ...]
@@ -83,7 +83,7 @@ class StringTask(ABC):
         vocabulary: number of different letters.
 
     Raises:
-        InputError: a value is out of range, or no such string exists.
+        InputError: a value is out of range, or no string satisfies the settings.
     """
 
     name: ClassVar[str]
@@ -120,7 +120,7 @@ class StringTask(ABC):
         """Draw one example for each length.
 
         Args:
-            random: the only source of randomness.
+            random: the source of all randomness.
             lengths: (B,) int64, string length of each example, from ``min_length`` to ``max_length``.
         """
 
@@ -134,13 +134,13 @@ class StringTask(ABC):
 
     @property
     def uniform_letters(self) -> int | None:
-        """Length of the answer in letters if all answers have the same length and their letters are
-        independent and uniform, even given the key; else None."""
+        """Length of the answer in letters if all answers have the same length, with letters that are
+        independent and uniform even given the key; otherwise None."""
         return None
 
     @property
     def rare(self) -> str:
-        """For error messages: what makes an example valid, and which settings make this more likely."""
+        """End of an error message: what makes an example valid, and which settings make this more likely."""
         return "make a valid example; use other lengths"
 
     @property
@@ -150,21 +150,21 @@ class StringTask(ABC):
 
     @property
     def symbols(self) -> Symbols:
-        """The symbols of its examples."""
+        """The symbols of the task's examples."""
         return Symbols(self.vocabulary)
 
     def random_string(self, random: RandomIntegers, lengths: Array) -> Part:
-        """Independent, uniform letters."""
+        """Strings of independent, uniform letters with these lengths."""
         return Part(random.integers(self.vocabulary, (self.max_length,)), lengths)
 
 
 def piece(xp: Any, letters: Array, start: Array, width: int) -> Array:
-    """(B, ``width``): the letters (B, W) of each string from ``start`` (B,) on; beyond W, any letters."""
+    """The ``width`` letters of each string (B, W) from ``start`` (B,) on, (B, width); arbitrary beyond W."""
     places = start[:, None] + indices(xp, width, letters)
     return xp.take_along_axis(letters, places % letters.shape[1], axis=1)
 
 
 def indices(xp: Any, count: int, like: Array) -> Array:
-    """(``count``,) int64: 0, 1, 2, ..., on the device of another array."""
+    """The integers 0 to ``count`` - 1, (count,) int64, on the device of another array."""
     # arrays of NumPy 1 have no device
     return xp.arange(count, dtype=xp.int64, device=getattr(like, "device", None))

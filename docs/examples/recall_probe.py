@@ -4,7 +4,7 @@
     python docs/examples/recall_probe.py
     python -m lm_eval_tasks report tiny_llama --out plots
 
-The probe's documents are those of lm-eval's forced tasks (seed 0); the training texts have other seeds.
+The probe uses the documents of lm-eval's forced tasks (seed 0); the training texts have other seeds.
 """
 
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""The results behind the numbers, tables and pictures of the documents, and the command that makes them."""
+"""The results behind the numbers, tables and plots of the documents, and the command that makes them."""

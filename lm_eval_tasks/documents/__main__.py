@@ -60,7 +60,7 @@ def _write_report(plan: Plan, name: str, evaluations: Sequence[Evaluation], cach
         if picture_of_page(files, plan.repository / picture):
             pictures.append(plan.repository / picture)
         else:
-            print(f"not drawn, since there is no chromium: {picture}")
+            print(f"{picture} was not drawn, because chromium is not installed")
     for file in (RESULTS / name).glob("*.json"):
         file.unlink()
     for one in evaluations:
@@ -79,9 +79,9 @@ def _documents(
     """Update the results, tables and pictures of the documents.
 
     Args:
-        reports: Names of reports to write again from the cache even if they are up to date.
+        reports: Names of reports to rewrite from the cache even if they are up to date.
         cache: Folder for samples and completed runs.
-        workers: Number of processes that evaluate.
+        workers: Number of evaluation processes.
         check: Evaluate and write nothing, and fail if something is not up to date.
     """
     plan = Plan()
@@ -91,7 +91,7 @@ def _documents(
     if check:
         if outdated:
             raise InputError(
-                f"the results of {', '.join(outdated)} are not of the present models and settings; run "
+                f"the results of {', '.join(outdated)} are not from the current models and settings; run "
                 "`python -m lm_eval_tasks.documents`"
             )
         check_tables()
@@ -100,7 +100,7 @@ def _documents(
     write_text(RESULTS / "models.md", models_page(plan.bundled()))
     write_text(RESULTS / "state.md", state_page(plan.bundled()))
     for document in write_tables():
-        print(f"tables written: {document.relative_to(REPOSITORY)}; read again what it says about them")
+        print(f"tables written: {document.relative_to(REPOSITORY)}; check what its text says about them")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

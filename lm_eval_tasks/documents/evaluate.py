@@ -1,6 +1,6 @@
 """Runs ``lm_eval`` for documents, and removes paths and samples from its result files.
 
-lm-eval runs in processes that each do several evaluations, since its start takes longer than some of them.
+Each process does several evaluations, because importing lm-eval takes longer than some of them.
 """
 
 import json
@@ -76,7 +76,7 @@ def evaluate_all(evaluations: Sequence[Evaluation], cache: Path, workers: int) -
 
 
 def _write_to(log: Path) -> None:
-    """Let this process print to a file."""
+    """Redirect the output of this process to a file."""
     with log.open("a") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
@@ -129,7 +129,7 @@ def keep(evaluation: Evaluation, output: Path, cache: Path) -> None:
 
 
 def portable(content: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
-    """A result file of lm-eval without paths, and without what can be read elsewhere."""
+    """A result file of lm-eval without paths of this machine and without redundant content."""
     model = evaluation.model
     private = {"config_source", "pretrained", *model.arguments}
     tasks = {
@@ -173,10 +173,10 @@ def _without_folders(content: Any) -> Any:
 
 
 def package_folder_is(name: str, folder: Path) -> bool:
-    """Whether a folder is that of an installed package."""
+    """Whether a folder is the folder of an installed package."""
     return name.isidentifier() and package_folder(name) == folder
 
 
 def result_file(folder: Path, evaluation: Evaluation) -> Path:
-    """Where the results of an evaluation are, in the cache or among the committed ones."""
+    """The result file of an evaluation, in the cache or in the folder of committed results."""
     return folder / evaluation.report / f"results_{evaluation.stem}.json"

@@ -1,4 +1,4 @@
-"""Writes tables from results, and draws the pictures of documents."""
+"""Writes tables from results, and draws the plots of documents."""
 
 import io
 import json
@@ -74,15 +74,15 @@ def dtype_table(first: Model, reports: Sequence[BenchmarkReport]) -> str:
 
 
 def _commands(evaluations: Sequence[Evaluation]) -> str:
-    """The commands with which a user would evaluate the packaged models, or the first of the bundled ones."""
+    """The commands with which a user evaluates the packaged models, or the first of the bundled models."""
     first = evaluations[0].model
     lines = [_command(one) for one in evaluations if first.package or one.model == first]
     if package := first.package:
-        told = f"`$FOLDER` is the folder of the package `{package}`, which holds {first.shown}."
+        note = f"`$FOLDER` is the folder of the package `{package}`, which contains {first.shown}."
     else:
         others = dict.fromkeys(one.model.name for one in evaluations if one.model != first)
-        told = f"This is for {first.name}; the same was run for {', '.join(others)}." if others else ""
-    return "\n".join([*([told, ""] if told else []), "<!-- needs: minutes -->", "```", *lines, "```"])
+        note = f"This is for {first.name}; the same was run for {', '.join(others)}." if others else ""
+    return "\n".join([*([note, ""] if note else []), "<!-- needs: minutes -->", "```", *lines, "```"])
 
 
 def _command(evaluation: Evaluation) -> str:
@@ -166,7 +166,7 @@ _SIZES = {
     "state_size": "states a channel",
     "mamba_d_state": "states a channel",
 }
-"""Fields of configurations that say how large a model is."""
+"""Fields of configurations that give the size of a model, with their names in the table."""
 
 
 def _facts(folder: Path) -> dict[str, str]:

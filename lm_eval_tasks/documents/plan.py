@@ -35,8 +35,8 @@ class Run(_Part):
 class Report(_Part):
     """Runs that are evaluated together and shown in one file.
 
-    ``of`` names one or several packaged models, or all bundled ones. ``pictures`` are the report's plots by
-    name, with the files to which they are copied; ``pages`` are the pictures of the leaderboards of runs.
+    ``of`` names one or several packaged models, or all bundled models. ``pictures`` maps the report's plots
+    to the files to which they are copied; ``pages`` maps runs to screenshots of their leaderboards.
     """
 
     of: str | tuple[str, ...]
@@ -64,12 +64,12 @@ class Model:
     """A model that is evaluated.
 
     Attributes:
-        name: part of the names of its files.
-        shown: what results call it: its folder in the repository, or its name on the Hub.
-        folder: where it is; None where its package is not installed.
-        arguments: of lm-eval, besides the folder.
-        batch_size: of lm-eval.
-        package: that holds it, if it is not in the repository.
+        name: short name, part of the names of the model's files.
+        shown: name in results: the model's folder in the repository, or its name on the Hub.
+        folder: the model's folder; None if its package is not installed.
+        arguments: ``--model_args`` of lm-eval, except the folder.
+        batch_size: ``--batch_size`` of lm-eval.
+        package: package that contains the model, if it is not in the repository.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Model:
     package: str | None = None
 
     def weights(self) -> str | None:
-        """SHA-256 of the file of weights; None where the model is not here."""
+        """SHA-256 of the file of weights; None if the model is not installed."""
         if self.folder is None:
             return None
         file = self.folder / self.arguments.get("gguf_file", "model.safetensors")
@@ -91,14 +91,14 @@ class Model:
 
 @cache
 def _sha256(file: Path, _changed: int) -> str:
-    """Checksum of a file, computed once for each time that it was changed."""
+    """Checksum of a file, cached until the file changes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run of one model, and the place of its results."""
+    """A run of one model for a report."""
 
     report: str
     name: str
@@ -107,11 +107,11 @@ class Evaluation:
 
     @property
     def stem(self) -> str:
-        """What its result file is called after ``results_``."""
+        """The part of the result file's name after ``results_``, without extension."""
         return f"{self.model.name}_{self.name}"
 
     def made_from(self) -> dict[str, Any]:
-        """Weights and settings that determine the results; weights are None if they are not installed."""
+        """The weights' checksum and the settings that determine the results; None for missing weights."""
         return {"weights_sha256": self.model.weights(), **self.run.model_dump(mode="json")}
 
     def is_that_of(self, file: Path) -> bool:
@@ -169,7 +169,7 @@ class Plan:
 
 
 def package_folder(name: str) -> Path | None:
-    """The folder of an installed package; None where it is not installed."""
+    """The folder of an installed package; None if it is not installed."""
     found = importlib.util.find_spec(name)
     return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else None
 

@@ -1,4 +1,4 @@
-"""A table that counts the bytes of the bundled models' state, part by part."""
+"""A table of the bytes in each part of the bundled models' state."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,9 @@ ENTRIES = 5
 
 
 def state_page(models: Sequence[Model]) -> str:
-    """What each model holds of the first phone book of 5 entries, as Markdown.
+    """Table of the state of each model after it has read a phone book of 5 entries, as Markdown.
 
-    The shapes are those of a real cache object, on PyTorch's ``meta`` device, which needs no weights.
+    Shapes are from a real cache object on PyTorch's ``meta`` device, which needs no weights.
     """
     headers = ["model", "tokens read", "part", "tensors", "shape of each", "bytes per number", "bytes"]
     rows = [row for model in models if model.folder for row in _rows(model.name, model.folder)]

@@ -20,7 +20,7 @@ LEAST_PARAGRAPHS = 15  # the released code stops if there are fewer
 
 
 def batch_statistics(values: Sequence[float]) -> tuple[float, float] | None:
-    """Mean and standard deviation of the batches' means; None if there are too few documents."""
+    """Mean and standard deviation of the means of the batches; None if there are too few documents."""
     if len(values) < BATCHES * BATCH_SIZE:
         return None
     means = np.reshape(values[: BATCHES * BATCH_SIZE], (BATCHES, BATCH_SIZE)).mean(axis=1)
@@ -36,7 +36,7 @@ def paragraph_statistics(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def as_in_the_paper(scores: Sequence[Score]) -> list[Score]:
-    """The scores, with this mean and standard deviation as the main metric's value and error.
+    """The scores with the paper's mean and standard deviation as the main metric's value and error.
 
     Scores without samples or with too few documents are left out.
 

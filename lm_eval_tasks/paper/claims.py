@@ -42,10 +42,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """A difference that is above 0 according to the claim.
+    """A difference that is above 0 if the claim holds.
 
     Attributes:
-        what: which difference, in words.
+        what: the difference in words.
         difference: the difference with its interval.
         p_value: p-value of a paired test of this difference; None if there is no such test.
     """
@@ -70,7 +70,7 @@ class Claim:
 
     Attributes:
         text: what the paper says.
-        reading: which differences are computed for it.
+        reading: the differences that are computed to test the claim.
         findings: the differences; empty if the required results are missing.
     """
 
@@ -80,7 +80,7 @@ class Claim:
 
     @property
     def summary(self) -> str:
-        """How many findings are as claimed, in words."""
+        """The number of findings that agree with the claim, in words."""
         if not self.findings:
             return "not evaluated: the required results are missing"
         counts = dict.fromkeys(("as claimed", "the opposite", "undecided"), 0)
@@ -97,7 +97,7 @@ def claims(models: Sequence[Model], scores: Mapping[str, Sequence[Score]]) -> li
 
     Args:
         models: all models of the plan, including those whose results are missing.
-        scores: experiment -> its scores, labelled with the models' names.
+        scores: scores by experiment, labelled with the models' names.
 
     Raises:
         InputError: samples are missing or damaged, or the models were evaluated on different documents.
@@ -164,7 +164,7 @@ def _by_length(pairs: Sequence[tuple[str, str]], scores: list[Score]) -> Iterato
 
 
 def _paired_finding(what: str, one: Comparison) -> Iterator[Finding]:
-    """The finding of a paired comparison; nothing where the difference has no interval."""
+    """The finding of a paired comparison; nothing if the difference has no interval."""
     if one.ends is not None:
         yield Finding(what, Estimate(one.difference, *one.ends), one.p_value)
 

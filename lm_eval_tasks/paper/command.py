@@ -34,8 +34,8 @@ def paper(
     Each model runs on each experiment in its own lm_eval process, one per GPU. To continue after an
     interruption, run the same command again: complete runs are not repeated. paper.md in the output folder
     contains the figures, the paper's claims with the findings for each, and the deviations from the released
-    code. It shows every complete run of the list with these settings, including those of other models and
-    tasks than the command names.
+    code. It shows every complete run of the list with these settings, including runs of models and tasks that
+    the command does not name.
 
     Args:
         out: Output folder.
@@ -53,8 +53,8 @@ def paper(
             without running anything.
 
     Raises:
-        InputError: an argument is invalid, paper.md or a figure would replace a file of others, or a run
-            failed; the results of the other runs are kept.
+        InputError: an argument is invalid, paper.md or a figure would replace a file that this command did
+            not write, or a run failed; the results of the other runs are kept.
         Interrupted: Ctrl-C or SIGTERM; complete runs, and the answers of other runs so far, are kept.
     """
     from dataset_builders.files import check_folder
@@ -106,7 +106,7 @@ def _print_plan(runs: "Sequence[Run]", files: "Files") -> None:
 def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
     """Run everything that is not complete yet; return one sentence per failed run."""
     from dataset_builders.interruption import interrupt_on_sigterm
-    from dataset_builders.workers import places
+    from dataset_builders.workers import worker_slots
     from lm_eval_tasks.paper.estimate import hours
     from lm_eval_tasks.paper.execute import device_of, do_runs
     from lm_eval_tasks.paper.model_check import check_models
@@ -115,15 +115,15 @@ def _run(runs: "Sequence[Run]", files: "Files", gpus: int | None) -> list[str]:
     print(f"{len(runs)} runs, {len(runs) - len(remaining)} complete, {len(remaining)} to do", flush=True)
     if not remaining:
         return []
-    at = places(gpu=True)
-    if gpus is not None and device_of(at) != "cpu" and gpus > len(at):
-        raise InputError(f"--gpus is {gpus}, but only {len(at)} can be used")
-    at = at[:gpus]
-    check_models([run.model for run in remaining], device_of(at))
+    slots = worker_slots(gpu=True)
+    if gpus is not None and device_of(slots) != "cpu" and gpus > len(slots):
+        raise InputError(f"--gpus is {gpus}, but only {len(slots)} can be used")
+    slots = slots[:gpus]
+    check_models([run.model for run in remaining], device_of(slots))
     interrupt_on_sigterm()
     with _only_one(files), _kept_when_interrupted(runs, files):
         # the longest runs first, so that no GPU idles for long at the end
-        return do_runs(sorted(remaining, key=hours, reverse=True), at, files)
+        return do_runs(sorted(remaining, key=hours, reverse=True), slots, files)
 
 
 def _show(title: str, runs: "Sequence[Run]", files: "Files", *, batches: bool) -> None:

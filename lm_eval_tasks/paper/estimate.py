@@ -1,8 +1,8 @@
-"""How long runs will take on one H100, from a model of arithmetic, memory traffic and kernel launches.
+"""Estimates the time of runs on one H100 from arithmetic, memory traffic and kernel launches.
 
-Nothing here was measured on an H100 with these models: every printed number is an estimate. The estimate is
-high in one respect: every answer is assumed to have the maximum number of tokens, and trained models mostly
-stop earlier. ``ASSUMPTIONS`` is printed with the hours.
+Nothing here was measured on an H100 with these models: every printed number is an estimate. It is too high in
+one respect: every answer is assumed to have the maximum number of tokens, but trained models mostly stop
+earlier. ``ASSUMPTIONS`` is printed with the hours.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Machine:
     """The properties of a machine that the estimate uses.
 
     Attributes:
-        flops: dtype -> floating-point operations per second of its matrix units, from the data sheet.
+        flops: floating-point operations per second of the matrix units by dtype, from the data sheet.
         bandwidth: memory bandwidth in bytes per second, from the data sheet.
     """
 

@@ -23,16 +23,16 @@ _TAIL = 8192  # bytes of a log
 _BETWEEN_LOOKS = 1.0  # seconds
 
 
-def do_runs(runs: Sequence[Run], places: Sequence[Mapping[str, str]], files: Files) -> list[str]:
+def do_runs(runs: Sequence[Run], slots: Sequence[Mapping[str, str]], files: Files) -> list[str]:
     """Execute runs with ``lm_eval``, each in its own process.
 
     Args:
         runs: the runs to execute, in this order.
-        places: the environment variables of each process that can run at the same time, from
-            :func:`dataset_builders.workers.places`.
+        slots: the environment variables of each process that can run at the same time, from
+            :func:`dataset_builders.workers.worker_slots`.
 
     Returns:
-        one sentence per failed run.
+        One sentence per failed run.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, or a signal that raises it; complete runs, and the answers of other runs
@@ -45,22 +45,22 @@ def do_runs(runs: Sequence[Run], places: Sequence[Mapping[str, str]], files: Fil
             raise InputError(f"{folder} cannot be written: {error.strerror}") from None
     watcher = _Runs({run.name: run for run in runs}, files)
     try:
-        run_jobs([_job(run, places, files) for run in runs], places, watcher)
+        run_jobs([_job(run, slots, files) for run in runs], slots, watcher)
     finally:
         watcher.close()
     return watcher.failures
 
 
-def _job(run: Run, places: Sequence[Mapping[str, str]], files: Files) -> Job:
+def _job(run: Run, slots: Sequence[Mapping[str, str]], files: Files) -> Job:
     output = partial_path(files.results(run))
     shutil.rmtree(output, ignore_errors=True)  # left by a process that was killed
-    arguments = run.arguments(device_of(places), output, files.cache(run))
+    arguments = run.arguments(device_of(slots), output, files.cache(run))
     return Job(run.name, [sys.executable, "-m", "lm_eval_tasks.paper.job", *arguments], files.log(run))
 
 
-def device_of(places: Sequence[Mapping[str, str]]) -> str:
-    """lm-eval's ``--device`` for a process of one of the places."""
-    return "cuda:0" if any("CUDA_VISIBLE_DEVICES" in place for place in places) else "cpu"
+def device_of(slots: Sequence[Mapping[str, str]]) -> str:
+    """lm-eval's ``--device`` for a process of one of the slots."""
+    return "cuda:0" if any("CUDA_VISIBLE_DEVICES" in slot for slot in slots) else "cpu"
 
 
 def accept(run: Run, files: Files) -> None:
@@ -98,7 +98,7 @@ class _Runs(Watcher):
             bar_format="{desc}: {n:.2f} of {total}|{bar}| {elapsed}, {postfix}",
         )
 
-    def started(self, job: Job, place: int) -> None:  # noqa: ARG002  an event of Watcher
+    def started(self, job: Job, slot: int) -> None:  # noqa: ARG002  an event of Watcher
         self._working[job.name] = job, job.log.stat().st_size
         if not self._stream.isatty():
             self._say(f"started: {self._runs[job.name]}; log in {job.log}")
@@ -150,7 +150,7 @@ def answered(log: Path, begin: int = 0) -> float:
     """The fraction of a run's prompts that have been answered, from lm-eval's progress bar in the log.
 
     Args:
-        begin: number of bytes of the log that are from an earlier attempt.
+        begin: number of bytes at the start of the log that are from an earlier attempt.
     """
     with suppress(OSError), log.open("rb") as file:  # OSError: there is no log yet
         file.seek(max(begin, file.seek(0, 2) - _TAIL))

@@ -61,11 +61,12 @@ def experiments() -> dict[str, Experiment]:
 
 
 def check_metadata(experiment: Experiment, metadata: Mapping[str, Any], batch_size: int) -> None:
-    """Check the values of an experiment's metadata, as far as no source or tokenizer must be read for it.
+    """Check the values of an experiment's metadata without reading a source or tokenizer.
 
     Args:
-        metadata: of this experiment alone.
-        batch_size: of the model, which ``timing`` may take.
+        experiment: the experiment.
+        metadata: metadata of this experiment.
+        batch_size: batch size of the model, which ``timing: true`` refers to.
 
     Raises:
         InputError: a value is invalid.
@@ -118,7 +119,7 @@ def read_metadata(text: str) -> dict[str, Any]:
     """``--metadata`` as a dictionary.
 
     Raises:
-        InputError: it is not a JSON object, or no experiment takes one of its keys.
+        InputError: the text is not a JSON object, or no experiment takes one of its keys.
     """
     if not text:
         return {}

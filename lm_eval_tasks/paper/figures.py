@@ -20,11 +20,11 @@ _COLOURS = {
     "recurrent": ("#e69f00", "#d55e00", "#7a2e00"),
     "hybrid": ("#5fd0a5", "#009e73", "#00543d"),
 }
-"""Kind of model -> colours of the models of this kind, from small to large."""
+"""Colours of the models of each kind, from small to large."""
 _MARKERS = "osD^vPX*"
 
 _KINDS = ("_batches", "_by_state", "_by_time")
-"""Ends of the names of an experiment's further figures."""
+"""Suffixes of the names of an experiment's additional figures."""
 
 
 def read_scores(runs: Sequence[Run], files: Files) -> list[Score]:
@@ -55,10 +55,10 @@ def family_styles(models: Sequence[Model]) -> dict[str, RowStyle]:
 
 
 def check_figures(experiments: Iterable[Experiment], out: Path) -> None:
-    """Check that :func:`draw_figures` would replace no pictures of others.
+    """Check that :func:`draw_figures` would replace only figures of this project.
 
     Raises:
-        InputError: it would.
+        InputError: it would replace another file.
     """
     check_plots(out, (f"{one.name}{kind}" for one in experiments for kind in ("", *_KINDS)))
 
@@ -72,7 +72,7 @@ def draw_figures(
         batches: whether to also draw ``EXPERIMENT_batches``, with the paper's means and standard deviations.
 
     Returns:
-        experiment -> the PNG files.
+        The PNG files by experiment.
 
     Raises:
         InputError: a file cannot be written, or samples are damaged.

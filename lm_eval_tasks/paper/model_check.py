@@ -11,14 +11,14 @@ from dataset_builders.hub import hub_errors
 from lm_eval_tasks.paper.model_list import Model
 
 _WINDOWS = ("n_positions", "max_position_embeddings", "n_ctx")
-"""Names under which lm-eval looks for a model's window."""
+"""Fields of a configuration in which lm-eval looks for a model's context window."""
 
 _NEED_KERNELS = {
     "mamba": ("mamba_ssm", "causal_conv1d"),
     "falcon_mamba": ("mamba_ssm", "causal_conv1d"),
     "mamba2": ("mamba_ssm", "causal_conv1d"),
 }
-"""model_type -> packages without which transformers keeps the states of all positions in memory at once."""
+"""Packages, by ``model_type``, without which transformers keeps the states of all positions in memory."""
 
 
 def check_models(models: Sequence[Model], device: str) -> None:
@@ -33,13 +33,13 @@ def check_models(models: Sequence[Model], device: str) -> None:
 
 
 def check_models_offline(models: Sequence[Model]) -> list[str]:
-    """Check what is on this machine: each model's folder, or its ``config.json`` in the cache of the Hub.
+    """Check models offline: each model's folder, or its ``config.json`` in the cache of the Hub.
 
     Returns:
-        a note for each name of which only the Hub can tell whether it is one.
+        A note for each name that could only be checked on the Hub.
 
     Raises:
-        InputError: a folder is missing, or a model is another than the list says.
+        InputError: a folder is missing, or a model does not match the list.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -55,13 +55,13 @@ def check_models_offline(models: Sequence[Model]) -> list[str]:
             check_config(model, read_json(Path(cached)))
         elif folder.parent.is_dir():
             notes.append(
-                f"{model.name}: there is no folder {model.pretrained!r}, so it is taken for a name on the Hub"
+                f"{model.name}: there is no folder {model.pretrained!r}, so it is assumed to be on the Hub"
             )
     return notes
 
 
 def _is_path(model: Model) -> bool:
-    """Whether the name is not one on the Hub, ORG/NAME, but of a folder."""
+    """Whether the name is a path of a folder, rather than ORG/NAME on the Hub."""
     name = model.pretrained
     return name.startswith((".", "~")) or Path(name).is_absolute() or name.count("/") != 1
 
@@ -70,7 +70,7 @@ def read_config(model: Model) -> dict[str, Any]:
     """The content of a model's ``config.json``, from its folder or the Hub.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     from transformers import PretrainedConfig
 
@@ -93,10 +93,10 @@ def read_config(model: Model) -> dict[str, Any]:
 
 
 def check_config(model: Model, config: Mapping[str, Any]) -> None:
-    """Check the type and the window of a model.
+    """Check a model's type and context window against the list.
 
     Raises:
-        InputError: they do not match the list.
+        InputError: they do not match.
     """
     found = config.get("model_type")
     if model.backend == "mamba_ssm":
@@ -125,7 +125,7 @@ def check_packages(model: Model, device: str) -> None:
     """Check that the kernel packages that a model needs are installed.
 
     Raises:
-        InputError: one is missing.
+        InputError: a package is missing.
     """
     if model.backend == "mamba_ssm" and find_spec("mamba_ssm") is None:
         raise InputError(

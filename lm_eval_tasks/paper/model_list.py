@@ -29,7 +29,7 @@ from dataset_builders.files import read_yaml
 from lm_eval_tasks.padding import PADDING_DEPENDENT
 
 SHIPPED = Path(__file__).parent / "models"
-"""The lists that come with the package; named ``.yml``, because lm-eval reads every ``.yaml`` as a task."""
+"""The folder of the lists that come with the package: ``.yml``, because lm-eval reads ``.yaml`` as tasks."""
 
 MEMORY = 0.9 * 80e9
 """Memory budget in bytes on an H100, which :attr:`Model.peak_bytes` must not exceed."""
@@ -48,7 +48,7 @@ class _Strict(BaseModel):
 
 
 class Released(_Strict):
-    """How the paper's released code loads the same model."""
+    """The arguments with which the paper's released code loads the same model."""
 
     pretrained: Text
     backend: Literal["hf", "mamba_ssm"]
@@ -184,8 +184,10 @@ def select(
     """The models of a list with these names (all models if there are no names), with changed settings.
 
     Args:
-        dtype: replaces each model's own dtype.
-        batch_size: replaces each model's own batch size.
+        models: the list.
+        names: names of models in the list; empty for all.
+        dtype: dtype of all models (default: as in the list).
+        batch_size: batch size of all models (default: as in the list).
 
     Raises:
         InputError: a name is not in the list, or a model cannot run with these settings.

@@ -15,7 +15,7 @@ from lm_eval_tasks.results.table import markdown_table, table
 from lm_eval_tasks.results.text import in_markdown
 
 _MARK = "<!-- written by python -m lm_eval_tasks paper -->"
-"""The first line of a page, by which :func:`check_page` knows it."""
+"""The first line of a page, by which :func:`check_page` recognises it."""
 
 _PAPER = "[Repeat After Me](https://arxiv.org/abs/2402.01032)"
 
@@ -33,7 +33,7 @@ def page_text(
         title: title of the list of models.
         runs: the runs to show, complete or not.
         scores: scores of the complete runs, labelled with the models' names.
-        drawn: experiment -> its figures, in the folder of the page.
+        drawn: figures by experiment, in the folder of the page.
 
     Raises:
         InputError: samples are missing or damaged.
@@ -55,10 +55,10 @@ def page_text(
 
 
 def check_page(page: Path) -> None:
-    """Check that a page can be written: that there is none, or an earlier one.
+    """Check that a page can be written: the file is missing, or is an earlier page.
 
     Raises:
-        InputError: there is another file, or it cannot be read.
+        InputError: there is another file of this name, or the file cannot be read.
     """
     try:
         with page.open("rb") as stream:

@@ -86,7 +86,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the files of one output folder are.
+    """The paths of the files in one output folder.
 
     Attributes:
         out: output folder given by the user.
@@ -135,21 +135,26 @@ def with_complete_runs(
     dtype: Dtype | None,
     files: Files,
 ) -> list[Run]:
-    """The runs asked for, and the other complete ones of the list's models with the same settings.
+    """The requested runs, and all other complete runs of the list's models with the same settings.
 
     Args:
+        runs: the requested runs.
         listed: all models of the list.
-        dtype: in place of each model's own; models without a run in it are found in their own.
+        metadata: the user's metadata.
+        limit: lm-eval's ``--limit``.
+        dtype: dtype requested for all models; for models without a run in this dtype, the run in their own
+            dtype is used.
+        files: paths of the output folder.
 
     Returns:
-        one run at most for each model and experiment, in their order.
+        At most one run for each model and experiment, in their order.
     """
-    asked = {(run.model.name, run.experiment.name): run for run in runs}
+    requested = {(run.model.name, run.experiment.name): run for run in runs}
     settings = {run.model.name: run.model for run in runs}
 
     def complete(model: Model) -> list[Run]:
         every = plan([model], list(experiments().values()), metadata, limit)
-        of_model = [asked.get((run.model.name, run.experiment.name), run) for run in every]
+        of_model = [requested.get((run.model.name, run.experiment.name), run) for run in every]
         return [run for run in of_model if run in runs or files.is_complete(run)]
 
     found = []
@@ -163,7 +168,7 @@ def with_complete_runs(
 
 
 def not_shown(runs: Sequence[Run], files: Files) -> list[str]:
-    """Names of the folders of other complete runs: those with other settings, or of other lists."""
+    """Names of the folders of other complete runs: with other settings, or from other lists."""
     if not files.runs.is_dir():
         return []
     names = sorted(folder.name for folder in files.runs.iterdir() if not folder.name.startswith("."))

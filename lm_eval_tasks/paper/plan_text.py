@@ -1,4 +1,4 @@
-"""The plan of ``paper`` as text: the runs, their commands, and the hours that they may take."""
+"""The plan of ``paper`` as text: the runs, their commands, and their expected hours."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from lm_eval_tasks.paper.plan import Files, Run, command_line
 def plan_text(runs: Sequence[Run], files: Files) -> str:
     """The commands of the remaining runs, then all runs with expected hours, assumptions, and the total.
 
-    The commands are long, so they come first, and a terminal ends with what is shorter.
+    The commands are long, so they come first; the summary stays visible at the end.
     """
     remaining = [run for run in runs if not files.is_complete(run)]
     rows = [

@@ -42,9 +42,9 @@ class RecallProbe(TrainerCallback):
         trainer: a Trainer of transformers, which logs the metrics.
         tasks: names of lm-eval tasks that have a forced twin and one question per document; see
             :class:`~lm_eval_tasks.probe.evaluation.RecallEvaluation`.
-        every: training steps between two probes, at least 1.
-        num_docs: documents per task, at least 2.
-        metadata: other arguments of the documents.
+        every: number of training steps between two probes, at least 1.
+        num_docs: number of documents per task, at least 2.
+        metadata: other arguments of the documents, as in lm-eval's ``--metadata``.
         tokenizer: a tokenizer of transformers (default: the trainer's ``processing_class``).
         max_length: the model's context window in tokens (default: from its configuration).
         batch_tokens: maximum number of tokens per forward pass, including padding.

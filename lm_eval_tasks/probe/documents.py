@@ -53,10 +53,10 @@ def probe_tasks(names: Sequence[str], num_docs: int, metadata: Mapping[str, Any]
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Check that every name is that of a task with a forced twin and one question per document.
+    """Check that every name refers to a task with a forced twin and one question per document.
 
     Raises:
-        InputError: one is not, or there are no names.
+        InputError: a name does not, or there are no names.
     """
     if isinstance(names, str) or not names:
         raise InputError(f"tasks must be a list of names such as ['phone_book_20'], not {names!r}")
@@ -66,7 +66,7 @@ def check_names(names: Sequence[str]) -> None:
         if config is None or short.endswith("_n"):
             raise _unknown_name(short)
         if not _has_one_question(config):
-            raise InputError(f"{short} asks several questions per document, but a probe scores only one")
+            raise InputError(f"{short} has several questions per document, but a probe scores only one")
 
 
 def _unknown_name(name: str) -> InputError:
@@ -85,9 +85,7 @@ def _unknown_name(name: str) -> InputError:
             f"the lengths {known}, and takes any other"
         )
     guess = did_you_mean(name, (f"{one}_{length}" for one, own in lengths.items() for length in own))
-    return InputError(
-        f"{sentence}{guess or '; a name is that of a benchmark with a length, as in phone_book_20'}"
-    )
+    return InputError(f"{sentence}{guess or '; a name is a benchmark with a length, as in phone_book_20'}")
 
 
 def _forced_lengths() -> dict[str, Sequence[Any]]:
@@ -130,7 +128,7 @@ def _task(name: str, arguments: Mapping[str, Any]) -> ProbeTask:
 
 
 def _target(name: str) -> Callable[[Row], str]:
-    """The function that returns a document's target, from the name of a function or of a column."""
+    """The function that returns a document's target; ``name`` is a function's dotted name or a column."""
     module, dot, function = name.rpartition(".")
     if not dot:
         return lambda row: str(row[name])

@@ -27,7 +27,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class EncodedDocument:
-    """A document as one model reads it.
+    """A document as token ids of one tokenizer.
 
     Attributes:
         candidates: the answer with its own ending and, if the tokenizer knows it, with end-of-text; the
@@ -42,7 +42,7 @@ class EncodedDocument:
 
     @property
     def needed(self) -> int:
-        """Number of tokens that the model reads; it scores the last one without reading it."""
+        """Number of tokens that the model reads; the last token of an answer is scored without being read."""
         return len(self.candidates[0].tokens) - 1
 
 
@@ -99,7 +99,7 @@ def _candidates(
     for context, whole in zip(contexts, wholes, strict=True):
         if not context or len(whole) <= len(context):
             raise InputError("the tokenizer returns no tokens for a prompt or an answer of the probe")
-        # as in lm-eval: if the prompt's own tokens do not start the tokens of both, both are kept as they are
+        # as in lm-eval, which skips the prompt's number of tokens in prompt plus answer, even if they differ
         tokens = (*context, *whole[len(context) :])
         found.append((Candidate(tokens, len(context)), is_aligned(context, whole, lm.eot_token_id)))
     return found

@@ -77,7 +77,7 @@ class RecallEvaluation:
         """Leave out tasks that do not fit a model's window.
 
         Returns:
-            one warning for each group of documents that cannot be scored properly.
+            One warning for each group of documents that cannot be scored properly.
 
         Raises:
             InputError: no task is left, or the model cannot be evaluated with these documents.
@@ -126,7 +126,7 @@ class RecallEvaluation:
                 tokens, vocabulary), or to an object with ``logits``.
 
         Returns:
-            task -> its scores. A task is missing if the device had too little memory for one row of it.
+            The scores by task. A task is missing if the device had too little memory for one of its rows.
         """
         replica = Replica.of(model)
         window = self._window(replica.model)
@@ -235,7 +235,7 @@ def probe_recall(
         tokenizer, tasks, num_docs, metadata, max_length, batch_tokens: see :class:`RecallEvaluation`.
 
     Returns:
-        task -> its scores, e.g. ``scores["phone_book_20"].exact_match``; ``write_results`` writes them for
+        The scores by task, e.g. ``scores["phone_book_20"].exact_match``; ``write_results`` writes them for
         ``python -m lm_eval_tasks report``. A task that does not fit the model's window is left out, with a
         warning in the log.
 
@@ -279,7 +279,7 @@ def _check_model(model: Any, documents: Sequence[EncodedDocument]) -> None:
         raise InputError("the probe scores causal models, and this is an encoder-decoder model")
     largest = max(token for one in documents for candidate in one.candidates for token in candidate.tokens)
     embeddings = None
-    with suppress(NotImplementedError):  # a model without embeddings, or with embeddings of another name
+    with suppress(NotImplementedError):  # the model has no embeddings, or they have an unusual name
         embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     size = getattr(embeddings, "num_embeddings", None)
     if isinstance(size, int) and largest >= size:

@@ -1,4 +1,4 @@
-"""The processes of a distributed training run: which of them share a probe's rows, and how results add up."""
+"""Distributes a probe's rows over the processes of a training run, and adds up their results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Replica:
     correct even if a forward pass needs the other processes.
 
     Attributes:
-        model: the model without DistributedDataParallel's wrapper, and not compiled.
-        rank, count: this process's index among the processes that share rows, and their number; 0 and 1 if
-            rows are not shared.
+        model: the model without the wrappers of DistributedDataParallel and ``torch.compile``.
+        rank: index of this process among the processes that share rows; 0 if rows are not shared.
+        count: number of processes that share rows; 1 if rows are not shared.
         group: the group of these processes; None for all processes.
     """
 
@@ -31,7 +31,7 @@ class Replica:
 
     @classmethod
     def of(cls, model: nn.Module) -> "Replica":
-        """The replica in a model that may be wrapped and compiled."""
+        """The replica of a model that may be wrapped and compiled."""
         found = cls(model)
         while True:
             inner: nn.Module | None

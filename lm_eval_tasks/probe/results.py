@@ -17,7 +17,7 @@ from lm_eval_tasks.probe.scores import METRICS, RecallScore
 from lm_eval_tasks.twins import FORCED
 
 BACKEND = "recall_probe"
-"""Stands in result files where lm-eval names its kind of model, so that reports can distinguish the two."""
+"""Kind of model in the result files of probes, by which reports distinguish them from lm-eval's results."""
 
 _WRITTEN = re.compile(r"results_step(\d{1,15})\.json")
 
@@ -36,7 +36,7 @@ def write_results(
     A file of the same training run and step is replaced, because a resumed run may reach the same step again.
 
     Args:
-        scores: task -> its scores, for all tasks that are evaluated at this step.
+        scores: scores by task, for all tasks that are evaluated at this step.
         folder: a folder for this training run; reports take it, or a parent folder.
         model: name of the training run in reports; the same for all of its steps.
         step: number of training steps so far.
@@ -44,8 +44,8 @@ def write_results(
         settings: other settings by which reports distinguish training runs of the same name.
 
     Raises:
-        InputError: ``step`` is not a number of steps, there are no scores, or the file cannot be written. An
-            existing file is not replaced if it belongs to another training run, or has scores of tasks that
+        InputError: ``step`` is not a number of steps, there are no scores, the file cannot be written, or
+            replacing it would lose the results of another training run or the scores of tasks that
             ``scores`` lacks.
     """
     check_integer("step", step, 0)

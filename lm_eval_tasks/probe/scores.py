@@ -48,7 +48,7 @@ class RecallScore:
     documents: Sequence[DocumentScore]
 
     def __repr__(self) -> str:
-        """The means and the number of documents; the documents themselves would fill pages."""
+        """The means and the number of documents, without the scores of each document."""
         means = [f"{name}={_rounded(self.mean(name))}" for name in METRICS[:2]]
         means += [f"{name}={_rounded(mean)}" for name in METRICS[2:] if (mean := self.mean(name))]
         return f"RecallScore(task={self.task!r}, {', '.join(means)}, {len(self.documents)} documents)"

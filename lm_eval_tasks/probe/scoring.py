@@ -1,4 +1,4 @@
-"""Teacher forcing: whether the tokens of given answers are the most likely ones, in few forward passes."""
+"""Teacher forcing: scores given answers in few forward passes."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,8 @@ class Row:
 
     Attributes:
         tokens: token ids that the model reads.
-        answers: the candidates that the row scores, with their indices; they differ only in the last token.
+        answers: (index, candidate) for each candidate that the row scores; they differ only in the last
+            token.
     """
 
     tokens: tuple[int, ...]
@@ -25,7 +26,7 @@ class Row:
 
 
 def rows_of(candidates: Sequence[Candidate]) -> list[Row]:
-    """The rows that score all candidates, longest first, so that memory runs out at the start or never."""
+    """The rows that score all candidates, longest first: if memory runs out, it does so at the start."""
     together: dict[tuple[int, ...], list[tuple[int, Candidate]]] = {}
     for index, candidate in enumerate(candidates):
         together.setdefault(candidate.tokens[:-1], []).append((index, candidate))
@@ -51,15 +52,18 @@ def score_batch(
 ) -> list[tuple[int, float, float]]:
     """Score the candidates of a batch in one forward pass.
 
-    Rows are padded on the right, where a causal model does not look. As in lm-eval, no attention mask is
+    Rows are padded on the right, which a causal model does not see. As in lm-eval, no attention mask is
     passed.
 
     Args:
-        model: maps token ids of shape (rows, longest) to logits, or to an object or tuple that contains them.
+        model: module that maps token ids of shape (rows, longest) to logits, or to an object or tuple that
+            contains them.
+        batch: the rows.
+        device: device of the model.
 
     Returns:
-        for each candidate, its index, 1.0 if each of its tokens is the most likely one and else 0.0, and the
-        sum of the natural logarithms of their probabilities.
+        For each candidate, its index, 1.0 if each of its tokens is the most likely one and otherwise 0.0, and
+        the sum of the natural logarithms of their probabilities.
     """
     longest = len(batch[0].tokens)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""Running a model during its training without changing the training."""
+"""Runs a model during its training without changing the training."""
 
 import random
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from torch import nn
 
 @contextmanager
 def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Evaluation mode without gradients; modes and random states are restored afterwards.
+    """Within the block, evaluation mode without gradients; modes and random states are restored afterwards.
 
-    Compiled parts run uncompiled: each new shape would cost a compilation, and would count towards the limit
-    of recompilations, which training shares.
+    Compiled parts run uncompiled, because each new shape would be compiled, and would count towards the limit
+    of recompilations that training has too.
 
     Args:
-        model: the model whose modules are set to evaluation mode; the mode of each is restored.
+        model: the model whose modules are set to evaluation mode; the mode of each module is restored.
         device: the model's device, whose random state is restored in addition to the CPU's.
     """
     modes = [(module, module.training) for module in model.modules()]

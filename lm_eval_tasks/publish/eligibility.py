@@ -1,4 +1,4 @@
-"""Which scores a leaderboard accepts; needs no network and no files.
+"""Checks whether a leaderboard accepts scores, without network or files.
 
 A score is accepted if the run evaluated all of the benchmark's own documents, none of them cut by the model's
 window, if it evaluated the model itself with the benchmark's own prompts, and if the numbers are possible for
@@ -48,11 +48,11 @@ def check(
         scores: scores of tasks in the released data set.
         model: name on the Hub of the model for which they are submitted.
         allow_limited: accept scores of a part of the documents.
-        checksums: task -> checksum of its documents, None if unknown (default: the checksums that come with
+        checksums: checksums of the documents by task, None if unknown (default: the checksums that come with
             the tasks).
 
     Raises:
-        InputError: they are not acceptable; the message has the first reason, the task and the remedy.
+        InputError: a score is not acceptable; the message has the first reason, the task and the remedy.
     """
     _check_model(scores, model)
     known = kept_checksums() if checksums is None else checksums
@@ -177,20 +177,21 @@ def _of_prompt(score: Score) -> Iterator[str]:
 
 def _of_counts(score: Score, allow_limited: bool) -> Iterator[str]:
     wanted = default_release()[score.task].arguments.get("num_docs")
-    if score.asked_for is None:
+    if score.task_documents is None:
         yield "the results do not say how many documents the task has; run lm_eval again"
-    elif wanted is not None and score.asked_for != wanted:
+    elif wanted is not None and score.task_documents != wanted:
         yield (
-            f"the task had {score.asked_for} documents, but the benchmark's has {wanted}; run lm_eval again"
+            f"the task had {score.task_documents} documents, but the benchmark's has {wanted}; run lm_eval "
+            "again"
         )
-    elif score.documents > score.asked_for:
+    elif score.documents > score.task_documents:
         yield (
-            f"the results claim {score.documents} evaluated documents of {score.asked_for}, which is "
+            f"the results claim {score.documents} evaluated documents of {score.task_documents}, which is "
             "impossible; run lm_eval again"
         )
     elif score.limited and not allow_limited:
         yield (
-            f"only {score.documents} of {score.asked_for} documents were evaluated; run lm_eval again "
+            f"only {score.documents} of {score.task_documents} documents were evaluated; run lm_eval again "
             "without --limit and --samples, or pass --allow-limited for an entry that is marked as limited"
         )
 
@@ -232,7 +233,7 @@ def _of_value(score: Score) -> Iterator[str]:
 
 
 def _of_numbers(metric: str, value: float, error: float, documents: int) -> Iterator[str]:
-    """Problems of a mean and its standard error that cannot come from this number of documents."""
+    """Problems of a mean and standard error that are impossible with this number of documents."""
     right = value * documents
     if metric in BINARY_METRICS and not math.isclose(right, round(right), abs_tol=1e-6 * documents):
         yield f"{metric} {value:g} is not a fraction of {documents} documents; run lm_eval again"
@@ -250,7 +251,7 @@ def _of_numbers(metric: str, value: float, error: float, documents: int) -> Iter
 def of_the_benchmark(
     scores: Sequence[Score], tasks: Collection[str] | None = None
 ) -> tuple[list[Score], list[str]]:
-    """The scores of tasks that the released data set has, and the names of the other tasks.
+    """The scores of tasks in the released data set, and the names of the other tasks.
 
     The other tasks are forced twins and tasks of any length (``_n``), which no leaderboard lists.
 

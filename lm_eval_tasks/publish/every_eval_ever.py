@@ -20,7 +20,7 @@ _METRIC_IDS = {"exact_match": "exact-match", "em": "exact-match", "f1": "f1"}
 _METRIC_KINDS = {"exact_match": "accuracy", "em": "accuracy", "f1": "f1"}
 
 _ENGINES = {"hf": "transformers", "vllm": "vllm"}
-"""Library in which each of lm-eval's kinds of models runs, as far as it is known."""
+"""Library that runs each of lm-eval's kinds of models, if known."""
 
 
 def record(
@@ -35,9 +35,10 @@ def record(
     """The record of one model's checked scores, with every metric between 0 and 1 of every task.
 
     Args:
+        scores: checked scores of one model.
         model: the model's name on the Hub, ``ORG/NAME``.
         dataset: the released data set's name on the Hub.
-        retrieved: time at which the record is made, in seconds since 1970.
+        retrieved: time at which the record is created, in seconds since 1970.
         revision: commit of the data set.
         organization: organization that ran the evaluation; None if unknown.
     """
@@ -99,7 +100,7 @@ def _result(score: Score, metric: str, dataset: str, revision: str | None) -> di
         uncertainty["standard_error"] = {"value": error, "method": "analytic"}
     details_of_score: dict[str, Any] = {"score": value, "uncertainty": uncertainty}
     if score.limited:
-        details_of_score["details"] = {"limited": f"{score.documents} of {score.asked_for} documents"}
+        details_of_score["details"] = {"limited": f"{score.documents} of {score.task_documents} documents"}
     result = {
         "evaluation_result_id": f"{score.task}/{metric}",
         "evaluation_name": score.task,
@@ -108,7 +109,7 @@ def _result(score: Score, metric: str, dataset: str, revision: str | None) -> di
             "source_type": "hf_dataset",
             "hf_repo": dataset,
             "hf_split": "test",
-            "samples_number": score.asked_for,
+            "samples_number": score.task_documents,
             "additional_details": details,
         },
         "evaluation_timestamp": str(int(score.run.date)),

@@ -1,7 +1,7 @@
 """Scores of several models as one page: the content of its tables, charts and notes.
 
-The page is one file that loads nothing else. Names in result files come from others: the template escapes all
-of them, and the page's security policy allows only its own script to run.
+The page is one file that loads nothing else. Names in result files are untrusted: the template escapes all of
+them, and the page's security policy allows only its own script to run.
 """
 
 import base64
@@ -34,7 +34,7 @@ class Column:
 
     Attributes:
         label: heading below the benchmark's name: a length, ``mean``, or ``state``.
-        name: name of the column where the benchmark's name is not shown with it.
+        name: name of the column where it is shown without the benchmark's name.
     """
 
     label: str
@@ -83,7 +83,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Source:
-    """One run of a model: how it was evaluated, and the scores from it."""
+    """One run of a model: its result file, date and settings, and the scores from it."""
 
     file: str
     date: str
@@ -136,7 +136,7 @@ def page(scores: Sequence[Score], others: Sequence[str] = ()) -> Page:
 
     Args:
         scores: scores of tasks in the released data set, from ``of_the_benchmark``.
-        others: names of the tasks that it left out.
+        others: names of the tasks that ``of_the_benchmark`` left out.
 
     Raises:
         InputError: a result file names arguments that its benchmark does not allow.
@@ -177,7 +177,7 @@ def render(content: Page, title: str) -> bytes:
 
 
 def _sha256(text: str) -> str:
-    """Checksum of a script or style in the form that a Content-Security-Policy takes."""
+    """Checksum of a script or style, in the format of a Content-Security-Policy."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -211,8 +211,8 @@ def _row(
             others = (score.task, score.document_set) in others_of
             found[length] = _cell(score, f"m{number}-{score.task}", others)
             cell_of.append((score, found[length]))
-        asked = [found.get(length, Cell(None, title="not evaluated")) for length in lengths]
-        cells += [_mean(asked, list(own.values())), *asked] if len(lengths) > 1 else asked
+        by_length = [found.get(length, Cell(None, title="not evaluated")) for length in lengths]
+        cells += [_mean(by_length, list(own.values())), *by_length] if len(lengths) > 1 else by_length
     sources = _sources(cell_of)
     versions = dict.fromkeys(f"lm-eval {score.run.versions.get('lm-eval', '?')}" for score, _ in cell_of)
     dates = sorted({source.date[:10] for source in sources})
@@ -244,7 +244,7 @@ def _cell(score: Score, source: str, others: bool) -> Cell:
     if value is None:
         marks.append("no score")
     if score.limited:
-        marks.append(f"{score.documents} of {score.asked_for} docs")
+        marks.append(f"{score.documents} of {score.task_documents} docs")
     if score.truncated:
         marks.append(f"{score.truncated:.0%} truncated")
     if others:

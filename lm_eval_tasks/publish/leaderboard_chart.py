@@ -27,18 +27,18 @@ _MARKERS = (
     "M-5 0l2.5 -4.4h5l2.5 4.4l-2.5 4.4h-5z",
     "M0 -5.6l1.4 4.2h4.2l-3.4 2.6l1.3 4.2l-3.5 -2.6l-3.5 2.6l1.3 -4.2l-3.4 -2.6h4.2z",
 )
-"""Paths around (0, 0), closed so that they can be hollow. There are not as many as colours, so that colour
-and marker do not repeat together."""
+"""Markers as closed paths around (0, 0). Their number differs from the number of colours, so that pairs of
+colour and marker do not repeat early."""
 
 _ARCHITECTURES = {"transformer": ("c0", _MARKERS[0]), "mamba": ("c1", _MARKERS[4])}
-"""Architecture -> colour and marker, as close as possible to those in the report's plots."""
+"""Colour and marker of each architecture, as close as possible to those in the report's plots."""
 
 _DIGIT = 9  # width of a digit in the larger type of a narrow screen
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one model is drawn everywhere on the page: colour class, marker and dashes."""
+    """The style of one model everywhere on the page: colour class, marker and dashes."""
 
     colour: str
     marker: str
@@ -49,7 +49,7 @@ class Style:
 class Point:
     """One score; ``low`` and ``high`` are the ends of its 95% interval, None if unknown.
 
-    ``text`` is shown beside the point.
+    ``text`` is shown next to the point.
     """
 
     x: float
@@ -73,7 +73,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis; its label is empty if it would overlap with the previous label."""
+    """A tick on an axis; its label is empty if it would overlap with the previous label."""
 
     at: float
     label: str
@@ -85,7 +85,7 @@ class Chart:
 
     Attributes:
         axis: quantity on the x-axis, for the chart's title.
-        beside: meaning of the numbers beside the points; empty if there are no numbers.
+        beside: meaning of the numbers next to the points; empty if there are no numbers.
     """
 
     benchmark: str
@@ -104,7 +104,7 @@ class Chart:
 
 
 def styles(models: Sequence[str]) -> dict[str, Style]:
-    """Model -> how it is drawn, see :func:`lm_eval_tasks.results.row_styles.assign`."""
+    """The style of each model, see :func:`lm_eval_tasks.results.row_styles.assign`."""
     found: dict[str, Style] = {}
     for model, (colour, marker) in assign(models, _COLOURS, _MARKERS, _ARCHITECTURES).items():
         before = sum(style.colour == colour for style in found.values())
@@ -126,7 +126,9 @@ def chart(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]
     Models are shifted by a few units each, so that equal scores do not hide each other.
 
     Args:
-        style_of: model -> how it is drawn, in the order of the legend.
+        benchmark: name of the benchmark.
+        scores: the scores.
+        style_of: styles by model, in the order of the legend.
     """
     lengths = sorted({score.length for score in scores})
     place = _scale(lengths)
@@ -144,10 +146,12 @@ def chart(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]
 def chart_by_state(benchmark: str, scores: Sequence[Score], style_of: Mapping[str, Style]) -> Chart:
     """The chart of one benchmark's scores by bytes of state; each score has a main metric and a known state.
 
-    The axis is logarithmic; lengths are shown beside the points.
+    The axis is logarithmic; lengths are shown next to the points.
 
     Args:
-        style_of: model -> how it is drawn, in the order of the legend.
+        benchmark: name of the benchmark.
+        scores: the scores.
+        style_of: styles by model, in the order of the legend.
     """
     sizes = [float(score.state_bytes or 0) for score in scores]
     ratio = span(sizes)
@@ -207,7 +211,7 @@ def _chart(
 
 
 def _scale(lengths: Sequence[int]) -> Callable[[int], float]:
-    """The place of each length, on a logarithmic scale if lengths are far apart, as in the report's plot."""
+    """Maps lengths to positions, logarithmically if they are far apart, as in the report's plot."""
     least, most = lengths[0], lengths[-1]
     left, right = LEFT + 22, RIGHT - 22
     if least == most:

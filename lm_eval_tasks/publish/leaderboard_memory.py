@@ -21,7 +21,7 @@ class Quantity:
         shown: the value as text.
         interval: its 95% confidence interval as text; empty if it has none.
         marks: remarks, each in a few words.
-        source: empty, because a value comes from the scores of several runs.
+        source: always empty, because a value comes from several runs; ``Cell`` has the same attribute.
         title: value, interval and remarks in one line.
     """
 
@@ -37,7 +37,7 @@ _Column = Callable[[Capacity, str], Quantity]
 
 
 def memory(scores: Sequence[Score]) -> dict[str, dict[str, Quantity]]:
-    """Heading -> label -> value, for one benchmark; columns without any value are left out.
+    """The memory columns of one benchmark: values by heading, then by label; empty columns are left out.
 
     Raises:
         InputError: a result file names arguments that the benchmark does not allow.
@@ -80,7 +80,7 @@ def _recalled_bits(capacity: Capacity, unit: str) -> Quantity:
         return Quantity(None)
     length, bits = capacity.most_bits
     if not bits:
-        return Quantity(0.0, "no bound", title="accuracy is not known to be above that of a guess")
+        return Quantity(0.0, "no bound", title="accuracy is not known to be above chance")
     return _at_least(bits, f"{bits:,.0f}", "recalled bits", f"{length} {unit}")
 
 

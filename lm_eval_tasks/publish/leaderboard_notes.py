@@ -1,4 +1,4 @@
-"""What readers of the leaderboard need to know before they compare scores."""
+"""Notes for readers of the leaderboard about scores that cannot be compared directly."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -13,14 +13,14 @@ def truncated_text(score: Score) -> str:
 
 
 def documents(score: Score) -> str:
-    """The documents of a score: how many of how many, and the start of their checksum."""
-    of = f" of {score.asked_for}" if score.limited else ""
-    size = " (of how many is unknown)" if score.asked_for is None else ""
+    """The number of evaluated documents, the task's number of documents, and the start of their checksum."""
+    of = f" of {score.task_documents}" if score.limited else ""
+    size = " (of how many is unknown)" if score.task_documents is None else ""
     return f"{score.documents}{of} documents{size}, checksum {score.document_set[:12]}"
 
 
 def _document_sets(scores: Sequence[Score]) -> dict[str, dict[str, list[str]]]:
-    """Task -> checksum of its documents -> the models that were evaluated on them."""
+    """The evaluated models by task, then by checksum of the documents."""
     sets: dict[str, dict[str, list[str]]] = {}
     for score in scores:
         sets.setdefault(score.task, {}).setdefault(score.document_set, []).append(score.label)
@@ -28,7 +28,7 @@ def _document_sets(scores: Sequence[Score]) -> dict[str, dict[str, list[str]]]:
 
 
 def other_documents(scores: Sequence[Score]) -> set[tuple[str, str]]:
-    """Tasks with checksums of documents that differ from the benchmark's or from those of other models."""
+    """(task, checksum) of documents that differ from the benchmark's or from those of other models."""
     known = kept_checksums()
     return {
         (task, found)
@@ -42,6 +42,7 @@ def notes(scores: Sequence[Score], others: Sequence[str]) -> Iterator[str]:
     """The notes, each in one or two sentences.
 
     Args:
+        scores: the scores on the page.
         others: names of tasks that the page leaves out.
     """
     partly = sorted({score.label for score in scores if score.limited})

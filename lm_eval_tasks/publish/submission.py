@@ -1,4 +1,4 @@
-"""The leaderboard entries of checked scores, with their notes; needs no network and no files."""
+"""Converts checked scores to leaderboard entries with notes, without network or files."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ def entries(
     """The entries of checked scores.
 
     Args:
+        scores: checked scores.
         dataset: name of the released data set on the Hub.
         revision: commit of the data set.
         source: address of the entry's source, such as a log of the run.
@@ -48,7 +49,7 @@ def notes(score: Score) -> str:
     metric = score.main_metric or ""
     ends = score_interval(score, metric)
     parts = [
-        f"LIMITED to {score.documents} of {score.asked_for} documents" if score.limited else "",
+        f"LIMITED to {score.documents} of {score.task_documents} documents" if score.limited else "",
         f"{metric}, 95% interval {ends[0]:.3f} to {ends[1]:.3f}" if ends else metric,
         "" if score.limited else f"{score.documents} documents",
         "" if "truncated" in score.values else "window unknown to lm-eval",
@@ -61,7 +62,7 @@ def notes(score: Score) -> str:
 
 
 def model_notes(run: Run) -> list[str]:
-    """How the model was loaded, without anything that may be secret or only concerns the machine."""
+    """Notes on how the model was loaded, without possible secrets and details of the machine."""
     arguments = run.model_arguments
     shown = [f"{key}={_short(arguments[key])}" for key in PUBLIC_ARGUMENTS if key in arguments]
     named = ("pretrained", "model", "revision", "device")

@@ -1,4 +1,4 @@
-"""Put entries into a model's repository on the Hub, as a pull request or a commit."""
+"""Adds entries to a model's repository on the Hub, as a pull request or a commit."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -93,11 +93,13 @@ def check_dataset(api: HfApi, dataset: str, revision: str | None, scores: Sequen
     """Check the scores against the manifest of the released data set; return the manifest's commit.
 
     Args:
+        api: client of the Hub.
         dataset: ``ORG/NAME`` on the Hub.
         revision: branch, tag or commit; None for the main branch.
+        scores: the scores.
 
     Raises:
-        InputError: it cannot be read, is not a data set of this benchmark, or has other documents.
+        InputError: the data set cannot be read, is not of this benchmark, or has other documents.
     """
     with hub_errors(f"read the data set {dataset} at {revision or 'main'}"):
         commit = str(api.dataset_info(dataset, revision=revision).sha)
@@ -116,7 +118,7 @@ def check_dataset(api: HfApi, dataset: str, revision: str | None, scores: Sequen
 
 
 def _difference(score: Score, entry: Entry | None) -> str | None:
-    """Why a score is not from a config of the data set, and what to do; None if it is."""
+    """The reason why a score is not from a config of the data set, with advice; None if it is."""
     if entry is None:
         return "the data set has no config of that name; choose other --tasks, or another --dataset"
     benchmark = default_release()[score.task].arguments
@@ -152,7 +154,9 @@ def submit(api: HfApi, model: str, entries: Sequence[EvalResultEntry], *, create
     earlier, already contains the same entries, nothing is done.
 
     Args:
+        api: client of the Hub.
         model: ``ORG/NAME`` on the Hub.
+        entries: the entries.
         create_pr: open a pull request; otherwise, commit to the main branch.
 
     Raises:

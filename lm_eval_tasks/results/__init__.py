@@ -18,7 +18,8 @@ def read_reports(paths: Iterable[Path], labels: Sequence[str] = ()) -> "list[Ben
         labels: ``NAME=PATTERN`` sets the label of the row whose label or model matches PATTERN to NAME.
 
     Raises:
-        InputError: a path contains no results of our tasks, or a label matches no row or several.
+        InputError: a path contains no results of this package's tasks, or a label does not match exactly one
+            row.
     """
     from lm_eval_tasks.results.benchmark_report import BenchmarkReport
     from lm_eval_tasks.results.plots import styles

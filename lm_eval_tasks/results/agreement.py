@@ -24,8 +24,11 @@ class Agreement:
     """The documents that both twins scored, by which of them counted the answer as correct.
 
     Attributes:
-        both, neither, generated_alone, forced_alone: numbers of documents.
-        differing: ids of the documents on which the twins differ, with the generated answers.
+        both: number of documents that both twins counted as correct.
+        neither: number of documents that neither twin counted as correct.
+        generated_alone: number of documents that only the generating task counted as correct.
+        forced_alone: number of documents that only the forced task counted as correct.
+        differing: the generated answers to the documents on which the twins differ, by id.
     """
 
     both: int
@@ -40,15 +43,16 @@ class Agreement:
 
 
 def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
-    """For every (model, benchmark, length) with both twins, their agreement by document.
+    """The agreement of both twins by document, for every (model, benchmark, length) that has both.
 
-    If the samples of some twins were not logged, a warning names these.
+    A warning names twins whose samples were not logged.
 
     Args:
         paths: result files of runs with ``--log_samples``, or folders that contain them.
 
     Raises:
-        InputError: there are no twins, no samples were logged, or they are not of the same documents.
+        InputError: there are no twins, no samples were logged, or twins were evaluated on different
+            documents.
     """
     scores = {(s.label, s.benchmark, s.length): s for s in read_scores(paths)}
     pairs = {

@@ -1,4 +1,4 @@
-"""Everything that results say about models on one benchmark, as numbers, tables and plots."""
+"""All results on one benchmark, as numbers, tables and plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from lm_eval_tasks.results.errors import Errors, count_errors, error_table
 from lm_eval_tasks.results.plots import RowStyle, draw, draw_by_state, draw_sweeps
 from lm_eval_tasks.results.position_plots import draw_by_tenth
 from lm_eval_tasks.results.positions import (
-    Asked,
-    asked,
+    QueriedDocument,
     copied_fractions,
     first_error_table,
     position_table,
+    queried_documents,
 )
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.sample_plots import draw_errors, draw_first_errors, draw_positions
@@ -36,9 +36,9 @@ class BenchmarkReport:
     ``labels`` raise InputError if a file is damaged or cannot be written.
 
     Attributes:
-        benchmark: name of the benchmark, from which files are named, as in ``phone_book_by_state.png``.
+        benchmark: name of the benchmark and of the plots, as in ``phone_book_by_state.png``.
         scores: scores, sorted by label and length.
-        style_of: label -> how its row is drawn, the same in the reports of all benchmarks.
+        style_of: style of each row by label, the same in the reports of all benchmarks.
     """
 
     benchmark: str
@@ -47,7 +47,7 @@ class BenchmarkReport:
 
     @property
     def labels(self) -> list[str]:
-        """The names of the rows, one for each model and way in which it was prompted."""
+        """The labels of the rows; each row is a model with one way of prompting."""
         return row_labels(self.scores)
 
     @property
@@ -59,7 +59,7 @@ class BenchmarkReport:
 
     @cached_property
     def capacities(self) -> dict[str, Capacity]:
-        """Label -> effective length, recalled bits and bytes of state."""
+        """Effective length, recalled bits and bytes of state, by label."""
         return capacities(self.scores)
 
     @cached_property
@@ -73,9 +73,9 @@ class BenchmarkReport:
         return logged(self.scores)
 
     @cached_property
-    def documents(self) -> list[Asked]:
+    def documents(self) -> list[QueriedDocument]:
         """The queried position of each document, if it has one, and whether the answer is correct."""
-        return asked(self.samples)
+        return queried_documents(self.samples)
 
     @cached_property
     def errors(self) -> list[Errors]:
@@ -84,7 +84,7 @@ class BenchmarkReport:
 
     @cached_property
     def copied_fractions(self) -> dict[tuple[str, int], list[float]]:
-        """(label, length) -> for each copy, the fraction before its first error, from 0 to 1."""
+        """The fraction of each copy before its first error, from 0 to 1, by (label, length)."""
         return copied_fractions(self.samples)
 
     # ---- tables

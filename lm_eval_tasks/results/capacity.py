@@ -1,4 +1,4 @@
-"""How much a model remembers: effective length and recalled bits of every row of a benchmark."""
+"""Effective length and recalled bits of every row of a benchmark."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from lm_eval_tasks.results.text import in_markdown
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the accuracies of one row say about the model's memory.
+    """The memory of one row's model, estimated from its accuracies.
 
     Attributes:
         length: the effective length.
-        bits: length -> lower bound of the recalled bits, valid for all lengths at once with 95% confidence;
+        bits: lower bounds of the recalled bits by length, valid for all lengths at once with 95% confidence;
             empty if the benchmark's answers are not uniform.
-        state_bytes: length -> bytes of the model's state, for lengths at which they are known.
-        no_state: why there are no ``state_bytes``; None if there are some or the results do not say why.
+        state_bytes: bytes of the model's state by length, for lengths at which they are known.
+        no_state: reason for missing ``state_bytes``; None if there are any, or if the reason is unknown.
     """
 
     length: EffectiveLength
@@ -45,7 +45,7 @@ class Capacity:
 
 
 def capacities(scores: Sequence[Score]) -> dict[str, Capacity]:
-    """Label -> capacity for the scores of one benchmark; rows without ``exact_match`` are left out.
+    """The capacities of one benchmark's rows by label; rows without ``exact_match`` are left out.
 
     Raises:
         InputError: a result file names arguments that the benchmark does not allow.
@@ -91,7 +91,7 @@ def _observed(score: Score) -> list[Observed]:
 
 
 def random_answers(score: Score) -> RandomAnswers | None:
-    """What is random in the documents of a score; None if answers are not uniform and independent."""
+    """The random content of a score's documents; None if answers are not uniform and independent."""
     benchmark = benchmark_of(score.task)
     if benchmark.random_answers is None:
         return None
@@ -145,9 +145,9 @@ _ALWAYS = ("model", _LENGTH, "without a curve")
 
 
 def _row(label: str, capacity: Capacity, unit: str) -> dict[str, str]:
-    """Column -> cell; the bits and the state are those at the length that the column ``at`` names.
+    """The cells of a row by column; bits and state are given for the length in the column ``at``.
 
-    Without a bound, that is the longest length at which the state was measured.
+    Without a bound, this is the longest length at which the state was measured.
     """
     length, bits = capacity.most_bits or (None, 0.0)
     sizes = capacity.state_bytes

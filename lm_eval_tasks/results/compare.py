@@ -1,4 +1,4 @@
-"""Is one model better than another? A paired test on the documents that both were evaluated on."""
+"""Compares two models by a paired test on the documents that both were evaluated on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,9 +27,11 @@ class Comparison:
 
     Attributes:
         documents: number of documents.
-        first, second: the models' means of the metric.
+        first: the first model's mean of the metric.
+        second: the second model's mean of the metric.
         ends: ends of the 95% interval of ``first - second``; None if there is none.
-        first_better, second_better: numbers of documents on which one model scores higher than the other.
+        first_better: number of documents on which the first model scores higher.
+        second_better: number of documents on which the second model scores higher.
         p_value: p-value of the hypothesis that the models score alike.
         test: name of the test.
     """
@@ -63,8 +65,9 @@ def compare(first: Values, second: Values, scale: Scale) -> Comparison:
     The interval is that of :func:`~lm_eval_tasks.results.paired_intervals.paired_interval`.
 
     Args:
-        first, second: one value per document, in the same order.
-        scale: of the values.
+        first: the first model's values, (documents,).
+        second: the second model's values on the same documents, (documents,).
+        scale: scale of the values.
     """
     difference = first - second
     better, worse = int((difference > 0).sum()), int((difference < 0).sum())
@@ -108,15 +111,17 @@ def compare_rows(scores: Sequence[Score], first: str, second: str) -> dict[tuple
     """Compare two rows of a report on every task that both have.
 
     Args:
-        first, second: labels of the rows.
+        scores: the scores of the report.
+        first: label of the first row.
+        second: label of the second row.
 
     Returns:
-        (benchmark, ``20 entries``) -> the comparison. If a benchmark has several lengths, there is also a
-        comparison over all of their documents together, under ``all lengths``.
+        The comparisons by benchmark and length, e.g. ``("phone_book", "20 entries")``. If a benchmark has
+        several lengths, ``all lengths`` is the comparison over all of their documents together.
 
     Raises:
-        InputError: there is no such row, the rows have no task in common, no samples were logged, or they
-            are not of the same documents.
+        InputError: there is no such row, the rows have no task in common, no samples were logged, or the rows
+            were evaluated on different documents.
     """
     known = row_labels(scores)
     for label in (first, second):
@@ -198,12 +203,12 @@ def p_text(p_value: float) -> str:
 
 
 def paired_note(found: Iterable[Comparison]) -> str:
-    """Which intervals the brackets of differences hold, and why one may be beside 0 at a large p-value."""
+    """The intervals in the brackets of differences, and why one may exclude 0 despite a large p-value."""
     shown = list(found)
     method = "Tango's score interval"
     if any(one.test != MCNEMAR for one in shown):
         method += " where scores are 0 or 1, by Student's t elsewhere"
     text = f"95% intervals of the difference ({method})"
     if any(one.ends and one.ends[0] * one.ends[1] > 0 and one.p_value >= 1 - CONFIDENCE for one in shown):
-        text += "; of so few documents, the exact test asks for more than they do"
+        text += "; with few documents, the exact test is stricter than these intervals"
     return text

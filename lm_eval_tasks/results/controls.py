@@ -1,4 +1,4 @@
-"""Controls compared with the benchmark that they vary, on pairs of documents with the same question.
+"""Compares controls with the benchmark that they vary, on pairs of documents with the same question.
 
 The column ``pair`` of a control names the document of another benchmark with the same content and question.
 """
@@ -23,7 +23,7 @@ PAIR = "pair"
 
 @dataclass(frozen=True)
 class Control:
-    """A score of a control, compared with that of its pairs.
+    """A score of a control, compared with the score on the paired documents.
 
     Attributes:
         score: the control's score.
@@ -62,13 +62,13 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
 
 
 def without_pairs(logged: Iterable[tuple[Score, Sequence[Sample]]], found: Sequence[Control]) -> list[Score]:
-    """The scores of controls that :func:`controls` did not find a pair for."""
+    """The scores of controls for which :func:`controls` found no pairs."""
     compared = [one.score for one in found]
     return [score for score, samples in logged if _wanted(samples) and score not in compared]
 
 
 def _wanted(samples: Sequence[Sample]) -> dict[str, Sample]:
-    """Name of the paired document -> the control's document."""
+    """The control's documents by name of the paired document."""
     return {str(sample.row[PAIR]): sample for sample in samples if sample.row.get(PAIR)}
 
 
@@ -92,10 +92,11 @@ def control_table(found: Sequence[Control], alone: Sequence[Score] = ()) -> str:
     """The controls as a Markdown table: rows of models and controls.
 
     Args:
+        found: the comparisons.
         alone: scores of controls without a pair, which are named below the table.
 
     Returns:
-        nothing where there are neither.
+        The table; empty if there are neither.
     """
     parts = [_table(found)] if found else []
     if alone:

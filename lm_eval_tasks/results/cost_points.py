@@ -1,4 +1,4 @@
-"""Accuracy against cost on a logarithmic axis: places of the points, and the lengths beside them."""
+"""Positions of points and of their labels in plots of accuracy against cost on a logarithmic axis."""
 
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ _LETTER = 0.0125  # width of a letter, as a fraction of the axis
 _NEAR = 0.06  # difference in accuracy below which texts could touch
 
 Taken = tuple[float, float, float]
-"""The place of a text: its left and right end as fractions of the axis, and the accuracy."""
+"""The position of a text: its left and right end as fractions of the axis, and the accuracy."""
 
 
 def span(costs: Sequence[float]) -> float:
@@ -49,7 +49,7 @@ def name_lengths(
     taken: list[Taken],
     colour: str,
 ) -> None:
-    """Write the length beside each point of one line, with the texts of :func:`length_texts`."""
+    """Write the length next to each point of one line, with the texts of :func:`length_texts`."""
     from matplotlib.patheffects import withStroke
 
     for number, text in length_texts(scores, places, ratio, taken).items():
@@ -66,15 +66,16 @@ def length_texts(
     taken: list[Taken],
     letter: float = _LETTER,
 ) -> dict[int, str]:
-    """Index of a point -> the length to write beside it, from the last point to the first.
+    """The lengths to write next to points, by index of the point, from the last point to the first.
 
     Neighbouring points of equal accuracy that nearly touch share one text at the last of them: ``40 to 120``.
     A text that would overlap with another is left out.
 
     Args:
         scores: scores of one line, each with a main metric, in the order of the lengths.
-        places: see :func:`apart`.
-        taken: places of texts of other lines; the texts of this line are added.
+        places: positions of the points, from :func:`apart`.
+        ratio: ratio of the axis's ends, from :func:`span`.
+        taken: positions of texts of other lines; the texts of this line are added.
         letter: width of a letter, as a fraction of the axis.
     """
     groups: list[list[int]] = []

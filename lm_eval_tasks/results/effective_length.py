@@ -25,9 +25,9 @@ _Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EffectiveLength:
-    """Where accuracy falls through one half, as far as the tested lengths show.
+    """The length at which accuracy falls through one half, as far as the tested lengths determine it.
 
-    An end of an interval is 0 or infinity if the tested lengths do not bound it.
+    An end of an interval is 0 or infinite if the tested lengths do not bound it.
 
     Attributes:
         estimate: the estimate from the fitted curve; None if it is not between the shortest and the longest
@@ -110,7 +110,7 @@ def between_tested_lengths(
 
 
 def _undetermined(right: _Counts, documents: _Counts) -> NDArray[np.bool_]:
-    """(...): whether fewer than two lengths have correct and wrong answers, so that the slope is unknown."""
+    """Whether the slope is unknown, because fewer than two lengths have correct and wrong answers."""
     return np.asarray(((right > 0) & (right < documents)).sum(axis=-1) < 2)
 
 
@@ -119,11 +119,11 @@ def _fit(x: _Values, right: _Counts, documents: _Counts) -> tuple[_Values, _Valu
 
     Args:
         x: (m,) logarithms of lengths.
-        right: (R, m).
-        documents: (m,).
+        right: (R, m) numbers of correct answers.
+        documents: (m,) numbers of documents.
 
     Returns:
-        intercepts and slopes, each (R,).
+        Intercepts and slopes, each (R,).
     """
     centre, scale = x.mean(), x.std()
     z = (x - centre) / scale
@@ -179,7 +179,7 @@ def _bootstrap(x: _Values, right: _Counts, documents: _Counts) -> tuple[float, f
 
 
 def _around(x: _Values, right: _Counts, documents: _Counts) -> tuple[float, float]:
-    """The lengths between which a resample without a curve falls: the last all right, the first all wrong."""
+    """The last length all right and the first all wrong, for resamples to which no curve can be fitted."""
     above, below = np.flatnonzero(right == documents), np.flatnonzero(right == 0)
     return (
         float(x[above[-1]]) if len(above) else -np.inf,

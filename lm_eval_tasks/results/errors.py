@@ -1,4 +1,4 @@
-"""How models fail: their wrong answers by class, at each length."""
+"""Counts models' wrong answers by class, at each length."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +28,9 @@ class Errors:
         label: label of the row.
         length: length of the documents.
         documents: number of documents.
-        classes: class -> number of wrong answers, possibly 0, in the order in which they are shown;
+        classes: number of wrong answers by class, possibly 0, in the order in which they are shown;
             ``TRUNCATED``, for documents that were not run, is the first.
-        references: way to answer without memory -> class -> expected fraction of these documents.
+        references: expected fraction of these documents by way to answer without memory, then by class.
     """
 
     label: str
@@ -62,7 +62,7 @@ def count_errors(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Error
         logged: scores of one benchmark with their samples, see :func:`lm_eval_tasks.results.samples.logged`.
 
     Raises:
-        InputError: a sample has no score, or is not from the benchmark.
+        InputError: a sample has no score, or its document is not from the benchmark.
     """
     found = []
     for score, samples in logged:
@@ -110,8 +110,8 @@ def error_table(errors: Sequence[Errors], unit: str) -> str:
     headers = ["model", "wrong answer", *(f"{length} {in_markdown(unit)}" for length in lengths), *references]
     return (
         f"{markdown_table(headers, rows)}\n\nNumbers of wrong answers by class (rules: "
-        "lm_eval_tasks/CAPACITY.md in the repository). Last columns: the expected fraction of all documents if "
-        f"each answer were a {' or a '.join(references)}."
+        "lm_eval_tasks/CAPACITY.md in the repository). Last columns: the expected fraction of all documents "
+        f"if each answer were a {' or a '.join(references)}."
     )
 
 

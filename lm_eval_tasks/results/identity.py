@@ -1,4 +1,4 @@
-"""Which runs evaluate the same model with the same prompts: a report has one row for each such identity.
+"""Identifies runs that evaluate the same model with the same prompts, which share a row of a report.
 
 The identity of a run is everything that changes the model or the way it was prompted: the model's path and
 revision, the precision, adapters and every other argument of its backend, the chat template, few-shot
@@ -28,19 +28,19 @@ _NOT_IDENTITY = frozenset((
     "timeout", "max_retries", "api_key", "token", "cache_dir", "low_cpu_mem_usage", "verify_certificate",
     "header", "revision", "dtype",
 ))  # fmt: skip
-"""Model arguments that change neither the model nor its answers, or that have a field of their own."""
+"""Model arguments that change neither the model nor its answers, or that ``Run`` has a separate field for."""
 
 _NOT_DOCUMENTS = frozenset((
     "version", "benchmark", "length_of", "length", "unit", "new_tokens", "config_source", "documents_sha256",
     "repeat_after_me", "num_docs", "dataset", "dataset_revision", "state_bytes",
     "no_state", "timing", "ended_prompts",
 ))  # fmt: skip
-"""Metadata that says nothing about the documents, or only how many there are."""
+"""Metadata that does not affect the documents, or affects only their number."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What distinguishes one row of a report from the others.
+    """The properties that distinguish one row of a report from the others.
 
     Attributes:
         source: the model as the user named it.
@@ -62,7 +62,7 @@ def merged(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
 
     If several scores have the same identity and task, the documents of each are a prefix of the others'. The
     score with the most documents is kept, and of several such scores the newest. Seconds and bytes of state
-    that only others of them measured are added to it.
+    that only the other scores have are added to it.
     """
     found: dict[tuple[Identity, str, int], list[Score]] = {}
     for identity, score in _identities(scores):
@@ -74,7 +74,7 @@ def merged(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
 
 
 def _with_measurements(same: Sequence[Score]) -> Score:
-    """The first of these scores, with the measurements of all; where two have one, the first's."""
+    """The first of these scores, with measurements that it lacks taken from the others, in order."""
     first = same[0]
     timings = {(one.batch_size, one.machine): one for score in reversed(same) for one in score.timings}
     state_bytes = next((score.state_bytes for score in same if score.state_bytes is not None), None)
@@ -106,7 +106,8 @@ def _split(
     """Distinguish scores of one identity by details in which they differ within a part of the report.
 
     Args:
-        part: the part of a score, within which scores are compared, e.g. its benchmark.
+        found: the scores with their identities so far.
+        part: function that returns the part of the report in which a score is compared, e.g. its benchmark.
         details: function that takes a score and the scores that it is compared with, and returns details.
     """
     by_key: dict[tuple[Identity, str], list[Score]] = {}
@@ -161,7 +162,7 @@ def differences_from_task(score: Score) -> dict[str, tuple[Any, Any]]:
     """The fields in which prompt or generation settings differ from those of the installed task.
 
     Returns:
-        name of the field -> its value in the results, and its value in the task.
+        The value in the results and the value in the task, by name of the field.
     """
     task = task_config(score.task) or {}
     prompt = {
@@ -191,7 +192,7 @@ def _version(score: Score, _: Sequence[Score]) -> dict[str, str]:
 
 
 def _document_settings(score: Score, _: Sequence[Score]) -> dict[str, str]:
-    """The arguments of the documents, without those that have the benchmark's value."""
+    """The arguments of the documents, except those with the benchmark's value."""
     config: Config | None = default_release().get(without_twin(score.task))
     default = {**benchmark_of(score.task).defaults, **(config.arguments if config else {})}
     skipped: Collection[str] = {*_NOT_DOCUMENTS, *score.run.model_arguments, score.metadata["length_of"]}

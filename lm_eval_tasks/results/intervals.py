@@ -10,11 +10,11 @@ BINARY_METRICS = frozenset({"exact_match", "em", "truncated", "unknown_tokens", 
 """Metrics that are 0 or 1 for each document, so that their mean is a proportion of documents."""
 
 Scale = Literal["binary", "bounded", "real"]
-"""What a metric's values for one document are: 0 or 1, between 0 and 1, or any number."""
+"""The possible values of a metric for one document: 0 or 1, between 0 and 1, or any number."""
 
 
 def scale_of(*metrics: str) -> Scale:
-    """The narrowest scale that holds the values of all these metrics."""
+    """The narrowest scale that contains the values of all these metrics."""
     if BINARY_METRICS.issuperset(metrics):
         return "binary"
     return "bounded" if all(map(is_proportion, metrics)) else "real"
@@ -27,12 +27,14 @@ def interval(metric: str, mean: float, error: float | None, documents: int) -> t
     :func:`~dataset_builders.intervals.bounded_interval` for the others.
 
     Args:
+        metric: name of the metric.
+        mean: its mean over documents.
         error: standard error of the mean; None if unknown.
         documents: number of documents, at least 1.
 
     Returns:
-        its ends; None where there is nothing to make it from: no standard error, or equal values of a metric
-        of any range.
+        The ends of the interval; None without a standard error, or if all values of a metric of any range
+        are equal.
     """
     scale = scale_of(metric)
     if scale == "binary":

@@ -1,7 +1,6 @@
-"""The known tasks: results are read, and files are written, only under their names.
+"""The known tasks, whose names are the only ones under which results are read and files are written.
 
-They are the tasks of every known benchmark, of this package or of another package that is installed or
-imported.
+They are the tasks of every known benchmark: of this package, and of other installed or imported packages.
 """
 
 import re
@@ -19,7 +18,7 @@ _OF_ANY_LENGTH = re.compile(rf"([a-z0-9_]{{1,100}}?)_[0-9]{{1,9}}((?:{'|'.join(T
 
 
 def task_configs() -> Mapping[str, Mapping[str, Any]]:
-    """Task -> content of its YAML file, with ``include`` resolved; functions are dotted names.
+    """The content of every task's YAML file by task, with ``include`` resolved; functions are dotted names.
 
     Raises:
         InputError: a benchmark of another package cannot be loaded.
@@ -30,7 +29,7 @@ def task_configs() -> Mapping[str, Mapping[str, Any]]:
 def task_config(name: str) -> Mapping[str, Any] | None:
     """The content of a task's YAML file; None if the task is not known.
 
-    A task made by one of any length, such as ``phone_book_n``, is named like the tasks of a fixed length.
+    Tasks created by a task of any length, such as ``phone_book_n``, are named like tasks of a fixed length.
 
     Raises:
         InputError: a benchmark of another package cannot be loaded.

@@ -19,7 +19,7 @@ PUBLIC_ARGUMENTS = (
     "kv_cache_dtype", "gguf_file", "subfolder", "attn_implementation", "trust_remote_code", "add_bos_token",
     "prefix_token_id", "max_length", "max_model_len", "truncation", "enable_thinking",
 )  # fmt: skip
-"""Model arguments whose values are shown. Of others, which may be addresses or keys, only names are shown."""
+"""Model arguments whose values are shown. Other arguments may be addresses or keys: only names are shown."""
 
 _SHOWN = frozenset((
     "peft", "delta", "pretrained", "tokenizer", "backend", "parameters", "gen_kwargs", "documents", "seed",
@@ -51,7 +51,7 @@ def training_step(text: str) -> int | None:
 
 
 def without_step(text: str) -> str:
-    """The text with a star in place of its training step and of the characters that join it to the rest."""
+    """The text with its training step, and the characters that join it to the rest, replaced by a star."""
     return _STEP.sub("*", text)
 
 
@@ -59,6 +59,7 @@ def labels(identities: Sequence[Identity], names: Sequence[str] = ()) -> dict[Id
     """A label for each identity.
 
     Args:
+        identities: the identities of the rows.
         names: ``NAME=PATTERN``: the row whose automatic label, or whose model as the user named it, matches
             PATTERN (with ``*`` and ``?``) gets the label NAME instead.
 
@@ -76,7 +77,7 @@ def labels(identities: Sequence[Identity], names: Sequence[str] = ()) -> dict[Id
 
 
 def _suffixes(paths: Sequence[str]) -> dict[str, str]:
-    """Path -> the shortest ending that no other path has; more than the name of a checkpoint."""
+    """The shortest unique ending of each path, which is longer than the name of a checkpoint."""
     parts = {path: [part for part in path.split("/") if part not in ("", ".")] for path in paths}
     counts = Counter(tuple(own[-k:]) for own in parts.values() for k in range(1, len(own) + 1))
     result = {}
@@ -88,7 +89,7 @@ def _suffixes(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _details(rows: Sequence[Identity]) -> dict[Identity, str]:
-    """Row -> the end of its label: as few settings as possible to distinguish the rows of one model."""
+    """The end of each row's label: as few settings as possible to distinguish the rows of one model."""
     names = {name for row in rows for name, _ in row.settings}
     order = {name: place for place, name in enumerate(_FIRST)} | dict.fromkeys(_LAST, len(_FIRST) + 1)
     ordered = sorted(names, key=lambda name: (order.get(name, len(_FIRST)), name))
@@ -104,7 +105,7 @@ def _details(rows: Sequence[Identity]) -> dict[Identity, str]:
 
 
 def _rendered(name: str, values: Sequence[str | None]) -> dict[str | None, str]:
-    """Value -> its text in a label; empty for the default."""
+    """The text of each value in a label; empty for the default."""
     given = sorted({value for value in values if value is not None})
     rendered: dict[str | None, str] = {None: ""}
     short = _suffixes(given)

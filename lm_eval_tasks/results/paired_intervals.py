@@ -60,7 +60,7 @@ def _lower(b: int, c: int, n: int) -> float:
         return -1.0
 
     def excess(difference: float) -> float:
-        """The numerator of the squared score statistic, minus its largest value that the test accepts."""
+        """The numerator of the squared score statistic, minus the largest value that the test accepts."""
         # q: the most likely fraction of documents on which the second is better, given this difference
         linear = (2 * n - b + c) * difference - b - c
         constant = -c * difference * (1 - difference)

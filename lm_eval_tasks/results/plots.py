@@ -28,7 +28,7 @@ _TICK_ROOM = 0.07  # minimum distance between two labelled ticks, as a fraction 
 
 @dataclass(frozen=True)
 class RowStyle:
-    """How one row is drawn in every plot of a report."""
+    """The style of one row in every plot of a report."""
 
     colour: str
     marker: str
@@ -71,13 +71,15 @@ def draw(
     number. Lines are shifted slightly, so that equal scores do not hide each other.
 
     Args:
-        benchmark: a known name, because files are named after it.
-        style_of: label -> style, the same for every plot of a report, in the order of the legend.
-        name: name of the files, instead of the benchmark's.
+        benchmark: name of a known benchmark, because files are named after it.
+        scores: the scores.
+        style_of: styles by label, the same for every plot of a report, in the order of the legend.
+        folder: folder for the plots.
+        name: name of the files (default: the benchmark's).
         bars: meaning of the bars.
 
     Returns:
-        the files; none if no score has a main metric.
+        The files; none if no score has a main metric.
 
     Raises:
         InputError: a file cannot be written.
@@ -179,7 +181,7 @@ def draw_by_state(
 
 
 class _Scale:
-    """Places numbers on an axis from 0 to 1, by their logarithm if they are far apart."""
+    """Maps numbers to positions on an axis from 0 to 1, logarithmically if they are far apart."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         import numpy as np
@@ -202,7 +204,7 @@ def _aside(number: int, lines: int) -> float:
 
 
 def _figure(rows: int) -> "tuple[Figure, Axes]":
-    """A figure of the width at which a README shows it, and taller if its legend needs the room."""
+    """A figure with the width at which a README shows it, and the height that its legend needs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, max(3.6, 0.6 + 0.22 * rows)), layout="constrained")
@@ -218,7 +220,7 @@ def draw_line(
     most: int,
     bars: Bars = INTERVALS,
 ) -> None:
-    """Draw the scores of one row at their places; see :func:`draw` for how points are marked."""
+    """Draw the scores of one row at the positions ``x``; see :func:`draw` for how points are marked."""
     y = [score.main_value or 0.0 for score in points]
     ends = [
         bars.ends(score, score.main_metric or "") or (at, at) for score, at in zip(points, y, strict=True)
@@ -240,13 +242,13 @@ def draw_line(
 
 
 def legend_text(label: str) -> str:
-    """A row's label in the form that a legend shows."""
+    """A row's label as the legend shows it."""
     text = "\n".join(wrap(label, _LEGEND_WIDTH)) or label
     return f"\u2009{text}" if text.startswith("_") else text  # matplotlib leaves out labels with _ in front
 
 
 def _ticks(axes: "Axes", places: Sequence[tuple[float, str]]) -> None:
-    """A tick at every place, with a label unless it would overlap with the previous one."""
+    """Set a tick at every position, with a label unless it would overlap with the previous label."""
     axes.set_xlim(-0.06, 1.06)
     axes.set_xticks([at for at, _ in places])
     texts, free = [], -1.0

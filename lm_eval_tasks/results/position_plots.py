@@ -1,4 +1,4 @@
-"""Accuracy by position as curves, with one panel per length and one line per model."""
+"""Plots accuracy by position as curves, with one panel per length and one line per model."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dataset_builders.plotting import save_plot
 from lm_eval_tasks.results.intervals import interval
 from lm_eval_tasks.results.plots import RowStyle, legend_text, quiet_style
-from lm_eval_tasks.results.positions import METRIC, TENTHS, Asked, cells
+from lm_eval_tasks.results.positions import METRIC, TENTHS, QueriedDocument, cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ _COLUMNS = 3
 
 def draw_by_tenth(
     benchmark: str,
-    documents: Sequence[Asked],
+    documents: Sequence[QueriedDocument],
     unit: str,
     style_of: Mapping[str, RowStyle],
     folder: Path,

@@ -1,4 +1,4 @@
-"""Where models fail: accuracy by queried position, and where copies go wrong."""
+"""Accuracy by queried position, and positions of the first errors in copies."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ METRIC, _COPIED = "exact_match", "copied_fraction"
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueriedDocument:
     """One document: the queried position, and whether the answer is correct.
 
     Attributes:
         label: label of the row.
-        length: the benchmark's length, e.g. entries of the book.
-        positions: number of positions, e.g. entries of the book.
+        length: length of the task, e.g. number of entries.
+        positions: number of positions that can be queried, e.g. number of entries.
         position: index of the queried position, from 0 to ``positions`` - 1.
         right: whether the answer is correct.
     """
@@ -49,7 +49,7 @@ class Asked:
         return self.positions - self.position
 
 
-def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
+def queried_documents(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[QueriedDocument]:
     """Every document of the scores whose benchmark queries one position, except truncated documents.
 
     Raises:
@@ -67,19 +67,19 @@ def asked(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Asked]:
                     f"the samples of {score.task} lack {METRIC} or a valid {column}; run lm_eval again"
                 )
             if not sample.truncated:
-                found.append(Asked(score.label, score.length, count, position, right == 1.0))
+                found.append(QueriedDocument(score.label, score.length, count, position, right == 1.0))
     return found
 
 
-def cells(documents: Iterable[Asked]) -> dict[tuple[str, int, int], list[bool]]:
-    """(label, length, tenth) -> for each document there, whether the answer is correct."""
+def cells(documents: Iterable[QueriedDocument]) -> dict[tuple[str, int, int], list[bool]]:
+    """Whether the answer to each document is correct, by (label, length, tenth)."""
     found: dict[tuple[str, int, int], list[bool]] = {}
     for one in documents:
         found.setdefault((one.label, one.length, one.tenth), []).append(one.right)
     return found
 
 
-def position_table(documents: Sequence[Asked]) -> str:
+def position_table(documents: Sequence[QueriedDocument]) -> str:
     """Accuracy by tenth of the document as a Markdown table, with means over the lengths of a row.
 
     A row has the tenths that are queried by at least one of its documents. Lengths that lack documents in one
@@ -112,7 +112,7 @@ def _mean(groups: Sequence[Sequence[bool]]) -> str:
 
 
 def copied_fractions(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> dict[tuple[str, int], list[float]]:
-    """(label, length) -> for each document that asks for a copy, the fraction copied before the first error.
+    """The fraction copied before the first error, for each document of a copy task, by (label, length).
 
     Fractions are sorted; 1 is an answer without an error. Truncated documents are left out.
     """
@@ -126,7 +126,7 @@ def copied_fractions(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> dict[t
 
 
 def first_error_table(fractions: Mapping[tuple[str, int], Sequence[float]], unit: str) -> str:
-    """Where the first error is, in per cent of the answer: quartiles over documents, as a Markdown table."""
+    """Table of the position of the first error in per cent of the answer, as quartiles over documents."""
     lengths = sorted({length for _, length in fractions})
     rows = []
     for label in dict.fromkeys(label for label, _ in fractions):

@@ -1,4 +1,4 @@
-"""Read our tasks' scores from the result files that lm-eval writes."""
+"""Reads the scores of this package's tasks from lm-eval's result files."""
 
 import hashlib
 import re
@@ -28,10 +28,10 @@ _PROMPT_FIELDS = ("doc_to_text", "description", "gen_prefix")
 
 
 def read_results(paths: Iterable[Path]) -> list[Score]:
-    """Every score of our tasks in result files, or in folders that contain them; labels are still empty.
+    """The scores of this package's tasks in result files, or in folders that contain them, without labels.
 
     Raises:
-        InputError: a path does not exist, is not a result file of lm-eval, or contains none of our tasks.
+        InputError: a path does not exist, is not a result file of lm-eval, or contains none of these tasks.
     """
     files = dict.fromkeys(file for path in paths for file in _files(path))
     return [score for file in files for score in _scores_of(file)]
@@ -93,7 +93,7 @@ def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -
         values=_values(result, problem),
         documents=documents,
         document_set=metadata.documents_sha256,
-        asked_for=None if size is None else parse(Samples, size, f"{problem}: n-samples").original,
+        task_documents=None if size is None else parse(Samples, size, f"{problem}: n-samples").original,
         metadata=metadata.model_dump(),
         directions=_directions((content.higher_is_better or {}).get(task)),
         generation=checked.generation_kwargs or {},
@@ -104,7 +104,7 @@ def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -
 
 
 def _unknown(file: Path, kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for an unknown name, which is refused because files are named after it."""
+    """The error for an unknown name; only known names are accepted, because files are named after them."""
     shown = shortened(printable(name), 80)
     return InputError(
         f"{printable(str(file))} is from the {kind} '{shown}', which this version does not have"

@@ -14,7 +14,7 @@ from dataset_builders.benchmark import RandomAnswers
 from dataset_builders.intervals import CONFIDENCE
 
 WHOLE, BY_SYMBOL = "exact_match", "char_accuracy"
-"""The metrics that give a bound: whether the whole answer is correct, and the fraction of correct symbols."""
+"""The metrics that yield a bound: the whole answer is correct, and the fraction of correct symbols."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Observed:
     """One metric at one length.
 
     Attributes:
-        answers: what is random in a document of this length.
+        answers: the random content of a document of this length.
         metric: ``WHOLE`` or ``BY_SYMBOL``.
         mean: mean of the metric over documents, from 0 to 1.
         documents: number of documents, at least 1.
@@ -42,6 +42,8 @@ def recalled_bits(answers: RandomAnswers, metric: str, accuracy: float) -> float
     accuracy of a guess, and increase from there.
 
     Args:
+        answers: the random content of a document.
+        metric: ``WHOLE`` or ``BY_SYMBOL``.
         accuracy: expected value of the metric, from 0 to 1.
     """
     if metric == WHOLE:

@@ -15,7 +15,7 @@ def report(
     label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     compare: Annotated[tuple[str, ...], tyro.conf.arg(metavar="A B", help_behavior_hint=default_hint)] = (),
 ) -> None:
-    """Print a table of each benchmark's scores with 95% confidence intervals, and draw them by length.
+    """Print a table of each benchmark's scores with 95% confidence intervals, and plot them by length.
 
     Further tables show each model's effective length and recalled bits, and its speed if it was measured.
     Checkpoints of one training run are also shown by training step. Controls are compared with their pairs,
@@ -29,8 +29,8 @@ def report(
         compare: Labels of two rows to compare by a paired test; needs samples (lm_eval --log_samples).
 
     Raises:
-        InputError: the results cannot be read or drawn, a plot would replace a file that this project did not
-            draw, or a label or row does not exist.
+        InputError: the results cannot be read or drawn, a plot would replace a file of another program, or a
+            label or row does not exist.
     """
     from dataset_builders.files import check_folder
     from lm_eval_tasks.results import read_reports
@@ -48,7 +48,7 @@ def report(
             )
         scores = [score for one in reports for score in one.scores]
         compared = comparison_table(compare_rows(scores, *compare), *compare)
-    drawn = [one.draw(out) for one in reports]  # before anything is printed, since a plot may be refused
+    drawn = [one.draw(out) for one in reports]  # before anything is printed, since a plot may not be writable
     for one, files in zip(reports, drawn, strict=True):
         print(f"## {one.benchmark}\n")
         for table in one.tables():

@@ -24,7 +24,7 @@ FAR_FUTURE = 2.0**33
 Text = Annotated[str, Field(max_length=2000), AfterValidator(printable)]
 Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Part = dict[Text, Any]
-"""An object whose names are shown, and whose values are not checked yet."""
+"""An object with checked names and unchecked values."""
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -34,7 +34,7 @@ class _Model(BaseModel):
 
 
 class RunConfig(_Model):
-    """lm-eval's ``config``: which model it loaded, and how."""
+    """lm-eval's ``config``: the model and how it was loaded."""
 
     model: Text | None = None
     model_args: Part | Annotated[str, Field(max_length=100_000)] | None = None
@@ -54,7 +54,7 @@ class RunConfig(_Model):
 
 
 class Metadata(_Model):
-    """A task's ``metadata``: what our tasks record about themselves and their documents."""
+    """A task's ``metadata``: the record of this package's tasks about themselves and their documents."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -71,7 +71,7 @@ class Metadata(_Model):
 
 
 class TaskConfig(_Model):
-    """One of our tasks as lm-eval ran it."""
+    """The configuration with which lm-eval ran one of this package's tasks."""
 
     metadata: Metadata
     num_fewshot: int | None = None
@@ -82,7 +82,7 @@ class TaskConfig(_Model):
 
 
 class Samples(_Model):
-    """How many documents a task has, and how many of them were evaluated."""
+    """The number of a task's documents, and the number of evaluated documents."""
 
     original: Positive
     effective: Positive
@@ -122,7 +122,7 @@ def read_result_file(file: Path) -> ResultFile:
     """Parse and validate a result file.
 
     Raises:
-        InputError: it cannot be read, is too large, or is not a complete result file of lm-eval.
+        InputError: the file cannot be read, is too large, or is not a complete result file of lm-eval.
     """
     return parse(ResultFile, read_bounded(file), not_whole(file))
 
@@ -136,10 +136,12 @@ def parse(model: type[_M], content: bytes | Part, problem: str) -> _M:
     """Validate JSON, or a part of it that has already been parsed.
 
     Args:
+        model: the schema.
+        content: JSON, or a parsed part of it.
         problem: the beginning of the error message.
 
     Raises:
-        InputError: it is not valid; the message says where.
+        InputError: the content is not valid; the message says where.
     """
     try:
         if isinstance(content, bytes):

@@ -22,13 +22,16 @@ def assign(
     markers: Sequence[str],
     own: Mapping[str, tuple[str, str]],
 ) -> dict[str, tuple[str, str]]:
-    """Label -> colour and marker, in the order of the labels.
+    """Colour and marker of each label, in the order of the labels.
 
     The first row of an architecture gets the architecture's own colour and marker. The others take the
     remaining colours in turn, with other markers in each round, so that no pair repeats before all are used.
 
     Args:
-        own: architecture -> its colour and marker.
+        labels: labels of the rows.
+        colours: all colours.
+        markers: all markers.
+        own: colour and marker of each known architecture.
     """
     fixed: dict[str, str] = {}
     for label in labels:

@@ -1,4 +1,4 @@
-"""Scores with the labels of their rows, from which every report starts."""
+"""Reads scores and labels their rows, as input of every report."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,14 +17,16 @@ def read_scores(paths: Iterable[Path], names: Sequence[str] = ()) -> list[Score]
     """The scores in result files, or in folders that contain them, each with its row's label.
 
     Runs of the same model with the same prompts share a row; of several scores on one task, the score with
-    the most documents is kept, with the seconds and bytes of state that any of them measured. Scores are
+    the most documents is kept, with the seconds and bytes of state of any of these scores. Scores are
     sorted by benchmark, label and length.
 
     Args:
+        paths: result files of lm-eval, or folders that contain them.
         names: labels to use, see :func:`lm_eval_tasks.results.labels.labels`.
 
     Raises:
-        InputError: a path contains no results of our tasks, or a label matches no row or several.
+        InputError: a path contains no results of this package's tasks, or a label does not match exactly one
+            row.
     """
     given = tuple(paths)
     if not given:

@@ -1,4 +1,4 @@
-"""Plots from logged samples: accuracy by position, classes of wrong answers, where copies go wrong."""
+"""Plots from logged samples: accuracy by position, classes of wrong answers, first errors of copies."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +11,14 @@ from dataset_builders.checks import shortened
 from dataset_builders.plotting import save_plot
 from lm_eval_tasks.results.errors import TRUNCATED, Errors, occurring
 from lm_eval_tasks.results.plots import quiet_style
-from lm_eval_tasks.results.positions import TENTHS, Asked, cells
+from lm_eval_tasks.results.positions import TENTHS, QueriedDocument, cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _FEW = 5
-"""Number of documents below which a mean says little: 4 of 4 right exclude only half of all accuracies."""
+"""Number of documents below which a mean is marked as unreliable: 4 of 4 right exclude few accuracies."""
 
 _RIGHT = "#d9e8d5"
 _CLASSES = (
@@ -28,7 +28,9 @@ _CLASSES = (
 """Colours of the classes, in order; the first is for documents that did not fit."""
 
 
-def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder: Path) -> list[Path]:
+def draw_positions(
+    benchmark: str, documents: Sequence[QueriedDocument], unit: str, folder: Path
+) -> list[Path]:
     """Draw accuracy as heat maps of length by position and by distance from the end, with one row per model.
 
     Returns:
@@ -73,7 +75,7 @@ def draw_positions(benchmark: str, documents: Sequence[Asked], unit: str, folder
         return save_plot(figure, folder, f"{benchmark}_by_position")
 
 
-def _per_cell(documents: Sequence[Asked]) -> str:
+def _per_cell(documents: Sequence[QueriedDocument]) -> str:
     """The range of documents per cell of the left map."""
     counts = [len(right) for right in cells(documents).values()]
     each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
@@ -91,9 +93,9 @@ def _distance_labels(edges: Sequence[int]) -> list[str]:
 
 def _heat_map(
     axes: "Axes",
-    documents: Sequence[Asked],
+    documents: Sequence[QueriedDocument],
     lengths: Sequence[int],
-    column: Callable[[Asked], int],
+    column: Callable[[QueriedDocument], int],
     width: int,
 ) -> Any:
     """Mean accuracy by length and column; each cell shows its mean, and cells without documents are empty.
@@ -164,7 +166,7 @@ def _stack(axes: "Axes", errors: Sequence[Errors], names: Sequence[str]) -> None
 def draw_first_errors(
     benchmark: str, fractions: Mapping[tuple[str, int], Sequence[float]], unit: str, folder: Path
 ) -> list[Path]:
-    """Draw the fraction of copies without an error so far, by how much of the answer has been written.
+    """Draw the fraction of copies without an error so far, by position in the answer.
 
     Returns:
         ``BENCHMARK_first_error.png`` and ``.svg``, with one panel per model; no files without fractions.

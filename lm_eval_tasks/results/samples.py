@@ -23,9 +23,9 @@ class Sample:
     Attributes:
         name: id of the document.
         document: checksum of the document.
-        values: metric -> its value.
+        values: values of the metrics by name.
         text: generated text, for tasks that generate.
-        row: the document itself, column -> value; not checked.
+        row: columns of the document by name; not checked.
     """
 
     name: str
@@ -55,7 +55,7 @@ class _Line(BaseModel):
 
 
 def samples_file(score: Score) -> Path:
-    """Where lm-eval logs the samples of a score."""
+    """The file in which lm-eval logs the samples of a score."""
     date = score.file.stem.removeprefix("results_")
     return score.file.with_name(f"samples_{score.task}_{date}.jsonl")
 
@@ -73,7 +73,7 @@ def read_samples(score: Score) -> dict[str, Sample]:
     """The logged samples of a score, by document id.
 
     Raises:
-        InputError: they were not logged, or the file is damaged.
+        InputError: no samples were logged, or the file is damaged.
     """
     file = samples_file(score)
     name = printable(str(file))

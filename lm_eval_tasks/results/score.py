@@ -1,4 +1,4 @@
-"""A run of lm-eval and its scores, as every report of this package uses them."""
+"""Runs of lm-eval and their scores, the data behind every report of this package."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from lm_eval_tasks.results.timing_record import Timing
 
 MAIN_METRICS = ("exact_match", "f1", "recall")
-"""A benchmark's main metric is the first of these that it has, or otherwise the first of its own metrics."""
+"""A benchmark's main metric is the first of these that it has, or otherwise the first that it declares."""
 
 SHARES = ("truncated", "unknown_tokens", "unanswered", "misaligned")
 """Metrics that count documents with problems; they are shown last and without an interval."""
@@ -19,7 +19,7 @@ _NO_ACCURACY = frozenset({*SHARES, "logprob_per_token"})
 
 @dataclass(frozen=True)
 class Run:
-    """How lm-eval loaded and prompted a model, as far as its result file says. Unknown values are None.
+    """A run of lm-eval: how it loaded and prompted a model. Values that the result file lacks are None.
 
     Attributes:
         date: start of the run, in seconds since 1970.
@@ -27,16 +27,18 @@ class Run:
         backend: lm-eval's ``--model``, e.g. ``hf``.
         model_arguments: ``--model_args``.
         dtype: dtype of the loaded model, e.g. ``float32``.
-        revision, commit: revision and commit of the model on the Hub.
+        revision: revision of the model on the Hub, as passed.
+        commit: commit of the model on the Hub.
         adapter_commit: commit of the adapter on the Hub; None if there is no adapter.
         parameters: number of the model's parameters.
         batch_size: ``--batch_size`` as passed.
         gen_kwargs: ``--gen_kwargs``; empty if it was not passed.
         limit: ``--limit``, a number of documents or a fraction below 1.
         seeds: lm-eval's seeds, by name.
-        chat_template, system_instruction: short checksums; None if there was none.
+        chat_template: short checksum of the chat template; None if there was none.
+        system_instruction: short checksum of the system instruction; None if there was none.
         multiturn: whether few-shot examples were given as turns of a chat.
-        versions: package -> its version.
+        versions: versions by package.
     """
 
     date: float
@@ -59,7 +61,7 @@ class Run:
 
     @property
     def prompt_wrapping(self) -> tuple[str, ...]:
-        """What was added around the prompts, in words."""
+        """The additions around the prompts, such as a chat template, in words."""
         around = {"chat template": self.chat_template, "system instruction": self.system_instruction}
         return tuple(name for name, used in around.items() if used is not None)
 
@@ -86,12 +88,12 @@ class Score:
         task: the task's name in lm-eval, e.g. ``phone_book_20``.
         benchmark: the benchmark, whose tasks differ only in length, e.g. ``phone_book``.
         length: the length, in units of ``unit``.
-        values: metric -> (mean, standard error), each None if the file has no such number.
+        values: (mean, standard error) by metric, each None if the file has no such number.
         documents: number of scored documents.
         document_set: checksum of the task's documents.
-        asked_for: number of documents of the task; None if the file does not say it.
+        task_documents: number of documents of the task; None if unknown.
         metadata: the file's metadata about the task and its documents.
-        directions: metric -> whether higher is better.
+        directions: whether higher is better, by metric.
         generation: the task's ``generation_kwargs``; empty if nothing was generated.
         shots: number of few-shot examples.
         prompt: the task's fields that define the prompt, e.g. ``doc_to_text``.
@@ -109,7 +111,7 @@ class Score:
     values: Mapping[str, tuple[float | None, float | None]]
     documents: int
     document_set: str
-    asked_for: int | None
+    task_documents: int | None
     metadata: Mapping[str, Any]
     directions: Mapping[str, bool]
     generation: Mapping[str, Any]
@@ -143,7 +145,7 @@ class Score:
 
     @property
     def no_state(self) -> str | None:
-        """Why the run measured no state, e.g. "the model returns no cache"; None if it did or did not say."""
+        """The reason why no state was measured, e.g. "the model returns no cache"; None if unknown."""
         found = self.metadata.get("no_state")
         return found if isinstance(found, str) and self.state_bytes is None else None
 
@@ -155,7 +157,7 @@ class Score:
     @property
     def limited(self) -> bool:
         """Whether only a part of the task's documents was evaluated."""
-        return self.asked_for is not None and self.documents != self.asked_for
+        return self.task_documents is not None and self.documents != self.task_documents
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:

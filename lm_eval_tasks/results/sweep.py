@@ -1,4 +1,4 @@
-"""Checkpoints of one training run: accuracy by training step."""
+"""Accuracy of one training run's checkpoints by training step."""
 
 import re
 from collections.abc import Hashable, Sequence
@@ -18,7 +18,7 @@ class Sweep:
 
     Attributes:
         name: the checkpoints' common label.
-        steps: training step -> its scores, by length.
+        steps: scores by training step, then by length.
     """
 
     name: str

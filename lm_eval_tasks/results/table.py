@@ -12,7 +12,7 @@ from lm_eval_tasks.results.text import in_markdown
 
 
 def table(scores: Sequence[Score]) -> str:
-    """The scores of one benchmark, followed by notes that readers need in order to compare them.
+    """The scores of one benchmark, followed by notes for comparing them.
 
     A cell has the mean and its 95% confidence interval. It shows the number of documents if other cells have
     more, and a star marks scores with truncated documents.
@@ -36,7 +36,7 @@ def _in_order(metrics: Iterable[str]) -> list[str]:
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A GitHub table of cells that are shown as they are."""
+    """A table in GitHub's Markdown, whose cells are not formatted further."""
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
@@ -73,7 +73,7 @@ def _notes(scores: Sequence[Score], lengths: Sequence[int], most: int) -> list[s
 
 
 def intervals_note(scores: Sequence[Score]) -> str:
-    """Which intervals are in brackets, by metric."""
+    """The kind of interval in the brackets of each metric, as a sentence."""
     metrics = list(dict.fromkeys(m for score in scores for m in score.values if m not in SHARES))
     by_method: dict[str, list[str]] = {}
     for metric in metrics:

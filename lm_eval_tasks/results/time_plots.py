@@ -65,10 +65,14 @@ def _frontier(
     style_of: Mapping[str, RowStyle],
     names: Mapping[str, str],
 ) -> None:
-    """One line per model through its lengths, which are written beside the points, on a logarithmic axis.
+    """Draw one line per model through its lengths, written next to the points, on a logarithmic axis.
 
     Args:
-        names: label -> text in the legend.
+        axes: axes to draw in.
+        title: title of the axes.
+        points: scores with their seconds.
+        style_of: styles by label.
+        names: text in the legend by label.
     """
     scores, seconds = [score for score, _ in points], [x for _, x in points]
     most, ratio = max(score.documents for score in scores), span(seconds)

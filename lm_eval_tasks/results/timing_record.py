@@ -12,7 +12,7 @@ _Range = Annotated[list[_Positive], Field(min_length=2, max_length=2)]
 
 
 class Timing(BaseModel):
-    """Seconds of one model on prompts of one length, in one batch on one machine.
+    """The speed of one model on prompts of one length, in one batch on one machine.
 
     Attributes:
         batch_size: number of prompts that are read and continued together.
@@ -20,9 +20,9 @@ class Timing(BaseModel):
         new_tokens: number of tokens by which each prompt was continued after its first new token.
         repetitions: number of measurements; the values below are their medians.
         prefill_seconds: seconds to read the prompts of the batch, up to the logits of the first new token.
-        prefill_range: shortest and longest of the repetitions.
+        prefill_range: shortest and longest ``prefill_seconds`` of the repetitions.
         token_seconds: seconds per further token, for all prompts of the batch together.
-        token_range: shortest and longest of the repetitions.
+        token_range: shortest and longest ``token_seconds`` of the repetitions.
         tokens_per_second: generated tokens per second of the whole batch, ``batch_size / token_seconds``.
         machine: name of the GPU or processor.
     """

@@ -1,4 +1,4 @@
-"""Examples per second: the tasks through lm-eval, compared with one prompt at a time as in the paper's code.
+"""Examples per second of tasks in lm-eval, compared with one prompt at a time as in the paper's code.
 
     python -m lm_eval_tasks.speed.evaluation --tokenizer EleutherAI/pythia-410m --out speed.json
 
@@ -64,7 +64,7 @@ class Speed:
     device: str = "cuda"
     """Device on which the model runs."""
     revision: str | None = field(default_factory=get_git_commit_hash)
-    """Revision of this code, if git cannot determine it."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
     """New JSON file for the numbers."""
 
@@ -92,7 +92,7 @@ def main() -> None:
                 try:
                     rate = _rate(run, settings.num_docs, warm_up=batch_size)
                 except torch.OutOfMemoryError:
-                    continue  # the batch does not fit in memory, so another one is the best
+                    continue  # the batch does not fit into memory; smaller ones are still measured
                 measured[entries][f"{way}, batch {batch_size}"] = rate
 
     print(_table(measured))
@@ -107,7 +107,7 @@ def _tokenizer(name: str) -> Any:
 
 
 def _rate(run: Callable[[int], object], num_docs: int, warm_up: int) -> float:
-    """Examples per second over ``num_docs`` documents, after ``warm_up`` of them, including device time."""
+    """Examples per second over ``num_docs`` documents, including device time, after ``warm_up`` documents."""
     run(warm_up)
     _wait()
     start = time.perf_counter()

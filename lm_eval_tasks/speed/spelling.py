@@ -1,4 +1,4 @@
-"""How a tokenizer splits the strings of ``string_copy`` in each spelling for pretrained models.
+"""Measures how tokenizers split the strings of ``string_copy`` in each spelling for pretrained models.
 
 python -m lm_eval_tasks.speed.spelling TOKENIZER [TOKENIZER ...]
 """

@@ -45,12 +45,13 @@ def _train(
     Args:
         out: Folder for runs and results.
         scale: paper: the bundled models; small: tiny models on a CPU, to try the commands.
-        minutes: Time for everything; runs at work then save a checkpoint and end (default: no limit).
-        steps: Training steps of each model (default: as many as fit into the minutes, or those of trio.yaml).
+        minutes: Time limit for everything; runs in progress then save a checkpoint and end (default: none).
+        steps: Training steps of each model (default: as many as fit into the minutes; without minutes, the
+            number in trio.yaml).
         per_gpu: Number of the models' runs that share a GPU.
         sweep_per_gpu: Number of the sweep's runs that share a GPU.
         revision: Code revision to record (default: from git); for copies without git history.
-        resume: Continue what is in the folder; finished runs are not repeated.
+        resume: Continue earlier training in the folder; finished runs are not repeated.
     """
     from synthetic_training.bundled.train import train
 
@@ -73,7 +74,7 @@ def _pack(
     """Write the models and results into a few archives.
 
     Args:
-        out: Folder that train filled.
+        out: Output folder of train.
         to: Folder for the archives.
         scale: Scale that was trained.
         largest: Maximum size of an archive in MiB; seeds that do not fit are left out, the worst first.
@@ -85,10 +86,10 @@ def _pack(
 
 
 def _install(source: Annotated[Path, tyro.conf.Positional], scale: Scale = "paper") -> None:
-    """Put the best seed of each model into checkpoints/, with its results, rates and tables.
+    """Copy the best seed of each model to checkpoints/, and update results, learning rates and tables.
 
     Args:
-        source: Folder that train filled, or one with the archives of pack.
+        source: Output folder of train, or a folder with archives written by pack.
         scale: Scale that was trained.
     """
     from synthetic_training.bundled.install import install

@@ -9,9 +9,9 @@ from synthetic_training.figures.plan import Result, plan
 from synthetic_training.figures.progress import tokens
 
 _SLACK = 1.15
-"""Factor for runs that do not share out evenly over the GPUs, and for what was not foreseen."""
+"""Safety factor for runs that are unevenly distributed over the GPUs, and for unforeseen delays."""
 _LEAST, _MOST = 0.4, 1.6
-"""Bounds of the steps, in units of those in the file."""
+"""Minimum and maximum number of steps, relative to the number in the figure's file."""
 
 
 def steps_that_fit(
@@ -24,9 +24,9 @@ def steps_that_fit(
 ) -> int:
     """The number of steps for each run, as a multiple of a tenth of the number in the figure's file.
 
-    A run begins with a part that does not depend on its steps: its process starts and makes documents, and
-    the model is compiled. This part is counted once, because later runs compile while others train. In the
-    rest of the time, all GPUs together train at the speed of the sweep.
+    The start of a run takes a time that does not depend on its steps: its process starts and makes documents,
+    and the model is compiled. This time is counted once, because later runs compile while others train. For
+    the remaining time, all GPUs together are assumed to train at the speed of the sweep.
 
     Args:
         sweep: all results of the sweep.
@@ -40,9 +40,9 @@ def steps_that_fit(
     usual = planned[0].config.steps
     seconds: list[float] = [result["seconds"] for result in sweep]
     waves = -(-len(sweep) // at_once)
-    # seconds of a run begin when its process has started and has its documents
+    # the seconds of a run are counted from when its process has started and made its documents
     before = max(0.0, sweep_seconds - _duration(seconds, at_once)) / waves
-    # the median, because the speed of a run is its median speed: others trained beside it for a part of it
+    # the median, because each value is rough: a run's speed is its median speed, and runs share GPUs
     compiling = median(
         max(0.0, result["seconds"] - result["tokens"] / result["tokens_per_second"]) for result in sweep
     )
@@ -56,7 +56,7 @@ def steps_that_fit(
 
 
 def _duration(seconds: Iterable[float], at_once: int) -> float:
-    """Seconds until all runs have ended, if each starts as soon as one of ``at_once`` places is free."""
+    """Seconds until all runs have ended, if each starts as soon as fewer than ``at_once`` are in progress."""
     free = [0.0] * at_once
     for one in seconds:
         heapq.heapreplace(free, free[0] + one)

@@ -24,7 +24,7 @@ CARD = "README.md"
 
 
 def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
-    """Copy models and results to their places in the repository, and return the folders of the models.
+    """Copy models and results into the package, and return the folders of the models.
 
     Model cards are not changed. The learning rates and steps that were used are written into ``trio.yaml``.
 
@@ -46,7 +46,7 @@ def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
 def _install(out: Path, scale: str, package: Path) -> list[Path]:
     results = read_results(out / f"{TRIO}_{scale}.jsonl")
     if not results:
-        raise InputError(f"{out} has no {TRIO}_{scale}.jsonl; name the folder that train or pack filled")
+        raise InputError(f"{out} has no {TRIO}_{scale}.jsonl; pass the output folder of train or pack")
     figures = package / RESULTS
     figures.mkdir(parents=True, exist_ok=True)
     for figure in (SWEEP, TRIO):

@@ -3,7 +3,7 @@
 ::
 
     TO/LABEL.tar.gz     run.json, metrics.jsonl and model/ of one model's runs, the best seed first
-    TO/results.tar.gz   results, plots, tables, logs, and the metrics of all runs, those of the sweep too
+    TO/results.tar.gz   results, plots, tables, logs, and the metrics of all runs, including the sweep's
 """
 
 import tarfile
@@ -36,7 +36,7 @@ def pack(out: Path, to: Path, scale: str, largest: float) -> list[Path]:
         InputError: there is nothing to pack, not even one model fits, or ``to`` contains archives.
     """
     if not out.is_dir():
-        raise InputError(f"{out} is not a folder; name the one that train filled")
+        raise InputError(f"{out} is not a folder; pass the output folder of train")
     if archives_in(to):
         raise InputError(f"{to} contains archives, which are not overwritten; pass another folder with --to")
     results = read_results(out / f"{TRIO}_{scale}.jsonl")
@@ -90,7 +90,7 @@ def _model_files(folder: Path) -> Iterator[Path]:
 
 
 def _small_files(out: Path) -> Iterator[Path]:
-    """Everything but the models."""
+    """All files except those of models."""
     for kind in ("jsonl", "yaml", "md", "png", "svg"):
         yield from sorted(out.glob(f"*.{kind}"))
     yield from sorted((out / "runs").glob("*.log"))

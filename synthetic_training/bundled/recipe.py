@@ -1,4 +1,4 @@
-"""The settings of the bundled models: two figure files, and the learning rates that the first selects."""
+"""The settings of the bundled models: two figure files, and the learning rates selected by the sweep."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def scale_of(figure: str, scale: str) -> Scale:
 def best_rates(sweep: Sequence[Result]) -> dict[str, float]:
     """The learning rate with the lowest training loss at the end of the sweep, for each model.
 
-    The sweep trains on each row once, so this is the loss on rows that the model has not seen before.
+    The sweep trains on each row once, so the training loss is the loss on unseen rows.
     """
     groups = grouped(sweep, lambda result: str(result["label"]))
     return {label: float(min(own, key=final_loss)["sweep"]["lr"]) for label, own in groups.items()}
@@ -41,7 +41,7 @@ def best_rates(sweep: Sequence[Result]) -> dict[str, float]:
 def best_run(results: Sequence[Result]) -> Result:
     """The run of one model with the highest mean string accuracy over the evaluated lengths.
 
-    If several runs are equal, the one with the lowest training loss.
+    Of runs with the same accuracy, the run with the lowest training loss is returned.
     """
     return max(results, key=lambda result: (mean_accuracy(result), -final_loss(result)))
 

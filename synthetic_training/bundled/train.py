@@ -3,9 +3,9 @@
 ::
 
     OUT/trio_learning_rates_SCALE.jsonl, .md, .png   the sweep
-    OUT/trio.yaml                                    the figure of the models, with rates and steps
+    OUT/trio.yaml                                    the models' figure file, with learning rates and steps
     OUT/trio_SCALE.jsonl, .md, .png                  the models
-    OUT/runs/LABEL-HASH/                             a run each, with its model
+    OUT/runs/LABEL-HASH/                             the folder of a run, with its model
 """
 
 import shlex
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dataset_builders import InputError
 from dataset_builders.interruption import TimeIsOver
-from dataset_builders.workers import places
+from dataset_builders.workers import worker_slots
 from synthetic_training.bundled.fitting import steps_that_fit
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
 from synthetic_training.figures.figure_file import figure_path
@@ -24,7 +24,7 @@ from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.results import read_results
 
 _OF_THE_SWEEP = 0.5
-"""Fraction of the minutes after which the sweep ends, with what it has."""
+"""Fraction of the time limit after which the sweep ends, even if it is not complete."""
 
 
 def train(
@@ -45,16 +45,18 @@ def train(
     Args:
         out: folder for runs and results.
         scale: scale of both figures.
-        minutes: time limit for everything; running runs then save a checkpoint and end. None for no limit.
-        steps: training steps of each model's runs; by default as many as fit into the time limit, or the
-            number in the file if there is no limit or the sweep had started in an earlier call.
+        minutes: time limit for everything; runs in progress then save a checkpoint and end. None for no
+            limit.
+        steps: training steps of each model's runs (default: as many as fit into the time limit; the number in
+            the file if there is no limit, or if the sweep started in an earlier call).
         per_gpu: number of the models' runs that share a GPU.
         sweep_per_gpu: number of the sweep's runs that share a GPU.
-        revision: revision of this code, to replace git's answer.
+        revision: revision of this code to record (default: from git).
         resume: whether to continue with the content of ``out``.
 
     Raises:
-        InputError: ``steps`` are not more than those of warm-up, or not those of the runs to be continued;
+        InputError: ``steps`` is not larger than the number of warm-up steps, or differs from that of the runs
+            to continue;
             ``out`` contains results or unfinished runs, and ``resume`` is not set; or runs failed.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over; results and checkpoints are kept.
@@ -100,7 +102,7 @@ def train(
             fresh = False
         took = time.monotonic() - begun if fresh and not failures else None
         if steps is None:
-            at_once = len(places(True, sweep_per_gpu))
+            at_once = len(worker_slots(True, sweep_per_gpu))
             steps = _fitting(scale, read_results(results), took, at_once, left())
         _choose(chosen, scale, read_results(results), steps)
     models = list(best_rates(read_results(results)))
@@ -136,7 +138,7 @@ def _check_steps(steps: int, scale: str, chosen: Path) -> None:
 
 
 def _fitting(scale: str, sweep: list[Result], took: float | None, at_once: int, left: float | None) -> int:
-    """The number of steps that fit into the minutes left, or that of the file if this is not known."""
+    """The number of steps that fit into the remaining minutes, or the file's if it cannot be estimated."""
     file, models = figure_path(TRIO), scale_of(TRIO, scale)
     if took is None or left is None:
         return plan(models, str(file))[0].config.steps
@@ -144,8 +146,8 @@ def _fitting(scale: str, sweep: list[Result], took: float | None, at_once: int, 
 
 
 def _choose(chosen: Path, scale: str, sweep: list[Result], steps: int) -> None:
-    """Write the figure file of the models, with the selected learning rates."""
+    """Write the models' figure file with the selected learning rates and number of steps."""
     rates = best_rates(sweep)
     write_choices(figure_path(TRIO), chosen, scale, rates, steps)
-    told = ", ".join(f"{label} {rate:g}" for label, rate in rates.items())
-    print(f"learning rates with the lowest loss: {told}; {steps} steps", flush=True, file=sys.stdout)
+    listed = ", ".join(f"{label} {rate:g}" for label, rate in rates.items())
+    print(f"learning rates with the lowest loss: {listed}; {steps} steps", flush=True, file=sys.stdout)

@@ -1,4 +1,4 @@
-"""Copying strings with a repeat of random length, as training data; no benchmark has this task."""
+"""A training task that no benchmark has: copying strings with a repeated part of random length."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dataset_builders.string_tasks.task import (
 @register_string_task
 @dataclass(frozen=True)
 class CopyRepeats(StringTask):
-    """Copy a string in which some letters occur twice in a row of random length: ``$qwertywe|qwertywe.``
+    """Copy a string in which an n-gram of random length occurs twice: ``$qwertywe|qwertywe.``
 
-    The length of the repeat is uniform from 1 to ``longest``, or to half of the string if that is less; its
-    two places are uniform among all pairs that do not overlap. A model that finds its place by the last few
-    letters must use more than ``longest`` of them to be right.
+    The length of the n-gram is uniform from 1 to ``longest``, or to half of the string if that is less; its
+    two positions are uniform among all pairs that do not overlap. A model that copies by looking up the last
+    few letters must look up more than ``longest`` letters to be right.
 
     Attributes:
-        longest: maximum length of the repeat in letters.
+        longest: maximum length of the repeated n-gram in letters.
     """
 
     name: ClassVar[str] = "copy_repeats"
@@ -46,13 +46,13 @@ class CopyRepeats(StringTask):
         xp, string = random.xp, self.random_string(random, lengths)
         half = lengths // 2
         n = 1 + random.integers(xp.where(half < self.longest, half, self.longest))
-        # two different numbers a and b; adding n - 1 to the larger gives two places at least n apart
+        # two different numbers a and b; adding n - 1 to the larger gives two positions at least n apart
         room = lengths - 2 * n + 2
         a, b = random.integers(room), random.integers(room - 1)
         b = b + xp.astype(b >= a, xp.int64)
         source, target = xp.where(a < b, a, a + n - 1), xp.where(a < b, b + n - 1, b)
-        places = indices(xp, self.max_length, string.letters)
-        beyond = places - target[:, None]
+        positions = indices(xp, self.max_length, string.letters)
+        beyond = positions - target[:, None]
         back = xp.where((beyond >= 0) & (beyond < n[:, None]), (target - source)[:, None], 0)
-        string = replace(string, letters=xp.take_along_axis(string.letters, places - back, axis=1))
+        string = replace(string, letters=xp.take_along_axis(string.letters, positions - back, axis=1))
         return Examples((string, "|", replace(string, scored=True)))

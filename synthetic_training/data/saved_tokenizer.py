@@ -1,4 +1,4 @@
-"""The tokenizer that is saved with a model, for every kind of tokens."""
+"""The transformers tokenizer that is saved with a model, for any kind of tokens."""
 
 from __future__ import annotations
 

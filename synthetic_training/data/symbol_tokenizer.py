@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 USUAL = Symbols(26)
-"""The symbols of vocabularies of up to 26 letters."""
+"""The 30 symbols of vocabularies of up to 26 letters."""
 
 SYMBOLS = "".join(USUAL.ids)
 VOCAB_SIZE = USUAL.size
@@ -40,7 +40,7 @@ def model_tokens(symbols: Symbols) -> Mapping[str, int]:
 
 
 def symbol_tokenizer(max_length: int, symbols: Symbols = USUAL) -> PreTrainedTokenizerFast:
-    """A transformers tokenizer with the ids of ``Symbols.encode``, which is saved with a model.
+    """The transformers tokenizer that is saved with a model; its ids are those of ``Symbols.encode``.
 
     It adds no special tokens and pads on the left. ``.`` ends a text, ``*`` pads. Other characters also
     become ``*``: lm-eval tokenizes the newlines at which answers stop, and the spaces before them.

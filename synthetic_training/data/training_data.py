@@ -1,7 +1,7 @@
 """The training data of a run: strings of symbols, associative recall, or documents of bytes.
 
-Each kind of training data defines the batches, the vocabulary and the evaluation of a model. The task in the
-run's settings selects the kind.
+Each kind of training data defines the batches, the vocabulary and the evaluation of a model. The setting
+``task`` of the run selects the kind.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _UNLIMITED = 2048
-"""Context window recorded for models whose configuration has none; lm-eval assumes the same value."""
+"""Context window recorded for models whose configuration does not limit it; lm-eval uses the same value."""
 
 
 class Batches(Protocol):
@@ -38,7 +38,7 @@ class Batches(Protocol):
         """Rows of the batch of one step; see ``PackedBatches.batch``."""
 
     def compile(self) -> Callable[..., Packed]:
-        """``batch``, compiled as far as that pays."""
+        """``batch``, compiled where this saves time."""
 
 
 class TrainingData(Protocol):
@@ -56,10 +56,10 @@ class TrainingData(Protocol):
     def longest_row(self) -> int: ...
 
     def tokenizer(self, window: int | None) -> PreTrainedTokenizerFast:
-        """The tokenizer that is saved with a model; ``window`` is None if its configuration has no window."""
+        """The tokenizer that is saved with a model; ``window`` is its context window, None if unlimited."""
 
     def batches(self, device: torch.device, *, progress: bool) -> Batches:
-        """The training batches; if making them takes time, ``progress`` shows a progress bar."""
+        """The training batches; ``progress`` shows a progress bar if making them takes time."""
 
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard
@@ -103,7 +103,7 @@ def training_data(config: TrainConfig) -> TrainingData:
 
 @dataclass(frozen=True)
 class StringData:
-    """Strings of letters with marks around them; see ``data.strings.packing``.
+    """String tasks on sequences of letters and special symbols; see ``data.strings.packing``.
 
     Attributes:
         task: the task at the training lengths.

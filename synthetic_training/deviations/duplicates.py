@@ -1,10 +1,10 @@
-"""How often an n-gram occurs twice in strings of ``duplicate_ngram``, for two ways of drawing them.
+"""How often an n-gram occurs twice in strings of ``duplicate_ngram``, drawn in two ways.
 
     python -m synthetic_training.deviations.duplicates --out duplicates.json
 
-The code released with the paper takes two of a string's n-grams, at different places that may overlap, and
+The code released with the paper takes two n-grams at different positions of a string, which may overlap, and
 replaces each occurrence of one by the other. If the two overlap or are equal, or if a later replacement
-overwrites an earlier copy, the result may have no n-gram that occurs twice.
+overwrites an earlier copy, the resulting string may contain no n-gram twice.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _NS = (2, 3, 4, 6, 8, 10)
 
 
 def released_strings(n: int, length: int, count: int, seed: int) -> Iterator[str]:
-    """Strings drawn like those of the code released with the paper, from this module's own generator.
+    """Strings drawn by the method of the code released with the paper, with another random generator.
 
-    A string is drawn again if no n-gram at the places that may be drawn occurs only once.
+    A string is redrawn if none of the n-grams to choose from occurs only once in it.
     """
     generator = random.Random(seed)
     while count:
         string = "".join(generator.choices(LETTERS, k=length))
-        # the places of the last two n-grams are never drawn
+        # the released code never chooses the last two n-grams
         grams = [string[at : at + n] for at in range(length - n - 1)]
         if 1 not in Counter(grams).values():
             continue
@@ -89,7 +89,7 @@ _SAMPLERS: Mapping[str, Callable[[int, int, int, int], Iterator[str]]] = {
 
 
 def measure(count: int, seed: int) -> dict[str, Any]:
-    """Both distributions at each n."""
+    """The distribution of repeats in both kinds of strings, for each n."""
     rows = [
         {"sampler": name, "n": n, "length": _LENGTH, "strings": count, **measured(list(strings), n)}
         for n in _NS
@@ -147,7 +147,7 @@ def report() -> str:
 
 
 def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:
-    """Measure both ways of drawing strings with a duplicate.
+    """Measure how often n-grams repeat in strings with a duplicate, drawn in two ways.
 
     Args:
         out: A new JSON file.

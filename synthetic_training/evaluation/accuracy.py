@@ -1,8 +1,8 @@
 """Accuracy by length, from one forced pass or from generated answers.
 
 In a forced pass, the model sees the correct letters before each token that it predicts. If all predictions
-are correct, greedy generation gives the same answer, so string accuracy is the same in both. Letter accuracy
-is not, because generation continues from its own errors.
+are correct, greedy generation gives the same answer, so both give the same string accuracy. Letter accuracy
+differs, because generation continues from its own errors.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,13 @@ Answer = Callable[[PreTrainedModel, EvaluationBatch], Tensor]
 
 @dataclass(frozen=True)
 class Shard:
-    """The part of the examples that one process evaluates; ``reduce``, if any, sums over processes."""
+    """The part of the examples that one process evaluates.
+
+    Attributes:
+        process: number of this process, from 0.
+        processes: number of processes.
+        reduce: function that sums a tensor over all processes, in place; None for a single process.
+    """
 
     process: int
     processes: int
@@ -63,13 +69,13 @@ def evaluate_lengths(
     bf16: bool,
     shard: Shard,
 ) -> list[LengthScore]:
-    """Forced accuracy on fresh examples, which are distributed over the processes.
+    """The forced accuracy at each length, on fresh examples that are distributed over the processes.
 
     Args:
         model: the model in evaluation mode.
-        tasks: the task at each length.
+        tasks: the task at each length, with equal minimum and maximum lengths.
         examples: number of examples per length, at least 2.
-        seed: seed of the examples, which are disjoint from those of training.
+        seed: seed of the examples, which are disjoint from the training examples.
         batch_tokens: approximate number of tokens per forward pass.
         bf16: whether to compute in bfloat16.
         shard: part of the examples that this process evaluates.
@@ -94,6 +100,13 @@ def length_score(
 ) -> LengthScore:
     """Score a model's answers to all examples of one length.
 
+    Args:
+        model: the model in evaluation mode.
+        length: length of the strings in letters.
+        batches: all examples, or those of ``shard``.
+        answer: function that returns the model's predictions, such as ``forced_answers``.
+        shard: part of the examples that this process evaluates; None for all of them.
+
     Raises:
         InputError: the model's context window is too small.
     """
@@ -116,7 +129,7 @@ def length_score(
 
 
 def forced_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
-    """The arg-max at each position of the correct answers, in one pass."""
+    """The most probable next token after each token, (count, width) int64, given the correct answers."""
     logits: Tensor = model(
         input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
     ).logits
@@ -124,7 +137,7 @@ def forced_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
 
 
 def generated_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
-    """The greedy continuations of the prompts, at the positions of the answers; -1 elsewhere.
+    """The greedily generated tokens at the positions of the answers, (count, width) int64; -1 elsewhere.
 
     Raises:
         InputError: an example has several answers, which cannot be generated one after the other.
@@ -153,7 +166,7 @@ def generated_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
 
 
 def _scores(predicted: Tensor, batch: EvaluationBatch) -> Tensor:
-    """(count, 3): whether all letters are correct, the fraction that is, and whether the end is too."""
+    """String accuracy, letter accuracy and exact match of each example, (count, 3)."""
     right = predicted == batch.targets
     letters = batch.answers.sum(1)
     right_letters = (right & batch.answers).sum(1)

@@ -79,14 +79,14 @@ class EvaluateConfig:
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
-    """Evaluate a model; return the result, and write it to ``config.out`` if set.
+    """Evaluate a model, return the result, and write it to ``config.out`` if set.
 
     Returns:
         ``config``; ``training``, the training settings of the model, or None; ``results``, one
         ``LengthScore`` per length as a dict; and the fields of ``provenance``.
 
     Raises:
-        InputError: the checkpoint cannot be loaded, a value is out of range, or the file exists.
+        InputError: the checkpoint cannot be loaded, a value is out of range, or ``config.out`` exists.
     """
     if config.out is not None:
         check_new_file(config.out)
@@ -122,7 +122,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 def _string_scores(
     config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
-    """Scores by string length, and the settings as JSON values, completed with those of training."""
+    """Scores by string length, and the settings as JSON values, completed from the training settings."""
     tasks = _tasks(config, trained)
 
     import torch
@@ -174,7 +174,7 @@ def model_folder(folder: Path) -> Path:
     """The folder with the model of a run or checkpoint.
 
     Raises:
-        InputError: there is none.
+        InputError: the folder contains no model.
     """
     for candidate in (folder, folder / "model"):
         if (candidate / "config.json").is_file():
@@ -195,8 +195,8 @@ def load_symbol_model(
     """A saved model with these symbols, in float32.
 
     Raises:
-        InputError: it cannot be loaded, contains code that is not trusted, has incomplete or non-finite
-            weights, or has another vocabulary.
+        InputError: the model cannot be loaded, contains code that is not trusted, has incomplete or
+            non-finite weights, or has another vocabulary.
     """
     from synthetic_training.models.saved import load_model
 
@@ -256,7 +256,7 @@ def _tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTas
 
 
 def _settings(config: EvaluateConfig, task: StringTask, n: int) -> dict[str, Any]:
-    """The configuration as JSON values, with missing settings such as n taken from training."""
+    """The configuration as JSON values; settings that were not passed are taken from training."""
     own = dict(task.settings)
     settings = {**asdict(config), "checkpoint": str(config.checkpoint), "task": task.name}
     settings |= {"vocabulary": task.vocabulary, "n": own.pop("n", n), "k": own.pop("k", None)}

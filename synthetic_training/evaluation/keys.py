@@ -1,13 +1,13 @@
-"""Which other places of a string could mislead a model that finds its place by the last few letters.
+"""Counts the positions of a string that compete with the one a model copies next.
 
-While a model copies letter i of a string, a place j with another letter competes with i, the more so the more
-letters before both places are the same: a look-up of the letters before i may then find the letter at j. The
-end of the string is such a place too. A competitor of n letters shares exactly n letters before it. If each
-competitor of n letters misleads the model with probability 1 - exp(-h_n), independently of the others, the
-letter is right with probability exp(-sum over n of h_n times the number of competitors of n letters).
+A model that copies letter i of a string may find it by looking up the letters before i. Every position j with
+another letter, and the end of the string, is then a competitor: one *of n letters* if exactly the n letters
+before i and before j agree. If each competitor of n letters misleads the model with probability p_n, where
+p_n = 1 - exp(-h_n), independently of the others, the letter is copied correctly with probability
+exp(-sum over n of h_n times the number of competitors of n letters).
 
-``KeyCounts`` is all that the estimate of h_n needs. It has the letters of each string up to the first wrong
-one, so that a string that goes wrong early does not outweigh the others.
+``KeyCounts`` contains everything that the estimate of h_n needs. In each string, only letters up to the first
+wrong one are counted, so that a string that goes wrong early does not outweigh the others.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from synthetic_training.data.strings import EvaluationBatch
 from synthetic_training.evaluation.accuracy import forced_answers
 
 LONGEST = 12
-"""Number of letters from which on competitors are counted together."""
+"""Competitors of at least this many letters are counted together."""
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,25 @@ class KeyCounts:
     """The competitors at the letters that a model copied, of strings of one length.
 
     Attributes:
-        right: sum over the letters copied correctly of the number of competitors of 0, 1, 2, ... letters.
-        wrong: for each combination of these numbers at a letter copied wrongly, how often it occurred.
+        right: numbers of competitors of 0, 1, 2, ... letters, summed over the letters copied correctly.
+        wrong: how often each tuple of these numbers occurred at a letter copied wrongly.
     """
 
     right: tuple[int, ...]
     wrong: dict[tuple[int, ...], int]
 
     def as_json(self) -> dict[str, Any]:
-        """The counts as JSON values; each wrong one is a list of the number and the combination."""
+        """The counts as JSON values; each item of ``wrong`` is a list of its count, then the tuple."""
         return {"right": list(self.right), "wrong": [[count, *key] for key, count in self.wrong.items()]}
 
     @classmethod
     def of_json(cls, content: dict[str, Any]) -> "KeyCounts":
-        """The inverse of ``as_json``."""
+        """The counts from the JSON values of ``as_json``."""
         return cls(tuple(content["right"]), {tuple(key): count for count, *key in content["wrong"]})
 
 
 def competitors(letters: Tensor) -> Tensor:
-    """The number of competitors of 0, 1, 2, ... letters at each place of strings of one length.
+    """The number of competitors of 0, 1, 2, ... letters at each position of strings of one length.
 
     Args:
         letters: (B, L) int64.
@@ -60,15 +60,15 @@ def competitors(letters: Tensor) -> Tensor:
     count, length = letters.shape
     letters = torch.nn.functional.pad(letters, (0, 1), value=-1)  # the end
     found = torch.zeros(count, length, LONGEST + 1, dtype=torch.int64, device=letters.device)
-    # number of letters before each place that are the same as those before the current place
+    # number of letters before each position that equal those before the current position
     shared = torch.zeros_like(letters)
-    for place in range(length):
-        if place:
-            same = letters[:, :-1] == letters[:, place - 1, None]
+    for position in range(length):
+        if position:
+            same = letters[:, :-1] == letters[:, position - 1, None]
             longer = (shared[:, :-1] + 1).clamp(max=LONGEST)
             shared = torch.nn.functional.pad(torch.where(same, longer, 0), (1, 0))
-        others = (letters != letters[:, place, None]).long()
-        found[:, place].scatter_add_(1, shared, others)
+        others = (letters != letters[:, position, None]).long()
+        found[:, position].scatter_add_(1, shared, others)
     return found
 
 

@@ -1,4 +1,4 @@
-"""``evaluate`` for models that were trained on MQAR: the accuracy by number of pairs."""
+"""``evaluate`` for models that were trained on MQAR: accuracy by number of pairs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def mqar_scores(
     config: "EvaluateConfig", folder: Path, trained: Mapping[str, Any]
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
-    """The fraction of queries that are answered correctly, on new examples of the kind used in training.
+    """The fraction of queries that are answered correctly, on new examples from the training distribution.
 
     Args:
         config: settings of the evaluation; lengths are numbers of pairs.
@@ -29,8 +29,8 @@ def mqar_scores(
         A score for each number of pairs, and the configuration as JSON values.
 
     Raises:
-        InputError: the model cannot be loaded, a setting is only for string tasks, or an example has too few
-            tokens for a number of pairs.
+        InputError: the model cannot be loaded, a setting applies only to string tasks, or a number of pairs
+            does not fit into an example.
     """
     for name in ("generate", "vocabulary", "n", "k", "task_args"):
         if getattr(config, name):

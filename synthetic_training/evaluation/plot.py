@@ -1,4 +1,4 @@
-"""``plot``: accuracy against training examples, and against length, only from the files of runs."""
+"""``plot``: accuracy against training examples and against length, from the files of runs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Point:
         examples: number of examples trained on so far; None if unknown.
         accuracy: mean accuracy, from 0 to 1.
         ends: ends of the 95% interval of the mean.
-        last: whether the point is from the end of the run.
+        last: whether the point was evaluated at the end of the run.
     """
 
     run: str
@@ -45,15 +45,17 @@ def plot(sources: Sequence[Path], out: Path) -> list[Path]:
     """Plot the accuracies in the sources, as PNG and SVG.
 
     Args:
-        sources: folders of runs, and files written by ``evaluate``. Each of them is one curve in
-            ``accuracy_by_length``; each evaluated length of a run is one curve in ``accuracy_by_examples``.
+        sources: folders of runs, and files written by ``evaluate``. Each source is one curve in
+            ``accuracy_by_length``, and each evaluated length of a run is one curve in
+            ``accuracy_by_examples``.
         out: folder for the plots.
 
     Returns:
-        The files.
+        The files that were written.
 
     Raises:
-        InputError: a source is neither, is damaged or has no evaluation, or the folder cannot be written.
+        InputError: a source is neither a run nor an evaluation, is damaged or contains no evaluation, or the
+            folder cannot be written.
     """
     if not sources:
         raise InputError("pass at least one folder of a run, or file written by evaluate, to plot")
@@ -95,7 +97,7 @@ def read_points(source: Path, name: str) -> list[Point]:
     """The accuracies of a run or a file of ``evaluate``, under a name.
 
     Raises:
-        InputError: it is neither, is damaged or has no evaluation.
+        InputError: the source is neither a run nor an evaluation, is damaged or contains no evaluation.
     """
     try:
         points = _run_points(source, name) if source.is_dir() else _evaluation_points(source, name)
@@ -127,7 +129,7 @@ def _point(score: _Score, name: str, examples: int | None, last: bool) -> Point:
 
 
 def _names(sources: Sequence[Path]) -> list[str]:
-    """The last part of each path, or the whole paths if two of the last parts are the same."""
+    """The file name of each path, or the whole paths if two file names are the same."""
     short = [source.stem if source.is_file() else source.resolve().name for source in sources]
     return short if len(set(short)) == len(short) else [str(source) for source in sources]
 
@@ -175,7 +177,7 @@ def _draw_curve(axes: "Axes", x: Sequence[int], points: Sequence[Point], label: 
 
 
 def error_bars(points: Iterable[Point]) -> tuple[list[float], list[float]]:
-    """How far the 95% intervals reach below and above the points, as matplotlib's ``errorbar`` takes it."""
+    """Distances of the ends of the 95% intervals below and above the points, for ``Axes.errorbar``."""
     pairs = [(point.accuracy - point.ends[0], point.ends[1] - point.accuracy) for point in points]
     return [max(0.0, below) for below, _ in pairs], [max(0.0, above) for _, above in pairs]
 

@@ -2,8 +2,8 @@
 
 Several runs may share a GPU: while one compiles, another trains. The GPU then does as much work as before, so
 all of its runs have ended after the sum of their times at the latest. A run only starts on a GPU where this
-sum fits into the time that is left. A run that is too long for one GPU is split over several, which it has to
-itself. For models of unknown speed, that of the slowest measured one is assumed.
+sum fits into the remaining time. A run that is too long for one GPU is split over several GPUs, which it does
+not share. A model of unknown speed is assumed to be as fast as the slowest measured model.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from synthetic_training.figures.estimate import Expected
 from synthetic_training.figures.ledger import Work
 
 START = 30.0
-"""Seconds of a run in which it does not use the GPU: imports, building the model, and saving it."""
+"""Seconds of a run that do not use the GPU: imports, building the model, and saving it."""
 PER_TEST = 4.0
 """Seconds for loading the model for one test."""
 SHARING = 1.15
@@ -30,8 +30,8 @@ class Running:
     Attributes:
         work: the run.
         gpus: numbers of its GPUs.
-        left: seconds of work left on each of its GPUs, if it had them to itself.
-        warm_up: seconds left until it uses its GPUs.
+        left: remaining seconds on each of its GPUs if it did not share them.
+        warm_up: remaining seconds before it uses its GPUs.
     """
 
     work: Work
@@ -47,7 +47,7 @@ class Allocation:
     Attributes:
         count: number of GPUs.
         per_gpu: maximum number of runs that share a GPU.
-        budget: seconds that are available if nothing has started yet; infinite without a limit.
+        budget: seconds available to a run on idle GPUs; infinite without a limit.
         running: the runs in progress, by name.
     """
 
@@ -93,12 +93,12 @@ class Allocation:
         return None
 
     def start(self, work: Work, expected: Expected, gpus: tuple[int, ...]) -> None:
-        """Note that a run has started."""
+        """Record that a run has started."""
         seconds = expected.seconds / SPEEDUP[len(gpus)]
         self.running[work.name] = Running(work, gpus, seconds, warm_up(work))
 
     def end(self, name: str) -> None:
-        """Note that a run has ended."""
+        """Record that a run has ended."""
         del self.running[name]
 
     def sharing(self, gpu: int) -> list[Running]:
@@ -106,7 +106,7 @@ class Allocation:
         return [one for one in self.running.values() if gpu in one.gpus]
 
     def _room(self) -> list[int]:
-        """The GPUs on which another run may start, those with the fewest runs and the least work first."""
+        """The GPUs on which another run may start, ordered by number of runs, then by remaining work."""
         free = []
         for gpu in range(self.count):
             runs = self.sharing(gpu)
@@ -124,12 +124,12 @@ class Allocation:
             others = self.sharing(gpu)
             total = expected.seconds + sum(one.left for one in others)
             seconds = warm_up(work) + total * (SHARING if others else 1.0)
-            # a run of unknown speed that never seems to fit is tried, so that its speed becomes known
+            # a run of unknown speed starts even if its estimate never fits, so that its speed is measured
             if seconds <= time_left or (expected.basis == "assumed" and seconds > self.budget):
                 return (gpu,)
         return None
 
 
 def warm_up(work: Work) -> float:
-    """Seconds of a run in which it hardly uses the GPU."""
+    """Seconds of a run that hardly use the GPU."""
     return START + PER_TEST * sum(len(stage.tests) for stage in work.stages)

@@ -1,9 +1,9 @@
-"""What the paper claims, and what these figures found, computed from results.
+"""Compares the paper's claims with the results of the figures.
 
     python -m synthetic_training.figures.claims RESULTS --out claims.md
 
-A claim without results says which figure is missing. Numbers are means over seeds; examples are factors
-relative to RoPE, until half of the strings are right, by the length of the strings.
+A claim without results names the figure that is missing. Numbers are means over seeds. Training examples are
+those until half of the strings are copied correctly, relative to RoPE, by string length.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ def accuracy(results: Results, stem: str, label: str, test: str, length: int) ->
 
 
 def _lengths(label: str, *lengths: int) -> Callable[[Results], str | None]:
-    """The accuracy of a model of length_generalization at some lengths."""
+    """A function that finds a model's accuracy at these lengths in the results of length_generalization."""
 
     def found(results: Results) -> str | None:
         parts = []
@@ -68,7 +68,7 @@ def _lengths(label: str, *lengths: int) -> Callable[[Results], str | None]:
 
 
 def _factors(label: str) -> Callable[[Results], str | None]:
-    """How many times RoPE's examples a model needs, at each length with results."""
+    """A function that finds a model's training examples relative to RoPE's, at each length with results."""
 
     def found(results: Results) -> str | None:
         lines = [one for stem in _efficiency(results) for one in results[stem]]
@@ -86,15 +86,15 @@ def _factors(label: str) -> Callable[[Results], str | None]:
 
 
 def _efficiency(results: Results) -> list[str]:
-    """The results with examples at the paper's size: one file for each length."""
+    """Names of the available efficiency results at the paper's size, one per string length."""
     stems = [f"efficiency_{length}_paper" for length in (50, 100, 300)]
-    # an earlier run of the figure at 300 letters, with fewer steps
+    # efficiency_paper also has 300 letters, but fewer steps
     last = [] if stems[-1] in results else ["efficiency_paper"]
     return [stem for stem in (*stems, *last) if stem in results]
 
 
 def _lookup(panel: str) -> Callable[[Results], str | None]:
-    """Accuracy of RoPE and Mamba after training on n-gram lookup."""
+    """A function that finds the accuracy of RoPE and Mamba after training on n-gram lookup."""
 
     def found(results: Results) -> str | None:
         for scale in ("paper", "small"):
@@ -141,7 +141,7 @@ CLAIMS = (
 
 
 def table(results: Results) -> str:
-    """The claims with what was found, as Markdown."""
+    """Table of the claims and the corresponding results, as Markdown."""
     rows = []
     for claim in CLAIMS:
         missing = f"no GPU time so far for {claim.figure}"
@@ -153,7 +153,7 @@ def read_folder(folder: Path) -> Results:
     """The results of the figures in a folder by figure and scale.
 
     Raises:
-        InputError: it is no folder, or a file is damaged.
+        InputError: the path is not a folder, or a file is damaged.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; pass one with results of reproduce")
@@ -170,7 +170,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _write(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None) -> None:
-    """Print the paper's claims beside what was found.
+    """Print the paper's claims next to the corresponding results.
 
     Args:
         folder: Folder with results of reproduce.

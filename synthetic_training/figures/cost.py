@@ -1,12 +1,12 @@
-"""GPU hours of the runs of figures, and of the paper's trainer for the same number of tokens.
+"""GPU hours of the figures' runs, and of the paper's trainer for the same number of tokens.
 
     python -m synthetic_training.figures.cost reproduced/*.jsonl
     python -m synthetic_training.figures.cost reproduced/*.jsonl --figures
 
-The paper's trainer is the stand-in that ``synthetic_training.speed.trainer`` measured together with ours, at
-64 rows of 220 tokens on one H200. If a model's size differs from the measured one, such as Mamba with 24
-layers instead of 12, tokens per second are assumed to be inversely proportional to the number of parameters.
-No estimate is made beyond a factor of 4.
+The paper's trainer is a stand-in, which ``synthetic_training.speed.trainer`` measured in the same run as this
+trainer, at 64 rows of 220 tokens on one H200. If a model's size differs from the measured size, such as Mamba
+with 24 layers instead of 12, tokens per second are assumed to be inversely proportional to the number of
+parameters. No estimate is made beyond a factor of 4.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,9 +26,9 @@ from synthetic_training.figures.summary import hours_of
 
 SPEED = Path(__file__).parents[1] / "speed" / "results" / "speed_h200.json"
 _ROWS = 64
-"""Rows per step at which the paper's trainer is compared with ours."""
+"""Rows per step at which the speed of the paper's trainer is read from the results."""
 _COMPARABLE = 4.0
-"""Largest ratio of parameters for which a speed is scaled."""
+"""Maximum ratio of parameter counts for which a speed is scaled."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Cost:
         tokens: number of training tokens of all runs.
         gpu_hours: GPU hours of all runs.
         paper_hours: GPU hours for the same number of tokens with the paper's trainer; None if unknown.
-        scaled: parameters divided by those of the measured model; 1 for the same model.
+        scaled: number of parameters relative to the measured model; 1 for the same model.
     """
 
     model: str
@@ -175,7 +175,7 @@ def by_figure(results: Iterable[Result]) -> str:
     headers = ["figure", "scale", "runs", "GPU hours", "hours of a CPU core", "longest run (minutes)"]
     note = (
         "Hours of training with its evaluations, of the runs in these results. A run that several figures "
-        "share is counted in each; runs that shared a GPU have their part of its time."
+        "share is counted in each; the time of a shared GPU is divided among its runs."
     )
     return f"{_markdown(rows, headers)}\n\n{note}"
 

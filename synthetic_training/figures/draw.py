@@ -42,9 +42,9 @@ _MARKERS = 0.12
 """Distance between markers on a curve of many points, as a fraction of the plot."""
 
 _MANY = 12
-"""Number of points from which on only some have a marker."""
+"""Minimum number of points of a curve on which only some points have a marker."""
 _FEW = 100
-"""Ratio of an axis's highest number to its lowest, below which the axis has few powers of ten."""
+"""Below this ratio of its highest to its lowest value, an axis contains few powers of ten."""
 _ROOM = 0.11
 """Minimum distance between two tick labels, as a fraction of the axis."""
 
@@ -85,8 +85,7 @@ def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> 
 def _facets(
     figure: Figure, results: Sequence[Result], order: Sequence[str]
 ) -> list[tuple[str, list[Result]]]:
-    """Title and results of each part of the plot: a panel, or a single model of a panel if models have
-    several tests."""
+    """Title and results of each subplot: a panel, or one model of a panel if models have several tests."""
     facets = []
     for panel in panels_of(results, order):
         part = [result for result in results if result["panel"] == panel]

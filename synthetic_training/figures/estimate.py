@@ -21,10 +21,10 @@ RESULTS = Path(__file__).parent / "results"
 """Committed results of figures. Those that ``committed_results`` reads are part of an installed package."""
 
 CUT = "cut_runs.jsonl"
-"""File name of the records of runs that were cut off: how far they got, and in which time."""
+"""File name of the records of runs that were cut off: the steps that they did, and in how many seconds."""
 
 ASSUMED = 100_000.0
-"""Tokens per second of a model whose speed is not known: those of the slowest measured one, Mamba."""
+"""Assumed tokens per second of a model of unknown speed: the speed of Mamba, the slowest measured model."""
 
 _ARCHITECTURES = SPEED.with_name("architectures.json")
 _WARM_UP = 40.0
@@ -33,16 +33,16 @@ _WARM_UP = 40.0
 _NOT_TIME = frozenset({*CHANGEABLE, "seed", "lr", "device", "precision"})
 
 Basis = Literal["the same run", "its speed", "assumed"]
-"""What an estimate rests on: a run with the same settings, the model's speed, or nothing."""
+"""What an estimate is based on: a run with the same settings, the model's speed, or an assumed speed."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The expected time of a run on one GPU that it has to itself.
+    """The expected time of a run on one GPU that it does not share.
 
     Attributes:
         seconds: seconds of training.
-        basis: what the number rests on.
+        basis: what the estimate is based on.
     """
 
     seconds: float
@@ -53,7 +53,7 @@ class Expectations:
     """Expected times of runs.
 
     Args:
-        results: results of runs, also those of this machine so far.
+        results: results of runs, including those of this machine so far.
         cut: records of runs that were cut off.
     """
 
@@ -97,7 +97,7 @@ class Expectations:
 
 
 def committed_results() -> list[Result]:
-    """The results of this package's own runs."""
+    """The results that are committed with this package."""
     files = [*RESULTS.glob("*_paper.jsonl"), *RESULTS.glob("*_small.jsonl"), *RESULTS.glob("mamba_*.jsonl")]
     return [result for file in sorted(set(files)) for result in read_results(file)]
 
@@ -133,7 +133,7 @@ def expected_gpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
 
 
 def expected_cpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
-    """The hours that runs with the same settings took on a CPU, together, and the number of such runs."""
+    """The total hours that runs with the same settings took on a CPU, and the number of such runs."""
     expectations = Expectations(committed_results())
     on_cpu = [run for run in runs if run.config.device != "cuda"]
     known = [seconds for run in on_cpu if (seconds := expectations.on_cpu(run)) is not None]
@@ -141,7 +141,7 @@ def expected_cpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
 
 
 def _seconds(results: Iterable[Result], device: Literal["cpu", "cuda"]) -> dict[str, float]:
-    """Seconds of runs on one kind of device by settings, as means over seeds."""
+    """Mean seconds over seeds of runs on one kind of device, by settings."""
     found: dict[str, list[float]] = {}
     for result in results:
         if result["config"]["device"] == device:
@@ -165,7 +165,7 @@ def _model(config: Mapping[str, Any]) -> str:
 
 
 def _measured_speeds() -> dict[str, float]:
-    """Tokens per second of training by model, at the largest measured batch, from the benchmarks of speed."""
+    """Training tokens per second by model, at the largest batch of the committed speed benchmarks."""
     found: dict[str, float] = {}
     if SPEED.is_file():
         content = read_json(SPEED)

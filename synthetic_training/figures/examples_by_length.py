@@ -1,11 +1,11 @@
-"""Training examples that models need by the length of the strings, and how many times RoPE's that is.
+"""Training examples that models need, by string length, as numbers and relative to RoPE.
 
     python -m synthetic_training.figures.examples_by_length efficiency_*_paper.jsonl --out .
 
-reads results of figures that show accuracy by training examples, one for each length, and writes
-``examples_by_length.png``, ``.svg`` and ``.md``. A factor is the ratio of two geometric means over seeds,
-with a 95% confidence interval (Welch's t on logarithms). If no seed of a model reached the accuracy, its
-factor is *more than* the examples of its shortest run, divided by the upper end of RoPE's interval.
+reads the results of the efficiency figures, one file per length, and writes ``examples_by_length.png``,
+``.svg`` and ``.md``. A factor is the ratio of two geometric means over seeds, with a 95% confidence interval
+(Welch's t on logarithms). If no seed of a model reached the accuracy, its factor is *more than* the examples
+of its shortest run, divided by the upper end of RoPE's interval.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ class Factor:
     Attributes:
         value: the ratio, or a lower bound of it.
         low: lower end of the 95% confidence interval; NaN if unknown.
-        high: upper end, likewise.
+        high: upper end of the 95% confidence interval; NaN if unknown.
         is_bound: whether the ratio is larger than ``value``, because no seed reached the accuracy.
     """
 
@@ -86,7 +86,7 @@ class Factor:
 
 
 Table = Mapping[str, Mapping[int, Needed]]
-"""What models need, by label and length."""
+"""The training examples that models need, by label and length."""
 
 
 def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Needed]]:
@@ -110,7 +110,7 @@ def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Ne
 
 
 def factor(one: Needed, base: Needed) -> Factor | None:
-    """How many times the examples of ``base`` a model needs; None if that is not known."""
+    """The examples that a model needs relative to ``base``; None if unknown."""
     if not base.by_all:
         return None
     center, _, high = base.interval

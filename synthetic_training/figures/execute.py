@@ -29,9 +29,9 @@ class Execution(Progress):
     Args:
         ledger: what has to be done; results are added to it.
         allocation: where runs may start.
-        at: the environment variables of each place, a GPU or a CPU core.
+        slots: environment variables for each GPU or CPU core.
         out: folder of the runs and results.
-        revision: revision of this code, to replace git's answer.
+        revision: revision of this code to record in results (default: from git).
         expectations: expected times of runs.
         end: time of ``time.monotonic`` at which unfinished runs are ended.
 
@@ -44,7 +44,7 @@ class Execution(Progress):
         self,
         ledger: Ledger,
         allocation: Allocation,
-        at: Sequence[Mapping[str, str]],
+        slots: Sequence[Mapping[str, str]],
         out: Path,
         revision: str | None,
         expectations: Expectations,
@@ -52,9 +52,9 @@ class Execution(Progress):
     ) -> None:
         runs = {work.name: work.run for work in ledger.work()}
         super().__init__(runs, out / "runs", ", ".join(stage.stem for stage in ledger.stages))
-        self._ledger, self._allocation, self._at = ledger, allocation, at
+        self._ledger, self._allocation, self._slots = ledger, allocation, slots
         self._out, self._revision, self._expectations, self._end = out, revision, expectations, end
-        self._on_gpus = any("CUDA_VISIBLE_DEVICES" in place for place in at)
+        self._on_gpus = any("CUDA_VISIBLE_DEVICES" in slot for slot in slots)
         self._failed: set[str] = set()
         self._begun: dict[str, float] = {}
         self._first: dict[str, int] = {}
@@ -82,10 +82,10 @@ class Execution(Progress):
         self.add(work.name, work.run)
         self._begun[work.name], self._shared[work.name] = time.monotonic(), 0.0
         self._first[work.name] = last_step(self._out / "runs" / work.name)
-        environment = dict(self._at[gpus[0]])
+        environment = dict(self._slots[gpus[0]])
         if len(gpus) > 1:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(
-                self._at[gpu]["CUDA_VISIBLE_DEVICES"] for gpu in gpus
+                self._slots[gpu]["CUDA_VISIBLE_DEVICES"] for gpu in gpus
             )
         return make_job(work, self._out, self._revision, len(gpus)), environment
 
@@ -139,7 +139,7 @@ class Execution(Progress):
             if gpus > 1:
                 result["gpus"] = gpus
         if all(stage.of_trials for stage in work.stages):
-            # it is never evaluated again, and many of the paper's size fill a disk
+            # the model is never evaluated again, and many models of the paper's size would fill a disk
             shutil.rmtree(self._out / "runs" / work.name / MODEL, ignore_errors=True)
         for stage, run in work.parts:
             self._ledger.add(stage, {**_head(stage, run), **result, "tests": tests[stage.stem]})
@@ -154,7 +154,7 @@ class Execution(Progress):
                 self._shared[name] += passed / len(self._allocation.sharing(one.gpus[0]))
 
     def _look_at_work_left(self) -> None:
-        """Update the work that is left of each run from its progress."""
+        """Update each run's remaining work from its progress."""
         for name, one in self._allocation.running.items():
             seconds = self._expected(one.work.run).seconds / SPEEDUP[len(one.gpus)]
             one.left = (1 - self.part_done(name)) * seconds
@@ -213,5 +213,5 @@ def result_file(name: str, out: Path) -> Path:
 
 
 def _head(stage: Stage, run: Run) -> Result:
-    place = {"figure": stage.name, "scale": stage.size_name, "label": run.label, "panel": run.panel}
-    return {**place, "seed": run.seed, "sweep": run.sweep, "run": run.name}
+    head = {"figure": stage.name, "scale": stage.size_name, "label": run.label, "panel": run.panel}
+    return {**head, "seed": run.seed, "sweep": run.sweep, "run": run.name}

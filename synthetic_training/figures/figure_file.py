@@ -16,7 +16,7 @@
         sweep: {lr: [3e-4, 1e-3]}                    # each run is repeated for each value; or model_args.NAME
         runs: [T_rope, {mamba: {steps: 9000}}]       # from models.yaml, possibly with changes; or your own:
         # runs: {mine: {model: T_rope, lr: 1e-3, model_args: {hidden_size: 128}}}
-        # learning_rates: {others: [3e-4, 1e-3]}     # tried first; the runs have the best
+        # learning_rates: {others: [3e-4, 1e-3]}     # tried first; the runs use the best
         # rates_of: efficiency_50                    # or: the learning rates chosen for another figure
         # runs_of: length_generalization             # or: runs, settings and rates of another figure
         tests:                                       # evaluations of each trained model
@@ -47,24 +47,24 @@ Values = dict[str, Any]
 """Settings of ``TrainConfig`` by name, not yet checked."""
 
 MEASURED = ("examples", "length")
-"""Horizontal axes that are not a setting."""
+"""Horizontal axes other than settings."""
 
 Rate = Annotated[float, Gt(0), Lt(1e38)]
 """A learning rate."""
 
 OTHERS = "others"
-"""Key of the learning rates of all labels that have none of their own."""
+"""Key of the learning rates of all labels that are not listed."""
 
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
 class Test(Settings):
-    """An evaluation of each trained model; the fields are those of ``EvaluateConfig``.
+    """An evaluation of each trained model, with fields of ``EvaluateConfig``.
 
     Attributes:
-        task: a string task (default: that of the training).
-        keys: whether to count what ``figures.keys`` needs; only for copy.
+        task: a string task (default: the training task).
+        keys: whether to count competing keys for ``figures.keys``; only for copy.
     """
 
     __test__ = False
@@ -79,7 +79,7 @@ class Test(Settings):
 
     def check(self) -> None:
         if self.keys and self.task != "copy":
-            raise InputError(f"keys are those of copy, not of {self.task or 'the training'}")
+            raise InputError(f"keys: true needs task: copy, not {self.task or 'the task of the training'}")
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class Scale(Settings):
         panels: settings of the parts of the plot, by name.
         sweep: values of each swept setting.
         tests: evaluations of each trained model.
-        learning_rates: learning rates to try for each label, or for ``others``; each run then has the best of
-            its label, by the rule in ``rates``.
-        rates_of: name of the figure whose learning rates the runs have.
-        runs_of: name of the figure whose runs, settings, panels, seeds and learning rates these are. ``runs``
-            may then list some of its labels, and other fields replace those of that figure.
+        learning_rates: learning rates to try for each label, or for ``others``; each run then uses the best
+            learning rate of its label, by the rule in ``rates``.
+        rates_of: name of the figure whose chosen learning rates the runs use.
+        runs_of: name of the figure from which runs, settings, panels, seeds and learning rates are taken.
+            ``runs`` may then list some of its labels, and other fields override those of that figure.
     """
 
     runs: Annotated[dict[str, Values], MinLen(1)]
@@ -213,7 +213,7 @@ def _swept_by_all(figure: Figure, name: str) -> bool:
 
 
 def _with_runs(content: Any, scale: str, file: Path) -> Any:
-    """A scale in which the runs are settings: those of another figure, or of ``SIZED``, or its own."""
+    """A scale with the settings of each run, from another figure, ``SIZED`` or the scale itself."""
     if not isinstance(content, dict) or (owner := content.get("runs_of")) is None:
         return _with_models(content, scale, str(file))
     if owner not in shipped() or owner == file.stem:
@@ -222,7 +222,7 @@ def _with_runs(content: Any, scale: str, file: Path) -> Any:
         )
     other = read_settings(shipped()[owner])["scales"].get(scale)
     if other is None or "runs_of" in other:
-        raise InputError(f"{file}: {owner} has no runs of its own at the scale {scale}")
+        raise InputError(f"{file}: {owner} defines no runs at the scale {scale}")
     other = _with_models(other, scale, str(shipped()[owner]))
     kept = {name: value for name, value in other.items() if name not in ("tests", "learning_rates")}
     if other.get("learning_rates"):

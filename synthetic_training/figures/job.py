@@ -39,7 +39,7 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     folder = Path(job["folder"])
     rank = int(os.environ.get("RANK", "0"))
-    # another figure may need the same run at the same time, and then waits for this one
+    # another figure may need the same run at the same time; its job then waits for this one
     with FileLock(folder.with_name(f".{folder.name}.lock")) if rank == 0 else nullcontext():
         diverged = _train(job["config"], folder, may_diverge=not any(job["tests"].values()))
     if rank:
@@ -54,12 +54,12 @@ def main() -> None:
 
 
 def trained(folder: Path, diverged: int | None = None) -> Result:
-    """The part of a result about training, from the files of a run that has ended.
+    """The training part of a result, read from the files of a run that has ended.
 
     Args:
         folder: the run's folder.
-        diverged: number of steps by which the loss was not finite; None if it always was. Such a run has no
-            final loss, and an accuracy of 0 at the end.
+        diverged: number of steps by which the loss was no longer finite; None if it stayed finite. A run that
+            diverged has no final loss, and an accuracy of 0 at the end.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -97,12 +97,12 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
 
 
 def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int | None:
-    """Train, and return the number of steps by which the loss was not finite; None if it always was.
+    """Train, and return the number of steps by which the loss was no longer finite; None if it stayed finite.
 
     Args:
         settings: settings of the run.
         folder: the run's folder.
-        may_diverge: whether such a run has a result; otherwise, NotFiniteError is raised.
+        may_diverge: whether a run whose loss is not finite has a result; otherwise, NotFiniteError is raised.
     """
     from transformers.utils import logging
 
@@ -135,7 +135,7 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
 
     asked_of = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
     with_keys = asked_of.pop("keys")
-    # the code in the folder is the code of the model that this run trained
+    # trusted, because it is the code of the model that this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
     found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=trusted))
     test_key = {"task": found["config"]["task"], "n": found["config"]["n"]}
@@ -150,7 +150,7 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
 def _keys(
     folder: Path, test: dict[str, Any], config: dict[str, Any], *, trusted: bool
 ) -> dict[int, dict[str, Any]]:
-    """What ``figures.keys`` needs, by the length of the strings."""
+    """Counts of competing keys for ``figures.keys``, by the length of the strings."""
     import torch
 
     from dataset_builders.string_tasks import string_task

@@ -1,13 +1,13 @@
-"""The length of the key by which a model finds its place, and the accuracy by length that follows from it.
+"""The length of the key with which a model finds its position, and the accuracy by length that it implies.
 
     python -m synthetic_training.figures.keys hard_alibi_small.jsonl --fit-to 40
 
 reads results of a figure whose tests have ``keys: true``. From the letters of short strings, it estimates how
 likely a competitor of n letters misleads the model (``evaluation.keys``), by maximum likelihood. All h_n grow
 with the same power of the length, because attention to more keys is less sharp. It then predicts the accuracy
-on long strings, in which competitors are more and longer, and prints it beside the measured accuracy. The
+on long strings, which contain more and longer competitors, and prints it next to the measured accuracy. The
 key's length is the n at which a competitor misleads the model in half of the cases, as if the letters that it
-uses did not tell the two places apart.
+uses did not distinguish the two positions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 _STRINGS = 100
 """Number of random strings of each length over which a prediction is averaged."""
 _MOST_GROWTH = 4.0
-"""Highest power of the length that is tried."""
+"""Upper bound of the fitted power of the length."""
 _BLOCK = 20
-"""Number of strings at a time, which limits memory."""
+"""Number of strings that are processed at a time, which limits memory."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Keys:
 
     Attributes:
         hazards: h_n for competitors of n = 0, 1, 2, ... letters, in strings of ``reference`` letters.
-        growth: power of the length with which they grow.
-        reference: length in letters.
+        growth: power of the string length with which the hazards grow.
+        reference: string length in letters for which the hazards are given.
     """
 
     hazards: tuple[float, ...]
@@ -62,7 +62,7 @@ class Keys:
 
     @property
     def length(self) -> float | None:
-        """The length of the key in letters, interpolated; None if no competitor misleads that often."""
+        """The length of the key in letters, interpolated; None if no competitor misleads half of the time."""
         before = 0.0
         for n in range(len(self.hazards)):
             now = self.misled(n)
@@ -79,7 +79,7 @@ def fit(counts: "Mapping[int, Sequence[KeyCounts]]") -> Keys:
         counts: counts by the length of the strings.
 
     Raises:
-        InputError: no letter was copied wrongly, so the data only say that h_n is small.
+        InputError: no letter was copied wrongly, so that only an upper bound of h_n could be estimated.
     """
     import numpy as np
     from scipy.optimize import minimize
@@ -114,7 +114,7 @@ def fit(counts: "Mapping[int, Sequence[KeyCounts]]") -> Keys:
         slopes = np.append(slope[::-1].cumsum()[::-1] * units, by_growth)
         return float(value) / times.sum(), slopes / times.sum()
 
-    # many letters are rare in short strings; what is not known of them is what is known of fewer letters
+    # long competitors are rare in short strings: without data on n letters, h_n equals that of fewer letters
     bounds = [(0.0, 20 / unit if one else 0.0) for one, unit in zip(seen, units, strict=True)]
     start = np.append(np.where(seen > 0, 1.0, 0.0), 0.0)
     growths = (0.0, _MOST_GROWTH if len(counts) > 1 else 0.0)
@@ -134,7 +134,7 @@ def predicted(keys: Keys, length: int, letters: int) -> float:
 
 @lru_cache(maxsize=64)
 def _sums(length: int, letters: int) -> "NDArray[np.float64]":
-    """(strings, n): the number of competitors in all places of each of some random strings."""
+    """Number of competitors of n letters in all positions of each random string, of shape (strings, n)."""
     import torch
 
     from synthetic_training.evaluation.keys import competitors
@@ -147,7 +147,7 @@ def _sums(length: int, letters: int) -> "NDArray[np.float64]":
 
 
 def of_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[int, float, float]]]:
-    """The keys of one model over all seeds, and for each length the accuracy that was found and predicted.
+    """The keys of one model over all seeds, and each length with the measured and the predicted accuracy.
 
     Args:
         results: results that differ only in their seeds.

@@ -1,4 +1,4 @@
-"""What ``reproduce`` has done and has to do: the results of stages, and the runs that these lack.
+"""Keeps track of the work of ``reproduce``: the results of stages, and their runs without a result.
 
 Stages may share runs: a run is trained once and then evaluated for every stage that needs it, because its
 model may be gone when the next figure is due.
@@ -18,9 +18,9 @@ class Work:
     """A run that has to be done.
 
     Attributes:
-        parts: the stages that lack its result, with the run as each of them names it; the first one sets the
-            priority.
-        priority: place of the first stage; lower is earlier.
+        parts: the stages that lack the run's result, each with its own entry for the run; the first stage
+            sets the priority.
+        priority: position of the first stage in the order of stages; lower is earlier.
     """
 
     parts: tuple[tuple[Stage, Run], ...]
@@ -49,14 +49,14 @@ def add_part(works: dict[str, Work], stage: Stage, run: Run, priority: int) -> N
 
 
 class Ledger:
-    """The results of all stages, and what is left to do.
+    """The results of all stages, and the remaining runs.
 
     Args:
         stages: from ``read_stages``.
         out: folder of the results.
 
     Raises:
-        InputError: a file of results is damaged, or has results of other settings.
+        InputError: a file of results is damaged, or has results with other settings.
     """
 
     def __init__(self, stages: Sequence[Stage], out: Path) -> None:
@@ -64,7 +64,7 @@ class Ledger:
         self._unsaved: set[str] = set()
         self._results = {stage.stem: read_results(self.file(stage)) for stage in stages}
         for stage in stages:
-            self._finished(stage, self._ready(stage))  # refuses results of other settings
+            self._finished(stage, self._ready(stage))  # raises InputError for results with other settings
 
     def file(self, stage: Stage) -> Path:
         return self._out / f"{stage.stem}.jsonl"
@@ -73,10 +73,10 @@ class Ledger:
         return self._results[stage.stem]
 
     def take(self, folder: Path) -> None:
-        """Add the results that are missing here from another folder, of earlier calls; ``save`` writes them.
+        """Add missing results from a folder with results of earlier calls; ``save`` writes them.
 
         Raises:
-            InputError: a file of results is damaged, or has results of other settings.
+            InputError: a file of results is damaged, or has results with other settings.
         """
         for stage in self.stages:
             mine = {key_of(result) for result in self.results(stage)}
@@ -88,7 +88,7 @@ class Ledger:
             self._finished(stage, self._ready(stage))
 
     def add(self, stage: Stage, result: Result) -> None:
-        """Save a result; it replaces one with the same key, which has another learning rate."""
+        """Save a result; it replaces a result with the same key and another learning rate."""
         kept = [one for one in self.results(stage) if key_of(one) != key_of(result)]
         self._results[stage.stem] = [*kept, result]
         write_results(self.file(stage), self.results(stage))
@@ -101,7 +101,7 @@ class Ledger:
         self._unsaved.clear()
 
     def show(self, stage: Stage) -> list[Path]:
-        """Write plot and table of a stage's results so far; return all files of its results."""
+        """Write the plot and table of a stage's results; return all files, including the results."""
         results = self.results(stage)
         return [self.file(stage), *stage.show(results, self._out)] if results else []
 
@@ -117,7 +117,7 @@ class Ledger:
         return list(found.values())
 
     def waiting(self) -> list[tuple[Stage, Run]]:
-        """The runs whose learning rates are not chosen yet; they have the one in the figure's file."""
+        """The runs whose learning rates are not chosen yet, each with the one in the figure's file."""
         found = []
         for stage in self.stages:
             ready = {run.key for run in self._ready(stage)}

@@ -1,4 +1,4 @@
-"""Results that travel: ``pack`` them on the machine with GPUs, ``merge`` them at home.
+"""Moving results between machines: ``pack`` them on the machine with GPUs, ``merge`` them on your own.
 
 ::
 
@@ -12,8 +12,8 @@
     TO/results.tar.gz          results, runs that were cut off, and settings, metrics and logs of all runs
     TO/unfinished_NAME.tar.gz  the last checkpoint of a run that was cut off, if it fits
 
-A checkpoint of the paper's size has 1.8 GB and does not fit, so the queue starts no run there that would not
-end in time. ``merge`` adds the results to those of a folder, and draws its plots and tables anew. With
+A checkpoint of the paper's size has 1.8 GB and does not fit, so the queue starts no run of this size that
+would not end in time. ``merge`` adds the results to those in a folder, and updates its plots and tables. With
 ``--runs``, it also extracts the rest, for ``reproduce --resume``.
 """
 
@@ -41,7 +41,7 @@ SUMMARIES: Mapping[str, Callable[[Path], str]] = {
     "claims.md": lambda folder: claims.table(claims.read_folder(folder)),
     "cost.md": cost.of_folder,
 }
-"""Tables of all results in a folder, which ``merge`` writes anew if they are there."""
+"""Tables of all results in a folder, which ``merge`` updates if they exist."""
 
 _SUFFIX = ".tar.gz"
 _RESULTS = f"results{_SUFFIX}"
@@ -83,7 +83,7 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
 
 
 def _pack_checkpoints(out: Path, to: Path, largest: float, most: int) -> Iterator[Path]:
-    """The last checkpoint of each run that was cut off, those with most steps first."""
+    """Write the last checkpoint of each run that was cut off, the run with most steps first."""
     last = []
     for folder in (out / "runs").glob("*/checkpoints"):
         steps = [one for one in folder.glob("step_*") if one.name.removeprefix("step_").isdigit()]
@@ -94,7 +94,7 @@ def _pack_checkpoints(out: Path, to: Path, largest: float, most: int) -> Iterato
             return
         run = step.parent.parent
         files = [file for file in step.iterdir() if file.is_file()]
-        # weights hardly become smaller
+        # weights hardly compress
         if sum(file.stat().st_size for file in files) > 1.1 * largest * _MEBIBYTE:
             continue
         archive = _write(to / f"unfinished_{run.name}{_SUFFIX}", out, [*files, run / RUN, run / METRICS])
@@ -163,7 +163,7 @@ def _add(name: str, text: str, into: Path) -> bool:
 
 
 def _show(stem: str, into: Path) -> list[Path]:
-    """Draw the results of one stage of a shipped figure; those of others are only kept."""
+    """Draw the results of a stage of a shipped figure; results of the user's own figures are not drawn."""
     stage, file = stage_of(stem), into / f"{stem}.jsonl"
     return [file] if stage is None else [file, *stage.show(read_results(file), into)]
 

@@ -19,7 +19,7 @@ Result = dict[str, Any]
 """The result of a run of a figure: its key and settings, its learning curve, and its scores in the tests."""
 
 Key = tuple[str, str | None, int, str]
-"""What identifies a run within a figure: label, panel, seed and sweep values."""
+"""Key that identifies a run within a figure: label, panel, seed and sweep values."""
 
 _MODEL_ARG = "model_args."
 """Prefix of swept arguments of the model."""
@@ -70,7 +70,7 @@ def short(value: Any) -> str:
 
 
 def key_of(result: Mapping[str, Any]) -> Key:
-    """The key of the run that a result is from."""
+    """The key of the run that produced a result."""
     return result["label"], result["panel"], result["seed"], json.dumps(result["sweep"], sort_keys=True)
 
 
@@ -81,7 +81,7 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
         scale: scale of the figure.
         source: the figure's file, for error messages.
         models: labels of the runs to do; empty for all.
-        seeds: seeds that replace those of the file; empty for the file's.
+        seeds: seeds to use instead of those in the file, if not empty.
 
     Raises:
         InputError: a label is unknown, a run's settings are invalid, or two runs are the same.
@@ -152,5 +152,5 @@ def _value(config: TrainConfig, name: str) -> Any:
 def _model_args(part: Values) -> Values:
     model_args = part.get("model_args", {})
     if not isinstance(model_args, dict):
-        return {"model_args": model_args}  # refused with the other unknown arguments
+        return {"model_args": model_args}  # an error that is reported with the other unknown arguments
     return parse_values(model_args)

@@ -56,7 +56,7 @@ class Progress(Watcher):
         self._describe()
 
     def add(self, name: str, run: Run) -> None:
-        """Add a run that was not known at the start, unless it is there."""
+        """Add a run that was not known at the start, unless it was added before."""
         if name in self._runs:
             return
         self._runs[name], self._steps[name] = run, last_step(self._folder / name)
@@ -66,12 +66,12 @@ class Progress(Watcher):
         self._describe()
 
     def part_done(self, name: str) -> float:
-        """The part of a run's steps that is done, as of the last line of its metrics."""
+        """The fraction of a run's steps that is done, as of the last line of its metrics."""
         run = self._runs[name]
         self._steps[name] = max(self._steps[name], last_step(self._folder / name))
         return self._steps[name] / run.config.steps
 
-    def started(self, job: Job, place: int) -> None:
+    def started(self, job: Job, slot: int) -> None:
         """Show the run's bar below the others, or print where its log is."""
         run = self._runs[job.name]
         if not self._terminal:
@@ -80,7 +80,7 @@ class Progress(Watcher):
         self._bars[job.name] = tqdm(
             total=run.config.steps,
             initial=self._steps[job.name],
-            position=place + 1,
+            position=slot + 1,
             desc=f"  {run}",
             unit="step",
             file=self._stream,

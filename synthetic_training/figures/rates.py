@@ -1,12 +1,12 @@
-"""The learning rates of a figure's runs: which are tried, and which one each run has.
+"""The learning rates of a figure's runs: which are tried, and which one each run uses.
 
 Each learning rate in the figure's file is tried with the first seed and a third of the steps. The rule for
 the choice needs no judgement:
 
 1. *Score.* If the figure shows accuracy by training examples, the mean string accuracy over the evaluations;
    a run that ended early keeps its last accuracy. Otherwise, the string accuracy at the end.
-2. *Ties.* Scores that are not lower than the highest score by more than its standard error are equal.
-3. Of equal scores, the lowest training loss at the end decides.
+2. *Ties.* Scores within one standard error of the highest score count as equal to it.
+3. Of equal scores, the one with the lowest training loss at the end is chosen.
 
 Only training lengths are evaluated, so that the choice does not depend on what the figure tests.
 """
@@ -25,7 +25,7 @@ from synthetic_training.figures.style import model_title
 from synthetic_training.figures.summary import final_accuracy, final_loss, grouped, learning_curve
 
 PART_OF_STEPS = 3
-"""A learning rate is tried with this part of the steps: a third."""
+"""Fraction of the steps for which a learning rate is tried."""
 
 Rates = Mapping[tuple[str, str | None], float]
 """The chosen learning rate by label and panel."""
@@ -42,7 +42,7 @@ def trials(scale: Scale, source: str, by_examples: bool, models: Sequence[str] =
         models: labels of the runs; empty for all.
 
     Raises:
-        InputError: as in ``plan``.
+        InputError: a label is unknown, a run's settings are invalid, or two runs are the same.
     """
     return [
         Run(run.label, run.panel, run.seed, {**run.sweep, "lr": rate}, _trial(run, rate, by_examples))

@@ -6,9 +6,9 @@
 A model that copies by looking up n-grams makes errors if an n-gram occurs twice (arXiv 2402.01032, section
 3.3, and the construction of Theorem 2.3). The figure ``duplicates`` measures how often this happens, by the
 length n of the repeat. By chance, a uniform string of length L over D letters has about C(L - n + 1, 2) D^-n
-(1 - 1/D)^2 pairs of places with the same n letters, but not the same n + 1. If each pair misleads the model
-as often as the pair in ``duplicates``, independently of the others, the string is copied correctly with
-probability exp(-sum over n of pairs times error rate).
+(1 - 1/D)^2 pairs of positions that share n letters, but not n + 1. If each pair misleads the model as often
+as the pair in ``duplicates``, independently of the others, the string is copied correctly with probability
+exp(-sum over n of pairs times error rate).
 """
 
 import math
@@ -30,14 +30,14 @@ SHORTEST_REPEATS = (4, 3, 2)
 
 
 def expected_repeats(length: int, n: int, letters: int) -> float:
-    """Expected number of pairs of places in a uniform string that share n letters, but not n + 1."""
+    """Expected number of pairs of positions in a uniform string that share n letters, but not n + 1."""
     return math.comb(max(0, length - n + 1), 2) * letters**-n * (1 - 1 / letters) ** 2
 
 
 def errors_at_repeats(results: Sequence[Result]) -> dict[int, float]:
-    """Error rate caused by n letters that occur twice, by n, over all seeds.
+    """Error rate caused by a repeated n-gram, by n, over all seeds.
 
-    It is relative to strings without the repeat. Values between measured values of n are interpolated.
+    The rate is relative to strings without the repeat. Values between measured values of n are interpolated.
 
     Raises:
         InputError: the results have no such tests, or none without a repeat.
@@ -64,7 +64,7 @@ def accuracy_with_repeats(length: int, errors: Mapping[int, float], letters: int
 
 
 def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -> str:
-    """Accuracy by length, as measured and as predicted only from repeats, as Markdown.
+    """Table of the measured accuracy by length and the accuracy predicted from repeats alone, as Markdown.
 
     Raises:
         InputError: one of the files has no results of this model.

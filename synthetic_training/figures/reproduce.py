@@ -1,4 +1,4 @@
-"""``reproduce``: do the runs of figures, save their results, and show them in plots and tables.
+"""``reproduce``: train the models of figures, save the results, and show them in plots and tables.
 
 ::
 
@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from dataset_builders.interruption import Interrupted, TimeIsOver
-from dataset_builders.workers import places, run_from
+from dataset_builders.workers import run_from, worker_slots
 from synthetic_training.figures.allocation import Allocation
 from synthetic_training.figures.estimate import RESULTS, Expectations, committed_results, cut_runs
 from synthetic_training.figures.execute import Execution
@@ -68,11 +68,11 @@ def reproduce(
             another trains.
         minutes: time after which unfinished runs save a checkpoint and end; None for no limit. A run on a GPU
             does not start if it is expected to take longer than the time that is left.
-        revision: revision of this code, to replace git's answer, e.g. for a copy without git history.
+        revision: revision of this code to record in results (default: from git), e.g. for a copy without git
+            history.
         imports: packages to import first in every run, in addition to those of the figure's file.
         trust_remote_code: whether code in the folders of the runs' models may run.
-        dry_run: only print the plan, and with ``gpus`` and ``minutes`` also the schedule of the calls that
-            do it.
+        dry_run: only print the plan, and with ``gpus`` and ``minutes`` also the schedule of the calls.
         gpus: number of GPUs of the schedule.
         calls: number of calls that the schedule shows run by run.
         again: command that continues this work, for the message when it is interrupted (default:
@@ -82,9 +82,10 @@ def reproduce(
         The files that were written: results, plots and tables.
 
     Raises:
-        InputError: there is no figure, or one or a part of it does not exist or cannot be run; a number is
-            invalid; ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set, or
-            a plot or table that this function did not write; or a run failed, after the other runs were done.
+        InputError: no figure is given; a figure, scale or label does not exist, or a setting is invalid;
+            ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set; ``out``
+            contains a plot or table that this function did not write; or a run failed, after the other runs
+            were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
     """
@@ -116,9 +117,9 @@ def reproduce(
             raise InputError(f"{known} is not a folder; pass one with results of reproduce")
         ledger.take(known)
     on_gpu = any(run.config.device != "cpu" for stage in stages for run in stage.planned)
-    at = places(on_gpu) if ledger.work() else []
-    use_gpus = any("CUDA_VISIBLE_DEVICES" in place for place in at)
-    print(plan_text(ledger, out / "runs", len(at) * (per_gpu if use_gpus else 1)), flush=True)
+    slots = worker_slots(on_gpu) if ledger.work() else []
+    use_gpus = any("CUDA_VISIBLE_DEVICES" in slot for slot in slots)
+    print(plan_text(ledger, out / "runs", len(slots) * (per_gpu if use_gpus else 1)), flush=True)
     expectations = Expectations(
         [*committed_results(), *(one for stage in stages for one in ledger.results(stage))],
         cut_runs(RESULTS, out),
@@ -148,8 +149,8 @@ def reproduce(
     command += [*["--trust-remote-code"] * trust_remote_code, "--resume"]
     with _only_one(stages, out), _kept_when_interrupted(ledger, again or shlex.join(command)):
         budget = inf if minutes is None else 60 * minutes
-        allocation = Allocation(len(at), per_gpu if use_gpus else 1, budget)
-        execution = Execution(ledger, allocation, at, out, revision, expectations, end)
+        allocation = Allocation(len(slots), per_gpu if use_gpus else 1, budget)
+        execution = Execution(ledger, allocation, slots, out, revision, expectations, end)
         failures = []
         if ledger.work():
             try:
@@ -203,7 +204,7 @@ def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
 
 @contextmanager
 def _kept_when_interrupted(ledger: Ledger, command: str) -> Iterator[None]:
-    """After Ctrl-C or SIGTERM, or when the time is over, say which results are kept and how to continue."""
+    """After Ctrl-C, SIGTERM or the end of the time, say which results are kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt as stop:

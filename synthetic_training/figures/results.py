@@ -34,10 +34,10 @@ def write_results(file: Path, results: Iterable[Result]) -> None:
 
 
 def check_others(folder: Path, stem: str) -> None:
-    """Check that a folder without results of a figure has no plot or table of its name, since those are ours.
+    """Check that a folder without a figure's results has no files with the names of its plot or table.
 
     Raises:
-        InputError: it has a file that ``reproduce`` did not write.
+        InputError: the folder has such a file, which ``reproduce`` therefore did not write.
     """
     check_plots(folder, [stem])
     table = folder / f"{stem}.md"

@@ -1,4 +1,4 @@
-"""What the next calls of ``reproduce`` would do, by simulating them with the expected times."""
+"""The schedule of the next calls of ``reproduce``, simulated with the expected times of the runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,10 +55,10 @@ class Schedule:
 
 
 class _Rest:
-    """What is left to do in the simulation; a choice of learning rates takes that of the figure's file."""
+    """The remaining runs of the simulation; each uses the learning rate of the figure's file."""
 
     def __init__(self, ledger: Ledger) -> None:
-        # with the rate of the file, some may have a result already
+        # at the learning rate of the figure's file, some runs may already have a result
         self._waiting = [(stage, run) for stage, run in ledger.waiting() if not ledger.has(stage, run)]
         self.works = {work.name: work for work in ledger.work()}
         self._order = {stage.stem: priority for priority, stage in enumerate(ledger.stages)}
@@ -92,7 +92,7 @@ def simulate(
     """Simulate calls of a limited time until everything is done.
 
     Args:
-        ledger: what is done so far.
+        ledger: the stages and their results so far.
         expectations: expected times.
         count: number of GPUs.
         per_gpu: maximum number of runs that share a GPU.
@@ -137,7 +137,7 @@ def _one_call(rest: _Rest, expectations: Expectations, allocation: Allocation, c
 
 
 def _until_an_end(allocation: Allocation) -> float:
-    """Advance all runs until one of them changes its state; return the seconds."""
+    """Advance all runs until the state of one changes; return the elapsed seconds."""
     speeds: dict[str, float] = {}
     for one in allocation.running.values():
         busy = [sum(o.warm_up <= 0 for o in allocation.sharing(gpu)) for gpu in one.gpus]
@@ -155,7 +155,7 @@ def _until_an_end(allocation: Allocation) -> float:
 
 
 def schedule_text(schedule: Schedule, calls: int) -> str:
-    """The schedule: the first calls run by run, then the sums.
+    """The schedule as text: the first calls run by run, then totals by stage.
 
     Args:
         schedule: from ``simulate``.

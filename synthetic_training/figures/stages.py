@@ -21,16 +21,16 @@ from synthetic_training.figures.tables import report
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """The runs with results in one file; each stage is equal only to itself.
+    """The runs whose results are in one file; stages are compared by identity.
 
     Attributes:
         name: name of the figure.
         size_name: name of the scale.
-        figure: what is drawn.
+        figure: the figure to draw.
         size: the runs at this scale.
         source: the figure's file, for error messages.
         models: labels of the runs to do; empty for all.
-        seeds: seeds that replace those of the file.
+        seeds: seeds to use instead of those in the file, if not empty.
         trials: the stage that determines the learning rates; None if they are fixed.
         of_trials: whether the runs of this stage try learning rates.
     """
@@ -51,7 +51,7 @@ class Stage:
 
     @property
     def stem(self) -> str:
-        """File name of the results and of what is made from them, without its extension."""
+        """File name of the results and of their plot and table, without extension."""
         return f"{self.name}_rates_{self.size_name}" if self.of_trials else f"{self.name}_{self.size_name}"
 
     @property
@@ -60,7 +60,7 @@ class Stage:
 
     @cached_property
     def planned(self) -> list[Run]:
-        """All runs; those whose learning rate is not chosen yet have the one in the figure's file."""
+        """All runs; until its learning rate is chosen, a run has the one in the figure's file."""
         if self.of_trials:
             return trials(self.size, self.source, self.by_examples, self.models)
         return plan(self.size, self.source, self.models, self.seeds)
@@ -81,7 +81,7 @@ class Stage:
         return found
 
     def rates(self, results: Sequence[Result]) -> Rates:
-        """The learning rates that results of this stage, which are trials, determine."""
+        """The learning rates that follow from results of this stage, whose runs are trials."""
         return chosen(results, self.size, self.by_examples)
 
     def text(self, results: Sequence[Result]) -> str:
@@ -117,8 +117,8 @@ def read_stages(
         figures: names of shipped figures, or paths of the user's own files.
         scale: a scale of all of them.
         models: labels of the runs to do, each of at least one figure; empty for all.
-        seeds: seeds that replace those in the files.
-        overrides: settings of all runs that go before those in the files.
+        seeds: seeds to use instead of those in the files, if not empty.
+        overrides: settings of all runs, which override those in the files.
 
     Raises:
         InputError: a figure, scale or label does not exist, or a run's settings are invalid.
@@ -187,6 +187,6 @@ def _trials_of(stage: Stage, scale: str, overrides: Mapping[str, object]) -> Sta
 
 
 def _trials_stem(stage: Stage) -> str:
-    """The stem of the stage that tries the learning rates of another one; empty if there is none."""
+    """The stem of the stage whose trials determine a stage's learning rates; empty if there is none."""
     owner = stage.name if stage.size.learning_rates else stage.size.rates_of
     return "" if owner is None or stage.of_trials else f"{owner}_rates_{stage.size_name}"

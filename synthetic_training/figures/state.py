@@ -1,4 +1,4 @@
-"""The state of each model of a figure, beside the strings that it copies and the bound of Theorem 2.7.
+"""The state of each model of a figure, compared with the strings that it copies and with Theorem 2.7.
 
     python -m synthetic_training.figures.state length_generalization_paper.jsonl --out .
 
@@ -35,7 +35,7 @@ _HEADER = "bits copied per bit of state"
 """Header of a column, by which the table is recognised."""
 
 _HALF = 0.5
-"""String accuracy from which on a length counts as copied."""
+"""Minimum string accuracy at which a length counts as copied."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Model:
 
     @property
     def copied(self) -> int | None:
-        """The greatest tested length of which at least half of the strings are copied."""
+        """The greatest tested length at which at least half of the strings are copied; None if none is."""
         return max((length for length, value in self.accuracy.items() if value >= _HALF), default=None)
 
     @property
     def per_bit(self) -> tuple[float, int] | None:
-        """The most bits of strings copied per bit of state, and the length at which it is that.
+        """The maximum number of bits copied per bit of state, and the length at which it is reached.
 
-        A length counts as accuracy times the bits of a string.
+        The bits copied at a length are accuracy times the bits of a string.
         """
         shares = [
             (value * length * log2(self.letters) / self.bits[length], length)
@@ -95,7 +95,7 @@ def models_of(results: Sequence[Result]) -> dict[str, Model]:
 
 
 def _bits(result: Result, lengths: Sequence[int]) -> dict[int, int]:
-    """Bits of a model's state after strings and their two marks; none if it does not show its state."""
+    """Bits of a model's state by length, after a string and its two special tokens; empty if unknown."""
     import torch
 
     from synthetic_training.models.registry import build_model
@@ -116,7 +116,7 @@ def _bits(result: Result, lengths: Sequence[int]) -> dict[int, int]:
 
 
 def as_text(models: Mapping[str, Model]) -> str:
-    """State and what is copied with it, as Markdown."""
+    """Table of each model's state and of the strings that it copies, as Markdown."""
     rows = []
     for label, one in models.items():
         lengths = sorted(one.bits)
@@ -166,7 +166,7 @@ def draw(models: Mapping[str, Model], results: Sequence[Result], out: Path) -> l
         axes = canvas.subplots()
         shown = {label: one for label, one in models.items() if one.bits}
         for place, (label, one) in enumerate(shown.items()):
-            # models with the same state are on one line: larger markers show below smaller ones
+            # curves of models with the same state coincide: larger markers are visible behind smaller ones
             hidden = sum(other.bits == one.bits for other in list(shown.values())[place + 1 :])
             _draw_model(axes, one, {**style_of(label, results), "markersize": 4.5 + 2.5 * hidden})
         letters = next(iter(models.values())).letters
@@ -193,7 +193,7 @@ def _draw_model(axes: "Axes", one: Model, style: dict[str, Any]) -> None:
 
 
 def _write(file: Annotated[Path, tyro.conf.Positional], out: Path) -> None:
-    """Tabulate and plot the state of each model of a figure beside what it copies.
+    """Tabulate and plot the state of each model of a figure and the strings that it copies.
 
     Args:
         file: Results of a figure that tests copying by length.

@@ -74,7 +74,7 @@ def style_of(label: str, results: Sequence[Result]) -> Style:
 
 
 def styles_of_tests(tests: Sequence[str]) -> list[Style]:
-    """Black for copying, and darker colours for longer keys."""
+    """The style of each test: black for copying, and darker colours for longer keys."""
     import matplotlib as mpl
 
     plain = [name for name in tests if "=" not in name]

@@ -36,7 +36,7 @@ ORDER = (
 
 @dataclass(frozen=True)
 class Band:
-    """The mean over seeds at one place on the horizontal axis, with the lowest and the highest value."""
+    """The mean over seeds at one position on the horizontal axis, with the lowest and the highest value."""
 
     x: float
     mean: float
@@ -77,7 +77,7 @@ def label_of(result: Result) -> str:
 
 
 def panels_of(results: Iterable[Result], order: Sequence[str]) -> list[str | None]:
-    """The panels that have results, in this order, followed by those of an earlier version of the file."""
+    """The panels that have results, in this order, followed by panels that the file no longer contains."""
     found = {result["panel"] for result in results}
     return [one for one in order if one in found] + sorted(found - set(order), key=str)
 
@@ -118,7 +118,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def examples_until(result: Result, accuracy: float) -> float | None:
-    """Training examples until this string accuracy; None if no evaluation reached it.
+    """Number of training examples until this string accuracy is reached; None if it never was.
 
     The number is interpolated linearly between the first evaluation that reached it and the previous one;
     without training, the accuracy is taken to be 0.
@@ -181,7 +181,7 @@ def by_key(results: Sequence[Result]) -> list[Band]:
 
 
 def swept_values(results: Iterable[Result], name: str) -> list[float]:
-    """The values of a swept setting, which results of an earlier version of the file may not have."""
+    """The values of a swept setting; results without the setting are left out."""
     return sorted({result["sweep"][name] for result in results if name in result["sweep"]})
 
 
@@ -196,8 +196,8 @@ def by_swept(results: Sequence[Result], name: str, value: Callable[[Result], flo
 def best_of(results: Iterable[Result], name: str) -> list[Result]:
     """Of runs that differ only in a swept setting and in seeds, the runs with the best value of the setting.
 
-    The best value has the highest mean accuracy after training; of equal values, the first is taken. Results
-    of an earlier version of the file, without the setting, are left out.
+    The best value has the highest mean accuracy after training; of equally good values, the first is taken.
+    Results without the setting are left out.
     """
 
     def others(result: Result) -> tuple[Any, ...]:

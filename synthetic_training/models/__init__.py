@@ -1,1 +1,1 @@
-"""Architectures: the paper's, those of transformers, the user's own, and fast kernels for ours."""
+"""Architectures: the paper's, any of transformers, and the user's own; with fast kernels for the paper's."""

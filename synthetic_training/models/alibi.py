@@ -1,4 +1,4 @@
-"""The project's kernels for ALiBi and Hard-ALiBi; saved models (``modeling_alibi``) do not contain them."""
+"""The project's kernels for ALiBi and Hard-ALiBi, which saved models (``modeling_alibi``) do not contain."""
 
 import importlib.util
 
@@ -9,7 +9,7 @@ from synthetic_training.models.modeling_alibi import AlibiForCausalLM, HardAlibi
 
 
 def use_fast_attention(model: AlibiForCausalLM | HardAlibiForCausalLM) -> None:
-    """Let a model run without a mask tensor if it is called without mask, positions and past."""
+    """Let a model run without a mask tensor if it is called without mask, position ids and cache."""
     # querying a device would initialise CUDA, after which a process must not fork
     if torch.version.cuda is not None and importlib.util.find_spec("triton") is not None:
         from synthetic_training.models.kernels import window_attention

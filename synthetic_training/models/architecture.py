@@ -1,4 +1,4 @@
-"""What the registry knows about a model architecture."""
+"""Description of a model architecture in the registry."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ class Architecture:
     """A model architecture.
 
     Attributes:
-        config_class, model_class: classes of transformers, or of the same kind.
+        config_class: configuration class, a ``PreTrainedConfig``.
+        model_class: model class, a ``PreTrainedModel``.
         defaults: arguments of the configuration, besides the vocabulary.
         extra: arguments that the configuration accepts but does not list.
         sizes_follow: whether missing sizes are derived from width and heads, as in a transformer.
-        initialise: function that draws initial weights as in the authors' code, if those of transformers
-            differ.
+        initialise: function that draws initial weights as in the authors' code, if transformers draws them
+            from another distribution.
         use_fast_kernels: function that enables fast kernels for calls without padding and cache, such as in
-            training; other calls, and saved models, do not change.
-        variants: for an argument that selects between classes, the configuration and model class of each
-            value; the first value is the default.
+            training. Other calls and saved models are not affected.
+        variants: configuration and model class for each value of an argument that selects between classes, by
+            name of the argument; the first value is the default.
     """
 
     config_class: type[PreTrainedConfig]
@@ -43,7 +44,7 @@ class Architecture:
         """The architecture with the classes that these arguments select.
 
         Raises:
-            InputError: an argument has none of the known values.
+            InputError: an argument has an unknown value.
         """
         found = self
         for argument, values in self.variants.items():

@@ -1,8 +1,8 @@
 """A bare ``torch.nn.Module`` as a causal language model of transformers.
 
-The module maps token ids (B, L) to logits (B, L, V), each of which depends only on the tokens up to its own.
-The module need not handle padding: rows are shifted so that the first real token of each is at the first
-place. There is no cache; each generated token takes a forward pass over all previous tokens.
+The module maps token ids (B, L) to logits (B, L, V); the logits at a position may depend only on tokens up to
+it. The module need not handle padding: each row is shifted so that its first real token is at position 0.
+There is no cache; each generated token takes a forward pass over all previous tokens.
 
 This file is copied into the folder of a saved model, so it imports only torch and transformers.
 
@@ -20,7 +20,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 
 class BareModuleConfig(PreTrainedConfig):
-    """How the module is created: ``module_class(vocab_size=vocab_size, **arguments)``.
+    """Arguments with which the module is created: ``module_class(vocab_size=vocab_size, **arguments)``.
 
     Attributes:
         module: origin of the class, as ``module.path:ClassName``, for information only.
@@ -48,7 +48,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
 
     @classmethod
     def around(cls, module_class: type[nn.Module]) -> type[BareModuleForCausalLM]:
-        """The wrapper of a class, which is the same for every call."""
+        """The wrapper of a class; every call with the same class returns the same wrapper."""
         for known in cls.__subclasses__():
             if known.module_class is module_class:
                 return known
@@ -56,7 +56,8 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: BareModuleConfig) -> None:
         super().__init__(config)
-        # from_pretrained builds models on the meta device, which would lose tensors outside of checkpoints
+        # from_pretrained builds models on the meta device, where buffers that are not in the checkpoint would
+        # have no values
         with torch.device("cpu"):
             self.module = self.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
         self._tied_weights_keys = self._shared_weights()
@@ -64,13 +65,13 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         self.post_init()
 
     def _shared_weights(self) -> dict[str, str]:
-        """For weights with several names, each further name with the first name."""
+        """The tied weights: each additional name of a weight, with its first name."""
         first: dict[nn.Parameter, str] = {}
         named = self.named_parameters(remove_duplicate=False)
         return {name: known for name, weight in named if (known := first.setdefault(weight, name)) != name}
 
     def _unsaved_buffers(self) -> dict[nn.Module, dict[str, Tensor]]:
-        """Copies of the buffers that checkpoints leave out, by the module that contains them."""
+        """Copies of the non-persistent buffers, by the module that contains them."""
         unsaved = dict(self.named_non_persistent_buffers())
         found: dict[nn.Module, dict[str, Tensor]] = {}
         for name, buffer in unsaved.items():
@@ -95,9 +96,9 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         return_dict: bool | None = None,  # noqa: ARG002  always one
     ) -> CausalLMOutput:
-        """Logits of the next token, (B, L, V), and with ``labels`` the loss.
+        """Logits of the next token, (B, L, V), and the loss if ``labels`` are passed.
 
-        ``attention_mask`` (B, L) is 0 for padding, at either end of a row; logits there have no meaning.
+        ``attention_mask`` (B, L) is 0 for padding, at either end of a row; logits of padding are meaningless.
         """
         if attention_mask is None:
             logits = self.module(input_ids)

@@ -1,4 +1,4 @@
-"""Checks of a user's own model: the input and output of its forward method, and that it is causal."""
+"""Checks of a user's own model: the arguments and output of its forward method, and causality."""
 
 import inspect
 
@@ -14,7 +14,7 @@ from synthetic_training.models.bare_module import BareModuleForCausalLM
 def check_causal(name: str, model: PreTrainedModel) -> None:
     """Check that a model is causal: its logits must not depend on later tokens.
 
-    A model that sees the answers learns nothing, but scores well on forced answers.
+    A model that sees the answers learns nothing, but has a high forced accuracy.
 
     Raises:
         InputError: the model is not causal, does not return logits of the shape (batch, length, vocabulary),
@@ -38,9 +38,9 @@ def _logits(name: str, model: PreTrainedModel, ids: Tensor) -> Tensor:
     """The model's logits, of shape (batch, length, vocabulary).
 
     Raises:
-        InputError: it returns something else.
+        InputError: the model returns something else.
     """
-    if isinstance(model, BareModuleForCausalLM):  # without the wrapper, which assumes that these are logits
+    if isinstance(model, BareModuleForCausalLM):  # call the module itself: the wrapper expects logits
         output = logits = model.module(ids)
         wanted = "the logits alone, as a tensor"
     else:

@@ -20,8 +20,8 @@ _PACKAGES_OF_MODELS = {"transformers", "synthetic_training"}
 def code_digests(model: PreTrainedModel) -> dict[str, str]:
     """The SHA-256 of each file of the user's own code that defines the model's classes.
 
-    These are the files of the classes and the files in the same folder that they import. Installed packages
-    are left out, because their versions identify them.
+    The files are those that define the classes, and the files in the same folder that these import. Installed
+    packages are left out, because their versions identify them.
     """
     bare = isinstance(model, BareModuleForCausalLM)
     classes = [type(model).module_class] if bare else [type(model), type(model.config)]
@@ -62,7 +62,7 @@ def files_to_copy(file: Path, package: str) -> set[Path] | None:
 
 
 def _own_imports(file: Path, package: str) -> Iterator[str | None]:
-    """Names of imported modules in a file's folder; None for one that a copy of the folder would lack."""
+    """Names of the modules in its folder that a file imports; None for an import that a copy would lack."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             beside = node.level == 1 and node.module is not None and "." not in node.module

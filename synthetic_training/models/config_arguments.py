@@ -26,7 +26,7 @@ _SIZES = (
 _ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation")
 _LARGEST = 2**31 - 1
 MOST_LAYERS = 10_000
-"""Configurations contain lists with one item per layer, created before the size of a model is checked."""
+"""Maximum number of layers. Configurations create lists with one item per layer, before memory is checked."""
 
 _FEED_FORWARD = ("intermediate_size", "ffn_dim", "decoder_ffn_dim", "dff")
 _DECODER = {
@@ -78,7 +78,7 @@ class ConfigArguments:
 
         Args:
             given: arguments from the user, under any of their names.
-            defaults: defaults of the others; those that the configuration does not accept are left out.
+            defaults: values of the other arguments; names that the configuration does not accept are ignored.
 
         Raises:
             InputError: an argument is unknown, is passed twice with different values, or is out of range.
@@ -104,7 +104,7 @@ class ConfigArguments:
         return arguments
 
     def transformer_sizes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The sizes that follow from width and heads in a transformer, if they are not passed."""
+        """The sizes that a transformer derives from its width and heads, except those that are passed."""
         heads, width = (arguments.get(self.own_name(one)) for one in ("num_attention_heads", "hidden_size"))
         if heads is None or width is None:
             return {}
@@ -136,7 +136,7 @@ class ConfigArguments:
         """Check that a configuration has the integers that were passed to it.
 
         Raises:
-            InputError: one has another value.
+            InputError: the configuration has another value for an argument.
         """
         for argument, value in given.items():
             taken = getattr(config, self.own_name(argument), value)
@@ -145,7 +145,7 @@ class ConfigArguments:
 
 
 def _constructor_arguments(config_class: type[PreTrainedConfig]) -> set[str]:
-    """Names that a constructor accepts, and those that it passes on to its base classes."""
+    """Names of the arguments that a constructor accepts, including those passed on to its base classes."""
     names: set[str] = set()
     for one in config_class.__mro__[: config_class.__mro__.index(PreTrainedConfig)]:
         if "__init__" in vars(one):
@@ -160,7 +160,7 @@ def refuse_unknown(name: str, arguments: Iterable[str], known: Iterable[str]) ->
     """Check the names of arguments.
 
     Raises:
-        InputError: one is unknown; the message suggests the closest known one.
+        InputError: a name is unknown; the message suggests the closest known one.
     """
     known = set(known)
     for argument in arguments:

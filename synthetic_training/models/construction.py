@@ -1,4 +1,4 @@
-"""How a model is created from its configuration, and the errors of sizes that do not fit together."""
+"""Creates a model from its configuration, and handles the errors of incompatible sizes."""
 
 import sys
 import traceback
@@ -24,19 +24,19 @@ MISFITS: tuple[type[Exception], ...] = (
     TypeError,
     ValueError,
 )
-"""What models raise for an impossible configuration: their classes do not check it, and may fail anywhere.
+"""Errors that models raise for an impossible configuration, which their classes do not check.
 
-A handler of these calls ``reraise_bug`` first."""
+A handler of these errors calls ``reraise_bug`` first."""
 
 _DELIBERATE = (RuntimeError, StrictDataclassError, ValueError)
-"""What our own classes raise for such a configuration, directly or through torch."""
+"""Errors that this project's classes raise for an impossible configuration, directly or through torch."""
 
 
 def reraise_bug(error: Exception) -> None:
     """Raise one of ``MISFITS`` again if it is a bug in this project's code, or in code in a model's folder.
 
-    It is a bug if it was raised there, and not by a library that this code calls, such as the ``KeyError`` of
-    transformers for an unknown activation function.
+    An error is a bug if this code raised it, rather than a library that it calls: transformers raises
+    ``KeyError`` for an unknown activation function.
     """
     if isinstance(error, _DELIBERATE):
         return
@@ -47,14 +47,14 @@ def reraise_bug(error: Exception) -> None:
 
 
 def untrained(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> nn.Module:
-    """The model that ``model_class`` creates, on the current device; of a wrapped module, only the module."""
+    """A new model of ``model_class`` on the current device; for a wrapped module, only the module."""
     if issubclass(model_class, BareModuleForCausalLM):
         return model_class.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
     return model_class(of_text(config, model_class))
 
 
 def of_text(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:
-    """The language model's part of a multimodal configuration."""
+    """The language model's part of a multimodal configuration; other configurations are unchanged."""
     part = config.sub_configs.get("text_config")
     return config.get_text_config() if part is not None and part is model_class.config_class else config
 
@@ -62,14 +62,18 @@ def of_text(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> Pre
 def own_code_error(
     name: str, what: str, arguments: Mapping[str, Any], model_class: type[PreTrainedModel], error: Exception
 ) -> InputError:
-    """What a user's own model raised, as one sentence with the lines of its file that led there.
+    """The error of a user's own model as one sentence, with the lines of its file in the traceback.
 
     Args:
-        name: of the model.
-        what: what could not be done with it, such as "built".
-        arguments: those that were given.
+        name: name of the model.
+        what: the operation that failed, as a participle such as "built".
+        arguments: arguments from the user.
         model_class: the model's class, or the wrapper of a bare module.
-        error: what was raised; to be the cause of the error returned, so that Python shows its traceback.
+        error: the error that the model raised; the caller makes it the cause of the returned error, so that
+            Python shows its traceback.
+
+    Returns:
+        The error to raise.
     """
     file = getattr(sys.modules.get(_owner(model_class).__module__), "__file__", None) or ""
     frames = traceback.extract_tb(error.__traceback__)

@@ -7,12 +7,11 @@ from dataset_builders import InputError
 
 
 def draw_embeddings(model: PreTrainedModel, std: float) -> None:
-    """Draw the token embeddings again from a normal distribution with this standard deviation; padding stays
-    0.
+    """Redraw the token embeddings from N(0, ``std``^2); the embedding of the padding token stays 0.
 
-    If embeddings are small compared with what the layers add, gradients of deep models explode (arXiv
-    2312.16903, which uses 1, and small layers). A tied output head changes with them: untie it if embeddings
-    are large.
+    If embeddings are small compared with the outputs of the layers, gradients of deep models explode (arXiv
+    2312.16903, which uses a standard deviation of 1 and small layers). A tied output layer changes with the
+    embeddings: untie it if embeddings are large.
 
     Raises:
         InputError: the model does not give access to its embeddings.

@@ -12,7 +12,7 @@ _NAME = "causal_sdpa"
 
 
 def use_causal_attention(model: PreTrainedModel) -> None:
-    """Let a model use PyTorch's causal attention kernels if it is called without mask, positions and past.
+    """Let a model use PyTorch's causal attention kernels for calls without mask, position ids and cache.
 
     Under ``torch.compile``, transformers cannot see that nothing is padded or packed, and creates a mask of
     shape (B, 1, L, L), which rules out the faster kernels. Other calls are unchanged, and the saved model is
@@ -22,10 +22,10 @@ def use_causal_attention(model: PreTrainedModel) -> None:
         model: a model with plain causal attention in every layer.
     """
     model.set_attn_implementation(_NAME)
-    model.register_forward_pre_hook(_say_that_nothing_is_masked, with_kwargs=True)
+    model.register_forward_pre_hook(_pass_empty_mask, with_kwargs=True)
 
 
-def _say_that_nothing_is_masked(
+def _pass_empty_mask(
     _model: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     plain = all(
@@ -33,7 +33,7 @@ def _say_that_nothing_is_masked(
     )
     ids = arguments[0] if arguments else named.get("input_ids")
     if plain and len(arguments) < 2 and ids is not None:
-        # transformers passes on a mask of four dimensions unchanged; an empty one stands for no mask
+        # transformers passes a four-dimensional mask to attention unchanged; an empty one stands for no mask
         named = {**named, "attention_mask": torch.empty(1, 1, 0, 0, device=ids.device)}
     return arguments, named
 
@@ -41,7 +41,7 @@ def _say_that_nothing_is_masked(
 def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **named: Any
 ) -> tuple[Tensor, None]:
-    """The function of transformers, with PyTorch's own causal mask if the mask is the empty one."""
+    """The attention function of transformers, with PyTorch's ``is_causal`` if the mask is empty."""
     if attention_mask is not None and attention_mask.numel() == 0:
         return sdpa_attention_forward(module, query, key, value, None, is_causal=True, **named)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **named)

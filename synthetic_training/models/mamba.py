@@ -33,14 +33,14 @@ def draw_authors_weights(model: PreTrainedModel) -> int:
 
     Args:
         model: a model. Its ``config.x_proj_gain`` (1 if missing) is a factor of the weights that compute B, C
-            and the step. The authors' weights are so small that at first almost nothing goes through the
-            state: less than a hundredth of a layer's output before ``out_proj``; the rest is the skip, D x.
+            and the step size. The authors' weights are so small that at first, less than a hundredth of a
+            layer's output before ``out_proj`` depends on the state; the rest is the skip connection, D x.
 
     Returns:
         The number of Mamba layers; if it is 0, the model is unchanged.
 
     Raises:
-        InputError: the factor is not a number above 0.
+        InputError: ``config.x_proj_gain`` is not a number above 0.
     """
     x_proj_gain = getattr(model.config, "x_proj_gain", 1.0)
     if (
@@ -67,10 +67,10 @@ def use_fast_scan(model: nn.Module) -> int:
     """Let every Mamba layer of a model use the project's scan when it processes whole sequences.
 
     With a cache, the layers do the same as in transformers, so that generation is unchanged. Only the class
-    of the layers changes, not the names, shapes and files of the weights.
+    of the layers changes, not the names and shapes of their weights.
 
     Returns:
-        The number of such layers; 0 for a model that has none.
+        The number of Mamba layers in the model.
     """
     layers = [layer for layer in model.modules() if type(layer) in _FAST]
     for layer in layers:
@@ -82,11 +82,11 @@ Operation = Literal["convolution", "projections", "scan"]
 
 
 class _WholeSequences(nn.Module):
-    """How a Mamba layer computes whole sequences, which stay (batch, length, channels) throughout.
+    """A Mamba layer's computation of whole sequences, in the layout (batch, length, channels) throughout.
 
     Attributes:
         float32_operations: operations that compute in float32 although autocast would run them in bfloat16:
-            the ``convolution``, the ``projections`` to B, C and the step, and the ``scan``.
+            the ``convolution``, the ``projections`` to B, C and the step size, and the ``scan``.
     """
 
     float32_operations: frozenset[Operation] = frozenset()
@@ -136,7 +136,7 @@ class _WholeSequences(nn.Module):
         return activated if "convolution" in self.float32_operations else activated.to(x.dtype)
 
     def _projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The step before its bias, (batch, length, channels), and B and C, (batch, length, states)."""
+        """The step size before its bias, (batch, length, channels), and B and C, (batch, length, states)."""
         sizes = [self.time_step_rank, self.ssm_state_size, self.ssm_state_size]
         if "projections" not in self.float32_operations:
             dt, b, c = self._normalised(*self.x_proj(x).split(sizes, dim=-1))
@@ -155,14 +155,14 @@ class FastMambaMixer(_WholeSequences, MambaMixer):
 
 
 class FastJambaMambaMixer(_WholeSequences, JambaMambaMixer):
-    """The Mamba layer of transformers' Jamba, which normalises B, C and the step."""
+    """The Mamba layer of transformers' Jamba, which normalises B, C and the step size."""
 
     dt_layernorm: nn.Module
     b_layernorm: nn.Module
     c_layernorm: nn.Module
 
     def _normalised(self, dt: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        dtype = dt.dtype  # where autocast would leave float32, of which the scan reads twice as much
+        dtype = dt.dtype  # autocast would leave float32, which doubles the bytes that the scan reads
         dt, b, c = self.dt_layernorm(dt), self.b_layernorm(b), self.c_layernorm(c)
         return dt.to(dtype), b.to(dtype), c.to(dtype)
 

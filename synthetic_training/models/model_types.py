@@ -31,7 +31,7 @@ from synthetic_training.models.presets import presets
 Classes = tuple[type[PreTrainedConfig], type[PreTrainedModel]]
 
 PACKAGES = {"fla": "flash-linear-attention"}
-"""Packages of models that are imported when needed, and what to install for each."""
+"""Packages of models that are imported when needed, and the distribution to install for each."""
 
 
 def is_shipped(model_type: str) -> bool:
@@ -69,7 +69,7 @@ def classes_of_type(model_type: str, prefix: str = "") -> Classes:
         prefix: prefix of the name that an error message suggests, such as ``hf:``.
 
     Raises:
-        InputError: the type is unknown; the message names the nearest one, and how to reach other packages.
+        InputError: the type is unknown; the message suggests the closest one, or how to use other packages.
     """
     if is_shipped(model_type):
         with keep_shipped_types():  # the modeling files of some types import flash-linear-attention
@@ -116,7 +116,8 @@ def check_device(name: str, package: str, device: torch.device) -> None:
     """Check that a device can run the models of a package, whether or not it is installed.
 
     Raises:
-        InputError: it is one of ``PACKAGES``, whose kernels run only on GPUs, and the device is not a GPU.
+        InputError: the package is one of ``PACKAGES``, whose kernels run only on GPUs, and the device is not
+            a GPU.
     """
     if package in PACKAGES and device.type != "cuda":
         raise InputError(
@@ -125,7 +126,7 @@ def check_device(name: str, package: str, device: torch.device) -> None:
 
 
 def import_isolated(name: str) -> ModuleType:
-    """``importlib.import_module``, without a change to the types that transformers ships."""
+    """``importlib.import_module``, but the module cannot replace the types that transformers ships."""
     with keep_shipped_types():
         module = importlib.import_module(name)
         if name.split(".")[0] == "fla":
@@ -134,7 +135,7 @@ def import_isolated(name: str) -> ModuleType:
 
 
 def installation(module: str) -> str:
-    """What to install for a module, as the end of an error message; empty if that is not known."""
+    """What to install for a module, as the end of an error message; empty if unknown."""
     return f"; pip install {PACKAGES[module]}" if module in PACKAGES else ""
 
 

@@ -7,13 +7,13 @@ The blocks are those of transformers, with attention that depends on the distanc
   ``log_length_scaling``, the scores of the other heads are multiplied by the logarithm of the number of keys
   that they see, so that attention stays as sharp among more keys.
 
-A scheme is a function of head and positions. Each scheme has several implementations of the same function,
+A scheme is a function of the head and the two positions. Each scheme has several equivalent implementations,
 selected by ``attn_implementation``, where SCHEME is ``alibi`` or ``hard_alibi``:
 
 ============================  ======================================================================
 ``SCHEME_sdpa``               the default: a mask of (1 or B, H, Q, K) for PyTorch's attention
 ``SCHEME_eager``              the same mask with plain matrix products, which gives attention weights
-``alibi_fold``                no mask tensor: the bias as three more dimensions of the keys
+``alibi_fold``                no mask tensor: the bias becomes three more dimensions of the keys
 ``hard_alibi_split``          no mask tensor: spans of M keys for M heads, causal attention for the rest
 ============================  ======================================================================
 
@@ -22,8 +22,8 @@ training; all other calls use the mask.
 
 Shapes: B batch, H heads, M masked heads, Q queries, K keys, L tokens, D dimensions of a head.
 
-Length: a saved checkpoint contains its model's code as this single file, so everything is here, and it
-imports only torch and transformers.
+Length: a saved checkpoint contains its model's code as this single file, which therefore contains everything
+and imports only torch and transformers.
 """
 
 import math
@@ -40,12 +40,12 @@ from transformers.models.gpt_neox.modeling_gpt_neox import eager_attention_forwa
 
 
 def alibi_bias(head: Tensor, query: Tensor, key: Tensor, num_heads: int) -> Tensor:
-    """The number that ALiBi adds to the score of a query and a key position, ``head`` from 0; broadcasts."""
+    """ALiBi's bias of the score of a query and a key at these positions, ``head`` from 0; broadcasts."""
     return torch.exp2((head + 1) * (-8 / num_heads)) * (key - query)
 
 
 def hard_alibi_sees(head: Tensor, query: Tensor, key: Tensor, num_masked_heads: int) -> Tensor:
-    """Whether Hard-ALiBi lets a head see a key that is not in the query's future; broadcasts."""
+    """Whether a head of Hard-ALiBi sees a key that is not after the query; broadcasts."""
     return (head >= num_masked_heads) | (query - key <= head)
 
 
@@ -103,7 +103,7 @@ def _visible(arguments: dict[str, Any], num_heads: int) -> tuple[Tensor, Tensor,
 
 
 def _lowest(dtype: torch.dtype) -> float:
-    """A score that gets no weight; it is finite even if autocast converts float32 to bfloat16."""
+    """A score whose softmax weight is 0; it is finite even if autocast converts float32 to bfloat16."""
     return max(torch.finfo(dtype).min, -3e38)
 
 
@@ -130,7 +130,7 @@ def _hard_alibi_additive_mask(
 
 
 def _scaled(config: GPTNeoXConfig, query: Tensor, visible: Tensor) -> Tensor:
-    """Queries, multiplied as ``log_length_scaling`` says, in the heads that see all keys.
+    """Queries, scaled by ``log_length_scaling`` in the heads that see all keys, (B, H, Q, D).
 
     Args:
         config: the model's configuration.
@@ -160,7 +160,7 @@ def _with_scaling(attend: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _unless_masked(attend: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, None]]:
-    """An attention function of transformers that uses the mask tensor if there is one, else ``attend``.
+    """An attention function of transformers that uses the mask tensor if there is one, otherwise ``attend``.
 
     ``attend`` takes the configuration, queries, keys and values (B, H, L, D), the placeholder of the mask,
     scaling and dropout. It returns (B, H, L, D).
@@ -191,7 +191,7 @@ def _fold(
 ) -> Tensor:
     """ALiBi as plain causal attention: softmax ignores -m query, and m key becomes three more dimensions.
 
-    There are three, because m key does not fit in one number of 16 bits, but the sum of three such numbers
+    Three are needed because a 16-bit number is too coarse for m key, but the sum of three such numbers
     represents the 24 bits of float32. Flash kernels require multiples of 8, so 8 dimensions are added.
     """
     batch, _heads, length, width = key.shape
@@ -216,7 +216,8 @@ def _fold(
 
 
 fast_attend_to_last: Callable[[Tensor, Tensor, Tensor, float], Tensor] | None = None
-"""Set by code that has kernels: replaces ``_attend_to_last`` on CUDA without dropout, for up to 32 bits."""
+"""Kernel that replaces ``_attend_to_last`` on CUDA without dropout, for dtypes of up to 32 bits; set from
+outside, because this file contains no kernels."""
 
 
 def _split(
@@ -280,7 +281,7 @@ class _SchemeForCausalLM(GPTNeoXForCausalLM):
     def get_correct_attn_implementation(
         self, requested_attention: str | None, is_init_check: bool = False
     ) -> str:
-        """The scheme's implementation for a general name such as ``sdpa``, which would drop the scheme."""
+        """The scheme's implementation for a general name such as ``sdpa``, which would ignore the scheme."""
         requested = requested_attention or "sdpa"
         own = [f"{self.scheme}_{kind}" for kind in ("sdpa", "eager", self.without_mask_tensor)]
         if requested not in own:
@@ -306,12 +307,12 @@ class _SchemeForCausalLM(GPTNeoXForCausalLM):
     ) -> Any:
         """See GPTNeoXForCausalLM.
 
-        Without mask, position ids and past, the mask is created here for a batch of one: under
-        ``torch.compile``, transformers cannot see that nothing is packed and would create a larger one.
+        Without mask, position ids and cache, the mask is created here for a batch of one: under
+        ``torch.compile``, transformers cannot see that nothing is packed and would create a larger mask.
         """
         mask: Any = attention_mask
         tokens = inputs_embeds if input_ids is None else input_ids
-        past = kwargs.get("cache", past_key_values)  # its names in transformers from 5.24, and before
+        past = kwargs.get("cache", past_key_values)  # ``cache`` from transformers 5.24 on
         if mask is None and position_ids is None and past is None and tokens is not None:
             mask = self._mask_without_padding(tokens.shape[1], tokens.device)
         elif mask is not None and mask.dim() == 4 and mask.shape[1] != self.config.num_attention_heads:

@@ -73,8 +73,8 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
     """Embedding, ``num_hidden_layers`` layers of LSTM, linear head.
 
     With ``orthogonal`` initial weights, embeddings start as N(0, 1); input weights are Xavier uniform,
-    recurrent weights are orthogonal for each gate, and biases are 0 except those of the forget gate, which
-    start at 1 (Jozefowicz et al. 2015); the head is N(0, 1 / W). With ``uniform`` initial weights, as in the
+    recurrent weights are orthogonal for each gate, and biases are 0, except in the forget gate, where they
+    are 1 (Jozefowicz et al. 2015); the head is N(0, 1 / W). With ``uniform`` initial weights, as in the
     code released with the paper, embeddings are uniform within 0.1 of 0, and everything else within
     1 / sqrt(W), except the head's bias, which is 0.
     """
@@ -145,8 +145,8 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
     ) -> CausalLMOutputWithPast:
         """Logits of the next token, (B, L, V), and the state after the last token.
 
-        ``input_ids`` are (B, L); ``attention_mask`` is 0 for padding at either end of a row, which does not
-        affect other tokens. Both are for the new tokens; the mask may also be for all tokens so far.
+        ``input_ids`` (B, L) are the new tokens. ``attention_mask`` is 0 for padding at either end of a row,
+        which does not affect other tokens; it covers the new tokens, or all tokens so far.
         ``cache`` is the name of ``past_key_values`` in transformers from 5.24 on.
         """
         embedded = self.embed(input_ids)

@@ -1,7 +1,7 @@
-"""Logits only at a few positions.
+"""Restricts a model's logits to a few positions.
 
-If a row has few targets and the vocabulary is large, as in MQAR, most of a model's time would go into logits
-that are not used.
+If a row has few targets and the vocabulary is large, as in MQAR, a model would otherwise spend most of its
+time on logits that are not used.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 class OutputPositions:
     """Lets a model compute its logits only at given positions, until the end of a ``with`` block.
 
-    The output layer receives only the hidden states at these positions. A model whose output layer is
-    unknown, or is not called as a module, computes all logits, and those at the positions are selected.
+    The output layer receives only the hidden states at these positions. If a model's output layer is unknown,
+    or is not called as a module, all logits are computed, and those at the positions are selected.
 
     Args:
-        model: a causal language model of transformers, or of the same kind.
+        model: a causal language model with the interface of transformers.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -29,7 +29,7 @@ class OutputPositions:
         self._handle = None if layer is None else layer.register_forward_pre_hook(self._select)
 
     def logits(self, positions: Tensor, forward: Callable[[], Tensor]) -> Tensor:
-        """(B, P, vocabulary): the logits at these positions.
+        """The logits at these positions, (B, P, vocabulary).
 
         Args:
             positions: (B, P) int64, with P smaller than L.
@@ -56,7 +56,7 @@ class OutputPositions:
 
 
 def _at(values: Tensor, positions: Tensor) -> Tensor:
-    """(B, P, D): the vectors (B, L, D) at positions (B, P)."""
+    """The vectors of ``values`` (B, L, D) at ``positions`` (B, P), (B, P, D)."""
     return values.gather(1, positions[:, :, None].expand(-1, -1, values.shape[2]))
 
 
@@ -65,6 +65,6 @@ def _output_layer(model: nn.Module) -> nn.Module | None:
         return None
     try:
         layer = get()
-    except NotImplementedError:  # the default of transformers, if it does not find one
+    except NotImplementedError:  # raised by transformers if it finds no output layer
         return None
     return layer if isinstance(layer, nn.Module) else None

@@ -1,7 +1,7 @@
-"""Attention for flash-linear-attention's hybrid models with PyTorch, if the package flash-attn is missing.
+"""PyTorch attention for flash-linear-attention's hybrid models, for use without the package flash-attn.
 
 These models call two functions of flash-attn, which has to be built for each version of PyTorch. The
-functions here take the same arguments. This file is copied into the folders of saved models that need it.
+functions in this file take the same arguments. It is copied into the folders of saved models that need it.
 """
 
 import importlib
@@ -29,6 +29,8 @@ def flash_attn_func(
 ) -> Tensor:
     """Attention of queries (batch, queries, heads, width) to keys and values (batch, keys, key heads, width).
 
+    The output has the shape of the queries.
+
     The last query is aligned with the last key. A query sees at most ``window_size[0]`` keys before its own;
     -1 means all.
     """
@@ -53,7 +55,7 @@ def flash_attn_varlen_func(
     causal: bool,
     window_size: Window = (-1, -1),
 ) -> Tensor:
-    """The same for concatenated sequences, (all queries, heads, width), with their boundaries."""
+    """``flash_attn_func`` for concatenated sequences, (all queries, heads, width), with their boundaries."""
     limits = zip(
         cu_seqlens_q.tolist(), cu_seqlens_q.tolist()[1:], cu_seqlens_k.tolist(), cu_seqlens_k.tolist()[1:],
         strict=False,

@@ -1,9 +1,8 @@
-"""Presets: named arguments of models, and in one case also settings of a run.
+"""Presets: named sets of model arguments; one preset also changes settings of the run.
 
 ``presets.yaml`` contains the arguments. With ``paper`` and ``small``, every architecture has about the same
 number of parameters, within ``TOLERANCE`` of ``PARAMETERS`` for the 30 symbols of the string tasks.
-``released`` has the defaults of the code released with the paper, for its six models, and its settings of a
-run.
+``released`` has the defaults of the code released with the paper, for its six models and for the run.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PARAMETERS = {"paper": 156_000_000, "small": 400_000}
-"""Number of parameters of each preset. Between the paper's transformers (151 million) and its Mamba (162)."""
+"""Number of parameters of each preset; ``paper`` is between the paper's transformers (151 million) and its
+Mamba (162 million)."""
 
 TOLERANCE = 0.05
 
@@ -43,5 +43,5 @@ def presets() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def preset_settings(preset: str | None) -> Mapping[str, Any]:
-    """The settings of a run that a preset has besides the model's arguments; empty for unknown names."""
+    """The settings of a run that a preset changes; empty for unknown names."""
     return _SETTINGS.get(preset or "", {})

@@ -63,7 +63,7 @@ _TRANSFORMER = {
 }
 
 _ANY_ARCHITECTURE = {**_TRANSFORMER, "is_decoder": True}
-"""Default arguments of ``hf:TYPE``, if the architecture has arguments of these names."""
+"""Default arguments of ``hf:TYPE``, as far as the architecture has arguments with these names."""
 
 _PACKAGE_SIZES = {"hidden_size": _WIDTH, "num_hidden_layers": _LAYERS}
 """Default arguments of ``PACKAGE:TYPE``; heads and other sizes are the package's own defaults."""
@@ -121,7 +121,7 @@ for _config, _model in (
 
 
 def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architecture:
-    """The architecture with a name.
+    """The architecture with this name.
 
     Args:
         name: one of:
@@ -168,7 +168,7 @@ def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architec
 
 
 def _same_type(name: str) -> str:
-    """The names of models whose type has this name, as the end of an error message; empty if none has."""
+    """The models whose type has this name, as the end of an error message; empty if there are none."""
     names = [f"hf:{name}"] if is_shipped(name) else []
     names += [f"{package}:{name}" for package in PACKAGES if f"{package}:{name}" in presets()["paper"]]
     return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
@@ -203,9 +203,9 @@ def build_model(
             models is 4 times ``hidden_size``, and ``num_key_value_heads`` equals ``num_attention_heads``.
 
     Raises:
-        InputError: a name or argument is unknown (the message suggests the closest known one), or sizes do
-            not fit together or do not fit into memory, which is checked before memory is allocated; or
-            the user's own code raises an error for them.
+        InputError: a name or argument is unknown (the message suggests the closest known one), sizes are
+            incompatible or do not fit into memory (checked before memory is allocated), or the user's own
+            code raises an error for these arguments.
     """
     requested = dict(overrides)
     architecture = find_architecture(name, trust_remote_code=trust_remote_code)
@@ -250,7 +250,7 @@ def build_model(
 
 
 def preset_hint(name: str) -> str:
-    """The part of an error message about sizes that suggests presets, if the model has them."""
+    """The end of an error message about sizes, which suggests presets if the model has any."""
     names = [preset for preset, sizes in presets().items() if name in sizes]
     return f", or --preset {' or '.join(names)}" if names else ""
 
@@ -262,7 +262,7 @@ def use_fast_kernels(model: PreTrainedModel) -> None:
 
 
 def _use_fast_kernels_if_any(model: PreTrainedModel) -> None:
-    """Enable those for layers that models of transformers share with the models by name."""
+    """Enable the fast kernels of layers that other models of transformers share with those in ``MODELS``."""
     mamba.use_fast_scan(model)
     if type(model) is JambaForCausalLM:
         gpt_neox.use_causal_attention(model)

@@ -46,7 +46,7 @@ def save_with_code(model: PreTrainedModel, folder: Path) -> None:
     content = read_json(folder / _CONFIG)
     if BareModuleForCausalLM in model_class.__bases__:
         content["auto_map"] = _write_wrapper(model_class, folder)
-    elif model_class._auto_class is None:  # else save_pretrained did it
+    elif model_class._auto_class is None:  # otherwise, save_pretrained has copied the code
         content["auto_map"] = _write_classes({"AutoConfig": config_class, MODEL_KEY: model_class}, folder)
         if any(type(layer).__module__ == "fla.layers.attn" for layer in model.modules()):
             _supply_attention(folder)
@@ -87,7 +87,7 @@ def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str
 def _write_classes(classes: dict[str, type], folder: Path) -> dict[str, str]:
     imports = [*dict.fromkeys(_copied_or_imported(one, folder) for one in classes.values())]
     packages = {one.__module__.split(".")[0] for one in classes.values()} & set(PACKAGES)
-    if packages:  # transformers would name the module, which is not what is installed
+    if packages:  # the error of transformers would name the module instead of the distribution
         package = PACKAGES[packages.pop()]
         imports = [
             "try:",
@@ -128,8 +128,8 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
         trust_remote_code: whether code in the folder may run.
 
     Raises:
-        InputError: it cannot be loaded, contains code that is not trusted, or its weights are incomplete or
-            not finite.
+        InputError: the model cannot be loaded, contains code that is not trusted, or has incomplete or
+            non-finite weights.
     """
     content = read_json(folder / _CONFIG)
     config_class, model_class = classes_of_folder(folder, content, trust_remote_code)

@@ -1,4 +1,4 @@
-"""The size of a model before it is built, counted on torch's meta device, whose tensors have no data."""
+"""Checks the size of a model before it is built, on torch's meta device, whose tensors have no data."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def check_size(name: str, build: Callable[[], nn.Module], hint: str = "") -> Non
         hint: further advice in the error message, after "reduce the sizes in --model-args".
 
     Raises:
-        InputError: the weights, or a tensor created on the way, do not fit, or there are too many of them.
-            Other exceptions of ``build`` pass through.
+        InputError: the weights or an intermediate tensor do not fit into memory, or there are too many
+            modules and tensors. Other exceptions of ``build`` pass through.
     """
     limit = _Limit(name, hint)
     with ExitStack() as stack:
@@ -55,7 +55,7 @@ def check_size(name: str, build: Callable[[], nn.Module], hint: str = "") -> Non
             build()
         except (RuntimeError, TypeError) as error:
             check_allocation(name, error)
-            # otherwise it needs data that a meta tensor does not have; errors appear when it is built
+            # the model needs values, which a meta tensor does not have; a real error recurs when it is built
 
 
 def check_allocation(name: str, error: Exception) -> None:

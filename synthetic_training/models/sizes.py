@@ -22,7 +22,7 @@ from synthetic_training.models.registry import (
 
 
 def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's arguments: those passed by the user, and the preset's for the rest.
+    """A model's arguments from the user, completed from the preset.
 
     Args:
         preset: name of the preset.
@@ -52,7 +52,7 @@ def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[
 
 
 def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **overrides: Any) -> int:
-    """Number of parameters of the model that ``build_model`` would return, without memory for them."""
+    """Number of parameters of the model that ``build_model`` would return, counted without allocating it."""
     with torch.device("meta"):
         model = build_model(name, tokens, **overrides)
     return sum(parameter.numel() for parameter in model.parameters())
@@ -60,7 +60,7 @@ def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **
 
 @torch.no_grad()
 def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf16: bool) -> None:
-    """Check that a model of a package can read a row: only then do some misfits of sizes show.
+    """Check that a model of a package can read a row, because some incompatible sizes fail only then.
 
     Args:
         name: name of the model.
@@ -69,7 +69,7 @@ def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf1
         bf16: whether to compute in bfloat16.
 
     Raises:
-        InputError: it cannot.
+        InputError: the model cannot read the row.
     """
     ids = torch.zeros(1, context_length, dtype=torch.long, device=model.device)
     was_training = model.training

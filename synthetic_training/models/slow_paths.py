@@ -1,4 +1,4 @@
-"""Which packages would make a model of transformers faster, according to the checks of transformers.
+"""Packages that would make a model of transformers faster, according to its own checks.
 
 The modeling files of transformers look for packages of kernels when they are imported, and fall back to
 PyTorch code without them. They do so in two ways: with functions decorated by
@@ -23,13 +23,13 @@ from synthetic_training.models.model_types import PACKAGES
 MEASURED = Path(__file__).parents[1] / "speed" / "results" / "architectures.json"
 
 _FLAGS = {"is_xlstm_available": "xlstm", "is_kernels_available": "kernels"}
-"""Flags that stand for a faster recurrence, with the package that each of them checks."""
+"""Flags for a faster recurrence, with the package that each of them checks."""
 
 
 def missing_kernels(model: nn.Module) -> list[str]:
     """Packages that transformers would use for a model's layers if they were installed.
 
-    Layers with this project's own kernels, and models from elsewhere, need none.
+    The list is empty for layers with this project's own kernels, and for models that are not of transformers.
     """
     modules = {type(layer).__module__ for layer in model.modules()}
     own = {type(layer) for layer in model.modules() if not type(layer).__module__.startswith("transformers.")}
@@ -83,7 +83,7 @@ def slow_path_warning(name: str, model: nn.Module) -> str | None:
 
 
 def _measured(name: str) -> str:
-    """Its measured speed compared with T_rope's, as the end of a sentence; empty if it was not measured."""
+    """A model's measured speed compared with T_rope's, as the end of a sentence; empty if not measured."""
     if not MEASURED.is_file():
         return ""
     rows = {row["model"]: row for row in read_json(MEASURED)["rows"] if "tokens_per_s" in row}

@@ -37,14 +37,14 @@ def import_packages(names: Iterable[str]) -> None:
     """Import modules that register model types, including modules in the current folder.
 
     Raises:
-        InputError: there is no such module.
+        InputError: a module does not exist.
     """
     for name in names:
         import_module(name)
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a module as ``python -m`` would, which looks in the current folder first.
+    """Import a module, looking in the current folder first, as ``python -m`` does.
 
     Types that it registers do not replace the types that transformers ships.
 
@@ -52,7 +52,7 @@ def import_module(name: str) -> ModuleType:
         InputError: there is no such module, or a package of ``PACKAGES`` lacks a module that it needs. Other
             errors inside the module pass through.
     """
-    here = os.getcwd()  # noqa: PTH109  sys.path holds strings
+    here = os.getcwd()  # noqa: PTH109  sys.path contains strings
     if "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -67,7 +67,7 @@ def import_module(name: str) -> ModuleType:
                 "installed"
             ) from error
         raise
-    except (TypeError, ValueError) as error:  # importlib's, for names such as "" and "..module"
+    except (TypeError, ValueError) as error:  # from importlib, for names such as "" and "..module"
         if name and all(part.isidentifier() for part in name.split(".")):
             raise
         raise InputError(f"{name!r} is not the name of a module: {error}") from None
@@ -118,7 +118,8 @@ def classes_of_path(path: str) -> Classes:
     """The classes of ``module.path:ClassName``; a bare ``torch.nn.Module`` is wrapped.
 
     Raises:
-        InputError: see ``import_class``, or the model's class has no configuration class.
+        InputError: there is no such module or class, it is not a ``torch.nn.Module``, or the model's class
+            has no configuration class.
     """
     found: Any = import_class(path)
     if not issubclass(found, PreTrainedModel):
@@ -136,13 +137,13 @@ def bare_module_arguments(
     defaults: Mapping[str, Any],
     overrides: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Arguments of a wrapper's configuration, from the arguments of the class that it wraps.
+    """Arguments of the configuration of a bare module's wrapper, from the arguments of the module's class.
 
     Args:
         name: name of the model in error messages.
         model_class: the wrapper.
         tokens: ``vocab_size``, which the class must accept, and ids of special tokens, which it may accept.
-        defaults: arguments of the configuration with which the wrapper was saved, if it was saved.
+        defaults: arguments of the saved configuration, if the wrapper comes from a saved model.
         overrides: arguments of the class.
 
     Raises:
@@ -171,8 +172,8 @@ _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 def classes_of_folder(folder: Path, content: object, trust_remote_code: bool) -> Classes:
     """The classes of a saved model.
 
-    A known type, or a type of an installed package of ``PACKAGES``, is used directly. Code in the folder is
-    run only if it is trusted and the type is not known.
+    If the type is known, or belongs to an installed package of ``PACKAGES``, its classes are used directly.
+    Code in the folder runs only if it is trusted and the type is not known.
 
     Args:
         folder: folder with ``config.json`` and, if ``auto_map`` names them, Python files.
@@ -229,7 +230,7 @@ def _imported_package(file: Path) -> str | None:
 
 
 def _registered(model_type: str) -> Classes | None:
-    """The classes that an imported package registered; those of transformers do not replace a folder's."""
+    """The classes that an imported package registered for a type; classes of transformers are ignored."""
     try:
         classes = classes_of_type(model_type)
     except InputError:

@@ -1,4 +1,4 @@
-"""Loading weights from files, and checks of them."""
+"""Loads weights from files, and checks them."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,13 @@ from dataset_builders import InputError
 from synthetic_training.models.construction import MISFITS
 
 LOADING_ERRORS: tuple[type[Exception], ...] = (OSError, SafetensorError, *MISFITS)
-"""What ``from_pretrained`` raises for a folder without a usable model; see ``MISFITS``."""
+"""Errors that ``from_pretrained`` raises for a folder without a usable model; see ``MISFITS``."""
 
 
 def load_weights(
     model_class: type[PreTrainedModel], folder: Path, config: PreTrainedConfig | None = None
 ) -> PreTrainedModel:
-    """A saved model in float32, whose weights are complete and finite.
+    """A saved model in float32, after checking that its weights are complete and finite.
 
     Args:
         model_class: class of the model.
@@ -28,7 +28,8 @@ def load_weights(
         config: configuration to use instead of ``config.json``.
 
     Raises:
-        InputError: ``check_weights`` refuses the weights. Errors of ``from_pretrained`` pass through.
+        InputError: weights are missing, unexpected, not finite or of another shape. Errors of
+            ``from_pretrained`` pass through.
     """
     with _without_load_report():
         model, report = model_class.from_pretrained(
@@ -40,7 +41,7 @@ def load_weights(
 
 @contextmanager
 def _without_load_report() -> Iterator[None]:
-    """Without transformers' table of the weights that do not match, whose names come from the file."""
+    """Suppress transformers' table of mismatched weights, whose names come from an untrusted file."""
     log = logging.getLogger("transformers")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -59,7 +60,7 @@ def check_weights(model: PreTrainedModel, report: Mapping[str, Any], folder: Pat
         folder: folder from which it was loaded, for the error message.
 
     Raises:
-        InputError: weights are missing, unexpected or of another shape, or one is not finite.
+        InputError: weights are missing, unexpected, not finite or of another shape.
     """
     for kind, what in (
         ("missing_keys", "lacks the weights"),

@@ -1,1 +1,1 @@
-"""Whether training precision determines what a Mamba learns: success by seed and arm, and gradient errors."""
+"""A study of whether training precision affects what Mamba learns: success by seed, and gradient errors."""

@@ -1,4 +1,4 @@
-"""The arms of the precision study: the same run, with one part at a time in another precision."""
+"""The arms of the precision study: the same training run in different precisions."""
 
 import importlib
 from collections.abc import Iterator
@@ -19,8 +19,9 @@ class Arm:
 
     Attributes:
         precision: precision setting of the run.
-        bf16_copies: whether matrices are read from bfloat16 copies, whose gradients are bfloat16 too.
-        float32_operations: see ``FastMambaMixer``.
+        bf16_copies: whether the model reads its weight matrices from bfloat16 copies, whose gradients are
+            bfloat16 too.
+        float32_operations: operations of Mamba layers in float32; see ``FastMambaMixer``.
     """
 
     precision: "Precision" = "bf16"

@@ -2,8 +2,8 @@
 
     python -m synthetic_training.precision.gradient_errors RUN/model --out errors.json
 
-The gradients are those of the training loss on a batch of copies. A Mamba is also measured with single
-operations in float32 and, if the package ``mamba_ssm`` is installed, with its CUDA scan instead of ours.
+Gradients are of the training loss on a batch of the copy task. A Mamba is also measured with single
+operations in float32 and, if the package ``mamba_ssm`` is installed, with its CUDA scan.
 """
 
 import importlib.util
@@ -50,7 +50,7 @@ class GradientErrors:
     seed: int = 12345
     """Random seed of the examples."""
     revision: str | None = None
-    """Code revision to record, if git cannot determine it."""
+    """Code revision to record (default: from git)."""
     device: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
     """Device on which the model runs."""
     trust_remote_code: bool = False
@@ -58,7 +58,7 @@ class GradientErrors:
 
 
 def measure(settings: GradientErrors) -> dict[str, Any]:
-    """Relative errors ``|g - g64| / |g64|`` of the loss's gradients and of each layer's output, by precision.
+    """Relative errors ``|x - x64| / |x64|`` of the loss, its gradients and each layer's output, by precision.
 
     Returns:
         For each arm, the error of the ``loss`` and of all gradients together (``gradient``), and the median
@@ -115,7 +115,7 @@ def _arm(arm: Arm) -> Callable[[], Any]:
 
 @contextmanager
 def _mamba_ssm_scan() -> Iterator[bool]:
-    """The layers' scan from the package of Mamba's authors."""
+    """Within the block, Mamba layers use the scan of ``mamba_ssm``, the package of Mamba's authors."""
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
     def scan(

@@ -2,8 +2,8 @@
 
     python -m synthetic_training.precision.study --arms bf16 tf32 --seeds 0 1 --out results.jsonl
 
-Each finished run is one line: the arm, the seed, the settings, string accuracy by step, the largest gradient
-norm, speed and provenance. Runs that are already in the file are skipped.
+Each finished run is one line of the file: the arm, the seed, the settings, string accuracy by step, the
+largest gradient norm, speed and provenance. Runs that are already in the file are skipped.
 """
 
 import json
@@ -16,7 +16,7 @@ import tyro
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import write_json
-from dataset_builders.workers import Job, Watcher, last_line, places, run_jobs
+from dataset_builders.workers import Job, Watcher, last_line, run_jobs, worker_slots
 from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
 from synthetic_training.precision.arms import ARMS, applied, arm_named
@@ -46,15 +46,15 @@ class Study:
     """Train each arm with each seed."""
 
     out: Path
-    """JSON lines of finished runs; new runs are appended."""
+    """JSON Lines file of finished runs; new runs are appended."""
     folder: Path = Path("precision_runs")
-    """Folder of the runs."""
+    """Folder for the runs."""
     arms: tuple[str, ...] = tuple(ARMS)
     """Arms to train."""
     seeds: tuple[int, ...] = tuple(range(8))
     """Random seeds for each arm; all arms run with the first seed before any arm runs with the second."""
     revision: str | None = None
-    """Code revision to record, if git cannot determine it."""
+    """Code revision to record (default: from git)."""
     keep_models: bool = False
     """Keep the trained models, of 0.65 GB each."""
     settings: TrainConfig = PAPER_RUN
@@ -62,7 +62,7 @@ class Study:
 
 
 def run_study(study: Study) -> None:
-    """Train all runs that are not in the results yet.
+    """Train all runs that are not in the results file yet.
 
     Raises:
         InputError: an arm is unknown.
@@ -93,7 +93,7 @@ def run_study(study: Study) -> None:
             accuracy = line["curve"][-1]["string_accuracy"]
             print(f"{job.name}: {accuracy:.3f}, {line['seconds']:.0f} s", flush=True)
 
-    run_jobs(jobs, places(gpu=True), Recorder())
+    run_jobs(jobs, worker_slots(gpu=True), Recorder())
 
 
 def run_job(job: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ def run_job(job: dict[str, Any]) -> None:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The finished runs in a results file; none if there is no file."""
+    """The finished runs in a results file; empty if the file does not exist."""
     if not file.exists():
         return []
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

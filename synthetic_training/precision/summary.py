@@ -1,4 +1,4 @@
-"""The tables of the precision study, only from its committed results.
+"""The tables of the precision study, made only from its committed results.
 
 python -m synthetic_training.precision.summary
 """
@@ -65,7 +65,7 @@ def seeds_table() -> str:
 
 
 def comparisons_table() -> str:
-    """Two-sided Fisher's exact tests of learning in two groups of runs."""
+    """Two-sided Fisher's exact tests of whether two groups of runs learned equally often."""
     authors, large = (read_lines(RESULTS / f"{file}.jsonl") for file in _WEIGHTS)
 
     def counts(lines: list[dict[str, Any]], *arms: str) -> list[int]:
@@ -101,7 +101,7 @@ def comparisons_table() -> str:
 
 
 def errors_table() -> str:
-    """Relative error of the loss's gradient against float64, in three states of training."""
+    """Relative error of the loss's gradient against float64, for models in different states of training."""
     content = {
         name: json.loads((RESULTS / f"gradient_errors_{name}.json").read_text(encoding="utf-8"))["errors"]
         for name in _STATES

@@ -1,1 +1,1 @@
-"""Benchmarks of this package, each with its own command."""
+"""Speed benchmarks of this package, each with its own command."""

@@ -15,12 +15,12 @@ from typing import Any
 from dataset_builders.checks import first_line
 
 STEPS = 50
-"""Training steps, after which the loss is read."""
+"""Number of training steps after which the loss is measured."""
 
 _EAGER_STEPS = 10
 _ROUND = 10
 _MOST_SECONDS = 20.0
-"""Slow architectures stop after this, with fewer steps."""
+"""Maximum expected time of the remaining steps; slower architectures skip them."""
 
 
 def main() -> None:
@@ -35,9 +35,9 @@ def main() -> None:
     print(json.dumps(result), flush=True)
 
 
-def _wait(said: str, awaited: str) -> None:
-    print(said, flush=True)
-    if sys.stdin.readline().strip() != awaited:
+def _wait(status: str, expected: str) -> None:
+    print(status, flush=True)
+    if sys.stdin.readline().strip() != expected:
         sys.exit(1)  # the process that started this one has ended
 
 
@@ -58,7 +58,7 @@ def _measure(job: dict[str, Any], result: dict[str, Any]) -> None:
     warnings.simplefilter("ignore")
     with torch.device("meta"):
         find_architecture(name)
-    # a model of another package, measured for comparison, has its size in its code
+    # the sizes of other packages' models, which are measured for comparison, are fixed in their code
     arguments = preset_arguments(job["preset"], name, {}) if name in presets()[job["preset"]] else {}
     _wait("loaded", "warm")
 
@@ -106,7 +106,7 @@ def _measure(job: dict[str, Any], result: dict[str, Any]) -> None:
                 run()
             graph_seconds = _timed(run, device, STEPS - 7 - _EAGER_STEPS)
             result["graph_tokens_per_s"] = rows * length / graph_seconds
-        except Exception as error:  # noqa: BLE001  what cannot be captured is a finding
+        except Exception as error:  # noqa: BLE001  that a step cannot be captured is a result
             result["graph_error"] = f"{type(error).__name__}: {first_line(error)}"[:300]
             step._run = step._update
     done = next(number)
@@ -144,7 +144,7 @@ def _timed(run: Callable[[], None], device: str, steps: int) -> float:
 
 
 def _embedding(model: Any) -> int:
-    """Parameters of the embedding, which take no operations."""
+    """Number of parameters of the embedding, which need no floating-point operations."""
     from torch import nn
 
     return next(layer.weight.numel() for layer in model.modules() if isinstance(layer, nn.Embedding))

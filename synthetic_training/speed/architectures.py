@@ -5,8 +5,8 @@
 Each architecture is measured in its own process with a time limit, so that one that hangs or crashes does
 not stop the others. Several processes compile and tune their kernels at the same time; then each is timed
 alone. The row of an architecture, with its measurements or its error, is written to ``--out`` as soon as it
-is known. To continue after an interruption, run the same command again: it measures what is not in the file,
-on this machine or another, which each row names.
+is complete. To continue after an interruption, run the same command again, on this machine or another: it
+measures the architectures that are not in the file. Each row names its machine.
 
 The columns, for steps of 64 rows of 220 tokens in bfloat16:
 
@@ -15,7 +15,7 @@ The columns, for steps of 64 rows of 220 tokens in bfloat16:
 - ``first_step_s``: seconds from the first call to the end of the first step, with an empty compile cache,
   while up to ``--at-once`` processes compile;
 - ``mfu``: model FLOPs utilisation relative to the rate of a large matrix product, measured in the same run;
-  ``mfu_datasheet``: relative to 989 TFLOP/s. Counted are 6 operations per parameter and token, and those of
+  ``mfu_datasheet``: relative to 989 TFLOP/s. A model's FLOPs are 6 per parameter and token, plus those of
   softmax attention;
 - ``loss``: after 50 steps of copying strings of 5 to 20 letters. Chance is 3.26; a loss near it indicates a
   wrong kernel.
@@ -44,7 +44,7 @@ _DATASHEET_TFLOPS = 989.0
 _COMPILED = ("gla", "retnet", "hgrn2", "gated_deltanet", "mamba2", "rwkv7", "delta_net")
 """Architectures of flash-linear-attention that are also measured with ``--compile``."""
 _OTHERS = ("synthetic_training.speed.mamba_ssm_models:Mamba2",)
-"""Implementations of other packages, of the same size as the preset ``paper``."""
+"""Models of other packages with the sizes of the preset ``paper``."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Speed:
     """Measure the training speed of architectures, each in its own process."""
 
     out: Path
-    """JSON file of the rows; what it holds already is not measured again."""
+    """JSON file of the rows; architectures that it contains are not measured again."""
     models: tuple[str, ...] = ()
-    """Models to measure (default: all that have the preset)."""
+    """Models to measure (default: all models that the preset has sizes for)."""
     preset: str = "paper"
-    """Named size of every model."""
+    """Preset with the sizes of all models."""
     rows: int = 64
     """Rows per step."""
     context_length: int = 220
@@ -64,13 +64,13 @@ class Speed:
     at_once: int = 3
     """Number of processes that compile at the same time."""
     limit: float = 150.0
-    """Seconds that a process may take to import Python, to compile, and to be timed, each."""
+    """Time limit in seconds for each phase of a process: imports, compilation, and timing."""
     minutes: float = 9.0
-    """No other group of processes begins after this."""
+    """Time in minutes after which no further group of processes starts."""
     device: Literal["cuda", "cpu"] = "cuda"
-    """Device; cpu is for trying the command out."""
+    """Device to measure on; cpu only to try the command."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def main() -> None:
         else:
             results.add(job, row)
         print(json.dumps({"job": job.key, **row}), flush=True)
-    # other processes used the device at the same time
+    # retried alone, because other processes used memory of the device at the same time
     for job, row in _measurements(lacked_memory, replace(settings, at_once=1), start):
         results.add(job, row)
         print(json.dumps({"job": job.key, **row}), flush=True)
@@ -102,7 +102,7 @@ def _every(preset: str) -> tuple[str, ...]:
 
 
 def _jobs(models: tuple[str, ...]) -> list[Job]:
-    """Architectures with a goal first; the paper's models compiled only, others eager and as a graph."""
+    """The jobs, those with a speed goal first; the paper's models only compiled, others also uncompiled."""
     ours = [Job(name, compile=True) for name in models if name in MODELS]
     known = [f"fla:{one}" for one in _COMPILED]
     goals = [Job(name, compile=compiled) for compiled in (False, True) for name in known if name in models]
@@ -124,7 +124,7 @@ class _Results:
         """The rows of the file.
 
         Raises:
-            InputError: it is another file, or a table of models or steps of another size.
+            InputError: the file has another format, or contains models or steps of another size.
         """
         settings, content = self._settings, read_json(self._settings.out)
         rows = content.get("rows") if isinstance(content, dict) else None
@@ -178,7 +178,7 @@ class _Results:
 
 
 def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Results of one group of processes after another; the next group already imports its packages."""
+    """Results of one group of processes after another, while the next group imports its packages."""
     groups = [jobs[i : i + settings.at_once] for i in range(0, len(jobs), settings.at_once)]
     content = {name: getattr(settings, name) for name in ("preset", "rows", "context_length", "device")}
     group: list[MeasuringProcess] = []
@@ -187,23 +187,23 @@ def _measurements(jobs: list[Job], settings: Speed, start: float) -> Iterator[tu
         for number in range(len(groups)):
             if time.monotonic() - start > 60 * settings.minutes:
                 left = [job.key for group in groups[number:] for job in group]
-                print(f"no time left for {', '.join(left)}; the same command continues", file=sys.stderr)
+                print(f"no time left for {', '.join(left)}; run this command again", file=sys.stderr)
                 return
             group, waiting = waiting, []
             for one in group:
-                if one.hear("loaded", settings.limit):
-                    one.say("warm")
+                if one.wait_for("loaded", settings.limit):
+                    one.send("warm")
             waiting = [
                 MeasuringProcess(job, content) for job in (groups[number + 1] if groups[number + 1 :] else [])
             ]
             begin = time.monotonic()
             for one in group:
                 remaining = settings.limit - (time.monotonic() - begin)
-                one.hear("ready", max(1.0, remaining), settings.limit)
+                one.wait_for("ready", max(1.0, remaining), settings.limit)
             for one in group:
                 if one.result is None:
-                    one.say("time")
-                    one.hear("timed", settings.limit)
+                    one.send("time")
+                    one.wait_for("timed", settings.limit)
                 yield one.job, one.result or {}
     finally:
         for one in [*group, *waiting]:

@@ -44,9 +44,9 @@ class Kernels:
     states: int = 32
     """States per channel."""
     error_rows: int = 2
-    """Rows on which errors are measured."""
+    """Number of rows on which errors are measured."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
     """New JSON file for the numbers."""
 
@@ -85,7 +85,7 @@ def _measured(operation: Operation, build: Callable[[], Contender], settings: Ke
 
     try:
         contender = build()
-    except (ImportError, AttributeError) as error:  # the other package is missing, or of another version
+    except (ImportError, AttributeError) as error:  # the other package is missing or has another version
         return {"failed": f"{type(error).__name__}: {error}"[:200]}
     function, inputs = contender.function, _typed(operation, settings.rows, contender)
     weights = torch.randn_like(function(*inputs))
@@ -119,7 +119,7 @@ def _typed(operation: Operation, rows: int, contender: Contender) -> list[Tensor
 
 def _errors(operation: Operation, contender: Contender, rows: int) -> dict[str, float]:
     inputs = _typed(operation, rows, contender)
-    # in float64, but from the same rounded inputs, so that only errors of the computation count
+    # the float64 reference has the same rounded inputs, so that only errors of the computation count
     exact_inputs = [one.detach().double().requires_grad_() for one in inputs]
     exact = operation.reference(*exact_inputs)
     weights = torch.randn_like(exact)

@@ -1,6 +1,6 @@
-"""Models of the package ``mamba_ssm``, to measure its kernels beside those that models here use.
+"""Models of the package ``mamba_ssm``, whose kernels are measured for comparison.
 
-The package is imported only when a model is built: it needs CUDA.
+The package needs CUDA, so it is imported only when a model is built.
 """
 
 from typing import Any
@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 
 class Mamba2(nn.Module):
-    """Its Mamba-2 in the size of the preset ``paper``, from token ids (batch, length) to logits."""
+    """The Mamba-2 of ``mamba_ssm`` with the sizes of the preset ``paper``.
+
+    It maps token ids (batch, length) to logits (batch, length, vocabulary).
+    """
 
     def __init__(self, vocab_size: int, hidden_size: int = 1024, num_hidden_layers: int = 24) -> None:
         from mamba_ssm.models.config_mamba import MambaConfig

@@ -15,7 +15,7 @@ _PROCESS = "synthetic_training.speed.architecture_process"
 
 @dataclass(frozen=True)
 class Job:
-    """What a process measures: one architecture, compiled or not."""
+    """The task of a measuring process: one architecture, compiled or not."""
 
     model: str
     compile: bool
@@ -49,17 +49,17 @@ class MeasuringProcess:
             env={**os.environ, "PYTHONUNBUFFERED": "1", "TRITON_CACHE_AUTOTUNING": "1"},
         )
 
-    def say(self, word: str) -> None:
-        """Send the word for which the process waits; nothing happens if it has ended."""
+    def send(self, word: str) -> None:
+        """Send the word for which the process waits; this does nothing if the process has ended."""
         if self.result is None and self._process.stdin is not None:
             try:
                 self._process.stdin.write(f"{word}\n".encode())
                 self._process.stdin.flush()
             except BrokenPipeError:
-                pass  # it has ended; ``hear`` sets the result
+                pass  # the process has ended; ``wait_for`` sets the result
 
-    def hear(self, word: str, seconds: float, limit: float | None = None) -> bool:
-        """Wait for a word; if it does not come in time, end the process and set its result.
+    def wait_for(self, word: str, seconds: float, limit: float | None = None) -> bool:
+        """Wait for a word from the process; if it does not come in time, end the process and set its result.
 
         Args:
             word: the expected line.

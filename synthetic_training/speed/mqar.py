@@ -1,21 +1,22 @@
-"""MQAR with this trainer and with Zoology's own (arXiv 2312.04927), in one run on one device.
+"""Compares this trainer with Zoology's (arXiv 2312.04927) on MQAR, in one run on one device.
 
     python -m synthetic_training.speed.mqar path/to/zoology --out mqar.json
 
-The docstring of ``zoology_trainer`` names the required checkout. Models are those of Zoology's
+The docstring of ``zoology_trainer`` names the required checkout. Models are from Zoology's
 ``iclr24_zoology_figure2``: Mamba, and attention without MLPs, with one head and learned positions. The model
 ``attention_mlp`` is ``T_rope`` with one head and MLPs, which only this trainer trains. Both trainers use the
 same distributions of examples and of initial weights, number of examples, rows per step, and learning rates.
-Ours computes in bfloat16 on a GPU, clips gradients, and has a warm-up and a linear schedule. Zoology's
-computes in float32, and its learning rate follows a cosine and changes after each epoch. Both stop at an
-accuracy of 0.99.
+This trainer computes in bfloat16 on a GPU, clips gradients, and has a warm-up and a linear schedule.
+Zoology's trainer computes in float32, and its learning rate follows a cosine schedule that changes after each
+epoch. Both stop at an accuracy of 0.99.
 
-Ours trains with every learning rate. Zoology's takes them in the order of our results, the best first, until
-one of them reaches that accuracy. For each trainer, the table shows the best rate: its accuracy on examples
-that were not used for training, the number of examples after which it was reached, and the examples per
-second of training. Making the data in advance, evaluation and compilation are not timed.
+This trainer tries every learning rate. Zoology's trainer tries them in the order of this trainer's results,
+the best first, until one of them reaches that accuracy. For each trainer, the table shows the best learning
+rate: its accuracy on examples that were not used for training, the number of examples after which it was
+reached, and the examples per second of training. Generating the data, evaluation and compilation are not
+timed.
 
-Numbers are written after each run, and after each epoch of Zoology's trainer.
+Results are written after each run, and after each epoch of Zoology's trainer.
 """
 
 import gc
@@ -54,9 +55,9 @@ class Comparison:
     zoology: Annotated[Path, tyro.conf.Positional]
     """Folder of a checkout of Zoology."""
     models: tuple[Model, ...] = ("attention", "attention_mlp", "mamba")
-    """Models to train; attention_mlp only with this trainer."""
+    """Models to train; attention_mlp is trained only with this trainer."""
     sizes: tuple[str, ...] = ("64x4", "256x16")
-    """Numbers of tokens and of pairs of an example, as LENGTHxPAIRS."""
+    """Number of tokens and number of pairs of an example, as LENGTHxPAIRS."""
     width: int = 128
     """Width of the models."""
     layers: int = 2
@@ -66,11 +67,11 @@ class Comparison:
     random_non_queries: bool = False
     """Put random tokens between the queries, instead of token 0."""
     examples: int = 100_000
-    """Number of examples per epoch; Zoology's training set."""
+    """Number of examples per epoch, the size of Zoology's training set."""
     fresh: bool = False
-    """Train ours on new examples in every step, instead of a fixed training set of the same size."""
+    """Let this trainer use new examples in every step, instead of a fixed training set."""
     epochs: int = 64
-    """Maximum number of epochs, over which the learning rate falls to 0."""
+    """Maximum number of epochs; the learning rate reaches 0 at the end of the last."""
     batch_size: int | None = None
     """Rows per step (default: Zoology's for the number of tokens)."""
     lr: tuple[float, ...] = tuple(10 ** (-4 + 2 * i / 3) for i in range(4))
@@ -81,15 +82,15 @@ class Comparison:
     seed: int = 123
     """Random seed of weights and data."""
     baseline: bool = True
-    """Train with Zoology as well."""
+    """Also train with Zoology's trainer."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
-    """New JSON file for the numbers; a plot of the curves is written beside it."""
+    """New JSON file for the results; a plot of the learning curves is written next to it."""
 
 
 def main() -> None:
-    """Train with both, print a table, and write the numbers with their settings."""
+    """Train with both trainers, print a table, and write the results with their settings."""
     begun = time.monotonic()
     settings = tyro.cli(Comparison, prog="python -m synthetic_training.speed.mqar")
     if settings.minutes is not None and not settings.minutes > 0:
@@ -142,7 +143,7 @@ def _runs(settings: Comparison, model: Model, task: Mqar) -> list[MqarRun]:
 
 
 class _Measuring:
-    """Trains models, and writes the numbers as they come.
+    """Trains models, and writes the results after each run.
 
     Args:
         settings: settings of the command.
@@ -184,24 +185,24 @@ class _Measuring:
         return train_with_zoology(run, self._cache, observe, self._deadline)
 
     def _train(self, run: MqarRun, results: list[Run], train: Callable[[MqarRun, Observe], Run]) -> None:
-        """Add the result of a run to ``results``, those of the same trainer, unless there is no time left."""
+        """Train, and append the result to ``results``, the trainer's results, unless no time is left."""
         if time.monotonic() > self._deadline:
             return
-        place = len(results)
+        index = len(results)
 
         def observe(result: Run) -> None:
-            results[place:] = [result]
+            results[index:] = [result]
             self.written()
 
         try:
             result = train(run, observe)
-        except Exception as error:  # noqa: BLE001  whatever fails in the other's code, measuring goes on
+        except Exception as error:  # noqa: BLE001  Zoology's code may raise anything; other runs continue
             traceback.print_exc()
-            finished = results[place] if len(results) > place else {"lr": run.lr}
+            finished = results[index] if len(results) > index else {"lr": run.lr}
             result = {**finished, "failed": f"{type(error).__name__}: {error}"[:500]}
         observe(result)
         about = {"model": run.model, "length": run.task.length, "pairs": run.task.pairs}
-        print(json.dumps({**about, **{k: v for k, v in results[place].items() if k != "curve"}}), flush=True)
+        print(json.dumps({**about, **{k: v for k, v in results[index].items() if k != "curve"}}), flush=True)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -2,7 +2,7 @@
 
     python -m synthetic_training.speed.mqar_report mqar_1.json mqar_2.json --out mqar.json
 
-puts the results of several files into one, such as those of GPUs that each tried one learning rate.
+merges several files into one, for example if several GPUs each tried one learning rate.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GOALS = {"attention": 10, "mamba": 4}
-"""Examples per second relative to Zoology's trainer that are aimed at."""
+"""Goal for the examples per second relative to Zoology's trainer."""
 
 _TRAINERS = {"zoology": "Zoology", "ours": "ours"}
 
@@ -32,7 +32,7 @@ def table(measured: list[dict[str, Any]]) -> str:
 
     Args:
         measured: for each model and size, ``model``, ``length``, ``pairs``, the results of the trainers as
-            ``ours`` and ``zoology``, which may be empty, and ``ratio`` if both have one.
+            ``ours`` and ``zoology``, which may be empty, and ``ratio`` if both have results.
     """
     lines = []
     for one in measured:
@@ -69,7 +69,7 @@ def _cells(runs: list[Run]) -> list[str]:
 
 
 def with_ratio(one: dict[str, Any]) -> dict[str, Any]:
-    """Results for a model and size, with the ``ratio`` of examples per second if both trainers have one."""
+    """A model's results at one size, with the ``ratio`` of examples per second if both trainers have any."""
     best, baseline = best_run(one["ours"]), best_run(one["zoology"])
     if best is None or baseline is None:
         return one
@@ -89,7 +89,7 @@ def merged(files: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def plot_files(out: Path) -> list[Path]:
-    """The files of the plot beside a file of measurements."""
+    """The files of the plot that belong to a file of measurements."""
     return [out.with_suffix(f".{kind}") for kind in ("png", "svg")]
 
 
@@ -121,11 +121,11 @@ def _curves(measured: list[dict[str, Any]]) -> "Figure":
 
 
 def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
-    """Put the results of several files into one, and print and plot the best learning rate of each trainer.
+    """Merge the results of several files, and print and plot the best learning rate of each trainer.
 
     Args:
-        files: Files of synthetic_training.speed.mqar.
-        out: New JSON file; a plot of the curves is written beside it.
+        files: Files written by synthetic_training.speed.mqar.
+        out: New JSON file; a plot of the learning curves is written next to it.
     """
     for file in (out, *plot_files(out)):
         check_new_file(file)

@@ -33,9 +33,9 @@ Run = dict[str, Any]
 """Result of a run.
 
 ``lr`` is the learning rate; ``curve`` has the number of ``examples`` trained on and the ``accuracy`` after
-each epoch; ``examples_per_s`` is of training alone; ``seconds`` are in total; ``end`` is why the run ended:
-``accuracy``, ``epochs`` or ``time``. A run that failed has ``failed``, the error, and the rest only if it had
-finished an epoch.
+each epoch; ``examples_per_s`` counts training time only; ``seconds`` is the total time; ``end`` is the reason
+for the end of the run: ``accuracy``, ``epochs`` or ``time``. If a run failed, ``failed`` is the error, and
+the other keys exist only if an epoch was finished.
 """
 
 
@@ -69,8 +69,8 @@ class MqarRun:
 def ranked(runs: Sequence[Run]) -> list[Run]:
     """Runs from the best to the worst.
 
-    The best run is the one that reached ``STOP_ACCURACY`` after the fewest examples. Runs that did not reach
-    it are ranked by their highest accuracy.
+    Runs that reached ``STOP_ACCURACY`` are ranked by the number of examples that they needed. Runs that did
+    not reach it follow, ranked by their highest accuracy.
     """
 
     def worth(run: Run) -> tuple[float, float]:
@@ -83,7 +83,7 @@ def ranked(runs: Sequence[Run]) -> list[Run]:
 
 
 def best_run(runs: Sequence[Run]) -> Run | None:
-    """The first run of ``ranked``; None if no run has finished an epoch."""
+    """The best run by the order of ``ranked``; None if no run has finished an epoch."""
     return next((run for run in ranked(runs) if run.get("curve")), None)
 
 
@@ -142,7 +142,7 @@ def train_with_ours(run: MqarRun, *, fresh: bool) -> Run:
         fresh: see ``train_config``.
     """
     start = time.perf_counter()
-    # layers compiled for an earlier run would make the compiler treat their sizes as variable
+    # without a reset, layers compiled for an earlier run would make the compiler use dynamic shapes
     torch.compiler.reset()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"

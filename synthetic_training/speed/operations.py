@@ -1,4 +1,4 @@
-"""The operations that ``kernels`` measures, by this project's kernels and those of other packages."""
+"""The operations that ``kernels`` measures, with the kernels of this project and of other packages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ class Contender:
     """An implementation of an operation.
 
     Attributes:
-        function: computes the output from the operation's inputs.
+        function: function that computes the output from the operation's inputs.
         dtype: dtype of the activations that it receives.
-        channels_first: whether (batch, length, channels) inputs lie in memory as (batch, channels, length).
+        channels_first: whether inputs (batch, length, channels) have the memory layout (batch, channels,
+            length).
     """
 
     function: Function
@@ -38,7 +39,7 @@ class Operation:
         name: name of the operation.
         inputs: function that returns float64 inputs on the GPU for a number of rows.
         reference: the plain definition, computed in the dtype of its inputs.
-        others: name -> function that imports the package and returns the implementation to measure.
+        others: functions that import a package and return the implementation to measure, by its name.
         kept: indices of inputs that stay in float32, such as decay rates.
     """
 
@@ -163,7 +164,7 @@ def sliding_window(tokens: int) -> Operation:
 def _windows(
     name: str, tokens: int, earlier: Tensor, others: dict[str, Callable[[], Contender]]
 ) -> Operation:
-    """Causal attention of each head to its own key and the ``earlier`` keys before it."""
+    """Causal attention of each head to the current key and ``earlier`` keys before it."""
     earlier = earlier.to("cuda").expand(_HEADS, 1, 1)
     position = torch.arange(tokens, device="cuda")
     distance = position[:, None] - position[None, :]

@@ -24,7 +24,7 @@ Build = Callable[[str], tuple[nn.Module, Logits]]
 
 
 class PaperTrainer:
-    """Trains one of the paper's models to copy, as its trainer would; ``step()`` is one update.
+    """Trains one of the paper's models to copy, in the way of the released trainer; ``step()`` is one update.
 
     Args:
         name: ``T_rope``, ``T_nope``, ``T_alibi``, ``T_hard_alibi``, ``lstm`` or ``mamba``.
@@ -59,7 +59,7 @@ class PaperTrainer:
 
 
 def _packed_row(rng: random.Random, context_length: int) -> tuple[list[int], list[float]]:
-    """Token ids of one packed row, and a mask that is 1.0 at the tokens of answers and their full stops."""
+    """Token ids of one packed row, and loss weights: 1.0 for answers and their full stops, otherwise 0.0."""
     text, mask = "", []
     while len(text) < context_length:
         string = "".join(rng.choice(_LETTERS) for _ in range(rng.randint(_MIN_LENGTH, _MAX_LENGTH)))
@@ -93,14 +93,14 @@ def _transformer(
 
 
 def _no_bias(ids: Tensor) -> Tensor:
-    """(batch, 1, length, length): minus infinity above the diagonal."""
+    """The causal mask, (batch, 1, length, length): minus infinity above the diagonal."""
     length = ids.shape[1]
     full = torch.full((length, length), torch.finfo(torch.float32).min, device=ids.device)
     return torch.triu(full, 1).expand(len(ids), 1, length, length)
 
 
 def _alibi(ids: Tensor) -> Tensor:
-    """(batch, heads, length, length): the slope of a head times the distance, and the causal mask."""
+    """ALiBi's bias and the causal mask, (batch, heads, length, length)."""
     length = ids.shape[1]
     slopes = torch.tensor([2 ** (-8 * (head + 1) / HEADS) for head in range(HEADS)], device=ids.device)
     place = torch.arange(length, device=ids.device)
@@ -109,7 +109,7 @@ def _alibi(ids: Tensor) -> Tensor:
 
 
 def _hard_alibi(ids: Tensor) -> Tensor:
-    """(batch, heads, length, length), filled on the CPU, one row of one head at a time."""
+    """Hard-ALiBi's mask, (batch, heads, length, length), filled on the CPU, one row of one head at a time."""
     length = ids.shape[1]
     least = torch.finfo(torch.float32).min
     bias = torch.zeros(HEADS, length, length)

@@ -2,7 +2,7 @@
 
     python -m synthetic_training.speed.scaling --gpus 1 2 4 --out scaling.json
 
-Each measurement is a run of the ``train`` command, with ``torchrun`` if it has several processes. In weak
+Each measurement is a run of the ``train`` command, under ``torchrun`` if it has several processes. In weak
 scaling, each GPU has the same number of rows; in strong scaling, the GPUs share the same rows. ``loss`` is
 the mean over the last 50 steps, and ``first_loss`` over the first 50. Runs with the same rows train on the
 same examples, but rounding errors grow from step to step, so their losses eventually differ.
@@ -43,13 +43,13 @@ class Scaling:
     gpus: tuple[int, ...] = (1, 2, 4)
     """Numbers of GPUs; 1 must be among them."""
     rows_per_gpu: int = 32
-    """Rows of each GPU, for weak scaling."""
+    """Rows per GPU, for weak scaling."""
     rows: int = 128
     """Rows of all GPUs together, for strong scaling."""
     steps: int = 500
     """Steps of each run; the speed is the median over the later half."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
     """New JSON file for the numbers."""
 
@@ -70,7 +70,7 @@ def main() -> None:
     there = torch.cuda.device_count()
     if 1 not in settings.gpus or max(settings.gpus) > there:
         raise InputError(
-            f"--gpus {settings.gpus} must have 1, and none above the {there} GPUs of this machine"
+            f"--gpus {settings.gpus} must include 1, and no number above the {there} GPUs of this machine"
         )
     found: dict[Arm, dict[str, Any]] = {}
     for n in sorted(settings.gpus):
@@ -89,7 +89,7 @@ def _lines(found: dict[Arm, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _write(settings: Scaling, found: dict[Arm, dict[str, Any]]) -> None:
-    """Write the file; called after each run, so that a failed run loses no others."""
+    """Write the file; called after each run, so that no results are lost if a later run fails."""
     print(*_lines(found)[-1:], flush=True)
     if settings.out is not None:
         options = {key: value for key, value in asdict(settings).items() if key not in ("out", "revision")}

@@ -1,14 +1,14 @@
-"""Training speed of this trainer and of a stand-in for the paper's, measured in one run.
+"""Training speed of this trainer and of a stand-in for the paper's trainer, measured in one run.
 
     python -m synthetic_training.speed.trainer --out speed.json
 
 Models have the sizes of the paper's trainer (width 1024, 12 layers, rows of 220 tokens). For each model of
-this trainer, the report has:
+this trainer, the report contains:
 
-- ``floor_ms``: a lower bound of the time per step. It is the larger of the arithmetic at the rate of a large
-  bfloat16 matrix product and the memory traffic of weights and gradients at the rate of a large copy, plus
-  the traffic of the optimizer, which cannot overlap. Both rates are measured here;
-- ``mfu``: model FLOPs utilisation: the model's operations (6 per parameter and token, and those of
+- ``floor_ms``: a lower bound of the time per step. It is the larger of the time for arithmetic, at the rate
+  of a large bfloat16 matrix product, and the time for reading weights and writing gradients, at the rate of a
+  large copy; plus the time for the optimizer's memory traffic, which cannot overlap. Both rates are measured;
+- ``mfu``: model FLOPs utilisation: the model's operations (6 per parameter and token, plus those of
   attention), divided by the time per step and the measured rate of the matrix product;
 - ``kernels_ms``: time per kind of kernel in a profiled step; ``idle`` is the time in which no kernel runs.
 """
@@ -53,7 +53,7 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Speed:
-    """Measure tokens per second of this trainer and of a stand-in for the released one."""
+    """Measure tokens per second of this trainer and of a stand-in for the released trainer."""
 
     models: tuple[str, ...] = tuple(MODELS)
     """Models to measure."""
@@ -62,9 +62,9 @@ class Speed:
     context_length: int = 220
     """Tokens per row."""
     baseline: bool = True
-    """Measure the released trainer as well."""
+    """Also measure the stand-in for the released trainer."""
     revision: str | None = None
-    """Revision of this code, if git cannot tell."""
+    """Code revision to record (default: from git)."""
     out: Path | None = None
     """New JSON file for the numbers."""
 
@@ -74,7 +74,7 @@ def main() -> None:
     settings = tyro.cli(Speed, prog="python -m synthetic_training.speed.trainer")
     for name in settings.models:
         if name not in MODELS:
-            raise InputError(f"{name!r} is not one of the models {', '.join(MODELS)}")
+            raise InputError(f"there is no model {name!r}; the models are {', '.join(MODELS)}")
     if settings.out:
         check_new_file(settings.out)
 
@@ -184,7 +184,7 @@ def _seconds(run: Callable[[], object], warm_up: int, rounds: int, steps: int) -
 
 
 def _floor(model: Any, batch_size: int, context_length: int, rates: dict[str, float]) -> dict[str, float]:
-    """The fewest operations and bytes of a step, and the time they take at the measured rates."""
+    """The minimum number of operations and bytes of a step, and their time at the measured rates."""
     parameters = sum(p.numel() for p in model.parameters())
     embedding = model.get_input_embeddings().weight.numel()
     tokens = batch_size * context_length
@@ -194,7 +194,7 @@ def _floor(model: Any, batch_size: int, context_length: int, rates: dict[str, fl
         flops += 6.0 * model.config.num_hidden_layers * tokens * context_length * model.config.hidden_size
     # forward and backward read bfloat16 copies of the float32 weights, and write gradients
     weights = parameters * (4 + 2 + 2 + 2 + 4)
-    # the norm reads gradients; AdamW reads them, and reads and writes weights and two moments
+    # the gradient norm reads gradients; AdamW reads them, and reads and writes weights and two moments
     optimizer = parameters * (4 + 4 + 2 * 12)
     arithmetic_s = flops / (rates["matrix_product_tflops"] * 1e12)
     bytes_per_s = rates["copy_tb_per_s"] * 1e12
@@ -225,7 +225,7 @@ def _matrix_rate(size: int = 8192) -> float:
 
 
 def _copy_rate(size: int = 2**31) -> float:
-    """TB/s of a large copy, bytes read and written."""
+    """TB/s of a large copy, counting bytes read and bytes written."""
     source = torch.randint(255, (size,), dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     return 2 * size / _seconds(lambda: target.copy_(source), warm_up=2, rounds=5, steps=5) / 1e12

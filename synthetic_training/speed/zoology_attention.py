@@ -21,14 +21,14 @@ from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 _STD = 0.02
-"""Standard deviation of initial weights, except those that add to the residual sum."""
+"""Standard deviation of initial weights, except those that write to the residual stream."""
 
 
 class ZoologyAttentionConfig(PreTrainedConfig):
     """Sizes and settings of the model.
 
     Attributes:
-        hidden_size: width, also of the only head.
+        hidden_size: width of the model and of its only head.
         num_hidden_layers: number of layers.
         max_position_embeddings: number of learned positions.
         embedding_dropout: fraction of the embeddings' values that is zeroed in training.
@@ -51,10 +51,9 @@ class ZoologyAttentionConfig(PreTrainedConfig):
 
 
 class _Layer(nn.Module):
-    """Attention, whose normed residual sum is then added to itself.
+    """Attention with a residual connection, followed by x + norm(x).
 
-    Zoology's layer adds the output of its second norm, through a state mixer that is the identity, to the
-    residual sum.
+    In Zoology's layer, a state mixer that is the identity follows the second norm.
     """
 
     def __init__(self, config: ZoologyAttentionConfig) -> None:
@@ -65,7 +64,7 @@ class _Layer(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, L, W) from (B, L, W) and a mask (B, 1, L, L), true where a query sees a key; None if causal."""
+        """Maps (B, L, W) to the same shape; a true value in ``mask`` (B, 1, L, L) is a visible key."""
         query, key, value = self.qkv(self.norm1(x)).unsqueeze(1).chunk(3, -1)
         mixed = F.scaled_dot_product_attention(
             query, key, value, mask, self.dropout if self.training else 0.0, is_causal=mask is None
@@ -75,14 +74,14 @@ class _Layer(nn.Module):
 
 
 class _Head(nn.Linear):
-    """The last norm and the output layer as one module, so that only positions that are read are normed."""
+    """The last norm and the output layer as one module, so that only requested positions are normalised."""
 
     def __init__(self, width: int, vocabulary: int) -> None:
         super().__init__(width, vocabulary, bias=False)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, L, V) from (B, L, W)."""
+        """Maps (B, L, W) to logits (B, L, V)."""
         return super().forward(self.norm(x))
 
 

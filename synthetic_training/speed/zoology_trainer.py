@@ -98,17 +98,17 @@ def _use_installed_kernels() -> None:
 def train_with_zoology(
     run: MqarRun, cache: Path, observe: Callable[[Run], None], deadline: float = math.inf
 ) -> Run:
-    """Train a model by ``zoology.train.train``, and return the result.
+    """Train a model with ``zoology.train.train``, and return the result.
 
-    The examples per second are the median over all epochs except the first, without evaluation; the seconds
-    include the making of the examples.
+    ``examples_per_s`` is the median over all epochs except the first, without evaluation; ``seconds``
+    includes the time to generate the examples.
 
     Args:
         run: settings of the run.
-        cache: folder that stores the examples, which take long to make.
+        cache: folder that stores the examples, which take long to generate.
         observe: function that is called with the result so far after each epoch.
-        deadline: time of ``time.monotonic`` that no epoch should exceed: training ends if another epoch as
-            long as the last would.
+        deadline: time of ``time.monotonic`` by which training should end: no epoch starts that would end
+            later if it took as long as the previous one.
 
     Raises:
         InputError: the packages that Mamba needs are not installed.
@@ -119,7 +119,7 @@ def train_with_zoology(
     own, seen = trainer.Trainer, _Observed(run)
 
     class Observed(own):  # type: ignore[misc,valid-type]  # known only at run time
-        """Zoology's trainer, which records the time before and after each epoch."""
+        """Zoology's trainer, extended to record the time and accuracy of each epoch."""
 
         def train_epoch(self, epoch: int) -> None:
             seen.parameters = sum(p.numel() for p in self.model.parameters())
@@ -139,7 +139,7 @@ def train_with_zoology(
     output = io.StringIO()
     trainer.Trainer, end = Observed, "epochs"
     try:
-        # hide progress bars, and the lines printed for each layer
+        # hides progress bars, and the lines printed for each layer
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             trainer.train(_config(run, cache))
     except _TimeIsOver:
@@ -154,7 +154,7 @@ class _TimeIsOver(Exception):  # noqa: N818  not an error
 
 
 class _Observed:
-    """What is recorded of a run: seconds and accuracy of each epoch, and the size of the model."""
+    """The recorded seconds and accuracy of each epoch of a run, and the number of parameters."""
 
     def __init__(self, run: MqarRun) -> None:
         self._run, self._start = run, time.perf_counter()
@@ -163,7 +163,7 @@ class _Observed:
         self.parameters = 0
 
     def result(self, end: str) -> Run:
-        """The result so far, if training ends now for this reason."""
+        """The result so far; ``end`` is the reason for which training ends."""
         examples = self._run.examples
         return {
             "lr": self._run.lr,

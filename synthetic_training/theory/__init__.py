@@ -1,1 +1,1 @@
-"""The paper's theory as running code (arXiv 2402.01032, section 2); start with README.md in this folder."""
+"""The paper's theory as code (arXiv 2402.01032, section 2); README.md in this folder is the introduction."""

@@ -36,14 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _bounds(bits: int, letters: int, length: int, n: int = 4, error: float = 0.01) -> None:
-    """Print the lemma, both corollaries and Theorem 2.7 for given numbers.
+    """Print the values of Lemma 2.4, Corollaries 2.5 and 2.8 and Theorem 2.7 for given sizes.
 
     Args:
         bits: Size of a model's state in bits.
         letters: D, number of letters in the alphabet.
         length: L, length of the strings in letters.
         n: Length of the n-grams of Lemma 2.4 in letters.
-        error: Error of the transformer in Corollary 2.5.
+        error: Maximum error of the transformer in Corollary 2.5.
     """
     from synthetic_training.theory.report import bounds_text
 
@@ -51,7 +51,7 @@ def _bounds(bits: int, letters: int, length: int, n: int = 4, error: float = 0.0
 
 
 def _construction(letters: int, n: int, out: Path, length: int = 1000) -> None:
-    """Save the transformer of Theorem 2.3.
+    """Construct the transformer of Theorem 2.3, and save it as a checkpoint.
 
     Args:
         letters: D, number of letters in the alphabet, 2 to 26.
@@ -138,7 +138,7 @@ def _distributions(out: Path, strings: int = 500, seed: int = 0) -> None:
 
 
 def _figure(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path, n: int = 4) -> None:
-    """Plot measured accuracy and state with the bounds of the theory.
+    """Plot measured accuracy and state size with the theory's bounds.
 
     Args:
         results: Files written by evaluate --out.

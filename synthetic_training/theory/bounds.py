@@ -1,7 +1,7 @@
 """The paper's bounds as functions (arXiv 2402.01032, section 2), exact even for huge numbers.
 
 ======================  ==========================================================================
-Lemma 2.4               a uniform string has an n-gram twice with probability below L^2 D^-n
+Lemma 2.4               some n-gram of a uniform string repeats with probability below L^2 D^-n
 Corollary 2.5           n of about log_D(L^2 / eps) is enough for error eps on uniform strings
 Theorem 2.7             a model with |S| states copies at most |S| of the D^L strings
 Corollary 2.8           with less than L log2 D - 1 bits of state, the error is above 1/2
@@ -33,7 +33,7 @@ class Proportion:
 
     @classmethod
     def of(cls, count: int, strings: int) -> Proportion:
-        """``count`` of ``strings`` strings."""
+        """The proportion ``count`` / ``strings``."""
         mean = count / strings
         return cls(mean, math.sqrt(mean * (1 - mean) / strings))
 
@@ -73,7 +73,7 @@ def repeated_ngram_proportion(
 
 
 def repeated_ngram_bound(letters: int, n: int, length: int) -> Fraction:
-    """Lemma 2.4's L^2 D^-n, which is vacuous above 1."""
+    """Lemma 2.4's bound L^2 D^-n on the probability that some n-gram repeats; vacuous above 1."""
     return Fraction(length * length, letters**n)
 
 
@@ -100,21 +100,25 @@ def smallest_n(letters: int, length: int, error: Fraction) -> int:
 
 
 def smallest_design(letters: int, length: int, error: Fraction) -> Design:
-    """Corollary 2.5's transformer; its ``dimension`` is O(log(L^2 / eps)), like n log2 D."""
+    """Corollary 2.5's transformer, whose ``dimension`` is O(log(L^2 / eps)).
+
+    Raises:
+        InputError: the error is not above 0, or 2n > L.
+    """
     return Design(letters, smallest_n(letters, length, error))
 
 
 def gssm_error_bound(states: int, letters: int, length: int) -> Fraction:
-    """Theorem 2.7's lower bound on the error of a model with ``|S|`` states: 1 - ``|S|`` / D^L, or 0.
+    """Theorem 2.7's lower bound on the error of a model with ``|S|`` states: 1 - ``|S|`` / D^L, at least 0.
 
-    The state after the string determines the answer, so the model has at most ``|S|`` answers.
+    The state after the string determines the answer, so the model gives at most ``|S|`` different answers.
     """
     check_integer("states", states, 1)
     return max(Fraction(0), 1 - Fraction(states, letters**length))
 
 
 def log2_accuracy_bound(bits: int, letters: int, length: int) -> float:
-    """log2 of Theorem 2.7's bound on the accuracy, mem(S) - L log2 D or 0; works for numbers of any size."""
+    """log2 of Theorem 2.7's bound on the accuracy, mem(S) - L log2 D, at most 0; for numbers of any size."""
     return min(0.0, bits - length * math.log2(letters))
 
 
@@ -130,6 +134,6 @@ def half_error_length(bits: int, letters: int) -> int:
     power = letters.bit_length() - 1
     if letters == 1 << power:
         return (bits + 1) // power + 1
-    # log2 D is irrational, so (bits + 1) / log2 D is not an integer; these digits are enough to round it up
+    # log2 D is irrational, so (bits + 1) / log2 D is not an integer; this precision suffices to round it up
     with localcontext(prec=len(str(bits)) + 40):
         return int((bits + 1) * Decimal(2).ln() / Decimal(letters).ln()) + 1

@@ -1,17 +1,17 @@
 """Theorem 2.3's transformer as a checkpoint: two layers of GPT-NeoX with Hard-ALiBi and hand-set weights.
 
-How the layers use each token's code, for ``$ab|ab.`` with n = 2::
+The windows of n = 2 tokens with which the layers work, for ``$ab|ab.``::
 
     token            $    a    b    |    a    b
-    layer 1 offers   --   -$   $a   ab   b|   |a     the n tokens before it, a window
-    layer 1 asks     -$   $a   ab   b|   |a   ab     the n tokens that end at it
-    layer 2 finds                   $    $a   ab     ``|`` counts as ``$``; tokens before it are ignored
-    whose token is                  a    b    |      and ``|`` is output as ``.``
+    key              --   -$   $a   ab   b|   |a     the n tokens before the token
+    query            -$   $a   ab   b|   |a   ab     the n tokens that end at the token
+    matching key                    $    $a   ab     ``|`` counts as ``$``; tokens before it are ignored
+    its token                       a    b    |      the output; ``|`` is output as ``.``
 
 ``design`` defines the codes and the scores, and explains why the correct score is the largest.
 
 **Layer 1.** Head h = 0..n of Hard-ALiBi sees the last h + 1 tokens. It attends to all of them equally,
-because its queries are 0; the result is mean_h. The code of the token h places back is (h + 1) mean_h - h
+because its queries are 0; the result is mean_h. The code of the token h positions back is (h + 1) mean_h - h
 mean_(h-1), which the layer's output matrix computes. Near the beginning, both heads see the same tokens, and
 the difference is the mean of all tokens so far.
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _MOST_PROVEN = 10**6
-"""For longer strings, the rounding of attention's own sums of weights would have to be considered too."""
+"""Maximum proven length; for longer strings, rounding in attention's own sums would have to be included."""
 
 _WINDOW = 2048
 """Minimum context window of the checkpoint in tokens; lm-eval needs room for an answer in it."""
@@ -59,7 +59,7 @@ class _Features:
         return self.design.dimension // 2
 
     def token(self, back: int) -> range:
-        """The code of the token ``back`` places back: 0 for the token itself, at most n."""
+        """The code of the token ``back`` positions back: 0 for the token itself, at most n."""
         first = 2 + back * self.design.code
         return range(first, first + self.design.code)
 
@@ -83,7 +83,7 @@ def construct(letters: int, n: int, length: int = 1000) -> PreTrainedModel:
 
     Args:
         letters: D, 2 to 26: the number of letters, from the start of the alphabet.
-        n: length of the n-grams by which it finds its place.
+        n: length of the n-grams that the transformer looks up.
         length: L, length of the longest string. The inverse temperature suffices up to this length, and
             possibly beyond: see ``Design.proven_length``.
 
@@ -183,7 +183,7 @@ def _fill(model: Any, design: Design, beta: float) -> None:
 
 
 def _gather(attention: Any, features: _Features) -> None:
-    """Layer 1: write the codes of the n tokens before each token."""
+    """Set the weights of layer 1, which writes the codes of the n tokens before each token."""
     n, size = features.design.n, features.design.head_size
     heads = _by_head(attention, features.design)
     for head in range(n + 1):
@@ -197,7 +197,7 @@ def _gather(attention: Any, features: _Features) -> None:
 
 
 def _look_up(attention: Any, features: _Features, beta: float) -> None:
-    """Layer 2: write the code of the token that follows the n tokens that end here."""
+    """Set the weights of layer 2, which writes the code of the token after the matching window."""
     design = features.design
     query, key, value = _by_head(attention, design)[-1]
     sharp = beta * design.head_size**0.5
@@ -222,6 +222,6 @@ def _by_head(attention: Any, design: Design) -> Tensor:
 
 
 def _undo(norm: nn.LayerNorm, design: Design, present: int) -> None:
-    """Let a layer norm return its input if ``present`` codes of letters are present."""
+    """Set a layer norm's weights so that it returns its input if ``present`` codes of letters are nonzero."""
     variance = 2 * (CONSTANT**2 + present * design.code) / design.hidden_size
     norm.weight.fill_((variance + norm.eps) ** 0.5)

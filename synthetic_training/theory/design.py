@@ -14,17 +14,16 @@ the token at j is the next token of the copy.
 **Why the correct score is the largest.** Let the string have L >= 2n letters, with no n-gram occurring twice.
 
 A. The querying window contains only letters. The same letters in the string score n (b + 1). Any other window
-   without a marker differs in at least one bit and scores at least 2 less. A window with a marker has -t in
-   place of 1, and scores at least 1 + t less.
-B. The querying window contains ``|``, k places back (0 <= k < n), so it contains k letters of the copy. The
-   correct token is number k + 1, whose window has ``$`` at that place: the two give t^2, and the k letters
-   agree. At the n - 1 - k places before, the text had not begun. These places contain the mean of the tokens
-   so far (see ``construction``), which gives at worst -b for bits and -(t - 1) / 2 for the markers. In
-   comparison,
+   without a marker differs in at least one bit and scores at least 2 less. A window with a marker has -t
+   instead of 1, and scores at least 1 + t less.
+B. The querying window contains ``|``, k positions back (0 <= k < n), and k letters of the copy. The correct
+   token is number k + 1, whose window has ``$`` at that position: the two give t^2, and the k letters agree.
+   The n - 1 - k positions before the ``$`` contain the mean of the tokens so far (see ``construction``),
+   which gives at worst -b for bits and -(t - 1) / 2 for the markers. In comparison,
 
-   * a letter at that place gives -t, and the other places give at most (n - 1)(b + 1);
-   * if the text had not begun at that place, it gives at most b + t (t - 1) / 2 (then k >= 1, and the ``$``
-     itself is at another place, where it gives -t instead of 1);
+   * a letter at that position gives -t, and the other positions give at most (n - 1)(b + 1);
+   * if that position is before the text, it gives at most b + t (t - 1) / 2 (then k >= 1, and the ``$``
+     itself is at another position, where it gives -t instead of 1);
    * the token ``$`` itself has only means of ``$`` in its window, which would score best of all, so its score
      is reduced by a penalty P.
 
@@ -37,10 +36,10 @@ sign. So it is enough that
 
     beta g >= ln(4 (t + 1) T)                                                              (1)
 
-In exact arithmetic, g = 2. In a format with unit roundoff u, the code of the token h places back is computed
+In exact arithmetic, g = 2. In a format with unit roundoff u, the code of the token h positions back is made
 from means of h and h + 1 tokens times h and h + 1 (see ``construction``), with an error of up to (4 h + 5) u:
 two roundings of each mean, one of the difference, one in the layer norm, and one in the projection. A score
-sums the errors of both windows in b + 1 numbers each, and ``|`` at the token itself adds 4 t u at each place:
+sums the errors of both windows in b + 1 numbers each, and ``|`` at the token itself adds 4 t u per position:
 
     E = 5/4 (((b + 1)(4 n^2 + 10 n) + 4 n t) u + 2 n (b + 1) f),     g = 2 - 2 E              (2)
 
@@ -62,10 +61,10 @@ ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-9}
 """Unit roundoff u of each format: half the distance from 1 to the next number."""
 
 CONSTANT = 1024.0
-"""A feature of all tokens, so large that a layer norm divides all of them by nearly the same number."""
+"""Value of a constant feature, so large that a layer norm divides all tokens by nearly the same number."""
 
 MOST_N = 32
-"""Keeps the model small enough to be written to disk; the theorem has no such limit."""
+"""Maximum n, which keeps the checkpoint small; the theorem has no such limit."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Design:
 
     @property
     def norm_drift(self) -> float:
-        """f: the maximum relative difference between the numbers by which a layer norm divides two tokens."""
+        """f: the maximum relative difference between a layer norm's divisors of two tokens."""
         return ((self.n + 2) * self.code + 3 * self.marker**2) / (2 * CONSTANT**2)
 
     def gap(self, dtype: str) -> float:
@@ -158,6 +157,6 @@ class Design:
         return 2.0 ** math.ceil(math.log2(math.log(4 * (self.marker + 1) * (2 * length + 3))))
 
     def proven_length(self, beta: float, dtype: str) -> int:
-        """The largest L for which (1) holds with (2) at this inverse temperature; 0 if there is none."""
+        """The largest L for which this inverse temperature satisfies (1) with the g of (2); 0 if none."""
         tokens = math.exp(min(beta * self.gap(dtype), 700)) / (4 * (self.marker + 1))
         return max(0, int((tokens - 3) / 2))

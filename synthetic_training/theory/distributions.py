@@ -1,4 +1,4 @@
-"""The construction on strings that are not uniform; Theorem 2.3 holds for any distribution.
+"""Tests the construction on non-uniform strings, for which Theorem 2.3 also holds.
 
 =========  ====================================================================================
 uniform    independent, uniform letters, as a control
@@ -39,9 +39,9 @@ def _zipf(generator: Generator, letters: int, length: int, count: int) -> NDArra
 def _cycle(generator: Generator, letters: int, length: int, count: int) -> NDArray[Any]:
     strings = _uniform(generator, letters, length, count)
     follows = generator.random((count, length)) < 0.5
-    for place in range(1, length):
-        after = (strings[:, place - 1] + 1) % letters
-        strings[:, place] = (follows[:, place] * after) + (~follows[:, place] * strings[:, place])
+    for i in range(1, length):
+        after = (strings[:, i - 1] + 1) % letters
+        strings[:, i] = (follows[:, i] * after) + (~follows[:, i] * strings[:, i])
     return strings
 
 
@@ -49,7 +49,7 @@ DISTRIBUTIONS: Mapping[str, Draw] = {"uniform": _uniform, "zipf": _zipf, "cycle"
 
 
 def draw_strings(name: str, letters: int, length: int, count: int, seed: int) -> NDArray[Any]:
-    """(count, length) int64: strings of a distribution, letters 0 to ``letters`` - 1."""
+    """Random strings of a distribution, (count, length) int64, with letters 0 to ``letters`` - 1."""
     import numpy as np
 
     return DISTRIBUTIONS[name](np.random.Generator(np.random.PCG64(seed)), letters, length, count)

@@ -1,5 +1,4 @@
-"""Measured accuracy by length with the theory's bounds, and the size of the state compared with that of the
-string."""
+"""Plots measured accuracy with the theory's bounds, and bits of state with the bits of the string."""
 
 from __future__ import annotations
 
@@ -31,9 +30,9 @@ class Measured:
     Attributes:
         name: name of the file, without its extension.
         points: string accuracy by length.
-        letters: D of its strings.
-        bits: length -> size of the model's state after a string of this length and its two marks; empty if
-            the checkpoint no longer exists.
+        letters: D, the number of different letters in the strings.
+        bits: size in bits of the model's state after a string and its two special tokens, by length of the
+            string; empty if the checkpoint no longer exists.
     """
 
     name: str
@@ -48,13 +47,14 @@ def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
     Args:
         sources: JSON files written by ``python -m synthetic_training evaluate --out`` for the copy task.
         out: folder for the plots.
-        n: n of the construction whose guarantee is plotted.
+        n: length of the n-grams of the construction whose guarantee is plotted.
 
     Returns:
-        The files.
+        The files that were written.
 
     Raises:
-        InputError: a file is not such a file, the alphabets differ, or the folder cannot be written.
+        InputError: a file is not an evaluation of the copy task, the alphabets differ, or the folder cannot
+            be written.
     """
     measured = [_read(source) for source in sources]
     alphabets = {one.letters for one in measured}
@@ -126,9 +126,9 @@ def _accuracy(axes: Axes, measured: Sequence[Measured], letters: int, n: int) ->
 
 
 def _most(bits: int, letters: int) -> tuple[list[int], list[float]]:
-    """Lengths around the point at which Theorem 2.7's bound falls, and its bound on the accuracy there."""
+    """Lengths around the drop of Theorem 2.7's bound on the accuracy, and the bound at these lengths."""
     falls = half_error_length(bits, letters)
-    # one more letter at least halves the bound; it is 1 far below the point, and 0 far above it
+    # each letter at least halves the bound: it is 1 up to the drop, and nearly 0 a few letters later
     lengths = sorted({1, *range(max(1, falls - 12), falls + 13), 2 * falls})
     return lengths, [2 ** max(-1000.0, log2_accuracy_bound(bits, letters, x)) for x in lengths]
 
@@ -145,5 +145,5 @@ def _states(axes: Axes, measured: Sequence[Measured], letters: int) -> None:
 
 
 def _constant(bits: dict[int, int]) -> bool:
-    """Whether the state has the same size at several lengths; then the bound holds at other lengths too."""
+    """Whether the state has the same size at all of several lengths, so that it is taken to be constant."""
     return len(bits) > 1 and len(set(bits.values())) == 1

@@ -1,7 +1,7 @@
-"""The construction on random strings: its error rate, compared with how often an n-gram occurs twice.
+"""Measures the error rate of the construction on random strings, and how often an n-gram repeats in them.
 
 One pass over the correct answer predicts the token after each letter. If all predictions are correct, greedy
-generation gives the same answer; otherwise, the first wrong place is the same in both.
+generation gives the same answer; otherwise, its first wrong letter is at the same position.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Copies:
     Attributes:
         right: (B,) bool, whether every letter was copied.
         ended: (B,) bool, whether the full stop followed.
-        first_wrong: (B,) int64, place of the first wrong letter in the string; L if no letter is wrong.
+        first_wrong: (B,) int64, position of the first wrong letter in the string; L if no letter is wrong.
         repeated: (B,) bool, whether some n-gram occurs twice in the string.
         explained: (B,) bool, whether the first wrong letter follows an n-gram that occurs twice.
     """
@@ -51,7 +51,7 @@ class Copies:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The construction of one size on random strings; proportions have standard errors.
+    """Results of the construction of one size on random strings; proportions have standard errors.
 
     Attributes:
         letters, n, length: D, n and L.
@@ -88,7 +88,7 @@ class Measurement:
 
 
 def sizes(longest: int = LONGEST) -> Iterator[tuple[int, int, int]]:
-    """D, n and L of the table: L is 2n, D^(n/2), D^n and 2 D^n, up to the longest."""
+    """D, n and L of each row of the table: L is 2n, D^(n/2), D^n and 2 D^n, up to ``longest``."""
     for letters in ALPHABETS:
         for n in NS:
             lengths = (2 * n, round(letters ** (n / 2)), letters**n, 2 * letters**n)
@@ -124,7 +124,7 @@ def measure(
 
 
 def copy(model: PreTrainedModel, strings: Tensor, n: int) -> Copies:
-    """Let a model copy strings (B, L) int64 in one pass over the correct answers."""
+    """Let a model copy strings, (B, L) int64, in one pass over the correct answers."""
     import torch
 
     length = strings.shape[1]
@@ -136,14 +136,14 @@ def copy(model: PreTrainedModel, strings: Tensor, n: int) -> Copies:
     wrong = ~equal[:, :length]
     first = torch.where(wrong.any(1), wrong.int().argmax(1), length)
     again = occurs_again(strings, n)
-    # the n-gram before place p starts at p - n; errors at places without one are not explained
+    # the n-gram before position p starts at p - n; no n-gram can explain errors at positions below n
     begins = (first - n).clamp(min=0, max=again.shape[1] - 1)
     explained = again.gather(1, begins[:, None])[:, 0] & (first >= n)
     return Copies(~wrong.any(1), equal[:, length], first, again.any(1), explained)
 
 
 def occurs_again(strings: Tensor, n: int) -> Tensor:
-    """(B, L - n + 1) bool: whether the n-gram at each place of a string occurs elsewhere in it."""
+    """Whether each n-gram of a string occurs elsewhere in it, (B, L - n + 1) bool."""
     import torch
 
     grams = strings.unfold(1, n, 1)

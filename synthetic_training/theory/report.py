@@ -1,4 +1,4 @@
-"""The bounds for given numbers, as text."""
+"""The bounds for given sizes, as text."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from synthetic_training.theory.bounds import (
 
 
 def bounds_text(bits: int, letters: int, length: int, n: int, error: float) -> str:
-    """The lemma, both corollaries and Theorem 2.7, one line each.
+    """The values of Lemma 2.4, Corollaries 2.5 and 2.8 and Theorem 2.7, one line each.
 
     Args:
         bits: size of a model's state in bits, mem(S).
-        letters: D.
+        letters: D, number of letters in the alphabet.
         length: L, length of the strings in letters.
         n: length of the n-grams in the lemma.
-        error: error of the transformer in Corollary 2.5.
+        error: maximum error of the transformer in Corollary 2.5.
 
     Raises:
         InputError: a value is out of range.

@@ -1,7 +1,7 @@
-"""How many bits a model keeps between two tokens: mem(S) of the paper, counted rather than derived.
+"""The size of a model's state in bits, mem(S) of the paper, counted rather than derived.
 
-The model runs on ``length`` tokens, and the numbers in the state that it passes on to its next call are
-counted; see ``dataset_builders.inference_state``.
+The model reads ``length`` tokens, and the size of the state that it passes to its next call is added up; see
+``dataset_builders.inference_state``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = None) -> int:
     """Size in bits of a model's state after one text of ``length`` tokens.
 
-    The model is created again on PyTorch's ``meta`` device, which has only shapes, so that a large model at a
-    large length takes no memory. A model that cannot run there runs on its own device, if in its own dtype.
+    The model is created again on PyTorch's ``meta`` device, which has only shapes, so that large models and
+    lengths take no memory. If it cannot run there and ``dtype`` is its own dtype, it runs on its own device.
 
     Args:
         model: any causal language model of transformers, or of this project.
         length: number of tokens read.
-        dtype: dtype of the computation; by default, the model's own. A model may keep a part of its state in
-            another dtype.
+        dtype: dtype of the computation (default: the model's). A model may keep parts of its state in another
+            dtype.
 
     Raises:
         InputError: the model returns no state, or needs operations that ``meta`` does not support.
@@ -44,7 +44,7 @@ def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = 
             raise InputError(
                 f"{model.config.model_type} cannot run on the meta device: {first_line(error)}"
             ) from error
-    # mixtures of experts select experts by their values
+    # mixtures of experts cannot run on the meta device: the selected experts depend on values
     return _count(model, length)
 
 

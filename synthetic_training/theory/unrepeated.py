@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 _MOST_NGRAMS = 20_000
-"""Maximum number of n-grams for a walk over all; above, uniform strings without a repeat are common."""
+"""Maximum number of n-grams for de Bruijn sequences; above, uniform strings without a repeat are common."""
 
 _MOST_TRIES = 10_000
 
@@ -19,11 +19,11 @@ _MOST_TRIES = 10_000
 def unrepeated_strings(letters: int, n: int, length: int, count: int, seed: int = 0) -> list[list[int]]:
     """Random strings of one length in which no n-gram occurs twice.
 
-    They are parts of random de Bruijn sequences, with up to the maximum of D^n + n - 1 letters. If there are
-    more than 20,000 n-grams, they are uniform strings, drawn until no n-gram occurs twice.
+    The strings are parts of random de Bruijn sequences, and can have up to D^n + n - 1 letters, the maximum.
+    If there are more than 20,000 n-grams, they are instead drawn uniformly until no n-gram occurs twice.
 
     Raises:
-        InputError: there are no such strings, or they are too rare.
+        InputError: strings of this length without a repeated n-gram do not exist or are too rare.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Checkpoints: a model that ``from_pretrained`` can read, and everything that a run needs to continue.
+"""Checkpoints: a model that ``from_pretrained`` can load, and the state from which a run continues.
 
 ::
 
@@ -8,8 +8,8 @@
         optimizer.safetensors   AdamW's state
         trainer.json            the step and counts, and a checksum of each file
 
-A folder is written under another name and renamed when it is complete. A checkpoint that is damaged later is
-recognised by its checksums, and the previous one is used, with a warning.
+A folder is written under a temporary name and renamed when it is complete. If a checkpoint does not match its
+checksums, the previous checkpoint is used, with a warning.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ class Checkpoints:
         """Write a checkpoint, then remove all but the last ``KEPT``.
 
         Raises:
-            InputError: it cannot be written; earlier checkpoints still exist.
+            InputError: the checkpoint cannot be written; earlier checkpoints still exist.
         """
         final = self._folder / f"step_{progress.step}"
         try:
@@ -87,7 +87,7 @@ class Checkpoints:
             save_file({key: value.contiguous() for key, value in optimizer.items()}, partial / _OPTIMIZER)
             files = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
             write_json(partial / _TRAINER, {**asdict(progress), "sha256": files})
-            if final.exists():  # it is damaged, because the run would have continued from it otherwise
+            if final.exists():  # a damaged checkpoint: the run would have continued from an intact one
                 _remove(final)
             partial.rename(final)
             for old in self._complete()[:-KEPT]:
@@ -141,7 +141,8 @@ def restore_weights(model: PreTrainedModel, checkpoint: Path) -> None:
     """Load the weights of a checkpoint of the same architecture into a model, in float32.
 
     Raises:
-        InputError: they cannot be loaded, are incomplete or not finite, or are those of another architecture.
+        InputError: the weights cannot be loaded, are incomplete or not finite, or belong to another
+            architecture.
     """
     try:
         saved = load_weights(type(model), checkpoint)
@@ -154,7 +155,7 @@ def restore_weights(model: PreTrainedModel, checkpoint: Path) -> None:
         model.load_state_dict(saved.state_dict())
     except RuntimeError:  # missing or unexpected weights, or weights of another shape
         raise InputError(
-            f"the model in {checkpoint} has another architecture than the run; restore {RUN}"
+            f"the model in {checkpoint} has a different architecture from the run; restore {RUN}"
         ) from None
 
 
@@ -162,7 +163,7 @@ def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
     """The optimizer state that was passed to ``Checkpoints.save``, on the CPU.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         return load_file(checkpoint / _OPTIMIZER)
@@ -171,7 +172,7 @@ def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
 
 
 def window(model: PreTrainedModel) -> int | None:
-    """A model's context window in tokens; None if its configuration has none."""
+    """A model's context window in tokens; None if its configuration does not limit it."""
     lengths = (getattr(model.config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
     return next((length for length in lengths if isinstance(length, int) and length > 0), None)
 

@@ -1,7 +1,7 @@
-"""A model compiled layer by layer: its repeated layers share one piece of compiled code.
+"""Compiles a model layer by layer: repeated layers share their compiled code.
 
-Compiling one layer takes seconds, while a whole model takes a minute. Also, the gradients of a layer are
-ready before those of the layer below are computed, so they can be sent to other processes in the meantime.
+Compiling one layer takes seconds, while compiling a whole model takes a minute. Each layer's gradients are
+also available as soon as its backward pass ends, so that processes can reduce them early.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from torch import nn
 Compile = Literal["auto", "on", "off"]
 
 _WORTHWHILE_STEPS = 1000
-"""Number of steps after which the time saved by compiled code exceeds the time to compile it."""
+"""Number of steps after which compiled code has saved more time than its compilation took."""
 
 
 def resolve_compile(choice: Compile, device: Literal["cpu", "cuda"], steps: int) -> Literal["on", "off"]:
-    """Whether to compile; ``auto`` is on for runs on a GPU that are long enough to save time."""
+    """Whether to compile; ``auto`` means on for runs on a GPU that are long enough to save time."""
     if choice == "auto":
         return "on" if device == "cuda" and steps >= _WORTHWHILE_STEPS else "off"
     return choice
@@ -45,8 +45,8 @@ class CompiledLayers:
         return len(self._compiled)
 
     def __enter__(self) -> None:
-        # layers of different kinds are variants of one function; beyond its limit of 8 variants, dynamo would
-        # run further layers uncompiled
+        # dynamo treats layers of different kinds as variants of one function, and by default leaves all after
+        # the eighth uncompiled
         limit = max(torch._dynamo.config.recompile_limit, 2 * len(self))
         self._limit = torch._dynamo.config.patch(recompile_limit=limit)
         self._limit.__enter__()

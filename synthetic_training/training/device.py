@@ -10,10 +10,10 @@ from synthetic_training.models.model_types import check_device, is_of_package, p
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
-    """The device with a name; ``auto`` is the GPU if there is one.
+    """The device with this name; ``auto`` is the GPU if there is one.
 
     Raises:
-        InputError: there is no GPU, and ``name`` is ``cuda``.
+        InputError: ``name`` is ``cuda``, and there is no GPU.
     """
     gpu = torch.cuda.is_available()
     if name == "cuda" and not gpu:
@@ -24,10 +24,10 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda
 
 
 def on_device(model: PreTrainedModel, name: Literal["auto", "cpu", "cuda"]) -> PreTrainedModel:
-    """The model in evaluation mode on the device with a name.
+    """The model in evaluation mode, moved to the device with this name.
 
     Raises:
-        InputError: there is no such device, or it cannot run the model.
+        InputError: there is no such device, or the model cannot run on it.
     """
     device = torch.device(resolve_device(name))
     check_device(f"a model of type {model.config.model_type}", package_of(model), device)

@@ -1,4 +1,4 @@
-"""Work on the device that is recorded once and replayed as one CUDA graph.
+"""Records work on the device once, and replays it as one CUDA graph.
 
 A step with a small batch consists of a thousand kernels of a few microseconds each; launching them one by one
 from Python takes longer than running them.
@@ -10,16 +10,14 @@ import torch
 
 
 class Replayed:
-    """A function without arguments, on tensors with fixed addresses, that is replayed from its fourth call
-    on.
+    """Runs a function on tensors with fixed addresses, and replays it from the fourth call on.
 
-    The first calls run it eagerly on a separate stream, in which kernels are compiled and tuned, and state is
-    created that is only created on first use, such as that of an optimizer or communicator. The function must
-    not wait for the device, and must not create objects outside of it that a replay would have to create
-    again.
+    The first calls run the function eagerly on a separate stream. During these calls, kernels are compiled
+    and tuned, and lazily created state, such as that of an optimizer or communicator, is created. The
+    function must not wait for the device, and must have no effects outside of it.
 
     Args:
-        function: function that reads and writes tensors of the CUDA device in place.
+        function: function without arguments that reads and writes tensors on the CUDA device in place.
     """
 
     _EAGER_CALLS = 3
@@ -42,7 +40,7 @@ class Replayed:
             self._calls += 1
         else:
             graph = torch.cuda.CUDAGraph()
-            # by default, calls of NCCL's watchdog thread to the device would end the capture
+            # in the default mode, calls of NCCL's watchdog thread to the device would abort the capture
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._function()
             self._graph = graph
@@ -50,7 +48,7 @@ class Replayed:
 
     @property
     def was_run(self) -> bool:
-        """Whether the function has run eagerly as often as it should, so that the next call records it."""
+        """Whether all eager calls are done and nothing is recorded, so that the next call records."""
         return self._graph is None and self._calls == self._EAGER_CALLS
 
     def release(self) -> None:

@@ -32,11 +32,11 @@ from synthetic_training.training.tracker import Tracker
 
 
 class NotFiniteError(InputError):
-    """The loss or its gradient was not finite.
+    """The loss or its gradient is not finite.
 
     Args:
-        message: what is kept, and what may help.
-        step: number of steps by which it had happened.
+        message: message that says what is kept and what may help.
+        step: number of steps by which this had happened.
     """
 
     def __init__(self, message: str, step: int) -> None:
@@ -49,7 +49,7 @@ class TrainingRun:
 
     Args:
         config: settings of the run.
-        step: how a step is computed.
+        step: settings of how a step is computed.
         out: the run's folder, which contains ``run.json``.
         processes: the processes that share the run.
         data: the training data.
@@ -119,7 +119,7 @@ class TrainingRun:
         try:
             with StopSignals(insist=self._processes.count == 1) as signals:
                 for step in range(first, config.steps):
-                    # if a model has dropout, it depends only on the step and the process
+                    # so that dropout depends only on the seed, the step and the process
                     torch.manual_seed((config.seed * 2**20 + step) * 2**10 + self._processes.rank)
                     self._step.run(step, self._schedule(step))
                     if self._after(step + 1):
@@ -139,7 +139,7 @@ class TrainingRun:
         return self._out / MODEL
 
     def _after(self, done: int) -> bool:
-        """Report, evaluate and save if due after this number of steps; return whether the run ends early."""
+        """Report, evaluate and save if due after this number of steps; return whether to stop early."""
         config, last = self._config, done == self._config.steps
         evaluate = last or done % config.eval_every == 0
         save = not last and done % config.save_every == 0
@@ -154,7 +154,7 @@ class TrainingRun:
         return stop
 
     def _report(self, done: int) -> None:
-        """Write the metrics since the last report; only here does the loop wait for the device."""
+        """Write the metrics since the last report; the loop waits for the device only here."""
         metrics = self._step.read()
         if not metrics.finite:
             raise self._not_finite(done)

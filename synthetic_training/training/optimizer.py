@@ -1,9 +1,9 @@
 """AdamW with gradient clipping, in as few passes over memory as possible, and without waiting for the device.
 
 At the paper's batch of 8 rows, a step moves more bytes for the update than for the forward and backward pass.
-In bfloat16, the model therefore reads copies of its weight matrices, which the update writes, instead of
-converting the weights in each forward pass, and the gradients of the copies stay in bfloat16. The results are
-those of autocast, which makes the same copies and converts the same gradients to float32.
+In bfloat16 training, the update therefore also writes bfloat16 copies of the weight matrices, which the model
+reads instead of converting the weights in each forward pass; the gradients of the copies stay in bfloat16.
+The results equal those of autocast, which makes the same copies and converts their gradients to float32.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,14 +38,14 @@ class ClippedAdamW:
     Args:
         model: the model on its device; parameters that require a gradient are updated.
         config: settings of AdamW and of clipping.
-        copies: whether linear layers read bfloat16 copies of their weights, which are then in the attribute
-            ``copies``. Gradients of two backward passes must not be summed in the copies.
+        copies: whether linear layers read bfloat16 copies of their weights, available as the attribute
+            ``copies``. Gradients of several backward passes must not be accumulated in the copies.
 
     Attributes:
-        copies: name of a weight -> its copy in bfloat16, which the model reads instead.
+        copies: bfloat16 copies of weights, which the model reads instead, by name of the weight.
         leaves: the tensors whose gradients are needed: parameters and copies.
-        learning_rate: learning rate of the next step, a tensor without dimensions.
-        grad_norm: norm of the last step's gradient before clipping, a tensor without dimensions.
+        learning_rate: learning rate of the next step, a scalar tensor.
+        grad_norm: norm of the last step's gradient before clipping, a scalar tensor.
     """
 
     def __init__(self, model: nn.Module, config: OptimizerConfig, *, copies: bool) -> None:
@@ -87,18 +87,18 @@ class ClippedAdamW:
         """Update the weights with the clipped gradients divided by ``tokens``.
 
         Args:
-            tokens: number of tokens over which the loss is summed, a tensor without dimensions.
-            gradients: gradients of the leaves; by default, those of the last backward pass. Gradients of
-                copies may have any dtype.
+            tokens: number of tokens over which the loss is summed, a scalar tensor.
+            gradients: gradients of the leaves (default: from the last backward pass). Gradients of copies may
+                have any dtype.
 
         Returns:
-            Whether the gradients are finite, a tensor without dimensions; if not, nothing was updated.
+            Whether the gradients are finite, a scalar tensor; if not, nothing was updated.
         """
         gradients = self.gradients() if gradients is None else list(gradients)
         others, copied = gradients[: len(self._others)], gradients[len(self._others) :]
         for leaf, gradient in zip(self._others, others, strict=True):
             leaf.grad = gradient
-        # separately by dtype, because a mixed list would be processed tensor by tensor
+        # grouped by dtype, because a mixed list would be processed tensor by tensor
         norms = [
             norm for some in (others, copied) if some for norm in torch._foreach_norm(some, 2, torch.float32)
         ]
@@ -106,8 +106,8 @@ class ClippedAdamW:
         finite = self.grad_norm.isfinite()
         # the same clipping as torch.nn.utils.clip_grad_norm_
         divisor = tokens * torch.clamp((self.grad_norm + 1e-6) / self._config.grad_clip, min=1.0)
-        # PyTorch's fused AdamW has both arguments for GradScaler: it divides by the first, and does nothing
-        # if the second is 1
+        # PyTorch's fused AdamW has these two arguments for GradScaler: it divides the gradients by the first,
+        # and skips the update if the second is 1
         vars(self._adamw).update(grad_scale=divisor, found_inf=(~finite).float())
         self._adamw.step()
         if self.copies:
@@ -126,7 +126,7 @@ class ClippedAdamW:
                 self._update(tensors, *scalars)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Moments and number of steps by name of the weight."""
+        """AdamW's moments of each weight, by name, and its number of steps."""
         state: dict[str, Tensor] = {}
         for name, weight in self._weights.items():
             own = self._adamw.state[weight] if name not in self.copies else self._moment_state(name)
@@ -137,7 +137,7 @@ class ClippedAdamW:
         """Continue from a ``state_dict`` of the same model, whose weights have already been loaded.
 
         Raises:
-            InputError: a part is missing or of another shape.
+            InputError: a tensor is missing or has another shape.
         """
         for name, weight in self._weights.items():
             shapes = {"step": torch.zeros(()), **dict.fromkeys(_MOMENTS, weight)}
@@ -163,9 +163,10 @@ def _update(
     Args:
         tensors: the weight, its copy, its gradient and the two moments, each (N,).
         divisor: divisor of the gradient.
-        decay, rate: factor of the weight, and learning rate divided by the first moment's bias correction.
+        decay: factor by which weight decay multiplies the weight.
+        rate: learning rate divided by the first moment's bias correction.
         scale: square root of the second moment's bias correction.
-        finite: whether to update anything.
+        finite: whether the gradients are finite; if not, nothing is updated.
     """
     weight, copy, gradient, mean, square = tensors
     scaled = gradient.float() / divisor

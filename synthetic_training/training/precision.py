@@ -14,7 +14,7 @@ Precision = Literal["bf16", "tf32", "fp32"]
 def resolve_precision(
     name: Literal["auto", "bf16", "tf32", "fp32"], device: Literal["cpu", "cuda"]
 ) -> Precision:
-    """The precision with a name; ``auto`` is bf16 on a GPU and fp32 on a CPU.
+    """The precision with this name; ``auto`` is bf16 on a GPU and fp32 on a CPU.
 
     Raises:
         InputError: the device does not support it.

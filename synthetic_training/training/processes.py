@@ -1,8 +1,8 @@
 """The processes of one run, started by ``torchrun`` or ``accelerate launch``; usually there is only one.
 
-Errors are reported once. If any process finds invalid input, all of them raise the same InputError, and the
-command prints it in process 0. The others end after process 0, because the launcher kills all processes when
-the first one fails, and then nothing would be printed.
+Errors are reported once. If any process finds invalid input, all processes raise the same InputError, and
+process 0 prints it. The others end after process 0, because the launcher kills all processes as soon as one
+fails, possibly before the message is printed.
 """
 
 import atexit
@@ -22,10 +22,10 @@ from torch.distributed.rendezvous import rendezvous
 from dataset_builders import InputError
 
 _REPORTED = "repeat-after-me/reported"
-"""Key of the launcher's store that process 0 sets at its end."""
+"""Key that process 0 sets in the launcher's store when it ends."""
 
 _PATIENCE = timedelta(seconds=5)
-"""How long the other processes wait for it, because process 0 may hang if another process failed."""
+"""Maximum time for which the other processes wait: process 0 may hang if another process failed."""
 
 
 class Processes:
@@ -62,7 +62,7 @@ class Processes:
         return torch.device("cuda", local)
 
     def sum(self, tensor: Tensor) -> None:
-        """Sum a tensor over all processes in place."""
+        """Sum a tensor over all processes, in place."""
         if self.count > 1:
             dist.all_reduce(tensor)
 
@@ -76,7 +76,7 @@ class Processes:
 
     @contextmanager
     def agree(self) -> Iterator[None]:
-        """Wait for all processes at the end of the block, and raise in all of them if one raises InputError.
+        """Wait for all processes at the end of the block; if one raises InputError, all of them raise it.
 
         Raises:
             InputError: the error of the process with the lowest rank.
@@ -86,7 +86,7 @@ class Processes:
             yield
         except InputError as error:
             failure = error
-        # largest for the lowest rank, and 0 if no process failed
+        # the largest value is from the failed process with the lowest rank; 0 if no process failed
         found = self.max(0 if failure is None else self.count - self.rank)
         if found == 0:
             return
@@ -112,7 +112,7 @@ class Processes:
 @cache
 def connect() -> Processes:
     """Join the other processes of this run; without a launcher, this is the only process."""
-    if dist.is_initialized():  # by the caller's own script, which also closes it
+    if dist.is_initialized():  # by the caller's script, which also closes the process group
         return Processes(dist.get_rank(), dist.get_world_size())
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
@@ -125,7 +125,7 @@ def connect() -> Processes:
 
 
 def _leave(store: Store, rank: int) -> None:
-    """End after process 0, which has printed its message by then, since ``atexit`` functions run later."""
+    """Wait for the end of process 0, which has then printed its message: ``atexit`` functions run later."""
     try:
         if rank == 0:
             store.set(_REPORTED, "1")

@@ -59,8 +59,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
         resume: continue the run in ``out`` from its newest undamaged checkpoint.
 
     Raises:
-        InputError: the settings cannot be run, ``out`` is in use or not empty, the run in ``out`` has other
-            settings, a file cannot be written, or the loss is not finite.
+        InputError: the settings are invalid or do not fit into memory, ``out`` is in use or not empty, the
+            run in ``out`` has other settings, a file cannot be written, or the loss is not finite.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     processes = connect()
@@ -101,7 +101,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
 
 
 def _model_args(config: TrainConfig) -> dict[str, Any]:
-    """The model's arguments including those of the preset, as recorded in ``run.json``.
+    """The model's arguments, including those from the preset, as recorded in ``run.json``.
 
     Raises:
         InputError: there is no such preset, or it has no sizes for this model.
@@ -118,8 +118,8 @@ def _model(
     """The untrained model on its device.
 
     Raises:
-        InputError: the settings are not possible with this number of processes or this model, or do not fit
-            into memory.
+        InputError: the settings are invalid for this number of processes or this model, or do not fit into
+            memory.
     """
     passes = processes.count * config.accumulation_steps
     if config.batch_size % passes:
@@ -189,7 +189,7 @@ def _model(
 
 @torch.no_grad()
 def _check_isolation(config: TrainConfig, model: PreTrainedModel) -> None:
-    """Raise InputError unless a model restarts where positions restart; recurrent models do not."""
+    """Raise InputError unless a model starts afresh where positions restart; recurrent models do not."""
     examples = torch.tensor([encode("$ab|ab.$cd|cd."), encode("$ef|ef.$cd|cd.")])
     length = examples.shape[1] // 2
     positions = torch.arange(length).repeat(2).expand_as(examples)

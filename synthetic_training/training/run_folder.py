@@ -1,11 +1,11 @@
-"""The folder of a run: its content, and who may write to it.
+"""The folder of a run: its content, and the lock that lets only one process write to it.
 
 ::
 
-    OUT/run.json         the settings, and the versions and revision that ran them
+    OUT/run.json         the settings, the package versions and the code revision
     OUT/metrics.jsonl    a record every few steps, and one for each evaluated length
     OUT/checkpoints/     the last two checkpoints, from which the run can continue
-    OUT/model/           the trained model, for from_pretrained, once the run is finished
+    OUT/model/           the trained model, for from_pretrained, written at the end of the run
     OUT/.lock            locked while a process trains
 """
 
@@ -54,8 +54,8 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
     """Check that a run can begin in the folder, or be resumed there.
 
     Raises:
-        InputError: the folder is not empty, or contains a link to another; or, with ``resume``, it has no run
-            or a run with other settings.
+        InputError: the folder is not empty, or contains a link to another folder; or, with ``resume``, it
+            contains no run or a run with other settings.
     """
     check_links(out, (_LOCK, METRICS, CHECKPOINTS))
     if resume:

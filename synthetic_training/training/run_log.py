@@ -16,7 +16,7 @@ Record = dict[str, Any]
 
 
 class MetricsLog:
-    """Appends records to a file; each is in the file as soon as it is written.
+    """Appends records to a file, without buffering.
 
     Raises:
         InputError: the file cannot be written.
@@ -78,7 +78,7 @@ def read_lines(file: Path) -> list[Record]:
 
 
 def remove_after(file: Path, step: int) -> None:
-    """Keep the records up to ``step``, for a run that continues from there."""
+    """Remove the records after ``step``, before a run continues from there."""
     if file.exists():
         kept = [record for record in read_metrics(file) if record["step"] <= step]
         write_text(file, "".join(json.dumps(record) + "\n" for record in kept))

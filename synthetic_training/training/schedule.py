@@ -11,8 +11,8 @@ class LearningRateSchedule:
     """Linear warm-up to a peak, then linear decay or a constant rate.
 
     ``linear_from_zero`` is the schedule of the trainer released with the paper (``get_scheduler`` of
-    transformers): the learning rate of the first step is 0, so that this step changes nothing. Otherwise, it
-    is the same as ``linear``, except that warm-up is one step late.
+    transformers): the learning rate of the first step is 0, so that this step changes nothing, and warm-up is
+    one step late. Otherwise, it is the same as ``linear``.
 
     Attributes:
         peak: learning rate after ``warmup_steps`` steps.
@@ -28,7 +28,7 @@ class LearningRateSchedule:
     steps: int
 
     def __call__(self, step: int) -> float:
-        """The learning rate of step 0, 1, ..., ``steps`` - 1."""
+        """The learning rate of a step, which is at least 0 and below ``steps``."""
         if step < self.warmup_steps:
             late = self.decay == "linear_from_zero"
             return self.peak * (step + (not late)) / self.warmup_steps

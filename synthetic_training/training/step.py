@@ -38,7 +38,7 @@ class StepConfig:
             ``float32_precision``.
         compile: whether to compile the forward and backward pass. On a GPU, the whole step, including sums
             over processes, is then replayed as a CUDA graph.
-        accumulation_steps: number of passes over parts of the rows.
+        accumulation_steps: number of forward and backward passes per step, each over a part of the rows.
         isolate_examples: whether examples packed into one row cannot attend to each other.
     """
 
@@ -54,7 +54,7 @@ class StepMetrics:
 
     Attributes:
         loss: mean loss over trained tokens, in nats.
-        letter_accuracy: fraction of trained tokens that were the arg-max.
+        letter_accuracy: fraction of trained tokens to which the model gave the highest probability.
         examples: number of examples trained on.
         grad_norm: gradient norm of the last step, before clipping.
         finite: whether all losses and gradients have been finite since the start.
@@ -70,16 +70,15 @@ class StepMetrics:
 class TrainingStep:
     """Updates a model with one global batch at a time.
 
-    The loss is the mean over the trained tokens of the global batch. Its parts, from several processes and
-    passes, are first summed and finally divided by the number of tokens, so that the way in which a batch is
-    split changes only rounding.
+    The loss is the mean over the trained tokens of the global batch. It is summed over processes and passes
+    and then divided by the number of tokens, so that splitting a batch differently changes only rounding.
 
     Args:
         model: the model on its device, in float32.
         batches: source of the rows of each step.
-        config: how a step is computed.
+        config: settings of how a step is computed.
         optimizer: settings of AdamW and of clipping.
-        rows: number of this process's rows of the global batch.
+        rows: number of rows of the global batch that this process trains on.
         processes: the processes that share the batch.
     """
 
@@ -124,11 +123,11 @@ class TrainingStep:
     def run(self, step: int, learning_rate: float) -> None:
         """Update the weights with the batch of this step, without waiting for the device.
 
-        A model that cannot be compiled runs without, and a step that cannot be recorded as a CUDA graph runs
-        without being recorded, both with a warning.
+        A model that cannot be compiled runs eagerly, and a step that cannot be recorded as a CUDA graph runs
+        kernel by kernel; either logs a warning.
 
         Raises:
-            InputError: this happens with several processes, which might disagree.
+            InputError: compiling or recording fails with several processes, which might not all fall back.
         """
         self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
@@ -139,7 +138,7 @@ class TrainingStep:
             except (torch.OutOfMemoryError, InputError):
                 raise
             except Exception as error:
-                # the weights are as before: compiling fails before the update, and recording runs nothing
+                # the weights have not changed: compiling fails before the update, and recording runs nothing
                 failed = self._simplify()
                 if failed is None:
                     raise
@@ -153,7 +152,7 @@ class TrainingStep:
             log.warning(warning)
 
     def _simplify(self) -> str | None:
-        """Give up the part that may have failed, and say what cannot be done; None if there is none."""
+        """Switch off recording or else compilation; return what failed, or None if both are off already."""
         if self._replayed is not None and self._replayed.was_run:
             self._replayed, self._run = None, self._update
             return "the training step cannot be recorded as a CUDA graph"
@@ -170,7 +169,7 @@ class TrainingStep:
             self._replayed.release()
 
     def _update(self) -> None:
-        """The step with the number in ``_step``; it only reads and writes tensors with fixed addresses."""
+        """Do the step with the number in ``_step``, reading and writing only tensors with fixed addresses."""
         self._optimizer.zero_grad()
         counts = torch.zeros_like(self._sums)
         for first_row, rows in self._parts:
@@ -194,7 +193,7 @@ class TrainingStep:
     def _forward_pass(
         self, input_ids: Tensor, targets: Tensor, position_ids: Tensor | None, predicted: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """Summed loss, and numbers of correct and of trained tokens, of rows (rows, context_length)."""
+        """Summed loss, and numbers of correct and of trained tokens; ids are (rows, context_length)."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             arguments: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
             if position_ids is not None:
@@ -227,7 +226,7 @@ class TrainingStep:
         """Continue from a ``state_dict`` of the same model.
 
         Raises:
-            InputError: a part is missing or has another shape.
+            InputError: a tensor is missing or has another shape.
         """
         self._optimizer.load_state_dict(state)
 

@@ -1,5 +1,5 @@
-"""Documents for training small byte-level language models, and rows of them.
+"""Documents for training small byte-level language models, and training rows made of them.
 
-They have the form of the benchmarks' documents, but none of them is in a benchmark. Importing this package
-does not import torch or transformers.
+Documents have the format of the benchmarks' documents, but no benchmark contains any of them. Importing this
+package does not import torch or transformers.
 """

@@ -15,9 +15,9 @@ VOCAB_SIZE = 257
 
 
 def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
-    """A transformers tokenizer that is saved with a model; decoding restores every text exactly.
+    """The byte-level tokenizer that is saved with a model; decoding restores every text exactly.
 
-    It adds no special tokens and pads on the left, with the end-of-text token.
+    It adds no special tokens, and pads on the left with the end-of-text token.
 
     Args:
         max_length: maximum length in tokens, recorded as ``model_max_length``. Configurations of recurrent
@@ -32,7 +32,7 @@ def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
 
 
 def _byte_symbols() -> dict[str, int]:
-    """The characters that ``ByteLevel`` uses for the bytes, as in GPT-2: the byte itself if it is visible."""
+    """The character that ``ByteLevel`` uses for each byte, as in GPT-2: the byte itself if it is visible."""
     visible = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     hidden = [byte for byte in range(256) if byte not in visible]
     return {chr(byte): byte for byte in visible} | {chr(256 + i): byte for i, byte in enumerate(hidden)}

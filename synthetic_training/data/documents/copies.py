@@ -1,4 +1,4 @@
-"""Copy tasks in the form of ``dataset_builders.c4_copy``, in which the first copy is also an answer.
+"""Copy tasks in the format of ``dataset_builders.c4_copy``; unlike there, the first copy is also an answer.
 
 Answers are between braces::
 
@@ -30,7 +30,7 @@ def copy_random(rng: Random, size: int) -> Pieces:
     """A copy of a random string over a random alphabet, or of random pieces of words.
 
     Args:
-        rng: generator that only this document uses.
+        rng: random generator of this document.
         size: maximum size of the document in bytes, at least ``MIN_BYTES``; documents are nearly this large.
     """
     return _copied(_random_text(rng, _text_size(size)))

@@ -1,7 +1,7 @@
 """Documents as training data, and the evaluation of models trained on them: fresh phone books.
 
-The evaluation has the form of lm-eval's ``phone_book``, with books that are not in the benchmark. The answer
-is a space, the ten digits and the newline::
+The evaluation has the format of lm-eval's ``phone_book``, with books that are not in the benchmark. The
+answer is a space, the ten digits and the newline::
 
     ... Helen Brown: 9038471625\\n\\nFrank Ortiz:{ 6120938475\\n}
 """
@@ -37,7 +37,7 @@ EVAL_ENTRIES = (20,)
 """Numbers of entries of the evaluated phone books if the settings name none."""
 
 _EVALUATION = 2**40
-"""Added to the run's seed, so that no benchmark with an ordinary seed contains these books."""
+"""Offset of the run's seed, so that no benchmark with an ordinary seed contains these books."""
 
 Book = tuple[bytes, bytes]
 """A prompt and its answer."""
@@ -55,8 +55,7 @@ class DocumentData:
         eval_examples: number of books per size.
 
     Raises:
-        InputError: ``pool_rows`` is not a multiple of ``batch_size``, or a number of entries is too small for
-            a book.
+        InputError: ``pool_rows`` is not a multiple of ``batch_size``, or a book has too few entries.
     """
 
     mix: Mix
@@ -96,7 +95,7 @@ class DocumentData:
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard
     ) -> list[LengthScore]:
-        """Scores for each size of books; the space before a number counts as one of its letters."""
+        """Scores for each number of entries; the space before a phone number counts as one of its letters."""
         scores = []
         for entries, books in self._books.items():
             first, end = (len(books) * i // shard.processes for i in (shard.process, shard.process + 1))

@@ -1,6 +1,6 @@
-"""Random draws for documents, all from ``Random.random()``.
+"""Random draws for documents, all based on ``Random.random()``.
 
-This method returns the same numbers in every version of Python, which is not guaranteed for others.
+Python guarantees only for this method that it returns the same numbers in every version.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from random import Random
 from typing import TypeAlias, TypeVar
 
 Pieces: TypeAlias = list[tuple[str, bool]]
-"""A document in parts, each with a flag for answers to predict."""
+"""A document as consecutive pieces of text, each with a flag: whether the piece is an answer to predict."""
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ class Kind:
     """A kind of document.
 
     Attributes:
-        write: function that makes a document of at most a given number of bytes from a generator.
+        write: function of a random generator and a maximum size in bytes that returns a document.
         least_bytes: the smallest number of bytes that ``write`` accepts.
     """
 
@@ -31,14 +31,14 @@ KINDS: dict[str, Kind] = {
 
 
 def document(kind: str, seed: int, index: int, size: int) -> Pieces:
-    """A document in parts, each with a flag for answers to predict.
+    """A document as consecutive pieces of text, each with a flag: whether it is an answer to predict.
 
-    No benchmark contains these documents, because their generators are seeded with other names.
+    No benchmark contains these documents, because their random generators are seeded with other names.
 
     Args:
         kind: a key of ``KINDS``.
         seed: seed of the run.
         index: the document's number, at least 0.
-        size: maximum size in bytes, at least the kind's ``least_bytes``; most documents are about as large.
+        size: maximum size in bytes, at least the kind's ``least_bytes``; most documents nearly reach it.
     """
     return KINDS[kind].write(Random(f"synthetic_training/{kind}/seed_{seed}/{index}"), size)

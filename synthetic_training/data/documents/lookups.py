@@ -28,10 +28,10 @@ MIN_BYTES = 5 * _ENTRY
 
 
 def lookup(rng: Random, size: int) -> Pieces:
-    """A list with distinct keys, and questions for the values of some of them.
+    """A list of values with distinct keys, followed by questions for the values of some keys.
 
     Args:
-        rng: generator that only this document uses.
+        rng: random generator of this document.
         size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     separator, between = pick(rng, _SEPARATORS), pick(rng, _BETWEEN)

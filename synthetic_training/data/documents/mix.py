@@ -1,6 +1,6 @@
 """Training batches of documents, from a pool of rows that stays on the device.
 
-The rows are made once, before training. An epoch takes each row once, in its own order, so that the training
+The rows are made once, before training. Each epoch shuffles the rows with its own seed, so that training
 depends only on the seed, the mix and the number of rows in the pool.
 """
 
@@ -19,7 +19,7 @@ from synthetic_training.data.strings.packing import rows_from, targets_of
 from synthetic_training.data.strings.philox import Counter, check_seed
 
 _PURPOSE = 2**31 + 1
-"""Purpose of the random words of this module; string tasks use smaller numbers."""
+"""Purpose of this module's random words in ``Counter``; string tasks use smaller numbers."""
 
 
 class DocumentBatches:
@@ -29,7 +29,7 @@ class DocumentBatches:
         mix: the mix of documents in the rows; its seed is 0 to 2^64 - 1.
         batch_size: number of rows per step, over all processes.
         device: device on which the pool is kept, with two bytes per token, and the batches are made.
-        pool_rows: number of rows in the pool, a multiple of ``batch_size``. Each process makes all of them.
+        pool_rows: number of rows in the pool, a multiple of ``batch_size``. Each process makes all rows.
         progress: whether to show a progress bar while the rows are made.
 
     Raises:
@@ -60,18 +60,18 @@ class DocumentBatches:
     def batch(self, step: int | Tensor, first_row: int = 0, rows: int | None = None) -> Packed:
         """Rows ``first_row`` to ``first_row + rows - 1`` of the batch of one step.
 
-        The format is that of ``PackedBatches.batch``; ``examples`` counts the documents that end within their
-        row, and ``position_ids`` restart at each document.
+        The format is the same as in ``PackedBatches.batch``; ``examples`` counts the documents that end
+        within their row, and ``position_ids`` restart at each document.
 
         Raises:
-            InputError: there are no such rows, or no such step.
+            InputError: the rows or the step are out of range.
         """
         numbers = rows_from(self._numbers, first_row, rows)
         if not isinstance(step, Tensor):
             check_integer("step", step, 0, 2**32 - 1)
         steps = self.pool_rows // self.batch_size
-        place = (step % steps) * self.batch_size + numbers
-        chosen = self.order(step // steps)[place]
+        index = (step % steps) * self.batch_size + numbers
+        chosen = self.order(step // steps)[index]
         codes = self._codes[chosen].long()
         tokens, first = codes & TOKEN, (codes & FIRST) > 0
         begin = torch.where(first, self._places, 0).cummax(1).values
@@ -83,7 +83,7 @@ class DocumentBatches:
         return torch.compile(self.batch, fullgraph=True)
 
     def order(self, epoch: int | Tensor) -> Tensor:
-        """(pool_rows,) int64: the order in which an epoch, from 0, takes the rows of the pool."""
+        """The order in which an epoch, numbered from 0, takes the rows of the pool, (pool_rows,) int64."""
         words = Counter(self.mix.seed, _PURPOSE, self._first_row, epoch).words(self._blocks)[0]
         return words[: self.pool_rows].argsort(stable=True)
 

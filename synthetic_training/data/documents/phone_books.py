@@ -1,7 +1,7 @@
-"""Phone books in the form of ``dataset_builders.phone_book``; the numbers of the examples are also answers.
+"""Phone books in the format of ``dataset_builders.phone_book``; the examples' numbers are also answers.
 
-Answers are between braces. More than 40% of the documents have two examples, as in the benchmark. The
-others have more, to give more training signal per token::
+Answers are between braces. More than 40% of the documents have two examples, as in the benchmark. The others
+have more, so that more tokens are trained on::
 
     Maria Jones: 8274910365
     Frank Ortiz: 6120938475
@@ -31,10 +31,10 @@ MIN_BYTES = (MIN_ENTRIES + _EXAMPLES + 1) * _LINE + 2
 
 
 def phone_book(rng: Random, size: int) -> Pieces:
-    """A book with as many entries as fit, and questions for the numbers of at least three names.
+    """A book with as many entries as fit, followed by questions for the numbers of at least three names.
 
     Args:
-        rng: generator that only this document uses.
+        rng: random generator of this document.
         size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     examples = _EXAMPLES

@@ -28,7 +28,7 @@ from synthetic_training.data.documents.draws import below, log_uniform
 from synthetic_training.data.documents.kinds import KINDS, document
 
 TOKEN = 0x1FF
-"""Mask of the bits of a stored number that hold the token."""
+"""Mask of the bits of a stored number that contain the token."""
 PREDICTED = 1 << 9
 """Bit that marks a token to predict."""
 FIRST = 1 << 10
@@ -46,8 +46,8 @@ class Mix:
     """The mix of documents in rows; a row depends only on the mix and on its number.
 
     Attributes:
-        weights: sampling weight of each kind in ``KINDS``, roughly its fraction of the tokens; missing kinds
-            have the weight 0. If empty, all kinds have equal weights.
+        weights: sampling weight of each kind in ``KINDS``, roughly proportional to its fraction of the
+            tokens; missing kinds have the weight 0. If empty, all kinds have equal weights.
         context_length: number of tokens per row.
         seed: seed of the documents, at least 0.
         context_loss_weight: fraction of non-answer tokens that also contribute to the loss, from 0 to 1.
@@ -91,8 +91,8 @@ class RowPool:
     """Rows in their stored form.
 
     Attributes:
-        codes: (rows, context) int16, each of them a token with the bits ``PREDICTED`` and ``FIRST``.
-        whole: (rows,) int64, number of documents that end within the row.
+        codes: (rows, context) int16, each a token combined with the bits ``PREDICTED`` and ``FIRST``.
+        whole: (rows,) int64, number of complete documents in each row.
     """
 
     codes: NDArray[np.int16]
@@ -100,9 +100,9 @@ class RowPool:
 
 
 def make_rows(mix: Mix, count: int, *, progress: bool = False) -> RowPool:
-    """Rows 0 to ``count`` - 1; for many rows, one process per CPU makes them.
+    """Rows 0 to ``count`` - 1; many rows are made by several processes, one per CPU.
 
-    As for every use of ``multiprocessing``, a script that makes many rows must be importable.
+    A script that makes many rows must be importable, as for every use of ``multiprocessing``.
 
     Args:
         mix: the mix of documents in the rows.
@@ -151,7 +151,7 @@ def row(mix: Mix, number: int) -> tuple[NDArray[np.int16], int]:
 
 
 def _size(rng: Random, least: int, room: int, long: bool) -> int:
-    """Size in bytes of the next document; the smallest possible size if there is no room for a document."""
+    """Size in bytes of the next document; ``least`` if not even the smallest document fits."""
     if room <= least:
         return least
     if long:
@@ -165,7 +165,7 @@ def _chunks(mix: Mix, count: int) -> Iterator[tuple[int, RowPool]]:
     if workers == 1 or count < _FEWEST_FOR_PROCESSES:
         yield from ((part.start, _made(mix, part)) for part in parts)
         return
-    # a process forked from one that uses a GPU or threads may hang
+    # not forked: a child process of one that uses a GPU or threads may hang
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:

@@ -1,4 +1,4 @@
-"""The string tasks in the form that ``dataset_builders.string_tasks.documents`` uses for pretrained models.
+"""The string tasks in the format of ``dataset_builders.string_tasks.documents`` for pretrained models.
 
 Answers are between braces. Like the benchmark's documents, some of these have two worked examples::
 
@@ -7,10 +7,10 @@ Answers are between braces. Like the benchmark's documents, some of these have t
     }qwerty ->{ qwerty
     }
 
-The end of an answer is the hardest part of the spaced ones: the last letter is followed by a space in the
-string, as all others are, and by a newline in the answer. So two in three documents are spaced, short strings
-are common, which makes ends frequent, and in half of the documents lengths vary, so that no count of letters
-gives the end away.
+In the spelling ``spaced``, the end of an answer is hardest to predict: in the string, the last letter is
+followed by a space like every other letter, but in the answer by a newline. Two in three documents are
+therefore spaced; short strings are common, so that many answers end; and in half of the documents, strings
+have different lengths, so that counting letters does not give away the end.
 """
 
 from random import Random
@@ -39,7 +39,7 @@ def strings(rng: Random, size: int) -> Pieces:
     """Lines of one task, with strings of one length or of several.
 
     Args:
-        rng: generator that only this document uses.
+        rng: random generator of this document.
         size: maximum size of the document in bytes, at least ``MIN_BYTES``.
     """
     task = pick(rng, _TASKS)
@@ -50,7 +50,7 @@ def strings(rng: Random, size: int) -> Pieces:
     length = longest if rng.random() < _LONG else log_uniform(rng, shortest, longest)
     lines = max(_LINES, size // (wide * length + _MARGIN)) if length < longest else _LINES
     least = shortest if rng.random() < _MIXED else length
-    # a bit generator that only this document uses
+    # a NumPy bit generator of this document, seeded by ``rng``
     bits = Philox(key=int(rng.random() * 2**53))
     pieces: Pieces = []
     for example in draw(task(least, length), lines, bits):

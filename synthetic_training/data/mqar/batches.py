@@ -29,7 +29,7 @@ from synthetic_training.data.strings.philox import Counter, Word, check_seed
 
 
 class MqarSampler:
-    """Draws examples, each of which depends only on its row and step.
+    """Draws examples of MQAR; each depends only on its row and step.
 
     Args:
         task: task of the examples.
@@ -54,26 +54,26 @@ class MqarSampler:
 
         Args:
             rows: (R,) int64, row numbers, 0 to 2^32 - 1.
-            step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
+            step: 0 to 2^32 - 1; an int, or a scalar int64 tensor.
         """
         counter = Counter(self._seed, self._purpose, rows, step)
         return self.task.draw(PhiloxRandomIntegers(counter, self._blocks, self._words))
 
     def compile(self) -> None:
-        """Compile the random words alone.
+        """Compile only the computation of random words.
 
-        Draws without replacement depend on each other. If the words were compiled with them, they would be
-        computed again in each of these expressions, and compiling would take minutes.
+        Draws without replacement depend on each other. If they were compiled too, the compiler would
+        recompute the words in each of their expressions, and compiling would take minutes.
         """
         self._words = torch.compile(Counter.words, fullgraph=True, dynamic=False)
 
 
 _MOST_STORED_TOKENS = 2**28
-"""Tokens of the largest fixed training set that is stored, in at most 1.5 GiB; examples of larger sets are
-drawn again in each step."""
+"""Maximum number of tokens of a fixed training set that is stored, in at most 1.5 GiB; larger training sets
+are drawn again in each step."""
 
 _DRAWN_AT_ONCE = 4096
-"""Examples of a fixed training set that are drawn at the same time."""
+"""Number of examples of a fixed training set that are drawn at the same time."""
 
 
 class MqarBatches:
@@ -107,7 +107,7 @@ class MqarBatches:
         self.task, self.rows, self.fixed_examples = task, rows, fixed_examples
         self._sampler = MqarSampler(task, TRAIN, seed, device)
         self._numbers = torch.arange(rows, device=device)
-        self._places = torch.arange(task.length, device=device)
+        self._positions = torch.arange(task.length, device=device)
         self._stored: MqarExamples | None = None
         if fixed_examples is not None and fixed_examples * task.length <= _MOST_STORED_TOKENS:
             self._stored = self._all_examples(fixed_examples, device)
@@ -128,7 +128,7 @@ class MqarBatches:
         """Rows ``first_row`` to ``first_row + rows - 1`` of a step's batch; see ``PackedBatches.batch``.
 
         Raises:
-            InputError: there are no such rows, or no such step.
+            InputError: the rows or the step are out of range.
         """
         numbers = rows_from(self._numbers, first_row, rows)
         if self.fixed_examples is not None:
@@ -136,10 +136,10 @@ class MqarBatches:
         drawn = (
             self._sampler.sample(numbers, step) if self._stored is None else _chosen(self._stored, numbers)
         )
-        places = self._places.expand(len(numbers), -1)
-        # the number of rows as a tensor, made without a constant that would have to be copied to the device
+        positions = self._positions.expand(len(numbers), -1)
+        # the number of rows as a tensor, computed on the device: a constant would be copied there
         examples = torch.ones_like(numbers).sum()
-        return Packed(drawn.tokens, targets_of(drawn), places, examples, drawn.queries)
+        return Packed(drawn.tokens, targets_of(drawn), positions, examples, drawn.queries)
 
     def compile(self) -> Callable[..., Packed]:
         """``batch``, with compiled random words if examples are drawn in each step."""
@@ -155,5 +155,5 @@ def _chosen(examples: MqarExamples, numbers: Tensor) -> MqarExamples:
 
 
 def targets_of(drawn: MqarExamples) -> Tensor:
-    """(B, L) int64: the answer at each query, else ``IGNORED``."""
+    """The answer at each query, otherwise ``IGNORED``; (B, L) int64."""
     return torch.full_like(drawn.tokens, IGNORED).scatter(1, drawn.queries, drawn.answers)

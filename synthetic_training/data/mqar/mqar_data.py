@@ -27,14 +27,14 @@ class MqarData:
 
     Attributes:
         task: the task with the number of pairs used in training.
-        eval_pairs: evaluated numbers of pairs, at the same number of tokens.
+        eval_pairs: numbers of pairs to evaluate, with the same number of tokens as in training.
         batch_size: number of rows per step, over all processes.
         eval_examples: number of examples per evaluated number of pairs.
         seed: seed of the run.
         fixed_examples: number of examples in a fixed training set; None for new examples in every step.
 
     Raises:
-        InputError: an example has too few tokens for a number of pairs.
+        InputError: a number of pairs does not fit into an example.
     """
 
     task: Mqar
@@ -45,7 +45,7 @@ class MqarData:
     fixed_examples: int | None = None
 
     def __post_init__(self) -> None:
-        self.eval_tasks  # noqa: B018  raises if one is not possible
+        self.eval_tasks  # noqa: B018  raises InputError if one is invalid
 
     @property
     def eval_tasks(self) -> list[Mqar]:
@@ -104,10 +104,10 @@ def evaluate_mqar(
     """The fraction of queries that are answered correctly, like Zoology's ``valid/accuracy``.
 
     Args:
-        model: the model, which is evaluated in evaluation mode and then returned to its own mode.
+        model: the model, which is set to evaluation mode and then back to its previous mode.
         task: task of the examples.
         examples: number of examples, at least 2.
-        seed: seed of the examples, which are disjoint from those of training.
+        seed: seed of the examples, which are disjoint from the training examples.
         batch_tokens: approximate number of tokens per forward pass.
         bf16: whether to compute in bfloat16.
         shard: part of the examples that this process evaluates.

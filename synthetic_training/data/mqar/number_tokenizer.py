@@ -11,16 +11,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 BLANK_NAME = "<blank>"
-"""The name of token 0. Special tokens are looked for inside words, so "0" would be found in "10"."""
+"""The text of token 0. Special tokens are also found inside words, so "0" would be found in "10"."""
 
 
 def number_tokenizer(vocabulary: int, max_length: int) -> PreTrainedTokenizerFast:
     """A transformers tokenizer that is saved with a model, in which number i is token i.
 
-    It adds no special tokens and pads on the left, with token 0, which also ends a text. Token 0 is written
-    ``0`` or ``<blank>`` and decoded as ``<blank>``: lm-eval cuts answers where the text of the token occurs
-    that ends a text, and 0 occurs in other numbers. Words that are not numbers below ``vocabulary`` also
-    become token 0.
+    It adds no special tokens, and pads on the left with token 0, which also ends a text. Token 0 is encoded
+    from ``0`` or ``<blank>``, and decoded to ``<blank>``: lm-eval cuts answers at the text of the end token,
+    and 0 occurs in other numbers. Words that are not numbers below ``vocabulary`` also become token 0.
 
     Args:
         vocabulary: number of different tokens.

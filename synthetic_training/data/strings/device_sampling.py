@@ -1,8 +1,8 @@
 """Examples of string tasks, drawn by tensor operations on the model's device.
 
-They are drawn by the same code as the benchmark's documents, and so have the same distribution, but they are
-different examples. Nothing waits for the device. While documents are drawn until they are valid, examples are
-drawn a fixed number of times here, and the first valid draw is used.
+The code that draws the benchmark's documents also draws these examples, so that both have the same
+distribution; the examples themselves differ. Nothing waits for the device. A document is redrawn until it is
+valid; here, each example is drawn a fixed number of times, and the first valid draw is used.
 """
 
 from __future__ import annotations
@@ -42,13 +42,12 @@ xp: Any = SimpleNamespace(**{**vars(array_api_compat.torch), "cumulative_sum": _
 
 
 class PhiloxRandomIntegers:
-    """Random integers for E examples in each of R rows; each example uses its own part of the row's random
-    words.
+    """Random integers for E examples in each of R rows; each example uses its own random words of the row.
 
     Args:
         counter: counter of the rows.
         blocks: (E, S) int64, the numbers of the blocks of four words that each example may use.
-        words: ``Counter.words``, perhaps compiled.
+        words: ``Counter.words``, or a compiled version of it.
     """
 
     xp: Any = xp
@@ -59,7 +58,7 @@ class PhiloxRandomIntegers:
         self._counter, self._blocks, self._words, self._used = counter, blocks, words, 0
 
     def integers(self, bound: Word, shape: tuple[int, ...] = ()) -> Tensor:
-        """(R * E, *shape) int64, see ``RandomIntegers.integers``."""
+        """Random integers of shape (R * E, *shape), int64; see ``RandomIntegers.integers``."""
         count = math.prod(shape)
         blocks = self._blocks[:, self._used : self._used + _blocks_of(count)]
         self._used += _blocks_of(count)
@@ -95,11 +94,11 @@ class DeviceSampler:
     def sample(self, rows: Tensor, step: Word) -> Examples:
         """R * E examples, row by row; ``valid`` is None or (R * E,) bool.
 
-        Fewer than one example in 10^12 is invalid because all of its tries were invalid.
+        Fewer than one example in 10^12 is invalid, because all of its draws were invalid.
 
         Args:
             rows: (R,) int64, row numbers, 0 to 2^32 - 1.
-            step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
+            step: 0 to 2^32 - 1; an int, or a scalar int64 tensor.
         """
         task, tries = self.task, self._tries
         counter = Counter(self._seed, self._purpose, rows, step)
@@ -118,7 +117,7 @@ class DeviceSampler:
 
 @lru_cache(maxsize=128)
 def tries_needed(task: StringTask) -> int:
-    """The number of tries per example with which fewer than one example in 10^12 stays invalid.
+    """The number of draws per example for which fewer than one example in 10^12 stays invalid.
 
     The rate of valid draws is estimated at several lengths; the estimate is the same on every machine.
 
@@ -148,7 +147,7 @@ def _tries_at(task: StringTask) -> int:
 
 
 def _purpose_of(task: StringTask, stream: int) -> int:
-    """The counter's word for a task and a stream; streams differ in its upper two bits."""
+    """The ``purpose`` of ``Counter`` for a task and a stream; streams differ in its upper two bits."""
     settings = "".join(f"/{name}_{value}" for name, value in task.settings.items())
     return purpose_of(
         f"{task.name}/{task.min_length}-{task.max_length}/vocabulary_{task.vocabulary}{settings}", stream
@@ -156,7 +155,7 @@ def _purpose_of(task: StringTask, stream: int) -> int:
 
 
 def purpose_of(identity: str, stream: int) -> int:
-    """The counter's word for a text that identifies a task with its settings, and a stream."""
+    """The ``purpose`` of ``Counter`` for a stream and a text that identifies a task with its settings."""
     digest = hashlib.sha256(identity.encode()).digest()
     return stream << 30 | int.from_bytes(digest[:4], "big") >> 2
 

@@ -27,13 +27,13 @@ from synthetic_training.data.strings.philox import check_seed
 
 @dataclass(frozen=True)
 class EvaluationBatch:
-    """Examples, one per row; ``width`` is the maximum number of tokens.
+    """Examples, one per row; ``width`` is the number of tokens of the longest example.
 
     Attributes:
         input_ids: (count, width) int64, complete examples, padded on the right.
         attention_mask: (count, width) int64, 1 for an example's tokens and 0 for padding.
-        targets: (count, width) int64, the next token if it has to be predicted, else -100.
-        answers: (count, width) bool, true if the target is part of an answer, and false at the example's end.
+        targets: (count, width) int64, the next token if it has to be predicted, otherwise -100.
+        answers: (count, width) bool, whether the target is part of an answer; false at an example's end.
         pad_id: padding token.
         end_id: token that ends an example.
     """
@@ -47,7 +47,7 @@ class EvaluationBatch:
 
     @property
     def prompt_lengths(self) -> Tensor:
-        """(count,) int64: number of tokens before the first answer."""
+        """The number of tokens before the first answer of each example, (count,) int64."""
         return (self.targets != IGNORED).int().argmax(1) + 1
 
     def left_padded_prompts(self) -> tuple[Tensor, Tensor]:
@@ -57,15 +57,15 @@ class EvaluationBatch:
         """
         lengths = self.prompt_lengths
         width = int(lengths.max())
-        place = torch.arange(width, device=self.input_ids.device) - (width - lengths)[:, None]
-        tokens = self.input_ids.gather(1, place.clamp(min=0)).masked_fill(place < 0, self.pad_id)
-        return tokens, (place >= 0).long()
+        position = torch.arange(width, device=self.input_ids.device) - (width - lengths)[:, None]
+        tokens = self.input_ids.gather(1, position.clamp(min=0)).masked_fill(position < 0, self.pad_id)
+        return tokens, (position >= 0).long()
 
 
 def evaluation_batch(
     task: StringTask, count: int, seed: int, device: torch.device | str, first: int = 0
 ) -> EvaluationBatch:
-    """Examples ``first`` to ``first + count - 1`` of a task, disjoint from the training stream.
+    """Examples ``first`` to ``first + count - 1`` of a task, from another random stream than training.
 
     Example i depends only on the task, the seed and i.
 
@@ -108,7 +108,7 @@ def evaluation_batches(
 def batch_of_texts(
     documents: Sequence[tuple[str, str]], symbols: Symbols, device: torch.device
 ) -> EvaluationBatch:
-    """Prompts and their answers as text, such as ``$ab|`` and ``ab``.
+    """A batch of prompts and answers in text form, such as ``$ab|`` and ``ab``.
 
     Raises:
         InputError: a symbol is not one of ``symbols``.
@@ -122,7 +122,7 @@ def batch_of_texts(
 def batch_of_answers(
     documents: Sequence[tuple[list[int], list[int]]], pad_id: int, end_id: int, device: torch.device
 ) -> EvaluationBatch:
-    """Prompts and their answers as token ids; the last token of an answer ends it.
+    """A batch of prompts and answers as token ids; the last token of an answer ends it.
 
     Args:
         documents: prompts and answers, at least one.
@@ -134,13 +134,13 @@ def batch_of_answers(
     tokens = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad_id).to(device)
     prompts = torch.tensor([len(prompt) for prompt, _ in documents], device=device)[:, None]
     ends = torch.tensor([len(one) - 1 for one in ids], device=device)[:, None]
-    place = torch.arange(tokens.shape[1], device=device)
-    targets = targets_of(tokens, (place >= prompts) & (place <= ends))
+    position = torch.arange(tokens.shape[1], device=device)
+    targets = targets_of(tokens, (position >= prompts) & (position <= ends))
     return EvaluationBatch(
         input_ids=tokens,
-        attention_mask=(place <= ends).long(),
+        attention_mask=(position <= ends).long(),
         targets=targets,
-        answers=(targets != IGNORED) & (place + 1 < ends),
+        answers=(targets != IGNORED) & (position + 1 < ends),
         pad_id=pad_id,
         end_id=end_id,
     )

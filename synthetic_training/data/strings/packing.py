@@ -37,9 +37,9 @@ class Packed:
 
     Attributes:
         input_ids: (rows, context) int64.
-        targets: (rows, context) int64, the next token if it has to be predicted, else ``IGNORED``.
-        position_ids: (rows, context) int64, each token's place in its example, from 0.
-        examples: number of complete examples, an int64 tensor without dimensions.
+        targets: (rows, context) int64, the next token if it has to be predicted, otherwise ``IGNORED``.
+        position_ids: (rows, context) int64, each token's position in its example, from 0.
+        examples: number of complete examples, a scalar int64 tensor.
         predicted: (rows, P) int64, the positions of all targets if every row has the same number of targets;
             otherwise None.
     """
@@ -86,20 +86,20 @@ class PackedBatches:
         be compiled and captured in a CUDA graph.
 
         Args:
-            step: 0 to 2^32 - 1; an int, or an int64 tensor without dimensions on the device.
+            step: 0 to 2^32 - 1; an int, or a scalar int64 tensor on the device.
             first_row: number of the first row.
-            rows: number of rows; None for all from the first on.
+            rows: number of rows; None for all from ``first_row`` on.
 
         Raises:
-            InputError: there are no such rows, or no such step.
+            InputError: the rows or the step are out of range.
         """
         numbers = rows_from(self._numbers, first_row, rows)
         drawn = self._sampler.sample(numbers, step)
         counts = token_counts(drawn).view(len(numbers), self._examples)
         ends = counts.cumsum(1)
-        places = torch.arange(self.context, device=self.device).expand(len(numbers), -1).contiguous()
-        which = torch.searchsorted(ends, places, right=True).clamp(max=self._examples - 1)
-        offset = places - (ends - counts).gather(1, which)
+        positions = torch.arange(self.context, device=self.device).expand(len(numbers), -1).contiguous()
+        which = torch.searchsorted(ends, positions, right=True).clamp(max=self._examples - 1)
+        offset = positions - (ends - counts).gather(1, which)
         example = which + self._first_examples[: len(numbers), None]
         tokens, scored = tokens_at(self.task, drawn, xp, example, offset)
         whole = ends <= self.context
@@ -118,10 +118,10 @@ def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
     Args:
         numbers: (R,), numbers of all rows of the batch.
         first_row: number of the first row.
-        rows: number of rows; None for all from the first on.
+        rows: number of rows; None for all from ``first_row`` on.
 
     Raises:
-        InputError: there are no such rows.
+        InputError: the rows are out of range.
     """
     total = len(numbers)
     rows = total - first_row if rows is None else rows
@@ -144,5 +144,5 @@ def check_context(task: StringTask, context: int) -> None:
 
 
 def targets_of(tokens: Tensor, predicted: Tensor) -> Tensor:
-    """(R, P) int64: the next token if it has to be predicted, else ``IGNORED``."""
+    """The next token if it has to be predicted, otherwise ``IGNORED``; (R, P) int64."""
     return pad(tokens.masked_fill(~predicted, IGNORED)[:, 1:], (0, 1), value=IGNORED)

@@ -39,13 +39,13 @@ def philox(counter: tuple[Tensor, Word, Tensor, Word], key: tuple[int, int]) -> 
         key: two words from 0 to 2^32 - 1.
 
     Returns:
-        four int64 tensors of the broadcast shape, with words from 0 to 2^32 - 1.
+        Four int64 tensors of the broadcast shape, with words from 0 to 2^32 - 1.
     """
     c0, c1, c2, c3 = counter
     for i in range(_ROUNDS):
         k0, k1 = ((word + i * step) & _MASK for word, step in zip(key, _KEY_STEPS, strict=True))
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        # c1 and c3 stay full products: the next round masks their upper bits
+        # c1 and c3 keep the upper bits of the products, which the next round masks
         c0, c1, c2, c3 = ((p1 >> 32) ^ c1 ^ k0) & _MASK, p1, ((p0 >> 32) ^ c3 ^ k1) & _MASK, p0
     return c0, p1 & _MASK, c2, p0 & _MASK
 
@@ -58,7 +58,7 @@ class Counter:
         seed: seed of the run, 0 to 2^64 - 1.
         purpose: 0 to 2^32 - 1; different purposes have independent words.
         rows: (R,) int64, each row's number in the whole batch, 0 to 2^32 - 1.
-        step: step of the run, 0 to 2^32 - 1; an int, or an int64 tensor without dimensions.
+        step: step of the run, 0 to 2^32 - 1; an int, or a scalar int64 tensor.
 
     Raises:
         InputError: a seed or step is out of range.
@@ -75,12 +75,12 @@ class Counter:
             check_integer("step", self.step, 0, _MASK)
 
     def words(self, blocks: Tensor) -> Tensor:
-        """(R, ..., 4 * S) int64: the random words of each row in these blocks, 0 to 2^32 - 1.
+        """The random words of each row in these blocks, (R, ..., 4 * S) int64, from 0 to 2^32 - 1.
 
         Args:
-            blocks: (..., S) int64, numbers of blocks of four words, 0 to 2^32 - 1. Compiled code must get
-                them as an argument: if it computed them, the compiler would treat them as 32-bit indices and
-                refuse to multiply them by a word.
+            blocks: (..., S) int64, numbers of blocks of four words, 0 to 2^32 - 1. Compiled code must receive
+                the numbers as an argument: if it computed them, the compiler would treat them as 32-bit
+                indices and refuse to multiply them by a word.
         """
         key = (self.seed & _MASK, self.seed >> 32)
         rows = self.rows.view(-1, *[1] * blocks.ndim)
@@ -95,6 +95,6 @@ def check_seed(seed: object) -> None:
 def uniform(words: Tensor, bound: Word) -> Tensor:
     """Integers from 0 to ``bound`` - 1 from random words; the bound is at most 2^31.
 
-    The word is multiplied by the bound and shifted, so that each probability is within 2^-32 of uniform.
+    Each word is multiplied by the bound and shifted, so that each probability is within 2^-32 of uniform.
     """
     return (words * bound) >> 32

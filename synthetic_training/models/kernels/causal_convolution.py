@@ -1,7 +1,7 @@
 """The short causal convolution of a Mamba layer with its activation, SiLU.
 
-On a GPU, it is computed by the kernels of the package ``causal_conv1d`` if that is installed; elsewhere, as
-shifted products, which a compiler fuses.
+On a GPU, it is computed by the kernels of the package ``causal_conv1d``, if that is installed; otherwise, as
+a sum of shifted products, which a compiler fuses.
 """
 
 import importlib.util
@@ -14,16 +14,16 @@ from torch import Tensor
 _HAS_PACKAGE = importlib.util.find_spec("causal_conv1d") is not None
 
 _TAPS = range(2, 5)
-"""Numbers of taps that the package has kernels for."""
+"""Numbers of taps for which ``causal_conv1d`` has kernels."""
 
 _ALIGNED = 8
-"""Its kernels read this many channels at once."""
+"""Number of channels and strides must be multiples of this for the kernels of ``causal_conv1d``."""
 
 _SILU = True
 
 
 def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Each channel's convolution with its own few weights, and SiLU, computed in float32 at least.
+    """Depthwise causal convolution followed by SiLU, computed at least in float32.
 
     Args:
         x: (batch, length, channels).
@@ -39,7 +39,7 @@ def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor
 
 
 def shifted_products(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution alone, in float32 at least; shapes as for ``causal_convolution``."""
+    """The convolution without SiLU, at least in float32; shapes as for ``causal_convolution``."""
     weight = weight.to(torch.promote_types(x.dtype, torch.float32))
     taps, length = weight.shape[-1], x.shape[1]
     padded = F.pad(x, (0, 0, taps - 1, 0))
@@ -65,12 +65,12 @@ def _by_package(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _convolve(x, weight.float().contiguous(), bias.float())
 
 
-# operations of our own, since the compiler cannot trace the package's: it would split the graph at each layer
+# custom operators, because the compiler cannot trace the package's and would break the graph at each layer
 @torch.library.custom_op("repeat_after_me::causal_convolution", mutates_args=())
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     from causal_conv1d.cpp_functions import causal_conv1d_fwd_function
 
-    # the transposed view stays channels last, which the kernels read as it is
+    # the transposed view is channels last, a layout that the kernels accept without a copy
     y: Tensor = causal_conv1d_fwd_function(x.transpose(1, 2), weight, bias, None, None, None, _SILU)
     return y.transpose(1, 2).contiguous()
 

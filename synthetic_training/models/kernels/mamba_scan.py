@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _CHUNK = 8
-"""Steps whose states are computed together: enough to amortise the cost of a call, few enough for a cache."""
+"""Number of steps per chunk: enough to amortise the overhead of a call, few enough to fit into a cache."""
 
 
 class ScanFloor(NamedTuple):
@@ -59,7 +59,7 @@ def selective_scan_reference(
     z: Tensor,
     bias: Tensor,
 ) -> Tensor:
-    """The definition, step by step, against which the faster implementations are tested.
+    """The definition, computed step by step; the faster implementations are tested against it.
 
     Returns:
         (batch, length, channels).
@@ -83,7 +83,7 @@ def selective_scan(
     z: Tensor,
     bias: Tensor,
 ) -> Tensor:
-    """The same, with time and memory linear in the length, also in the backward pass.
+    """The scan in time and memory linear in the length, including the backward pass.
 
     Returns:
         (batch, length, channels), in the dtype of x.
@@ -95,11 +95,11 @@ def selective_scan(
 
 
 class _Scan(torch.autograd.Function):
-    """C_t . h_t, with a backward pass that goes through time once."""
+    """C_t . h_t for every step t, with a backward pass that goes through time once."""
 
     @staticmethod
     def forward(ctx: Any, delta: Tensor, x: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        # time first, so that a step is one block of memory
+        # time first, so that each step is contiguous in memory
         delta, x, b, c = (v.transpose(0, 1).contiguous() for v in (delta, x, b, c))
         u = delta * x
         length = len(x)
@@ -135,7 +135,7 @@ class _Scan(torch.autograd.Function):
             after = after.clone()
             torch.matmul(u[chunk, :, None, :], g, out=db[chunk].unsqueeze(-2))
             torch.matmul(g, b[chunk, :, :, None], out=du[chunk].unsqueeze(-1))
-            # decay now contains decay_t g_t; times the state before the step, it is the gradient of delta_t a
+            # decay now contains decay_t g_t; multiplied by h_(t-1), it is the gradient of delta_t a
             decay[0] *= starts[i]
             decay[1:] *= h[:-1]
             ddelta[chunk] = (decay * a).sum(-1)
@@ -146,7 +146,7 @@ class _Scan(torch.autograd.Function):
 
 
 def _states(h: Tensor, delta: Tensor, u: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """States after each step from h on, and the decays, both (steps, batch, channels, states)."""
+    """The states after each step, starting from h, and the decays, both (steps, batch, channels, states)."""
     decay = (delta[..., None] * a).exp_()
     states = u[..., None] * b[:, :, None, :]
     for decay_t, states_t in zip(decay.unbind(0), states.unbind(0), strict=True):

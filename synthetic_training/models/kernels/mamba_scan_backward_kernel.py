@@ -51,7 +51,7 @@ def _states(pair):
 
 @triton.jit
 def _partial_sum(tile):
-    """Over the states of one lane: (STATE_LANES, WIDTH)."""
+    """Sums over the states of each lane, (STATE_LANES, WIDTH)."""
     return tl.sum(tl.reshape(tile, (tile.shape[0] // STATE_LANES, STATE_LANES, WIDTH)), axis=0)
 
 
@@ -66,7 +66,7 @@ def _left(tile):
 def _right(v, column, VECTOR: tl.constexpr):
     """A vector of channels as the right operand: one column of CHUNK, the others are zero.
 
-    VECTOR is the number of neighbouring rows that Triton 3.6 gives to a lane: 1, but 2 beside joined tensors.
+    VECTOR is the number of neighbouring rows that Triton 3.6 gives to a lane: 1, or 2 with joined tensors.
     """
     v = tl.reshape(tl.where(column, v[None, :], 0.0), (CHUNK, LANES, PER_LANE // VECTOR, VECTOR))
     return tl.reshape(tl.permute(v, (2, 1, 3, 0)), (WIDTH, CHUNK))
@@ -74,7 +74,10 @@ def _right(v, column, VECTOR: tl.constexpr):
 
 @triton.jit
 def _plus_product(total, left, right, EXACT: tl.constexpr):
-    """On tensor cores, whose factors have 11 significant bits; EXACT splits factors in two, for float32."""
+    """total + left @ right on tensor cores, whose factors have 11 significant bits.
+
+    With EXACT, each factor is split into two, which gives about the precision of float32.
+    """
     if EXACT:
         left_upper = (left.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
         right_upper = (right.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
@@ -86,7 +89,7 @@ def _plus_product(total, left, right, EXACT: tl.constexpr):
 
 @triton.jit
 def _by_channel(sums):
-    """Rows from the order (PER_LANE, LANES), which a warp reaches by shuffles alone, to that of channels."""
+    """Reorder rows from (PER_LANE, LANES) to the order of the channels, with warp shuffles only."""
     sums = tl.permute(tl.reshape(sums, (PER_LANE, LANES, CHUNK)), (1, 0, 2))
     return tl.reshape(sums, (WIDTH, CHUNK))
 
@@ -103,7 +106,7 @@ def _inputs(x_ptr, dt_ptr, z_ptr, y_ptr, dout_ptr, inside):
 
 @triton.jit
 def _backward_through_gate(inputs, bias, inside, dz_ptr, steps_ptr):
-    """For one chunk: dz, and delta, delta * x and dy for the steps of the scan; zero where not ``inside``."""
+    """Store a chunk's dz, and the delta, delta * x and dy of its steps; zero where not ``inside``."""
     x, dt, z, y, dout = inputs
     x = x.to(tl.float32)
     z = z.to(tl.float32)
@@ -151,13 +154,13 @@ def backward_kernel(
     N: tl.constexpr,
     WHOLE: tl.constexpr,
 ):
-    """Parts of db and dc for each block of channels, and of da, dskip and dbias for each sequence.
+    """Partial sums of db and dc for each block of channels, and of da, dskip and dbias for each sequence.
 
-    A chunk's states are computed again from its first ones: every second is kept, and the others are computed
-    once more when their pair of steps is reached. Sums are products with a column for each step of a chunk.
+    A chunk's states are recomputed from the states at its start: every second one is kept, and the others are
+    recomputed when their pair of steps is reached. Sums are products with a column for each step of a chunk.
 
-    What does not depend on the state, the program computes for a whole chunk, an element for each lane, and
-    writes to ``steps_ptr``, from where each lane reads what it needs, from the cache.
+    Values that do not depend on the state are computed for a whole chunk at once, distributed over the lanes,
+    and written to ``steps_ptr``; each lane then reads the values of a step through the cache.
     """
     EXACT: tl.constexpr = x_ptr.dtype.element_ty == tl.float32
     PAIRS: tl.constexpr = N // 2 // STATE_LANES
@@ -196,10 +199,10 @@ def backward_kernel(
     a2 = tl.load(a_ptr + tile, mask=keep_tile, other=0.0) * LOG2E
     skip = tl.load(skip_ptr + d_row, mask=keep_row, other=0.0)
     bias = tl.load(bias_ptr + d_row, mask=keep_row, other=0.0)
-    # always true; a loaded value, unlike a constant, has the layout of the tile
+    # always true, but computed from a loaded value, which has the layout of the tile, unlike a constant
     rates = tl.load(a_ptr + d[None, :] + step[:, None] * channels, mask=keep[None, :], other=0.0)
     true = (rates.to(tl.int32, bitcast=True) & 1) < 2
-    # right operands that pick the sums for du and those for ddelta, which alternate
+    # right operands that select the sums for du and for ddelta, which alternate
     of_du = tl.where(tl.arange(0, WIDTH) % 2 == 0, 1.0, 0.0)
     of_ddelta = tl.where(tl.arange(0, WIDTH) % 2 == 0, 0.0, 1.0)
     g = tl.zeros((N, WIDTH), dtype=tl.float32)
@@ -232,8 +235,8 @@ def backward_kernel(
             b = _states(tl.load(b_chunk + k * (N // 2)))
             h = tl.exp2(delta[None, :] * a2) * h + u[None, :] * b
             if k % 2 == 1:
-                before = before + (h,)  # noqa: RUF005  the compiler knows no unpacking
-        # otherwise the compiler would keep the decays, for which there are no registers
+                before = before + (h,)  # noqa: RUF005  Triton does not support unpacking
+        # without this barrier, the compiler would keep the decays, for which there are no registers
         tl.debug_barrier()
         h = h_after
         db = tl.zeros((N, CHUNK), dtype=tl.float32)
@@ -242,7 +245,8 @@ def backward_kernel(
         ddelta = tl.zeros((WIDTH, CHUNK), dtype=tl.float32)
         for j in tl.static_range(CHUNK // 2 - 1, -1, -1):
             if j == 1:
-                # the inputs of the chunk before, while there are registers and still something to compute
+                # load the inputs of the next chunk here: registers are free, and the remaining computation
+                # hides the latency
                 earlier = start - CHUNK + step[None, :]
                 in_earlier = keep_row & (earlier >= 0)
                 of_earlier = _inputs(

@@ -1,9 +1,9 @@
 """Triton kernel of the selective scan's forward pass.
 
-A program runs a block of channels of one sequence through time. Its states stay in registers, and a lane has
+A program processes a block of channels of one sequence, step by step. States stay in registers; a lane holds
 all states of one channel. N, the number of states, is a power of 2. Decay rates are a matrix (N, channels),
-so that neighbours in memory are channels. Strides of steps are constants, which makes most addresses part of
-the instructions.
+whose neighbours in memory are channels. Strides between steps are constants, so that most addresses become
+immediate offsets of instructions.
 """
 
 import triton
@@ -31,7 +31,7 @@ def sigmoid(v):
     return 1.0 / (1.0 + tl.exp2(-v * LOG2E))
 
 
-# one lane per channel: with aligned pointers, the compiler would give four channels to a lane
+# for one channel per lane: if it knew that the pointers are aligned, the compiler would give a lane four
 @triton.jit(do_not_specialize=("length",), do_not_specialize_on_alignment=("a_ptr", "states_ptr"))
 def forward_kernel(
     x_ptr,
@@ -79,7 +79,7 @@ def forward_kernel(
     c_ptr += batch * chunks * STEPS * N + tl.arange(0, N)
     out_ptr += batch * length * channels + d
     y_ptr += batch * length * channels + d
-    # constants are added last, so that they become part of the instructions
+    # constants are added last, so that they become immediate offsets
     states_ptr = states_ptr + batch * (chunks + 1) * N * channels + d[:, None]
     h = tl.zeros((LD, N), dtype=tl.float32)
     x_next = tl.load(x_ptr, mask=keep, other=0.0)
@@ -92,7 +92,7 @@ def forward_kernel(
             tl.store(states_ptr + n * channels, h, mask=keep_tile)
             states_ptr += N * channels
         x, dt, z, b, c = x_next, dt_next, z_next, b_next, c_next
-        # the next step's inputs are loaded while this one is computed; the last step loads its own again
+        # load the next step's inputs while this step is computed; the last step reloads its own
         later = tl.minimum(t + 1, length - 1)
         x_next = tl.load(x_ptr + later * x_t, mask=keep, other=0.0)
         dt_next = tl.load(dt_ptr + later * dt_t, mask=keep, other=0.0)

@@ -1,6 +1,6 @@
-"""The selective scan by Triton kernels, as one operation of torch, which compiled graphs do not split.
+"""The selective scan with Triton kernels, as one custom operator, at which compiled graphs do not break.
 
-``mamba_scan`` has the definition. Activations may be bfloat16, float16 or float32; states are float32.
+``mamba_scan`` contains the definition. Activations may be bfloat16, float16 or float32; states are float32.
 """
 
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from synthetic_training.models.kernels.mamba_scan_kernels import forward_kernel
 
 @dataclass
 class Blocks:
-    """How the work is divided.
+    """How the work is divided among programs.
 
     Attributes:
         forward_channels: channels per program of the forward pass, one for each lane of its warps.
         forward_warps: warps per program of the forward pass; a program of the backward pass is one warp.
-        backward_registers: registers that a lane may have in the backward pass, or ``None`` for no limit:
-            with fewer, more programs run at the same time, but more values go to memory and back.
+        backward_registers: maximum number of registers per lane in the backward pass, or ``None`` for no
+            limit. With fewer registers, more programs run at the same time, but more values are spilled.
     """
 
     forward_channels: int = 32
@@ -42,7 +42,7 @@ _CHUNK = CHUNK.value
 _WIDTH = WIDTH.value
 
 _FEWEST_STATES = 16
-"""The shortest sum that tensor cores compute; fewer states are filled up with zeros."""
+"""Minimum number of states for tensor cores; fewer states are padded with zeros."""
 
 
 def selective_scan(
@@ -84,7 +84,7 @@ def _scan(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gated output; with ``save``, also the output before the gate and the states of ``forward_kernel``.
 
-    a is (states, channels); b and c are float32, dense, and as long as whole chunks.
+    a is (states, channels); b and c are float32, contiguous, and padded to whole chunks.
     """
     out, y, states = _empty(x, a, save)
     batch, length, channels = x.shape
@@ -154,7 +154,7 @@ def _scan_backward(
     padded = b.shape[1]
     dx, ddt, dz = (torch.empty(x.shape, dtype=v.dtype, device=x.device) for v in (x, dt, z))
     blocks = triton.cdiv(channels, _WIDTH)
-    # one part for each block of channels, in a fixed order: atomic additions would not be reproducible
+    # one partial sum per block of channels, added in a fixed order: atomic additions are not reproducible
     db = torch.empty(blocks, batch, len(a), padded, dtype=x.dtype, device=x.device)
     dc = torch.empty_like(db)
     da = a.new_empty(batch, *a.shape)
@@ -221,6 +221,6 @@ _scan.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _for_lanes(v: Tensor) -> Tensor:
-    """(..., states) in float32 as pairs of the states of one lane, which lie ``STATE_LANES`` apart."""
+    """(..., states) in float32 as pairs of states of the same lane, which are ``STATE_LANES`` apart."""
     lanes = v.unflatten(-1, (-1, STATE_LANES.value)).transpose(-1, -2)
     return lanes.contiguous().view(torch.int64)

@@ -1,4 +1,4 @@
-"""Attention of heads that see only the last few keys, by Triton kernels, as one operation of torch.
+"""Attention of heads that see only the last few keys, with Triton kernels, as one custom operator.
 
 Like Hard-ALiBi's masked heads (arXiv 2402.01032, section 3), head h sees the h + 1 keys query-h .. query.
 
@@ -25,11 +25,11 @@ WARPS = 4
 
 
 def window_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-    """Each head attends to its last keys: head h = 0 .. M-1 to h + 1 of them.
+    """Sliding-window attention: head h = 0 .. M-1 attends to the last h + 1 keys.
 
     Args:
         query, key, value: (B, M, L, D) with any strides, in bfloat16, float16 or float32. Queries and keys of
-            another dtype are converted to that of the values, as under autocast.
+            another dtype are converted to the dtype of the values, as under autocast.
         scaling: factor of the scores.
 
     Returns:
@@ -40,7 +40,7 @@ def window_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) 
 
 @torch.library.custom_op("repeat_after_me::window_attention", mutates_args=())
 def _attend(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> tuple[Tensor, Tensor]:
-    """Output, and the base-2 logarithm of the summed exponentials, (B, M, L)."""
+    """The output, (B, M, L, D), and the base-2 log-sum-exp of the scores, (B, M, L)."""
     output, lse = _by_position(query), _by_head(query)
     grid, sizes, constants = _work(query)
     with torch.cuda.device_of(query):
@@ -90,13 +90,13 @@ _attend.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _by_position(states: Tensor) -> Tensor:
-    """Uninitialized, like the argument, but in the memory order (B, L, M, D)."""
+    """An uninitialised tensor like the argument, but in the memory order (B, L, M, D)."""
     batch, heads, length, width = states.shape
     return states.new_empty(batch, length, heads, width).transpose(1, 2)
 
 
 def _by_head(states: Tensor) -> Tensor:
-    """Uninitialized float32 of shape (B, M, L)."""
+    """An uninitialised float32 tensor of shape (B, M, L)."""
     return states.new_empty(states.shape[:3], dtype=torch.float32)
 
 

@@ -137,7 +137,7 @@ def window_query_kernel(
     row = (batch * heads + head) * length + at
     lse = tl.load(lse_ptr + row, mask=inside, other=0.0)
     delta = tl.zeros((BLOCK,), dtype=tl.float32)
-    # delta is only known at the end, so its part of dq is summed separately
+    # delta is known only at the end, so its contribution to dq is summed separately
     dq = tl.zeros((BLOCK, PADDED), dtype=tl.float32)
     mean = tl.zeros((BLOCK, PADDED), dtype=tl.float32)
     for distance in range(head + 1):
