@@ -63,7 +63,15 @@ class CompiledLayers:
 
 
 def repeated_layers(module: nn.Module) -> list[nn.Module]:
-    """The members of the outermost ``nn.ModuleList``s."""
-    if isinstance(module, nn.ModuleList):
-        return list(module)
-    return [layer for child in module.children() for layer in repeated_layers(child)]
+    """The members of the outermost ``nn.ModuleList``s, each once, even if it is used at several depths.
+
+    Of a member that is itself only a container, such as an ``nn.ModuleDict``, its parts.
+    """
+    parts = _called_parts if isinstance(module, nn.ModuleList) else repeated_layers
+    return list(dict.fromkeys(layer for child in module.children() for layer in parts(child)))
+
+
+def _called_parts(module: nn.Module) -> list[nn.Module]:
+    if type(module).forward is not nn.Module.forward:
+        return [module]
+    return [part for child in module.children() for part in _called_parts(child)]
