@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from dataset_builders import InputError
+from dataset_builders.checks import check_integer, check_positive
 from dataset_builders.interruption import TimeIsOver
 from dataset_builders.workers import places
 from synthetic_training.bundled.fitting import steps_that_fit
@@ -54,8 +55,9 @@ def train(
         resume: whether to continue with the content of ``out``.
 
     Raises:
-        InputError: ``steps`` are not more than those of warm-up, or not those of the runs to be continued;
-            ``out`` contains results or unfinished runs, and ``resume`` is not set; or runs failed.
+        InputError: a number is not above 0; ``steps`` are not more than those of warm-up, or not those of
+            the runs to be continued; ``out`` contains results or unfinished runs, and ``resume`` is not set;
+            or runs failed.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over; results and checkpoints are kept.
     """
@@ -64,6 +66,10 @@ def train(
     def left() -> float | None:
         return None if minutes is None else minutes - (time.monotonic() - begun) / 60
 
+    if minutes is not None:
+        check_positive("minutes", minutes)
+    for name, value in (("per_gpu", per_gpu), ("sweep_per_gpu", sweep_per_gpu)):
+        check_integer(name, value, 1)
     failures: list[str] = []
     chosen, results = out / f"{TRIO}.yaml", out / f"{SWEEP}_{scale}.jsonl"
     if chosen.exists() and not resume:

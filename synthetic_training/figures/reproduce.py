@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dataset_builders import InputError
-from dataset_builders.checks import check_integer
+from dataset_builders.checks import check_integer, check_positive
 from dataset_builders.interruption import Interrupted, TimeIsOver
 from dataset_builders.workers import places, run_from
 from synthetic_training.figures.allocation import Allocation
@@ -89,8 +89,8 @@ def reproduce(
         TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
     """
     check_integer("per_gpu", per_gpu, 1)
-    if minutes is not None and not 0 < minutes < inf:
-        raise InputError(f"minutes must be a number above 0, not {minutes}")
+    if minutes is not None:
+        check_positive("minutes", minutes)
     if gpus is not None:
         check_integer("gpus", gpus, 1)
         if minutes is None:

@@ -33,6 +33,7 @@ import torch
 import tyro
 
 from dataset_builders import InputError
+from dataset_builders.checks import check_positive
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.mqar import Mqar
@@ -92,8 +93,8 @@ def main() -> None:
     """Train with both, print a table, and write the numbers with their settings."""
     begun = time.monotonic()
     settings = tyro.cli(Comparison, prog="python -m synthetic_training.speed.mqar")
-    if settings.minutes is not None and not settings.minutes > 0:
-        raise InputError(f"minutes must be a number above 0, not {settings.minutes}")
+    if settings.minutes is not None:
+        check_positive("minutes", settings.minutes)
     if not settings.lr or not all(0 < lr < math.inf for lr in settings.lr):
         raise InputError(f"lr must be learning rates above 0, not {settings.lr}")
     if settings.out:
