@@ -1,6 +1,7 @@
 """The command that trains, packs and installs the bundled models; nothing is trained here."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,9 @@ def test_steps_that_are_not_possible_are_refused_before_the_sweep(tmp_path: Path
     out = tmp_path / "out"
     with pytest.raises(SystemExit, match="error: steps must be more than the 200 of warm-up, not 200"):
         main(["train", "--out", str(out), "--steps", "200"])
+    for option, value in (("minutes", "-1.0"), ("minutes", "nan"), ("sweep_per_gpu", "0"), ("per_gpu", "0")):
+        with pytest.raises(SystemExit, match=rf"error: {option} must be .* not {value}$"):
+            main(["train", "--out", str(out), f"--{option.replace('_', '-')}", value])
     assert not out.exists()
     out.mkdir()
     (out / "trio.yaml").write_text(figure_path(TRIO).read_text())
@@ -222,7 +226,32 @@ def test_the_command_that_continues_has_the_users_own_minutes(
     assert told == [f"{command} --per-gpu 2 --sweep-per-gpu 3 --resume"]
 
 
+def test_runs_without_their_model_are_neither_packed_nor_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written before all files are known to be there."""
+    monkeypatch.setattr(train_module, "reproduce", Stand())
+    out, packed, package = tmp_path / "out", tmp_path / "packed", tmp_path / "package"
+    main(["train", "--out", str(out), "--steps", "3000"])
+    with pytest.raises(SystemExit, match="error: one transformer is larger than 0.0001 MiB; pass a larger"):
+        main(["pack", str(out), "--to", str(packed), "--largest", "0.0001"])
+    assert not list(packed.iterdir())
+    (out / "trio_learning_rates_paper.md").rename(tmp_path / "moved")
+    with pytest.raises(InputError, match=r"trio_learning_rates_paper.md is missing"):
+        install(out, "paper", package)
+    (tmp_path / "moved").rename(out / "trio_learning_rates_paper.md")
+    best = best_run([one for one in read_results(out / "trio_paper.jsonl") if one["label"] == "transformer"])
+    shutil.rmtree(out / "runs" / best["run"] / "model")
+    with pytest.raises(SystemExit, match=f"error: .*{best['run']}/model is missing"):
+        main(["pack", str(out), "--to", str(packed)])
+    with pytest.raises(InputError, match=f"{best['run']}/model is missing"):
+        install(out, "paper", package)
+    assert not list(packed.iterdir()) and not package.exists()
+
+
 def test_what_cannot_be_packed_or_installed(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"error: .* has no trio_paper.jsonl"):
+        main(["pack", str(tmp_path), "--to", str(tmp_path / "to")])
     with pytest.raises(SystemExit, match=r"error: .*nowhere is not a folder"):
         main(["pack", str(tmp_path / "nowhere"), "--to", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"error: .* has no trio_paper.jsonl"):
