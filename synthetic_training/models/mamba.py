@@ -169,8 +169,7 @@ _FAST: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def _scan(x: Tensor, dt: Tensor, decay: Tensor, *others: Tensor) -> Tensor:
-    states = decay.shape[1]
-    if x.is_cuda and _HAS_TRITON and x.dtype != torch.float64 and states & (states - 1) == 0:
+    if x.is_cuda and _HAS_TRITON and x.dtype != torch.float64:
         return mamba_scan_triton.selective_scan(x, dt, decay, *others)
     return mamba_scan.selective_scan(x, dt, decay, *others)
 
