@@ -271,6 +271,11 @@ def test_merging_nothing_is_refused(tmp_path: Path) -> None:
         ("--minutes", "0", "minutes must be a number above 0, not 0.0"),
         ("--minutes", "inf", "minutes must be a number above 0, not inf"),
         ("--lr", "-1", "lr must be learning rates above 0"),
+        ("--width", "0", "hidden_size of .* must be an integer of at least 1, not 0"),
+        ("--layers", "0", "num_hidden_layers of .* must be an integer of at least 1, not 0"),
+        ("--batch-size", "0", "batch_size must be an integer of at least 1, not 0"),
+        ("--epochs", "0", "steps = 0: it should be greater"),
+        ("--seed", "-1", "seed = -1: it should be greater"),
         ("--sizes", "64", "size '64' is not LENGTHxPAIRS, such as 64x4"),
         ("--sizes", "32x4", "Zoology has no batch size for 32 tokens; pass --batch-size"),
     ],
@@ -280,6 +285,14 @@ def test_invalid_options_are_refused_before_anything_is_trained(
 ) -> None:
     with pytest.raises(InputError, match=message):
         run_command(monkeypatch, str(tmp_path), option, value, "--no-baseline")
+
+
+@pytest.mark.parametrize("name", ["models", "sizes"])
+def test_a_comparison_of_nothing_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=f"there are no {name} to compare; omit --{name}"):
+        run_command(monkeypatch, str(tmp_path), "--no-baseline", f"--{name}")
 
 
 def test_a_folder_without_zoology_is_refused(tmp_path: Path) -> None:
