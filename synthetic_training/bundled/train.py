@@ -21,7 +21,7 @@ from synthetic_training.bundled.fitting import steps_that_fit
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
 from synthetic_training.figures.figure_file import figure_path
 from synthetic_training.figures.plan import Result, plan
-from synthetic_training.figures.reproduce import reproduce
+from synthetic_training.figures.reproduce import RunsFailed, reproduce
 from synthetic_training.figures.results import read_results
 
 _OF_THE_SWEEP = 0.5
@@ -57,7 +57,7 @@ def train(
     Raises:
         InputError: a number is not above 0; ``steps`` are not more than those of warm-up, or not those of
             the runs to be continued; ``out`` contains results or unfinished runs, and ``resume`` is not set;
-            or runs failed.
+            another process is working there; a model has no run in the sweep; or runs failed.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over; results and checkpoints are kept.
     """
@@ -72,8 +72,9 @@ def train(
         check_integer(name, value, 1)
     failures: list[str] = []
     chosen, results = out / f"{TRIO}.yaml", out / f"{SWEEP}_{scale}.jsonl"
-    if chosen.exists() and not resume:
-        raise InputError(f"{chosen} exists; pass --resume to continue, or another --out")
+    for file in (chosen, results):
+        if file.exists() and not resume:
+            raise InputError(f"{file} exists; pass --resume to continue, or another --out")
     if steps is not None:
         _check_steps(steps, scale, chosen)
     command = ["python", "-m", "synthetic_training.bundled", "train", "--out", str(out), "--scale", scale]
@@ -96,7 +97,7 @@ def train(
                 revision=revision,
                 again=again,
             )
-        except InputError as error:
+        except RunsFailed as error:
             if not results.exists():
                 raise
             failures.append(str(error))
@@ -110,6 +111,12 @@ def train(
             steps = _fitting(scale, read_results(results), took, at_once, left())
         _choose(chosen, scale, read_results(results), steps)
     models = list(best_rates(read_results(results)))
+    missing = [label for label in scale_of(TRIO, scale).runs if label not in models]
+    if missing:
+        failures.append(
+            f"not trained, because no run of theirs in the sweep has ended: {', '.join(missing)}; pass more "
+            "minutes and another --out"
+        )
     try:
         reproduce(
             str(chosen),
@@ -122,7 +129,7 @@ def train(
             revision=revision,
             again=again,
         )
-    except InputError as error:
+    except RunsFailed as error:
         failures.append(str(error))
     if failures:
         raise InputError("; ".join(failures))

@@ -34,6 +34,10 @@ from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import Stage, read_stages
 
 
+class RunsFailed(InputError):  # noqa: N818  what happened, as with Interrupted and TimeIsOver
+    """Some runs failed; the results of the others are written."""
+
+
 def reproduce(
     figures: str | Sequence[str],
     scale: str = "small",
@@ -84,7 +88,8 @@ def reproduce(
     Raises:
         InputError: there is no figure, or one or a part of it does not exist or cannot be run; a number is
             invalid; ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set, or
-            a plot or table that this function did not write; or a run failed, after the other runs were done.
+            a plot or table that this function did not write; or another process is working on a figure.
+        RunsFailed: a run failed, after the other runs were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
     """
@@ -161,7 +166,7 @@ def reproduce(
         made = [file for stage in stages for file in ledger.show(stage)]
     if failures:
         files = ", ".join(str(ledger.file(stage)) for stage in stages if ledger.results(stage))
-        raise InputError("; ".join(failures) + (f"; the others are in {files}" if made else ""))
+        raise RunsFailed("; ".join(failures) + (f"; the others are in {files}" if made else ""))
     return made
 
 
