@@ -117,16 +117,17 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
     Raises:
         InputError: an archive or a file of results is damaged.
     """
-    check_folder(into)
-    if runs is not None:
-        check_folder(runs)
+    for folder in (into, runs):
+        if folder is not None:
+            check_folder(folder)
     # everything is read before anything is written
     found = [one for archive in archives for one in _packed_results(archive)]
     changed = dict.fromkeys(Path(name).stem for name, records in found if _add(records, into / name))
-    for archive in archives if runs is not None else ():
-        with open_archive(archive) as content:
-            members = [one for one in content.getmembers() if one.name.startswith("runs/")]
-            content.extractall(runs, members, filter="data")
+    if runs is not None:
+        for archive in archives:
+            with open_archive(archive) as content:
+                members = [one for one in content.getmembers() if one.name.startswith("runs/")]
+                content.extractall(runs, members, filter="data")
     made = [file for stem in changed for file in _show(stem, into)]
     for name, write in SUMMARIES.items():
         if changed and (into / name).exists():
