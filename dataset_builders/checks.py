@@ -1,6 +1,7 @@
 """Checks of user input, and helpers for error messages."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -29,6 +30,16 @@ def check_integer(name: str, value: object, least: int | None = None, most: int 
         raise InputError(f"{name} must be an integer{at_least}, not {value!r}")
     if most is not None and value > most:
         raise InputError(f"{name} must be at most {most}, not {value}")
+
+
+def check_positive(name: str, value: object) -> None:
+    """Check that a value is a finite number above 0.
+
+    Raises:
+        InputError: it is not; the message names the value.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise InputError(f"{name} must be a number above 0, not {value!r}")
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:

@@ -26,6 +26,9 @@ _HEAD = 4096
 _SHOWN = 80
 """Maximum number of characters of a name in messages."""
 
+_LONGEST_NAME = 255
+"""Maximum length of the name of a file or folder in bytes, on all usual file systems."""
+
 
 def user_path(name: str) -> Path:
     """The path of a name given by a user, with ``~`` expanded; it need not exist.
@@ -68,6 +71,14 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be written: {there} is not a folder")
     if not allowed:
         raise InputError(f"{folder} cannot be written: Permission denied")
+    _check_names(folder, folder.parts)
+
+
+def _check_names(path: Path, names: Iterable[str]) -> None:
+    """Raise InputError if one of the names would be too long for a file system."""
+    for name in names:
+        if len(os.fsencode(name)) > _LONGEST_NAME:
+            raise InputError(f"{path} cannot be written: the name {name[:_SHOWN]!r}... is too long")
 
 
 def check_new_file(file: Path) -> None:
@@ -79,6 +90,7 @@ def check_new_file(file: Path) -> None:
     if os.path.lexists(file):
         raise InputError(f"{file} exists; pass another file with --out")
     check_folder(file.parent)
+    _check_names(file, [partial_path(file).name])
 
 
 def check_links(folder: Path, names: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """The command that trains, packs and installs the bundled models; nothing is trained here."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from synthetic_training.figures.estimate import RESULTS
 from synthetic_training.figures.figure_file import figure_path, read_figure
 from synthetic_training.figures.plan import Run, plan
 from synthetic_training.figures.progress import tokens
+from synthetic_training.figures.reproduce import RunsFailed
 from synthetic_training.figures.results import read_results
 from synthetic_training.models.sizes import count_parameters
 
@@ -198,6 +200,9 @@ def test_steps_that_are_not_possible_are_refused_before_the_sweep(tmp_path: Path
     out = tmp_path / "out"
     with pytest.raises(SystemExit, match="error: steps must be more than the 200 of warm-up, not 200"):
         main(["train", "--out", str(out), "--steps", "200"])
+    for option, value in (("minutes", "-1.0"), ("minutes", "nan"), ("sweep_per_gpu", "0"), ("per_gpu", "0")):
+        with pytest.raises(SystemExit, match=rf"error: {option} must be .* not {value}$"):
+            main(["train", "--out", str(out), f"--{option.replace('_', '-')}", value])
     assert not out.exists()
     out.mkdir()
     (out / "trio.yaml").write_text(figure_path(TRIO).read_text())
@@ -207,22 +212,84 @@ def test_steps_that_are_not_possible_are_refused_before_the_sweep(tmp_path: Path
         main(["train", "--out", str(out), "--steps", "3000", "--resume"])
 
 
+def begun(out: Path, *labels: str) -> Path:
+    """A folder with the results of a sweep for some of the models."""
+    out.mkdir()
+    results = [a_result(run) for run in runs_of("trio_learning_rates") if run.label in labels]
+    (out / "trio_learning_rates_paper.jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
+    return out
+
+
+def test_rates_are_chosen_only_after_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not from a sweep that was cut off, nor while another process is working on it."""
+    out = begun(tmp_path / "out", "mamba", "hybrid")
+    with pytest.raises(SystemExit, match=r"error: .*trio_learning_rates_paper.jsonl exists; pass --resume"):
+        main(["train", "--out", str(out)])
+
+    def busy(*_: Any, **__: Any) -> None:
+        raise InputError("another process is working on it")
+
+    monkeypatch.setattr(train_module, "reproduce", busy)
+    with pytest.raises(SystemExit, match="error: another process is working on it$"):
+        main(["train", "--out", str(out), "--resume"])
+    assert not (out / "trio.yaml").exists()
+
+
+def test_models_without_a_run_in_the_sweep_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = begun(tmp_path / "out", "mamba", "hybrid")
+    calls = []
+
+    def failing(*_: Any, models: Any = (), **__: Any) -> None:
+        calls.append(models)
+        if not models:
+            raise RunsFailed("one failed")
+
+    monkeypatch.setattr(train_module, "reproduce", failing)
+    with pytest.raises(
+        SystemExit, match="error: one failed; not trained, because no run .* has ended: transformer; pass"
+    ):
+        main(["train", "--out", str(out), "--resume"])
+    assert sorted(calls[1]) == ["hybrid", "mamba"]
+
+
 def test_the_command_that_continues_has_the_users_own_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
     monkeypatch.setattr(train_module, "reproduce", lambda *_, again, **__: told.append(again))
-    out = tmp_path / "an out"
-    out.mkdir()
+    out = begun(tmp_path / "an out", "mamba", "hybrid", "transformer")
     (out / "trio.yaml").write_text(figure_path(TRIO).read_text())
-    results = [a_result(run) for run in runs_of("trio_learning_rates")]
-    (out / "trio_learning_rates_paper.jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
     main(["train", "--out", str(out), "--minutes", "7.5", "--resume"])
     command = f"python -m synthetic_training.bundled train --out '{out}' --scale paper --minutes 7.5"
     assert told == [f"{command} --per-gpu 2 --sweep-per-gpu 3 --resume"]
 
 
+def test_runs_without_their_model_are_neither_packed_nor_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written before all files are known to be there."""
+    monkeypatch.setattr(train_module, "reproduce", Stand())
+    out, packed, package = tmp_path / "out", tmp_path / "packed", tmp_path / "package"
+    main(["train", "--out", str(out), "--steps", "3000"])
+    with pytest.raises(SystemExit, match="error: one transformer is larger than 0.0001 MiB; pass a larger"):
+        main(["pack", str(out), "--to", str(packed), "--largest", "0.0001"])
+    assert not list(packed.iterdir())
+    (out / "trio_learning_rates_paper.md").rename(tmp_path / "moved")
+    with pytest.raises(InputError, match=r"trio_learning_rates_paper.md is missing"):
+        install(out, "paper", package)
+    (tmp_path / "moved").rename(out / "trio_learning_rates_paper.md")
+    best = best_run([one for one in read_results(out / "trio_paper.jsonl") if one["label"] == "transformer"])
+    shutil.rmtree(out / "runs" / best["run"] / "model")
+    with pytest.raises(SystemExit, match=f"error: .*{best['run']}/model is missing"):
+        main(["pack", str(out), "--to", str(packed)])
+    with pytest.raises(InputError, match=f"{best['run']}/model is missing"):
+        install(out, "paper", package)
+    assert not list(packed.iterdir()) and not package.exists()
+
+
 def test_what_cannot_be_packed_or_installed(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"error: .* has no trio_paper.jsonl"):
+        main(["pack", str(tmp_path), "--to", str(tmp_path / "to")])
     with pytest.raises(SystemExit, match=r"error: .*nowhere is not a folder"):
         main(["pack", str(tmp_path / "nowhere"), "--to", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"error: .* has no trio_paper.jsonl"):

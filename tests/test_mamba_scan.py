@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from synthetic_training.models import mamba
 from synthetic_training.models.kernels.mamba_scan import (
     scan_floor,
     selective_scan,
@@ -181,6 +183,22 @@ def test_layers_of_jamba_equal_stock() -> None:
     inputs = left_padded(3, 6)
     given = fast.eval().generate(**inputs, max_new_tokens=4, do_sample=False)
     assert torch.equal(given, stock.eval().generate(**inputs, max_new_tokens=4, do_sample=False))
+
+
+@pytest.mark.parametrize("has_triton", [True, False])
+def test_a_gpu_without_triton_uses_the_scan_in_pytorch(
+    has_triton: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 12 states, too; no GPU is needed to tell which scan is called."""
+    on_gpu: Any = SimpleNamespace(is_cuda=True, dtype=torch.float32)
+    monkeypatch.setattr(mamba, "_HAS_TRITON", has_triton)
+    monkeypatch.setattr(mamba.mamba_scan, "selective_scan", lambda *_: "PyTorch")
+    monkeypatch.delattr(mamba, "mamba_scan_triton", raising=False)
+    if has_triton:
+        kernels = SimpleNamespace(selective_scan=lambda *_: "Triton")
+        monkeypatch.setattr(mamba, "mamba_scan_triton", kernels, raising=False)
+    expected: Any = "Triton" if has_triton else "PyTorch"
+    assert mamba._scan(on_gpu, on_gpu, torch.zeros(4, 12)) == expected
 
 
 def test_files_stay_stock(pair: tuple[Any, Any], tmp_path: Path) -> None:

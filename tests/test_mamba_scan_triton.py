@@ -24,9 +24,17 @@ def inputs_of(shape: tuple[int, int, int, int], dtype: torch.dtype) -> list[Tens
     return [v.detach().requires_grad_() for v in (x.to(dtype), dt.to(dtype), a, b, c, skip, z, bias)]
 
 
-SHAPES = [(1, 1, 16, 2), (2, 9, 20, 16)]
+SHAPES = [(1, 1, 16, 3), (2, 9, 20, 16)]
 if not INTERPRETED:
-    SHAPES += [(1, 8, 40, 4), (1, 9, 40, 64), (2, 220, 256, 32), (3, 1000, 64, 16), (1, 16, 2048, 32)]
+    SHAPES += [
+        (1, 1, 16, 2),
+        (2, 9, 40, 20),
+        (1, 8, 40, 4),
+        (1, 9, 40, 64),
+        (2, 220, 256, 32),
+        (3, 1000, 64, 16),
+        (1, 16, 2048, 32),
+    ]
 
 
 @on_device

@@ -1,6 +1,7 @@
 """The parts of the comparison with Zoology's trainer that need neither a GPU nor a checkout."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -227,26 +228,54 @@ def test_files_of_several_learning_rates_become_one(
     for file, one in zip(files, runs, strict=True):
         write_json(file, {"measured": [{**about, **one}], "machine": file.stem})
     out = tmp_path / "both.json"
-    mqar_report.main([*map(str, files), "--out", str(out)])
+    mqar_report.main([*map(str, files), str(files[0]), "--out", str(out)])
     content = read_json(out)
-    assert [one["machine"] for one in content["files"]] == ["1", "2"]
+    assert [one["machine"] for one in content["files"]] == ["1", "2", "1"]
     (one,) = content["measured"]
     assert [run["lr"] for run in one["ours"]] == [1e-3, 1e-2] and one["ratio"] == 8.0
     assert "0.900" in capsys.readouterr().out and out.with_suffix(".png").exists()
-    for arguments, message in (
-        ([str(files[0]), "--out", str(out)], "both.json exists; pass another file with --out"),
-        ([str(tmp_path / "bad.json"), "--out", str(tmp_path / "new.json")], "was not written by"),
-    ):
-        write_json(tmp_path / "bad.json", [1])
-        with pytest.raises(SystemExit, match=message):
-            mqar_report.main(arguments)
+    with pytest.raises(SystemExit, match="both.json exists; pass another file with --out"):
+        mqar_report.main([str(files[0]), "--out", str(out)])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1], "Input should be"),
+        ({"measured": []}, "measured: List should have at least 1 item"),
+        ({"measured": [{"ours": 3}]}, "measured.0.model: Field required"),
+        ({"measured": [{**MEASURED[1], "model": ["mamba"]}]}, "measured.0.model: "),
+        ({"measured": [{**MEASURED[1], "ours": [{"lr": 1e-3}]}]}, "measured.0.ours.0"),
+        ({"measured": [{**MEASURED[1], "ours": [{**result(1e-3), "curve": [{}]}]}]}, "measured.0.ours.0"),
+        ({"measured": [{**MEASURED[1], "zoology": [result(1e-3, 0.5, speed=0.0)]}]}, "measured.0.zoology.0"),
+        ({"measured": [{**MEASURED[1], "zoology": [result(1e-3, math.nan)]}]}, "measured.0.zoology.0"),
+    ],
+)
+def test_files_of_others_are_refused_and_nothing_is_written(
+    content: Any, message: str, tmp_path: Path
+) -> None:
+    write_json(tmp_path / "bad.json", content)
+    with pytest.raises(SystemExit, match=f"bad.json was not written by synthetic_training.* {message}"):
+        mqar_report.main([str(tmp_path / "bad.json"), "--out", str(tmp_path / "out.json")])
+    assert [file.name for file in tmp_path.iterdir()] == ["bad.json"]
+
+
+def test_merging_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="there is nothing to merge; pass files"):
+        mqar_report.main(["--out", str(tmp_path / "out.json")])
 
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
         ("--minutes", "0", "minutes must be a number above 0, not 0.0"),
+        ("--minutes", "inf", "minutes must be a number above 0, not inf"),
         ("--lr", "-1", "lr must be learning rates above 0"),
+        ("--width", "0", "hidden_size of .* must be an integer of at least 1, not 0"),
+        ("--layers", "0", "num_hidden_layers of .* must be an integer of at least 1, not 0"),
+        ("--batch-size", "0", "batch_size must be an integer of at least 1, not 0"),
+        ("--epochs", "0", "steps = 0: it should be greater"),
+        ("--seed", "-1", "seed = -1: it should be greater"),
         ("--sizes", "64", "size '64' is not LENGTHxPAIRS, such as 64x4"),
         ("--sizes", "32x4", "Zoology has no batch size for 32 tokens; pass --batch-size"),
     ],
@@ -256,6 +285,14 @@ def test_invalid_options_are_refused_before_anything_is_trained(
 ) -> None:
     with pytest.raises(InputError, match=message):
         run_command(monkeypatch, str(tmp_path), option, value, "--no-baseline")
+
+
+@pytest.mark.parametrize("name", ["models", "sizes"])
+def test_a_comparison_of_nothing_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=f"there are no {name} to compare; omit --{name}"):
+        run_command(monkeypatch, str(tmp_path), "--no-baseline", f"--{name}")
 
 
 def test_a_folder_without_zoology_is_refused(tmp_path: Path) -> None:

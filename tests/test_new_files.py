@@ -75,6 +75,12 @@ def test_a_new_file_must_be_possible(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written: .*file is not a folder"):
         check_new_file(tmp_path / "file" / "out.json")
+    for name in ("x" * 300, "x" * 251):  # the second has no room for the partial file's name
+        with pytest.raises(InputError, match="cannot be written: the name .*xxx'... is too long"):
+            check_new_file(tmp_path / name)
+    with pytest.raises(InputError, match="is too long"):
+        check_new_file(tmp_path / ("x" * 300) / "out.json")
+    check_new_file(tmp_path / ("x" * 200) / ("y" * 240))
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from dataset_builders import InputError
 from synthetic_training.data.strings.packing import PackedBatches
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.sizes import preset_arguments
+from synthetic_training.training import optimizer as optimizer_module
 from synthetic_training.training import step as step_module
 from synthetic_training.training.graphs import Replayed
-from synthetic_training.training.optimizer import OptimizerConfig
+from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 from synthetic_training.training.processes import Processes
 from synthetic_training.training.step import StepConfig, TrainingStep
 from tests.tiny_run import SETTINGS, tiny
@@ -28,9 +30,9 @@ def make_step(*, compiled: bool) -> TrainingStep:
     return TrainingStep(model, batches, StepConfig(compile=compiled), OPTIMIZER, rows=4)
 
 
-def losses(step: TrainingStep) -> list[float]:
+def losses(step: TrainingStep, steps: int = 6) -> list[float]:
     found = []
-    for number in range(6):
+    for number in range(steps):
         step.run(number, 1e-2)
         found.append(step.read().loss)
     return found
@@ -67,6 +69,75 @@ def test_a_model_that_cannot_be_compiled_runs_without(
     assert [record.getMessage() for record in caplog.records] == [
         "the model cannot be compiled, and is slower without: the backend failed"
     ]
+
+
+@pytest.mark.parametrize("refused", ["everything", "the update"])
+def test_the_update_of_copies_runs_uncompiled_too(refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU on which nothing can be compiled, or only the model."""
+
+    def run(*, compiled: bool) -> list[float]:
+        torch.manual_seed(0)
+        model = build_model("T_hard_alibi", **SETTINGS["model_args"])
+        batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
+        step = TrainingStep(model, batches, StepConfig("bf16", compile=compiled), OPTIMIZER, rows=4)
+        step._optimizer = ClippedAdamW(model, OPTIMIZER, copies=True)
+        return losses(step, 3)
+
+    def refuse_some(function: Callable[..., Any], **others: Any) -> Callable[..., Any]:
+        is_update = function.__module__ == optimizer_module.__name__
+        return refuse(function, **others) if refused == "everything" or is_update else function
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    expected = run(compiled=False)
+    monkeypatch.setattr(torch, "compile", refuse_some)
+    assert run(compiled=True) == expected
+
+
+class Counting(nn.Module):
+    """Has dropout, a buffer that is changed in place, and one that is replaced; both change the output."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, 8)
+        self.register_buffer("seen", torch.zeros(()))
+        self.register_buffer("rows", torch.zeros(()))
+        self.layers = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, vocab_size)])
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.seen += 1
+        self.rows = self.rows + len(ids)
+        x = nn.functional.dropout(self.embedding(ids), 0.5, self.training)
+        for layer in self.layers:
+            x = layer(x)
+        return x + self.seen + x * self.rows
+
+
+def test_a_failed_attempt_leaves_buffers_and_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first layer and its dropout have run before the second layer cannot be compiled."""
+
+    def run(*, compiled: bool) -> tuple[list[float], list[Tensor]]:
+        torch.manual_seed(0)
+        model = build_model(f"{__name__}:Counting").train()
+        batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
+        step = TrainingStep(model, batches, StepConfig(compile=compiled), OPTIMIZER, rows=4)
+        torch.manual_seed(1)
+        found = losses(step)
+        return found, [*model.state_dict().values()]
+
+    expected = run(compiled=False)
+    refused = []
+
+    def refuse_the_last(function: Callable[..., Any], **others: Any) -> Callable[..., Any]:
+        layer = getattr(function, "__self__", None)
+        if not isinstance(layer, nn.Linear) or layer.out_features == 8:
+            return function
+        refused.append(layer)
+        return refuse(function, **others)
+
+    monkeypatch.setattr(torch, "compile", refuse_the_last)
+    found = run(compiled=True)
+    assert len(refused) == 1 and found[0] == expected[0]
+    assert all(torch.equal(one, other) for one, other in zip(found[1], expected[1], strict=True))
 
 
 def test_a_step_that_cannot_be_recorded_runs_without(caplog: pytest.LogCaptureFixture) -> None:

@@ -98,6 +98,38 @@ def test_more_kinds_of_layers_than_dynamo_compiles_by_itself() -> None:
     assert calls == 12
 
 
+def test_layers_that_are_shared_missing_or_in_containers() -> None:
+    """One layer at two depths, a place without a layer, and layers in a dictionary: all run compiled."""
+
+    class Layers(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            shared = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh())
+            inner = torch.nn.ModuleDict({"mixer": torch.nn.Linear(3, 3)})
+            self.layers = torch.nn.ModuleList([shared, None, inner, torch.nn.ModuleList([shared])])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            shared, _, inner, (again,) = self.layers
+            return again(inner["mixer"](shared(x)))
+
+    model, compiled = Layers(), []
+
+    def note(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        compiled.append(graph)
+        return graph
+
+    torch.compiler.reset()
+    x = torch.randn(2, 3)
+    layers = CompiledLayers(model, backend=note)
+    assert len(layers) == 2
+    for _ in range(2):
+        with layers, torch.no_grad():
+            found = model(x)
+    torch.testing.assert_close(found, model(x))
+    assert len(compiled) == 2
+    assert all("forward" not in vars(module) for module in model.modules())
+
+
 def test_long_runs_on_a_gpu_are_compiled() -> None:
     assert resolve_compile("auto", "cuda", 1000) == "on"
     assert resolve_compile("auto", "cuda", 999) == resolve_compile("auto", "cpu", 10**6) == "off"

@@ -7,7 +7,8 @@ from pathlib import Path
 import synthetic_training
 from dataset_builders import InputError
 from dataset_builders.files import atomic_folder, read_json, write_json
-from synthetic_training.bundled.packing import archives_in, unpack
+from synthetic_training.archives import archives_in
+from synthetic_training.bundled.packing import unpack
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_run, write_choices
 from synthetic_training.bundled.summary import write_summary
 from synthetic_training.figures.figure_file import SHIPPED
@@ -22,6 +23,9 @@ CHECKPOINTS = Path("checkpoints")
 TABLES = CHECKPOINTS / "results" / "training.md"
 CARD = "README.md"
 
+_PARTS = (MODEL, METRICS, RUN)
+"""What is installed of a run."""
+
 
 def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
     """Copy models and results into the package, and return the folders of the models.
@@ -34,7 +38,7 @@ def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
         package: the root of the package to write to.
 
     Raises:
-        InputError: the folder contains no results, or the model of the best run is missing.
+        InputError: the folder contains no results, or a file of theirs is missing; nothing was changed.
     """
     with tempfile.TemporaryDirectory() as temporary:
         archives = archives_in(source)
@@ -47,25 +51,28 @@ def _install(out: Path, scale: str, package: Path) -> list[Path]:
     results = read_results(out / f"{TRIO}_{scale}.jsonl")
     if not results:
         raise InputError(f"{out} has no {TRIO}_{scale}.jsonl; pass the output folder of train or pack")
+    names = [f"{figure}_{scale}.{kind}" for figure in (SWEEP, TRIO) for kind in ("jsonl", "md", "png")]
+    best = {label: best_run(own) for label, own in grouped(results, lambda r: str(r["label"])).items()}
+    runs = [out / "runs" / result["run"] for result in best.values()]
+    for needed in [*(out / name for name in names), *(run / part for run in runs for part in _PARTS)]:
+        if not needed.exists():
+            raise InputError(f"{needed} is missing; pass the output folder of train or pack")
+    sweep = read_results(out / f"{SWEEP}_{scale}.jsonl")
     figures = package / RESULTS
     figures.mkdir(parents=True, exist_ok=True)
-    for figure in (SWEEP, TRIO):
-        for kind in ("jsonl", "md", "png"):
-            shutil.copyfile(out / f"{figure}_{scale}.{kind}", figures / f"{figure}_{scale}.{kind}")
-    best = {label: best_run(own) for label, own in grouped(results, lambda r: str(r["label"])).items()}
+    for name in names:
+        shutil.copyfile(out / name, figures / name)
     file = package / (SHIPPED / f"{TRIO}.yaml").relative_to(PACKAGE)
     steps = next(iter(best.values()))["config"]["steps"]
     rates = {label: result["config"]["lr"] for label, result in best.items()}
     write_choices(file, file, scale, rates, steps)
     folders = [_install_model(out, result, package / CHECKPOINTS / label) for label, result in best.items()]
-    write_summary(package / TABLES, read_results(out / f"{SWEEP}_{scale}.jsonl"), results)
+    write_summary(package / TABLES, sweep, results)
     return folders
 
 
 def _install_model(out: Path, result: Result, folder: Path) -> Path:
     run = out / "runs" / result["run"]
-    if not (run / MODEL).is_dir():
-        raise InputError(f"{run} has no {MODEL}/, the best of {result['label']}")
     card = (folder / CARD).read_bytes() if (folder / CARD).exists() else None
     if folder.exists():
         shutil.rmtree(folder)

@@ -6,21 +6,18 @@
     TO/results.tar.gz   results, plots, tables, logs, and the metrics of all runs, including the sweep's
 """
 
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dataset_builders import InputError
-from dataset_builders.files import atomic_file
+from synthetic_training.archives import MEBIBYTE, SUFFIX, check_target, open_archive, write_archive
 from synthetic_training.bundled.recipe import TRIO, best_run
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import grouped
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
 
-_SUFFIX = ".tar.gz"
 _RESULTS = "results"
-MEBIBYTE = 2**20
 
 
 def pack(out: Path, to: Path, scale: str, largest: float) -> list[Path]:
@@ -37,14 +34,23 @@ def pack(out: Path, to: Path, scale: str, largest: float) -> list[Path]:
     """
     if not out.is_dir():
         raise InputError(f"{out} is not a folder; pass the output folder of train")
-    if archives_in(to):
-        raise InputError(f"{to} contains archives, which are not overwritten; pass another folder with --to")
+    check_target(to)
     results = read_results(out / f"{TRIO}_{scale}.jsonl")
-    to.mkdir(parents=True, exist_ok=True)
-    archives = [_write(to / f"{_RESULTS}{_SUFFIX}", out, _small_files(out))]
-    for label, own in grouped(results, lambda result: str(result["label"])).items():
-        archives.append(_pack_model(to / f"{label}{_SUFFIX}", out, _best_first(own), largest))
-    return archives
+    if not results:
+        raise InputError(f"{out} has no {TRIO}_{scale}.jsonl; pass the output folder of train")
+    for result in results:
+        for part in (MODEL, METRICS, RUN):
+            if not (needed := out / "runs" / result["run"] / part).exists():
+                raise InputError(f"{needed} is missing; pass the output folder of train")
+    archives = []
+    try:
+        for label, own in grouped(results, lambda result: str(result["label"])).items():
+            archives.append(_pack_model(to / f"{label}{SUFFIX}", out, _best_first(own), largest))
+    except InputError:
+        for archive in archives:
+            archive.unlink()
+        raise
+    return [write_archive(to / f"{_RESULTS}{SUFFIX}", out, _small_files(out)), *archives]
 
 
 def unpack(archives: Iterable[Path], into: Path) -> None:
@@ -54,16 +60,8 @@ def unpack(archives: Iterable[Path], into: Path) -> None:
         InputError: an archive is damaged.
     """
     for archive in archives:
-        try:
-            with tarfile.open(archive) as content:
-                content.extractall(into, filter="data")
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise InputError(f"{archive} cannot be unpacked: {error}") from None
-
-
-def archives_in(folder: Path) -> list[Path]:
-    """The archives of ``pack`` in a folder."""
-    return sorted(folder.glob(f"*{_SUFFIX}"))
+        with open_archive(archive) as content:
+            content.extractall(into, filter="data")
 
 
 def _best_first(results: list[Result]) -> list[Result]:
@@ -77,7 +75,7 @@ def _best_first(results: list[Result]) -> list[Result]:
 def _pack_model(archive: Path, out: Path, results: list[Result], largest: float) -> Path:
     for count in range(len(results), 0, -1):
         folders = [out / "runs" / result["run"] for result in results[:count]]
-        _write(archive, out, [file for folder in folders for file in _model_files(folder)])
+        write_archive(archive, out, [file for folder in folders for file in _model_files(folder)])
         if archive.stat().st_size <= largest * MEBIBYTE:
             return archive
     archive.unlink()
@@ -96,10 +94,3 @@ def _small_files(out: Path) -> Iterator[Path]:
     yield from sorted((out / "runs").glob("*.log"))
     for name in (RUN, METRICS):
         yield from sorted((out / "runs").glob(f"*/{name}"))
-
-
-def _write(archive: Path, root: Path, files: Iterable[Path]) -> Path:
-    with atomic_file(archive) as stream, tarfile.open(fileobj=stream, mode="w:gz") as content:
-        for file in files:
-            content.add(file, str(file.relative_to(root)))
-    return archive

@@ -14,13 +14,14 @@ import time
 from pathlib import Path
 
 from dataset_builders import InputError
+from dataset_builders.checks import check_integer, check_positive
 from dataset_builders.interruption import TimeIsOver
 from dataset_builders.workers import worker_slots
 from synthetic_training.bundled.fitting import steps_that_fit
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
 from synthetic_training.figures.figure_file import figure_path
 from synthetic_training.figures.plan import Result, plan
-from synthetic_training.figures.reproduce import reproduce
+from synthetic_training.figures.reproduce import RunsFailed, reproduce
 from synthetic_training.figures.results import read_results
 
 _OF_THE_SWEEP = 0.5
@@ -55,9 +56,10 @@ def train(
         resume: whether to continue with the content of ``out``.
 
     Raises:
-        InputError: ``steps`` is not larger than the number of warm-up steps, or differs from that of the runs
-            to continue;
-            ``out`` contains results or unfinished runs, and ``resume`` is not set; or runs failed.
+        InputError: a number is not above 0; ``steps`` is not larger than the number of warm-up steps, or
+            differs from that of the runs to continue; ``out`` contains results or unfinished runs, and
+            ``resume`` is not set; another process is working there; a model has no run in the sweep; or runs
+            failed.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over; results and checkpoints are kept.
     """
@@ -66,10 +68,15 @@ def train(
     def left() -> float | None:
         return None if minutes is None else minutes - (time.monotonic() - begun) / 60
 
+    if minutes is not None:
+        check_positive("minutes", minutes)
+    for name, value in (("per_gpu", per_gpu), ("sweep_per_gpu", sweep_per_gpu)):
+        check_integer(name, value, 1)
     failures: list[str] = []
     chosen, results = out / f"{TRIO}.yaml", out / f"{SWEEP}_{scale}.jsonl"
-    if chosen.exists() and not resume:
-        raise InputError(f"{chosen} exists; pass --resume to continue, or another --out")
+    for file in (chosen, results):
+        if file.exists() and not resume:
+            raise InputError(f"{file} exists; pass --resume to continue, or another --out")
     if steps is not None:
         _check_steps(steps, scale, chosen)
     command = ["python", "-m", "synthetic_training.bundled", "train", "--out", str(out), "--scale", scale]
@@ -92,7 +99,7 @@ def train(
                 revision=revision,
                 again=again,
             )
-        except InputError as error:
+        except RunsFailed as error:
             if not results.exists():
                 raise
             failures.append(str(error))
@@ -106,6 +113,12 @@ def train(
             steps = _fitting(scale, read_results(results), took, at_once, left())
         _choose(chosen, scale, read_results(results), steps)
     models = list(best_rates(read_results(results)))
+    missing = [label for label in scale_of(TRIO, scale).runs if label not in models]
+    if missing:
+        failures.append(
+            f"not trained, because no run of theirs in the sweep has ended: {', '.join(missing)}; pass more "
+            "minutes and another --out"
+        )
     try:
         reproduce(
             str(chosen),
@@ -118,7 +131,7 @@ def train(
             revision=revision,
             again=again,
         )
-    except InputError as error:
+    except RunsFailed as error:
         failures.append(str(error))
     if failures:
         raise InputError("; ".join(failures))

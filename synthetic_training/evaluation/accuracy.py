@@ -17,6 +17,7 @@ from dataset_builders.string_tasks import StringTask
 from dataset_builders.string_tasks.sampling import longest_example
 from synthetic_training.data.strings import EvaluationBatch, evaluation_batches
 from synthetic_training.data.strings.packing import IGNORED
+from synthetic_training.models.construction import reading
 
 Answer = Callable[[PreTrainedModel, EvaluationBatch], Tensor]
 """Function that returns a model's prediction after each token of a batch, (count, width)."""
@@ -108,17 +109,12 @@ def length_score(
         shard: part of the examples that this process evaluates; None for all of them.
 
     Raises:
-        InputError: the model's context window is too small.
+        InputError: the model cannot read rows of this length, e.g. because its context window is too small.
     """
     sums = torch.zeros(7, dtype=torch.float64, device=model.device)
     for batch in batches:
-        try:
+        with reading(model, f"the {batch.input_ids.shape[1]} tokens of examples of length {length}"):
             predicted = answer(model, batch)
-        except IndexError:
-            width = batch.input_ids.shape[1]
-            raise InputError(
-                f"the model cannot read the {width} tokens of strings of {length} letters"
-            ) from None
         each = _scores(predicted, batch)
         sums += torch.cat([each.new_tensor([len(each)]), each.sum(0), each.square().sum(0)])
     if shard is not None and shard.reduce is not None:

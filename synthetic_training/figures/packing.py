@@ -19,8 +19,7 @@ would not end in time. ``merge`` adds the results to those in a folder, and upda
 
 import json
 import sys
-import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -28,14 +27,15 @@ import tyro
 
 from dataset_builders import InputError
 from dataset_builders.command_line import check_command, command_errors
-from dataset_builders.files import atomic_file, write_text
+from dataset_builders.files import check_folder, write_text
+from synthetic_training.archives import MEBIBYTE, SUFFIX, check_target, open_archive, write_archive
 from synthetic_training.figures import claims, cost
 from synthetic_training.figures.estimate import CUT
 from synthetic_training.figures.plan import key_of
-from synthetic_training.figures.results import read_results, write_results
+from synthetic_training.figures.results import checked_results, read_results, write_results
 from synthetic_training.figures.stages import stage_of
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
-from synthetic_training.training.run_log import read_lines
+from synthetic_training.training.run_log import Record, parse_lines, read_lines
 
 SUMMARIES: Mapping[str, Callable[[Path], str]] = {
     "claims.md": lambda folder: claims.table(claims.read_folder(folder)),
@@ -43,9 +43,7 @@ SUMMARIES: Mapping[str, Callable[[Path], str]] = {
 }
 """Tables of all results in a folder, which ``merge`` updates if they exist."""
 
-_SUFFIX = ".tar.gz"
-_RESULTS = f"results{_SUFFIX}"
-_MEBIBYTE = 2**20
+_RESULTS = f"results{SUFFIX}"
 
 
 def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
@@ -62,9 +60,7 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
     """
     if not out.is_dir():
         raise InputError(f"{out} is not a folder; pass the output folder of reproduce")
-    if any(to.glob(f"*{_SUFFIX}")):
-        raise InputError(f"{to} contains archives, which are not overwritten; pass another folder with --to")
-    to.mkdir(parents=True, exist_ok=True)
+    check_target(to)
     archive = to / _RESULTS
     results = sorted(out.glob("*.jsonl"))
     if not results:
@@ -73,8 +69,8 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
     metrics = sorted((out / "runs").glob(f"*/{METRICS}"))
     logs = sorted((out / "runs").glob("*.log"))
     for files in ([*results, *settings, *metrics, *logs], [*results, *settings, *metrics], results):
-        _write(archive, out, files)
-        if archive.stat().st_size <= largest * _MEBIBYTE:
+        write_archive(archive, out, files)
+        if archive.stat().st_size <= largest * MEBIBYTE:
             break
     else:
         archive.unlink()
@@ -95,10 +91,12 @@ def _pack_checkpoints(out: Path, to: Path, largest: float, most: int) -> Iterato
         run = step.parent.parent
         files = [file for file in step.iterdir() if file.is_file()]
         # weights hardly compress
-        if sum(file.stat().st_size for file in files) > 1.1 * largest * _MEBIBYTE:
+        if sum(file.stat().st_size for file in files) > 1.1 * largest * MEBIBYTE:
             continue
-        archive = _write(to / f"unfinished_{run.name}{_SUFFIX}", out, [*files, run / RUN, run / METRICS])
-        if archive.stat().st_size > largest * _MEBIBYTE:
+        archive = write_archive(
+            to / f"unfinished_{run.name}{SUFFIX}", out, [*files, run / RUN, run / METRICS]
+        )
+        if archive.stat().st_size > largest * MEBIBYTE:
             archive.unlink()
             continue
         most -= 1
@@ -119,23 +117,17 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
     Raises:
         InputError: an archive or a file of results is damaged.
     """
-    changed: dict[str, None] = {}
-    into.mkdir(parents=True, exist_ok=True)
-    for archive in archives:
-        try:
-            with tarfile.open(archive) as content:
-                for member in content.getmembers():
-                    path = PurePosixPath(member.name)
-                    if len(path.parts) == 1 and path.suffix == ".jsonl":
-                        stream = content.extractfile(member)
-                        assert stream is not None  # noqa: S101  it is a file
-                        if _add(path.name, stream.read().decode(), into):
-                            changed[path.stem] = None
-                if runs is not None:
-                    members = [one for one in content.getmembers() if one.name.startswith("runs/")]
-                    content.extractall(runs, members, filter="data")
-        except (tarfile.TarError, EOFError, OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{archive} cannot be unpacked: {error}") from None
+    for folder in (into, runs):
+        if folder is not None:
+            check_folder(folder)
+    # everything is read before anything is written
+    found = [one for archive in archives for one in _packed_results(archive)]
+    changed = dict.fromkeys(Path(name).stem for name, records in found if _add(records, into / name))
+    if runs is not None:
+        for archive in archives:
+            with open_archive(archive) as content:
+                members = [one for one in content.getmembers() if one.name.startswith("runs/")]
+                content.extractall(runs, members, filter="data")
     made = [file for stem in changed for file in _show(stem, into)]
     for name, write in SUMMARIES.items():
         if changed and (into / name).exists():
@@ -144,17 +136,30 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
     return made
 
 
-def _add(name: str, text: str, into: Path) -> bool:
-    """Add lines to a file of results, and return whether it has changed."""
-    file = into / name
-    new = [json.loads(line) for line in text.splitlines()]
-    if name == CUT:
+def _packed_results(archive: Path) -> list[tuple[str, list[Record]]]:
+    """The name and the lines of each file of results in an archive."""
+    found = []
+    with open_archive(archive) as content:
+        for member in content.getmembers():
+            path = PurePosixPath(member.name)
+            if len(path.parts) == 1 and path.suffix == ".jsonl":
+                stream = content.extractfile(member) if member.isfile() else None
+                if stream is None:
+                    raise InputError(f"{archive} cannot be unpacked: {member.name} is not a file")
+                where = f"{member.name} in {archive}"
+                records = parse_lines(stream.read(), where)
+                found.append((path.name, records if path.name == CUT else checked_results(records, where)))
+    return found
+
+
+def _add(new: Sequence[Record], file: Path) -> bool:
+    """Add lines to a file of results, and return whether plots and tables have to be drawn anew."""
+    if file.name == CUT:
         old = read_lines(file) if file.exists() else []
         both = [*old, *(one for one in new if one not in old)]
         write_text(file, "".join(json.dumps(one) + "\n" for one in both))
         return False
-    results = read_results(file)
-    known = {key_of(one): one for one in results}
+    known = {key_of(one): one for one in read_results(file)}
     merged = {**known, **{key_of(one): one for one in new}}
     if merged == known:
         return False
@@ -166,13 +171,6 @@ def _show(stem: str, into: Path) -> list[Path]:
     """Draw the results of a stage of a shipped figure; results of the user's own figures are not drawn."""
     stage, file = stage_of(stem), into / f"{stem}.jsonl"
     return [file] if stage is None else [file, *stage.show(read_results(file), into)]
-
-
-def _write(archive: Path, root: Path, files: Iterable[Path]) -> Path:
-    with atomic_file(archive) as stream, tarfile.open(fileobj=stream, mode="w:gz") as content:
-        for file in files:
-            content.add(file, str(file.relative_to(root)))
-    return archive
 
 
 def _pack(out: Annotated[Path, tyro.conf.Positional], to: Path, largest: float = 16, most: int = 8) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dataset_builders import InputError
-from dataset_builders.checks import check_integer
+from dataset_builders.checks import check_integer, check_positive
 from dataset_builders.interruption import Interrupted, TimeIsOver
 from dataset_builders.workers import run_from, worker_slots
 from synthetic_training.figures.allocation import Allocation
@@ -32,6 +32,10 @@ from synthetic_training.figures.plan_text import plan_text, runs_text
 from synthetic_training.figures.results import check_others
 from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import Stage, read_stages
+
+
+class RunsFailed(InputError):  # noqa: N818  what happened, as with Interrupted and TimeIsOver
+    """Some runs failed; the results of the others are written."""
 
 
 def reproduce(
@@ -84,14 +88,15 @@ def reproduce(
     Raises:
         InputError: no figure is given; a figure, scale or label does not exist, or a setting is invalid;
             ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set; ``out``
-            contains a plot or table that this function did not write; or a run failed, after the other runs
-            were done.
+            contains a plot or table that this function did not write; or another process is working on a
+            figure.
+        RunsFailed: a run failed, after the other runs were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
     """
     check_integer("per_gpu", per_gpu, 1)
-    if minutes is not None and not 0 < minutes < inf:
-        raise InputError(f"minutes must be a number above 0, not {minutes}")
+    if minutes is not None:
+        check_positive("minutes", minutes)
     if gpus is not None:
         check_integer("gpus", gpus, 1)
         if minutes is None:
@@ -162,7 +167,7 @@ def reproduce(
         made = [file for stage in stages for file in ledger.show(stage)]
     if failures:
         files = ", ".join(str(ledger.file(stage)) for stage in stages if ledger.results(stage))
-        raise InputError("; ".join(failures) + (f"; the others are in {files}" if made else ""))
+        raise RunsFailed("; ".join(failures) + (f"; the others are in {files}" if made else ""))
     return made
 
 

@@ -3,16 +3,61 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dataset_builders import InputError
+from dataset_builders.checks import first_problem
 from dataset_builders.files import write_text
 from dataset_builders.plotting import check_plots
 from synthetic_training.config import CHANGEABLE, TrainConfig
 from synthetic_training.figures.figure_file import Test
 from synthetic_training.figures.plan import Key, Result, Run, key_of
-from synthetic_training.training.run_log import read_lines
+from synthetic_training.training.run_log import Record, read_lines
 
-_NEEDED = ("figure", "scale", "label", "panel", "seed", "sweep", "run", "config", "curve", "tests", "seconds")
+
+class _Point(BaseModel):
+    """What is needed of a point of a learning curve."""
+
+    model_config = ConfigDict(strict=True)
+
+    step: int
+    examples: int
+    length: int
+    string_accuracy: float
+    letter_accuracy: float
+
+
+class _Score(BaseModel):
+    """What is needed of a score in a test."""
+
+    model_config = ConfigDict(strict=True)
+
+    task: str
+    n: int
+    length: int
+    asked: int
+    string_accuracy: float
+    string_accuracy_stderr: float
+
+
+class _Line(BaseModel):
+    """What is needed of a result."""
+
+    model_config = ConfigDict(strict=True)
+
+    figure: str
+    scale: str
+    label: str
+    panel: str | None
+    seed: int
+    sweep: dict[str, Any]
+    run: str
+    config: dict[str, Any]
+    seconds: float
+    curve: Annotated[list[_Point], Field(min_length=1)]
+    tests: list[_Score]
 
 
 def read_results(file: Path) -> list[Result]:
@@ -21,11 +66,27 @@ def read_results(file: Path) -> list[Result]:
     Raises:
         InputError: the file is damaged, or contains something else.
     """
-    results = read_lines(file) if file.exists() else []
-    for result in results:
-        if any(key not in result for key in _NEEDED):
-            raise InputError(f"{file} has a line that is not the result of a figure's run")
-    return results
+    return checked_results(read_lines(file), str(file)) if file.exists() else []
+
+
+def checked_results(lines: list[Record], name: str) -> list[Result]:
+    """Lines that are results of a figure's runs, as they are.
+
+    Args:
+        lines: the lines.
+        name: what messages call the file.
+
+    Raises:
+        InputError: one is something else.
+    """
+    for line in lines:
+        try:
+            _Line.model_validate(line)
+        except ValidationError as error:
+            raise InputError(
+                f"{name} has a line that is not the result of a figure's run: {first_problem(error)}"
+            ) from None
+    return lines
 
 
 def write_results(file: Path, results: Iterable[Result]) -> None:

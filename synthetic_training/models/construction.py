@@ -2,16 +2,20 @@
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from dataset_builders import InputError
+from dataset_builders.checks import first_line
 from synthetic_training.models.bare_module import BareModuleForCausalLM
+from synthetic_training.models.model_types import PACKAGES, package_of
 
 MISFITS: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -38,12 +42,40 @@ def reraise_bug(error: Exception) -> None:
     An error is a bug if this code raised it, rather than a library that it calls: transformers raises
     ``KeyError`` for an unknown activation function.
     """
-    if isinstance(error, _DELIBERATE):
-        return
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    package = str(frame.f_globals.get("__name__")).partition(".")[0]
-    if package in (__name__.partition(".")[0], "transformers_modules"):
+    if not isinstance(error, _DELIBERATE) and _origin(error) in (_OURS, "transformers_modules"):
         raise error
+
+
+_OURS = __name__.partition(".")[0]
+
+
+def _origin(error: Exception) -> str:
+    """The package of the code that raised an error."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
+@contextmanager
+def reading(model: PreTrainedModel, what: str) -> Iterator[None]:
+    """Turn what a model raises for rows that it cannot read into one sentence.
+
+    Args:
+        model: a model. Those of transformers and of other packages may raise any of ``MISFITS``, and others
+            only an ``IndexError``.
+        what: the rows, as the end of the sentence "the model cannot read".
+
+    Raises:
+        InputError: the model cannot read them.
+    """
+    try:
+        yield
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except MISFITS as error:
+        expected = isinstance(error, IndexError) or package_of(model) in ("transformers", *PACKAGES)
+        if _origin(error) == _OURS or not expected:
+            raise
+        raise InputError(f"the model cannot read {what}: {first_line(error)}") from error
 
 
 def untrained(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> nn.Module:

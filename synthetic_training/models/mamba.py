@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from transformers.models.jamba.modeling_jamba import JambaMambaMixer
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
-from dataset_builders import InputError
+from dataset_builders.checks import check_positive
 from synthetic_training.models.kernels import mamba_scan
 from synthetic_training.models.kernels.causal_convolution import causal_convolution, shifted_products
 
@@ -43,12 +43,7 @@ def draw_authors_weights(model: PreTrainedModel) -> int:
         InputError: ``config.x_proj_gain`` is not a number above 0.
     """
     x_proj_gain = getattr(model.config, "x_proj_gain", 1.0)
-    if (
-        isinstance(x_proj_gain, bool)
-        or not isinstance(x_proj_gain, int | float)
-        or not 0 < x_proj_gain < math.inf
-    ):
-        raise InputError(f"x_proj_gain of mamba must be a number above 0, not {x_proj_gain!r}")
+    check_positive("x_proj_gain of mamba", x_proj_gain)
     layers = [layer for layer in model.modules() if isinstance(layer, MambaMixer)]
     for layer in layers:
         for part in (layer.in_proj, layer.conv1d, layer.x_proj, layer.out_proj):
@@ -174,13 +169,7 @@ _FAST: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def _scan(x: Tensor, dt: Tensor, decay: Tensor, *others: Tensor) -> Tensor:
-    states = decay.shape[1]
-    if (
-        x.is_cuda
-        and mamba_scan_triton is not None
-        and x.dtype != torch.float64
-        and states & (states - 1) == 0
-    ):
+    if x.is_cuda and _HAS_TRITON and x.dtype != torch.float64:
         return mamba_scan_triton.selective_scan(x, dt, decay, *others)
     return mamba_scan.selective_scan(x, dt, decay, *others)
 

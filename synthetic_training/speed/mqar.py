@@ -34,12 +34,23 @@ import torch
 import tyro
 
 from dataset_builders import InputError
+from dataset_builders.checks import check_integer, check_positive
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.mqar import Mqar
+from synthetic_training.data.training_data import training_data
+from synthetic_training.models.sizes import count_parameters
 from synthetic_training.provenance import provenance
 from synthetic_training.speed.mqar_report import plot_files, save, table, with_ratio
-from synthetic_training.speed.mqar_run import BATCH_SIZES, Model, MqarRun, Run, ranked, train_with_ours
+from synthetic_training.speed.mqar_run import (
+    BATCH_SIZES,
+    Model,
+    MqarRun,
+    Run,
+    ranked,
+    train_config,
+    train_with_ours,
+)
 from synthetic_training.speed.zoology_trainer import load_zoology, sources_sha256, train_with_zoology
 
 Observe = Callable[[Run], None]
@@ -93,10 +104,13 @@ def main() -> None:
     """Train with both trainers, print a table, and write the results with their settings."""
     begun = time.monotonic()
     settings = tyro.cli(Comparison, prog="python -m synthetic_training.speed.mqar")
-    if settings.minutes is not None and not settings.minutes > 0:
-        raise InputError(f"minutes must be a number above 0, not {settings.minutes}")
+    if settings.minutes is not None:
+        check_positive("minutes", settings.minutes)
     if not settings.lr or not all(0 < lr < math.inf for lr in settings.lr):
         raise InputError(f"lr must be learning rates above 0, not {settings.lr}")
+    for name in ("models", "sizes"):
+        if not getattr(settings, name):
+            raise InputError(f"there are no {name} to compare; omit --{name} for the default")
     if settings.out:
         for file in (settings.out, *plot_files(settings.out)):
             check_new_file(file)
@@ -122,11 +136,14 @@ def _task(settings: Comparison, size: str) -> Mqar:
 
 
 def _runs(settings: Comparison, model: Model, task: Mqar) -> list[MqarRun]:
-    """A run for each learning rate."""
-    batch_size = settings.batch_size or BATCH_SIZES.get(task.length)
+    """A run for each learning rate, with settings that this trainer accepts."""
+    batch_size = settings.batch_size
+    if batch_size is None:
+        batch_size = BATCH_SIZES.get(task.length)
     if batch_size is None:
         raise InputError(f"Zoology has no batch size for {task.length} tokens; pass --batch-size")
-    return [
+    check_integer("batch_size", batch_size, 1)
+    runs = [
         MqarRun(
             model=model,
             task=task,
@@ -140,6 +157,10 @@ def _runs(settings: Comparison, model: Model, task: Mqar) -> list[MqarRun]:
         )
         for lr in settings.lr
     ]
+    for run in runs:
+        config = train_config(run, fresh=settings.fresh)
+    count_parameters(config.model, training_data(config).tokens, **config.model_args)
+    return runs
 
 
 class _Measuring:
@@ -197,7 +218,8 @@ class _Measuring:
         try:
             result = train(run, observe)
         except Exception as error:  # noqa: BLE001  Zoology's code may raise anything; other runs continue
-            traceback.print_exc()
+            if not isinstance(error, InputError):
+                traceback.print_exc()
             finished = results[index] if len(results) > index else {"lr": run.lr}
             result = {**finished, "failed": f"{type(error).__name__}: {error}"[:500]}
         observe(result)

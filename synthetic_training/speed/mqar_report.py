@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tabulate import tabulate
 
 from dataset_builders import InputError
+from dataset_builders.checks import first_problem
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.plotting import log_scale, plot_style, save_plot
@@ -77,14 +79,14 @@ def with_ratio(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def merged(files: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The measurements of several files, with all runs of a model and size together."""
+    """The measurements of several files, with all runs of a model and size together, each once."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for one in (one for measured in files for one in measured):
         runs = {name: one[name] for name in _TRAINERS}
         about = {key: value for key, value in one.items() if key not in (*runs, "ratio")}
         same = found.setdefault(tuple(about.values()), {**about, **{name: [] for name in runs}})
         for name, results in runs.items():
-            same[name] = same[name] + results
+            same[name] = same[name] + [run for run in results if run not in same[name]]
     return [with_ratio(one) for one in found.values()]
 
 
@@ -127,6 +129,8 @@ def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) 
         files: Files written by synthetic_training.speed.mqar.
         out: New JSON file; a plot of the learning curves is written next to it.
     """
+    if not files:
+        raise InputError("there is nothing to merge; pass files written by synthetic_training.speed.mqar")
     for file in (out, *plot_files(out)):
         check_new_file(file)
     contents = [_read(file) for file in files]
@@ -137,12 +141,63 @@ def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) 
     print(table(measured))
 
 
+class _Point(BaseModel):
+    """A point of a curve."""
+
+    model_config = ConfigDict(strict=True)
+
+    examples: Annotated[int, Field(ge=1)]
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+
+
+class _Failed(BaseModel):
+    """A run that failed before the end of its first epoch."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    lr: Annotated[float, Field(gt=0)]
+    failed: str
+
+
+class _Run(BaseModel):
+    """What is needed of another run."""
+
+    model_config = ConfigDict(strict=True)
+
+    lr: Annotated[float, Field(gt=0)]
+    curve: Annotated[list[_Point], Field(min_length=1)]
+    examples_per_s: Annotated[float, Field(gt=0)]
+
+
+class _Measured(BaseModel):
+    """Results for a model and size."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    model: str
+    length: int
+    pairs: int
+    batch_size: int | None = None
+    ours: list[_Failed | _Run]
+    zoology: list[_Failed | _Run]
+    ratio: float | None = None
+
+
+class _File(BaseModel):
+    """A file of measurements."""
+
+    measured: Annotated[list[_Measured], Field(min_length=1)]
+
+
 def _read(file: Path) -> dict[str, Any]:
-    content = read_json(file)
-    measured = content.get("measured") if isinstance(content, dict) else None
-    if not isinstance(measured, list) or not all(isinstance(one, dict) and "ours" in one for one in measured):
-        raise InputError(f"{file} was not written by synthetic_training.speed.mqar")
-    return dict(content)
+    content: dict[str, Any] = read_json(file)
+    try:
+        _File.model_validate(content)
+    except ValidationError as error:
+        raise InputError(
+            f"{file} was not written by synthetic_training.speed.mqar: {first_problem(error)}"
+        ) from None
+    return content
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

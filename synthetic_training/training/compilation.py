@@ -62,8 +62,44 @@ class CompiledLayers:
         self._limit.__exit__(kind, error, trace)
 
 
+class StateBefore:
+    """What a forward pass may change: buffers and the state of random numbers, to be restored if it fails.
+
+    Args:
+        model: the model.
+        device: the device that it is on.
+    """
+
+    def __init__(self, model: nn.Module, device: torch.device) -> None:
+        self._buffers = [
+            (model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], buffer, buffer.clone())
+            for name, buffer in model.named_buffers()
+        ]
+        self._device = device
+        self._random = torch.get_rng_state()
+        self._random_on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Undo the changes."""
+        for owner, name, buffer, content in self._buffers:
+            buffer.copy_(content)
+            setattr(owner, name, buffer)  # the module may have replaced it
+        torch.set_rng_state(self._random)
+        if self._random_on_gpu is not None:
+            torch.cuda.set_rng_state(self._random_on_gpu, self._device)
+
+
 def repeated_layers(module: nn.Module) -> list[nn.Module]:
-    """The members of the outermost ``nn.ModuleList``s."""
-    if isinstance(module, nn.ModuleList):
-        return list(module)
-    return [layer for child in module.children() for layer in repeated_layers(child)]
+    """The members of the outermost ``nn.ModuleList``s, each once, even if it is used at several depths.
+
+    Of a member that is itself only a container, such as an ``nn.ModuleDict``, its parts.
+    """
+    parts = _called_parts if isinstance(module, nn.ModuleList) else repeated_layers
+    return list(dict.fromkeys(layer for child in module.children() for layer in parts(child)))
+
+
+def _called_parts(module: nn.Module) -> list[nn.Module]:
+    if type(module).forward is not nn.Module.forward:
+        return [module]
+    return [part for child in module.children() for part in _called_parts(child)]

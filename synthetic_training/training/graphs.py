@@ -34,9 +34,11 @@ class Replayed:
             self._graph.replay()
         elif self._calls < self._EAGER_CALLS:
             self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
-                self._function()
-            torch.cuda.current_stream().wait_stream(self._stream)
+            try:
+                with torch.cuda.stream(self._stream):
+                    self._function()
+            finally:  # after an error, too, what follows must not overtake what was launched
+                torch.cuda.current_stream().wait_stream(self._stream)
             self._calls += 1
         else:
             graph = torch.cuda.CUDAGraph()

@@ -109,14 +109,18 @@ class ClippedAdamW:
         # PyTorch's fused AdamW has these two arguments for GradScaler: it divides the gradients by the first,
         # and skips the update if the second is 1
         vars(self._adamw).update(grad_scale=divisor, found_inf=(~finite).float())
-        self._adamw.step()
-        if self.copies:
+        if self.copies:  # first, so that nothing was updated if this cannot be compiled
             self._step_of_copies(copied, divisor, finite)
+        self._adamw.step()
         return finite
 
+    def do_not_compile(self) -> None:
+        """Update uncompiled from now on."""
+        self._update = _update
+
     def _step_of_copies(self, gradients: Sequence[Tensor], divisor: Tensor, finite: Tensor) -> None:
-        self._steps += finite
-        first, second = (1 - beta**self._steps for beta in _BETAS)
+        steps = self._steps + finite
+        first, second = (1 - beta**steps for beta in _BETAS)
         decay = 1 - self.learning_rate * self._config.weight_decay
         scalars = (divisor, decay, self.learning_rate / first, second.sqrt(), finite)
         for (name, copy), gradient in zip(self.copies.items(), gradients, strict=True):
@@ -124,6 +128,7 @@ class ClippedAdamW:
             tensors = [t.view(-1) for t in (self._weights[name], copy, gradient, mean, square)]
             with torch.no_grad():
                 self._update(tensors, *scalars)
+        self._steps.copy_(steps)
 
     def state_dict(self) -> dict[str, Tensor]:
         """AdamW's moments of each weight, by name, and its number of steps."""

@@ -63,17 +63,30 @@ def read_lines(file: Path) -> list[Record]:
     Raises:
         InputError: the file cannot be read, or another line is not a JSON object.
     """
+    return parse_lines(read_bounded(file, _MAX_BYTES), str(file))
+
+
+def parse_lines(content: bytes, name: str) -> list[Record]:
+    """The objects in the content of a file of JSON lines; a last line that was cut off is left out.
+
+    Args:
+        content: what the file contains.
+        name: what messages call it.
+
+    Raises:
+        InputError: it is not text, or a line is not a JSON object.
+    """
     try:
-        lines = read_bounded(file, _MAX_BYTES).decode().split("\n")
+        lines = content.decode().split("\n")
     except UnicodeDecodeError:
-        raise InputError(f"{file} cannot be read: it is not text") from None
+        raise InputError(f"{name} cannot be read: it is not text") from None
     try:
         # the text after the last newline is empty, or was cut off when the process ended
         found = [json.loads(line) for line in lines[:-1]]
     except (ValueError, RecursionError):
-        raise InputError(f"{file} has a damaged line: it is not JSON") from None
+        raise InputError(f"{name} has a damaged line: it is not JSON") from None
     if not all(isinstance(one, dict) for one in found):
-        raise InputError(f"{file} has a damaged line: it is not an object")
+        raise InputError(f"{name} has a damaged line: it is not an object")
     return found
 
 

@@ -19,7 +19,7 @@ from dataset_builders.checks import first_line
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.training_data import Batches
 from synthetic_training.models.output_positions import OutputPositions
-from synthetic_training.training.compilation import CompiledLayers
+from synthetic_training.training.compilation import CompiledLayers, StateBefore
 from synthetic_training.training.distributed import GradientReducer
 from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
@@ -132,6 +132,7 @@ class TrainingStep:
         self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
         warnings: list[str] = []
+        before = StateBefore(self._model, self._device) if self._may_not_compile else None
         while True:
             try:
                 self._run()
@@ -144,6 +145,8 @@ class TrainingStep:
                     raise
                 if self._processes.count > 1:
                     raise InputError(f"{failed}: {first_line(error)}; pass --compile off") from error
+                if before is not None:
+                    before.restore()
                 warnings.append(f"{failed}, and is slower without: {first_line(error)}")
             else:
                 break
@@ -160,6 +163,7 @@ class TrainingStep:
             self._may_not_compile = False
             self._batch, self._forward, self._loss = self._batches.batch, self._forward_pass, _summed_loss
             self._layers = nullcontext()
+            self._optimizer.do_not_compile()
             return "the model cannot be compiled"
         return None
 

@@ -42,7 +42,7 @@ _CHUNK = CHUNK.value
 _WIDTH = WIDTH.value
 
 _FEWEST_STATES = 16
-"""Minimum number of states for tensor cores; fewer states are padded with zeros."""
+"""Minimum number of states for tensor cores."""
 
 
 def selective_scan(
@@ -55,14 +55,16 @@ def selective_scan(
     z: Tensor,
     bias: Tensor,
 ) -> Tensor:
-    """Like ``mamba_scan.selective_scan``; the number of states must be a power of 2.
+    """Like ``mamba_scan.selective_scan``.
+
+    The number of states is padded with zeros to a power of 2, at least ``_FEWEST_STATES``.
 
     Returns:
         (batch, length, channels), in the dtype of x.
     """
     x, dt, z = (v if v.stride(-1) == 1 else v.contiguous() for v in (x, dt, z))
     steps = -x.shape[1] % _CHUNK
-    states = max(0, _FEWEST_STATES - a.shape[1])
+    states = max(_FEWEST_STATES, triton.next_power_of_2(a.shape[1])) - a.shape[1]
     a = F.pad(a.float().t(), (0, 0, 0, states)).contiguous()
     b, c = (F.pad(v.float(), (0, states, 0, steps)).contiguous() for v in (b, c))
     arguments = (x, dt, a, b, c, skip.float(), z, bias.float())

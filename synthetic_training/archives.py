@@ -1,0 +1,58 @@
+"""Archives of files of runs: written atomically, and read without trust in what they contain."""
+
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
+from dataset_builders.files import atomic_file, check_folder
+
+SUFFIX = ".tar.gz"
+MEBIBYTE = 2**20
+
+
+def archives_in(folder: Path) -> list[Path]:
+    """The archives in a folder, by name."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def check_target(folder: Path) -> None:
+    """Check that a folder of ``--to`` can be written and contains no archives; nothing is created.
+
+    Raises:
+        InputError: it is not such a folder.
+    """
+    check_folder(folder)
+    if archives_in(folder):
+        raise InputError(
+            f"{folder} contains archives, which are not overwritten; pass another folder with --to"
+        )
+
+
+def write_archive(archive: Path, root: Path, files: Iterable[Path]) -> Path:
+    """Write files under their names relative to ``root``, and return the archive.
+
+    Raises:
+        InputError: a file cannot be read, or the archive cannot be written.
+    """
+    with atomic_file(archive) as stream, tarfile.open(fileobj=stream, mode="w:gz") as content:
+        for file in files:
+            content.add(file, str(file.relative_to(root)))
+    return archive
+
+
+@contextmanager
+def open_archive(archive: Path) -> Iterator[tarfile.TarFile]:
+    """Open an archive for reading.
+
+    Raises:
+        InputError: the file is missing, damaged or no archive, also if this is found while it is read.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as content:
+            yield content
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{archive} cannot be unpacked: {first_line(error)}") from None

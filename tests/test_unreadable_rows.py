@@ -1,0 +1,35 @@
+"""A model of a package that reads rows of some lengths only is refused with one sentence, before training."""
+
+from pathlib import Path
+
+import pytest
+
+from dataset_builders import InputError
+from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.models.registry import build_model
+from synthetic_training.training.run import train
+from tests.tiny_run import tiny
+
+CHUNKED = {
+    "mode": "train", "hidden_size": 16, "num_heads": 2, "num_hidden_layers": 1, "chunk_size": 16,
+}  # fmt: skip
+"""xLSTM in a mode in which rows must be multiples of its chunks."""
+
+
+def test_rows_of_training_and_of_evaluation_are_tried_first(tmp_path: Path) -> None:
+    for length, message in (
+        (50, "hf:xlstm cannot read a row of 50 tokens with these sizes: .*; pass another --context-length"),
+        (48, r"cannot read the \d+ tokens of examples of length .* 16.*; pass other --eval-lengths, or"),
+    ):
+        config = tiny(model="hf:xlstm", model_args=CHUNKED, context_length=length)
+        with pytest.raises(InputError, match=message):
+            train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_a_saved_model_is_evaluated_only_at_lengths_that_it_reads(tmp_path: Path) -> None:
+    build_model("hf:xlstm", **CHUNKED).save_pretrained(tmp_path)
+    out = tmp_path / "out.json"
+    with pytest.raises(InputError, match="^the model cannot read the 13 tokens of examples of length 5: "):
+        evaluate(EvaluateConfig(tmp_path, lengths=(5,), num_examples=2, out=out))
+    assert not out.exists()
