@@ -116,7 +116,7 @@ def compare_rows(scores: Sequence[Score], first: str, second: str) -> dict[tuple
         second: label of the second row.
 
     Returns:
-        The comparisons by benchmark and length, e.g. ``("phone_book", "20 entries")``. If a benchmark has
+        The comparisons by benchmark and length with its unit. If a benchmark has
         several lengths, ``all lengths`` is the comparison over all of their documents together.
 
     Raises:
