@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,8 @@ def test_our_trainer_has_the_same_settings(model: Model) -> None:
     assert (config.steps, config.eval_every, config.batch_size, config.lr) == (60, 20, 50, 1e-3)
     assert config.model_args["hidden_size"] == 32 and config.model_args["num_hidden_layers"] == 2
     assert train_config(run, fresh=True).fixed_examples is None
+    assert config.precision == "auto"
+    assert train_config(replace(run, precision="fp32"), fresh=False).precision == "fp32"
     assert training_data(config).tokens["vocab_size"] == 40
 
 

@@ -6,9 +6,9 @@ The docstring of ``zoology_trainer`` names the required checkout. Models are fro
 ``iclr24_zoology_figure2``: Mamba, and attention without MLPs, with one head and learned positions. The model
 ``attention_mlp`` is ``T_rope`` with one head and MLPs, which only this trainer trains. Both trainers use the
 same distributions of examples and of initial weights, number of examples, rows per step, and learning rates.
-This trainer computes in bfloat16 on a GPU, clips gradients, and has a warm-up and a linear schedule.
-Zoology's trainer computes in float32, and its learning rate follows a cosine schedule that changes after each
-epoch. Both stop at an accuracy of 0.99.
+This trainer computes in bfloat16 on a GPU unless ``--precision`` is passed, clips gradients, and has a
+warm-up and a linear schedule. Zoology's trainer computes in float32, and its learning rate follows a cosine
+schedule that changes after each epoch. Both stop at an accuracy of 0.99.
 
 This trainer tries every learning rate. Zoology's trainer tries them in the order of this trainer's results,
 the best first, until one of them reaches that accuracy. For each trainer, the table shows the best learning
@@ -28,7 +28,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
@@ -92,6 +92,8 @@ class Comparison:
     run begins later (default: no limit)."""
     seed: int = 123
     """Random seed of weights and data."""
+    precision: Literal["auto", "bf16", "tf32", "fp32"] = "auto"
+    """Precision of this trainer; auto is bf16 on a GPU."""
     baseline: bool = True
     """Also train with Zoology's trainer."""
     revision: str | None = None
@@ -154,6 +156,7 @@ def _runs(settings: Comparison, model: Model, task: Mqar) -> list[MqarRun]:
             epochs=settings.epochs,
             lr=lr,
             seed=settings.seed,
+            precision=settings.precision,
         )
         for lr in settings.lr
     ]

@@ -53,6 +53,7 @@ class MqarRun:
         epochs: maximum number of epochs; the learning rate reaches 0 at the end of the last.
         lr: learning rate.
         seed: seed of the weights and the data.
+        precision: precision of this trainer; Zoology's is always float32.
     """
 
     model: Model
@@ -64,6 +65,7 @@ class MqarRun:
     epochs: int
     lr: float
     seed: int
+    precision: Literal["auto", "bf16", "tf32", "fp32"] = "auto"
 
 
 def ranked(runs: Sequence[Run]) -> list[Run]:
@@ -125,6 +127,7 @@ def train_config(run: MqarRun, *, fresh: bool) -> TrainConfig:
         warmup_steps=min(100, epoch * run.epochs // 10),
         lr=run.lr,
         seed=run.seed,
+        precision=run.precision,
         compile="on" if torch.cuda.is_available() else "off",
         eval_every=epoch,
         eval_examples=min(TEST_EXAMPLES, run.examples),
