@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= results/$@
-LIMIT ?= 16
+LIMIT ?= 8
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
