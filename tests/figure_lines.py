@@ -24,7 +24,8 @@ def a_line(
 
 
 def a_test(length: int, accuracy: float, task: str = "copy", n: int = 3) -> Line:
-    return {"task": task, "n": n, "length": length, "asked": 10, "string_accuracy": accuracy}
+    score = {"string_accuracy": accuracy, "string_accuracy_stderr": 0.1}
+    return {"task": task, "n": n, "length": length, "asked": 10, **score}
 
 
 def rows_of(text: str) -> list[list[str]]:

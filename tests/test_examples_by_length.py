@@ -14,7 +14,13 @@ from tests.figure_lines import Line, a_line
 
 def a_run(label: str, seed: int, length: int, accuracies: list[float], **more: object) -> Line:
     curve = [
-        {"step": 10 * i, "examples": 1000 * i, "length": length, "string_accuracy": accuracy}
+        {
+            "step": 10 * i,
+            "examples": 1000 * i,
+            "length": length,
+            "string_accuracy": accuracy,
+            "letter_accuracy": 1.0,
+        }
         for i, accuracy in enumerate(accuracies, 1)
     ]
     return {**a_line(label, seed), "curve": curve, **more}
