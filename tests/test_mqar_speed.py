@@ -5,7 +5,6 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +74,12 @@ def run_of(model: Model, **others: Any) -> MqarRun:
 
 @pytest.mark.parametrize("model", ["attention", "attention_mlp", "mamba"])
 def test_our_trainer_has_the_same_settings(model: Model) -> None:
-    run = run_of(model, width=32, examples=1000)
-    config = train_config(run, fresh=False)
-    assert config.mqar == run.task and config.fixed_examples == 1000 and config.seed == 5
+    config = train_config(run := run_of(model, width=32, examples=1000, precision="fp32"), fresh=False)
+    assert config.mqar == run.task and config.fixed_examples == 1000
+    assert (config.seed, config.precision) == (5, "fp32")
     assert (config.steps, config.eval_every, config.batch_size, config.lr) == (60, 20, 50, 1e-3)
     assert config.model_args["hidden_size"] == 32 and config.model_args["num_hidden_layers"] == 2
     assert train_config(run, fresh=True).fixed_examples is None
-    assert config.precision == "auto"
-    assert train_config(replace(run, precision="fp32"), fresh=False).precision == "fp32"
     assert training_data(config).tokens["vocab_size"] == 40
 
 
