@@ -189,7 +189,7 @@ def test_layers_of_jamba_equal_stock() -> None:
 def test_a_gpu_without_triton_uses_the_scan_in_pytorch(
     has_triton: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 12 states, too; no GPU is needed to tell which scan is called."""
+    """Also with 12 states. The scan is replaced, so this needs no GPU."""
     on_gpu: Any = SimpleNamespace(is_cuda=True, dtype=torch.float32)
     monkeypatch.setattr(mamba, "_HAS_TRITON", has_triton)
     monkeypatch.setattr(mamba.mamba_scan, "selective_scan", lambda *_: "PyTorch")

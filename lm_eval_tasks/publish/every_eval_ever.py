@@ -20,7 +20,7 @@ _METRIC_IDS = {"exact_match": "exact-match", "em": "exact-match", "f1": "f1"}
 _METRIC_KINDS = {"exact_match": "accuracy", "em": "accuracy", "f1": "f1"}
 
 _ENGINES = {"hf": "transformers", "vllm": "vllm"}
-"""Library that runs each of lm-eval's kinds of models, if known."""
+"""Inference library by lm-eval's ``--model``, where it is known."""
 
 
 def record(
