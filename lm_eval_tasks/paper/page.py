@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_builders import InputError
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.paper.claims import Claim, claims
 from lm_eval_tasks.paper.model_list import Model
 from lm_eval_tasks.paper.plan import Files, Run, not_shown
@@ -11,7 +12,7 @@ from lm_eval_tasks.results.capacity import capacity_table
 from lm_eval_tasks.results.compare import p_text
 from lm_eval_tasks.results.rows import by_benchmark
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table, table
+from lm_eval_tasks.results.table import table
 from lm_eval_tasks.results.text import in_markdown
 
 _MARK = "<!-- written by python -m lm_eval_tasks paper -->"

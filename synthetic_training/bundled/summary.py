@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from tabulate import tabulate
-
 from dataset_builders.files import write_text
+from dataset_builders.markdown import markdown_table
 from synthetic_training.bundled.recipe import accuracies, best_run
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.summary import final_loss, grouped, spread
@@ -53,7 +52,7 @@ def _over_seeds(results: Sequence[Result]) -> str:
         ]
         rates = ", ".join(f"{rate:g}" for rate in sorted({result["config"]["lr"] for result in own}))
         rows.append([label, f"{own[0]['parameters']:,}", rates, str(len(own)), *cells])
-    return _markdown(rows, ["model", "parameters", "learning rate", "seeds", *map(_entries, lengths)])
+    return markdown_table(["model", "parameters", "learning rate", "seeds", *map(_entries, lengths)], rows)
 
 
 def _by_seed(results: Sequence[Result]) -> str:
@@ -67,7 +66,7 @@ def _by_seed(results: Sequence[Result]) -> str:
             row = [label, str(result["seed"]), *cells]
             # the name stays plain, so that documents can select a model's rows
             rows.append([label, *(f"**{cell}**" for cell in row[1:])] if result is best else row)
-    return _markdown(rows, ["model", "seed", *map(_entries, lengths), "training loss"])
+    return markdown_table(["model", "seed", *map(_entries, lengths), "training loss"], rows)
 
 
 def _sweep(sweep: Sequence[Result]) -> str:
@@ -77,7 +76,7 @@ def _sweep(sweep: Sequence[Result]) -> str:
         lowest = min(losses.values())
         cells = [_loss(losses[rate], lowest) if rate in losses else "failed" for rate in rates]
         rows.append([label, *cells])
-    return _markdown(rows, ["model", *(f"{rate:g}" for rate in rates)])
+    return markdown_table(["model", *(f"{rate:g}" for rate in rates)], rows)
 
 
 def _entries(length: int) -> str:
@@ -86,7 +85,3 @@ def _entries(length: int) -> str:
 
 def _loss(loss: float, lowest: float) -> str:
     return f"**{loss:.4f}**" if loss == lowest else f"{loss:.4f}"
-
-
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)

@@ -157,9 +157,8 @@ def _string_scores(
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
     """The results of ``evaluate`` as a Markdown table of means with 95% confidence intervals."""
-    from tabulate import tabulate
-
     from dataset_builders.intervals import bounded_interval, with_interval
+    from dataset_builders.markdown import markdown_table
 
     headers = ["length", "examples", *(mean.replace("_", " ") for mean in _MEANS)]
     lines = []
@@ -167,7 +166,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
         ends = {m: bounded_interval(one[m], one[f"{m}_stderr"], one["asked"]) for m in _MEANS}
         lines.append([one["length"], one["asked"], *(with_interval(one[m], ends[m], 3) for m in _MEANS)])
     note = "Brackets: 95% confidence intervals over examples (Wilson)."
-    return f"{tabulate(lines, headers, tablefmt='github', disable_numparse=True)}\n\n{note}"
+    return f"{markdown_table(headers, lines)}\n\n{note}"
 
 
 def model_folder(folder: Path) -> Path:

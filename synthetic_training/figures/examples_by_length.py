@@ -16,11 +16,11 @@ from statistics import mean, variance
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_written_by_us, write_text
+from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import log_scale, plot_style, save_plot, short_number
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
@@ -151,7 +151,7 @@ def as_text(found: Table, accuracy: float) -> str:
         "letters (geometric mean over seeds, 95% confidence interval):"
     )
     headers = ["model", *map(str, lengths)]
-    parts = [title, _markdown(rows, headers)]
+    parts = [title, markdown_table(headers, rows)]
     base = found.get(BASE)
     if base is not None:
         factors = [
@@ -169,7 +169,7 @@ def as_text(found: Table, accuracy: float) -> str:
         ]
         parts += [
             f"Times the examples of {model_title(BASE)}:",
-            _markdown(factors, ["model", *map(str, lengths)]),
+            markdown_table(["model", *map(str, lengths)], factors),
         ]
     grids = {length: max(own[length].grid for own in found.values() if length in own) for length in lengths}
     every = ", ".join(f"{grid:,.0f} at {length}" for length, grid in grids.items())
@@ -253,10 +253,6 @@ def _draw_model(axes: "Axes", own: Mapping[int, Needed], style: dict[str, Any], 
             (length * shift, bound),
             arrowprops={"arrowstyle": "->", "color": color, "lw": 1.0},
         )
-
-
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
 def _write(

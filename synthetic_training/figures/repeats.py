@@ -22,6 +22,7 @@ import tyro
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
+from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
 
@@ -69,8 +70,6 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     Raises:
         InputError: one of the files has no results of this model.
     """
-    from tabulate import tabulate
-
     mine = [[result for result in results if result["label"] == model] for results in (lengths, duplicates)]
     for results, given in zip(mine, (lengths, duplicates), strict=True):
         if not results:
@@ -96,7 +95,7 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     counts = ", ".join(f"{expected_repeats(max(found), n, letters):,.3g} of {n}" for n in errors)
     return "\n\n".join(
         [
-            tabulate(rows, headers, tablefmt="github", disable_numparse=True),
+            markdown_table(headers, rows),
             f"Fraction of strings that a repeat makes wrong, by its length in letters: {shares}.",
             f"Repeats in a string of {max(found)} letters, by their length: {counts}.",
         ]

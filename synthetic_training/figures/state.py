@@ -16,11 +16,11 @@ from statistics import mean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_written_by_us, write_text
+from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
@@ -150,7 +150,7 @@ def as_text(models: Mapping[str, Model]) -> str:
         "bits of a string, divided by those of the state, at the length where it is highest. *Error above "
         "1/2 from*: the length in letters from which on Theorem 2.7 allows less than half of the strings."
     )
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True) + f"\n\n{about}\n"
+    return markdown_table(headers, rows) + f"\n\n{about}\n"
 
 
 def draw(models: Mapping[str, Model], results: Sequence[Result], out: Path) -> list[Path]:

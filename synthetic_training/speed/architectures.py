@@ -30,11 +30,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json, write_json
+from dataset_builders.markdown import markdown_table
 from synthetic_training.models.presets import PARAMETERS, presets
 from synthetic_training.models.registry import MODELS
 from synthetic_training.provenance import provenance
@@ -234,7 +234,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     headers = ["model", "size", "eager, tokens/s", "CUDA graph", "compiled", "MFU", "MFU of 989",
                "first step, s", "memory, GB", "loss", "missing kernels", "error"]  # fmt: skip
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, lines)
 
 
 def _matrix_rate(size: int = 8192) -> float:

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
+from dataset_builders.markdown import markdown_table
 from synthetic_training.provenance import provenance
 from synthetic_training.training.run_folder import METRICS, RUN
 from synthetic_training.training.run_log import read_metrics
@@ -109,7 +109,7 @@ def table(measured: list[dict[str, Any]], rows_per_gpu: int, rows: int) -> str:
             speed, loss = f"{one['tokens_per_s'] / 1e3:.1f}k", f"{one['loss']:.4f}"
             lines.append([kind, n, one["rows"], speed, f"{one['tokens_per_s'] / base:.2f}", loss])
     headers = ["scaling", "GPUs", "rows", "tokens/s", "times one GPU", "loss"]
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, lines)
 
 
 def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:

@@ -25,11 +25,11 @@ from typing import Any
 
 import torch
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
+from dataset_builders.markdown import markdown_table
 from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.models.registry import MODELS, build_model
@@ -123,7 +123,7 @@ def table(measured: list[dict[str, Any]]) -> str:
     ]
     headers = ["model", "batch", "paper's trainer, tokens/s", "ours, tokens/s", "ratio", "MFU", "step, ms",
                "floor, ms", "memory, GB"]  # fmt: skip
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, lines)
 
 
 def _paper(name: str, batch_size: int, context_length: int, _rates: dict[str, float]) -> dict[str, Any]:
