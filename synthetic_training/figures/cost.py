@@ -16,12 +16,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import read_results, results_of
 from synthetic_training.figures.summary import hours_of
 
 SPEED = Path(__file__).parents[1] / "speed" / "results" / "speed_h200.json"
@@ -190,10 +189,7 @@ def _print_costs(
         speed: Measurements by synthetic_training.speed.trainer.
         figures: Print the hours of each figure instead.
     """
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing or not files:
-        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
-    results = [result for file in files for result in read_results(file)]
+    results = results_of(files)
     print(by_figure(results) if figures else table(costs(results, baselines(read_json(speed)))))
 
 

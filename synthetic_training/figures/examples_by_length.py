@@ -23,7 +23,7 @@ from dataset_builders.files import check_written_by_us, write_text
 from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import log_scale, plot_style, save_plot, short_number
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
 from synthetic_training.figures.summary import (
     evaluation_grid,
@@ -265,15 +265,12 @@ def _write(
         out: Folder for the plot and the table.
         accuracy: String accuracy until which examples are counted.
     """
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing or not files:
-        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
     if not 0 < accuracy < inf or accuracy > 1:
         raise InputError(f"accuracy must be above 0 and at most 1, not {accuracy}")
     table = out / "examples_by_length.md"
     refusal = "was not written by this command"
     check_written_by_us(table, _HEADING, refusal, "pass another folder with --out")
-    results = [result for file in files for result in read_results(file)]
+    results = results_of(files)
     found = needed(results, accuracy)
     made = [*draw(found, results, accuracy, out), table]
     write_text(table, as_text(found, accuracy))

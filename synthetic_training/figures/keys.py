@@ -25,7 +25,7 @@ from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_text
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import results_of
 from synthetic_training.figures.summary import grouped, label_of
 
 if TYPE_CHECKING:
@@ -227,11 +227,9 @@ def _print_keys(
         fit_to: Length in letters up to which strings are used for the estimate.
         out: New Markdown file for the tables.
     """
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; pass a file written by reproduce")
     if out is not None:
         check_new_file(out)
-    text = table(read_results(file), fit_to)
+    text = table(results_of([file]), fit_to)
     if out is not None:
         write_text(out, text + "\n")
     print(text)

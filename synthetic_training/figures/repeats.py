@@ -24,7 +24,7 @@ from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import results_of
 
 SHORTEST_REPEATS = (4, 3, 2)
 """Minimum lengths of the repeats that are counted; each is a column of the table."""
@@ -114,10 +114,7 @@ def _print_repeats(
         duplicates: Results of duplicates.
         model: Label of a model in both files.
     """
-    for file in (lengths, duplicates):
-        if not file.is_file():
-            raise InputError(f"{file}: no such file; pass a file written by reproduce")
-    print(table(read_results(lengths), read_results(duplicates), model))
+    print(table(results_of([lengths]), results_of([duplicates]), model))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
