@@ -1,6 +1,7 @@
 """Tables about the training of the models: the sweep, the accuracy of each seed, and their spread."""
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from statistics import fmean
 
@@ -8,7 +9,7 @@ from dataset_builders.files import write_text
 from dataset_builders.markdown import markdown_table
 from synthetic_training.bundled.recipe import accuracies, best_run
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.summary import final_loss, grouped, spread
+from synthetic_training.figures.summary import final_loss, grouped, ranked_loss, spread
 
 
 def write_summary(file: Path, sweep: Sequence[Result], results: Sequence[Result]) -> None:
@@ -72,9 +73,9 @@ def _by_seed(results: Sequence[Result]) -> str:
 def _sweep(sweep: Sequence[Result]) -> str:
     rates, rows = sorted({result["sweep"]["lr"] for result in sweep}), []
     for label, own in grouped(sweep, _label).items():
-        losses = {result["sweep"]["lr"]: final_loss(result) for result in own}
+        losses = {result["sweep"]["lr"]: ranked_loss(result) for result in own}
         lowest = min(losses.values())
-        cells = [_loss(losses[rate], lowest) if rate in losses else "failed" for rate in rates]
+        cells = [_loss(losses.get(rate, inf), lowest) for rate in rates]
         rows.append([label, *cells])
     return markdown_table(["model", *(f"{rate:g}" for rate in rates)], rows)
 
@@ -84,4 +85,6 @@ def _entries(length: int) -> str:
 
 
 def _loss(loss: float, lowest: float) -> str:
+    if loss == inf:
+        return "failed"
     return f"**{loss:.4f}**" if loss == lowest else f"{loss:.4f}"
