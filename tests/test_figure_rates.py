@@ -67,7 +67,10 @@ def test_a_run_that_diverged_is_never_the_best_one() -> None:
         ({"rates_of": "mqar"}, "rates_of = 'mqar', which tries no learning rates"),
         ({"runs_of": "one"}, "runs_of = 'one' must be one of "),
         ({"runs_of": "duplicates", "runs": None}, "duplicates defines no runs at the scale small"),
+        ({"runs_of": ["efficiency_50"]}, "runs_of = ['efficiency_50'] must be one of "),
         ({"runs_of": "ngram_lookup", "runs": ["lstn"]}, "ngram_lookup has no run 'lstn'; it has mamba, "),
+        ({"runs_of": "ngram_lookup", "runs": [{"lstm": {"steps": 9}}]}, "has no run {'lstm': {'steps': 9}}"),
+        ({"runs_of": "ngram_lookup", "runs": 3}, "runs must list labels of ngram_lookup, not 3"),
     ],
 )
 def test_slips_in_learning_rates_and_shared_runs_are_named(
