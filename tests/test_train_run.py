@@ -211,6 +211,11 @@ def test_models_that_cannot_be_trained_so_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_leaves_the_settings_of_the_process_as_they_were(tmp_path: Path) -> None:
+    train(tiny(deterministic=True, steps=2, warmup_steps=0, eval_every=2), tmp_path / "run")
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no GPU that PyTorch can use; pass --device cpu"):
