@@ -225,7 +225,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_tracker_that_is_not_installed_is_refused(tmp_path: Path) -> None:
     if importlib.util.find_spec("trackio"):
         pytest.skip("trackio is installed")
-    with pytest.raises(InputError, match="pip install trackio"):
+    with pytest.raises(InputError, match=r"tracker trackio needs trackio.* 'repeat-after-me\[trackio\]'"):
         train(tiny(tracker="trackio"), tmp_path / "run")
 
 
