@@ -103,7 +103,8 @@ def _base_settings(arguments: Sequence[str]) -> TrainConfig:
     from synthetic_training.models.presets import preset_settings
 
     given = read_settings(config_path(known.config)) if known.config else {}
-    settings = dict(preset_settings(known.preset or given.get("preset")))
+    preset = known.preset or given.get("preset")
+    settings = dict(preset_settings(preset)) if isinstance(preset, str) else {}
     if known.resume and known.out:
         from synthetic_training.training.run_folder import read_run
 
