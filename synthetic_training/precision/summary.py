@@ -14,7 +14,7 @@ from tabulate import tabulate
 from dataset_builders.command_line import command_errors
 from dataset_builders.markdown import markdown_table
 from synthetic_training.precision.arms import ARMS
-from synthetic_training.precision.study import read_lines
+from synthetic_training.training.run_log import read_lines
 
 RESULTS = Path(__file__).parent / "results"
 
