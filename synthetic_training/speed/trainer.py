@@ -78,7 +78,7 @@ def main() -> None:
     if settings.out:
         check_new_file(settings.out)
 
-    rates = {"matrix_product_tflops": _matrix_rate(), "copy_tb_per_s": _copy_rate()}
+    rates = {"matrix_product_tflops": matrix_rate(), "copy_tb_per_s": _copy_rate()}
     measured: list[dict[str, Any]] = []
     for name in settings.models:
         for batch_size in settings.batch_sizes:
@@ -218,7 +218,7 @@ def _kernels(run: Callable[[], None], seconds: float) -> dict[str, float]:
     return dict(kinds)
 
 
-def _matrix_rate(size: int = 8192) -> float:
+def matrix_rate(size: int = 8192) -> float:
     """TFLOP/s of a large bfloat16 matrix product of random numbers."""
     a, b = torch.randn(2, size, size, device="cuda", dtype=torch.bfloat16)
     return 2 * size**3 / _seconds(lambda: a @ b, warm_up=5, rounds=5, steps=10) / 1e12
