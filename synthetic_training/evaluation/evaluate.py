@@ -131,7 +131,7 @@ def _string_scores(
     from dataset_builders.string_tasks.sampling import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
     from synthetic_training.memory import check_memory
-    from synthetic_training.training.checkpoint import window
+    from synthetic_training.models.sizes import window
     from synthetic_training.training.device import autocasts, on_device
 
     model = load_symbol_model(folder, tasks[0].symbols, trust_remote_code=config.trust_remote_code)

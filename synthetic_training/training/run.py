@@ -24,11 +24,10 @@ from synthetic_training.models.construction import MISFITS, own_code_error, rera
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.model_types import check_device, is_of_package, package_of
 from synthetic_training.models.registry import MODELS, build_model, is_own_code, preset_hint
-from synthetic_training.models.sizes import check_forward, preset_arguments
+from synthetic_training.models.sizes import check_forward, preset_arguments, window
 from synthetic_training.models.slow_paths import slow_path_warning
 from synthetic_training.models.user_code import import_packages
 from synthetic_training.provenance import provenance
-from synthetic_training.training.checkpoint import window
 from synthetic_training.training.compilation import resolve_compile
 from synthetic_training.training.determinism import deterministic_algorithms
 from synthetic_training.training.device import resolve_device
