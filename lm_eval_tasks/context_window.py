@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder, split_request
-from lm_eval_tasks.kept_tokens import discard
 from lm_eval_tasks.local_model import is_hugging_face
+from lm_eval_tasks.token_cache import discard
 from lm_eval_tasks.tokens import counts_tokens, encode_for_model
 
 NOT_RUN = "not run: the document does not fit the model's window"

@@ -58,8 +58,8 @@ def test_runs_end_when_the_time_is_over(
     signal.signal(signal.SIGTERM, before)
     assert ended.value.code == 124
     *_, waits, kept, command = capsys.readouterr().err.splitlines()
-    assert waits == "the time is over: the runs save a checkpoint and end"
-    assert kept.startswith("the time is over: 0 of 1 run finished; to continue the others from")
+    assert waits == "the time limit is reached: the runs save a checkpoint and end"
+    assert kept.startswith("the time limit is reached: 0 of 1 run finished; to continue the others from")
     assert command.startswith(f"python -m synthetic_training reproduce {file} ")
     assert command.endswith(" --minutes 1e-06 --resume")
 

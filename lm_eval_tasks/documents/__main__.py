@@ -39,7 +39,7 @@ def _is_up_to_date(plan: Plan, name: str, results: Path) -> bool:
     return (
         here == wanted
         and (results / f"{name}.md").is_file()
-        and all(one.is_that_of(result_file(results, one)) for one in evaluations)
+        and all(one.matches(result_file(results, one)) for one in evaluations)
     )
 
 

@@ -248,7 +248,7 @@ def _of_numbers(metric: str, value: float, error: float, documents: int) -> Iter
         )
 
 
-def of_the_benchmark(
+def leaderboard_scores(
     scores: Sequence[Score], tasks: Collection[str] | None = None
 ) -> tuple[list[Score], list[str]]:
     """The scores of tasks in the released data set, and the names of the other tasks.

@@ -33,13 +33,13 @@ def leaderboard(
     """
     require("publish")
     from dataset_builders.files import atomic_file
-    from lm_eval_tasks.publish.eligibility import of_the_benchmark
+    from lm_eval_tasks.publish.eligibility import leaderboard_scores
     from lm_eval_tasks.publish.leaderboard import page, render
     from lm_eval_tasks.results.rows import read_scores
 
     file = out / "index.html"
     _check_file(file)
-    scores, others = of_the_benchmark(read_scores(results, label))
+    scores, others = leaderboard_scores(read_scores(results, label))
     written = render(page(scores, others), title)
     with atomic_file(file) as stream:
         stream.write(written)

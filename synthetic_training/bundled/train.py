@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, check_positive
-from dataset_builders.interruption import TimeIsOver
+from dataset_builders.interruption import TimeLimitReached
 from dataset_builders.workers import worker_slots
 from synthetic_training.bundled.fitting import steps_that_fit
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
@@ -61,7 +61,7 @@ def train(
             ``resume`` is not set; another process is working there; a model has no run in the sweep; or runs
             failed.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
-        TimeIsOver: the minutes are over; results and checkpoints are kept.
+        TimeLimitReached: the time limit is reached; results and checkpoints are kept.
     """
     begun = time.monotonic()
 
@@ -103,7 +103,7 @@ def train(
             if not results.exists():
                 raise
             failures.append(str(error))
-        except TimeIsOver:
+        except TimeLimitReached:
             if not results.exists():
                 raise
             fresh = False

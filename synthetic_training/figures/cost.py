@@ -138,7 +138,7 @@ def table(found: Sequence[Cost]) -> str:
     return "\n\n".join(parts)
 
 
-def of_folder(folder: Path) -> str:
+def folder_table(folder: Path) -> str:
     """The table of all results at the paper's size in a folder, and of Mamba's other runs."""
     files = sorted({*folder.glob("*_paper.jsonl"), *folder.glob("mamba_*.jsonl")})
     results = [result for file in files for result in read_results(file)]

@@ -146,7 +146,7 @@ def _sums(length: int, letters: int) -> "NDArray[np.float64]":
     return sums
 
 
-def of_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[int, float, float]]]:
+def fit_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[int, float, float]]]:
     """The keys of one model over all seeds, and each length with the measured and the predicted accuracy.
 
     Args:
@@ -189,7 +189,7 @@ def table(results: Sequence[Result], fit_to: int) -> str:
     heads, lengths = [], set()
     for label, own in models.items():
         try:
-            keys, rows = of_model(own, fit_to)
+            keys, rows = fit_model(own, fit_to)
         except InputError as error:
             heads.append([label, str(len(own)), "unknown", "", str(error)])
             continue

@@ -39,7 +39,7 @@ from synthetic_training.training.run_log import Record, parse_lines, read_lines
 
 SUMMARIES: Mapping[str, Callable[[Path], str]] = {
     "claims.md": lambda folder: claims.table(claims.read_folder(folder)),
-    "cost.md": cost.of_folder,
+    "cost.md": cost.folder_table,
 }
 """Tables of all results in a folder, which ``merge`` updates if they exist."""
 
