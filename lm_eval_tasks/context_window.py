@@ -13,7 +13,7 @@ NOT_RUN = "not run: the document does not fit the model's window"
 """Response of documents that were not run, in the logged samples."""
 
 _FEW = 4
-"""Number of characters of a prompt's end and of an answer's start that give tokens of both."""
+"""Number of characters that are kept of a prompt's end and of an answer's start: a token or more of each."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,9 @@ def leave_out(lm: Any, requests: Sequence[Any]) -> None:
 
 
 def run_shortest(request: Any) -> None:
-    """Make lm-eval run the first characters of a request that was left out; the result is ignored.
+    """Make lm-eval run a few characters of a request that was left out; the result is ignored.
+
+    They are the end of the prompt and the start of the answer.
 
     Some of lm-eval's backends fail if they receive no requests.
     """

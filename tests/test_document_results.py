@@ -143,7 +143,7 @@ def test_a_model_is_compared_with_itself_in_another_dtype(tmp_path: Path) -> Non
 
 
 def test_the_command_names_reports_that_there_are() -> None:
-    with pytest.raises(SystemExit, match="no report phone_boo; there are phone_book, "):
+    with pytest.raises(SystemExit, match="there is no report phone_boo; the reports are phone_book, "):
         command.main(["--reports", "phone_boo"])
     command.main(["--check"])
 

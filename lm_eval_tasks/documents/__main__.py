@@ -86,7 +86,9 @@ def _documents(
     """
     plan = Plan()
     if unknown := set(reports) - set(plan.reports):
-        raise InputError(f"no report {', '.join(sorted(unknown))}; there are {', '.join(plan.reports)}")
+        raise InputError(
+            f"there is no report {', '.join(sorted(unknown))}; the reports are {', '.join(plan.reports)}"
+        )
     outdated = stale(plan)
     if check:
         if outdated:

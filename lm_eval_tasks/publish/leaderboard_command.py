@@ -16,7 +16,7 @@ def leaderboard(
     title: str = "Copying and look-up by length",
     label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
 ) -> None:
-    """Write the results of several models as a web page, with a table and curves.
+    """Write the results of several models as a web page, with tables and charts.
 
     An earlier page of this command is replaced.
 
