@@ -104,5 +104,5 @@ def test_a_trial_whose_loss_is_not_finite_has_a_result(tmp_path: Path) -> None:
     result = job.trained(tmp_path / "run", step)
     assert result["final_loss"] is None and result["curve"][-1]["string_accuracy"] == 0.0
     assert result["curve"][-1]["step"] == step and result["tokens"] == result["curve"][-1]["tokens"]
-    with pytest.raises(InputError, match="not finite by step"):
+    with pytest.raises(InputError, match="not finite at or before step"):
         job._train(config, tmp_path / "other", may_diverge=False)

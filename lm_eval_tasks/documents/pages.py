@@ -175,8 +175,7 @@ def _facts(folder: Path) -> dict[str, str]:
     log = [_line(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     last = max(line["step"] for line in log)
     sizes = [f"{config[field]} {what}" for field, what in _SIZES.items() if field in config]
-    a_step = trained["batch_size"] * trained["accumulation_steps"]
-    rows = trained["steps"] * a_step
+    rows = trained["steps"] * trained["batch_size"]
     facts = {
         "type": f"`{config['model_type']}`",
         "size": ", ".join(sizes),
@@ -187,7 +186,7 @@ def _facts(folder: Path) -> dict[str, str]:
         "weight decay": f"{trained['weight_decay']:g}",
         "seed": str(trained["seed"]),
         "steps": f"{trained['steps']:,}",
-        "rows per step": f"{a_step:,}",
+        "rows per step": f"{trained['batch_size']:,}",
         "bytes per row": f"{trained['context_length']:,}",
         "tokens": f"{rows * trained['context_length']:,}",
         "different rows": f"{trained['pool_rows']:,}",

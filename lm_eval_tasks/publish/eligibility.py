@@ -253,7 +253,8 @@ def leaderboard_scores(
 ) -> tuple[list[Score], list[str]]:
     """The scores of tasks in the released data set, and the names of the other tasks.
 
-    The other tasks are forced twins and tasks of any length (``_n``), which no leaderboard lists.
+    The other tasks, which no leaderboard lists, are twins (``_forced``, ``_gain``) and tasks of any length
+    (``_n``).
 
     Args:
         scores: scores in the result files.

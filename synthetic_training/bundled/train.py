@@ -116,8 +116,8 @@ def train(
     missing = [label for label in scale_of(TRIO, scale).runs if label not in models]
     if missing:
         failures.append(
-            f"not trained, because no run of theirs in the sweep has ended: {', '.join(missing)}; pass more "
-            "minutes and another --out"
+            f"not trained, because none of their runs in the sweep has ended: {', '.join(missing)}; pass "
+            "more minutes and another --out"
         )
     try:
         reproduce(
@@ -142,7 +142,7 @@ def _check_steps(steps: int, scale: str, chosen: Path) -> None:
     file = chosen if chosen.exists() else figure_path(TRIO)
     for run in plan(scale_of(str(file), scale), str(file)):
         if steps <= run.config.warmup:
-            raise InputError(f"steps must be more than the {run.config.warmup} of warm-up, not {steps}")
+            raise InputError(f"steps must be more than the {run.config.warmup} warm-up steps, not {steps}")
         if chosen.exists() and steps != run.config.steps:
             raise InputError(
                 f"the runs in {chosen} have {run.config.steps} steps, not {steps}; omit --steps, or pass "

@@ -105,7 +105,7 @@ def _cost(model: str, parameters: int, results: Sequence[Result], baseline: Base
 def table(found: Sequence[Cost]) -> str:
     """The costs as Markdown; costs without a comparison are in a separate table."""
     if not found:
-        return "None of these runs was on a GPU."
+        return "None of these runs used a GPU."
     compared = [one for one in found if one.paper_hours is not None]
     apart = [one for one in found if one.paper_hours is None]
     parts = []

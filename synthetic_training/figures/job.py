@@ -58,8 +58,8 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
 
     Args:
         folder: the run's folder.
-        diverged: number of steps by which the loss was no longer finite; None if it stayed finite. A run that
-            diverged has no final loss, and an accuracy of 0 at the end.
+        diverged: number of steps after which the loss was found not to be finite; None if it stayed finite.
+            A run that diverged has no final loss, and an accuracy of 0 at the end.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -97,7 +97,7 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
 
 
 def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int | None:
-    """Train, and return the number of steps by which the loss was no longer finite; None if it stayed finite.
+    """Train, and return the number of steps after which the loss was found not to be finite, or None.
 
     Args:
         settings: settings of the run.

@@ -229,7 +229,7 @@ def _print_keys(
     Args:
         file: Results of a figure whose tests have keys.
         fit_to: Length in letters up to which strings are used for the estimate.
-        out: New Markdown file for the tables.
+        out: Markdown file for the tables; it must not exist.
     """
     if not file.is_file():
         raise InputError(f"{file}: no such file; pass a file written by reproduce")

@@ -18,7 +18,7 @@ from synthetic_training.training.run_log import Record, read_lines
 
 
 class _Point(BaseModel):
-    """What is needed of a point of a learning curve."""
+    """The fields of a point of a learning curve that are checked."""
 
     model_config = ConfigDict(strict=True)
 
@@ -30,7 +30,7 @@ class _Point(BaseModel):
 
 
 class _Score(BaseModel):
-    """What is needed of a score in a test."""
+    """The fields of a score in a test that are checked."""
 
     model_config = ConfigDict(strict=True)
 
@@ -43,7 +43,7 @@ class _Score(BaseModel):
 
 
 class _Line(BaseModel):
-    """What is needed of a result."""
+    """The fields of a result that are checked."""
 
     model_config = ConfigDict(strict=True)
 
@@ -70,14 +70,14 @@ def read_results(file: Path) -> list[Result]:
 
 
 def checked_results(lines: list[Record], name: str) -> list[Result]:
-    """Lines that are results of a figure's runs, as they are.
+    """The same lines, after checking that they are results of a figure's runs.
 
     Args:
         lines: the lines.
-        name: what messages call the file.
+        name: name of the file in messages.
 
     Raises:
-        InputError: one is something else.
+        InputError: a line is something else.
     """
     for line in lines:
         try:

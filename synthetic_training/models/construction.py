@@ -57,7 +57,7 @@ def _origin(error: Exception) -> str:
 
 @contextmanager
 def reading(model: PreTrainedModel, what: str) -> Iterator[None]:
-    """Turn what a model raises for rows that it cannot read into one sentence.
+    """Turn the error that a model raises for rows that it cannot read into one sentence.
 
     Args:
         model: a model. Those of transformers and of other packages may raise any of ``MISFITS``, and others

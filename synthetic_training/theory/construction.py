@@ -20,7 +20,7 @@ before each other token, multiplied by beta; its value is the other token's own 
 
 **Layer norm.** The residual stream contains every feature twice, as x and -x, so the mean is 0. One feature
 is a constant so large that the variance is nearly the same for all tokens; the norm's weight undoes the
-scaling. Weights and biases of the perceptrons are 0.
+scaling. Weights and biases of the MLPs are 0.
 """
 
 from __future__ import annotations
