@@ -140,7 +140,7 @@ point = {"step": 30, "examples": 100, "tokens": 9, "length": 5, "string_accuracy
 point |= {"letter_accuracy": accuracy, "string_accuracy_stderr": .01}
 score = {"n": None, "string_accuracy": accuracy, "string_accuracy_stderr": .01, "letter_accuracy": accuracy}
 score |= {"letter_accuracy_stderr": .01, "exact_match": accuracy}
-tests = {stem: [{"task": t["task"], **score, "n": t["n"] or 3, "length": n, "asked": t["num_examples"]}
+tests = {stem: [{"task": t["task"], **score, "n": t["n"] or 3, "length": n, "num_examples": t["num_examples"]}
                 for t in some for n in t["lengths"]] for stem, some in content["tests"].items()}
 pathlib.Path(result).write_text(json.dumps({
     "config": content["config"], "parameters": 1, "git_revision": "a", "versions": {}, "machine": "m",

@@ -150,7 +150,10 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     ]
     assert all(0 <= p["string_accuracy"] <= p["letter_accuracy"] <= 1 for p in line["curve"])
     assert 0 < line["final_loss"] < 3
-    assert [(t["task"], t["length"], t["asked"]) for t in line["tests"]] == [("copy", 2, 20), ("copy", 7, 20)]
+    assert [(t["task"], t["length"], t["num_examples"]) for t in line["tests"]] == [
+        ("copy", 2, 20),
+        ("copy", 7, 20),
+    ]
 
     with pytest.raises(InputError, match=r"one_small.jsonl contains results; pass --resume"):
         reproduce(str(file), out=out, models=["lstm"])

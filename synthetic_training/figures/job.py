@@ -133,16 +133,16 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
     from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
     from synthetic_training.models.registry import is_own_code
 
-    asked_of = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
-    with_keys = asked_of.pop("keys")
+    settings = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
+    with_keys = settings.pop("keys")
     # trusted, because it is the code of the model that this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
-    found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=trusted))
+    found = evaluate(EvaluateConfig(folder, **settings, trust_remote_code=trusted))
     test_key = {"task": found["config"]["task"], "n": found["config"]["n"]}
-    keys = _keys(folder, asked_of, config, trusted=trusted) if with_keys else {}
+    keys = _keys(folder, settings, config, trusted=trusted) if with_keys else {}
     scores = []
     for score in found["results"]:
-        values = {key: score[key] for key in ("length", "asked", *SCORES)}
+        values = {key: score[key] for key in ("length", "num_examples", *SCORES)}
         scores.append({**test_key, **values, **keys.get(score["length"], {})})
     return scores
 

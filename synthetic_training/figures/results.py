@@ -37,7 +37,7 @@ class _Score(BaseModel):
     task: str
     n: int
     length: int
-    asked: int
+    num_examples: int
     string_accuracy: float
     string_accuracy_stderr: float
 
@@ -135,6 +135,6 @@ def _changed(result: Result, run: Run, tests: Sequence[Test]) -> str | None:
         for t in tests
         for length in t.lengths
     ]
-    if tests_now != [(t["task"], t["n"], t["length"], t["asked"]) for t in result["tests"]]:
+    if tests_now != [(t["task"], t["n"], t["length"], t["num_examples"]) for t in result["tests"]]:
         return "other tests"
     return None

@@ -203,8 +203,8 @@ def _look_up(attention: Any, features: _Features, beta: float) -> None:
     sharp = beta * design.head_size**0.5
     row = 0
     for back in range(1, design.n + 1):
-        for asked, offered in zip(features.token(back - 1), features.token(back), strict=True):
-            features.read(query[row], asked, sharp)
+        for wanted, offered in zip(features.token(back - 1), features.token(back), strict=True):
+            features.read(query[row], wanted, sharp)
             features.read(key[row], offered)
             row += 1
     features.read(query[row], features.constant, sharp / CONSTANT)
