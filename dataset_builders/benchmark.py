@@ -123,7 +123,7 @@ class Benchmark:
 
     @property
     def series(self) -> dict[str, dict[str, str]]:
-        """Arguments of the variant of each series of tasks that differ only in length, by name."""
+        """The arguments that select each series of tasks that differ only in length, by the series' name."""
         if self.variants is None:
             return {self.name: {}}
         first, *others = self.variants.values
@@ -263,10 +263,10 @@ def _evaluation_problems(b: Benchmark) -> Iterator[str]:
         yield f"must name its scoring function as package.module.function, not {e.score!r}"
     forced = e.forced_target
     if forced is not None and forced not in b.columns and not _DOTTED.fullmatch(forced):
-        yield f"must name a column or a function as forced_target, not {forced!r}"
+        yield f"must name a column or package.module.function as forced_target, not {forced!r}"
     for column in (e.position, e.positions):
         if column is not None and column not in b.columns:
-            yield f"has no column {column!r}, its position"
+            yield f"has no column {column!r}, which its evaluation names for positions"
     if e.errors is not None and not _DOTTED.fullmatch(e.errors):
         yield f"must name its error classes as package.module.NAME, not {e.errors!r}"
     for field_name in ("questions", "without_answer"):

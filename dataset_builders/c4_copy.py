@@ -31,7 +31,7 @@ from dataset_builders.sources.tokenizer import DEFAULT_TOKENIZER, load_tokenizer
 DEFAULT_SOURCE = "allenai/c4"
 ORDERS = ("standard", "random")
 
-_JOINED = 10  # number of documents joined for each window, as in the paper's code
+_JOINED = 10  # number of documents that are concatenated for each window, as in the paper's code
 _TRIES = 1000  # number of unusable windows after which the source is rejected
 _LONGEST_WORD = 0.5  # maximum fraction of the text that the first word may be, so that enough is left to copy
 
@@ -148,7 +148,10 @@ def first_word(text: str) -> str:
 
 
 def _window(documents: tuple[list[int], ...], tokens: int, rng: Random) -> list[int]:
-    """A window at a uniform position in a few joined documents, drawn without replacement."""
+    """A window at a uniformly drawn position in the concatenation of a few documents.
+
+    The documents are drawn without replacement.
+    """
     chosen: list[list[int]] = []
     left = list(range(len(documents)))
     while left and (len(chosen) < _JOINED or sum(map(len, chosen)) < tokens):
@@ -205,7 +208,7 @@ A text of L tokens twice, then its first word; the model has to continue the tex
 `c4_copy_random_L` the text's tokens are shuffled. An answer ends at the first empty line; its newlines count
 as spaces. It is right if it is the rest of the text, apart from surrounding spaces.""",
         made="""\
-windows of L tokens at uniform positions in ten joined documents; newlines become spaces.""",
+windows of L tokens at uniform positions in ten concatenated documents; newlines become spaces.""",
         license="""\
 C4 is released by the Allen Institute for AI under [ODC-BY
 1.0](https://opendatacommons.org/licenses/by/1-0/); by using it you are also bound by [Common Crawl's

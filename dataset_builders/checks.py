@@ -23,7 +23,7 @@ def check_integer(name: str, value: object, least: int | None = None, most: int 
     """Check that a value is an integer in a range.
 
     Raises:
-        InputError: the value is not; the message contains the value and the range.
+        InputError: it is not; the message names the value and the range.
     """
     at_least = "" if least is None else f" of at least {least}"
     if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):

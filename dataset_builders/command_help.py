@@ -4,7 +4,7 @@ import tyro
 
 
 def default_hint(default: str) -> str:
-    """The text ``(default: ...)``; empty for an argument without a value, whose own text explains this."""
+    """``(default: ...)``; empty if the default is no value, which the argument's own text then explains."""
     return "" if default in ("None", "") else f"(default: {default})"
 
 

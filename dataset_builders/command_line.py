@@ -25,7 +25,7 @@ def error_message(error: InputError) -> str | None:
     """The message about invalid input; None in every process of a distributed run except the first."""
     if os.environ.get("RANK", "0") != "0":
         return None
-    message = printable(str(error))  # names in files and of files may contain control characters
+    message = printable(str(error))  # file names, and names in files, may contain control characters
     return f"error: {message if len(message) <= _MOST_SHOWN else shortened(message, _MOST_SHOWN)}"
 
 

@@ -75,19 +75,19 @@ def with_tables(document: Path) -> str:
 def _code(file: Path) -> str:
     """A Python file as a block of code."""
     if not file.is_file():
-        raise InputError(f"it has the code of {file}, which does not exist")
+        raise InputError(f"it shows the code of {file}, which does not exist")
     return f"```python\n{file.read_text(encoding='utf-8').rstrip()}\n```\n"
 
 
 def _find(file: Path, name: str) -> str:
     """A table of a file, by its number or by its heading."""
     if not file.is_file():
-        raise InputError(f"it has a table of {file}, which does not exist")
+        raise InputError(f"it shows a table of {file}, which does not exist")
     text = file.read_text(encoding="utf-8")
     if name.isdigit():
         tables = _TABLE.findall(text)
         if not 1 <= int(name) <= len(tables):
-            raise InputError(f"it has table {name} of {file}, which has {len(tables)}")
+            raise InputError(f"it shows table {name} of {file}, which has {len(tables)}")
         return _with_end(tables[int(name) - 1])
     headings = list(_HEADING.finditer(text))
     ends = [*(heading.start() for heading in headings[1:]), len(text)]
@@ -95,7 +95,7 @@ def _find(file: Path, name: str) -> str:
         below = _TABLE.search(text, heading.end(), end)
         if heading[1] == name and below:
             return _with_end(below[0])
-    raise InputError(f"it has the table {name!r} of {file}, which has no such heading with a table below")
+    raise InputError(f"it shows the table {name!r} of {file}, which has no table below such a heading")
 
 
 def _with_end(table: str) -> str:
@@ -129,7 +129,7 @@ def _cells(line: str) -> list[str]:
 
 def _index(name: str, header: Sequence[str]) -> int:
     if name not in header:
-        raise InputError(f"the table has no column {name!r}, but {', '.join(header)}")
+        raise InputError(f"the table has no column {name!r}; its columns are {', '.join(header)}")
     return header.index(name)
 
 

@@ -21,7 +21,7 @@ MAX_YAML_BYTES = 2**20
 """Maximum size of a YAML file that is read: PyYAML takes a second for 100 KB."""
 
 _HEAD = 4096
-"""Number of bytes at the start of a file in which the mark of its writer is searched."""
+"""Number of bytes at the start of a file that are searched for the mark of its writer."""
 
 _SHOWN = 80
 """Maximum number of characters of a name in messages."""
@@ -109,7 +109,7 @@ def check_links(folder: Path, names: Iterable[str]) -> None:
     for path in (folder / name for name in names):
         target = os.path.realpath(path)
         if path.is_symlink() and not Path(target).is_relative_to(inside):
-            raise InputError(f"{path} is a link to {target}, outside of the folder; replace it by a copy")
+            raise InputError(f"{path} is a link to {target}, outside of the folder; replace it with a copy")
 
 
 def check_written_by_us(path: Path, mark: str, refusal: str, advice: str) -> None:

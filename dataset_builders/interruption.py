@@ -24,7 +24,7 @@ class Interrupted(KeyboardInterrupt):
         """Exit status, by the convention of shells: 130 after Ctrl-C, 143 after SIGTERM."""
 
 
-class TimeIsOver(Interrupted):
+class TimeLimitReached(Interrupted):
     """The user's time limit is reached, and everything done so far is saved.
 
     Args:

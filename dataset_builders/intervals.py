@@ -25,9 +25,9 @@ def bounded_interval(mean: float, error: float | None, documents: int) -> tuple[
 
     The effective number is the number of documents scored 0 or 1 whose proportion has this mean and standard
     error. Student's quantile replaces the normal one, because the error is estimated. Unlike Student's
-    interval, this interval also holds for means near 0 and 1, where few documents determine the variance
-    poorly. Values with no variance are treated like values of 0 and 1, which have the largest variance at a
-    given mean.
+    interval, this interval is also reliable for means near 0 and 1, where a few documents give a poor
+    estimate of the variance. Values with no variance are treated like values of 0 and 1, which have the
+    largest variance at a given mean.
 
     Args:
         mean: the mean.
@@ -46,7 +46,10 @@ def bounded_interval(mean: float, error: float | None, documents: int) -> tuple[
 
 
 def student(documents: int) -> float:
-    """Student's quantile for at least 2 documents: number of standard errors between a mean and an end."""
+    """The quantile of Student's distribution for a mean of at least 2 documents.
+
+    It is the number of standard errors between the mean and each end of its interval.
+    """
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, documents - 1))
 
 

@@ -28,7 +28,7 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
-    "text.parse_math": False,  # a $ in a model's name is a $
+    "text.parse_math": False,  # a model's name may contain a $
 }
 """matplotlib settings of all plots."""
 

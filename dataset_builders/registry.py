@@ -5,7 +5,7 @@ Another package declares its benchmarks as an entry point, whose value is a modu
     [project.entry-points."repeat_after_me.benchmarks"]
     pairs = "my_package.pairs"
 
-``--import MODULE`` adds a module of a package that is not installed. In both cases, every
+``--import MODULE`` adds the benchmarks of a module that no entry point declares. In both cases, every
 :class:`~dataset_builders.benchmark.Benchmark` in the module is found, and a benchmark is derived from every
 string task. String tasks have a separate entry point; see ``dataset_builders.string_tasks.registry``.
 """

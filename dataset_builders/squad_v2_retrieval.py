@@ -161,7 +161,7 @@ def _origin(source: str, tokenizer: str) -> Origin:
 
 
 class _TokenRanges(Lengths):
-    """Half-open ranges of a paragraph's length in tokens:  ``50_100``, or ``400_plus``."""
+    """Half-open ranges of a paragraph's length in tokens, such as ``50_100`` or ``400_plus``."""
 
     @property
     def option(self) -> str:

@@ -30,7 +30,7 @@ class Watcher:
         """A job started in a slot, a number from 0."""
 
     def waiting(self) -> None:
-        """No event occurred; called a few times per second."""
+        """Called about 20 times per second while jobs are running."""
 
     def ended(self, job: Job, status: int) -> None:
         """A job ended with an exit status."""

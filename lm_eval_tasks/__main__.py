@@ -31,7 +31,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with command_errors():
         words, imported = take_imports(sys.argv[1:] if argv is None else argv)
         if imported and words[:1] not in (["generate"], ["report"], ["agreement"]):
-            raise InputError(f"{IMPORT_OPTION} is an option of generate, report and agreement")
+            raise InputError(
+                f"{IMPORT_OPTION} works only with generate, report and agreement"
+                + (f", not with {words[0]}" if words else "")
+            )
 
         def generate(
             out: Annotated[Path | None, DEFAULT_IN_TEXT] = None,

@@ -71,7 +71,7 @@ def misaligned_warning(scored: Sequence[ScoredTokens], encoder_decoder: bool) ->
         f"in {wrong} of {len(scored)} documents the scored tokens are not exactly those of the answer: "
         f"{why}; "
         "'misaligned' is their fraction, and such results cannot be submitted; the task without _forced "
-        "depends on the tokens of the prompt alone"
+        "is not affected, because only the prompt is tokenized for it"
     )
 
 

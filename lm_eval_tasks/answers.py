@@ -69,7 +69,7 @@ def value(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
 
 
 def forced_value(doc: dict[str, Any]) -> str:
-    """The text that a forced task scores: a space and the value, with a newline in running text."""
+    """The text that a forced task scores: a space, the value and, except in ``symbols``, a newline."""
     return f" {doc['answer']}" if doc["spelling"] == "symbols" else f" {doc['answer']}\n"
 
 
@@ -96,7 +96,7 @@ def _one_character_each(text: str, others: dict[str, str]) -> str:
 def forced_letters(doc: dict[str, Any]) -> str:
     """The text that a forced task scores: the answer, spelled as in the prompt, and its ending.
 
-    Numbers follow a space, as otherwise the first would be one word with the symbol before it.
+    Numbers follow a space: otherwise, the first number and the symbol before it would form one word.
     """
     answer = doc["answer"]
     if doc["spelling"] != "symbols":

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lm_eval_tasks.alignment import ScoredTokens, is_encoder_decoder, split_request
-from lm_eval_tasks.kept_tokens import discard
 from lm_eval_tasks.local_model import is_hugging_face
+from lm_eval_tasks.token_cache import discard
 from lm_eval_tasks.tokens import counts_tokens, encode_for_model
 
 NOT_RUN = "not run: the document does not fit the model's window"
@@ -16,7 +16,7 @@ WINDOW_SETTINGS = ("n_positions", "max_position_embeddings", "n_ctx")
 """Names of the window's size in the configurations of models, in lm-eval's order."""
 
 _FEW = 4
-"""Number of characters of a prompt's end and of an answer's start that give tokens of both."""
+"""Number of characters that are kept of a prompt's end and of an answer's start: a token or more of each."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def leave_out(lm: Any, requests: Sequence[Any]) -> None:
 
 
 def run_shortest(request: Any) -> None:
-    """Make lm-eval run the first characters of a request that was left out; the result is ignored.
+    """Make lm-eval run a few characters of a request that was left out; the result is ignored.
+
+    They are the end of the prompt and the start of the answer.
 
     Some of lm-eval's backends fail if they receive no requests.
     """

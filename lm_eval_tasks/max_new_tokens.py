@@ -54,7 +54,7 @@ def max_new_tokens(
 
 
 def set_max_new_tokens(request: Any, number: int) -> None:
-    """Set the maximum of a generated request, under the one name that all of lm-eval's models read."""
+    """Set the maximum number of new tokens, under the only name that all of lm-eval's models read."""
     prompt, options = request.args
     others = {name: value for name, value in options.items() if name not in _ALIASES}
     request.arguments = (prompt, {**others, "max_gen_toks": number})

@@ -59,7 +59,7 @@ def mean_scores(of_questions: Sequence[Mapping[str, float]]) -> dict[str, float]
 
 
 def gain(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
-    """The increase of the answer's log-probability by the queried item in the prompt.
+    """By how much the queried item in the prompt increases the answer's log-probability.
 
     The first result is for the answer after the whole prompt, the second for the same answer after the prompt
     without the queried item.

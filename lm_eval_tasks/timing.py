@@ -3,7 +3,7 @@
 Only the model is timed, on token ids: its forward pass over the prompts, and the loop of its own library's
 ``generate``, greedy and with the cache, but without lm-eval's stop strings, for which every token is decoded.
 The prompts of a batch are different documents of the task, cut on the left to the same length, so that none
-is padded and the experts of a mixture see different tokens.
+is padded, and the experts of a mixture-of-experts model see different tokens.
 """
 
 from collections.abc import Callable, Sequence

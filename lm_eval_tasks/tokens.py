@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from lm_eval_tasks.kept_tokens import keep, kept_ids
+from lm_eval_tasks.token_cache import cached_ids, keep
 
 _BATCH = 64
 """Number of texts tokenized together: enough to use all cores, few enough to fit in memory."""
@@ -43,8 +43,8 @@ def encode_all(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
 
 
 def encode_for_model(lm: Any, texts: Sequence[str]) -> Iterator[list[int]]:
-    """Like ``encode_all``, but keeps the ids for lm-eval, which encodes each text once more."""
-    known = [kept_ids(lm, text) for text in texts]
+    """Like ``encode_all``, but caches the ids for lm-eval, which encodes each text once more."""
+    known = [cached_ids(lm, text) for text in texts]
     new = encode_all(lm, [text for text, ids in zip(texts, known, strict=True) if ids is None])
     for text, ids in zip(texts, known, strict=True):
         ids = next(new) if ids is None else ids

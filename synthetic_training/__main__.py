@@ -31,7 +31,7 @@ from synthetic_training.settings import parse_settings, read_settings
 DESCRIPTION = """Train and evaluate models on synthetic tasks, and reproduce figures of the paper.
 
 Models: T_rope, T_nope, T_alibi, T_hard_alibi, mamba and lstm of the paper; hf:TYPE, any causal language model
-of transformers; fla:TYPE, those of flash-linear-attention; and your own.
+of transformers; fla:TYPE, any model of flash-linear-attention; and your own.
 
 Tasks: copy, reverse, prefix_ngram, suffix_ngram, duplicate_ngram, mqar (associative recall) and documents."""
 
@@ -87,8 +87,11 @@ class _Flags(TrainConfig):
 
 
 def _base_settings(arguments: Sequence[str]) -> TrainConfig:
-    """The settings that the flags of ``train`` override: from the run to resume, a file or a preset, or the
-    defaults."""
+    """The settings that the flags of ``train`` override.
+
+    The file of ``--config`` overrides the run to resume, which overrides the preset, which overrides the
+    defaults.
+    """
     if list(arguments[:1]) != ["train"]:
         return TrainConfig()
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -187,12 +190,12 @@ def _reproduce(
     """Train the models of figures, and plot the results.
 
     Args:
-        figures: Figures, or YAML files of your own, in the order in which to train their models. Of the
-            paper: efficiency (at the paper's size: efficiency_50, efficiency_100, efficiency_300),
-            length_generalization, ngram_lookup, ngram_lookup_by_length, duplicates. Their learning rates:
-            learning_rates. Beyond the paper:
-            hard_alibi, mqar, mamba_weights, mamba_recall, and the paper's experiments with other
-            architectures, beyond_NAME. The bundled models: trio, trio_learning_rates, pair_learning_rates.
+        figures: Names of figures, or YAML files of your own, in the order in which to train their models.
+            Figures of the paper: efficiency (at the paper's size: efficiency_50, efficiency_100,
+            efficiency_300), length_generalization, ngram_lookup, ngram_lookup_by_length, duplicates. Sweep of
+            learning rates: learning_rates. Beyond the paper: hard_alibi, mqar, mamba_weights, mamba_recall,
+            and the paper's experiments with other architectures, beyond_NAME. Bundled models: trio,
+            trio_learning_rates, pair_learning_rates.
         scale: small for sizes that a CPU can train, or paper for the sizes of the paper.
         seeds: Random seeds (default: those in the figure's file).
         models: Labels of the models to run (default: all).
@@ -201,15 +204,15 @@ def _reproduce(
         known: Folder with results of earlier calls; their runs are not repeated.
         per_gpu: Maximum number of runs that share a GPU, so that one trains while another compiles or is
             evaluated.
-        minutes: Time after which the runs in progress save a checkpoint and end (default: no limit). Runs on
-            a GPU that are expected to take longer than the time left do not start. If runs remain, the exit
-            status is 124.
+        minutes: Time limit in minutes, at which the runs in progress save a checkpoint and end (default: no
+            limit). Runs on a GPU that are expected to take longer than the time left do not start. If runs
+            remain, the exit status is 124.
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
         dry_run: Print the plan with the expected hours, without running anything.
-        gpus: With dry_run and minutes: also print the schedule of each call on this number of GPUs.
-        calls: Number of calls of which the schedule lists each run.
+        gpus: With dry_run and minutes, also print the schedule of repeated calls on this number of GPUs.
+        calls: Number of calls whose runs the schedule lists one by one.
     """
     from synthetic_training.figures.reproduce import reproduce
 

@@ -1,4 +1,4 @@
-"""Archives of files of runs: written atomically, and read without trust in what they contain."""
+"""Archives of the files of runs: written atomically, and read as untrusted input."""
 
 import tarfile
 import zlib
@@ -20,7 +20,7 @@ def archives_in(folder: Path) -> list[Path]:
 
 
 def check_target(folder: Path) -> None:
-    """Check that a folder of ``--to`` can be written and contains no archives; nothing is created.
+    """Check that the folder of ``--to`` can be written and contains no archives; nothing is created.
 
     Raises:
         InputError: it is not such a folder.
@@ -49,7 +49,8 @@ def open_archive(archive: Path) -> Iterator[tarfile.TarFile]:
     """Open an archive for reading.
 
     Raises:
-        InputError: the file is missing, damaged or no archive, also if this is found while it is read.
+        InputError: the file is missing, damaged or not an archive, even if this is noticed only while the
+            block reads it.
     """
     try:
         with tarfile.open(archive, "r:gz") as content:

@@ -60,8 +60,8 @@ class TrainConfig(Settings):
     model_args: Annotated[dict[str, Value], key_values, DEFAULT_IN_TEXT] = field(default_factory=dict)
     """Arguments of the model's configuration, such as hidden_size=128."""
     preset: str | None = None
-    """Named arguments of the model: paper or small for a size, or released for all defaults of the code
-    released with the paper, including those of the run. Values passed in other options override it."""
+    """Preset of model arguments: paper or small for a size, or released for all defaults of the code released
+    with the paper, including the settings of the run. Values passed in other options override it."""
     imports: Annotated[tuple[str, ...], arg(name="import", help_behavior_hint=default_hint)] = ()
     """Packages to import first, which register model types for hf:TYPE."""
     trust_remote_code: bool = False
@@ -87,7 +87,7 @@ class TrainConfig(Settings):
     task_args: Annotated[dict[str, Value], key_values, DEFAULT_IN_TEXT] = field(default_factory=dict)
     """Other settings of the string task or of mqar, such as name=2."""
     pairs: Count = 4
-    """Number of key-value pairs per example (mqar only); context_length is the number of tokens."""
+    """Number of key-value pairs per example (mqar only); an example has context_length tokens."""
     fixed_examples: Annotated[Count | None, DEFAULT_IN_TEXT] = None
     """Number of examples in a fixed training set (mqar only; default: new examples in every step)."""
     mix: Annotated[dict[str, float], key_values, DEFAULT_IN_TEXT] = field(default_factory=dict)

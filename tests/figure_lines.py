@@ -25,7 +25,7 @@ def a_line(
 
 def a_test(length: int, accuracy: float, task: str = "copy", n: int = 3) -> Line:
     score = {"string_accuracy": accuracy, "string_accuracy_stderr": 0.1}
-    return {"task": task, "n": n, "length": length, "asked": 10, **score}
+    return {"task": task, "n": n, "length": length, "num_examples": 10, **score}
 
 
 def rows_of(text: str) -> list[list[str]]:

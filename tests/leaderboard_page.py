@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from lm_eval_tasks.publish.eligibility import of_the_benchmark
+from lm_eval_tasks.publish.eligibility import leaderboard_scores
 from lm_eval_tasks.publish.leaderboard import Page, page
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.results.score import Score
 
 
 def page_of(folder: Path) -> Page:
-    return page(*of_the_benchmark(read_scores([folder])))
+    return page(*leaderboard_scores(read_scores([folder])))
 
 
 def scores_of(folder: Path) -> list[Score]:
-    return of_the_benchmark(read_scores([folder]))[0]
+    return leaderboard_scores(read_scores([folder]))[0]

@@ -1,4 +1,4 @@
-"""Archives of results are read without trust: what is damaged is refused, and nothing of it is kept."""
+"""Archives of results are untrusted input: a damaged one is refused, and nothing in it is kept."""
 
 import io
 import json

@@ -128,7 +128,10 @@ def test_a_benchmark_without_a_part_cannot_be_made(missing: str) -> None:
         ),
         ({"evaluation": replace(ECHO.evaluation, score="score")}, "must name its scoring function"),
         ({"evaluation": replace(ECHO.evaluation, target="gold")}, "has no column 'gold'"),
-        ({"evaluation": replace(ECHO.evaluation, forced_target="gold")}, "a column or a function as forced"),
+        (
+            {"evaluation": replace(ECHO.evaluation, forced_target="gold")},
+            "a column or package.module.function as forced",
+        ),
         ({"evaluation": replace(ECHO.evaluation, new_tokens=0)}, "has new_tokens 0"),
         ({"evaluation": replace(ECHO.evaluation, positions="all")}, "has no column 'all'"),
         ({"evaluation": replace(ECHO.evaluation, questions="each")}, "must name its questions"),

@@ -198,7 +198,7 @@ def test_trained_packed_unpacked_and_installed(
 
 def test_steps_that_are_not_possible_are_refused_before_the_sweep(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(SystemExit, match="error: steps must be more than the 200 of warm-up, not 200"):
+    with pytest.raises(SystemExit, match="error: steps must be more than the 200 warm-up steps, not 200"):
         main(["train", "--out", str(out), "--steps", "200"])
     for option, value in (("minutes", "-1.0"), ("minutes", "nan"), ("sweep_per_gpu", "0"), ("per_gpu", "0")):
         with pytest.raises(SystemExit, match=rf"error: {option} must be .* not {value}$"):
@@ -246,7 +246,7 @@ def test_models_without_a_run_in_the_sweep_are_named(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(train_module, "reproduce", failing)
     with pytest.raises(
-        SystemExit, match="error: one failed; not trained, because no run .* has ended: transformer; pass"
+        SystemExit, match="error: one failed; not trained, because none of .* has ended: transformer; pass"
     ):
         main(["train", "--out", str(out), "--resume"])
     assert sorted(calls[1]) == ["hybrid", "mamba"]

@@ -1,3 +1,5 @@
+"""Copies of running text: documents, sources and tokenizers, and scores in lm-eval."""
+
 import json
 from itertools import islice
 from pathlib import Path

@@ -143,7 +143,7 @@ def test_a_model_is_compared_with_itself_in_another_dtype(tmp_path: Path) -> Non
 
 
 def test_the_command_names_reports_that_there_are() -> None:
-    with pytest.raises(SystemExit, match="no report phone_boo; there are phone_book, "):
+    with pytest.raises(SystemExit, match="there is no report phone_boo; the reports are phone_book, "):
         command.main(["--reports", "phone_boo"])
     command.main(["--check"])
 
@@ -160,7 +160,7 @@ def test_an_evaluation_is_kept_and_not_made_again(tmp_path: Path, monkeypatch: p
     with our_tasks_alone():
         evaluate(one, tmp_path)
     file = result_file(tmp_path, one)
-    assert one.is_that_of(file) and [found.name for found in tmp_path.iterdir()] == ["report"]
+    assert one.matches(file) and [found.name for found in tmp_path.iterdir()] == ["report"]
     content = json.loads(file.read_text())
     assert content["model_name"] == content["config"]["model_args"]["pretrained"] == model.shown
     assert content["made_from"]["limit"] == 2 and str(tmp_path) not in file.read_text()
@@ -169,5 +169,5 @@ def test_an_evaluation_is_kept_and_not_made_again(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("lm_eval_tasks.documents.evaluate.ProcessPoolExecutor", None)
     evaluate_all([one], tmp_path, 1)
     other = Evaluation("report", "run", run.model_copy(update={"limit": 3}), model)
-    assert not other.is_that_of(file)
+    assert not other.matches(file)
     assert set(arguments(other, tmp_path)) - set(arguments(one, tmp_path)) == {"3"}

@@ -69,9 +69,9 @@ def test_rows_and_columns_are_chosen_by_name(tmp_path: Path) -> None:
     ("marker", "message"),
     [
         ("3", "table 3 of .*r.md, which has 2"),
-        ("nothing", "'nothing' of .*r.md, which has no such heading"),
+        ("nothing", "'nothing' of .*r.md, which has no table below such a heading"),
         ("1; model: b", "no row has b in the column 'model'"),
-        ("1; size: 3", "no column 'size', but model, metric, 20 entries"),
+        ("1; size: 3", "no column 'size'; its columns are model, metric, 20 entries"),
         ("1; columns: 40 entries", "no column '40 entries'"),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_file_of_code_is_copied(tmp_path: Path) -> None:
     expected = '```python\n"""A file."""\nx = 1\n```\n'
     assert with_tables(file) == f"Before.\n<!-- code: a.py -->\n{expected}<!-- /code -->\nAfter.\n"
     (tmp_path / "a.py").unlink()
-    with pytest.raises(InputError, match="page.md: it has the code of .*a.py, which does not exist"):
+    with pytest.raises(InputError, match="page.md: it shows the code of .*a.py, which does not exist"):
         with_tables(file)
 
 

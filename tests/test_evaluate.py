@@ -197,7 +197,7 @@ def test_evaluate_prints_a_table_and_writes_a_file_once(
 
 def test_a_checkpoint_can_be_evaluated_too(trained: Path) -> None:
     config = EvaluateConfig(trained / "checkpoints" / "step_200", lengths=(2,), num_examples=10)
-    assert evaluate(config)["results"][0]["asked"] == 10
+    assert evaluate(config)["results"][0]["num_examples"] == 10
 
 
 def test_a_loaded_model_has_the_fastest_way_that_a_new_one_has(tmp_path: Path) -> None:

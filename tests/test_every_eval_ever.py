@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lm_eval_tasks.__main__ import main
-from lm_eval_tasks.publish.eligibility import of_the_benchmark
+from lm_eval_tasks.publish.eligibility import leaderboard_scores
 from lm_eval_tasks.publish.every_eval_ever import SCHEMA_VERSION, record
 from lm_eval_tasks.results.rows import read_scores
 from tests.real_results import MODEL, real_results
@@ -19,7 +19,7 @@ DATASET = "org/benchmark"
 def made(folder: Path, content: dict[str, Any], **options: Any) -> dict[str, Any]:
     file = folder / "results_1.json"
     file.write_text(json.dumps(content))
-    scores, _ = of_the_benchmark(read_scores([file]))
+    scores, _ = leaderboard_scores(read_scores([file]))
     return record(scores, MODEL, DATASET, retrieved=1_800_000_000.9, **options)
 
 

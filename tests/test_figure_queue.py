@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builders import InputError
-from dataset_builders.interruption import TimeIsOver
+from dataset_builders.interruption import TimeLimitReached
 from dataset_builders.workers import Job
 from synthetic_training.figures import execute
 from synthetic_training.figures import stages as stages_module
@@ -140,7 +140,7 @@ point = {"step": 30, "examples": 100, "tokens": 9, "length": 5, "string_accuracy
 point |= {"letter_accuracy": accuracy, "string_accuracy_stderr": .01}
 score = {"n": None, "string_accuracy": accuracy, "string_accuracy_stderr": .01, "letter_accuracy": accuracy}
 score |= {"letter_accuracy_stderr": .01, "exact_match": accuracy}
-tests = {stem: [{"task": t["task"], **score, "n": t["n"] or 3, "length": n, "asked": t["num_examples"]}
+tests = {stem: [{"task": t["task"], **score, "n": t["n"] or 3, "length": n, "num_examples": t["num_examples"]}
                 for t in some for n in t["lengths"]] for stem, some in content["tests"].items()}
 pathlib.Path(result).write_text(json.dumps({
     "config": content["config"], "parameters": 1, "git_revision": "a", "versions": {}, "machine": "m",
@@ -213,7 +213,9 @@ def test_a_run_that_does_not_fit_into_the_time_is_left(
 
     monkeypatch.setattr(Expectations, "of", expected)
     file = a_figure(tmp_path / "one.yaml", settings={**SETTINGS, "device": "auto"}, tests=[])
-    with pytest.raises(TimeIsOver, match="the time is over: 1 of 2 runs finished, with results in"):
+    with pytest.raises(
+        TimeLimitReached, match="the time limit is reached: 1 of 2 runs finished, with results in"
+    ):
         reproduce(str(file), out=tmp_path / "out", minutes=2)
     shown = capsys.readouterr().out
     assert "no other run fits into the time that is left" in shown

@@ -99,7 +99,7 @@ def test_figures_that_share_runs_and_rates_have_the_stages_they_need(tmp_path: P
     rates, duplicates, lengths = stages[:3]
     assert {run.name for run in duplicates.planned} == {run.name for run in lengths.planned}
     assert all(run.config.steps == 2667 and run.config.stop_accuracy is None for run in rates.planned)
-    assert len(rates.planned) == 4 * len(lengths.size.runs) and {run.seed for run in rates.planned} == {0}
+    assert len(rates.planned) == 4 * len(lengths.scale.runs) and {run.seed for run in rates.planned} == {0}
     ledger = Ledger(stages, tmp_path)
     assert {work.stages[0].stem for work in ledger.work()} == {rates.stem, "efficiency_50_rates_paper"}
     assert len(ledger.waiting()) == sum(len(s.planned) for s in stages if not s.of_trials)
@@ -116,5 +116,5 @@ def test_a_trial_whose_loss_is_not_finite_has_a_result(tmp_path: Path) -> None:
     result = job.trained(tmp_path / "run", step)
     assert result["final_loss"] is None and result["curve"][-1]["string_accuracy"] == 0.0
     assert result["curve"][-1]["step"] == step and result["tokens"] == result["curve"][-1]["tokens"]
-    with pytest.raises(InputError, match="not finite by step"):
+    with pytest.raises(InputError, match="not finite at or before step"):
         job._train(config, tmp_path / "other", may_diverge=False)

@@ -272,7 +272,7 @@ def test_costs_beside_the_papers_trainer() -> None:
     assert "T_rope: tokens" not in text
     alike = replace(found["mamba", 200], parameters=201)
     assert table([*found.values(), alike]).count("mamba: tokens per second scaled") == 1
-    assert table([]) == "None of these runs was on a GPU."
+    assert table([]) == "None of these runs used a GPU."
 
 
 def test_the_measured_baselines_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,6 +282,6 @@ def test_the_measured_baselines_and_the_command(tmp_path: Path, capsys: pytest.C
     file = tmp_path / "f.jsonl"
     file.write_text(json.dumps(a_line()) + "\n")
     cost_main([str(file)])
-    assert capsys.readouterr().out == "None of these runs was on a GPU.\n"
+    assert capsys.readouterr().out == "None of these runs used a GPU.\n"
     with pytest.raises(SystemExit, match="error: .*none.jsonl: no such file"):
         cost_main([str(file), str(tmp_path / "none.jsonl")])

@@ -1,4 +1,4 @@
-"""Folders of runs from strangers, given to the commands: one of two ends, a result or one sentence."""
+"""Untrusted folders of runs, given to the commands: each ends with a result or with one sentence."""
 
 import contextlib
 import io

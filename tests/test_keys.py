@@ -103,7 +103,7 @@ def test_known_hazards_are_estimated() -> None:
 
 def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts = counts_of(construct(8, 2, 64).eval(), 8, 24, 100)
-    accuracy = {"task": "copy", "n": 3, "asked": 100, "string_accuracy": 0.5}
+    accuracy = {"task": "copy", "n": 3, "num_examples": 100, "string_accuracy": 0.5}
     tests = [{**accuracy, "length": length, "keys": counts.as_json()} for length in (24, 30)]
     line: Line = {**a_line("T_hard_alibi"), "tests": tests}
     line["config"] = {**line["config"], "vocabulary": 8}

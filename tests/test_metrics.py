@@ -1,3 +1,5 @@
+"""Scores of generated and forced answers, for known cases and as properties."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

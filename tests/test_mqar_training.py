@@ -98,7 +98,7 @@ def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
     task = Mqar(32, 4, 40, random_non_queries=False)
     arguments: dict[str, Any] = {"seed": 0, "batch_tokens": 96, "bf16": False}
     score = evaluate_mqar(Oracle(), task, 10, shard=Shard(0, 1), **arguments)
-    assert (score.length, score.asked, score.string_accuracy, score.string_accuracy_stderr) == (
+    assert (score.length, score.num_examples, score.string_accuracy, score.string_accuracy_stderr) == (
         4,
         10,
         0.25,
@@ -107,7 +107,7 @@ def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
     assert score.letter_accuracy == score.exact_match == 0.25
     # two processes evaluate half of the examples each
     halves = [evaluate_mqar(Oracle(), task, 10, shard=Shard(i, 2), **arguments) for i in (0, 1)]
-    assert [half.asked for half in halves] == [5, 5]
+    assert [half.num_examples for half in halves] == [5, 5]
     # of more processes than examples, some evaluate none
     others = Shard(0, 16, lambda sums: sums.add_(torch.tensor([10.0, 2.5, 0.625])))
     assert evaluate_mqar(Oracle(), task, 10, shard=others, **arguments) == score
@@ -136,7 +136,7 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) 
     content = read_json(tmp_path / "scores.json")
     # the same examples as in training's own evaluation
     for found, expected in zip(content["results"], scores, strict=True):
-        assert found["length"] == expected["length"] and found["asked"] == 128
+        assert found["length"] == expected["length"] and found["num_examples"] == 128
         assert found["string_accuracy"] == pytest.approx(expected["string_accuracy"])
     for wrong, message in (
         (["3"], "3 pairs and their queries need a length of at least 12 tokens, not 8"),

@@ -82,7 +82,7 @@ def test_it_is_evaluated_where_its_code_is_trusted(trained: Any) -> None:
     config, run = trained
     asked = EvaluateConfig(run, lengths=(3,), num_examples=8)
     if config.imports:  # the type is known in this process: nothing of the folder is run
-        assert evaluate(replace(asked, imports=config.imports))["results"][0]["asked"] == 8
+        assert evaluate(replace(asked, imports=config.imports))["results"][0]["num_examples"] == 8
     else:
         with pytest.raises(
             InputError, match=r"contains its own code .*\.py.*; inspect it, then pass --trust"
@@ -212,7 +212,7 @@ def test_a_model_that_cannot_generate_is_trained_and_scored(
     train(tiny(model=f"{__name__}:CannotGenerate", model_args={}, steps=2, warmup_steps=0), tmp_path / "run")
     assert "CannotGenerate does not inherit from transformers' GenerationMixin" in caplog.text
     asked = EvaluateConfig(tmp_path / "run", lengths=(3,), num_examples=4, trust_remote_code=True)
-    assert evaluate(asked)["results"][0]["asked"] == 4
+    assert evaluate(asked)["results"][0]["num_examples"] == 4
     with pytest.raises(InputError, match="cannot generate, because .*; evaluate it without --generate"):
         evaluate(replace(asked, generate=True))
 

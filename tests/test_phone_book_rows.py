@@ -1,3 +1,5 @@
+"""Documents of the phone book, compared with the package names and with plain rules."""
+
 import json
 import math
 import random

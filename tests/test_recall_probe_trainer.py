@@ -13,8 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArgumen
 from dataset_builders import InputError
 from lm_eval_tasks.probe import RecallProbe
 from lm_eval_tasks.probe import callback as callback_module
+from lm_eval_tasks.results.learning_curve import learning_curve_table, learning_curves
 from lm_eval_tasks.results.rows import by_benchmark, read_scores
-from lm_eval_tasks.results.sweep import sweep_table, sweeps
 from tests.models import byte_tokenizer
 
 TASKS = ("string_copy_10", "phone_book_20")
@@ -74,9 +74,9 @@ def test_a_run_is_probed_logged_reported_resumed_and_repeated(tmp_path: Path) ->
     assert {score.label for score in scores} == {f"out@step{n}" for n in (0, 2, 4, 5)}
     assert all(score.documents == 3 and score.run.dtype == "float32" for score in scores)
     for own in by_benchmark(scores).values():
-        (sweep,) = sweeps(own)
-        assert sweep.name == "out" and list(sweep.steps) == [0, 2, 4, 5]
-        assert "out: exact_match by training step" in sweep_table(sweep)
+        (curve,) = learning_curves(own)
+        assert curve.name == "out" and list(curve.steps) == [0, 2, 4, 5]
+        assert "out: exact_match by training step" in learning_curve_table(curve)
 
     resumed = a_trainer(tmp_path / "out", max_steps=6)
     resumed.add_callback(RecallProbe(resumed, TASKS, every=3, num_docs=3))

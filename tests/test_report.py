@@ -8,10 +8,10 @@ import pytest
 
 from dataset_builders import InputError
 from lm_eval_tasks import __main__ as command_line
-from lm_eval_tasks.results.plots import draw, draw_sweeps, styles
+from lm_eval_tasks.results.learning_curve import learning_curve_table, learning_curves
+from lm_eval_tasks.results.plots import draw, draw_learning_curves, styles
 from lm_eval_tasks.results.report import report
 from lm_eval_tasks.results.rows import by_benchmark, read_scores, row_labels
-from lm_eval_tasks.results.sweep import sweep_table, sweeps
 from lm_eval_tasks.results.table import table
 from tests.conftest import Run
 from tests.result_files import content, log_samples, result_file
@@ -90,16 +90,16 @@ def test_checkpoints_are_shown_by_training_step(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": 0.5}, model="org/other")
     (own,) = by_benchmark(read_scores([tmp_path])).values()
     assert row_labels(own) == ["model@step1000", "model@step3000", "model@step20000", "other"]
-    (sweep,) = sweeps(own)
-    assert sweep.name == "model"
-    text = sweep_table(sweep)
+    (curve,) = learning_curves(own)
+    assert curve.name == "model"
+    text = learning_curve_table(curve)
     assert text.startswith("model: exact_match by training step")
     assert [row[:1] + [cell[:5] for cell in row[1:]] for row in cells(text)[1:]] == [
         ["1000", "0.200", "0.100"],
         ["3000", "0.400", "0.200"],
         ["20000", "0.800", "0.400"],
     ]
-    files = draw_sweeps("phone_book", [sweep], tmp_path)
+    files = draw_learning_curves("phone_book", [curve], tmp_path)
     assert [file.name for file in files] == ["phone_book_by_step.png", "phone_book_by_step.svg"]
     drawing = files[1].read_text()
     for text in ("training step, logarithmic", "20 entries", "40 entries", "phone_book: model", "1k", "20k"):
@@ -110,7 +110,7 @@ def test_checkpoints_that_differ_otherwise_are_no_sweep(tmp_path: Path) -> None:
     for step, dtype in ((1000, "float32"), (2000, "bfloat16")):
         arguments = {"pretrained": "org/model", "revision": f"step{step}", "dtype": dtype}
         result_file(tmp_path, {"phone_book_20": 0.5}, model_args=arguments)
-    assert sweeps(read_scores([tmp_path])) == []
+    assert learning_curves(read_scores([tmp_path])) == []
 
 
 def test_checkpoints_in_folders_are_a_sweep_and_named_after_their_run(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_checkpoints_in_folders_are_a_sweep_and_named_after_their_run(tmp_path: 
             result_file(tmp_path, {"phone_book_20": 0.5}, model=f"/x/{run}/checkpoints/step_{step}")
     scores = read_scores([tmp_path])
     assert row_labels(scores)[0] == "a/checkpoints/step_100"
-    assert [sweep.name for sweep in sweeps(scores)] == ["a/checkpoints", "b/checkpoints"]
+    assert [curve.name for curve in learning_curves(scores)] == ["a/checkpoints", "b/checkpoints"]
 
 
 # ---- the plot

@@ -58,8 +58,8 @@ def test_runs_end_when_the_time_is_over(
     signal.signal(signal.SIGTERM, before)
     assert ended.value.code == 124
     *_, waits, kept, command = capsys.readouterr().err.splitlines()
-    assert waits == "the time is over: the runs save a checkpoint and end"
-    assert kept.startswith("the time is over: 0 of 1 run finished; to continue the others from")
+    assert waits == "the time limit is reached: the runs save a checkpoint and end"
+    assert kept.startswith("the time limit is reached: 0 of 1 run finished; to continue the others from")
     assert command.startswith(f"python -m synthetic_training reproduce {file} ")
     assert command.endswith(" --minutes 1e-06 --resume")
 
@@ -150,7 +150,10 @@ def test_a_figure_killed_resumed_shared_and_drawn_again(
     ]
     assert all(0 <= p["string_accuracy"] <= p["letter_accuracy"] <= 1 for p in line["curve"])
     assert 0 < line["final_loss"] < 3
-    assert [(t["task"], t["length"], t["asked"]) for t in line["tests"]] == [("copy", 2, 20), ("copy", 7, 20)]
+    assert [(t["task"], t["length"], t["num_examples"]) for t in line["tests"]] == [
+        ("copy", 2, 20),
+        ("copy", 7, 20),
+    ]
 
     with pytest.raises(InputError, match=r"one_small.jsonl contains results; pass --resume"):
         reproduce(str(file), out=out, models=["lstm"])

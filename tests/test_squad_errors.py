@@ -37,8 +37,16 @@ def refuse(task: str, said: str, **metadata: Any) -> None:
         ("squad.jsonl", b'{"id": "a"}\n{"id"', "squad.jsonl' cannot be read: line 2 is not JSON"),
         ("squad.json", b"[" * 100_000, "squad.json' cannot be read: maximum recursion depth"),
         ("squad.jsonl", b'"\xff"', "squad.jsonl' cannot be read: 'utf-8' codec"),
-        ("squad.json", b'{"data": [{"title": "a"}]}', "its 'data' is not laid out as SQuAD's .'paragraphs'"),
-        ("squad.json", b'{"50": {"A text.": ["?"]}}', "neither as rows nor as lengths of paragraphs of"),
+        (
+            "squad.json",
+            b'{"data": [{"title": "a"}]}',
+            "its 'data' does not have the structure of SQuAD's .'paragraphs'",
+        ),
+        (
+            "squad.json",
+            b'{"50": {"A text.": ["?"]}}',
+            "neither rows nor an object of the form .length: .paragraph: ",
+        ),
         ("squad.json", b'{"50": {"A text.": [["?", "yes"]]}}', "its row 1 lacks answers.text"),
         ("squad.json", b"[3]", "its row 1 lacks id, title, context, question, answers; the columns"),
         ("squad.jsonl", b"", "squad.jsonl' has no paragraph with two answerable questions; pass another"),

@@ -117,9 +117,9 @@ def test_it_is_trained_on_and_evaluated(tmp_path: Path) -> None:
     evaluated = EvaluateConfig(tmp_path / "run", lengths=(4,), num_examples=8)
     content = evaluate(evaluated)
     assert content["config"]["task_args"] == {"num_queries": 3}
-    assert content["results"][0]["asked"] == 8
+    assert content["results"][0]["num_examples"] == 8
     content = evaluate(EvaluateConfig(tmp_path / "run", lengths=(4,), num_examples=8, documents="benchmark"))
-    assert content["results"][0]["asked"] == 8
+    assert content["results"][0]["num_examples"] == 8
     with pytest.raises(InputError, match="several answers cannot be generated"):
         evaluate(EvaluateConfig(tmp_path / "run", lengths=(4,), num_examples=8, generate=True))
 

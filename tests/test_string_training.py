@@ -29,7 +29,7 @@ def test_every_task_is_trained_on_and_evaluated(
     evaluating = ["evaluate", str(run), "--lengths", "8", "--num-examples", "10"]
     main([*evaluating, "--out", str(result)])
     content = json.loads(result.read_text())
-    assert content["config"]["task"] == task and content["results"][0]["asked"] == 10
+    assert content["config"]["task"] == task and content["results"][0]["num_examples"] == 10
     capsys.readouterr()
     main([*evaluating, "--documents", "benchmark", "--generate"])
     assert capsys.readouterr().out.count("[") == 3

@@ -17,7 +17,7 @@ from lm_eval_tasks.publish.eligibility import (
     PACKAGE_VERSIONS,
     check,
     kept_checksums,
-    of_the_benchmark,
+    leaderboard_scores,
 )
 from lm_eval_tasks.publish.submission import entries
 from lm_eval_tasks.publish.submit import to_yaml
@@ -31,7 +31,7 @@ Content = dict[str, Any]
 
 def submitted(content: Content, folder: Path, model: str = MODEL, **options: Any) -> list[EvalResultEntry]:
     """The entries of a result file, as `submit --dry-run` makes them."""
-    scores, _ = of_the_benchmark(read_scores([written(folder, content)]))
+    scores, _ = leaderboard_scores(read_scores([written(folder, content)]))
     check(scores, model, **options)
     return entries(scores, DATASET)
 
@@ -79,18 +79,18 @@ def test_other_tasks_are_told_apart(tmp_path: Path) -> None:
     content["configs"]["phone_book_n"]["metadata"]["length"] = 21
     content["results"]["phone_book_n"] = content["results"]["phone_book_20"]
     scores = read_scores([written(tmp_path, content)])
-    found, others = of_the_benchmark(scores)
+    found, others = leaderboard_scores(scores)
     assert [score.task for score in found] == ["phone_book_20", "phone_book_40"]
     assert sorted(others) == ["phone_book_20_forced", "phone_book_n"]
-    assert [s.task for s in of_the_benchmark(scores, ["phone_book_40"])[0]] == ["phone_book_40"]
+    assert [s.task for s in leaderboard_scores(scores, ["phone_book_40"])[0]] == ["phone_book_40"]
     with pytest.raises(
         InputError, match="do not contain the task 'phone_book_30'; they contain phone_book_20,"
     ):
-        of_the_benchmark(scores, ["phone_book_30"])
+        leaderboard_scores(scores, ["phone_book_30"])
     with pytest.raises(
         InputError, match=r"no task of the leaderboard, only phone_book_n; .*such as phone_book_20"
     ):
-        of_the_benchmark(scores, ["phone_book_n"])
+        leaderboard_scores(scores, ["phone_book_n"])
 
 
 def test_neither_secrets_nor_folders_get_out(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_runs_that_differ_are_not_submitted_together(tmp_path: Path) -> None:
     other["config"]["model_args"]["revision"] = "step10"
     written(tmp_path, other, "results_2.json")
     written(tmp_path, real_results())
-    scores, _ = of_the_benchmark(read_scores([tmp_path]))
+    scores, _ = leaderboard_scores(read_scores([tmp_path]))
     with pytest.raises(
         InputError, match="from runs with different settings .model; model@step10.; pass the result files"
     ):

@@ -18,7 +18,7 @@ from synthetic_training.evaluation.accuracy import forced_answers, generated_ans
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.construction import construct
-from synthetic_training.theory.design import Design
+from synthetic_training.theory.design import ROUNDOFF, Design
 from synthetic_training.theory.measure import copy, measure, occurs_again, sizes
 from synthetic_training.theory.unrepeated import unrepeated_strings
 from tests.conftest import Run
@@ -133,10 +133,15 @@ def test_attention_is_as_hard_as_the_inequality_says(letters: int, n: int, lengt
     assert picked.min() >= 1 - 1 / (4 * (design.marker + 1))
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(("letters", "n"), [(2, 4), (4, 3), (26, 2)])
+@pytest.mark.parametrize(
+    ("dtype", "letters", "n"),
+    [
+        *((dtype, d, n) for dtype in (torch.float64, torch.float32) for d, n in ((2, 4), (4, 3), (26, 2))),
+        *((torch.bfloat16, d, n) for d, n in ((2, 3), (4, 2), (26, 1))),
+    ],
+)
 def test_formats_copy_up_to_the_length_that_is_proven(letters: int, n: int, dtype: torch.dtype) -> None:
-    length = letters**n if letters < 26 else 300
+    length = min(letters**n, 300)
     design = Design(letters, n)
     name = str(dtype).removeprefix("torch.")
     assert design.proven_length(design.inverse_temperature(1000), name) >= length
@@ -145,7 +150,13 @@ def test_formats_copy_up_to_the_length_that_is_proven(letters: int, n: int, dtyp
     assert (done.right & done.ended).all()
 
 
-def test_nothing_is_said_of_a_format_that_is_too_coarse() -> None:
+@pytest.mark.parametrize("name", ROUNDOFF)
+def test_the_unit_roundoff_is_half_the_distance_from_1_to_the_next_number(name: str) -> None:
+    assert ROUNDOFF[name] == torch.finfo(getattr(torch, name)).eps / 2
+
+
+def test_nothing_is_proven_of_a_format_that_is_too_coarse() -> None:
+    assert Design(4, 3).proven_length(16.0, "bfloat16") == 0
     assert Design(26, 6).proven_length(16.0, "bfloat16") == 0
     assert Design(26, 6).proven_length(0.5, "float32") == 0
 

@@ -105,7 +105,7 @@ def test_a_model_without_a_state_is_refused() -> None:
 def evaluation(folder: Path, name: str, model: Any, **changed: Any) -> Path:
     """A checkpoint, and a file like that of ``evaluate``."""
     model.save_pretrained(folder / name)
-    score = {"asked": 25, "string_accuracy": 0.5, "string_accuracy_stderr": 0.1}
+    score = {"num_examples": 25, "string_accuracy": 0.5, "string_accuracy_stderr": 0.1}
     results = [{"length": length, **score} for length in (10, 20, 50)]
     config = {"task": "copy", "vocabulary": 4, "checkpoint": str(folder / name), **changed}
     file = folder / f"{name}.json"

@@ -129,7 +129,7 @@ def scores(oracle: Oracle, shard: Shard | None = None, **changes: Any) -> Any:
 
 
 def test_an_answer_is_right_where_every_digit_is_and_exact_where_the_line_ends_too() -> None:
-    assert [(s.length, s.asked, s.exact_match) for s in scores(Oracle())] == [(3, 8, 1), (5, 8, 1)]
+    assert [(s.length, s.num_examples, s.exact_match) for s in scores(Oracle())] == [(3, 8, 1), (5, 8, 1)]
     no_end = scores(Oracle("newline"))[0]
     assert (no_end.string_accuracy, no_end.letter_accuracy, no_end.exact_match) == (1, 1, 0)
     one_in_four = scores(Oracle("digit", 4))[1]

@@ -160,7 +160,9 @@ def test_training_ends_early_where_it_is_good_enough(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     config = tiny(lr=1e30, warmup_steps=0, schedule="constant", save_every=1)
-    with pytest.raises(InputError, match=r"not finite by step 2; the last good checkpoint is .*step_1;"):
+    with pytest.raises(
+        InputError, match=r"not finite at or before step 2; the last good checkpoint is .*step_1;"
+    ):
         train(config, tmp_path / "run")
     assert [f.name for f in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_1"]
     assert not (tmp_path / "run" / "model").exists()

@@ -1,4 +1,4 @@
-"""Prompts that do not fit the model's window are counted, cause a warning, and are wrong."""
+"""Prompts that do not fit the model's context window are counted, cause a warning, and count as wrong."""
 
 import logging
 from typing import Any

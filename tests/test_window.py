@@ -18,7 +18,7 @@ from lm_eval_tasks.context_window import (
     run_shortest,
     window_tokens,
 )
-from lm_eval_tasks.kept_tokens import kept_ids
+from lm_eval_tasks.token_cache import cached_ids
 from lm_eval_tasks.tokens import counts_tokens, encode_all
 from tests.models import END, byte_tokenizer, tiny_model
 
@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_not_run_and_takes_no_memory() -> None:
     for kind, extra in (("generate_until", {"max_gen_toks": 50}), ("loglikelihood", " answer\n")):
         requests = requests_of(kind, extra)
         _ = generated_needs(lm, requests) if kind == "generate_until" else scored_tokens(lm, requests)
-        assert any(kept_ids(lm, prompt) for prompt in PROMPTS)
+        assert any(cached_ids(lm, prompt) for prompt in PROMPTS)
         leave_out(lm, requests)
         assert [request.args for request in requests] == [(prompt, extra) for prompt in PROMPTS]
         assert [request.repeats for request in requests] == [0] * len(PROMPTS)

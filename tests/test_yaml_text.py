@@ -1,4 +1,4 @@
-"""YAML from strangers: the values of JSON, or one sentence."""
+"""Untrusted YAML gives JSON values, or one sentence."""
 
 import datetime
 from pathlib import Path

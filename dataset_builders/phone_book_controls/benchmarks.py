@@ -72,7 +72,7 @@ GAP = Benchmark(
         "phone_book_gap: other text between the book and the query",
         """\
 The documents of `phone_book`, with a paragraph of neutral sentences between the book and the two examples.
-The entry is farther away, and there is no more to remember.""",
+The entry is farther away, but no more has to be remembered.""",
     ),
     evaluation=replace(BENCHMARK.evaluation, positions="entries"),
     family=_FAMILY,

@@ -14,7 +14,7 @@ query, so that both can be compared document by document.
     ...                            <- the rest is the document of phone_book
 
 ``phone_book_gap``: other text is inserted between the book and the examples, so that the entry is farther
-away, while there is no more to remember::
+away, but no more has to be remembered::
 
     Maria Jones: 8274910365
     Frank Ortiz: 6120938475
@@ -97,7 +97,7 @@ def gap_rows(
 ) -> Iterator[Row]:
     """The documents of ``phone_book``, with other text between the book and the examples.
 
-    Only the length of the text depends on the gap.
+    The books, examples and queries are the same for every gap.
 
     Args:
         gap: length of the other text in words, at least 1.

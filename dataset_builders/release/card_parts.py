@@ -97,7 +97,7 @@ def _described(origin: Origin) -> str:
         else f"`{origin.name}`"
     )
     revision = f" at revision `{origin.revision}`" if origin.revision else ""
-    return f"{name}{revision} (SHA-256 of the part that was read:  `{origin.sha256[:12]}`)"
+    return f"{name}{revision} (SHA-256 of the part that was read: `{origin.sha256[:12]}`)"
 
 
 def tokenizers(entries: Iterable[Entry]) -> str:

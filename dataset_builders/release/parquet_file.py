@@ -15,10 +15,10 @@ from dataset_builders.release.schema import arrow_schema
 
 _GROUP_CHARACTERS = 8_000_000  # characters of prompts per row group, which is kept in memory while writing
 _READ_ROWS = 50
-_READ_BYTES = 64 * 2**20  # of a column in the rows that are read together
+_READ_BYTES = 64 * 2**20  # maximum size of a column's values in the rows that are read together
 
 _CHARACTER_BYTES = 4
-_SPARE_CHARACTERS = 10_000  # of a row beyond its prompt: answers, ids, and what the format adds
+_SPARE_CHARACTERS = 10_000  # allowed per row beyond its prompt: answers, ids, and what the format adds
 _MAX_BYTES = 16 * 2**30
 
 

@@ -147,7 +147,7 @@ def _state(path: Path, entry: Entry, made: Documents) -> str:
     if entry.rows != len(lengths) or entry.prompt_characters != lengths.characters:
         return "the file's rows differ in number or length from the manifest"
     if made.tokenizer_name and entry.prompt_tokens != lengths.tokens:
-        return "the file's prompts differ in tokens from the manifest"
+        return "the lengths of the file's prompts in tokens differ from the manifest"
     # a damaged manifest may list any number of documents: build no more documents than the file contains
     if content_sha256(islice(made.rows, entry.rows + 1)) != entry.content_sha256:
         return "the rebuilt documents differ"

@@ -15,7 +15,7 @@ REVISION = "3ffb306f725f7d2ce8394bc1873b24868140c412"
 SPLIT = "validation"
 
 _MAX_BYTES = 2**30
-"""Maximum size of a file's text in bytes; SQuAD v2 has 40 MB."""
+"""Maximum size of a file's text in bytes; SQuAD v2 takes 40 MB."""
 
 _FORMATS = ".parquet, .jsonl or .json"
 _TEXTS = ("id", "title", "context", "question")
@@ -138,8 +138,8 @@ def _flat(articles: Any) -> list[Any]:
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
         ]
-    except (KeyError, TypeError) as error:  # every operation above is on the content of the file
-        raise ValueError(f"its 'data' is not laid out as SQuAD's ({error})") from None
+    except (KeyError, TypeError) as error:  # nothing above but the file's content can raise these
+        raise ValueError(f"its 'data' does not have the structure of SQuAD's ({error})") from None
 
 
 def _released(lengths: dict[str, dict[str, Any]]) -> list[Any]:
@@ -160,9 +160,9 @@ def _released(lengths: dict[str, dict[str, Any]]) -> list[Any]:
             for number, (context, pairs) in enumerate(paragraphs.items())
             for index, (question, answers) in enumerate(pairs)
         ]
-    except (TypeError, ValueError):  # every operation above is on the content of the file
+    except (TypeError, ValueError):  # nothing above but the file's content can raise these
         raise ValueError(
-            "it is laid out neither as rows nor as lengths of paragraphs of [question, answers]"
+            "it contains neither rows nor an object of the form {length: {paragraph: [[question, answers]]}}"
         ) from None
 
 

@@ -17,7 +17,7 @@ DEFAULT_TOKENIZER = "EleutherAI/gpt-neox-20b"
 """The GPT-NeoX tokenizer, which measures lengths in the paper."""
 
 _MAX_BYTES = 2**29
-"""Maximum size of a ``tokenizer.json`` in bytes; one with 256,000 tokens has 35 MB."""
+"""Maximum size of a ``tokenizer.json`` in bytes; one with 256,000 tokens takes 35 MB."""
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ _NAMES_SAMPLED = 2000  # calls of names.get_full_name(), which is too slow to dr
 
 
 def main(entries: int = 100, num_docs: int = 10_000, out: Path | None = None) -> None:
-    """Build phone books, and compare the time with the time of the package names for the names alone.
+    """Time the building of phone books, and the drawing of the same number of names by the package names.
 
     Args:
         entries: Entries per book.
         num_docs: Number of books.
-        out: New JSON file for the numbers.
+        out: JSON file for the results; it must not exist.
     """
     if out is not None:
         check_new_file(out)
@@ -55,7 +55,10 @@ def main(entries: int = 100, num_docs: int = 10_000, out: Path | None = None) ->
             ["", "seconds"],
             [
                 [f"{what}: names, numbers, prompts", f"{ours:.1f}"],
-                [f"names.get_full_name() for {drawn} names, from {_NAMES_SAMPLED}", f"{theirs:.1f}"],
+                [
+                    f"names.get_full_name() for {drawn} names, extrapolated from {_NAMES_SAMPLED}",
+                    f"{theirs:.1f}",
+                ],
                 ["ratio", f"{theirs / ours:.0f}"],
             ],
         )

@@ -27,7 +27,7 @@ from dataset_builders.string_tasks.symbols import BAR
 from dataset_builders.string_tasks.task import StringTask
 
 SPELLINGS = ("symbols", "plain", "spaced")
-"""``symbols`` is for models that were trained on these tasks, the others are for pretrained models."""
+"""``symbols`` is for models that were trained on these tasks; the others are for pretrained models."""
 
 COLUMNS = ("id", "prompt", "answer", "length", "key", "spelling")
 

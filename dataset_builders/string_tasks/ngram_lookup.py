@@ -56,8 +56,7 @@ class _NgramLookup(StringTask):
     def rare(self) -> str:
         return (
             f"contain an n-gram of n = {self.n} that occurs once and is followed by at least "
-            f"{self._after_key} "
-            "letters; use a larger n, a larger vocabulary or shorter strings"
+            f"{self._after_key} letters; use a larger n, a larger vocabulary or shorter strings"
         )
 
     @property

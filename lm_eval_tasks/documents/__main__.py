@@ -39,7 +39,7 @@ def _is_up_to_date(plan: Plan, name: str, results: Path) -> bool:
     return (
         here == wanted
         and (results / f"{name}.md").is_file()
-        and all(one.is_that_of(result_file(results, one)) for one in evaluations)
+        and all(one.matches(result_file(results, one)) for one in evaluations)
     )
 
 
@@ -86,7 +86,9 @@ def _documents(
     """
     plan = Plan()
     if unknown := set(reports) - set(plan.reports):
-        raise InputError(f"no report {', '.join(sorted(unknown))}; there are {', '.join(plan.reports)}")
+        raise InputError(
+            f"there is no report {', '.join(sorted(unknown))}; the reports are {', '.join(plan.reports)}"
+        )
     outdated = stale(plan)
     if check:
         if outdated:

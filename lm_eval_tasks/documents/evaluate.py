@@ -43,7 +43,7 @@ def evaluate_all(evaluations: Sequence[Evaluation], cache: Path, workers: int) -
     Raises:
         InputError: a model or a package is not installed, or lm-eval refuses a run.
     """
-    to_do = [one for one in evaluations if not one.is_that_of(result_file(cache, one))]
+    to_do = [one for one in evaluations if not one.matches(result_file(cache, one))]
     for one in to_do:
         if one.model.folder is None:
             raise InputError(f"{one.model.name} is not installed; run `make documents`")

@@ -150,7 +150,7 @@ def picture_of_page(results: Sequence[Path], target: Path) -> bool:
 
 
 def models_page(models: Sequence[Model]) -> str:
-    """A table of the bundled models and their training, from their own files, with one column per model."""
+    """A table of the bundled models and their training, from the models' own files; one column per model."""
     facts = [_facts(model.folder) for model in models if model.folder is not None]
     names = list(dict.fromkeys(name for one in facts for name in one))
     rows = [[name, *(one.get(name, "") for one in facts)] for name in names]
@@ -163,8 +163,8 @@ _SIZES = {
     "num_hidden_layers": "layers",
     "hidden_size": "wide",
     "num_attention_heads": "heads",
-    "state_size": "states a channel",
-    "mamba_d_state": "states a channel",
+    "state_size": "states per channel",
+    "mamba_d_state": "states per channel",
 }
 """Fields of configurations that give the size of a model, with their names in the table."""
 
@@ -175,8 +175,7 @@ def _facts(folder: Path) -> dict[str, str]:
     log = [_line(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     last = max(line["step"] for line in log)
     sizes = [f"{config[field]} {what}" for field, what in _SIZES.items() if field in config]
-    a_step = trained["batch_size"] * trained["accumulation_steps"]
-    rows = trained["steps"] * a_step
+    rows = trained["steps"] * trained["batch_size"]
     facts = {
         "type": f"`{config['model_type']}`",
         "size": ", ".join(sizes),
@@ -187,18 +186,18 @@ def _facts(folder: Path) -> dict[str, str]:
         "weight decay": f"{trained['weight_decay']:g}",
         "seed": str(trained["seed"]),
         "steps": f"{trained['steps']:,}",
-        "rows a step": f"{a_step:,}",
-        "bytes a row": f"{trained['context_length']:,}",
+        "rows per step": f"{trained['batch_size']:,}",
+        "bytes per row": f"{trained['context_length']:,}",
         "tokens": f"{rows * trained['context_length']:,}",
         "different rows": f"{trained['pool_rows']:,}",
-        "times each was seen": f"{rows / trained['pool_rows']:.1f}",
-        "seconds of training": f"{max(line['seconds'] for line in log):,.0f}",
+        "epochs": f"{rows / trained['pool_rows']:.1f}",
+        "training time (s)": f"{max(line['seconds'] for line in log):,.0f}",
         "machine": run["machine"],
-        "loss at the end": f"{[line['loss'] for line in log if 'loss' in line][-1]:.3f}",
+        "final loss": f"{[line['loss'] for line in log if 'loss' in line][-1]:.3f}",
     }
     for line in log:
         if line["kind"] == "eval" and line["step"] == last:
-            facts[f"right at the end, {line['length']} entries"] = f"{line['exact_match']:.3f}"
+            facts[f"final accuracy, {line['length']} entries"] = f"{line['exact_match']:.3f}"
     return facts
 
 

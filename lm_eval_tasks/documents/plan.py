@@ -114,8 +114,8 @@ class Evaluation:
         """The weights' checksum and the settings that determine the results; None for missing weights."""
         return {"weights_sha256": self.model.weights(), **self.run.model_dump(mode="json")}
 
-    def is_that_of(self, file: Path) -> bool:
-        """Whether a result file has these weights and settings; missing weights are not compared."""
+    def matches(self, file: Path) -> bool:
+        """Whether a result file is from these weights and settings; missing weights are not compared."""
         if not file.is_file():
             return False
         mine, made_from = self.made_from(), read_json(file).get("made_from", {})

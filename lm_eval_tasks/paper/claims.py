@@ -112,14 +112,14 @@ def claims(models: Sequence[Model], scores: Mapping[str, Sequence[Score]]) -> li
             tuple(_over_all_lengths(pairs, found.get("c4_copy", []))),
         ),
         Claim(
-            "Shuffled text is harder to copy than text in its order, for both kinds of model.",
+            "Shuffled text is harder to copy than text in its original order, for both kinds of model.",
             "Each model's accuracy on C4 text minus its accuracy on shuffled C4 text, as means over lengths.",
             tuple(_drops([name for pair in pairs for name in pair], found)),
         ),
         Claim(
             "Shuffling costs state space models far more than transformers.",
             "The accuracy that the recurrent model loses by shuffling minus the accuracy that the "
-            "transformer of its size loses. A model that copies nothing even in order has nothing to lose.",
+            "transformer of its size loses. A model that copies nothing in order either has nothing to lose.",
             tuple(_drop_differences(pairs, found)),
         ),
         Claim(

@@ -25,7 +25,7 @@ def paper(
     dtype: Annotated[Literal["float32", "float16", "bfloat16"] | None, DEFAULT_IN_TEXT] = None,
     batch_size: Annotated[int | None, DEFAULT_IN_TEXT] = None,
     metadata: Annotated[str, tyro.conf.arg(metavar="JSON")] = "",
-    limit: int | None = None,
+    limit: Annotated[int | None, DEFAULT_IN_TEXT] = None,
     batches: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -45,9 +45,9 @@ def paper(
         gpus: Number of GPUs to use (default: all); without a GPU, the number of processes at a time.
         dtype: Precision of all models (default: as in the list).
         batch_size: Batch size of all models (default: as in the list).
-        metadata: lm_eval's --metadata for the experiments that take it, such as squad_source, source,
-            tokenizer, dataset and num_docs.
-        limit: Evaluate only the first N documents of each task.
+        metadata: Arguments of the documents, as in lm_eval's --metadata: num_docs, source, tokenizer,
+            squad_source, dataset and others. Each experiment gets the keys that it has.
+        limit: Number of documents to evaluate of each task, from the first (default: all).
         batches: Also draw mean and standard deviation over three batches of 32, as in the paper.
         dry_run: Check what can be checked offline, and print the commands and the expected hours on one H100
             without running anything.

@@ -1,8 +1,8 @@
 """Estimates the time of runs on one H100 from arithmetic, memory traffic and kernel launches.
 
-Nothing here was measured on an H100 with these models: every printed number is an estimate. It is too high in
-one respect: every answer is assumed to have the maximum number of tokens, but trained models mostly stop
-earlier. ``ASSUMPTIONS`` is printed with the hours.
+No run of these models was measured on an H100: every printed number is an estimate, and the time per layer is
+from an H200. The estimate is too high in one respect: every answer is assumed to have the maximum number of
+tokens, but trained models mostly stop earlier. ``ASSUMPTIONS`` is printed with the hours.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Machine:
 H100 = Machine("H100 SXM", {"float32": 67e12, "float16": 989e12, "bfloat16": 989e12}, 3.35e12)
 
 _UTILIZATION = {"float32": 0.5, "float16": 0.15, "bfloat16": 0.15}
-_LAYER_SECONDS = 0.0004  # 9.7 ms with 24 layers: speed/results/phone_book_speed_h200.json, one at a time
+_LAYER_SECONDS = 0.0004  # 9.7 ms per token with 24 layers, in speed/results/phone_book_speed_h200.json
 _CACHE_PASSES = 4
 _TOKENIZER_TOKENS = 350_000
 _TASK_SECONDS = 3

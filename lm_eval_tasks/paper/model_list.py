@@ -108,7 +108,7 @@ class Model(_Strict):
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:
         if self.backend == "mamba_ssm" and self.revision != "main":
-            raise ValueError("lm-eval's mamba_ssm loads the revision main, so another cannot be given")
+            raise ValueError("lm-eval's mamba_ssm always loads the revision main; omit revision")
         if self.batch_size > 1 and self.backend == "mamba_ssm":
             raise ValueError("batch_size must be 1, because lm-eval's mamba_ssm passes no attention mask")
         if self.batch_size > 1 and self.model_type in PADDING_DEPENDENT:

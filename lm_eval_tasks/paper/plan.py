@@ -154,8 +154,8 @@ def with_complete_runs(
 
     def complete(model: Model) -> list[Run]:
         every = plan([model], list(experiments().values()), metadata, limit)
-        of_model = [requested.get((run.model.name, run.experiment.name), run) for run in every]
-        return [run for run in of_model if run in runs or files.is_complete(run)]
+        matching = [requested.get((run.model.name, run.experiment.name), run) for run in every]
+        return [run for run in matching if run in runs or files.is_complete(run)]
 
     found = []
     for model in listed:

@@ -22,7 +22,7 @@ def plan_text(runs: Sequence[Run], files: Files) -> str:
     headers = ["model", "experiment", "dtype", "window", "batch", "hours", "state"]
     total, longest = sum(map(hours, remaining)), max(map(hours, remaining), default=0.0)
     expected = (
-        f"{len(remaining)} of {len(runs)} runs to do: about {total:.1f} hours on one H100, and not less than "
+        f"{len(remaining)} of {len(runs)} runs to do: about {total:.1f} hours on one H100, and at least "
         f"{longest:.1f} on several."
     )
     commands = [

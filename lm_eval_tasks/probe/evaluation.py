@@ -17,7 +17,7 @@ from lm_eval_tasks.probe.encoding import Candidate, EncodedDocument, encode_task
 from lm_eval_tasks.probe.processes import Replica
 from lm_eval_tasks.probe.scores import DocumentScore, RecallScore
 from lm_eval_tasks.probe.scoring import Row, batches, rows_of, score_batch
-from lm_eval_tasks.probe.undisturbed import undisturbed
+from lm_eval_tasks.probe.training_state import preserved_training_state
 from lm_eval_tasks.scoring import NAN_WARNING
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class RecallEvaluation:
         replica = Replica.of(model)
         window = self._window(replica.model)
         candidates, places = self._candidates(window)
-        with undisturbed(replica.model, replica.device):
+        with preserved_training_state(replica.model, replica.device):
             values = self._score(replica, candidates)
         scores = {}
         for (task, own), starts in zip(self._documents, places, strict=True):

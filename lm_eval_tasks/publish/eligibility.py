@@ -248,12 +248,13 @@ def _of_numbers(metric: str, value: float, error: float, documents: int) -> Iter
         )
 
 
-def of_the_benchmark(
+def leaderboard_scores(
     scores: Sequence[Score], tasks: Collection[str] | None = None
 ) -> tuple[list[Score], list[str]]:
     """The scores of tasks in the released data set, and the names of the other tasks.
 
-    The other tasks are forced twins and tasks of any length (``_n``), which no leaderboard lists.
+    The other tasks, which no leaderboard lists, are twins (``_forced``, ``_gain``) and tasks of any length
+    (``_n``).
 
     Args:
         scores: scores in the result files.

@@ -135,8 +135,8 @@ def page(scores: Sequence[Score], others: Sequence[str] = ()) -> Page:
     models that were evaluated at all of these lengths have a mean.
 
     Args:
-        scores: scores of tasks in the released data set, from ``of_the_benchmark``.
-        others: names of the tasks that ``of_the_benchmark`` left out.
+        scores: scores of tasks in the released data set, from ``leaderboard_scores``.
+        others: names of the tasks that ``leaderboard_scores`` left out.
 
     Raises:
         InputError: a result file names arguments that its benchmark does not allow.

@@ -16,7 +16,7 @@ def leaderboard(
     title: str = "Copying and look-up by length",
     label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
 ) -> None:
-    """Write the results of several models as a web page, with a table and curves.
+    """Write the results of several models as a web page, with tables and charts.
 
     An earlier page of this command is replaced.
 
@@ -33,13 +33,13 @@ def leaderboard(
     """
     require("publish")
     from dataset_builders.files import atomic_file
-    from lm_eval_tasks.publish.eligibility import of_the_benchmark
+    from lm_eval_tasks.publish.eligibility import leaderboard_scores
     from lm_eval_tasks.publish.leaderboard import page, render
     from lm_eval_tasks.results.rows import read_scores
 
     file = out / "index.html"
     _check_file(file)
-    scores, others = of_the_benchmark(read_scores(results, label))
+    scores, others = leaderboard_scores(read_scores(results, label))
     written = render(page(scores, others), title)
     with atomic_file(file) as stream:
         stream.write(written)

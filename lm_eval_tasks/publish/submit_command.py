@@ -55,7 +55,7 @@ def submit(
     from dataset_builders.hub import check_repo_id
     from lm_eval_tasks.publish import submission
     from lm_eval_tasks.publish import submit as publishing
-    from lm_eval_tasks.publish.eligibility import check, is_on_hub, of_the_benchmark
+    from lm_eval_tasks.publish.eligibility import check, is_on_hub, leaderboard_scores
     from lm_eval_tasks.results.rows import read_scores
 
     for name in (model, dataset):
@@ -64,7 +64,7 @@ def submit(
         check_new_file(every_eval_ever, "--every-eval-ever")
     _check_address(source_url)
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    scores, others = of_the_benchmark(read_scores(results), chosen)
+    scores, others = leaderboard_scores(read_scores(results), chosen)
     check(scores, model, allow_limited=allow_limited)
 
     if others:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lm_eval_tasks.results.capacity import Capacity, capacities, capacity_table
 from lm_eval_tasks.results.errors import Errors, count_errors, error_table
-from lm_eval_tasks.results.plots import RowStyle, draw, draw_by_state, draw_sweeps
+from lm_eval_tasks.results.learning_curve import LearningCurve, learning_curve_table, learning_curves
+from lm_eval_tasks.results.plots import RowStyle, draw, draw_by_state, draw_learning_curves
 from lm_eval_tasks.results.position_plots import draw_by_tenth
 from lm_eval_tasks.results.positions import (
     QueriedDocument,
@@ -20,7 +21,6 @@ from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.sample_plots import draw_errors, draw_first_errors, draw_positions
 from lm_eval_tasks.results.samples import Sample, logged
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.sweep import Sweep, sweep_table, sweeps
 from lm_eval_tasks.results.table import table
 from lm_eval_tasks.results.time_plots import draw_by_time
 from lm_eval_tasks.results.timing_table import timing_table
@@ -63,9 +63,9 @@ class BenchmarkReport:
         return capacities(self.scores)
 
     @cached_property
-    def sweeps(self) -> list[Sweep]:
+    def learning_curves(self) -> list[LearningCurve]:
         """The training runs with several checkpoints."""
-        return sweeps(self.scores)
+        return learning_curves(self.scores)
 
     @cached_property
     def samples(self) -> list[tuple[Score, list[Sample]]]:
@@ -103,7 +103,7 @@ class BenchmarkReport:
 
     def step_table(self) -> str:
         """The main metric by training step, with one table per training run."""
-        return "\n\n".join(map(sweep_table, self.sweeps))
+        return "\n\n".join(map(learning_curve_table, self.learning_curves))
 
     def position_table(self) -> str:
         """Accuracy by tenth of the document."""
@@ -138,7 +138,7 @@ class BenchmarkReport:
 
     def draw_by_step(self, folder: Path) -> list[Path]:
         """Draw the main metric by training step, as ``BENCHMARK_by_step``."""
-        return draw_sweeps(self.benchmark, self.sweeps, folder)
+        return draw_learning_curves(self.benchmark, self.learning_curves, folder)
 
     def draw_by_state(self, folder: Path) -> list[Path]:
         """Draw the main metric by bytes of state, as ``BENCHMARK_by_state``."""

@@ -30,8 +30,8 @@ class EffectiveLength:
     An end of an interval is 0 or infinite if the tested lengths do not bound it.
 
     Attributes:
-        estimate: the estimate from the fitted curve; None if it is not between the shortest and the longest
-            tested length, or if no curve can be fitted.
+        estimate: the estimate from the fitted curve; None if no curve can be fitted, or if the estimate is
+            not between the lengths of the fit.
         interval: the ends of its 95% interval; None without an estimate.
         between: the tested lengths between which accuracy falls through one half, with 95% confidence.
     """

@@ -77,7 +77,7 @@ def labels(identities: Sequence[Identity], names: Sequence[str] = ()) -> dict[Id
 
 
 def _suffixes(paths: Sequence[str]) -> dict[str, str]:
-    """The shortest unique ending of each path, which is longer than the name of a checkpoint."""
+    """The shortest unique ending of each path that is not only the name of a checkpoint."""
     parts = {path: [part for part in path.split("/") if part not in ("", ".")] for path in paths}
     counts = Counter(tuple(own[-k:]) for own in parts.values() for k in range(1, len(own) + 1))
     result = {}

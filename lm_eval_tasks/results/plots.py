@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from dataset_builders.plotting import ARCHITECTURES, log_scale, plot_style, save_plot, short_bytes
 from lm_eval_tasks.results.cost_points import Taken, apart, name_lengths, set_limits, span
 from lm_eval_tasks.results.intervals import method, score_interval
+from lm_eval_tasks.results.learning_curve import LearningCurve
 from lm_eval_tasks.results.row_styles import assign
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import Score, is_proportion
-from lm_eval_tasks.results.sweep import Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,11 +104,13 @@ def draw(
         return save_plot(figure, folder, name or benchmark)
 
 
-def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[Path]:
+def draw_learning_curves(
+    benchmark: str, learning_curves: Sequence[LearningCurve], folder: Path
+) -> list[Path]:
     """Draw the main metric by training step, with one panel per training run and one line per length.
 
     Returns:
-        ``BENCHMARK_by_step.png`` and ``.svg``; no files without sweeps.
+        ``BENCHMARK_by_step.png`` and ``.svg``; no files without learning curves.
 
     Raises:
         InputError: a file cannot be written.
@@ -117,32 +119,32 @@ def draw_sweeps(benchmark: str, sweeps: Sequence[Sweep], folder: Path) -> list[P
     from matplotlib.colors import to_hex
     from matplotlib.figure import Figure
 
-    if not sweeps:
+    if not learning_curves:
         return []
     with quiet_style():
-        figure = Figure(figsize=(6.4, 0.4 + 3.2 * len(sweeps)), layout="constrained")
-        panels = figure.subplots(len(sweeps), 1, squeeze=False)[:, 0]
-        for axes, sweep in zip(panels, sweeps, strict=True):
-            place = _Scale(list(sweep.steps))
-            all_scores = [score for by_length in sweep.steps.values() for score in by_length.values()]
+        figure = Figure(figsize=(6.4, 0.4 + 3.2 * len(learning_curves)), layout="constrained")
+        panels = figure.subplots(len(learning_curves), 1, squeeze=False)[:, 0]
+        for axes, curve in zip(panels, learning_curves, strict=True):
+            place = _Scale(list(curve.steps))
+            all_scores = [score for by_length in curve.steps.values() for score in by_length.values()]
             most = max(score.documents for score in all_scores)
-            for number, length in enumerate(sweep.lengths):
-                aside = _aside(number, len(sweep.lengths))
+            for number, length in enumerate(curve.lengths):
+                aside = _aside(number, len(curve.lengths))
                 points = [
                     (place(step) + aside, by_length[length])
-                    for step, by_length in sweep.steps.items()
+                    for step, by_length in curve.steps.items()
                     if length in by_length and by_length[length].main_value is not None
                 ]
                 if points:
-                    colour = to_hex(colormaps["viridis"](0.85 * number / max(1, len(sweep.lengths) - 1)))
+                    colour = to_hex(colormaps["viridis"](0.85 * number / max(1, len(curve.lengths) - 1)))
                     style = RowStyle(colour, _MARKERS[number % len(_MARKERS)])
                     x, scores = [at for at, _ in points], [score for _, score in points]
                     draw_line(axes, x, scores, style, f"{length} {scores[0].unit}", most)
-            thousands = all(step % 1000 == 0 for step in sweep.steps)
-            texts = {step: f"{step // 1000}k" if thousands and step else str(step) for step in sweep.steps}
+            thousands = all(step % 1000 == 0 for step in curve.steps)
+            texts = {step: f"{step // 1000}k" if thousands and step else str(step) for step in curve.steps}
             _ticks(axes, [(place(step), text) for step, text in texts.items()])
             axes.set_xlabel(f"training step{place.note}")
-            finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {sweep.name}")
+            finish(axes, all_scores[0].main_metric or "", all_scores, f"{benchmark}: {curve.name}")
         return save_plot(figure, folder, f"{benchmark}_by_step")
 
 

@@ -11,9 +11,9 @@ from dataset_builders import InputError
 from dataset_builders.checks import first_problem, printable
 from lm_eval_tasks.results.score import Score, is_number
 
-_MAX_LINE = 64 * 2**20  # bytes; a line contains its prompt, which may be long, several times
+_MAX_LINE = 64 * 2**20  # bytes per line, which contains its prompt several times
 _MAX_LINES = 1_000_000
-_MAX_BYTES = 4 * 2**30  # of a file, which is kept in memory; 500 prompts of 100,000 tokens have 0.6 GB
+_MAX_BYTES = 4 * 2**30  # bytes per file, which is kept in memory; 500 prompts of 100,000 tokens take 0.6 GB
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,11 @@ class Speed:
     revision: str | None = field(default_factory=get_git_commit_hash)
     """Code revision to record (default: from git)."""
     out: Path | None = None
-    """New JSON file for the numbers."""
+    """JSON file for the results; it must not exist."""
 
 
 def main() -> None:
-    """Measure, print a table, and write the numbers with their settings."""
+    """Measure, print a table, and write the results with their settings."""
     settings = tyro.cli(Speed, prog="python -m lm_eval_tasks.speed.evaluation")
     if settings.out:
         check_new_file(settings.out)

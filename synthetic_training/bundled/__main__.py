@@ -45,8 +45,9 @@ def _train(
     Args:
         out: Folder for runs and results.
         scale: paper: the bundled models; small: tiny models on a CPU, to try the commands.
-        minutes: Time limit for everything; runs in progress then save a checkpoint and end (default: none).
-        steps: Training steps of each model (default: as many as fit into the minutes; without minutes, the
+        minutes: Time limit in minutes for everything, at which the runs in progress save a checkpoint and end
+            (default: no limit).
+        steps: Training steps of each model (default: as many as fit into the time limit; without a limit, the
             number in trio.yaml).
         per_gpu: Number of the models' runs that share a GPU.
         sweep_per_gpu: Number of the sweep's runs that share a GPU.

@@ -40,9 +40,9 @@ def steps_that_fit(
     usual = planned[0].config.steps
     seconds: list[float] = [result["seconds"] for result in sweep]
     waves = -(-len(sweep) // at_once)
-    # the seconds of a run are counted from when its process has started and made its documents
+    # a run's seconds do not include the start of its process and the making of its documents
     before = max(0.0, sweep_seconds - _duration(seconds, at_once)) / waves
-    # the median, because each value is rough: a run's speed is its median speed, and runs share GPUs
+    # the median over runs, because each value is rough: it uses a run's median speed, and runs share GPUs
     compiling = median(
         max(0.0, result["seconds"] - result["tokens"] / result["tokens_per_second"]) for result in sweep
     )

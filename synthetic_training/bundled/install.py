@@ -24,7 +24,7 @@ TABLES = CHECKPOINTS / "results" / "training.md"
 CARD = "README.md"
 
 _PARTS = (MODEL, METRICS, RUN)
-"""What is installed of a run."""
+"""The files of a run that are installed."""
 
 
 def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
@@ -38,7 +38,7 @@ def install(source: Path, scale: str, package: Path = PACKAGE) -> list[Path]:
         package: the root of the package to write to.
 
     Raises:
-        InputError: the folder contains no results, or a file of theirs is missing; nothing was changed.
+        InputError: the folder contains no results, or one of their files is missing; nothing was changed.
     """
     with tempfile.TemporaryDirectory() as temporary:
         archives = archives_in(source)

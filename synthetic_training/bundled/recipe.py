@@ -26,7 +26,7 @@ def scale_of(figure: str, scale: str) -> Scale:
     for name, content in scales.items():
         if name == scale:
             return content
-    raise InputError(f"{figure} has no scale {scale!r} but {', '.join(scales)}")
+    raise InputError(f"{figure} has no scale {scale!r}; its scales are {', '.join(scales)}")
 
 
 def best_rates(sweep: Sequence[Result]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, check_positive
-from dataset_builders.interruption import TimeIsOver
+from dataset_builders.interruption import TimeLimitReached
 from dataset_builders.workers import worker_slots
 from synthetic_training.bundled.fitting import steps_that_fit
 from synthetic_training.bundled.recipe import SWEEP, TRIO, best_rates, scale_of, write_choices
@@ -62,7 +62,7 @@ def train(
             ``resume`` is not set; another process is working there; a model has no run in the sweep; or runs
             failed.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
-        TimeIsOver: the minutes are over; results and checkpoints are kept.
+        TimeLimitReached: the time limit is reached; results and checkpoints are kept.
     """
     begun = time.monotonic()
 
@@ -95,7 +95,7 @@ def train(
             if not results.exists():
                 raise
             failures.append(str(error))
-        except TimeIsOver:
+        except TimeLimitReached:
             if not results.exists():
                 raise
             fresh = False
@@ -108,8 +108,8 @@ def train(
     missing = [label for label in scale_of(TRIO, scale).runs if label not in models]
     if missing:
         failures.append(
-            f"not trained, because no run of theirs in the sweep has ended: {', '.join(missing)}; pass more "
-            "minutes and another --out"
+            f"not trained, because none of their runs in the sweep has ended: {', '.join(missing)}; pass "
+            "more minutes and another --out"
         )
     try:
         do(str(chosen), models=models, resume=True, per_gpu=per_gpu, minutes=left())
@@ -124,7 +124,7 @@ def _check_steps(steps: int, scale: str, chosen: Path) -> None:
     file = chosen if chosen.exists() else figure_path(TRIO)
     for run in plan(scale_of(str(file), scale), str(file)):
         if steps <= run.config.warmup:
-            raise InputError(f"steps must be more than the {run.config.warmup} of warm-up, not {steps}")
+            raise InputError(f"steps must be more than the {run.config.warmup} warm-up steps, not {steps}")
         if chosen.exists() and steps != run.config.steps:
             raise InputError(
                 f"the runs in {chosen} have {run.config.steps} steps, not {steps}; omit --steps, or pass "

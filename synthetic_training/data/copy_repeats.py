@@ -24,7 +24,7 @@ class CopyRepeats(StringTask):
 
     The length of the n-gram is uniform from 1 to ``longest``, or to half of the string if that is less; its
     two positions are uniform among all pairs that do not overlap. A model that copies by looking up the last
-    few letters must look up more than ``longest`` letters to be right.
+    few letters must look up more than ``longest`` letters to copy correctly.
 
     Attributes:
         longest: maximum length of the repeated n-gram in letters.

@@ -147,7 +147,7 @@ def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:
     """Measure how often n-grams repeat in strings with a duplicate, drawn in two ways.
 
     Args:
-        out: A new JSON file.
+        out: JSON file for the results; it must not exist.
         strings: Number of strings per sampler and n.
         seed: Random seed of the strings.
     """

@@ -44,14 +44,14 @@ class LengthScore:
 
     Attributes:
         length: length of the strings in letters.
-        asked: number of examples.
+        num_examples: number of examples.
         string_accuracy: fraction of examples in which every letter of the answers is correct.
         letter_accuracy: mean fraction of correct letters in the answers of an example.
         exact_match: like ``string_accuracy``, but the full stop must follow, as in lm-eval's ``exact_match``.
     """
 
     length: int
-    asked: int
+    num_examples: int
     string_accuracy: float
     string_accuracy_stderr: float
     letter_accuracy: float

@@ -163,8 +163,10 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     headers = ["length", "examples", *(mean.replace("_", " ") for mean in _MEANS)]
     lines = []
     for one in results:
-        ends = {m: bounded_interval(one[m], one[f"{m}_stderr"], one["asked"]) for m in _MEANS}
-        lines.append([one["length"], one["asked"], *(with_interval(one[m], ends[m], 3) for m in _MEANS)])
+        ends = {m: bounded_interval(one[m], one[f"{m}_stderr"], one["num_examples"]) for m in _MEANS}
+        lines.append(
+            [one["length"], one["num_examples"], *(with_interval(one[m], ends[m], 3) for m in _MEANS)]
+        )
     note = "Brackets: 95% confidence intervals over examples (Wilson)."
     return f"{markdown_table(headers, lines)}\n\n{note}"
 

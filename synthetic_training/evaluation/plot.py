@@ -75,7 +75,7 @@ class _Score(BaseModel):
     model_config = ConfigDict(strict=True)
 
     length: Annotated[int, Field(ge=1, le=2**31)]
-    asked: Annotated[int, Field(ge=1, le=2**62)]
+    num_examples: Annotated[int, Field(ge=1, le=2**62)]
     string_accuracy: Annotated[float, Field(ge=0, le=1)]
     string_accuracy_stderr: Annotated[float, Field(ge=0, le=1)]
 
@@ -124,7 +124,7 @@ def _evaluation_points(file: Path, name: str) -> list[Point]:
 
 def _point(score: _Score, name: str, examples: int | None, last: bool) -> Point:
     accuracy, error = score.string_accuracy, score.string_accuracy_stderr
-    ends = bounded_interval(accuracy, error, score.asked) or (accuracy, accuracy)
+    ends = bounded_interval(accuracy, error, score.num_examples) or (accuracy, accuracy)
     return Point(name, score.length, examples, accuracy, ends, last)
 
 

@@ -29,7 +29,7 @@ class Running:
 
     Attributes:
         work: the run.
-        gpus: numbers of its GPUs.
+        gpus: indices of its GPUs.
         left: remaining seconds on each of its GPUs if it did not share them.
         warm_up: remaining seconds before it uses its GPUs.
     """

@@ -174,7 +174,7 @@ def _write(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = Non
 
     Args:
         folder: Folder with results of reproduce.
-        out: New Markdown file for the table.
+        out: Markdown file for the table; it must not exist.
     """
     if out is not None:
         check_new_file(out)

@@ -104,7 +104,7 @@ def _cost(model: str, parameters: int, results: Sequence[Result], baseline: Base
 def table(found: Sequence[Cost]) -> str:
     """The costs as Markdown; costs without a comparison are in a separate table."""
     if not found:
-        return "None of these runs was on a GPU."
+        return "None of these runs used a GPU."
     compared = [one for one in found if one.paper_hours is not None]
     apart = [one for one in found if one.paper_hours is None]
     parts = []
@@ -137,7 +137,7 @@ def table(found: Sequence[Cost]) -> str:
     return "\n\n".join(parts)
 
 
-def of_folder(folder: Path) -> str:
+def folder_table(folder: Path) -> str:
     """The table of all results at the paper's size in a folder, and of Mamba's other runs."""
     files = sorted({*folder.glob("*_paper.jsonl"), *folder.glob("mamba_*.jsonl")})
     results = [result for file in files for result in read_results(file)]

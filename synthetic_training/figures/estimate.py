@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parent / "results"
 """Committed results of figures. Those that ``committed_results`` reads are part of an installed package."""
 
 CUT = "cut_runs.jsonl"
-"""File name of the records of runs that were cut off: the steps that they did, and in how many seconds."""
+"""File name of the records of runs that were cut off: the steps that they completed, and their seconds."""
 
 ASSUMED = 100_000.0
 """Assumed tokens per second of a model of unknown speed: the speed of Mamba, the slowest measured model."""
@@ -65,7 +65,7 @@ class Expectations:
         exact: dict[str, list[float]] = {}
         rough: dict[str, list[float]] = {}
         for result in known:
-            documents = result["config"]["task"] == DOCUMENTS  # those models are small
+            documents = result["config"]["task"] == DOCUMENTS  # models trained on documents are small
             alone = result.get("runs_per_gpu", 1) < 1.5 and result.get("gpus", 1) == 1
             if result["config"]["device"] == "cuda" and alone and not documents:
                 exact.setdefault(_model(result["config"]), []).append(result["tokens_per_second"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders.files import read_json
-from dataset_builders.interruption import TimeIsOver
+from dataset_builders.interruption import TimeLimitReached
 from dataset_builders.workers import Job, Source, last_line
 from synthetic_training.figures.allocation import SPEEDUP, Allocation
 from synthetic_training.figures.estimate import Expectations, Expected, add_cut_run
@@ -24,7 +24,7 @@ from synthetic_training.training.run_folder import MODEL
 
 
 class Execution(Progress):
-    """Shows the progress of runs, saves each result, and ends the runs when the time is over.
+    """Shows the progress of runs, saves each result, and ends the runs at the time limit.
 
     Args:
         ledger: what has to be done; results are added to it.
@@ -95,12 +95,12 @@ class Execution(Progress):
         if time.monotonic() > self._end:
             self._note_cut_runs()
             self._time_is_over = True
-            raise TimeIsOver("the time is over")
+            raise TimeLimitReached("the time limit is reached")
 
     def stopping(self) -> None:
         """Print a line that explains the wait."""
         if self._time_is_over:
-            self.say("the time is over: the runs save a checkpoint and end", sys.stderr)
+            self.say("the time limit is reached: the runs save a checkpoint and end", sys.stderr)
         else:
             super().stopping()
 
@@ -123,11 +123,11 @@ class Execution(Progress):
         super().ended(job, status)
 
     def check_time(self) -> None:
-        """Raise TimeIsOver if runs are left because the time was too short for them."""
+        """Raise TimeLimitReached if runs are left because the time was too short for them."""
         left = [work for work in self._ledger.work() if work.name not in self._failed]
         if left:
             self.say("no other run fits into the time that is left", sys.stdout)
-            raise TimeIsOver("the time is over")
+            raise TimeLimitReached("the time limit is reached")
 
     def _save(self, work: Work, result: dict[str, Any], gpus: int) -> None:
         tests = result.pop("tests")
@@ -213,5 +213,5 @@ def result_file(name: str, out: Path) -> Path:
 
 
 def _head(stage: Stage, run: Run) -> Result:
-    head = {"figure": stage.name, "scale": stage.size_name, "label": run.label, "panel": run.panel}
+    head = {"figure": stage.name, "scale": stage.scale_name, "label": run.label, "panel": run.panel}
     return {**head, "seed": run.seed, "sweep": run.sweep, "run": run.name}

@@ -58,8 +58,8 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
 
     Args:
         folder: the run's folder.
-        diverged: number of steps by which the loss was no longer finite; None if it stayed finite. A run that
-            diverged has no final loss, and an accuracy of 0 at the end.
+        diverged: number of steps after which the loss was found not to be finite; None if it stayed finite.
+            A run that diverged has no final loss, and an accuracy of 0 at the end.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -97,7 +97,7 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
 
 
 def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int | None:
-    """Train, and return the number of steps by which the loss was no longer finite; None if it stayed finite.
+    """Train, and return the number of steps after which the loss was found not to be finite, or None.
 
     Args:
         settings: settings of the run.
@@ -131,16 +131,16 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
     from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
     from synthetic_training.models.registry import is_own_code
 
-    asked_of = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
-    with_keys = asked_of.pop("keys")
+    settings = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
+    with_keys = settings.pop("keys")
     # trusted, because it is the code of the model that this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
-    found = evaluate(EvaluateConfig(folder, **asked_of, trust_remote_code=trusted))
+    found = evaluate(EvaluateConfig(folder, **settings, trust_remote_code=trusted))
     test_key = {"task": found["config"]["task"], "n": found["config"]["n"]}
-    keys = _keys(folder, asked_of, config, trusted=trusted) if with_keys else {}
+    keys = _keys(folder, settings, config, trusted=trusted) if with_keys else {}
     scores = []
     for score in found["results"]:
-        values = {key: score[key] for key in ("length", "asked", *SCORES)}
+        values = {key: score[key] for key in ("length", "num_examples", *SCORES)}
         scores.append({**test_key, **values, **keys.get(score["length"], {})})
     return scores
 

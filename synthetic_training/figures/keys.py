@@ -146,7 +146,7 @@ def _sums(length: int, letters: int) -> "NDArray[np.float64]":
     return sums
 
 
-def of_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[int, float, float]]]:
+def fit_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[int, float, float]]]:
     """The keys of one model over all seeds, and each length with the measured and the predicted accuracy.
 
     Args:
@@ -189,7 +189,7 @@ def table(results: Sequence[Result], fit_to: int) -> str:
     heads, lengths = [], set()
     for label, own in models.items():
         try:
-            keys, rows = of_model(own, fit_to)
+            keys, rows = fit_model(own, fit_to)
         except InputError as error:
             heads.append([label, str(len(own)), "unknown", "", str(error)])
             continue
@@ -225,7 +225,7 @@ def _print_keys(
     Args:
         file: Results of a figure whose tests have keys.
         fit_to: Length in letters up to which strings are used for the estimate.
-        out: New Markdown file for the tables.
+        out: Markdown file for the tables; it must not exist.
     """
     if out is not None:
         check_new_file(out)

@@ -12,7 +12,7 @@
     TO/results.tar.gz          results, runs that were cut off, and settings, metrics and logs of all runs
     TO/unfinished_NAME.tar.gz  the last checkpoint of a run that was cut off, if it fits
 
-A checkpoint of the paper's size has 1.8 GB and does not fit, so the queue starts no run of this size that
+A checkpoint of the paper's size takes 1.8 GB and does not fit, so the queue starts no run of this size that
 would not end in time. ``merge`` adds the results to those in a folder, and updates its plots and tables. With
 ``--runs``, it also extracts the rest, for ``reproduce --resume``.
 """
@@ -39,7 +39,7 @@ from synthetic_training.training.run_log import Record, parse_lines, read_lines
 
 SUMMARIES: Mapping[str, Callable[[Path], str]] = {
     "claims.md": lambda folder: claims.table(claims.read_folder(folder)),
-    "cost.md": cost.of_folder,
+    "cost.md": cost.folder_table,
 }
 """Tables of all results in a folder, which ``merge`` updates if they exist."""
 

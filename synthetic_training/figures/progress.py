@@ -14,9 +14,9 @@ from dataset_builders.workers import Job, Watcher
 from synthetic_training.figures.plan import Run
 from synthetic_training.training.run_folder import METRICS
 
-_TAIL = 8192  # bytes; a few lines of metrics
-_BETWEEN_LINES = 60.0  # seconds, without a terminal
-_BETWEEN_LOOKS = 1.0  # seconds, in a terminal
+_TAIL = 8192  # bytes, which contain a few lines of metrics
+_BETWEEN_LINES = 60.0  # seconds between two lines about a run, without a terminal
+_BETWEEN_LOOKS = 1.0  # seconds between two updates of the bars, in a terminal
 
 
 class Progress(Watcher):

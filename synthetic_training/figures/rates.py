@@ -25,7 +25,7 @@ from synthetic_training.figures.style import model_title
 from synthetic_training.figures.summary import final_accuracy, grouped, learning_curve, ranked_loss
 
 PART_OF_STEPS = 3
-"""Fraction of the steps for which a learning rate is tried."""
+"""A learning rate is tried for one part in this many of the steps."""
 
 Rates = Mapping[tuple[str, str | None], float]
 """The chosen learning rate by label and panel."""

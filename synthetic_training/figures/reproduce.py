@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, check_positive
-from dataset_builders.interruption import Interrupted, TimeIsOver
+from dataset_builders.interruption import Interrupted, TimeLimitReached
 from dataset_builders.workers import run_from, worker_slots
 from synthetic_training.figures.allocation import Allocation
 from synthetic_training.figures.estimate import RESULTS, Expectations, committed_results, cut_runs
@@ -34,7 +34,7 @@ from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import Stage, read_stages
 
 
-class RunsFailed(InputError):  # noqa: N818  what happened, as with Interrupted and TimeIsOver
+class RunsFailed(InputError):  # noqa: N818  what happened, as with Interrupted and TimeLimitReached
     """Some runs failed; the results of the others are written."""
 
 
@@ -92,7 +92,8 @@ def reproduce(
             figure.
         RunsFailed: a run failed, after the other runs were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
-        TimeIsOver: the minutes are over, or no other run fits into them; results and checkpoints are kept.
+        TimeLimitReached: the time limit is reached, or no other run fits into the time that is left; results
+            and checkpoints are kept.
     """
     check_integer("per_gpu", per_gpu, 1)
     if minutes is not None:
@@ -220,8 +221,8 @@ def _kept_when_interrupted(ledger: Ledger, command: str) -> Iterator[None]:
             f"{sum(kept.values())} of {runs_text(total)} finished{results}; to continue "
             f"the others from their last checkpoints, run\n{command}"
         )
-        if isinstance(stop, TimeIsOver):
-            raise TimeIsOver(f"the time is over: {message}") from None
+        if isinstance(stop, TimeLimitReached):
+            raise TimeLimitReached(f"the time limit is reached: {message}") from None
         message = f"interrupted: {message}"
         raise (
             Interrupted(message, stop.number) if isinstance(stop, Interrupted) else Interrupted(message)

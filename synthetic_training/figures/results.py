@@ -18,7 +18,7 @@ from synthetic_training.training.run_log import Record, read_lines
 
 
 class _Point(BaseModel):
-    """What is needed of a point of a learning curve."""
+    """The fields of a point of a learning curve that are checked."""
 
     model_config = ConfigDict(strict=True)
 
@@ -30,20 +30,20 @@ class _Point(BaseModel):
 
 
 class _Score(BaseModel):
-    """What is needed of a score in a test."""
+    """The fields of a score in a test that are checked."""
 
     model_config = ConfigDict(strict=True)
 
     task: str
     n: int
     length: int
-    asked: int
+    num_examples: int
     string_accuracy: float
     string_accuracy_stderr: float
 
 
 class _Line(BaseModel):
-    """What is needed of a result."""
+    """The fields of a result that are checked."""
 
     model_config = ConfigDict(strict=True)
 
@@ -82,14 +82,14 @@ def results_of(files: Sequence[Path]) -> list[Result]:
 
 
 def checked_results(lines: list[Record], name: str) -> list[Result]:
-    """Lines that are results of a figure's runs, as they are.
+    """The same lines, after checking that they are results of a figure's runs.
 
     Args:
         lines: the lines.
-        name: what messages call the file.
+        name: name of the file in messages.
 
     Raises:
-        InputError: one is something else.
+        InputError: a line is something else.
     """
     for line in lines:
         try:
@@ -147,6 +147,6 @@ def _changed(result: Result, run: Run, tests: Sequence[Test]) -> str | None:
         for t in tests
         for length in t.lengths
     ]
-    if tests_now != [(t["task"], t["n"], t["length"], t["asked"]) for t in result["tests"]]:
+    if tests_now != [(t["task"], t["n"], t["length"], t["num_examples"]) for t in result["tests"]]:
         return "other tests"
     return None

@@ -21,8 +21,8 @@ class Planned:
     """A run in the schedule.
 
     Attributes:
-        call: number of the call, from 1.
-        gpus: numbers of its GPUs.
+        call: the call in which it runs, from 1.
+        gpus: indices of its GPUs.
         start: seconds since the start of the call.
         end: seconds since the start of the call.
         work: the run and its stages.

@@ -25,9 +25,9 @@ class Stage:
 
     Attributes:
         name: name of the figure.
-        size_name: name of the scale.
+        scale_name: name of the scale.
         figure: the figure to draw.
-        size: the runs at this scale.
+        scale: the runs at this scale.
         source: the figure's file, for error messages.
         models: labels of the runs to do; empty for all.
         seeds: seeds to use instead of those in the file, if not empty.
@@ -36,9 +36,9 @@ class Stage:
     """
 
     name: str
-    size_name: str
+    scale_name: str
     figure: Figure
-    size: Scale
+    scale: Scale
     source: str
     models: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -52,18 +52,18 @@ class Stage:
     @property
     def stem(self) -> str:
         """File name of the results and of their plot and table, without extension."""
-        return f"{self.name}_rates_{self.size_name}" if self.of_trials else f"{self.name}_{self.size_name}"
+        return f"{self.name}_rates_{self.scale_name}" if self.of_trials else f"{self.name}_{self.scale_name}"
 
     @property
     def tests(self) -> tuple[Test, ...]:
-        return () if self.of_trials else self.size.tests
+        return () if self.of_trials else self.scale.tests
 
     @cached_property
     def planned(self) -> list[Run]:
         """All runs; until its learning rate is chosen, a run has the one in the figure's file."""
         if self.of_trials:
-            return trials(self.size, self.source, self.by_examples, self.models)
-        return plan(self.size, self.source, self.models, self.seeds)
+            return trials(self.scale, self.source, self.by_examples, self.models)
+        return plan(self.scale, self.source, self.models, self.seeds)
 
     def ready(self, rates: Rates) -> list[Run]:
         """The runs that can start, at their learning rates.
@@ -82,13 +82,13 @@ class Stage:
 
     def rates(self, results: Sequence[Result]) -> Rates:
         """The learning rates that follow from results of this stage, whose runs are trials."""
-        return chosen(results, self.size, self.by_examples)
+        return chosen(results, self.scale, self.by_examples)
 
     def text(self, results: Sequence[Result]) -> str:
         """The table of results, as Markdown."""
         text = report(self._drawn, results)
         if self.of_trials:
-            text += f"\n{choice_table(results, self.size, self.by_examples)}\n"
+            text += f"\n{choice_table(results, self.scale, self.by_examples)}\n"
         return text
 
     def show(self, results: Sequence[Result], out: Path) -> list[Path]:
@@ -127,14 +127,14 @@ def read_stages(
     known: dict[str, None] = {}
     for name in figures:
         stage = _stage(name, scale, overrides)
-        known |= dict.fromkeys(stage.size.runs)
-        wanted = tuple(label for label in models if label in stage.size.runs)
+        known |= dict.fromkeys(stage.scale.runs)
+        wanted = tuple(label for label in models if label in stage.scale.runs)
         if models and not wanted:
             continue
         trying = _trials_of(stage, scale, overrides)
         if trying is not None:
-            labels = dict.fromkeys((*stages.get(trying.stem, trying).models, *(wanted or stage.size.runs)))
-            missing = [label for label in labels if label not in trying.size.runs]
+            labels = dict.fromkeys((*stages.get(trying.stem, trying).models, *(wanted or stage.scale.runs)))
+            missing = [label for label in labels if label not in trying.scale.runs]
             if missing:
                 raise InputError(f"{stage.source}: {trying.name} has no learning rates for {missing[0]}")
             trying = replace(trying, models=tuple(labels))
@@ -176,17 +176,19 @@ def _stage(name: str, scale: str, overrides: Mapping[str, object]) -> Stage:
 
 def _trials_of(stage: Stage, scale: str, overrides: Mapping[str, object]) -> Stage | None:
     """The stage that tries the learning rates of another stage."""
-    if stage.size.learning_rates:
+    if stage.scale.learning_rates:
         return replace(stage, of_trials=True)
-    if stage.size.rates_of is None:
+    if stage.scale.rates_of is None:
         return None
-    other = _stage(stage.size.rates_of, scale, overrides)
-    if not other.size.learning_rates:
-        raise InputError(f"{stage.source}: rates_of = {stage.size.rates_of!r}, which tries no learning rates")
+    other = _stage(stage.scale.rates_of, scale, overrides)
+    if not other.scale.learning_rates:
+        raise InputError(
+            f"{stage.source}: rates_of = {stage.scale.rates_of!r}, which tries no learning rates"
+        )
     return replace(other, of_trials=True)
 
 
 def _trials_stem(stage: Stage) -> str:
     """The stem of the stage whose trials determine a stage's learning rates; empty if there is none."""
-    owner = stage.name if stage.size.learning_rates else stage.size.rates_of
-    return "" if owner is None or stage.of_trials else f"{owner}_rates_{stage.size_name}"
+    owner = stage.name if stage.scale.learning_rates else stage.scale.rates_of
+    return "" if owner is None or stage.of_trials else f"{owner}_rates_{stage.scale_name}"

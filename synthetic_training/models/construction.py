@@ -57,7 +57,7 @@ def _origin(error: Exception) -> str:
 
 @contextmanager
 def reading(model: PreTrainedModel, what: str) -> Iterator[None]:
-    """Turn what a model raises for rows that it cannot read into one sentence.
+    """Turn the error that a model raises for rows that it cannot read into one sentence.
 
     Args:
         model: a model. Those of transformers and of other packages may raise any of ``MISFITS``, and others
@@ -82,11 +82,11 @@ def untrained(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> n
     """A new model of ``model_class`` on the current device; for a wrapped module, only the module."""
     if issubclass(model_class, BareModuleForCausalLM):
         return model_class.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
-    return model_class(of_text(config, model_class))
+    return model_class(text_config(config, model_class))
 
 
-def of_text(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:
-    """The language model's part of a multimodal configuration; other configurations are unchanged."""
+def text_config(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:
+    """The language model's part of a multimodal configuration; other configurations as they are."""
     part = config.sub_configs.get("text_config")
     return config.get_text_config() if part is not None and part is model_class.config_class else config
 

@@ -28,7 +28,7 @@ if _HAS_TRITON:
 def draw_authors_weights(model: PreTrainedModel) -> int:
     """Initialise the weights of a Mamba as in its authors' code, mamba_ssm's ``_init_weights``.
 
-    transformers draws most matrices with a standard deviation of 0.1, regardless of their size. With these
+    transformers draws most matrices with a standard deviation of 0.1, regardless of their size. With its
     weights, the paper's Mamba (24 layers, 1,024 wide) stays at chance at every learning rate that was tried.
 
     Args:

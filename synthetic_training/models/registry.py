@@ -28,7 +28,13 @@ from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
 from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
-from synthetic_training.models.construction import MISFITS, of_text, own_code_error, reraise_bug, untrained
+from synthetic_training.models.construction import (
+    MISFITS,
+    own_code_error,
+    reraise_bug,
+    text_config,
+    untrained,
+)
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
@@ -229,7 +235,7 @@ def build_model(
     try:
         config = config_class(**given)
         check_size(name, lambda: untrained(model_class, config), preset_hint(name))
-        model = model_class(of_text(config, model_class))
+        model = model_class(text_config(config, model_class))
     except InputError:
         raise
     except MISFITS as error:

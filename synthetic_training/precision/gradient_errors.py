@@ -36,7 +36,7 @@ class GradientErrors:
     checkpoint: tyro.conf.Positional[Path]
     """Folder of a run, or of a model with the symbols of string tasks."""
     out: Path | None = None
-    """New JSON file for the results."""
+    """JSON file for the results; it must not exist."""
     rows: int = 4
     """Number of rows in the batch."""
     context: int = 220

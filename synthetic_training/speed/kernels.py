@@ -48,11 +48,11 @@ class Kernels:
     revision: str | None = None
     """Code revision to record (default: from git)."""
     out: Path | None = None
-    """New JSON file for the numbers."""
+    """JSON file for the results; it must not exist."""
 
 
 def main() -> None:
-    """Measure, print a table, and write the numbers."""
+    """Measure, print a table, and write the results."""
     settings = tyro.cli(Kernels, prog="python -m synthetic_training.speed.kernels")
     if settings.out is not None:
         check_new_file(settings.out)

@@ -99,7 +99,7 @@ class Comparison:
     revision: str | None = None
     """Code revision to record (default: from git)."""
     out: Path | None = None
-    """New JSON file for the results; a plot of the learning curves is written next to it."""
+    """JSON file for the results; it must not exist. A plot of the learning curves is written next to it."""
 
 
 def main() -> None:

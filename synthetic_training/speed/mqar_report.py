@@ -127,7 +127,8 @@ def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) 
 
     Args:
         files: Files written by synthetic_training.speed.mqar.
-        out: New JSON file; a plot of the learning curves is written next to it.
+        out: JSON file for the results; it must not exist. A plot of the learning curves is written next to
+            it.
     """
     if not files:
         raise InputError("there is nothing to merge; pass files written by synthetic_training.speed.mqar")
@@ -160,7 +161,7 @@ class _Failed(BaseModel):
 
 
 class _Run(BaseModel):
-    """What is needed of another run."""
+    """The fields of a run that are checked."""
 
     model_config = ConfigDict(strict=True)
 

@@ -52,7 +52,7 @@ class Scaling:
     revision: str | None = None
     """Code revision to record (default: from git)."""
     out: Path | None = None
-    """New JSON file for the numbers."""
+    """JSON file for the results; it must not exist."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Arm:
 
 
 def main() -> None:
-    """Measure, print a table, and write the numbers."""
+    """Measure, print a table, and write the results."""
     settings = tyro.cli(Scaling, prog="python -m synthetic_training.speed.scaling")
     if settings.out is not None:
         check_new_file(settings.out)

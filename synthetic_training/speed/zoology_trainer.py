@@ -133,7 +133,7 @@ def train_with_zoology(
             observe(seen.result("time"))
             with_evaluation = _now() - self.begun
             if epoch + 1 < run.epochs and time.monotonic() + with_evaluation > deadline:
-                raise _TimeIsOver
+                raise _TimeLimitReached
             return metrics
 
     output = io.StringIO()
@@ -142,14 +142,14 @@ def train_with_zoology(
         # hides progress bars, and the lines printed for each layer
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             trainer.train(_config(run, cache))
-    except _TimeIsOver:
+    except _TimeLimitReached:
         end = "time"
     finally:
         trainer.Trainer = own
     return seen.result("accuracy" if seen.accuracies[-1] > STOP_ACCURACY else end)
 
 
-class _TimeIsOver(Exception):  # noqa: N818  not an error
+class _TimeLimitReached(Exception):  # noqa: N818  not an error
     """Ends Zoology's training after an epoch."""
 
 

@@ -56,7 +56,7 @@ def _construction(letters: int, n: int, out: Path, length: int = 1000) -> None:
     Args:
         letters: D, number of letters in the alphabet, 2 to 26.
         n: Length of the n-grams in letters.
-        out: A new folder.
+        out: Folder for the checkpoint; it must not exist.
         length: L, length of the longest string in letters.
     """
     from transformers.utils import logging as transformers_logging
@@ -119,7 +119,7 @@ def _distributions(out: Path, strings: int = 500, seed: int = 0) -> None:
     """Measure the construction on strings whose letters are not uniform.
 
     Args:
-        out: A new JSON file.
+        out: JSON file for the results; it must not exist.
         strings: Number of random strings per distribution and size.
         seed: Random seed of the strings.
     """

@@ -20,7 +20,7 @@ before each other token, multiplied by beta; its value is the other token's own 
 
 **Layer norm.** The residual stream contains every feature twice, as x and -x, so the mean is 0. One feature
 is a constant so large that the variance is nearly the same for all tokens; the norm's weight undoes the
-scaling. Weights and biases of the perceptrons are 0.
+scaling. Weights and biases of the MLPs are 0.
 """
 
 from __future__ import annotations
@@ -203,8 +203,8 @@ def _look_up(attention: Any, features: _Features, beta: float) -> None:
     sharp = beta * design.head_size**0.5
     row = 0
     for back in range(1, design.n + 1):
-        for asked, offered in zip(features.token(back - 1), features.token(back), strict=True):
-            features.read(query[row], asked, sharp)
+        for wanted, offered in zip(features.token(back - 1), features.token(back), strict=True):
+            features.read(query[row], wanted, sharp)
             features.read(key[row], offered)
             row += 1
     features.read(query[row], features.constant, sharp / CONSTANT)

@@ -57,7 +57,7 @@ from functools import cached_property
 
 from dataset_builders.checks import check_integer
 
-ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-9}
+ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-8}
 """Unit roundoff u of each format: half the distance from 1 to the next number."""
 
 CONSTANT = 1024.0

@@ -49,8 +49,8 @@ class Replayed:
             self._graph.replay()
 
     @property
-    def was_run(self) -> bool:
-        """Whether all eager calls are done and nothing is recorded, so that the next call records."""
+    def records_next(self) -> bool:
+        """Whether the next call records: all eager calls are done, and nothing is recorded yet."""
         return self._graph is None and self._calls == self._EAGER_CALLS
 
     def release(self) -> None:

@@ -36,7 +36,7 @@ class NotFiniteError(InputError):
 
     Args:
         message: message that says what is kept and what may help.
-        step: number of steps by which this had happened.
+        step: number of steps after which this was noticed.
     """
 
     def __init__(self, message: str, step: int) -> None:
@@ -227,7 +227,7 @@ class TrainingRun:
     def _not_finite(self, done: int) -> NotFiniteError:
         kept = f"the last good checkpoint is {self._newest}" if self._newest else "no checkpoint was written"
         message = (
-            f"the loss or its gradient was not finite by step {done}; {kept}; a smaller --lr, more "
+            f"the loss or its gradient was not finite at or before step {done}; {kept}; a smaller --lr, more "
             "--warmup-steps or --precision fp32 may help"
         )
         return NotFiniteError(message, done)

@@ -70,8 +70,8 @@ def parse_lines(content: bytes, name: str) -> list[Record]:
     """The objects in the content of a file of JSON lines; a last line that was cut off is left out.
 
     Args:
-        content: what the file contains.
-        name: what messages call it.
+        content: content of the file.
+        name: name of the file in messages.
 
     Raises:
         InputError: it is not text, or a line is not a JSON object.

@@ -156,7 +156,7 @@ class TrainingStep:
 
     def _simplify(self) -> str | None:
         """Switch off recording or else compilation; return what failed, or None if both are off already."""
-        if self._replayed is not None and self._replayed.was_run:
+        if self._replayed is not None and self._replayed.records_next:
             self._replayed, self._run = None, self._update
             return "the training step cannot be recorded as a CUDA graph"
         if self._may_not_compile:

@@ -38,7 +38,7 @@ def document(kind: str, seed: int, index: int, size: int) -> Pieces:
     Args:
         kind: a key of ``KINDS``.
         seed: seed of the run.
-        index: the document's number, at least 0.
+        index: index of the document, from 0.
         size: maximum size in bytes, at least the kind's ``least_bytes``; most documents nearly reach it.
     """
     return KINDS[kind].write(Random(f"synthetic_training/{kind}/seed_{seed}/{index}"), size)

@@ -28,7 +28,7 @@ from synthetic_training.data.documents.draws import below, log_uniform
 from synthetic_training.data.documents.kinds import KINDS, document
 
 TOKEN = 0x1FF
-"""Mask of the bits of a stored number that contain the token."""
+"""Bits of a stored number that contain the token."""
 PREDICTED = 1 << 9
 """Bit that marks a token to predict."""
 FIRST = 1 << 10
@@ -43,7 +43,7 @@ _FEWEST_FOR_PROCESSES = 4 * _CHUNK
 
 @dataclass(frozen=True)
 class Mix:
-    """The mix of documents in rows; a row depends only on the mix and on its number.
+    """The mix of documents in rows; a row depends only on the mix and on its index.
 
     Attributes:
         weights: sampling weight of each kind in ``KINDS``, roughly proportional to its fraction of the

@@ -26,7 +26,7 @@ _SHORTEST, _LINES = 6, 3
 _SHORTEST_COPY = 2
 _SPELLINGS = ("plain", "spaced", "spaced")
 _LONG, _MIXED = 0.25, 0.5
-"""Fractions of documents with strings as long as fit, and with strings of different lengths."""
+"""Fractions of documents whose strings are as long as possible, and whose strings differ in length."""
 _OTHERS = 3 + 3 + len(" |  -> \n")
 """Maximum size in bytes of a line without its string and answer: the spaced key and the marks."""
 

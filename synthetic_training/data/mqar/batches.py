@@ -53,7 +53,7 @@ class MqarSampler:
         """One example per row.
 
         Args:
-            rows: (R,) int64, row numbers, 0 to 2^32 - 1.
+            rows: (R,) int64, indices of rows, 0 to 2^32 - 1.
             step: 0 to 2^32 - 1; an int, or a scalar int64 tensor.
         """
         counter = Counter(self._seed, self._purpose, rows, step)
@@ -149,7 +149,7 @@ class MqarBatches:
 
 
 def _chosen(examples: MqarExamples, numbers: Tensor) -> MqarExamples:
-    """The examples with these numbers, as int64."""
+    """The examples with these indices, as int64."""
     parts = (examples.tokens, examples.queries, examples.answers)
     return MqarExamples(*(part.index_select(0, numbers).long() for part in parts))
 

@@ -46,7 +46,7 @@ class PhiloxRandomIntegers:
 
     Args:
         counter: counter of the rows.
-        blocks: (E, S) int64, the numbers of the blocks of four words that each example may use.
+        blocks: (E, S) int64, indices of the blocks of four words that each example may use.
         words: ``Counter.words``, or a compiled version of it.
     """
 
@@ -97,7 +97,7 @@ class DeviceSampler:
         Fewer than one example in 10^12 is invalid, because all of its draws were invalid.
 
         Args:
-            rows: (R,) int64, row numbers, 0 to 2^32 - 1.
+            rows: (R,) int64, indices of rows, 0 to 2^32 - 1.
             step: 0 to 2^32 - 1; an int, or a scalar int64 tensor.
         """
         task, tries = self.task, self._tries
@@ -136,7 +136,7 @@ def _tries_at(task: StringTask) -> int:
     failed = failures(task, length, count)
     if failed is None:
         return 1
-    # a conservative estimate: three standard deviations above the observed rate, or three failures
+    # a conservative estimate: the observed failures, plus three standard deviations and three failures
     failure = min(1.0, (failed + 3 * failed**0.5 + 3) / count)
     tries = 1
     while failure**tries > _FAILURE:

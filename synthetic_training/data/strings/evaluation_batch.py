@@ -74,7 +74,7 @@ def evaluation_batch(
         count: number of examples, at least 1.
         seed: 0 to 2^64 - 1.
         device: device on which examples are drawn.
-        first: number of the first example.
+        first: index of the first example.
 
     Raises:
         InputError: a value is out of range, or valid examples are too rare.

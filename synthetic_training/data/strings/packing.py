@@ -87,7 +87,7 @@ class PackedBatches:
 
         Args:
             step: 0 to 2^32 - 1; an int, or a scalar int64 tensor on the device.
-            first_row: number of the first row.
+            first_row: index of the first row.
             rows: number of rows; None for all from ``first_row`` on.
 
         Raises:
@@ -116,8 +116,8 @@ def rows_from(numbers: Tensor, first_row: int, rows: int | None) -> Tensor:
     """The indices of a range of a batch's rows.
 
     Args:
-        numbers: (R,), numbers of all rows of the batch.
-        first_row: number of the first row.
+        numbers: (R,), indices of all rows of the batch.
+        first_row: index of the first row.
         rows: number of rows; None for all from ``first_row`` on.
 
     Raises:

@@ -57,7 +57,7 @@ class Counter:
     Attributes:
         seed: seed of the run, 0 to 2^64 - 1.
         purpose: 0 to 2^32 - 1; different purposes have independent words.
-        rows: (R,) int64, each row's number in the whole batch, 0 to 2^32 - 1.
+        rows: (R,) int64, each row's index in the whole batch, 0 to 2^32 - 1.
         step: step of the run, 0 to 2^32 - 1; an int, or a scalar int64 tensor.
 
     Raises:
@@ -78,9 +78,9 @@ class Counter:
         """The random words of each row in these blocks, (R, ..., 4 * S) int64, from 0 to 2^32 - 1.
 
         Args:
-            blocks: (..., S) int64, numbers of blocks of four words, 0 to 2^32 - 1. Compiled code must receive
-                the numbers as an argument: if it computed them, the compiler would treat them as 32-bit
-                indices and refuse to multiply them by a word.
+            blocks: (..., S) int64, indices of blocks of four words, 0 to 2^32 - 1. Compiled code must receive
+                them as an argument: if it computed them, the compiler would treat them as 32-bit integers and
+                refuse to multiply them by a word.
         """
         key = (self.seed & _MASK, self.seed >> 32)
         rows = self.rows.view(-1, *[1] * blocks.ndim)

@@ -1,4 +1,4 @@
-"""Accuracy of one training run's checkpoints by training step."""
+"""Learning curves: the accuracy of one training run's checkpoints by training step."""
 
 import re
 from collections.abc import Hashable, Sequence
@@ -14,8 +14,8 @@ from lm_eval_tasks.results.text import in_markdown
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """One training run's checkpoints on one benchmark.
+class LearningCurve:
+    """The scores of one training run's checkpoints on one benchmark.
 
     Attributes:
         name: the checkpoints' common label.
@@ -30,8 +30,8 @@ class Sweep:
         return sorted({length for scores in self.steps.values() for length in scores})
 
 
-def sweeps(scores: Sequence[Score]) -> list[Sweep]:
-    """The training runs that have at least two checkpoints among one benchmark's scores.
+def learning_curves(scores: Sequence[Score]) -> list[LearningCurve]:
+    """The learning curve of each training run with at least two checkpoints among one benchmark's scores.
 
     Rows belong together if they differ only in a training step, as in ``step1000``, in the model's path,
     revision or subfolder.
@@ -40,35 +40,35 @@ def sweeps(scores: Sequence[Score]) -> list[Sweep]:
     for score in scores:
         if score.checkpoint is not None:
             runs.setdefault(score.checkpoint.training_run, []).append(score)
-    return [_sweep(own) for own in runs.values() if len({_step(score) for score in own}) > 1]
+    return [_learning_curve(own) for own in runs.values() if len({_step(score) for score in own}) > 1]
 
 
 def _step(score: Score) -> int:
     return score.checkpoint.step if score.checkpoint else 0
 
 
-def _sweep(scores: Sequence[Score]) -> Sweep:
+def _learning_curve(scores: Sequence[Score]) -> LearningCurve:
     steps: dict[int, dict[int, Score]] = {}
     for score in sorted(scores, key=_step):
         steps.setdefault(_step(score), {})[score.length] = score
     names = [without_step(label) for label in row_labels(scores)]
     name = re.sub(r"[@/=_ -]*\*", "", names[0]).strip(" ,") if len(set(names)) == 1 else ""
-    return Sweep(name or " and ".join(row_labels(scores)[:2]), steps)
+    return LearningCurve(name or " and ".join(row_labels(scores)[:2]), steps)
 
 
-def sweep_table(sweep: Sweep) -> str:
+def learning_curve_table(curve: LearningCurve) -> str:
     """The main metric by training step as a Markdown table, with rows of steps and columns of lengths."""
-    first = next(iter(next(iter(sweep.steps.values())).values()))
-    most = max(score.documents for scores in sweep.steps.values() for score in scores.values())
+    first = next(iter(next(iter(curve.steps.values())).values()))
+    most = max(score.documents for scores in curve.steps.values() for score in scores.values())
     rows = [
-        [step, *(_cell(scores.get(length), most) for length in sweep.lengths)]
-        for step, scores in sweep.steps.items()
+        [step, *(_cell(scores.get(length), most) for length in curve.lengths)]
+        for step, scores in curve.steps.items()
     ]
-    headers = ["step", *(f"{length} {in_markdown(first.unit)}" for length in sweep.lengths)]
+    headers = ["step", *(f"{length} {in_markdown(first.unit)}" for length in curve.lengths)]
     metric = first.main_metric or "score"
-    all_scores = [score for scores in sweep.steps.values() for score in scores.values()]
+    all_scores = [score for scores in curve.steps.values() for score in scores.values()]
     return (
-        f"{in_markdown(sweep.name)}: {metric} by training step\n\n{markdown_table(headers, rows)}\n\n"
+        f"{in_markdown(curve.name)}: {metric} by training step\n\n{markdown_table(headers, rows)}\n\n"
         f"{intervals_note(all_scores)}"
     )
 

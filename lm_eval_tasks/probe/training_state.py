@@ -11,15 +11,17 @@ from torch import nn
 
 
 @contextmanager
-def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within the block, evaluation mode without gradients; modes and random states are restored afterwards.
+def preserved_training_state(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Within the block, the model is in evaluation mode and computes no gradients.
+
+    Afterwards, the mode of each module and the random states of Python, NumPy and PyTorch are restored.
 
     Compiled parts run uncompiled, because each new shape would be compiled, and would count towards the limit
     of recompilations that training has too.
 
     Args:
         model: the model whose modules are set to evaluation mode; the mode of each module is restored.
-        device: the model's device, whose random state is restored in addition to the CPU's.
+        device: the model's device, whose random state is restored too.
     """
     modes = [(module, module.training) for module in model.modules()]
     python, numpy = random.getstate(), np.random.get_state()
@@ -32,7 +34,7 @@ def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
             torch.random.fork_rng(accelerator, device_type=device.type if accelerator else "cuda")
         )
         stack.enter_context(torch.no_grad())
-        if stance is not None:  # torch 2.6
+        if stance is not None:  # new in torch 2.6
             stack.enter_context(stance("force_eager"))
         stack.callback(_restore, modes)
         model.eval()

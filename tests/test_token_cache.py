@@ -8,8 +8,8 @@ from lm_eval.api.model import CachingLM
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from lm_eval_tasks import TASKS_FOLDER, kept_tokens, tokens
-from lm_eval_tasks.kept_tokens import KeptTokens, keep
+from lm_eval_tasks import TASKS_FOLDER, token_cache, tokens
+from lm_eval_tasks.token_cache import TokenCache, keep
 from lm_eval_tasks.tokens import encode_all, encode_for_model
 from tests.models import byte_tokenizer, tiny_model
 
@@ -48,7 +48,7 @@ def test_scores_are_the_same_and_prompts_are_not_tokenized_again(
 ) -> None:
     lm = counting(**options)
     found = evaluated(lm)
-    assert isinstance(lm.tok_encode, KeptTokens)
+    assert isinstance(lm.tok_encode, TokenCache)
     kept = lm.encoded
     monkeypatch.setattr(tokens, "keep", lambda *_: None)
     plain = counting(**options)
@@ -86,7 +86,7 @@ def test_a_kept_text_is_not_tokenized_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_too_many_tokens_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_tokens, "_MOST_TOKENS", 3)
+    monkeypatch.setattr(token_cache, "_MOST_TOKENS", 3)
     lm = counting()
     own = lm.tok_encode("cd")
     for text in ("ab", "cd", "e"):

@@ -1,4 +1,4 @@
-"""Caches token ids from before the model runs, until lm-eval requests them.
+"""Caches token ids that are computed before the model runs, until lm-eval requests them.
 
 lm-eval tokenizes each prompt of a forced request twice, one text at a time on one core, which takes longer
 than a small model's forward pass. This module tokenizes all texts together, on all cores.
@@ -11,11 +11,11 @@ import numpy as np
 from lm_eval.api.model import CachingLM
 
 _MOST_TOKENS = 2**28
-"""Maximum number of tokens kept for one model at a time (1 GiB)."""
+"""Maximum number of tokens in the cache of one model (1 GiB)."""
 
 
-class KeptTokens:
-    """Replaces a model's ``tok_encode`` and returns the same ids.
+class TokenCache:
+    """Replaces a model's ``tok_encode``, and returns the same ids.
 
     Args:
         encode: the model's own method.
@@ -27,7 +27,7 @@ class KeptTokens:
         self._tokens = 0
 
     def keep(self, text: str, ids: Sequence[int]) -> None:
-        """Keep the ids that the next call with this text returns, unless too many are kept."""
+        """Cache the ids that the next call with this text returns, unless the cache is full."""
         if self._tokens + len(ids) > _MOST_TOKENS:
             return
         _, times = self._texts.get(text, (None, 0))
@@ -35,12 +35,12 @@ class KeptTokens:
         self._tokens += 0 if times else len(ids)
 
     def discard(self, text: str) -> None:
-        """Forget a text."""
+        """Remove a text from the cache."""
         ids, _ = self._texts.pop(text, ((), 0))
         self._tokens -= len(ids)
 
     def ids(self, text: str) -> list[int] | None:
-        """The ids that are kept for a text, which stay kept; None if there are none."""
+        """The cached ids of a text, which stay in the cache; None if there are none."""
         kept = self._texts.get(text)
         return None if kept is None else kept[0].tolist()
 
@@ -66,21 +66,21 @@ def keep(lm: Any, text: str, ids: Sequence[int]) -> None:
     """
     lm = _without_cache(lm)
     kept = lm.tok_encode
-    if not isinstance(kept, KeptTokens):
-        kept = lm.tok_encode = KeptTokens(kept)
+    if not isinstance(kept, TokenCache):
+        kept = lm.tok_encode = TokenCache(kept)
     kept.keep(text, ids)
 
 
-def kept_ids(lm: Any, text: str) -> list[int] | None:
-    """The ids kept for a text; None if there are none, or if lm-eval has already requested them."""
+def cached_ids(lm: Any, text: str) -> list[int] | None:
+    """The cached ids of a text; None if there are none, or if lm-eval has already requested them."""
     kept = _without_cache(lm).tok_encode
-    return kept.ids(text) if isinstance(kept, KeptTokens) else None
+    return kept.ids(text) if isinstance(kept, TokenCache) else None
 
 
 def discard(lm: Any, text: str) -> None:
-    """Discard the ids of a text that lm-eval will not request."""
+    """Remove the cached ids of a text that lm-eval will not request."""
     kept = getattr(_without_cache(lm), "tok_encode", None)
-    if isinstance(kept, KeptTokens):
+    if isinstance(kept, TokenCache):
         kept.discard(text)
 
 
