@@ -195,7 +195,10 @@ class RecallEvaluation:
         return found
 
     def _passes(self, replica: Replica, rows: Sequence[Row]) -> list[tuple[int, float, float]]:
-        """The results of ``score_batch`` for all rows that fit into memory, at least one at a time."""
+        """The results of ``score_batch``, in smaller batches where memory runs out.
+
+        Rows that do not fit into memory even alone have no result.
+        """
         found: list[tuple[int, float, float]] = []
         left = list(batches(rows, self._batch_tokens))
         while left:

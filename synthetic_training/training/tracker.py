@@ -40,4 +40,4 @@ class Tracker:
 def check_tracker(kind: Literal["none", "trackio", "wandb"]) -> None:
     """Raise InputError if the tracker is not installed."""
     if kind != "none" and importlib.util.find_spec(kind) is None:
-        raise InputError(f"the tracker {kind} is not installed; run: pip install {kind}")
+        raise InputError(f"tracker {kind} is not installed; pip install {kind}")
