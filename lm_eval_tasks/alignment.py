@@ -43,6 +43,8 @@ def scored_tokens(lm: Any, requests: Sequence[Any]) -> list[ScoredTokens]:
 def is_aligned(context: Sequence[int], whole: Sequence[int], end: int | None) -> bool:
     """Whether prompt and answer, tokenized together, begin with the tokens of the prompt alone.
 
+    It is false if the prompt's last token is the end-of-text token.
+
     Args:
         context: tokens of the prompt alone.
         whole: tokens of prompt and answer.

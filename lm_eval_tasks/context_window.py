@@ -9,7 +9,7 @@ from lm_eval_tasks.local_model import is_hugging_face
 from lm_eval_tasks.token_cache import discard
 from lm_eval_tasks.tokens import counts_tokens, encode_for_model
 
-NOT_RUN = "not run: the document does not fit the model's window"
+NOT_RUN = "not run: the document does not fit the model's context window"
 """Response of documents that were not run, in the logged samples."""
 
 WINDOW_SETTINGS = ("n_positions", "max_position_embeddings", "n_ctx")
@@ -43,14 +43,14 @@ class ContextWindow:
         if not cut:
             return None
         return (
-            f"{cut} of {len(self.needed)} prompts do not fit the model's window of {self.tokens} tokens with "
-            "their answers; they are not run and count as wrong, and 'truncated' is their fraction; if the "
-            "model has a larger window, pass max_length= in --model_args."
+            f"{cut} of {len(self.needed)} prompts do not fit the model's context window of {self.tokens} "
+            "tokens with their answers; they are not run and count as wrong, and 'truncated' is their "
+            "fraction; if the model has a larger window, pass max_length= in --model_args."
         )
 
 
 def window_tokens(lm: Any) -> int | None:
-    """The model's window in tokens, or None if lm-eval does not know it or cannot count tokens."""
+    """The model's context window in tokens, or None if lm-eval does not know it or cannot count tokens."""
     window = getattr(lm, "max_length", None)
     return window if isinstance(window, int) and counts_tokens(lm) else None
 

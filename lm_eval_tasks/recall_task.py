@@ -46,7 +46,7 @@ class RecallTask(ConfigurableTask):
     The results also contain fractions of documents, for which lower is better. A fraction that cannot be
     determined is omitted.
 
-    - ``truncated``: the document did not fit the model's window. Its scores are 0, and it has no
+    - ``truncated``: the document did not fit the model's context window. Its scores are 0, and it has no
       ``logprob_per_token`` or ``nats_gained``.
     - ``unknown_tokens``: the document contains characters that the model's tokenizer does not know.
     - ``unanswered`` (generated): the answer is empty, or generation stopped within the model's reasoning.

@@ -6,7 +6,7 @@ from typing import Any
 from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
 
 UNBOUNDED = ("logprob_per_token", "nats_gained")
-"""Scores that are not between 0 and 1; documents that do not fit the model's window lack these scores."""
+"""Scores that are not between 0 and 1; documents that do not fit the model's context window lack them."""
 
 NAN_WARNING = (
     "some log-probabilities are not numbers (NaN), and these answers count as wrong; the model's weights or "

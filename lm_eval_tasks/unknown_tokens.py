@@ -44,7 +44,7 @@ def check_tokenizer(lm: Any, documents: Sequence[Mapping[str, Any]]) -> None:
 def unknown_characters(lm: Any, documents: Sequence[Mapping[str, Any]]) -> list[UnknownCharacters] | None:
     """The characters of each document that the model's tokenizer cannot encode; None if unknown.
 
-    The characters are known for tokenizers of the packages transformers and tokenizers.
+    They are known for the tokenizers of transformers.
     """
     tokenizer = tokenizer_of(lm)
     if not hasattr(tokenizer, "unk_token_id") or not callable(tokenizer):
@@ -90,7 +90,7 @@ def _dropped_characters(tokenizer: Any, alphabet: set[str]) -> list[str]:
 
 
 def _unknown(tokenizer: Any, text: str, ids: list[int]) -> int:
-    """Number of characters that became the unknown token, other than by its own name.
+    """Number of characters that became the unknown token, except where the text contains the token's name.
 
     The name may also occur within other words, or be the tokenizer's normal form of another spelling.
     """

@@ -35,7 +35,9 @@ def test_a_run_with_a_window_of_512(run_here: Run, model_folder: Path, tmp_path:
     )  # fmt: skip
     result = run_here("lm_eval", *arguments)
     assert result.returncode == 0, result.stderr
-    assert "phone_book_20: 4 of 4 prompts do not fit the model's window of 512 tokens" in result.stderr
+    assert (
+        "phone_book_20: 4 of 4 prompts do not fit the model's context window of 512 tokens" in result.stderr
+    )
     (file,) = tmp_path.glob("out/**/results_*.json")
     content = json.loads(file.read_text())
     assert content["results"]["phone_book_20"]["truncated,none"] == 1.0

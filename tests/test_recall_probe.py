@@ -226,7 +226,7 @@ def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPat
         (
             ["string_copy_10"],
             {"max_length": 20},
-            "no document of string_copy_10 fits the model's window of 20",
+            "no document of string_copy_10 fits the model's context window of 20",
         ),
     ],
 )
@@ -250,8 +250,11 @@ def test_models_and_tokenizers_that_do_not_fit(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         found = probe_recall(windowed, byte_tokenizer(), ["phone_book_20", "phone_book_40"], num_docs=12)
     assert list(found) == ["phone_book_20"] and 0 < (found["phone_book_20"].mean("truncated") or 0) < 1
-    assert "phone_book_40: left out, because no document fits the model's window of 595 tokens" in caplog.text
-    assert "of 12 documents do not fit the model's window of 595 tokens" in caplog.text
+    assert (
+        "phone_book_40: left out, because no document fits the model's context window of 595 tokens"
+        in caplog.text
+    )
+    assert "of 12 documents do not fit the model's context window of 595 tokens" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         probe_recall(windowed, symbol_tokenizer(4096), ["string_copy_10"], num_docs=3)

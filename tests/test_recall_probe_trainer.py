@@ -125,7 +125,7 @@ def test_invalid_input_ends_the_run_before_its_first_step(tmp_path: Path) -> Non
     file = tmp_path / "file"
     file.touch()
     for options, message in [
-        ({"max_length": 9}, "fits the model's window of 9 tokens"),
+        ({"max_length": 9}, "fits the model's context window of 9 tokens"),
         ({"out": file}, "cannot be written"),
         ({"num_docs": 1}, "num_docs must be an integer of at least 2, not 1"),
     ]:

@@ -44,7 +44,7 @@ def test_lengths_are_sorted_by_number_and_intervals_are_wilsons(tmp_path: Path) 
     assert truncated == ["b", "truncated", "0.500", ""]
     assert "16 documents per length." in text
     assert "95% confidence intervals (Wilson for exact_match)" in text
-    assert "did not fit the model's window" in text
+    assert "did not fit the model's context window" in text
 
 
 def test_cells_with_fewer_documents_name_their_number(tmp_path: Path) -> None:

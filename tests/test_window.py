@@ -124,7 +124,7 @@ def test_a_text_that_comes_back_is_no_token(answer: Any) -> None:
 def test_a_window_holds_what_needs_no_more_than_it_has() -> None:
     window = ContextWindow(tokens=10, needed={"a": 10, "b": 11, "c": 3})
     assert [window.truncates(name) for name in "abc"] == [False, True, False]
-    assert "1 of 3 prompts do not fit the model's window of 10 tokens" in (window.warning or "")
+    assert "1 of 3 prompts do not fit the model's context window of 10 tokens" in (window.warning or "")
     assert ContextWindow(tokens=11, needed={"a": 10, "b": 11}).warning is None
 
 

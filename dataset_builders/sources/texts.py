@@ -19,7 +19,7 @@ _MAX_BYTES = 2**30
 """Maximum size of a file of plain text in bytes; only its beginning is used."""
 
 _PINNED = {"allenai/c4": ("en", "1588ec454efa1a09f29cd18ddd04fe05fc8653a2")}
-"""Config and revision of the default data sets."""
+"""Config and revision of each data set that is read at a pinned revision."""
 
 _FORMATS = {".jsonl": "json", ".json": "json", ".gz": "json", ".parquet": "parquet"}
 _TEXTS = (".txt", ".md", ".text")
@@ -51,9 +51,10 @@ def read_texts(source: str) -> Texts:
     """The first ``MAX_CHARACTERS`` of a source; the last document is not cut.
 
     Args:
-        source: a text file (one document), JSON lines or Parquet with a column ``text`` (one document
-            per row), a folder of text files (one document per file, sorted by name), or ``ORG/NAME`` on the
-            Hub (split ``train``, streamed; the benchmark's own source at a pinned revision).
+        source: a text file (one document); JSON lines, which may be compressed by gzip, or Parquet with a
+            column ``text`` (one document per row); a folder of text files (one document per file, sorted by
+            name); or ``ORG/NAME`` on the Hub (split ``train``, streamed; the benchmark's own source at a
+            pinned revision).
 
     Raises:
         InputError: the source does not exist, cannot be read, or contains no text.

@@ -35,8 +35,9 @@ class RecallProbe(TrainerCallback):
     ``recall/TASK_logprob`` (mean log-probability per token of the answers, in nats) and ``recall/seconds``.
     ``python -m lm_eval_tasks report OUT --out PLOTS`` draws accuracy by training step.
 
-    A probe does not change the training: modes, gradients and random states are restored. Invalid input ends
-    the run before its first step. Later, a probe that fails only causes a warning.
+    A probe does not change the training: it leaves gradients as they are, and restores modes and random
+    states. Invalid input ends the run before its first step. Later, results that cannot be written only cause
+    a warning, and so does a task for which the device has too little memory.
 
     Args:
         trainer: a Trainer of transformers, which logs the metrics.
@@ -111,7 +112,7 @@ class RecallProbe(TrainerCallback):
             self._write(args, state, scores)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Score the model if a probe is due; if it fails, a warning is logged and the training continues."""
+        """Score the model if a probe is due; if the results cannot be written, a warning is logged."""
         is_due = state.global_step % self._every == 0 or state.global_step == state.max_steps
         if self._evaluation is None or not is_due:  # None if the callback was added during training
             return

@@ -73,7 +73,7 @@ class RecallEvaluation:
         ]
 
     def fit(self, model: nn.Module) -> list[str]:
-        """Leave out tasks that do not fit a model's window.
+        """Leave out tasks that do not fit a model's context window.
 
         Returns:
             One warning for each group of documents that cannot be scored properly.
@@ -89,22 +89,22 @@ class RecallEvaluation:
         names = [task.name for task, _ in self._documents if task.name not in kept]
         if not fitting:
             raise InputError(
-                f"no document of {', '.join(names)} fits the model's window of {window} tokens; use shorter "
-                "tasks, or pass max_length= if the window is larger"
+                f"no document of {', '.join(names)} fits the model's context window of {window} tokens; use "
+                "shorter tasks, or pass max_length= if the window is larger"
             )
         self._documents = fitting
         warnings = []
         if names:
             warnings.append(
-                f"{', '.join(names)}: left out, because no document fits the model's window of {window} "
-                "tokens"
+                f"{', '.join(names)}: left out, because no document fits the model's context window of "
+                f"{window} tokens"
             )
         for task, own in fitting:
             cut = sum(not self._fits(one, window) for one in own)
             if cut:
                 warnings.append(
-                    f"{task.name}: {cut} of {len(own)} documents do not fit the model's window of {window} "
-                    "tokens; they are not evaluated and count as wrong"
+                    f"{task.name}: {cut} of {len(own)} documents do not fit the model's context window of "
+                    f"{window} tokens; they are not evaluated and count as wrong"
                 )
             unknown = sum(one.unknown for one in own)
             if unknown:
@@ -159,7 +159,7 @@ class RecallEvaluation:
         return [task.name for task, _ in self._documents]
 
     def _window(self, model: nn.Module) -> int | None:
-        """The model's window in tokens; None if its configuration has none, as in recurrent models."""
+        """The model's context window in tokens; None if unlimited, as for recurrent models."""
         if self._max_length is not None:
             return self._max_length
         config = getattr(model, "config", None)
@@ -194,7 +194,10 @@ class RecallEvaluation:
         return found
 
     def _passes(self, replica: Replica, rows: Sequence[Row]) -> list[tuple[int, float, float]]:
-        """The results of ``score_batch`` for all rows that fit into memory, at least one at a time."""
+        """The results of ``score_batch``, in smaller batches where memory runs out.
+
+        Rows that do not fit into memory even alone have no result.
+        """
         found: list[tuple[int, float, float]] = []
         left = list(batches(rows, self._batch_tokens))
         while left:
@@ -235,11 +238,11 @@ def probe_recall(
 
     Returns:
         The scores by task, e.g. ``scores["phone_book_20"].exact_match``; ``write_results`` writes them for
-        ``python -m lm_eval_tasks report``. A task that does not fit the model's window is left out, with a
-        warning in the log.
+        ``python -m lm_eval_tasks report``. A task that does not fit the model's context window is left out,
+        with a warning in the log.
 
     Raises:
-        InputError: as for :class:`RecallEvaluation`, or no task fits the model's window.
+        InputError: as for :class:`RecallEvaluation`, or no task fits the model's context window.
     """
     evaluation = RecallEvaluation(
         tokenizer,
@@ -261,7 +264,7 @@ def _document_score(
 
     Args:
         scored: for each candidate, the values of ``RecallEvaluation._score``; None if it does not fit the
-            model's window.
+            model's context window.
     """
     shares = {"unknown_tokens": float(document.unknown), "misaligned": float(not document.aligned)}
     if scored is None:

@@ -15,8 +15,8 @@ class DocumentScore:
         id: id of the document.
         exact_match: 1.0 if every token of the answer is the model's most likely one, else 0.0.
         logprob_per_token: mean natural logarithm of the probability of the answer's tokens; None if the
-            document does not fit the model's window.
-        truncated: 1.0 if it does not fit the model's window, else 0.0.
+            document does not fit the model's context window.
+        truncated: 1.0 if it does not fit the model's context window, else 0.0.
         unknown_tokens: 1.0 if the document contains characters that the tokenizer does not know, else 0.0.
         misaligned: 1.0 if the scored tokens are not exactly those of the answer, else 0.0.
     """

@@ -198,7 +198,7 @@ def _of_counts(score: Score, allow_limited: bool) -> Iterator[str]:
 
 def _of_window(score: Score) -> Iterator[str]:
     for metric, what in (
-        ("truncated", "did not fit the model's window"),
+        ("truncated", "did not fit the model's context window"),
         ("misaligned", "could not be scored"),
     ):
         share = score.values.get(metric, (0.0, None))[0]

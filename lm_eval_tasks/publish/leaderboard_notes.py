@@ -53,7 +53,7 @@ def notes(scores: Sequence[Score], others: Sequence[str]) -> Iterator[str]:
         )
     if any(score.truncated for score in scores):
         yield (
-            "Truncated documents did not fit the model's window and count as wrong; cells show their "
+            "Truncated documents did not fit the model's context window and count as wrong; cells show their "
             "fraction, and the points in the charts are hollow."
         )
     yield from _notes_on_documents(scores)

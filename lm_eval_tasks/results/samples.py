@@ -36,7 +36,7 @@ class Sample:
 
     @property
     def truncated(self) -> bool:
-        """Whether the document did not fit the model's window, so that no text was generated for it."""
+        """Whether the document did not fit the model's context window, so that it was not run."""
         return bool(self.values.get("truncated"))
 
 

@@ -134,7 +134,7 @@ class Score:
 
     @property
     def truncated(self) -> float:
-        """Fraction of documents that did not fit the model's window; 0 if unknown."""
+        """Fraction of documents that did not fit the model's context window; 0 if unknown."""
         return self.values.get("truncated", (0.0, None))[0] or 0.0
 
     @property

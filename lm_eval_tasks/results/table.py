@@ -49,7 +49,9 @@ def _notes(scores: Sequence[Score], lengths: Sequence[int], most: int) -> list[s
     fewer = " unless a cell shows another number" if len(counts) > 1 else ""
     notes = [f"{most} documents per length{fewer}.", intervals_note(scores)]
     if any(score.truncated for score in scores):
-        notes.append("* Some documents did not fit the model's window (truncated) and count as wrong.")
+        notes.append(
+            "* Some documents did not fit the model's context window (truncated) and count as wrong."
+        )
     if any(mean is None for score in scores for mean, _ in score.values.values()):
         notes.append("'no score': the result file has no valid number there.")
     mixed = [n for n in lengths if len({s.document_set for s in scores if s.length == n}) > 1]
@@ -62,7 +64,7 @@ def _notes(scores: Sequence[Score], lengths: Sequence[int], most: int) -> list[s
             f"{in_markdown(scores[0].unit)}{why}, so their scores there cannot be compared exactly."
         )
     if any("truncated" not in score.values for score in scores):
-        notes.append("If 'truncated' is missing, the model's window is unknown.")
+        notes.append("If 'truncated' is missing, the model's context window is unknown.")
     return notes
 
 

@@ -60,8 +60,8 @@ def reading(model: PreTrainedModel, what: str) -> Iterator[None]:
     """Turn the error that a model raises for rows that it cannot read into one sentence.
 
     Args:
-        model: a model. Those of transformers and of other packages may raise any of ``MISFITS``, and others
-            only an ``IndexError``.
+        model: a model. Models of transformers and of ``PACKAGES`` may raise any of ``MISFITS``, other models
+            only an ``IndexError``; other errors are bugs and pass through.
         what: the rows, as the end of the sentence "the model cannot read".
 
     Raises:

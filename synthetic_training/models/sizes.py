@@ -66,7 +66,7 @@ def count_parameters(name: str, tokens: Mapping[str, int] = SYMBOL_TOKENS, /, **
 
 @torch.no_grad()
 def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf16: bool) -> None:
-    """Check that a model of a package can read a row, because some incompatible sizes fail only then.
+    """Check that a model can read a row, because some incompatible sizes fail only then.
 
     Args:
         name: name of the model.

@@ -184,8 +184,9 @@ _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 def classes_of_folder(folder: Path, content: object, trust_remote_code: bool) -> Classes:
     """The classes of a saved model.
 
-    If the type is known, or belongs to an installed package of ``PACKAGES``, its classes are used directly.
-    Code in the folder runs only if it is trusted and the type is not known.
+    Without ``auto_map``, they are the known classes of the type. With it, they are those that an imported
+    package has registered for the type, or that an installed package of ``PACKAGES`` has for it. Only if
+    there are none does the code in the folder run, and only if it is trusted.
 
     Args:
         folder: folder with ``config.json`` and, if ``auto_map`` names them, Python files.

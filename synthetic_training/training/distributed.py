@@ -4,8 +4,8 @@ Gradients are gathered into buckets of some megabytes in the order in which the 
 roughly the reverse of the model's order. Each bucket is reduced as soon as it is full; ``finish`` waits for
 all of them. All processes reduce the buckets in the same order, as collective operations require.
 
-A sum has the dtype of its gradients: for bfloat16 weights it is bfloat16, as with one process. Each of the
-N - 1 additions over N processes rounds to the same 8 bits of precision as the gradients themselves.
+A sum has the dtype of its gradients: for bfloat16 copies of weights it is bfloat16, as with one process. Each
+of the N - 1 additions over N processes rounds to the same 8 bits of precision as the gradients themselves.
 
 Everything here can be captured in a CUDA graph: buffers keep their addresses, and only the device waits for
 NCCL.

@@ -11,8 +11,8 @@ class LearningRateSchedule:
     """Linear warm-up to a peak, then linear decay or a constant rate.
 
     ``linear_from_zero`` is the schedule of the trainer released with the paper (``get_scheduler`` of
-    transformers): the learning rate of the first step is 0, so that this step changes nothing, and warm-up is
-    one step late. Otherwise, it is the same as ``linear``.
+    transformers): the learning rate of the first step is 0, so that this step changes no weight, and warm-up
+    is one step late. Otherwise, it is the same as ``linear``.
 
     Attributes:
         peak: learning rate after ``warmup_steps`` steps.
