@@ -163,8 +163,8 @@ _SIZES = {
     "num_hidden_layers": "layers",
     "hidden_size": "wide",
     "num_attention_heads": "heads",
-    "state_size": "states a channel",
-    "mamba_d_state": "states a channel",
+    "state_size": "states per channel",
+    "mamba_d_state": "states per channel",
 }
 """Fields of configurations that give the size of a model, with their names in the table."""
 
@@ -187,18 +187,18 @@ def _facts(folder: Path) -> dict[str, str]:
         "weight decay": f"{trained['weight_decay']:g}",
         "seed": str(trained["seed"]),
         "steps": f"{trained['steps']:,}",
-        "rows a step": f"{a_step:,}",
-        "bytes a row": f"{trained['context_length']:,}",
+        "rows per step": f"{a_step:,}",
+        "bytes per row": f"{trained['context_length']:,}",
         "tokens": f"{rows * trained['context_length']:,}",
         "different rows": f"{trained['pool_rows']:,}",
-        "times each was seen": f"{rows / trained['pool_rows']:.1f}",
+        "passes over them": f"{rows / trained['pool_rows']:.1f}",
         "seconds of training": f"{max(line['seconds'] for line in log):,.0f}",
         "machine": run["machine"],
         "loss at the end": f"{[line['loss'] for line in log if 'loss' in line][-1]:.3f}",
     }
     for line in log:
         if line["kind"] == "eval" and line["step"] == last:
-            facts[f"right at the end, {line['length']} entries"] = f"{line['exact_match']:.3f}"
+            facts[f"exact match at the end, {line['length']} entries"] = f"{line['exact_match']:.3f}"
     return facts
 
 
