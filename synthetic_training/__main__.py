@@ -25,7 +25,7 @@ with command_errors():
 
 from dataset_builders.interruption import Interrupted, interrupt_on_sigterm
 from synthetic_training.config import TrainConfig, config_path
-from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
 
 DESCRIPTION = """Train and evaluate models on synthetic tasks, and reproduce figures of the paper.

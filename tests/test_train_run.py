@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from dataset_builders import InputError
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.data.training_data import StringData
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.precision import Precision

@@ -128,7 +128,8 @@ def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int 
 
 
 def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Result]:
-    from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+    from synthetic_training.evaluation.config import EvaluateConfig
+    from synthetic_training.evaluation.evaluate import evaluate
     from synthetic_training.models.registry import is_own_code
 
     settings = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
@@ -153,8 +154,8 @@ def _keys(
 
     from dataset_builders.string_tasks import string_task
     from synthetic_training.data.strings import evaluation_batches
-    from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
     from synthetic_training.evaluation.keys import key_counts
+    from synthetic_training.evaluation.saved_model import load_symbol_model, model_folder
     from synthetic_training.training.device import autocasts, on_device
 
     loaded = load_symbol_model(model_folder(folder), trust_remote_code=trusted)
