@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dataset_builders import InputError
@@ -53,30 +54,43 @@ def test_a_run_evaluates_without_dropout(tmp_path: Path, monkeypatch: pytest.Mon
     assert evaluated == [False, False] and trained == 6 * [True]
 
 
-def test_a_step_is_that_of_plain_pytorch() -> None:
-    model, batches = model_and_batches()
-    step = TrainingStep(model, batches, StepConfig(), OPTIMIZER, rows=4)
-    steps(step)
-    plain, _ = model_and_batches()
-    adamw = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=0.1)
-    losses, tokens, norm = 0.0, 0, 0.0
-    for i in range(4):
+def test_a_run_is_that_of_plain_pytorch(tmp_path: Path) -> None:
+    """Two reports of four steps each: the rate rises for two steps, then falls to 0 after the last."""
+    changes = {"steps": 8, "warmup_steps": 2, "lr": 1e-2, "weight_decay": 1.0, "grad_clip": 0.5}
+    out = train(tiny(**changes, log_every=4, eval_every=8, save_every=8), tmp_path / "run")
+    plain, batches = model_and_batches()
+    adamw = torch.optim.AdamW(plain.parameters(), weight_decay=1.0)
+    expected: list[dict[str, float]] = []
+    loss_sum, tokens, examples = 0.0, 0, 0
+    for i, part in enumerate([1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]):
         packed = batches.batch(i)
         logits = plain(packed.input_ids).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), packed.targets.flatten())
         adamw.zero_grad()
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(plain.parameters(), 0.5))
+        adamw.param_groups[0]["lr"] = part * 1e-2
         adamw.step()
         trained = int((packed.targets >= 0).sum())
-        losses, tokens = losses + loss.item() * trained, tokens + trained
-    metrics = step.read()
-    assert metrics.loss == pytest.approx(losses / tokens, rel=1e-5)
-    assert metrics.grad_norm == pytest.approx(norm, rel=1e-4) and metrics.finite
-    assert metrics.examples == sum(int(batches.batch(i).examples) for i in range(4))
+        loss_sum, tokens, examples = (
+            loss_sum + loss.item() * trained,
+            tokens + trained,
+            examples + int(packed.examples),
+        )
+        if i % 4 == 3:
+            counts = {"step": i + 1, "examples": examples, "tokens": (i + 1) * 4 * 32}
+            expected.append(
+                {**counts, "loss": loss_sum / tokens, "grad_norm": norm, "learning_rate": part * 1e-2}
+            )
+            loss_sum, tokens = 0.0, 0
+    reports = [line for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if line["kind"] == "train"]
+    assert [{key: line[key] for key in expected[0]} for line in reports] == [
+        pytest.approx(one, rel=1e-4) for one in expected
+    ]
     # AdamW divides by the root of squared gradients, which magnifies rounding where they are tiny
-    for one, other in zip(model.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    saved = load_file(out / "model.safetensors")
+    for name, weight in plain.named_parameters():
+        torch.testing.assert_close(saved[name], weight, rtol=1e-3, atol=1e-4, check_device=False)
 
 
 @pytest.mark.parametrize("parts", [2, 4])
