@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from dataset_builders import InputError
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.data.training_data import StringData
+from synthetic_training.evaluation.accuracy import LengthScore
 from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.optimizer import OptimizerConfig
@@ -20,7 +23,7 @@ from synthetic_training.training.precision import Precision
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import MetricsLog, read_metrics, remove_after
 from synthetic_training.training.step import StepConfig, TrainingStep
-from tests.tiny_run import SETTINGS, metrics_without_times, tiny, weights
+from tests.tiny_run import SETTINGS, SIZES, metrics_without_times, tiny, weights
 
 OPTIMIZER = OptimizerConfig(weight_decay=0.1, grad_clip=0.5)
 
@@ -87,6 +90,9 @@ def test_a_run_is_that_of_plain_pytorch(tmp_path: Path) -> None:
     assert [{key: line[key] for key in expected[0]} for line in reports] == [
         pytest.approx(one, rel=1e-4) for one in expected
     ]
+    first, second = reports
+    seconds = second["seconds"] - first["seconds"]
+    assert second["tokens_per_second"] == pytest.approx(4 * 4 * 32 / seconds, rel=0.3)
     # AdamW divides by the root of squared gradients, which magnifies rounding where they are tiny
     saved = load_file(out / "model.safetensors")
     for name, weight in plain.named_parameters():
@@ -164,12 +170,40 @@ def test_the_same_run_gives_the_same_bits_and_another_seed_others(tmp_path: Path
     assert metrics_without_times(tmp_path / "a") == metrics_without_times(tmp_path / "b")
 
 
-def test_training_ends_early_where_it_is_good_enough(tmp_path: Path) -> None:
-    config = tiny(vocabulary=1, max_length=1, eval_lengths=[1], stop_accuracy=1.0, steps=1000, lr=1e-2)
-    train(config, tmp_path / "run")
+def test_training_ends_once_the_strings_of_the_last_length_are_good_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.4, 0.5])
+
+    def evaluate_data(*_: object, **__: object) -> list[LengthScore]:
+        short = LengthScore(2, 16, *(1.0, 0.0) * 3)
+        return [short, LengthScore(5, 16, next(accuracies), 0.0, *(0.9, 0.0) * 2)]
+
+    monkeypatch.setattr(StringData, "evaluate", evaluate_data)
+    train(tiny(steps=9, eval_every=3, warmup_steps=1, stop_accuracy=0.5), tmp_path / "run")
     last = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
-    assert last["string_accuracy"] == 1.0 and last["step"] < 1000
+    assert (last["step"], last["length"], last["string_accuracy"]) == (6, 5, 0.5)
     assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+
+
+def test_dropout_depends_on_the_seed_and_the_step_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    run_step = TrainingStep.run
+
+    def watched(step: TrainingStep, number: int, learning_rate: float) -> None:
+        seeds.append(torch.initial_seed())
+        run_step(step, number, learning_rate)
+
+    monkeypatch.setattr(TrainingStep, "run", watched)
+    config = tiny(steps=6, warmup_steps=1, eval_every=6, eval_examples=2)
+    train(config, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "model")
+    train(config, tmp_path / "run", resume=True)
+    assert seeds[6:] == seeds[4:6]
+    train(replace(config, seed=1), tmp_path / "other")
+    assert len(set(seeds)) == 12
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
@@ -178,6 +212,19 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
         train(config, tmp_path / "run")
     assert [f.name for f in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_1"]
     assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_gradient_that_is_not_finite_is_remembered() -> None:
+    model, batches = model_and_batches()
+    step = TrainingStep(model, batches, StepConfig(), OPTIMIZER, rows=4)
+    steps(step, 1)
+    assert step.read().finite
+    hook = next(model.parameters()).register_hook(lambda gradient: gradient * torch.inf)
+    step.run(1, 1e-2)
+    hook.remove()
+    step.run(2, 1e-2)
+    metrics = step.read()
+    assert not metrics.finite and 0 < metrics.loss < 10
 
 
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 32}
@@ -211,7 +258,14 @@ def test_isolated_examples_train_another_model(tmp_path: Path) -> None:
     [
         ({"model": "T_hard_alibe"}, "did you mean 'T_hard_alibi"),
         ({"model_args": {"hiden_size": 8}}, "did you mean 'hidden_size"),
-        ({"model_args": {"max_position_embeddings": 16}}, "pass --model-args max_position_embeddings=32"),
+        (
+            {"model_args": {**SIZES, "max_position_embeddings": 16}},
+            "pass --model-args max_position_embeddings=32",
+        ),
+        (
+            {"model_args": {**SIZES, "max_position_embeddings": 32}, "eval_lengths": [20]},
+            "rows have up to 43; pass --model-args max_position_embeddings=43",
+        ),
         ({"model": "lstm", "model_args": {"hidden_size": 16}, "isolate_examples": True}, "omit --isolate"),
         ({"model": "mamba", "model_args": {"hidden_size": 16}, "isolate_examples": True}, "omit --isolate"),
     ],
