@@ -154,13 +154,13 @@ def test_embeddings_begin_as_large_as_asked(tmp_path: Path) -> None:
 
 
 def test_the_last_evaluation_is_that_of_the_saved_model(tmp_path: Path) -> None:
-    train(tiny(steps=300, lr=5e-3, eval_examples=200, eval_every=300, save_every=300), tmp_path / "run")
+    train(tiny(steps=60, lr=5e-3, eval_examples=200, eval_every=60, save_every=60), tmp_path / "run")
     lines = [line for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if line["kind"] == "eval"]
     config = EvaluateConfig(tmp_path / "run", lengths=(2, 5), num_examples=200, device="cpu")
     results = evaluate(config)["results"]
     for line, result in zip(lines, results, strict=True):
         assert {key: line[key] for key in result} == pytest.approx(result)
-    assert results[0]["string_accuracy"] > 0
+    assert 0 < results[0]["string_accuracy"] < results[0]["letter_accuracy"] < 1
 
 
 def test_the_same_run_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
