@@ -187,6 +187,8 @@ def test_raw_bits_are_scaled_as_documented() -> None:
         (("suffix_ngram", 50, 50, 26, {"n": 14}), "n-grams of 14 do not fit in 64 bits"),
         (("prefix_ngram", 8, 8, 1), "vocabulary of at least 2"),
         (("duplicate_ngram", 9, 9, 1), "vocabulary of at least 2"),
+        (("suffix_ngram", 9, 9, 26, {"k": 0}), "k must be an integer of at least 1, not 0"),
+        (("duplicate_ngram", 9, 9, 26, {"n": 0}), "n must be an integer of at least 1, not 0"),
         (("duplicate_ngram", 5, 5), "at least 6 letters, not 5"),
         (("duplicate_ngram", 9, 9, 26, {"k": 2}), "duplicate_ngram has no setting 'k'.*; it has n"),
     ],
