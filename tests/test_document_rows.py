@@ -76,6 +76,22 @@ def test_long_phone_books_occur_whole() -> None:
     assert max(sizes) >= 120
 
 
+def test_every_second_row_begins_with_a_long_document_and_other_sizes_are_log_uniform() -> None:
+    mix = Mix({"copy_random": 1}, context_length=1000)
+    first, second = [], []
+    for number in range(250):
+        ends = np.flatnonzero((row(mix, number)[0] & TOKEN) == END_ID).tolist()
+        first.append(min([*ends, 1000]))
+        if ends and ends[0] < 800:
+            second.append((min([*ends[1:], 1000]) - ends[0]) / (1000 - ends[0]))
+    # half of them at least 500 bytes long; the others log-uniform from 30 to 1,000
+    assert np.mean(np.array(first) > 480) == pytest.approx(0.5 + 0.5 * np.log(2) / np.log(1000 / 30), abs=0.1)
+    assert np.mean(np.array(first) < 100) == pytest.approx(
+        0.5 * np.log(100 / 30) / np.log(1000 / 30), abs=0.08
+    )
+    assert len(second) > 100 and np.mean(np.array(second) < 0.45) > 0.6
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.05, 0.5, 1.0])
 def test_of_what_is_not_asked_the_share_rest_is_predicted(weight: float) -> None:
     weights = {"copy_prose": 1.0}

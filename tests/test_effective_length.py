@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 from lm_eval_tasks.results import effective_length as module
 from lm_eval_tasks.results.capacity import capacity_table
@@ -22,17 +22,48 @@ def found(right: Sequence[int], documents: int = 32, lengths: Sequence[int] = LE
     return str(effective_length(lengths, right, [documents] * len(lengths)))
 
 
-def test_the_curve_is_that_of_a_general_optimiser() -> None:
-    right, documents = np.array([31, 28, 17, 9, 4, 1]), np.full(6, 32)
-    x = np.log(LENGTHS)
+def optimised(right: np.ndarray, documents: int, lengths: Sequence[int]) -> tuple[float, float]:
+    """The half point of the most likely curve, and the p-value of its deviance."""
+    x, n = np.log(lengths), np.full(len(right), documents)
 
-    def loss(curve: np.ndarray) -> float:
-        p = special.expit(curve[0] + curve[1] * (x - 4))
-        return -float(special.xlogy(right, p).sum() + special.xlogy(documents - right, 1 - p).sum())
+    def loss(p: np.ndarray) -> float:
+        return -float(special.xlogy(right, p).sum() + special.xlogy(n - right, 1 - p).sum())
 
-    a, b = optimize.minimize(loss, [0.0, -1.0], tol=1e-12).x
-    estimate = effective_length(LENGTHS, right.tolist(), documents.tolist()).estimate
-    assert estimate == pytest.approx(math.exp(4 - a / b), rel=1e-4)
+    found = optimize.minimize(lambda c: loss(special.expit(c[0] + c[1] * (x - 4))), [0.0, -1.0], tol=1e-12)
+    a, b = found.x
+    return math.exp(4 - a / b), stats.chi2.sf(2 * (found.fun - loss(right / n)), len(right) - 2)
+
+
+@pytest.mark.parametrize(
+    ("right", "p", "left_out"),
+    [
+        ([31, 28, 17, 9, 4, 1], 0.776, 0),
+        ([31, 24, 24, 5, 6, 1], 0.0116, 0),
+        # in logarithms, 20 is farther from the half point than 120
+        ([28, 30, 17, 9, 4, 1], 0.0070, 1),
+    ],
+)
+def test_the_curve_is_that_of_a_general_optimiser_if_it_fits(
+    right: list[int], p: float, left_out: int
+) -> None:
+    assert optimised(np.array(right), 32, LENGTHS)[1] == pytest.approx(p, rel=0.01)
+    estimate = effective_length(LENGTHS, right, [32] * 6).estimate
+    half, _ = optimised(np.array(right[left_out:]), 32, LENGTHS[left_out:])
+    assert estimate == pytest.approx(half, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("right", "documents", "text"),
+    [
+        # more than 2.5% of the resamples have no right answer at 40, and so no curve: half is below 40
+        ((30, 1), (40, 12), "25 [0, 40]"),
+        ((11, 10), (12, 40), "32 [20, ∞]"),
+    ],
+)
+def test_resamples_without_a_curve_bound_one_end(
+    right: tuple[int, int], documents: tuple[int, int], text: str
+) -> None:
+    assert str(effective_length((20, 40), right, documents)) == text
 
 
 def test_documents_may_differ_between_lengths() -> None:

@@ -88,6 +88,14 @@ def test_tries_fail_as_seldom_as_documented(task: StringTask, rate: float | None
     assert tries == 1 or (1 - rate) ** (0.85 * tries) > 1e-12
 
 
+@pytest.mark.parametrize(("longest", "hardest"), [(20, 6), (30, 30)])
+def test_a_range_of_lengths_has_the_tries_of_its_hardest_length(longest: int, hardest: int) -> None:
+    task = SuffixNgram(6, longest, 2, n=3)
+    alone = {n: tries_needed(replace(task, min_length=n, max_length=n)) for n in (6, 12, longest)}
+    assert max(alone, key=alone.__getitem__) == hardest
+    assert tries_needed(task) == alone[hardest]
+
+
 def test_an_example_without_a_valid_try_is_not_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "synthetic_training.data.strings.device_sampling.tries_needed"
     task = DuplicateNgram(2, 2, 2, n=1)

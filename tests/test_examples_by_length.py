@@ -9,7 +9,7 @@ from scipy.stats import ttest_ind
 from dataset_builders import InputError
 from synthetic_training.figures.examples_by_length import Needed, as_text, factor, main, needed
 from synthetic_training.figures.results import write_results
-from tests.figure_lines import Line, a_line
+from tests.figure_lines import Line, a_line, rows_of
 
 
 def a_run(label: str, seed: int, length: int, accuracies: list[float], **more: object) -> Line:
@@ -53,6 +53,24 @@ def test_factors_between_models() -> None:
     assert one is not None and one.value == pytest.approx(3) and isnan(one.low)
     text = as_text(found, 0.5)
     assert "not within 90,000" in text and "more than 11.4" in text and "1,000 at 50, 1,000 at 300" in text
+
+
+def test_a_length_without_rope_has_examples_and_no_factor() -> None:
+    found = needed([*RUNS, a_run("mamba", 0, 100, [0.0, 0.5]), a_run("mamba", 1, 100, [0.0])], 0.5)
+    text = as_text(found, 0.5)
+    rows = {tuple(row[:1]): row[1:] for row in rows_of(text.partition("Times the examples")[0])}
+    assert rows["model",] == ["50", "100", "300"]
+    assert rows["Mamba",][1:] == ["2,000 (1 of 2: not within 1,000)", "not within 40,000"]
+    _, _, mamba, lstm = rows_of(text.partition("Times the examples")[2])
+    ratio = factor(found["mamba"][50], found["T_rope"][50])
+    assert ratio is not None
+    assert mamba == [
+        "Mamba",
+        f"{ratio.value:.1f} ({ratio.low:.1f} to {ratio.high:.1f})",
+        "",
+        "more than 11.4",
+    ]
+    assert lstm[2:] == ["", ""]
 
 
 def test_the_command_draws_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,16 @@ def test_answers_that_merge_with_the_prompt_are_counted(caplog: pytest.LogCaptur
     )
 
 
+def test_a_document_is_misaligned_if_any_of_its_answers_is() -> None:
+    task = "phone_book_multi_n_forced"
+    results = evaluate(hf(merging_tokenizer()), task, entries=5, questions=3, num_docs=12)
+    merged = [
+        [answer.startswith("8") for answer in one["doc"]["answers"]] for one in results["samples"][task]
+    ]
+    assert any(any(of_book) and not of_book[-1] for of_book in merged), "the last answer does not decide"
+    assert [sample["misaligned"] for sample in results["samples"][task]] == list(map(any, merged))
+
+
 def test_a_tokenizer_that_ends_texts_is_counted() -> None:
     assert forced(hf(ending_tokenizer()), num_docs=2)[0]["misaligned"] == 1.0
 

@@ -173,7 +173,7 @@ def test_intervals_of_pairs_cover_any_difference(documents: int) -> None:
 
 
 def test_intervals_of_differences_of_fractions() -> None:
-    values = np.array([0.5, 0.2, 0.4, 0.1])
+    values = np.array([0.5, 0.2, 0.4, 0.1, 0.0])
     ends = paired_interval(values, "bounded")
     student = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert ends == pytest.approx((student.low, student.high), abs=0.05)

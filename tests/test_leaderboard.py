@@ -64,12 +64,15 @@ def test_what_is_no_score_is_neither_shown_nor_drawn(tmp_path: Path, bad: Any) -
     assert b">nan<" not in render(content, "t").lower()
 
 
-def test_a_score_without_an_interval_has_none(tmp_path: Path) -> None:
-    file = result_file(tmp_path, {"squad_v2_retrieval_50_100": 0.5}, model="a", error="N/A")
+@pytest.mark.parametrize("error", ["N/A", 0.03])
+def test_a_score_of_fractions_has_an_interval_if_its_error_is_known(tmp_path: Path, error: Any) -> None:
+    file = result_file(tmp_path, {"squad_v2_retrieval_50_100": 0.5}, model="a", error=error)
     file.write_text(file.read_text().replace("exact_match", "f1"))
     content = page_of(tmp_path)
-    assert cells(content) == {"a": ["0.500"]}
-    assert {point.low for line in content.charts[0].lines for point in line.points} == {None}
+    low, high = (interval("f1", 0.5, error, 500) or (None, None)) if error == 0.03 else (None, None)
+    assert cells(content) == {"a": ["0.500" if low is None else f"0.500 [{low:.2f}, {high:.2f}]"]}
+    drawn = {(point.low, point.high) for line in content.charts[0].lines for point in line.points}
+    assert (drawn == {(None, None)}) == (error == "N/A")
 
 
 # ---- what is said

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lm_eval_tasks.answers import first_line as generated
 from lm_eval_tasks.answers import forced_line as forced_target
 from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
-from lm_eval_tasks.scoring import forced
+from lm_eval_tasks.scoring import forced, forced_questions
 
 ANSWER = "6123456789"
 
@@ -71,6 +71,14 @@ def test_forced_scores() -> None:
 )
 def test_the_better_of_two_endings_counts(results: list, exact: float, logprob: float) -> None:
     assert forced({"answer_tokens": [4, 3]}, results) == {"exact_match": exact, "logprob_per_token": logprob}
+
+
+def test_each_question_has_its_own_tokens_and_endings() -> None:
+    """Two questions with two endings each: the first ending of both, then the second of both."""
+    document = {"answers": ["a", "b"], "answer_tokens": [2, 4, 3, 5]}
+    results = [(-2.0, True), (-8.0, False), (-9.0, False), (-5.0, False)]
+    assert forced_questions(document, results) == {"recall": 0.5, "logprob_per_token": -1.0}
+    assert forced_questions({"answers": ["a", "b"]}, results) == {"recall": 0.5}
 
 
 @pytest.mark.parametrize(("text", "unanswered"), [("", 1.0), (" \n6", 1.0), ("\n\n6", 1.0), (" 6", 0.0)])

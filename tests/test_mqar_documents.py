@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from dataset_builders import InputError
+from dataset_builders.benchmark import Config
+from dataset_builders.checksum import content_sha256
 from dataset_builders.mqar import Mqar
-from dataset_builders.mqar.documents import rows
+from dataset_builders.mqar.documents import BENCHMARK, rows
+from dataset_builders.release.checksums import known_checksums
 from synthetic_training.data.mqar.mqar_data import MqarData
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import save_tokenizer
@@ -45,6 +48,19 @@ def test_a_document_depends_on_its_index_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(c, marks=[pytest.mark.slow] * (c.arguments["pairs"] > 16), id=c.name)
+        for c in BENCHMARK.configs()
+    ],
+)
+def test_the_released_checksums_are_those_of_the_documents(config: Config) -> None:
+    documents = list(rows(**config.arguments))
+    assert list(documents[0]) == list(BENCHMARK.columns)
+    assert content_sha256(documents) == known_checksums()[config.name]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"pairs": 0}, "pairs must be"),
@@ -64,7 +80,7 @@ def test_a_rule_gets_the_score_that_it_should() -> None:
         return f" {recalled(prompt.rpartition(chr(10))[2])} 7 7"
 
     tasks = ("mqar_4", "mqar_4_forced")
-    for rule, right in ((goes_on, 1.0), (lambda prompt: " 1\n", 0.0)):
+    for rule, right in ((goes_on, 1.0), (lambda prompt: " 1\n", 0.0), (lambda prompt: "", 0.0)):
         results = evaluate(Scripted(rule), "mqar_4", num_docs=4)
         assert scores(results, "mqar_4")["exact_match"] == right
     results = evaluate(Scripted(lambda prompt: goes_on(prompt)[:-4] + "\n"), *tasks, num_docs=4)

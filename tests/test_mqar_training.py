@@ -113,6 +113,35 @@ def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
     assert evaluate_mqar(Oracle(), task, 10, shard=others, **arguments) == score
 
 
+def test_evaluation_is_on_examples_that_training_does_not_have_and_in_evaluation_mode() -> None:
+    class Recorder(nn.Module):
+        device, config = torch.device("cpu"), None
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows: list[list[int]] = []
+            self.modes: set[bool] = set()
+
+        def forward(self, input_ids: Tensor, **_: Any) -> Any:
+            self.rows += input_ids.tolist()
+            self.modes.add(self.training)
+            return type("Output", (), {"logits": torch.zeros(*input_ids.shape, 40)})
+
+    task, model = Mqar(32, 4, 40), Recorder()
+    for seed, training in ((0, True), (1, False)):
+        model.train(training)
+        evaluate_mqar(model, task, 10, seed=seed, batch_tokens=96, bf16=False, shard=Shard(0, 1))
+        assert model.training == training and model.modes == {False}
+    trained = [
+        row
+        for seed in (0, 1)
+        for fixed in (None, 10)
+        for row in MqarBatches(task, 10, seed, fixed_examples=fixed).batch(0).input_ids.tolist()
+    ]
+    assert len({tuple(row) for row in model.rows}) == len(model.rows) == 20
+    assert not {tuple(row) for row in model.rows} & {tuple(row) for row in trained}
+
+
 def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = ["--task", "mqar", "--vocabulary", "8", "--pairs", "2", "--context-length", "8"]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from dataset_builders import InputError, phone_book
 from lm_eval_tasks import phone_book_errors as of
 from lm_eval_tasks.phone_book_errors import ERRORS, classify
-from lm_eval_tasks.results.errors import TRUNCATED, count_errors, error_table
+from lm_eval_tasks.results.errors import TRUNCATED, Errors, count_errors, error_table
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.results.sample_plots import draw_errors
 from lm_eval_tasks.results.samples import logged
@@ -157,11 +158,31 @@ def test_the_report_counts_errors(run: Path) -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert [row[1] for row in rows] == [*ERRORS.names, "documents"]
     assert rows[10][:3] == ["clumsy", of.SPLICE, "4"] and rows[-1][2] == "20"
+    expected = {row[1]: row[3:] for row in rows}
+    assert expected[of.EXAMPLE] == ["5e-10", "0.11"], "2 of 4e9 numbers, and 2 of 19 other entries"
+    assert expected[of.NO_ANSWER] == expected["documents"] == ["", ""]
     files = draw_errors("phone_book", [errors], "entries", run)
     assert [file.name for file in files] == ["phone_book_errors.png", "phone_book_errors.svg"]
     drawing = files[1].read_text()
     assert all(f"<!-- {name} -->" in drawing for name in ("right", *ERRORS.names, "length (entries)"))
     assert f"<!-- {TRUNCATED} -->" not in drawing
+
+
+def test_a_row_has_the_classes_and_lengths_that_occur_in_it() -> None:
+    one = Errors("a", 20, 9, {of.SPLICE: 2, of.OTHER: 0}, {"guess": {of.SPLICE: 0.2}})
+    text = error_table(
+        [one, replace(one, length=40, classes={of.SPLICE: 0, of.OTHER: 3}, references={"guess": {}}),
+         replace(one, label="b", length=40)], "entries"
+    )  # fmt: skip
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[:1] + lines[2:]] == [
+        ["model", "wrong answer", "20 entries", "40 entries", "guess"],
+        ["a", of.SPLICE, "2", "0", "0.1"],
+        ["a", of.OTHER, "0", "3", ""],
+        ["a", "documents", "9", "9", ""],
+        ["b", of.SPLICE, "", "2", "0.2"],
+        ["b", "documents", "", "9", ""],
+    ]
 
 
 def test_truncated_documents_are_a_class_and_forced_answers_are_not_classified(tmp_path: Path) -> None:

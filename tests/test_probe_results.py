@@ -1,6 +1,8 @@
 """Files of a probe's results: none is lost. Printed scores are short."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,16 @@ def test_printed_scores_have_means_and_no_documents() -> None:
         "RecallScore(task='a', exact_match=0.3333, logprob_per_token=-0.5, truncated=0.6667, 3 documents)"
     )
     assert "exact_match=0, logprob_per_token=None, truncated=1," in repr(RecallScore("a", {}, [too_long]))
+
+
+def test_means_have_standard_errors_and_are_unknown_if_a_value_is_not_finite() -> None:
+    less_sure = replace(RIGHT, logprob_per_token=-1.5)
+    both = RecallScore("a", {}, [RIGHT, less_sure])
+    assert (both.logprob_per_token, both.stderr("logprob_per_token")) == (-1.0, pytest.approx(0.5))
+    assert RecallScore("a", {}, [RIGHT]).stderr("logprob_per_token") is None
+    unknown = RecallScore("a", {}, [RIGHT, less_sure, replace(RIGHT, logprob_per_token=math.nan)])
+    assert unknown.logprob_per_token is unknown.stderr("logprob_per_token") is None
+    assert unknown.exact_match == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"results": {}}'])

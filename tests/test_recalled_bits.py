@@ -1,5 +1,6 @@
 """Lower bounds on recalled bits: never above the bits of simulated memories, nor above the theory's limit."""
 
+import json
 import math
 from itertools import product
 from pathlib import Path
@@ -206,6 +207,20 @@ def test_a_report_has_the_largest_bound_of_each_row(tmp_path: Path) -> None:
     text = capacity_table(scores)
     assert f"at least {bounds[1]:,.0f}" in text and "| 100 entries |" in text
     assert "no bound" in text
+
+
+@pytest.mark.parametrize(("exact", "letters", "larger"), [(0.9, 0.95, 0), (0.0, 0.9, 1)])
+def test_the_larger_bound_of_two_metrics_counts(
+    tmp_path: Path, exact: float, letters: float, larger: int
+) -> None:
+    file = result_file(tmp_path, {"phone_book_20": exact}, documents=100)
+    results = json.loads(file.read_text())
+    results["results"]["phone_book_20"]["char_accuracy,none"] = letters
+    file.write_text(json.dumps(results))
+    answers = RandomAnswers(18, NUMBER)
+    bounds = lower_bounds([Observed(answers, WHOLE, exact, 100), Observed(answers, BY_SYMBOL, letters, 100)])
+    assert bounds[larger] > bounds[1 - larger]
+    assert capacities(read_scores([file]))["model"].bits == pytest.approx({20: bounds[larger]})
 
 
 def test_settings_of_a_run_count(tmp_path: Path) -> None:

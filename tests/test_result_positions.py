@@ -1,5 +1,6 @@
 """Accuracy by position, and where copies go wrong, from logged samples."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -71,6 +72,36 @@ def test_rows_of_given_positions_have_these_tenths(tmp_path: Path) -> None:
     for text in ("20 entries", "40 entries", "a", "b"):
         assert f"<!-- {text} -->" in drawing
     assert draw_by_tenth("phone_book", [], "entries", {}, tmp_path) == []
+
+
+def test_lengths_that_lack_a_queried_tenth_are_left_out() -> None:
+    at = [(20, 0, True), (20, 10, True), (40, 0, False)]
+    documents = [QueriedDocument("m", length, length, position, right) for length, position, right in at]
+    row = [cell.strip() for cell in position_table(documents).splitlines()[2].split("|")[1:-1]]
+    assert row[:2] == ["m", "20"] and row[2].startswith("1.000 [") and row[7].startswith("1.000 [")
+    assert position_table(documents[1:]) == "", "neither length has both tenths"
+
+
+def truncate_every_other(samples: Path) -> None:
+    """Mark the first, third, ... document as not run."""
+    lines = [json.loads(line) for line in samples.read_text().splitlines()]
+    marked = [{**line, "truncated": float(i % 2 == 0)} for i, line in enumerate(lines)]
+    samples.write_text("".join(json.dumps(line) + "\n" for line in marked))
+
+
+def test_documents_that_did_not_fit_are_left_out(tmp_path: Path) -> None:
+    recent(tmp_path, 10)
+    whole = queried_documents(logged(read_scores([tmp_path])))
+    for samples in tmp_path.glob("samples_*"):
+        truncate_every_other(samples)
+    assert queried_documents(logged(read_scores([tmp_path]))) == whole[1::2]
+    copies = tmp_path / "copies"
+    rows = list(find("string_copy").builder(10, num_docs=4))
+    file = result_file(copies, {"string_copy_10": 0.5}, documents=4)
+    truncate_every_other(
+        log_answers(file, "string_copy_10", rows, ["", rows[1]["answer"], "", rows[3]["answer"]])
+    )
+    assert copied_fractions(logged(read_scores([copies]))) == {("model", 10): [1.0, 1.0]}
 
 
 def test_pairs_of_mqar_have_positions(tmp_path: Path) -> None:

@@ -38,11 +38,12 @@ def test_a_changed_row_is_found(copied: tuple[Path, dict[str, str]]) -> None:
         build(CONFIGS, folder, sources)
 
 
+@pytest.mark.parametrize("arguments", [{"num_docs": 4, "seed": 1}, {"num_docs": 3}, {"num_docs": 5}])
 def test_a_file_and_a_manifest_that_agree_on_other_rows_are_found(
-    copied: tuple[Path, dict[str, str]],
+    copied: tuple[Path, dict[str, str]], arguments: dict[str, int]
 ) -> None:
     folder, sources = copied
-    build(find("phone_book").configs([3], num_docs=4, seed=1), folder.parent / "other", sources)
+    build(find("phone_book").configs([3], **arguments), folder.parent / "other", sources)
     shutil.copy(folder.parent / "other" / PHONE_BOOK, folder / PHONE_BOOK)
     manifest = read_manifest(folder)
     other = read_manifest(folder.parent / "other").configs["phone_book_3"]
