@@ -135,8 +135,8 @@ def _mamba(device: str) -> tuple[nn.Module, Logits]:
         from mamba_ssm.models.mixer_seq_simple import MambaLMHeadModel
     except ImportError:
         raise InputError(
-            "the paper's Mamba needs the package mamba_ssm: pip install 'repeat-after-me[cuda]', or leave "
-            "mamba out of --models"
+            "the paper's Mamba needs the package mamba_ssm; run: pip install 'repeat-after-me[cuda]', or "
+            "leave mamba out of --models"
         ) from None
     config = MambaConfig(
         d_model=WIDTH,

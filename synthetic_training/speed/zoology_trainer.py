@@ -91,7 +91,7 @@ def _use_installed_kernels() -> None:
         except ImportError as error:
             raise InputError(
                 f"zoology's Mamba needs the packages mamba_ssm and causal_conv1d: {error}; "
-                "pip install 'repeat-after-me[cuda]', or leave mamba out of --models"
+                "run: pip install 'repeat-after-me[cuda]', or leave mamba out of --models"
             ) from None
 
 

@@ -85,7 +85,7 @@ class MqarBatches:
         task: task of the examples.
         rows: number of rows per batch, over all processes.
         seed: seed of the run, 0 to 2^64 - 1.
-        device: device on which the batches are made.
+        device: device of the batches.
         fixed_examples: number of examples in a fixed training set, which is repeated in the same order; None
             for new examples in every step.
 
