@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY = "timing"
-"""The metadata key that requests timing, and the key of the record in the results file's metadata."""
+"""The metadata key that requests timing, and the key of the record in the result file's metadata."""
 
 MAX_BATCH = 65_536
 

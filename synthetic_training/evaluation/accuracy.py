@@ -40,7 +40,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class LengthScore:
-    """Means over the examples of one length, with standard errors.
+    """Means over the examples of one length, each with its standard error (``..._stderr``).
 
     Attributes:
         length: length of the strings in letters.

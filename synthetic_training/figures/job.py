@@ -112,7 +112,7 @@ def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int 
     from synthetic_training.training.run import train
 
     logging.disable_progress_bar()
-    # left behind by a run that was killed at its very start
+    # left by a run that was killed while it wrote its settings
     (folder / f".{RUN}.partial").unlink(missing_ok=True)
     resume = (folder / RUN).exists()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

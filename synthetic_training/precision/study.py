@@ -62,7 +62,7 @@ class Study:
 
 
 def run_study(study: Study) -> None:
-    """Train all runs that are not in the results file yet.
+    """Train all runs that are not in the result file yet.
 
     Raises:
         InputError: an arm is unknown.
@@ -121,7 +121,7 @@ def run_job(job: dict[str, Any]) -> None:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The finished runs in a results file; empty if the file does not exist."""
+    """The finished runs in a result file; empty if the file does not exist."""
     if not file.exists():
         return []
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -135,5 +135,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with command_errors("interrupted; the runs in the results file are kept"):
+    with command_errors("interrupted; the runs in the result file are kept"):
         main()

@@ -30,6 +30,7 @@ class PaperTrainer:
         name: ``T_rope``, ``T_nope``, ``T_alibi``, ``T_hard_alibi``, ``lstm`` or ``mamba``.
         batch_size: rows per step.
         context_length: tokens per row.
+        device: a device such as ``cuda``.
 
     Raises:
         InputError: the model is ``mamba``, and the package ``mamba_ssm`` is not installed.

@@ -107,7 +107,7 @@ def train_with_zoology(
         run: settings of the run.
         cache: folder that stores the examples, which take long to generate.
         observe: function that is called with the result so far after each epoch.
-        deadline: time of ``time.monotonic`` by which training should end: no epoch starts that would end
+        deadline: value of ``time.monotonic()`` by which training should end: no epoch starts that would end
             later if it took as long as the previous one.
 
     Raises:

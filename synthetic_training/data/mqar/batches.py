@@ -79,7 +79,8 @@ _DRAWN_AT_ONCE = 4096
 class MqarBatches:
     """The batches of a training run; each depends only on its step, and is the same on every device.
 
-    A fixed training set is drawn once and stored on the device, unless it is very large.
+    A fixed training set is drawn once and stored on the device. If it is too large for that, its examples are
+    drawn again whenever they are used.
 
     Args:
         task: task of the examples.
