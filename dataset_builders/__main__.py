@@ -20,7 +20,7 @@ from dataset_builders.release.push_command import push
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command; invalid input ends with one sentence and status 1."""
+    """Run one command. For invalid input, print one sentence and exit with status 1."""
     words = list(sys.argv[1:] if argv is None else argv)
     with command_errors("interrupted; run the same command again to continue"):
         words, _ = take_imports(words)

@@ -264,9 +264,10 @@ def _evaluation_problems(b: Benchmark) -> Iterator[str]:
     forced = e.forced_target
     if forced is not None and forced not in b.columns and not _DOTTED.fullmatch(forced):
         yield f"must name a column or package.module.function as forced_target, not {forced!r}"
-    for column in (e.position, e.positions):
+    for field_name in ("position", "positions"):
+        column = getattr(e, field_name)
         if column is not None and column not in b.columns:
-            yield f"has no column {column!r}, which its evaluation names for positions"
+            yield f"must name a column as {field_name}, not {column!r}"
     if e.errors is not None and not _DOTTED.fullmatch(e.errors):
         yield f"must name its error classes as package.module.NAME, not {e.errors!r}"
     for field_name in ("questions", "without_answer"):

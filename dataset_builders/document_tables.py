@@ -185,7 +185,7 @@ def _write(check: bool = False) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; invalid input ends with one sentence and exit status 1."""
+    """Run the command. For invalid input, print one sentence and exit with status 1."""
     with command_errors():
         tyro.cli(_write, prog="python -m dataset_builders.document_tables", args=arguments)
 

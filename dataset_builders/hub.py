@@ -33,7 +33,8 @@ def hub_errors(doing: str, instead: str = "") -> Iterator[None]:
             'org/name'``.
         instead: what the user can do without the Hub, which follows "or", e.g. ``pass a local file``.
 
-    Raises: InputError: the Hub, the network or the disk failed.
+    Raises:
+        InputError: the Hub, the network or the disk failed.
     """
     try:
         yield
@@ -50,7 +51,8 @@ def hub_errors(doing: str, instead: str = "") -> Iterator[None]:
 def check_repo_id(name: str) -> None:
     """Check that a name is ``ORG/NAME`` by the rules of the Hub.
 
-    Raises: InputError: the name is not a valid repository name.
+    Raises:
+        InputError: the name is not a valid repository name.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # not in its __all__

@@ -27,7 +27,7 @@ Results = Annotated[tuple[Path, ...], tyro.conf.Positional, DEFAULT_IN_TEXT]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command; invalid input ends with one sentence and status 1."""
+    """Run one command. For invalid input, print one sentence and exit with status 1."""
     with command_errors():
         words, imported = take_imports(sys.argv[1:] if argv is None else argv)
         if imported and words[:1] not in (["generate"], ["report"], ["agreement"]):

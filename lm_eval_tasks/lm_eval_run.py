@@ -87,7 +87,7 @@ def running_model() -> "LM | None":
 
 
 def print_input_errors_as_sentences() -> None:
-    """Let the ``lm_eval`` command end with one sentence and status 1 on invalid input, as this package's do.
+    """Let the ``lm_eval`` command print one sentence about invalid input, and exit with status 1.
 
     The command does not catch exceptions, so this sets ``sys.excepthook``, but only if it is called from the
     command's main program. Nothing changes under ``simple_evaluate``.

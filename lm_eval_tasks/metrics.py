@@ -5,9 +5,8 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-_MARKS = (
-    string.punctuation + "\u2018\u2019\u00b4"
-)  # quotes and an accent; the backquote is in string.punctuation
+# with curly single quotes and the acute accent; string.punctuation contains the backquote
+_MARKS = string.punctuation + "\u2018\u2019\u00b4"
 _TO_SPACES = str.maketrans(dict.fromkeys(_MARKS, " "))
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 

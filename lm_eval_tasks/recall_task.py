@@ -52,7 +52,7 @@ class RecallTask(ConfigurableTask):
     - ``unanswered`` (generated): the answer is empty, or generation stopped within the model's reasoning.
     - ``misaligned`` (forced): the scored tokens are not exactly those of the answer.
 
-    The metadata in the results file also contains
+    The metadata in the result file also contains
 
     - ``state_bytes``, if it can be measured: the bytes of state that the model keeps of the first document
       before it reads the query;
@@ -80,7 +80,7 @@ class RecallTask(ConfigurableTask):
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
 
     def download(self, *_: Any, **__: Any) -> None:
-        """Build or load the documents, and record their arguments and checksum in the results file."""
+        """Build or load the documents, and record their arguments and checksum in the result file."""
         if getattr(self, "dataset", None) is not None:
             return  # lm-eval's acceptance tests call this again
         source = TaskDocuments.of(self.config, (timing.KEY,))
@@ -150,7 +150,7 @@ class RecallTask(ConfigurableTask):
         )
 
     def _measure_state(self, lm: Any) -> None:
-        """Record in the results file the bytes of the model's state after the first document, if it fits."""
+        """Record in the result file the bytes of the model's state after the first document, if it fits."""
         request = self.instances[0]
         prompt = request.args[0]
         if not isinstance(prompt, str) or self._view is None or self._view.truncates(request.doc):
@@ -167,7 +167,7 @@ class RecallTask(ConfigurableTask):
             self.config.metadata["state_bytes"] = size
 
     def _measure_time(self, lm: Any) -> None:
-        """Record the model's speed in the results file, if the user's metadata requests it."""
+        """Record the model's speed in the result file, if the user's metadata requests it."""
         prompts = [
             request.args[0]
             for request in self.instances

@@ -182,7 +182,7 @@ def _check_name(key: str, value: object, kind: str) -> None:
 
 
 def _provenance(benchmark: Benchmark, made: Documents) -> dict[str, str]:
-    """Revision and checksums of the source and tokenizer, for the results file."""
+    """Revision and checksums of the source and tokenizer, for the result file."""
     found = {}
     if made.source is not None:
         found = {"source_revision": made.source.revision or "", "source_sha256": made.source.sha256}

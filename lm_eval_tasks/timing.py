@@ -2,7 +2,7 @@
 
 Only the model is timed, on token ids: its forward pass over the prompts, and the loop of its own library's
 ``generate``, greedy and with the cache, but without lm-eval's stop strings, for which every token is decoded.
-The prompts of a batch are different documents of the task, cut on the left to the same length, so that none
+The prompts of a batch are different documents of the task, truncated on the left to one length, so that none
 is padded, and the experts of a mixture-of-experts model see different tokens.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY = "timing"
-"""The metadata key that requests timing, and the key of the record in the results file's metadata."""
+"""The metadata key that requests timing, and the key of the record in the result file's metadata."""
 
 MAX_BATCH = 65_536
 
@@ -95,7 +95,7 @@ def time_model(
 
 
 def _rows(lm: Any, prompts: Sequence[str], batch: int) -> list[list[int]]:
-    """Token ids (batch, length) of prompts, cut on the left to the length of the shortest."""
+    """Token ids (batch, length) of prompts, truncated on the left to the length of the shortest."""
     encoded = [lm.tok_encode(prompt) for prompt in prompts[:batch]]
     length = min(map(len, encoded))
     return [encoded[i % len(encoded)][-length:] for i in range(batch)]

@@ -37,7 +37,7 @@ Tasks: copy, reverse, prefix_ngram, suffix_ngram, duplicate_ngram, mqar (associa
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; invalid input ends with one sentence and exit status 1."""
+    """Run one command. For invalid input, print one sentence and exit with status 1."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     with command_errors(), _interruption():
         if os.environ.get("WORLD_SIZE", "1") != "1":

@@ -133,7 +133,10 @@ def test_a_benchmark_without_a_part_cannot_be_made(missing: str) -> None:
             "a column or package.module.function as forced",
         ),
         ({"evaluation": replace(ECHO.evaluation, new_tokens=0)}, "has new_tokens 0"),
-        ({"evaluation": replace(ECHO.evaluation, positions="all")}, "has no column 'all'"),
+        (
+            {"evaluation": replace(ECHO.evaluation, positions="all")},
+            "must name a column as positions, not 'all'",
+        ),
         ({"evaluation": replace(ECHO.evaluation, questions="each")}, "must name its questions"),
         ({"evaluation": replace(ECHO.evaluation, without_answer="each")}, "must name its without_answer"),
     ],

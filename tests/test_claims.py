@@ -28,7 +28,7 @@ def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest
     _, _, *lines = rows_of(table({}))
     rows = {row[0]: row[2] for row in lines}
     assert len(rows) == len(CLAIMS)
-    assert all(cell.startswith("no GPU time so far for ") for cell in rows.values())
+    assert all(cell.startswith("not run yet: ") for cell in rows.values())
     assert rows["Hard-ALiBi looks up n-grams"].endswith("duplicates")
     lookups = [a_line(label, panel="prefix_ngram") for label in ("T_rope", "mamba")]
     assert "(small models)" in table({"ngram_lookup_small": lookups})

@@ -151,7 +151,7 @@ def test_a_setting_at_its_default_does_not_change_the_name() -> None:
         ({"seeds": [-1]}, "seeds.0 = -1: it should be greater than or equal to 0"),
         ({"runs": {}}, "runs"),
         ({"sweep": {"lr": []}}, "sweep.lr = []: list should have at least 1 item"),
-        ({"runs": {"a b": {}}}, "the label 'a b' must be made of letters"),
+        ({"runs": {"a b": {}}}, "the label 'a b' may contain only letters"),
         ({"runs": {"a": {"lrr": 1}}}, "run a: there is no setting 'lrr'; did you mean 'lr'?"),
         ({"runs": {"a": {"seed": 1}}}, "run a has a seed; list all of them under seeds"),
         ({"runs": {"a": {"context_length": 9}}}, "run a: "),

@@ -111,8 +111,10 @@ def test_a_saved_model_of_a_known_package_needs_no_trust_here(
     monkeypatch.delitem(sys.modules, "other_stand_in")
     monkeypatch.setattr(sys, "path", [one for one in sys.path if one != str(site)])
     with pytest.raises(
-        InputError, match="no module 'other_stand_in' to import; pip install stand-in-package"
+        InputError, match="no module 'other_stand_in' to import; run: pip install stand-in-package"
     ):
         load_model(tmp_path / "mamba")
-    with pytest.raises(ImportError, match="this model needs stand-in-package: pip install stand-in-package"):
+    with pytest.raises(
+        ImportError, match="this model needs stand-in-package; run: pip install stand-in-package"
+    ):
         AutoModelForCausalLM.from_pretrained(tmp_path / "mamba", trust_remote_code=True, force_download=True)

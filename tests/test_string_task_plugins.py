@@ -121,7 +121,7 @@ def test_it_is_trained_on_and_evaluated(tmp_path: Path) -> None:
     assert content["results"][0]["num_examples"] == 8
     content = evaluate(EvaluateConfig(tmp_path / "run", lengths=(4,), num_examples=8, documents="benchmark"))
     assert content["results"][0]["num_examples"] == 8
-    with pytest.raises(InputError, match="several answers cannot be generated"):
+    with pytest.raises(InputError, match="with several answers cannot be generated"):
         evaluate(EvaluateConfig(tmp_path / "run", lengths=(4,), num_examples=8, generate=True))
 
 

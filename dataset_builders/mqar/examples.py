@@ -97,7 +97,7 @@ class Mqar:
         xp, pairs, half = random.xp, self.pairs, self.vocabulary // 2
         words = random.integers(_WORD, (self.query_positions,))
         order = self._order(xp, words)
-        # number of keys and number of values that are left when each pair is drawn
+        # numbers of keys and of values that remain when each pair is drawn
         left = half - 1 + (self.vocabulary - 2 * half + 1) * indices(xp, 2, words)[:, None]
         left = left - indices(xp, pairs, words)
         both = _without_replacement(xp, random.integers(left, (2, pairs)))

@@ -18,6 +18,7 @@ class RepositoryState:
     """A repository at one commit.
 
     Attributes:
+        name: ``ORG/NAME`` on the Hub.
         commit: SHA of the commit.
         private: whether the repository is private.
         files: the files by path.

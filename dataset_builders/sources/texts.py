@@ -110,7 +110,7 @@ def _file(path: Path) -> Iterator[str]:
         raise
     except StopIteration:  # from datasets, if the file is empty
         return
-    # zlib.error and EOFError: gzip files that are damaged or cut; ValueError: JSON
+    # zlib.error and EOFError: gzip files that are damaged or truncated; ValueError: JSON
     except (OSError, EOFError, ValueError, DatasetsError, ArrowException, zlib.error) as error:
         raise InputError(f"the source {str(path)!r} cannot be read: {first_line(error)}") from None
 

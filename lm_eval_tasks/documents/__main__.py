@@ -28,7 +28,7 @@ CACHE = REPOSITORY / "results" / "documents"
 
 
 def stale(plan: Plan, results: Path = RESULTS) -> list[str]:
-    """The reports that are missing, or were made from other weights or settings."""
+    """The reports that are missing or belong to other weights or settings."""
     return [name for name in plan.reports if not _is_up_to_date(plan, name, results)]
 
 
@@ -106,7 +106,7 @@ def _documents(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; invalid input ends with one sentence and exit status 1."""
+    """Run the command. For invalid input, print one sentence and exit with status 1."""
     with command_errors("interrupted; the same command continues"):
         tyro.cli(_documents, prog="python -m lm_eval_tasks.documents", args=arguments)
 

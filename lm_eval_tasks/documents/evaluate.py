@@ -91,7 +91,11 @@ def evaluate(evaluation: Evaluation, cache: Path) -> None:
 
 
 def arguments(evaluation: Evaluation, out: Path) -> list[str]:
-    """The command line of ``lm_eval``."""
+    """The command line of ``lm_eval``.
+
+    Raises:
+        InputError: the model is not installed.
+    """
     model, run = evaluation.model, evaluation.run
     if model.folder is None:
         raise InputError(f"{model.name} is not installed")

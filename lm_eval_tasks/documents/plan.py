@@ -80,7 +80,11 @@ class Model:
     package: str | None = None
 
     def weights(self) -> str | None:
-        """SHA-256 of the file of weights; None if the model is not installed."""
+        """SHA-256 of the file of weights; None if the model is not installed.
+
+        Raises:
+            InputError: the file does not exist.
+        """
         if self.folder is None:
             return None
         file = self.folder / self.arguments.get("gguf_file", "model.safetensors")

@@ -119,7 +119,8 @@ def claims(models: Sequence[Model], scores: Mapping[str, Sequence[Score]]) -> li
         Claim(
             "Shuffling costs state space models far more than transformers.",
             "The accuracy that the recurrent model loses by shuffling minus the accuracy that the "
-            "transformer of its size loses. A model that copies nothing in order either has nothing to lose.",
+            "transformer of its size loses. A model that cannot copy text in its original order has no "
+            "accuracy to lose.",
             tuple(_drop_differences(pairs, found)),
         ),
         Claim(

@@ -20,7 +20,7 @@ from lm_eval_tasks.results.samples import samples_file
 
 _ANSWERED = re.compile(rb"Running generate_until requests:[^|\r\n]*\|[^|]*\| *(\d+)/(\d+)")
 _TAIL = 8192  # bytes at the end of a log that are searched for lm-eval's progress
-_BETWEEN_LOOKS = 1.0  # seconds between two looks at the logs
+_BETWEEN_LOOKS = 1.0  # seconds between two reads of the logs
 
 
 def do_runs(runs: Sequence[Run], slots: Sequence[Mapping[str, str]], files: Files) -> list[str]:

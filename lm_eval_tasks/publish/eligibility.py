@@ -1,8 +1,8 @@
 """Checks whether a leaderboard accepts scores, without network or files.
 
-A score is accepted if the run evaluated all of the benchmark's own documents, none of them cut by the model's
-window, if it evaluated the model itself with the benchmark's own prompts, and if the numbers are possible for
-such a run. Everything else is rejected with a message that says what to do.
+A score is accepted if the run evaluated all of the benchmark's own documents, none of them truncated to the
+context window, if it evaluated the model itself with the benchmark's own prompts, and if the numbers are
+possible for such a run. Everything else is rejected with a message that says what to do.
 """
 
 import math
@@ -82,7 +82,7 @@ def _check_model(scores: Sequence[Score], model: str) -> None:
 
 
 def is_on_hub(name: str) -> bool:
-    """Whether a model's name is a name on the Hub and not a local folder."""
+    """Whether a name has the form of a name on the Hub, and no local folder has it."""
     return _ON_HUB.fullmatch(name) is not None and not Path(name).exists()
 
 

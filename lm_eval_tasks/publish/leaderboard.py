@@ -111,7 +111,9 @@ class Page:
     Attributes:
         groups: columns of scores.
         memory_groups: columns about the models' memory; empty if nothing is known.
+        rows: the models.
         charts: accuracy by length and, if known, by bytes of state.
+        notes: notes on the scores, each in one or two sentences.
     """
 
     groups: tuple[Group, ...]

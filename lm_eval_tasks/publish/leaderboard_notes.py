@@ -15,7 +15,7 @@ def truncated_text(score: Score) -> str:
 def documents(score: Score) -> str:
     """The number of evaluated documents, the task's number of documents, and the start of their checksum."""
     of = f" of {score.task_documents}" if score.limited else ""
-    size = " (of how many is unknown)" if score.task_documents is None else ""
+    size = " (of an unknown number)" if score.task_documents is None else ""
     return f"{score.documents}{of} documents{size}, checksum {score.document_set[:12]}"
 
 

@@ -1,4 +1,4 @@
-"""Reads lm-eval's results files into numbers, tables and plots; start with :func:`read_reports`."""
+"""Reads lm-eval's result files into numbers, tables and plots; start with :func:`read_reports`."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

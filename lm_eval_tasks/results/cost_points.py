@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LEFT, _RIGHT = 0.06, 0.12  # margins, as fractions of the axis; the right one has room for the last text
-_STEP = 0.018  # maximum distance between points of equal cost, as a fraction of the axis
-_SPREAD = 0.07  # maximum distance between all points of equal cost of one line
+_STEP = 0.018  # maximum distance between neighbouring points of equal cost, as a fraction of the axis
+_SPREAD = 0.07  # maximum distance from the first to the last point of equal cost, as a fraction of the axis
 _LETTER = 0.0125  # width of a letter, as a fraction of the axis
-_NEAR = 0.06  # difference in accuracy below which texts could touch
+_NEAR = 0.06  # difference in accuracy below which texts could overlap
 
 Taken = tuple[float, float, float]
 """The position of a text: its left and right end as fractions of the axis, and the accuracy."""

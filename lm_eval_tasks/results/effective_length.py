@@ -179,7 +179,10 @@ def _bootstrap(x: _Values, right: _Counts, documents: _Counts) -> tuple[float, f
 
 
 def _around(x: _Values, right: _Counts, documents: _Counts) -> tuple[float, float]:
-    """The last length all right and the first all wrong, for resamples to which no curve can be fitted."""
+    """Where accuracy falls through one half in a resample without a curve: the ends of a range of ``x``.
+
+    These are the greatest length with only correct answers and the smallest length without any.
+    """
     above, below = np.flatnonzero(right == documents), np.flatnonzero(right == 0)
     return (
         float(x[above[-1]]) if len(above) else -np.inf,

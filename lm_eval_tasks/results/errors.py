@@ -45,7 +45,11 @@ class Errors:
 
 
 def error_classes(score: Score) -> ErrorClasses | None:
-    """The classes of wrong answers of a score's benchmark; None for twins, or if there are no classes."""
+    """The classes of wrong answers of a score's benchmark; None for twins, or if there are no classes.
+
+    Raises:
+        InputError: the benchmark's ``errors`` name another kind of object.
+    """
     name = benchmark_of(score.task).evaluation.errors
     if name is None or twin_of(score.benchmark):
         return None

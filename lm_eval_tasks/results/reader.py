@@ -55,8 +55,8 @@ def _scores_of(file: Path) -> list[Score]:
     if not ours:
         names = shortened(", ".join(sorted(content.configs)) or "nothing", 300)
         raise InputError(
-            f"{printable(str(file))} contains none of our tasks, only {names}; "
-            "`python -m lm_eval_tasks list` lists our tasks"
+            f"{printable(str(file))} contains no results of these tasks, only of {names}; "
+            "`python -m lm_eval_tasks list` shows the tasks"
         )
     return [_score(file, name, config, run, content) for name, config in ours.items()]
 

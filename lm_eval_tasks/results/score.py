@@ -87,7 +87,8 @@ class Score:
         file: the result file.
         task: the task's name in lm-eval, e.g. ``phone_book_20``.
         benchmark: the benchmark, whose tasks differ only in length, e.g. ``phone_book``.
-        length: the length, in units of ``unit``.
+        length: the length, in ``unit``.
+        unit: unit of the length, e.g. ``entries``.
         values: (mean, standard error) by metric, each None if the file has no such number.
         documents: number of scored documents.
         document_set: checksum of the task's documents.

@@ -1,4 +1,4 @@
-"""The timing record in a results file: written by a run, validated by the report."""
+"""The timing record in a result file: written by a run, validated by the report."""
 
 from typing import Annotated
 

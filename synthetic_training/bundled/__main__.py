@@ -20,7 +20,7 @@ Scale = Literal["small", "paper"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; invalid input ends with one sentence and exit status 1."""
+    """Run one command. For invalid input, print one sentence and exit with status 1."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     commands: dict[str, Callable[..., Any]] = {"train": _train, "pack": _pack, "install": _install}
     with command_errors():

@@ -40,7 +40,7 @@ def steps_that_fit(
     usual = planned[0].config.steps
     seconds: list[float] = [result["seconds"] for result in sweep]
     waves = -(-len(sweep) // at_once)
-    # a run's seconds do not include the start of its process and the making of its documents
+    # a run's seconds do not include the start of its process or the generation of its documents
     before = max(0.0, sweep_seconds - _duration(seconds, at_once)) / waves
     # the median over runs, because each value is rough: it uses a run's median speed, and runs share GPUs
     compiling = median(

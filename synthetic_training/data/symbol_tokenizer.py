@@ -1,4 +1,7 @@
-"""The tokenizer of the string tasks, and the ids of their 30 usual symbols; see ``string_tasks.symbols``."""
+"""The tokenizer of the string tasks, and the ids of their 30 usual symbols.
+
+See ``dataset_builders.string_tasks.symbols``.
+"""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class TrainingData(Protocol):
         """The tokenizer that is saved with a model; ``window`` is its context window, None if unlimited."""
 
     def batches(self, device: torch.device, *, progress: bool) -> Batches:
-        """The training batches; ``progress`` shows a progress bar if making them takes time."""
+        """The training batches; ``progress`` shows a progress bar if they take time to generate."""
 
     def evaluate(
         self, model: PreTrainedModel, *, batch_tokens: int, bf16: bool, shard: Shard

@@ -160,7 +160,7 @@ def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; invalid input ends with one sentence and exit status 1."""
+    """Run the command. For invalid input, print one sentence and exit with status 1."""
     with command_errors():
         tyro.cli(_measure, prog="python -m synthetic_training.deviations.duplicates", args=arguments)
 

@@ -28,7 +28,7 @@ class Shard:
     """The part of the examples that one process evaluates.
 
     Attributes:
-        process: number of this process, from 0.
+        process: index of this process, from 0.
         processes: number of processes.
         reduce: function that sums a tensor over all processes, in place; None for a single process.
     """
@@ -40,7 +40,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class LengthScore:
-    """Means over the examples of one length, with standard errors.
+    """Means over the examples of one length, each with its standard error (``..._stderr``).
 
     Attributes:
         length: length of the strings in letters.
@@ -143,7 +143,7 @@ def generated_answers(model: PreTrainedModel, batch: EvaluationBatch) -> Tensor:
     begins = scored & ~torch.nn.functional.pad(scored, (1, 0))[:, :-1]
     if bool((begins.sum(1) > 1).any()):
         raise InputError(
-            "examples with several answers cannot be generated; evaluate them without --generate"
+            "the answers of an example with several answers cannot be generated; evaluate without --generate"
         )
     prompts, mask = batch.left_padded_prompts()
     longest = int(scored.sum(1).max())

@@ -58,7 +58,7 @@ def competitors(letters: Tensor) -> Tensor:
         (B, L, ``LONGEST`` + 1) int64. The last column counts competitors of ``LONGEST`` letters and more.
     """
     count, length = letters.shape
-    letters = torch.nn.functional.pad(letters, (0, 1), value=-1)  # the end
+    letters = torch.nn.functional.pad(letters, (0, 1), value=-1)  # the end of the string
     found = torch.zeros(count, length, LONGEST + 1, dtype=torch.int64, device=letters.device)
     # number of letters before each position that equal those before the current position
     shared = torch.zeros_like(letters)

@@ -1,4 +1,4 @@
-"""Which run starts next, and on which GPUs, so that no run is cut off by the end of the time.
+"""Which run starts next, and on which GPUs, so that the time limit cuts off no run.
 
 Several runs may share a GPU: while one compiles, another trains. The GPU then does as much work as before, so
 all of its runs have ended after the sum of their times at the latest. A run only starts on a GPU where this

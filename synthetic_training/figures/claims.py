@@ -144,7 +144,7 @@ def table(results: Results) -> str:
     """Table of the claims and the corresponding results, as Markdown."""
     rows = []
     for claim in CLAIMS:
-        missing = f"no GPU time so far for {claim.figure}"
+        missing = f"not run yet: {claim.figure}"
         rows.append([claim.about, claim.paper, claim.found(results) or missing])
     return markdown_table(["claim", "the paper", "found"], rows) + "\n"
 

@@ -33,7 +33,7 @@ class Execution(Progress):
         out: folder of the runs and results.
         revision: revision of this code to record in results (default: from git).
         expectations: expected times of runs.
-        end: time of ``time.monotonic`` at which unfinished runs are ended.
+        end: value of ``time.monotonic()`` at which unfinished runs are ended.
 
     Attributes:
         failures: one sentence per failed run.

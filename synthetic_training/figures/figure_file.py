@@ -79,7 +79,7 @@ class Test(Settings):
 
     def check(self) -> None:
         if self.keys and self.task != "copy":
-            raise InputError(f"keys: true needs task: copy, not {self.task or 'the task of the training'}")
+            raise InputError(f"keys: true needs task: copy, not {self.task or 'the training task'}")
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class Scale(Settings):
 
     def check(self) -> None:
         if self.learning_rates and self.rates_of is not None:
-            raise InputError("learning_rates and rates_of exclude each other")
+            raise InputError("learning_rates cannot be combined with rates_of; use one of them")
         if (self.learning_rates or self.rates_of) and "lr" in self.sweep:
-            raise InputError("a sweep over lr and a choice among learning rates exclude each other")
+            raise InputError("a sweep over lr cannot be combined with learning_rates or rates_of")
         for label in self.learning_rates:
             if label != OTHERS and label not in self.runs:
                 raise InputError(
@@ -272,7 +272,7 @@ def _scale(content: Any, source: str) -> Scale:
     for label in scale.runs:
         if not _LABEL.fullmatch(label):
             raise InputError(
-                f"{source}: the label {label!r} must be made of letters, digits, '_', '-' and '.'"
+                f"{source}: the label {label!r} may contain only letters, digits, '_', '-' and '.'"
             )
     return scale
 

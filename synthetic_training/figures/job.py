@@ -58,7 +58,7 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
 
     Args:
         folder: the run's folder.
-        diverged: number of steps after which the loss was found not to be finite; None if it stayed finite.
+        diverged: the step at which a loss that is not finite was detected; None if it stayed finite.
             A run that diverged has no final loss, and an accuracy of 0 at the end.
 
     Raises:
@@ -97,7 +97,7 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
 
 
 def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int | None:
-    """Train, and return the number of steps after which the loss was found not to be finite, or None.
+    """Train; return the step at which a loss that is not finite was detected, or None.
 
     Args:
         settings: settings of the run.
@@ -112,7 +112,7 @@ def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int 
     from synthetic_training.training.run import train
 
     logging.disable_progress_bar()
-    # left behind by a run that was killed at its very start
+    # left by a run that was killed while it wrote its settings
     partial_path(folder / RUN).unlink(missing_ok=True)
     # the processes agree on this before the first one creates the file
     resume = bool(connect().max(int((folder / RUN).exists())))

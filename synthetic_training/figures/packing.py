@@ -153,7 +153,7 @@ def _packed_results(archive: Path) -> list[tuple[str, list[Record]]]:
 
 
 def _add(new: Sequence[Record], file: Path) -> bool:
-    """Add lines to a file of results, and return whether plots and tables have to be drawn anew."""
+    """Add lines to a file of results, and return whether its plot and table are outdated."""
     if file.name == CUT:
         old = read_lines(file) if file.exists() else []
         both = [*old, *(one for one in new if one not in old)]

@@ -209,7 +209,7 @@ def _words(options: Mapping[str, Sequence[object]]) -> Iterator[str]:
 
 @contextmanager
 def _kept_when_interrupted(ledger: Ledger, command: str) -> Iterator[None]:
-    """After Ctrl-C, SIGTERM or the end of the time, say which results are kept and how to continue."""
+    """After Ctrl-C, SIGTERM or the time limit, say which results are kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt as stop:

@@ -141,7 +141,9 @@ def _changed(result: Result, run: Run, tests: Sequence[Test]) -> str | None:
         before = {**default, **result["config"]}
         # the result has the device and precision that auto resolved to
         names = [k for k, v in mine.items() if k not in CHANGEABLE and v not in (before[k], "auto")]
-        return f"other settings ({', '.join(names) or 'of a run with another name'})"
+        return (
+            f"other settings ({', '.join(names)})" if names else f"the name {result['run']}, not {run.name}"
+        )
     tests_now = [
         (t.task or run.config.task, t.n or run.config.n, length, t.num_examples)
         for t in tests

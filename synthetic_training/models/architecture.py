@@ -25,7 +25,7 @@ class Architecture:
         sizes_follow: whether missing sizes are derived from width and heads, as in a transformer.
         initialise: function that draws initial weights as in the authors' code, if transformers draws them
             from another distribution.
-        use_fast_kernels: function that enables fast kernels for calls without padding and cache, such as in
+        use_fast_kernels: function that enables fast kernels for calls without padding or cache, as in
             training. Other calls and saved models are not affected.
         variants: configuration and model class for each value of an argument that selects between classes, by
             name of the argument; the first value is the default.

@@ -157,7 +157,7 @@ class FastJambaMambaMixer(_WholeSequences, JambaMambaMixer):
     c_layernorm: nn.Module
 
     def _normalised(self, dt: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        dtype = dt.dtype  # autocast would leave float32, which doubles the bytes that the scan reads
+        dtype = dt.dtype  # under autocast, norms return float32, of which the scan would read twice the bytes
         dt, b, c = self.dt_layernorm(dt), self.b_layernorm(b), self.c_layernorm(c)
         return dt.to(dtype), b.to(dtype), c.to(dtype)
 

@@ -136,13 +136,13 @@ def import_isolated(name: str) -> ModuleType:
 
 def installation(module: str) -> str:
     """What to install for a module, as the end of an error message; empty if unknown."""
-    return f"; pip install {PACKAGES[module]}" if module in PACKAGES else ""
+    return f"; run: pip install {PACKAGES[module]}" if module in PACKAGES else ""
 
 
 def _package_hint(model_type: str) -> str:
     for package, distribution in PACKAGES.items():
         if (name := f"{package}:{model_type}") in presets()["paper"]:
-            return f"; {distribution} has it: pip install {distribution}, and pass --model {name}"
+            return f"; {distribution} has it; run: pip install {distribution}, and pass --model {name}"
     return ""
 
 

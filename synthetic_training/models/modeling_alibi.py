@@ -17,8 +17,8 @@ selected by ``attn_implementation``, where SCHEME is ``alibi`` or ``hard_alibi``
 ``hard_alibi_split``          no mask tensor: spans of M keys for M heads, causal attention for the rest
 ============================  ======================================================================
 
-Implementations without a mask tensor handle calls without padding, cache and position ids, such as in
-training; all other calls use the mask.
+Implementations without a mask tensor handle calls without padding, cache or position ids, as in training; all
+other calls use the mask.
 
 Shapes: B batch, H heads, M masked heads, Q queries, K keys, L tokens, D dimensions of a head.
 

@@ -95,7 +95,7 @@ def _write_classes(classes: dict[str, type], folder: Path) -> dict[str, str]:
             "try:",
             *(f"    {line}" for line in imports),
             "except ModuleNotFoundError as error:",
-            f'    raise ImportError("this model needs {package}: pip install {package}") from error',
+            f'    raise ImportError("this model needs {package}; run: pip install {package}") from error',
         ]
     lines = ['"""The classes of this model."""\n', *imports]
     write_text(folder / f"{_IMPORTED}.py", "\n".join(lines) + "\n")

@@ -63,10 +63,10 @@ class Study:
 
 
 def run_study(study: Study) -> None:
-    """Train all runs that are not in the results file yet.
+    """Train all runs that are not in the result file yet.
 
     Raises:
-        InputError: an arm is unknown, or the results file is damaged or cannot be written.
+        InputError: an arm is unknown, or the result file is damaged or cannot be written.
     """
     for name in study.arms:
         arm_named(name)
@@ -130,5 +130,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with command_errors("interrupted; the runs in the results file are kept"):
+    with command_errors("interrupted; the runs in the result file are kept"):
         main()

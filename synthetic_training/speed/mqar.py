@@ -171,7 +171,7 @@ class _Measuring:
 
     Args:
         settings: settings of the command.
-        begun: time of ``time.monotonic`` at which the command began.
+        begun: value of ``time.monotonic()`` when the command began.
         cache: folder for Zoology's examples.
     """
 

@@ -202,7 +202,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Merge the files on the command line; invalid input ends with one sentence and exit status 1."""
+    """Merge the files on the command line. For invalid input, print one sentence and exit with status 1."""
     with command_errors():
         tyro.cli(_merge, prog="python -m synthetic_training.speed.mqar_report", args=arguments)
 

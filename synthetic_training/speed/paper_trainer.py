@@ -30,6 +30,7 @@ class PaperTrainer:
         name: ``T_rope``, ``T_nope``, ``T_alibi``, ``T_hard_alibi``, ``lstm`` or ``mamba``.
         batch_size: rows per step.
         context_length: tokens per row.
+        device: a device such as ``cuda``.
 
     Raises:
         InputError: the model is ``mamba``, and the package ``mamba_ssm`` is not installed.
@@ -135,8 +136,8 @@ def _mamba(device: str) -> tuple[nn.Module, Logits]:
         from mamba_ssm.models.mixer_seq_simple import MambaLMHeadModel
     except ImportError:
         raise InputError(
-            "the paper's Mamba needs the package mamba_ssm: pip install 'repeat-after-me[cuda]', or leave "
-            "mamba out of --models"
+            "the paper's Mamba needs the package mamba_ssm; run: pip install 'repeat-after-me[cuda]', or "
+            "leave mamba out of --models"
         ) from None
     config = MambaConfig(
         d_model=WIDTH,

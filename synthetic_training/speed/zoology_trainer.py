@@ -91,7 +91,7 @@ def _use_installed_kernels() -> None:
         except ImportError as error:
             raise InputError(
                 f"zoology's Mamba needs the packages mamba_ssm and causal_conv1d: {error}; "
-                "pip install 'repeat-after-me[cuda]', or leave mamba out of --models"
+                "run: pip install 'repeat-after-me[cuda]', or leave mamba out of --models"
             ) from None
 
 
@@ -107,7 +107,7 @@ def train_with_zoology(
         run: settings of the run.
         cache: folder that stores the examples, which take long to generate.
         observe: function that is called with the result so far after each epoch.
-        deadline: time of ``time.monotonic`` by which training should end: no epoch starts that would end
+        deadline: value of ``time.monotonic()`` by which training should end: no epoch starts that would end
             later if it took as long as the previous one.
 
     Raises:

@@ -16,7 +16,7 @@ _CPU_PAIRS = 2 * 10**9
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; invalid input ends with one sentence and exit status 1."""
+    """Run one command. For invalid input, print one sentence and exit with status 1."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     with command_errors():
         commands: dict[str, Callable[..., Any]] = {

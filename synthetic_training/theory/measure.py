@@ -64,7 +64,7 @@ class Measurement:
         wrong_without_repeat: number of wrong copies of strings in which no n-gram occurs twice.
         wrong_elsewhere: number of copies whose first wrong letter does not follow an n-gram that occurs
             twice.
-        unrepeated: number of additional strings, made so that no n-gram occurs twice.
+        unrepeated: number of additional strings, in which no n-gram occurs twice.
         unrepeated_wrong: number of wrong copies of the additional strings; a missing full stop is wrong too.
         seconds: time taken.
     """
@@ -111,8 +111,8 @@ def measure(
         strings: number of strings per size.
         device: device on which the model runs.
         seed: seed of the strings.
-        most_pairs: maximum number of pairs of tokens that attend to each other, in all strings together,
-            which limits the number of strings to no less than 100; None for no limit.
+        most_pairs: maximum number of pairs of query and key in all strings together, for which fewer strings
+            of large sizes are copied, but at least 100; None for no maximum.
     """
     measurements = []
     for letters, n, length in cases:

@@ -93,7 +93,7 @@ class StateBefore:
 def repeated_layers(module: nn.Module) -> list[nn.Module]:
     """The members of the outermost ``nn.ModuleList``s, each once, even if it is used at several depths.
 
-    Of a member that is itself only a container, such as an ``nn.ModuleDict``, its parts.
+    A member that is itself only a container, such as an ``nn.ModuleDict``, is replaced by its parts.
     """
     parts = _called_parts if isinstance(module, nn.ModuleList) else repeated_layers
     return list(dict.fromkeys(layer for child in module.children() for layer in parts(child)))

@@ -37,7 +37,7 @@ class Replayed:
             try:
                 with torch.cuda.stream(self._stream):
                     self._function()
-            finally:  # after an error, too, what follows must not overtake what was launched
+            finally:  # even after an error, later work must wait for the work on this stream
                 torch.cuda.current_stream().wait_stream(self._stream)
             self._calls += 1
         else:

@@ -36,7 +36,7 @@ class NotFiniteError(InputError):
 
     Args:
         message: message that says what is kept and what may help.
-        step: number of steps after which this was noticed.
+        step: the step at which this was detected.
     """
 
     def __init__(self, message: str, step: int) -> None:

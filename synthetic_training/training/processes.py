@@ -32,7 +32,7 @@ class Processes:
     """This process and the other processes of the run.
 
     Attributes:
-        rank: number of this process, from 0.
+        rank: index of this process, from 0.
         count: number of processes.
     """
 

@@ -155,7 +155,7 @@ class TrainingStep:
             log.warning(warning)
 
     def _simplify(self) -> str | None:
-        """Switch off recording or else compilation; return what failed, or None if both are off already."""
+        """Disable recording if it has just failed, else compilation; return what failed, None if neither."""
         if self._replayed is not None and self._replayed.records_next:
             self._replayed, self._run = None, self._update
             return "the training step cannot be recorded as a CUDA graph"
@@ -173,7 +173,7 @@ class TrainingStep:
             self._replayed.release()
 
     def _update(self) -> None:
-        """Do the step with the number in ``_step``, reading and writing only tensors with fixed addresses."""
+        """Do the step with the index in ``_step``, reading and writing only tensors with fixed addresses."""
         self._optimizer.zero_grad()
         counts = torch.zeros_like(self._sums)
         for first_row, rows in self._parts:

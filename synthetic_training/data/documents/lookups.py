@@ -1,4 +1,4 @@
-"""Look-up tasks: a list of keys and values in one of many formats, followed by questions for values.
+"""Look-up tasks: a list of keys and values in one of many formats, followed by questions about the values.
 
 Answers are between braces::
 
@@ -28,7 +28,7 @@ MIN_BYTES = 5 * _ENTRY
 
 
 def lookup(rng: Random, size: int) -> Pieces:
-    """A list of values with distinct keys, followed by questions for the values of some keys.
+    """A list of values with distinct keys, followed by questions about the values of some keys.
 
     Args:
         rng: random generator of this document.

@@ -1,6 +1,6 @@
 """Training batches of documents, from a pool of rows that stays on the device.
 
-The rows are made once, before training. Each epoch shuffles the rows with its own seed, so that training
+The rows are generated once, before training. Each epoch shuffles the rows with its own seed, so that training
 depends only on the seed, the mix and the number of rows in the pool.
 """
 
@@ -28,9 +28,9 @@ class DocumentBatches:
     Args:
         mix: the mix of documents in the rows; its seed is 0 to 2^64 - 1.
         batch_size: number of rows per step, over all processes.
-        device: device on which the pool is kept, with two bytes per token, and the batches are made.
-        pool_rows: number of rows in the pool, a multiple of ``batch_size``. Each process makes all rows.
-        progress: whether to show a progress bar while the rows are made.
+        device: device of the pool, which takes two bytes per token, and of the batches.
+        pool_rows: number of rows in the pool, a multiple of ``batch_size``. Each process generates all rows.
+        progress: whether to show a progress bar while the rows are generated.
 
     Raises:
         InputError: a value is out of range.

@@ -31,7 +31,7 @@ MIN_BYTES = (MIN_ENTRIES + _EXAMPLES + 1) * _LINE + 2
 
 
 def phone_book(rng: Random, size: int) -> Pieces:
-    """A book with as many entries as fit, followed by questions for the numbers of at least three names.
+    """A book with as many entries as fit, followed by questions about the numbers of at least three names.
 
     Args:
         rng: random generator of this document.

@@ -100,9 +100,9 @@ class RowPool:
 
 
 def make_rows(mix: Mix, count: int, *, progress: bool = False) -> RowPool:
-    """Rows 0 to ``count`` - 1; many rows are made by several processes, one per CPU.
+    """Generate rows 0 to ``count`` - 1; if they are many, in several processes, one per CPU.
 
-    A script that makes many rows must be importable, as for every use of ``multiprocessing``.
+    A script that generates many rows must be importable, as for every use of ``multiprocessing``.
 
     Args:
         mix: the mix of documents in the rows.

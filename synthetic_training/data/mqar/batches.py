@@ -79,13 +79,14 @@ _DRAWN_AT_ONCE = 4096
 class MqarBatches:
     """The batches of a training run; each depends only on its step, and is the same on every device.
 
-    A fixed training set is drawn once and stored on the device, unless it is very large.
+    A fixed training set is drawn once and stored on the device. If it is too large for that, its examples are
+    drawn again whenever they are used.
 
     Args:
         task: task of the examples.
         rows: number of rows per batch, over all processes.
         seed: seed of the run, 0 to 2^64 - 1.
-        device: device on which the batches are made.
+        device: device of the batches.
         fixed_examples: number of examples in a fixed training set, which is repeated in the same order; None
             for new examples in every step.
 

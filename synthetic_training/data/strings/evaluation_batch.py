@@ -128,7 +128,7 @@ def batch_of_answers(
         documents: prompts and answers, at least one.
         pad_id: padding token.
         end_id: token at which generation ends.
-        device: device on which the batch is made.
+        device: device of the batch.
     """
     ids = [torch.tensor([*prompt, *answer]) for prompt, answer in documents]
     tokens = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad_id).to(device)

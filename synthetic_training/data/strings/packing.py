@@ -59,7 +59,7 @@ class PackedBatches:
         context: number of tokens per row.
         rows: number of rows per batch, over all processes.
         seed: seed of the run, 0 to 2^64 - 1.
-        device: device on which the batches are made.
+        device: device of the batches.
 
     Raises:
         InputError: a value is out of range, the context is too short for an example, or valid examples are
