@@ -14,7 +14,14 @@ from dataset_builders.workers import Job
 from synthetic_training.figures import execute
 from synthetic_training.figures import stages as stages_module
 from synthetic_training.figures.allocation import START, Allocation, warm_up
-from synthetic_training.figures.estimate import CUT, Expectations, Expected, committed_results, cut_runs
+from synthetic_training.figures.estimate import (
+    CUT,
+    Expectations,
+    Expected,
+    add_cut_run,
+    committed_results,
+    cut_runs,
+)
 from synthetic_training.figures.figure_file import shipped
 from synthetic_training.figures.ledger import Ledger, Work
 from synthetic_training.figures.packing import main as packing
@@ -284,3 +291,9 @@ def test_a_split_run_is_started_by_the_launcher(tmp_path: Path) -> None:
     assert made.command[1:6] == launcher and made.command[6:8] == ["-m", "synthetic_training.figures.job"]
     content = json.loads(made.command[-1])
     assert content["revision"] == "abc" and content["tests"] == {"efficiency_50_paper": []}
+
+
+def test_a_record_of_a_cut_run_does_not_continue_a_half_line(tmp_path: Path) -> None:
+    (tmp_path / CUT).write_text('{"run": "a"}\n{"ru')
+    add_cut_run(tmp_path, {"run": "b"})
+    assert cut_runs(tmp_path) == [{"run": "a"}, {"run": "b"}]
