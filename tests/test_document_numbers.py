@@ -130,7 +130,7 @@ def test_your_architecture_has_the_committed_evaluation() -> None:
     assert shown == [(length, string, letter) for length, _, string, letter, _ in rows]
 
 
-@pytest.mark.parametrize("shown", shown_outputs(), ids=lambda one: f"{one.document}: {one.command[:60]}")
+@pytest.mark.parametrize("shown", [*shown_outputs()], ids=lambda one: f"{one.document}: {one.command[:60]}")
 def test_commands_print_what_is_shown(shown: Shown) -> None:
     """After new results, ``python -m tests.document_outputs`` writes the present outputs."""
     assert output_of(shown.command) == shown.output
