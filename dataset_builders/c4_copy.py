@@ -99,6 +99,7 @@ def rows(
     """
     check_integer("tokens", tokens, 2)
     check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
+    check_integer("seed", seed)
     if order not in ORDERS:
         raise InputError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")
     documents = pool(source, tokenizer).documents

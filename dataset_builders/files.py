@@ -81,14 +81,14 @@ def _check_names(path: Path, names: Iterable[str]) -> None:
             raise InputError(f"{path} cannot be written: the name {name[:_SHOWN]!r}... is too long")
 
 
-def check_new_file(file: Path) -> None:
-    """Check that a file for ``--out`` does not exist and can be written; nothing is created.
+def check_new_file(file: Path, option: str = "--out") -> None:
+    """Check that a file for an option does not exist and can be written; nothing is created.
 
     Raises:
         InputError: the file exists or cannot be written.
     """
     if os.path.lexists(file):
-        raise InputError(f"{file} exists; pass another file with --out")
+        raise InputError(f"{file} exists; pass another file with {option}")
     check_folder(file.parent)
     _check_names(file, [partial_path(file).name])
 

@@ -245,7 +245,7 @@ maximum over the gold answers.""",
 every paragraph with two answerable questions, in the source's order; the first two are used.""",
         license="""\
 SQuAD v2 (Rajpurkar, Jia, Liang) is released under [CC BY-SA
-4.0](https://creativecommons.org/licenses/by-sa/4.0/), its paragraphs are from Wikipedia. Changes:
+4.0](https://creativecommons.org/licenses/by-sa/4.0/), and its paragraphs are from Wikipedia. Changes:
 questions are put into prompts as above; nothing else was changed. These configs are also under CC BY-SA
 4.0.""",
         differences="""\

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -155,6 +157,16 @@ def _start(job: Job, slot: Mapping[str, str]) -> "subprocess.Popen[bytes]":
 def _close(process: "subprocess.Popen[bytes]") -> None:
     assert process.stdin is not None  # noqa: S101  it is a pipe
     process.stdin.close()
+
+
+def end_with_parent() -> None:
+    """End this process, which ``run_from`` started, as soon as the process that started it ends."""
+    threading.Thread(target=_end_at_end_of_input, daemon=True).start()
+
+
+def _end_at_end_of_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
 
 
 def last_line(log: Path) -> str:

@@ -12,6 +12,9 @@ from lm_eval_tasks.tokens import counts_tokens, encode_for_model
 NOT_RUN = "not run: the document does not fit the model's context window"
 """Response of documents that were not run, in the logged samples."""
 
+WINDOW_SETTINGS = ("n_positions", "max_position_embeddings", "n_ctx")
+"""Names of the window's size in the configurations of models, in lm-eval's order."""
+
 _FEW = 4
 """Number of characters that are kept of a prompt's end and of an answer's start: a token or more of each."""
 

@@ -25,7 +25,7 @@ with command_errors():
 
 from dataset_builders.interruption import Interrupted, interrupt_on_sigterm
 from synthetic_training.config import TrainConfig, config_path
-from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
 
 DESCRIPTION = """Train and evaluate models on synthetic tasks, and reproduce figures of the paper.
@@ -106,7 +106,8 @@ def _base_settings(arguments: Sequence[str]) -> TrainConfig:
     from synthetic_training.models.presets import preset_settings
 
     given = read_settings(config_path(known.config)) if known.config else {}
-    settings = dict(preset_settings(known.preset or given.get("preset")))
+    preset = known.preset or given.get("preset")
+    settings = dict(preset_settings(preset)) if isinstance(preset, str) else {}
     if known.resume and known.out:
         from synthetic_training.training.run_folder import read_run
 

@@ -20,7 +20,7 @@ MAMBA = str(CHECKPOINTS / "mamba")
 ROOM = {"gen_kwargs": "max_gen_toks=24"}
 """Tokens of an answer, unless a test asks for another number: a string and its spaces have 20 bytes.
 
-What a task itself asks of a server is tested in ``test_api_models``.
+What a task itself asks of a server is tested in ``test_api_models`` and ``test_api_models_forced``.
 """
 
 SHORT = {"gen_kwargs": "max_gen_toks=16"}

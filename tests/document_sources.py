@@ -171,7 +171,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "single runs with scripts that are not kept, as the document says": ("237k", "260k"),
     },
     "synthetic_training/theory/README.md": {
-        "parameters of the two models": ("0.6 million", "1.1\nmillion"),
+        "parameters of the two models": ("0.6 million", "1.1 million"),
         "bits of state, computed from the sizes that stand beside them": ("32,768",),
     },
 }  # fmt: skip

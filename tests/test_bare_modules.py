@@ -62,6 +62,43 @@ def test_a_bare_module_comes_back_with_all_its_tensors(tmp_path: Path) -> None:
     assert rebuilt.num_parameters() == model.num_parameters() == 30 * 4
 
 
+OF_ONE_EMBEDDING = """
+from torch import nn
+
+class Own(nn.Embedding):
+    def __init__(self, vocab_size):
+        super().__init__(vocab_size, vocab_size)
+"""
+
+
+@pytest.mark.parametrize("name", ["bare_module", "modeling_wrapped"])
+def test_a_file_named_like_one_in_the_folder_of_a_saved_model_replaces_none(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{name}.py").write_text(OF_ONE_EMBEDDING)
+    monkeypatch.syspath_prepend(tmp_path)
+    model, ids = build_model(f"{name}:Own"), torch.arange(9)[None]
+    save_with_code(model, tmp_path / "model")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "model", trust_remote_code=True)
+    assert torch.equal(again(ids).logits, model(ids).logits)
+
+
+def of_width(width: int) -> type[nn.Module]:
+    class OfWidth(Tricky):
+        def __init__(self, vocab_size: int) -> None:
+            super().__init__(vocab_size, width)
+
+    return OfWidth
+
+
+Narrow = of_width(4)
+
+
+def test_a_class_that_a_saved_model_could_not_import_is_refused() -> None:
+    with pytest.raises(InputError, match=f"{HERE}:Narrow could not be loaded again: .* no class OfWidth"):
+        build_model(f"{HERE}:Narrow")
+
+
 def test_gradients_flow_as_in_the_bare_module() -> None:
     model = build_model("tests.gated_linear_attention:GatedLinearAttention", hidden_size=16)
     bare = GatedLinearAttention(30, hidden_size=16)

@@ -274,6 +274,7 @@ def test_a_tokenizer_that_loses_text_is_refused(tmp_path: Path) -> None:
         ((1, "standard", 1), "tokens must be an integer of at least 2, not 1"),
         ((25, "sideways", 1), "order must be one of standard, random, not 'sideways'"),
         ((25, "standard", 0), "num_docs must be an integer of at least 1, not 0"),
+        ((25, "standard", 1, "x"), "seed must be an integer, not 'x'"),
     ],
 )
 def test_bad_arguments_are_refused(arguments: Any, said: str) -> None:

@@ -27,7 +27,8 @@ from synthetic_training.data.strings import (
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.symbol_tokenizer import END, USUAL, decode, encode
 from synthetic_training.evaluation.accuracy import length_score
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.evaluation.plot import plot, read_points
 from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.models.registry import build_model

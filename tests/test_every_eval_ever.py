@@ -111,7 +111,9 @@ def test_the_command_writes_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found["model_info"]["id"] == MODEL
     assert f"written: {file}" in capsys.readouterr().err
     assert [path.name for path in file.parent.iterdir()] == ["record.json"]
-    with pytest.raises(SystemExit, match=r"^error: .*record.json exists and is not overwritten") as refused:
+    with pytest.raises(
+        SystemExit, match=r"^error: .*record.json exists; pass another file with --every-eval-ever"
+    ) as refused:
         main()
     assert "\n" not in str(refused.value)
     assert json.loads(file.read_text()) == found

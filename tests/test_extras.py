@@ -1,5 +1,6 @@
 """Plain evaluation needs no extra; a command whose extra is missing names it in one sentence."""
 
+import ast
 import importlib
 import re
 import sys
@@ -103,6 +104,37 @@ def test_the_lowest_versions_that_are_tested_are_those_of_pyproject(extra: str) 
         if requirement.name != "torch":
             (lowest,) = (s.version for s in requirement.specifier if s.operator in (">=", "=="))
             assert Version(tested[requirement.name]) == Version(lowest), requirement.name
+
+
+def test_whatever_is_imported_is_declared() -> None:
+    """Not only installed because something else needs it; triton is the exception, as a part of torch."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    of_extras = [
+        line for extra in ("train", "publish", "cuda") for line in project["optional-dependencies"][extra]
+    ]
+    declared = {Requirement(line).name for line in (*project["dependencies"], *of_extras)} | {"triton"}
+    declared.add("requests")  # of lm-eval[api]
+    distributions = metadata.packages_distributions()
+    undeclared = set[tuple[str, str]]()
+    for package in ("dataset_builders", "lm_eval_tasks", "synthetic_training"):
+        for file in (ROOT / package).rglob("*.py"):
+            for name in third_party_imports(file):
+                known = distributions.get(name, [name])
+                if not {one.lower().replace("_", "-") for one in known} & declared:
+                    undeclared.add((str(file.relative_to(ROOT)), name))
+    assert not undeclared
+
+
+def third_party_imports(file: Path) -> set[str]:
+    """The names of packages, other than Python's and ours, that a file imports."""
+    names = set[str]()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    ours = {"dataset_builders", "lm_eval_tasks", "synthetic_training"}
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - ours
 
 
 @pytest.mark.parametrize("document", ["docs/getting_started.md", "CONTRIBUTING.md"])

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from dataset_builders import InputError
+from synthetic_training.bundled.recipe import best_rates, best_run
 from synthetic_training.figures import job
 from synthetic_training.figures.figure_file import read_figure
 from synthetic_training.figures.ledger import Ledger
@@ -46,6 +47,14 @@ def test_the_rule_for_learning_rates(tmp_path: Path) -> None:
     assert rate([0.0], [0.0], False, (2.0, 3.0)) == 1e-3
 
 
+def test_a_run_that_diverged_is_never_the_best_one() -> None:
+    diverged, trained = a_trial(1e-3, [0.5], None), a_trial(1e-2, [0.5], 2.0)
+    assert best_rates([diverged, trained]) == best_rates([trained, diverged]) == {"lstm": 1e-2}
+    test = {"tests": [{"lengths": {"5": {"string_accuracy": 0.5}}}]}
+    runs = [{**diverged, **test}, {**trained, **test}]
+    assert best_run(runs) == best_run(runs[::-1]) == runs[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -58,7 +67,10 @@ def test_the_rule_for_learning_rates(tmp_path: Path) -> None:
         ({"rates_of": "mqar"}, "rates_of = 'mqar', which tries no learning rates"),
         ({"runs_of": "one"}, "runs_of = 'one' must be one of "),
         ({"runs_of": "duplicates", "runs": None}, "duplicates defines no runs at the scale small"),
+        ({"runs_of": ["efficiency_50"]}, "runs_of = ['efficiency_50'] must be one of "),
         ({"runs_of": "ngram_lookup", "runs": ["lstn"]}, "ngram_lookup has no run 'lstn'; it has mamba, "),
+        ({"runs_of": "ngram_lookup", "runs": [{"lstm": {"steps": 9}}]}, "has no run {'lstm': {'steps': 9}}"),
+        ({"runs_of": "ngram_lookup", "runs": 3}, "runs must list labels of ngram_lookup, not 3"),
     ],
 )
 def test_slips_in_learning_rates_and_shared_runs_are_named(

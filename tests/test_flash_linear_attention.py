@@ -13,7 +13,8 @@ import torch
 
 import synthetic_training
 from synthetic_training.config import TrainConfig
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.saved import load_model
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics

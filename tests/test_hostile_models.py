@@ -9,7 +9,8 @@ import pytest
 from dataset_builders import InputError
 from dataset_builders.files import check_links
 from synthetic_training.config import TrainConfig
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.construction import reraise_bug
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model

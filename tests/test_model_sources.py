@@ -173,6 +173,25 @@ def test_code_in_a_folder_runs_only_where_it_is_trusted(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("code", "reference", "sentence"),
+    [
+        ("Config = 1", "code.Model", "has no attribute 'Model'"),
+        ("def Model(:", "code.Model", "invalid syntax"),
+        ("Model = 1", "Model", "not enough values to unpack"),
+        ("Model = 1", "code.Model", "'int' object has no attribute 'config_class'"),
+    ],
+)
+def test_code_in_a_folder_without_the_class_that_its_settings_name_is_refused(
+    code: str, reference: str, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "code.py").write_text(code)
+    content = {"model_type": "secret", "auto_map": {"AutoModelForCausalLM": reference}}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"the code in .* cannot be imported: .*{sentence}"):
+        build_model(str(tmp_path), trust_remote_code=True)
+
+
 def test_packages_are_imported_by_every_command(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({**SETTINGS, "model_args": {}, "steps": 6}))
     out, package = tmp_path / "run", "tests.registered_gated_linear_attention"

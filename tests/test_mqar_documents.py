@@ -49,6 +49,7 @@ def test_a_document_depends_on_its_index_alone() -> None:
     [
         ({"pairs": 0}, "pairs must be"),
         ({"num_docs": 0}, "num_docs must be"),
+        ({"num_docs": 10**8}, "num_docs must be at most"),
         ({"spelling": "plain"}, "spelling must be one of symbols, spaced, not 'plain'"),
         ({"example_tokens": 12}, "a length of at least 16 tokens, not 12"),
     ],

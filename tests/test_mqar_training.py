@@ -87,6 +87,7 @@ def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
         device, config = torch.device("cpu"), None
 
         def forward(self, input_ids: Tensor, **_: Any) -> Any:
+            assert len(input_ids) > 0
             keys, values = input_ids[:, :8:2], input_ids[:, 1:8:2]
             logits = torch.zeros(*input_ids.shape, 40)
             for row, tokens in enumerate(input_ids.tolist()):
@@ -107,6 +108,9 @@ def test_accuracy_is_the_share_of_queries_that_are_answered_right() -> None:
     # two processes evaluate half of the examples each
     halves = [evaluate_mqar(Oracle(), task, 10, shard=Shard(i, 2), **arguments) for i in (0, 1)]
     assert [half.num_examples for half in halves] == [5, 5]
+    # of more processes than examples, some evaluate none
+    others = Shard(0, 16, lambda sums: sums.add_(torch.tensor([10.0, 2.5, 0.625])))
+    assert evaluate_mqar(Oracle(), task, 10, shard=others, **arguments) == score
 
 
 def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) -> None:

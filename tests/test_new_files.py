@@ -99,3 +99,22 @@ def test_a_table_of_architectures_continues_only_its_own(
     ):
         architectures.main()
     assert out.read_bytes() == before
+
+
+def test_an_architecture_that_runs_only_compiled_has_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "table.json"
+    eager = {"error": "TimeoutError: not ready after 150 s"}
+    sizes = {"parameters": 10, "embedding": 2, "attention_width": 0}
+    compiled = {**sizes, "compiled_tokens_per_s": 1000.0, "loss": 1.0}
+
+    def measured(jobs: Any, *_: Any) -> Any:
+        return [(job, compiled if job.compile else eager) for job in jobs]
+
+    monkeypatch.setattr(architectures, "_measurements", measured)
+    monkeypatch.setattr(sys, "argv", ["x", "--out", str(out), "--device", "cpu", "--models", "fla:gla"])
+    architectures.main()
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["jobs"] == ["fla:gla", "fla:gla --compile"]
+    assert row.items() >= {**sizes, **eager, "tokens_per_s": 1000.0, "compiled_loss": 1.0}.items()

@@ -18,7 +18,8 @@ from dataset_builders import InputError
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.state_size import state_bytes
 from synthetic_training.data.symbol_tokenizer import decode, encode, symbol_tokenizer
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models import modeling_lstm
 from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.training.run import train

@@ -117,6 +117,12 @@ def test_what_is_no_preset_gets_one_sentence(preset: str, model: str, sentence: 
     assert "\n" not in str(raised.value)
 
 
+def test_a_preset_in_a_file_that_is_no_name_gets_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("preset: [small]")
+    with pytest.raises(SystemExit, match="run.yaml: preset: Input should be a valid string"):
+        main(["train", "--config", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "run")])
+
+
 def test_a_run_records_the_arguments_of_its_preset(tmp_path: Path) -> None:
     """So that it is resumed with them, even if the preset has changed."""
     (tmp_path / "run.yaml").write_text(str({**SETTINGS, "model_args": {"num_hidden_layers": 1}, "steps": 6}))

@@ -94,5 +94,5 @@ def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
         SystemExit, match=r"error: there are no results of 'lstm'; there are results of T_hard_alibi"
     ):
         main([*map(str, files), "--model", "lstm"])
-    with pytest.raises(SystemExit, match=r"error: .*none: no such file; pass a file written by reproduce"):
+    with pytest.raises(SystemExit, match=r"error: .*none: no such file; pass files written by reproduce"):
         main([str(files[0]), str(tmp_path / "none")])

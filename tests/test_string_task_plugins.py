@@ -28,7 +28,8 @@ from lm_eval_tasks.__main__ import main as generate
 from synthetic_training.data.strings import PackedBatches, evaluation_batch
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.evaluation.accuracy import length_score
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.run import train
 from tests.evaluation import scores

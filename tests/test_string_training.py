@@ -7,7 +7,8 @@ import pytest
 
 from dataset_builders.string_tasks import Reverse
 from synthetic_training.__main__ import main
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.training.run import train
 from tests.evaluation import evaluate as evaluate_with_lm_eval
 from tests.evaluation import scores

@@ -15,7 +15,8 @@ from lm_eval_tasks import TASKS_FOLDER
 from synthetic_training.data.strings import evaluation_batch
 from synthetic_training.data.symbol_tokenizer import BAR_ID, START_ID, decode, encode
 from synthetic_training.evaluation.accuracy import forced_answers, generated_answers
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.construction import construct
 from synthetic_training.theory.design import ROUNDOFF, Design

@@ -17,7 +17,7 @@ from synthetic_training.__main__ import main
 from synthetic_training.argument_types import key_values, parse_value
 from synthetic_training.config import TrainConfig, config_path, differing, shipped_configs
 from synthetic_training.data.training_data import training_data
-from synthetic_training.evaluation.evaluate import EvaluateConfig
+from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.figures.figure_file import shipped
 from synthetic_training.models.registry import MODELS
 from synthetic_training.settings import parse_settings, read_settings

@@ -20,7 +20,8 @@ from synthetic_training.data.documents.mix import DocumentBatches
 from synthetic_training.data.documents.rows import Mix
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.accuracy import Shard
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.evaluation.plot import read_points
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.training.checkpoint import Checkpoints
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import MetricsLog, Record

@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from dataset_builders import InputError
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.data.training_data import StringData
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.precision import Precision
@@ -213,6 +214,11 @@ def test_models_that_cannot_be_trained_so_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_leaves_the_settings_of_the_process_as_they_were(tmp_path: Path) -> None:
+    train(tiny(deterministic=True, steps=2, warmup_steps=0, eval_every=2), tmp_path / "run")
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no GPU that PyTorch can use; pass --device cpu"):
@@ -222,7 +228,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_tracker_that_is_not_installed_is_refused(tmp_path: Path) -> None:
     if importlib.util.find_spec("trackio"):
         pytest.skip("trackio is installed")
-    with pytest.raises(InputError, match="pip install trackio"):
+    with pytest.raises(InputError, match=r"tracker trackio needs trackio.* 'repeat-after-me\[trackio\]'"):
         train(tiny(tracker="trackio"), tmp_path / "run")
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from dataset_builders import InputError
-from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.run import train
 from tests.tiny_run import tiny

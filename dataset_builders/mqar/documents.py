@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dataset_builders.benchmark import Benchmark, Card, Column, Evaluation, Row
-from dataset_builders.checks import check_integer
+from dataset_builders.checks import MAX_DOCUMENTS, check_integer
 from dataset_builders.errors import InputError
 from dataset_builders.lengths import Lengths
 from dataset_builders.mqar.examples import Mqar
@@ -66,7 +66,7 @@ def rows(
         InputError: an argument is of the wrong type or out of range.
     """
     check_integer("pairs", pairs, 1)
-    check_integer("num_docs", num_docs, 1)
+    check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     check_integer("seed", seed)
     if spelling not in SPELLINGS:
         raise InputError(f"spelling must be one of {', '.join(SPELLINGS)}, not {spelling!r}")

@@ -15,11 +15,10 @@ PyTorch draws training batches with it on any device.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-from dataset_builders.checks import check_integer
+from dataset_builders.checks import check_integer, check_positive
 from dataset_builders.errors import InputError
 from dataset_builders.string_tasks.task import MAX_LENGTH, MAX_VOCABULARY, Array, RandomIntegers, indices
 
@@ -84,9 +83,7 @@ class Mqar:
                 f"{self.pairs} pairs need a vocabulary of at least {2 * self.pairs + 2} tokens, not "
                 f"{self.vocabulary}"
             )
-        power = self.power_a
-        if isinstance(power, bool) or not isinstance(power, int | float) or not 0 < power < math.inf:
-            raise InputError(f"power_a must be a number above 0, not {power!r}")
+        check_positive("power_a", self.power_a)
         if not isinstance(self.random_non_queries, bool):
             raise InputError(f"random_non_queries must be true or false, not {self.random_non_queries!r}")
 

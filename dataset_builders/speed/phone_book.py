@@ -10,11 +10,11 @@ from pathlib import Path
 
 import names
 import tyro
-from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.machine import this_machine
+from dataset_builders.markdown import markdown_table
 from dataset_builders.phone_book import rows
 
 _NAMES_SAMPLED = 2000  # calls of names.get_full_name(), which is too slow to draw all names of the books
@@ -51,7 +51,8 @@ def main(entries: int = 100, num_docs: int = 10_000, out: Path | None = None) ->
         write_json(out, content)
     what = f"{num_docs} books of {entries} entries"
     print(
-        tabulate(
+        markdown_table(
+            ["", "seconds"],
             [
                 [f"{what}: names, numbers, prompts", f"{ours:.1f}"],
                 [
@@ -60,9 +61,6 @@ def main(entries: int = 100, num_docs: int = 10_000, out: Path | None = None) ->
                 ],
                 ["ratio", f"{theirs / ours:.0f}"],
             ],
-            ["", "seconds"],
-            tablefmt="github",
-            disable_numparse=True,
         )
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.files import atomic_file, read_json
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.documents.evaluate import result_file
 from lm_eval_tasks.documents.plan import Evaluation, Model, Report
 from lm_eval_tasks.results import read_reports
@@ -21,7 +22,6 @@ from lm_eval_tasks.results.benchmark_report import BenchmarkReport
 from lm_eval_tasks.results.compare import compare_rows, p_text
 from lm_eval_tasks.results.controls import control_table, controls
 from lm_eval_tasks.results.samples import logged
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.twins import FORCED
 
 _WINDOW = "1280,1335"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dataset_builders import phone_book
 from dataset_builders.inference_state import counted, state_of
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.documents.plan import Model
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.state_size import before_query
 
 ENTRIES = 5

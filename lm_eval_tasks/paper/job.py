@@ -3,22 +3,17 @@
 python -m lm_eval_tasks.paper.job ARGUMENTS OF lm_eval
 """
 
-import os
 import sys
-import threading
+
+from dataset_builders.workers import end_with_parent
 
 
 def main() -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     sys.argv[0] = "lm_eval"
     from lm_eval.__main__ import cli_evaluate
 
     cli_evaluate()
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(1)
 
 
 if __name__ == "__main__":

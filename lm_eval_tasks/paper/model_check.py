@@ -8,10 +8,8 @@ from typing import Any
 from dataset_builders import InputError
 from dataset_builders.files import read_json, user_path
 from dataset_builders.hub import hub_errors
+from lm_eval_tasks.context_window import WINDOW_SETTINGS
 from lm_eval_tasks.paper.model_list import Model
-
-_WINDOWS = ("n_positions", "max_position_embeddings", "n_ctx")
-"""Fields of a configuration in which lm-eval looks for a model's context window."""
 
 _NEED_KERNELS = {
     "mamba": ("mamba_ssm", "causal_conv1d"),
@@ -113,7 +111,7 @@ def check_config(model: Model, config: Mapping[str, Any]) -> None:
     if found != model.model_type:
         raise InputError(f"{model.name}: {model.pretrained} is a {found} model, not {model.model_type}")
     text = config.get("text_config") or config  # text_config: in models that also take images
-    windows = [text[name] for name in _WINDOWS if isinstance(text.get(name), int)]
+    windows = [text[name] for name in WINDOW_SETTINGS if isinstance(text.get(name), int)]
     if windows and model.window > windows[0]:
         raise InputError(
             f"{model.name}: the window of {model.window} tokens is larger than that of {model.pretrained}, "

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dataset_builders import InputError
+from dataset_builders.files import check_written_by_us
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.paper.claims import Claim, claims
 from lm_eval_tasks.paper.model_list import Model
 from lm_eval_tasks.paper.plan import Files, Run, not_shown
@@ -11,7 +12,7 @@ from lm_eval_tasks.results.capacity import capacity_table
 from lm_eval_tasks.results.compare import p_text
 from lm_eval_tasks.results.rows import by_benchmark
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table, table
+from lm_eval_tasks.results.table import table
 from lm_eval_tasks.results.text import in_markdown
 
 _MARK = "<!-- written by python -m lm_eval_tasks paper -->"
@@ -60,17 +61,7 @@ def check_page(page: Path) -> None:
     Raises:
         InputError: there is another file of this name, or the file cannot be read.
     """
-    try:
-        with page.open("rb") as stream:
-            head = stream.read(len(_MARK))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InputError(f"{page} cannot be replaced: {error.strerror}; give --out another folder") from None
-    if head != _MARK.encode():
-        raise InputError(
-            f"{page} was not written by this command and is not overwritten; give --out another folder"
-        )
+    check_written_by_us(page, _MARK, "was not written by this command", "give --out another folder")
 
 
 def _state(runs: Sequence[Run], files: Files) -> str:

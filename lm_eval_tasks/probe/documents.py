@@ -1,9 +1,9 @@
 """The documents of a probe, with the same prompts and answers as lm-eval's forced tasks."""
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pkgutil import resolve_name
 from typing import Any
 
 from dataset_builders import InputError
@@ -129,8 +129,7 @@ def _task(name: str, arguments: Mapping[str, Any]) -> ProbeTask:
 
 def _target(name: str) -> Callable[[Row], str]:
     """The function that returns a document's target; ``name`` is a function's dotted name or a column."""
-    module, dot, function = name.rpartition(".")
-    if not dot:
+    if "." not in name:
         return lambda row: str(row[name])
-    found: Callable[[Row], str] = getattr(importlib.import_module(module), function)
+    found: Callable[[Row], str] = resolve_name(name)
     return found

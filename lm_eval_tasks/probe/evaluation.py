@@ -11,6 +11,7 @@ from torch import distributed, nn
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
+from lm_eval_tasks.context_window import WINDOW_SETTINGS
 from lm_eval_tasks.probe.documents import ProbeTask, probe_tasks
 from lm_eval_tasks.probe.encoding import Candidate, EncodedDocument, encode_task
 from lm_eval_tasks.probe.processes import Replica
@@ -28,8 +29,6 @@ NUM_DOCS = 100
 
 BATCH_TOKENS = 8192
 """Default number of tokens per forward pass, including padding."""
-
-_WINDOWS = ("n_positions", "max_position_embeddings", "n_ctx")  # lm-eval's order
 
 
 class RecallEvaluation:
@@ -165,7 +164,7 @@ class RecallEvaluation:
             return self._max_length
         config = getattr(model, "config", None)
         config = getattr(config, "text_config", None) or config
-        sizes = (getattr(config, name, None) for name in _WINDOWS)
+        sizes = (getattr(config, name, None) for name in WINDOW_SETTINGS)
         return next((size for size in sizes if isinstance(size, int) and size > 0), None)
 
     @staticmethod

@@ -11,6 +11,7 @@ import tyro
 from dataset_builders import InputError
 from dataset_builders.command_help import DEFAULT_IN_TEXT
 from dataset_builders.extras import require
+from dataset_builders.files import check_new_file
 
 _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -59,7 +60,8 @@ def submit(
 
     for name in (model, dataset):
         check_repo_id(name)
-    _check_file(every_eval_ever)
+    if every_eval_ever is not None:
+        check_new_file(every_eval_ever, "--every-eval-ever")
     _check_address(source_url)
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
     scores, others = leaderboard_scores(read_scores(results), chosen)
@@ -108,11 +110,6 @@ def _remark_unchecked(tasks: list[str], dataset: str) -> None:
         )
 
 
-def _check_file(file: Path | None) -> None:
-    if file is not None and file.exists():
-        raise InputError(f"{file} exists and is not overwritten; pass another name with --every-eval-ever")
-
-
 def _write_record(
     file: Path,
     scores: Sequence["Score"],
@@ -135,7 +132,6 @@ def _write_record(
         revision=revision,
         organization=organization,
     )
-    _check_file(file)
     with atomic_file(file) as stream:
         stream.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
     print(f"written: {file}", file=sys.stderr)

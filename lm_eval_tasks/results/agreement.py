@@ -8,10 +8,10 @@ from textwrap import shorten
 
 from dataset_builders import InputError
 from dataset_builders.checks import printable
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.rows import read_scores
 from lm_eval_tasks.results.samples import Sample, read_samples, samples_file
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
 from lm_eval_tasks.twins import FORCED
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dataset_builders.benchmark import Benchmark, RandomAnswers
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.effective_length import EffectiveLength, effective_length
 from lm_eval_tasks.results.known_tasks import benchmark_of
 from lm_eval_tasks.results.recalled_bits import BY_SYMBOL, WHOLE, Observed, lower_bounds
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
 
 

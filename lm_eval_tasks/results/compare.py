@@ -9,12 +9,12 @@ from scipy import stats
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.intervals import CONFIDENCE
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.intervals import Scale, scale_of
 from lm_eval_tasks.results.paired_intervals import Values, paired_interval
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.samples import Sample, read_samples
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
 
 RESAMPLES = 9999

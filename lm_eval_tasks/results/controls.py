@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset_builders import InputError
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.compare import Comparison, compare, p_text, paired_note
 from lm_eval_tasks.results.intervals import scale_of
 from lm_eval_tasks.results.paired_intervals import Values
 from lm_eval_tasks.results.samples import Sample
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
 from lm_eval_tasks.twins import twin_of
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 
 from dataset_builders import InputError
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.error_classes import ErrorClasses
 from lm_eval_tasks.reasoning import without_reasoning
 from lm_eval_tasks.results.known_tasks import benchmark_of
 from lm_eval_tasks.results.samples import Sample
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
 from lm_eval_tasks.twins import twin_of
 

@@ -4,11 +4,12 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.intervals import score_interval, with_interval
 from lm_eval_tasks.results.labels import without_step
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import intervals_note, markdown_table
+from lm_eval_tasks.results.table import intervals_note
 from lm_eval_tasks.results.text import in_markdown
 
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from dataset_builders import InputError
 from dataset_builders.checks import is_integer
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.intervals import interval, mean_interval, with_interval
 from lm_eval_tasks.results.known_tasks import benchmark_of
 from lm_eval_tasks.results.samples import Sample
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
 from lm_eval_tasks.twins import GAIN
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from tabulate import tabulate
-
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.identity import differing_settings
 from lm_eval_tasks.results.intervals import method, score_interval, with_interval
 from lm_eval_tasks.results.rows import row_labels
@@ -33,11 +32,6 @@ def table(scores: Sequence[Score]) -> str:
 def _in_order(metrics: Iterable[str]) -> list[str]:
     """Each metric once: first the scores, then the metrics that count documents with problems."""
     return sorted(dict.fromkeys(metrics), key=lambda metric: metric in SHARES)
-
-
-def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table in GitHub's Markdown, whose cells are not formatted further."""
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
 def _cell(score: Score, metric: str, most: int) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.rows import row_labels
 from lm_eval_tasks.results.score import Score
-from lm_eval_tasks.results.table import markdown_table
 from lm_eval_tasks.results.text import in_markdown
 from lm_eval_tasks.results.timing_record import Timing
 

@@ -13,11 +13,11 @@ from collections import defaultdict
 
 import tyro
 from lm_eval.tasks import TaskManager
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.command_line import command_errors
+from dataset_builders.markdown import markdown_table
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import task_files
 from lm_eval_tasks.twins import without_twin
@@ -51,7 +51,7 @@ def main(metadata: str = "{}") -> None:
         slowest = max(tasks, key=lambda name: tasks[name])
         lines.append([benchmark, len(tasks), f"{sum(tasks.values()):.2f}", slowest, f"{tasks[slowest]:.2f}"])
     headers = ["benchmark", "tasks", "seconds", "slowest", "seconds"]
-    print(tabulate(lines, headers, tablefmt="github", disable_numparse=True))
+    print(markdown_table(headers, lines))
 
 
 if __name__ == "__main__":

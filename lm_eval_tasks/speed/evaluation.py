@@ -27,12 +27,12 @@ from lm_eval import simple_evaluate
 from lm_eval.loggers.utils import get_git_commit_hash
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
-from tabulate import tabulate
 from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.machine import this_machine
+from dataset_builders.markdown import markdown_table
 from dataset_builders.phone_book import rows
 from lm_eval_tasks import TASKS_FOLDER
 
@@ -156,7 +156,7 @@ def _table(measured: dict[int, dict[str, float]]) -> str:
             name = max((n for n in rates if n.startswith(way)), key=lambda n: rates[n])
             lines.append([entries, name, f"{rates[name]:.2f}", f"{rates[name] / single:.0f}x"])
     headers = ["entries", "method (best batch)", "examples/s", "ratio"]
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, lines)
 
 
 def _machine() -> dict[str, str]:

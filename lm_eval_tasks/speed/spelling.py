@@ -6,9 +6,9 @@ python -m lm_eval_tasks.speed.spelling TOKENIZER [TOKENIZER ...]
 from typing import Annotated
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
+from dataset_builders.markdown import markdown_table
 from dataset_builders.sources.tokenizer import TextTokenizer, load_tokenizer
 from dataset_builders.string_tasks.documents import rows
 
@@ -33,7 +33,7 @@ def main(
             letters = f"{tokens / length / num_docs:.2f}"
             lines.append([name, spelling, letters, f"{alike} of {len(answers)}"])
     headers = ["tokenizer", "spelling", "tokens per letter", "cut alike"]
-    print(tabulate(lines, headers, tablefmt="github", disable_numparse=True))
+    print(markdown_table(headers, lines))
 
 
 def _pieces(tokenizer: TextTokenizer, text: str) -> list[str]:

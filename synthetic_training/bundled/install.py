@@ -73,14 +73,13 @@ def _install(out: Path, scale: str, package: Path) -> list[Path]:
 
 def _install_model(out: Path, result: Result, folder: Path) -> Path:
     run = out / "runs" / result["run"]
-    card = (folder / CARD).read_bytes() if (folder / CARD).exists() else None
-    if folder.exists():
-        shutil.rmtree(folder)
     with atomic_folder(folder) as new:
         shutil.copytree(run / MODEL, new, dirs_exist_ok=True)
         shutil.copyfile(run / METRICS, new / METRICS)
         # in a copy without git history, only the result contains the revision
         write_json(new / RUN, {**read_json(run / RUN), "git_revision": result["git_revision"]})
-        if card is not None:
-            (new / CARD).write_bytes(card)
+        if (folder / CARD).exists():
+            shutil.copyfile(folder / CARD, new / CARD)
+        if folder.exists():  # removed last, so that a failed copy loses nothing
+            shutil.rmtree(folder)
     return folder

@@ -8,7 +8,7 @@ from statistics import fmean
 from dataset_builders import InputError
 from synthetic_training.figures.figure_file import Scale, figure_path, read_figure
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.summary import final_loss, grouped
+from synthetic_training.figures.summary import grouped, ranked_loss
 
 SWEEP = "trio_learning_rates"
 """The figure whose runs are the sweep of learning rates."""
@@ -35,7 +35,7 @@ def best_rates(sweep: Sequence[Result]) -> dict[str, float]:
     The sweep trains on each row once, so the training loss is the loss on unseen rows.
     """
     groups = grouped(sweep, lambda result: str(result["label"]))
-    return {label: float(min(own, key=final_loss)["sweep"]["lr"]) for label, own in groups.items()}
+    return {label: float(min(own, key=ranked_loss)["sweep"]["lr"]) for label, own in groups.items()}
 
 
 def best_run(results: Sequence[Result]) -> Result:
@@ -43,7 +43,7 @@ def best_run(results: Sequence[Result]) -> Result:
 
     Of runs with the same accuracy, the run with the lowest training loss is returned.
     """
-    return max(results, key=lambda result: (mean_accuracy(result), -final_loss(result)))
+    return max(results, key=lambda result: (mean_accuracy(result), -ranked_loss(result)))
 
 
 def mean_accuracy(result: Result) -> float:

@@ -1,15 +1,15 @@
 """Tables about the training of the models: the sweep, the accuracy of each seed, and their spread."""
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from statistics import fmean
 
-from tabulate import tabulate
-
 from dataset_builders.files import write_text
+from dataset_builders.markdown import markdown_table
 from synthetic_training.bundled.recipe import accuracies, best_run
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.summary import final_loss, grouped, spread
+from synthetic_training.figures.summary import final_loss, grouped, ranked_loss, spread
 
 
 def write_summary(file: Path, sweep: Sequence[Result], results: Sequence[Result]) -> None:
@@ -53,7 +53,7 @@ def _over_seeds(results: Sequence[Result]) -> str:
         ]
         rates = ", ".join(f"{rate:g}" for rate in sorted({result["config"]["lr"] for result in own}))
         rows.append([label, f"{own[0]['parameters']:,}", rates, str(len(own)), *cells])
-    return _markdown(rows, ["model", "parameters", "learning rate", "seeds", *map(_entries, lengths)])
+    return markdown_table(["model", "parameters", "learning rate", "seeds", *map(_entries, lengths)], rows)
 
 
 def _by_seed(results: Sequence[Result]) -> str:
@@ -67,17 +67,17 @@ def _by_seed(results: Sequence[Result]) -> str:
             row = [label, str(result["seed"]), *cells]
             # the name stays plain, so that documents can select a model's rows
             rows.append([label, *(f"**{cell}**" for cell in row[1:])] if result is best else row)
-    return _markdown(rows, ["model", "seed", *map(_entries, lengths), "training loss"])
+    return markdown_table(["model", "seed", *map(_entries, lengths), "training loss"], rows)
 
 
 def _sweep(sweep: Sequence[Result]) -> str:
     rates, rows = sorted({result["sweep"]["lr"] for result in sweep}), []
     for label, own in grouped(sweep, _label).items():
-        losses = {result["sweep"]["lr"]: final_loss(result) for result in own}
+        losses = {result["sweep"]["lr"]: ranked_loss(result) for result in own}
         lowest = min(losses.values())
-        cells = [_loss(losses[rate], lowest) if rate in losses else "failed" for rate in rates]
+        cells = [_loss(losses.get(rate, inf), lowest) for rate in rates]
         rows.append([label, *cells])
-    return _markdown(rows, ["model", *(f"{rate:g}" for rate in rates)])
+    return markdown_table(["model", *(f"{rate:g}" for rate in rates)], rows)
 
 
 def _entries(length: int) -> str:
@@ -85,8 +85,6 @@ def _entries(length: int) -> str:
 
 
 def _loss(loss: float, lowest: float) -> str:
+    if loss == inf:
+        return "failed"
     return f"**{loss:.4f}**" if loss == lowest else f"{loss:.4f}"
-
-
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)

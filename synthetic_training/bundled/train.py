@@ -11,6 +11,7 @@
 import shlex
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from dataset_builders import InputError
@@ -84,21 +85,12 @@ def train(
     command += [] if steps is None else ["--steps", str(steps)]
     command += ["--per-gpu", str(per_gpu), "--sweep-per-gpu", str(sweep_per_gpu)]
     command += [] if revision is None else ["--revision", revision]
-    again = shlex.join([*command, "--resume"])
+    do = partial(reproduce, scale=scale, out=out, revision=revision, again=shlex.join([*command, "--resume"]))
     if not chosen.exists():
         fresh = not results.exists()
         try:
             part = None if minutes is None else minutes * _OF_THE_SWEEP
-            reproduce(
-                SWEEP,
-                scale,
-                out=out,
-                resume=resume,
-                per_gpu=sweep_per_gpu,
-                minutes=part,
-                revision=revision,
-                again=again,
-            )
+            do(SWEEP, resume=resume, per_gpu=sweep_per_gpu, minutes=part)
         except RunsFailed as error:
             if not results.exists():
                 raise
@@ -120,17 +112,7 @@ def train(
             "more minutes and another --out"
         )
     try:
-        reproduce(
-            str(chosen),
-            scale,
-            models=models,
-            out=out,
-            resume=True,
-            per_gpu=per_gpu,
-            minutes=left(),
-            revision=revision,
-            again=again,
-        )
+        do(str(chosen), models=models, resume=True, per_gpu=per_gpu, minutes=left())
     except RunsFailed as error:
         failures.append(str(error))
     if failures:

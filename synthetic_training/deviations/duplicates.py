@@ -18,11 +18,11 @@ from typing import Any
 
 import tyro
 from numpy.random import Philox
-from tabulate import tabulate
 
 from dataset_builders.checks import check_integer
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
+from dataset_builders.markdown import markdown_table
 from dataset_builders.string_tasks import DuplicateNgram
 from dataset_builders.string_tasks.sampling import sample
 from dataset_builders.string_tasks.symbols import LETTERS
@@ -117,7 +117,7 @@ def distribution_table(content: Mapping[str, Any]) -> str:
     headers = ["n"]
     for name in ("no n-gram twice", "one three times", "a longer one twice"):
         headers += [f"{name}: ours", "released"]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, rows)
 
 
 def effect_table(content: Mapping[str, Any], model: str = "T_hard_alibi") -> str:
@@ -134,10 +134,7 @@ def effect_table(content: Mapping[str, Any], model: str = "T_hard_alibi") -> str
             none = row["none_twice"]
             expected = none * plain + (1 - none) * mean(found)
             rows.append([str(row["n"]), f"{mean(found):.3f}", f"{expected:.3f}", str(len(found))])
-    return tabulate(
-        rows, ["n", "found on our strings", "expected on released strings", "seeds"], tablefmt="github",
-        disable_numparse=True,
-    )  # fmt: skip
+    return markdown_table(["n", "found on our strings", "expected on released strings", "seeds"], rows)
 
 
 def report() -> str:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_builders import InputError
 from synthetic_training.config import MQAR, TrainConfig
+from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.settings import parse_settings
 from synthetic_training.training.run_folder import RUN
 
 if TYPE_CHECKING:
     from synthetic_training.evaluation.accuracy import LengthScore
-    from synthetic_training.evaluation.evaluate import EvaluateConfig
 
 
 def mqar_scores(
-    config: "EvaluateConfig", folder: Path, trained: Mapping[str, Any]
+    config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
     """The fraction of queries that are answered correctly, on new examples from the training distribution.
 

@@ -13,11 +13,11 @@ from statistics import mean
 from typing import Annotated
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_text
+from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.examples_by_length import BASE, factor, needed
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
@@ -146,7 +146,7 @@ def table(results: Results) -> str:
     for claim in CLAIMS:
         missing = f"not run yet: {claim.figure}"
         rows.append([claim.about, claim.paper, claim.found(results) or missing])
-    return tabulate(rows, ["claim", "the paper", "found"], tablefmt="github", disable_numparse=True) + "\n"
+    return markdown_table(["claim", "the paper", "found"], rows) + "\n"
 
 
 def read_folder(folder: Path) -> Results:

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from tabulate import tabulate
 
-from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json
+from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import read_results, results_of
 from synthetic_training.figures.summary import hours_of
 
 SPEED = Path(__file__).parents[1] / "speed" / "results" / "speed_h200.json"
@@ -115,7 +114,7 @@ def table(found: Sequence[Cost]) -> str:
         ours, theirs = sum(o.gpu_hours for o in compared), sum(o.paper_hours or 0 for o in compared)
         total = ["all", "", str(sum(o.runs for o in compared)), f"{sum(o.tokens for o in compared):,}"]
         rows.append([*total, f"{ours:.3f}", *_against(ours, theirs)])
-        parts.append(_markdown(rows, headers))
+        parts.append(markdown_table(headers, rows))
         parts.append(
             "The paper's trainer: the tokens divided by the tokens per second of its stand-in on an H200, at "
             "64 rows of 220 tokens. Hours include the evaluations during training."
@@ -129,12 +128,12 @@ def table(found: Sequence[Cost]) -> str:
     if apart:
         parts += [
             "Without a measurement of the paper's trainer:",
-            _markdown([_row(o) for o in apart], _HEADERS),
+            markdown_table(_HEADERS, [_row(o) for o in apart]),
         ]
     sums = [sum(one.runs for one in found), sum(one.tokens for one in found)]
     hours = sum(one.gpu_hours for one in found)
     row = [*(f"{number:,}" for number in sums), f"{hours:.3f}"]
-    parts += ["In all:", _markdown([row], ["runs", "tokens", "GPU hours"])]
+    parts += ["In all:", markdown_table(["runs", "tokens", "GPU hours"], [row])]
     return "\n\n".join(parts)
 
 
@@ -156,10 +155,6 @@ def _against(ours: float, theirs: float) -> list[str]:
     return [f"{theirs:.3f}", f"{theirs / ours:.1f}x"]
 
 
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-
-
 def by_figure(results: Iterable[Result]) -> str:
     """The hours that the runs of each figure took, as Markdown."""
     groups: dict[tuple[str, str], dict[str, Result]] = {}
@@ -177,7 +172,7 @@ def by_figure(results: Iterable[Result]) -> str:
         "Hours of training with its evaluations, of the runs in these results. A run that several figures "
         "share is counted in each; the time of a shared GPU is divided among its runs."
     )
-    return f"{_markdown(rows, headers)}\n\n{note}"
+    return f"{markdown_table(headers, rows)}\n\n{note}"
 
 
 def _longest(runs: Iterable[Result]) -> str:
@@ -194,10 +189,7 @@ def _print_costs(
         speed: Measurements by synthetic_training.speed.trainer.
         figures: Print the hours of each figure instead.
     """
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing or not files:
-        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
-    results = [result for file in files for result in read_results(file)]
+    results = results_of(files)
     print(by_figure(results) if figures else table(costs(results, baselines(read_json(speed)))))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Literal
 
-from dataset_builders.files import read_json
+from dataset_builders.files import read_json, write_text
 from synthetic_training.config import CHANGEABLE, DOCUMENTS, TrainConfig
 from synthetic_training.figures.cost import SPEED
 from synthetic_training.figures.plan import Result, Run
@@ -109,9 +109,13 @@ def cut_runs(*folders: Path) -> list[dict[str, Any]]:
 
 
 def add_cut_run(folder: Path, record: Mapping[str, Any]) -> None:
-    """Append a record of a run that was cut off."""
-    with (folder / CUT).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    """Add a record of a run that was cut off.
+
+    Raises:
+        InputError: the file of these records is damaged or cannot be written.
+    """
+    records = [*cut_runs(folder), record]
+    write_text(folder / CUT, "".join(json.dumps(one) + "\n" for one in records))
 
 
 def expected_gpu_hours(runs: Sequence[Run]) -> tuple[float, int]:

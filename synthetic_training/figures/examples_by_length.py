@@ -16,14 +16,14 @@ from statistics import mean, variance
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_written_by_us, write_text
+from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import log_scale, plot_style, save_plot, short_number
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
 from synthetic_training.figures.summary import (
     evaluation_grid,
@@ -151,7 +151,7 @@ def as_text(found: Table, accuracy: float) -> str:
         "letters (geometric mean over seeds, 95% confidence interval):"
     )
     headers = ["model", *map(str, lengths)]
-    parts = [title, _markdown(rows, headers)]
+    parts = [title, markdown_table(headers, rows)]
     base = found.get(BASE)
     if base is not None:
         factors = [
@@ -169,7 +169,7 @@ def as_text(found: Table, accuracy: float) -> str:
         ]
         parts += [
             f"Times the examples of {model_title(BASE)}:",
-            _markdown(factors, ["model", *map(str, lengths)]),
+            markdown_table(["model", *map(str, lengths)], factors),
         ]
     grids = {length: max(own[length].grid for own in found.values() if length in own) for length in lengths}
     every = ", ".join(f"{grid:,.0f} at {length}" for length, grid in grids.items())
@@ -255,10 +255,6 @@ def _draw_model(axes: "Axes", own: Mapping[int, Needed], style: dict[str, Any], 
         )
 
 
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-
-
 def _write(
     files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path, accuracy: float = 0.5
 ) -> None:
@@ -269,15 +265,12 @@ def _write(
         out: Folder for the plot and the table.
         accuracy: String accuracy until which examples are counted.
     """
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing or not files:
-        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
     if not 0 < accuracy < inf or accuracy > 1:
         raise InputError(f"accuracy must be above 0 and at most 1, not {accuracy}")
     table = out / "examples_by_length.md"
     refusal = "was not written by this command"
     check_written_by_us(table, _HEADING, refusal, "pass another folder with --out")
-    results = [result for file in files for result in read_results(file)]
+    results = results_of(files)
     found = needed(results, accuracy)
     made = [*draw(found, results, accuracy, out), table]
     write_text(table, as_text(found, accuracy))

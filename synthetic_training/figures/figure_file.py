@@ -216,7 +216,7 @@ def _with_runs(content: Any, scale: str, file: Path) -> Any:
     """A scale with the settings of each run, from another figure, ``SIZED`` or the scale itself."""
     if not isinstance(content, dict) or (owner := content.get("runs_of")) is None:
         return _with_models(content, scale, str(file))
-    if owner not in shipped() or owner == file.stem:
+    if not isinstance(owner, str) or owner not in shipped() or owner == file.stem:
         raise InputError(
             f"{file}: runs_of = {owner!r} must be one of {', '.join(n for n in shipped() if n != file.stem)}"
         )
@@ -228,8 +228,10 @@ def _with_runs(content: Any, scale: str, file: Path) -> Any:
     if other.get("learning_rates"):
         kept["rates_of"] = owner
     if (labels := content.get("runs")) is not None:
+        if not isinstance(labels, list):
+            raise InputError(f"{file}: runs must list labels of {owner}, not {labels!r}")
         for label in labels:
-            if label not in other["runs"]:
+            if not isinstance(label, str) or label not in other["runs"]:
                 raise InputError(f"{file}: {owner} has no run {label!r}; it has {', '.join(other['runs'])}")
         kept["runs"] = {label: other["runs"][label] for label in labels}
     return {**kept, **{name: value for name, value in content.items() if name != "runs"}}

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-import threading
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
@@ -19,8 +18,9 @@ from typing import Any
 from filelock import FileLock
 
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import read_json, write_json
+from dataset_builders.files import partial_path, read_json, write_json
 from dataset_builders.interruption import Interrupted
+from dataset_builders.workers import end_with_parent
 from synthetic_training.figures.plan import Result
 from synthetic_training.training.run_folder import METRICS, RUN
 from synthetic_training.training.run_log import read_metrics
@@ -35,7 +35,7 @@ SCORES = (
 
 
 def main() -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     job = json.loads(sys.argv[1])
     folder = Path(job["folder"])
     rank = int(os.environ.get("RANK", "0"))
@@ -113,11 +113,9 @@ def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int 
 
     logging.disable_progress_bar()
     # left by a run that was killed while it wrote its settings
-    (folder / f".{RUN}.partial").unlink(missing_ok=True)
-    resume = (folder / RUN).exists()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        # before the first process creates the file
-        resume = bool(connect().max(int(resume)))
+    partial_path(folder / RUN).unlink(missing_ok=True)
+    # the processes agree on this before the first one creates the file
+    resume = bool(connect().max(int((folder / RUN).exists())))
     diverged = None
     try:
         train(TrainConfig(**settings), folder, resume=resume)
@@ -130,7 +128,8 @@ def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int 
 
 
 def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Result]:
-    from synthetic_training.evaluation.evaluate import EvaluateConfig, evaluate
+    from synthetic_training.evaluation.config import EvaluateConfig
+    from synthetic_training.evaluation.evaluate import evaluate
     from synthetic_training.models.registry import is_own_code
 
     settings = {**test, "lengths": tuple(test["lengths"]), "device": config["device"]}
@@ -155,8 +154,8 @@ def _keys(
 
     from dataset_builders.string_tasks import string_task
     from synthetic_training.data.strings import evaluation_batches
-    from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
     from synthetic_training.evaluation.keys import key_counts
+    from synthetic_training.evaluation.saved_model import load_symbol_model, model_folder
     from synthetic_training.training.device import autocasts, on_device
 
     loaded = load_symbol_model(model_folder(folder), trust_remote_code=trusted)
@@ -169,11 +168,6 @@ def _keys(
         with torch.autocast(model.device.type, torch.bfloat16, enabled=autocasts(model)):
             found[length] = {"keys": key_counts(model, batches).as_json()}
     return found
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ from statistics import mean
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_text
+from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import results_of
 from synthetic_training.figures.summary import grouped, label_of
 
 if TYPE_CHECKING:
@@ -212,13 +212,9 @@ def table(results: Sequence[Result], fit_to: int) -> str:
         f"accuracies is {largest:.3f}."
     )
     headers = ["model", "seeds", "letters of the key", "growth", f"misled by 1 to 8 letters, at {fit_to}"]
-    keys_table = _markdown(heads, headers)
-    accuracies = _markdown(lines, ["model", "accuracy", *map(str, sorted(lengths))])
+    keys_table = markdown_table(headers, heads)
+    accuracies = markdown_table(["model", "accuracy", *map(str, sorted(lengths))], lines)
     return "\n\n".join([keys_table, accuracies, about])
-
-
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
 def _print_keys(
@@ -231,11 +227,9 @@ def _print_keys(
         fit_to: Length in letters up to which strings are used for the estimate.
         out: Markdown file for the tables; it must not exist.
     """
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; pass a file written by reproduce")
     if out is not None:
         check_new_file(out)
-    text = table(read_results(file), fit_to)
+    text = table(results_of([file]), fit_to)
     if out is not None:
         write_text(out, text + "\n")
     print(text)

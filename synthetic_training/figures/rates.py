@@ -13,7 +13,7 @@ Only training lengths are evaluated, so that the choice does not depend on what 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import ceil, inf, isnan
+from math import ceil
 from statistics import mean
 
 from tabulate import tabulate
@@ -22,7 +22,7 @@ from synthetic_training.config import TrainConfig
 from synthetic_training.figures.figure_file import Figure, Scale
 from synthetic_training.figures.plan import Result, Run, plan, short
 from synthetic_training.figures.style import model_title
-from synthetic_training.figures.summary import final_accuracy, final_loss, grouped, learning_curve
+from synthetic_training.figures.summary import final_accuracy, grouped, learning_curve, ranked_loss
 
 PART_OF_STEPS = 3
 """A learning rate is tried for one part in this many of the steps."""
@@ -86,7 +86,7 @@ def _best(results: Sequence[Result], by_examples: bool) -> float:
         _standard_error(result) for result, one in zip(results, scores, strict=True) if one == highest
     )
     equal = [result for result, one in zip(results, scores, strict=True) if one >= highest - tolerance]
-    best = min(equal, key=lambda result: inf if isnan(loss := final_loss(result)) else loss)
+    best = min(equal, key=ranked_loss)
     return float(best["sweep"]["lr"])
 
 

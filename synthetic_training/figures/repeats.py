@@ -22,8 +22,9 @@ import tyro
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
+from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import results_of
 
 SHORTEST_REPEATS = (4, 3, 2)
 """Minimum lengths of the repeats that are counted; each is a column of the table."""
@@ -69,8 +70,6 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     Raises:
         InputError: one of the files has no results of this model.
     """
-    from tabulate import tabulate
-
     mine = [[result for result in results if result["label"] == model] for results in (lengths, duplicates)]
     for results, given in zip(mine, (lengths, duplicates), strict=True):
         if not results:
@@ -96,7 +95,7 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     counts = ", ".join(f"{expected_repeats(max(found), n, letters):,.3g} of {n}" for n in errors)
     return "\n\n".join(
         [
-            tabulate(rows, headers, tablefmt="github", disable_numparse=True),
+            markdown_table(headers, rows),
             f"Fraction of strings that a repeat makes wrong, by its length in letters: {shares}.",
             f"Repeats in a string of {max(found)} letters, by their length: {counts}.",
         ]
@@ -115,10 +114,7 @@ def _print_repeats(
         duplicates: Results of duplicates.
         model: Label of a model in both files.
     """
-    for file in (lengths, duplicates):
-        if not file.is_file():
-            raise InputError(f"{file}: no such file; pass a file written by reproduce")
-    print(table(read_results(lengths), read_results(duplicates), model))
+    print(table(results_of([lengths]), results_of([duplicates]), model))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -138,8 +138,6 @@ def reproduce(
         (out / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
-    ledger.save()
-
     given_options: dict[str, Sequence[object]] = {
         "--scale": [scale],
         "--models": models,
@@ -154,6 +152,7 @@ def reproduce(
     command = ["python", "-m", "synthetic_training", "reproduce", *figures, *_words(given_options)]
     command += [*["--trust-remote-code"] * trust_remote_code, "--resume"]
     with _only_one(stages, out), _kept_when_interrupted(ledger, again or shlex.join(command)):
+        ledger.save()
         budget = inf if minutes is None else 60 * minutes
         allocation = Allocation(len(slots), per_gpu if use_gpus else 1, budget)
         execution = Execution(ledger, allocation, slots, out, revision, expectations, end)

@@ -69,6 +69,18 @@ def read_results(file: Path) -> list[Result]:
     return checked_results(read_lines(file), str(file)) if file.exists() else []
 
 
+def results_of(files: Sequence[Path]) -> list[Result]:
+    """The results in the files that a user names.
+
+    Raises:
+        InputError: there is no file, or one does not exist, is damaged, or contains something else.
+    """
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing or not files:
+        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
+    return [result for file in files for result in read_results(file)]
+
+
 def checked_results(lines: list[Record], name: str) -> list[Result]:
     """The same lines, after checking that they are results of a figure's runs.
 

@@ -100,15 +100,13 @@ def simulate(
     """
     rest = _Rest(ledger)
     planned: list[Planned] = []
-    failed: dict[str, tuple[Work, Expected]] = {}
     for call in range(1, _MOST_CALLS + 1):
         found = _one_call(rest, expectations, Allocation(count, per_gpu, 60 * minutes), call)
         planned += found
         if not found:
             break
-    for work in rest.works.values():
-        failed[work.name] = work, expectations.of(work.run)
-    return Schedule(planned, list(failed.values()), minutes, count)
+    failed = [(work, expectations.of(work.run)) for work in rest.works.values()]
+    return Schedule(planned, failed, minutes, count)
 
 
 def _one_call(rest: _Rest, expectations: Expectations, allocation: Allocation, call: int) -> list[Planned]:

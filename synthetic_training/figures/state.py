@@ -16,14 +16,14 @@ from statistics import mean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_written_by_us, write_text
+from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
 from synthetic_training.figures.summary import by_test, grouped
 from synthetic_training.theory.bounds import half_error_length
@@ -150,7 +150,7 @@ def as_text(models: Mapping[str, Model]) -> str:
         "bits of a string, divided by those of the state, at the length where it is highest. *Error above "
         "1/2 from*: the length in letters from which on Theorem 2.7 allows less than half of the strings."
     )
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True) + f"\n\n{about}\n"
+    return markdown_table(headers, rows) + f"\n\n{about}\n"
 
 
 def draw(models: Mapping[str, Model], results: Sequence[Result], out: Path) -> list[Path]:
@@ -199,12 +199,10 @@ def _write(file: Annotated[Path, tyro.conf.Positional], out: Path) -> None:
         file: Results of a figure that tests copying by length.
         out: Folder for the table and the plot.
     """
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; pass a file written by reproduce")
     table = out / "state.md"
     refusal = "was not written by this command"
     check_written_by_us(table, _HEADER, refusal, "pass another folder with --out")
-    results = read_results(file)
+    results = results_of([file])
     models = models_of(results)
     text = as_text(models)
     made = [*draw(models, results, out), table]

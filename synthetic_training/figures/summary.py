@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, isnan, log, nan, sqrt
+from math import exp, inf, isnan, log, nan, sqrt
 from statistics import mean, median, stdev
 from typing import Any, TypeVar
 
@@ -214,7 +214,14 @@ def best_of(results: Iterable[Result], name: str) -> list[Result]:
 
 
 def final_loss(result: Result) -> float:
+    """The training loss at the end; NaN for a run that diverged."""
     return nan if result["final_loss"] is None else float(result["final_loss"])
+
+
+def ranked_loss(result: Result) -> float:
+    """``final_loss`` for comparisons: a run that diverged is worse than every other run."""
+    loss = final_loss(result)
+    return inf if isnan(loss) else loss
 
 
 def final_accuracy(result: Result) -> float:

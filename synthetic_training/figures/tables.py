@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from tabulate import tabulate
-
+from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.figure_file import Figure
 from synthetic_training.figures.plan import Result, short
 from synthetic_training.figures.style import setting_title
@@ -65,7 +64,7 @@ def _examples(results: Sequence[Result]) -> list[str]:
         "evaluations: geometric mean over seeds with a 95% confidence interval (Student's t). Accuracy: mean "
         "± standard deviation over seeds."
     )
-    return [_markdown(rows, headers), measured]
+    return [markdown_table(headers, rows), measured]
 
 
 def _lengths(results: Sequence[Result]) -> list[str]:
@@ -85,7 +84,7 @@ def _lengths(results: Sequence[Result]) -> list[str]:
         f"String accuracy by length; trained on at most {longest} letters; "
         "mean ± standard deviation over seeds."
     )
-    return [_markdown(rows, headers), measured]
+    return [markdown_table(headers, rows), measured]
 
 
 def _tests(results: Sequence[Result], tests: Sequence[str], length: int) -> list[str]:
@@ -100,7 +99,7 @@ def _tests(results: Sequence[Result], tests: Sequence[str], length: int) -> list
         f"String accuracy at length {length}, by test; trained on at most {trained} letters; "
         "mean ± standard deviation over seeds."
     )
-    return [_markdown(rows, ["model", "parameters", "lr", "seeds", *tests]), measured]
+    return [markdown_table(["model", "parameters", "lr", "seeds", *tests], rows), measured]
 
 
 def _swept(results: Sequence[Result], name: str) -> list[str]:
@@ -115,9 +114,9 @@ def _swept(results: Sequence[Result], name: str) -> list[str]:
     headers = [f"{value:g}" for value in values]
     return [
         f"Training loss at the end, by {setting_title(name)}:",
-        _markdown(losses, ["model", *headers, "lowest at"]),
+        markdown_table(["model", *headers, "lowest at"], losses),
         f"String accuracy at the end, by {setting_title(name)}:",
-        _markdown(accuracies, ["model", *headers]),
+        markdown_table(["model", *headers], accuracies),
     ]
 
 
@@ -131,9 +130,9 @@ def _best(results: Sequence[Result], name: str, over: str) -> list[str]:
     headers = ["model", *(f"{value:g}" for value in values)]
     return [
         f"String accuracy at the end, by {setting_title(name)}, with the best {setting_title(over)}:",
-        _markdown(accuracies, headers),
+        markdown_table(headers, accuracies),
         f"Best {setting_title(over)}:",
-        _markdown(best, headers),
+        markdown_table(headers, best),
     ]
 
 
@@ -183,7 +182,3 @@ def _took(results: Sequence[Result]) -> str:
         for machine, (total, count) in sorted(hours(results).items())
     ]
     return "; ".join(parts) + "."
-
-
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)

@@ -34,8 +34,8 @@ def code_digests(model: PreTrainedModel) -> dict[str, str]:
 
 
 def file_of(one: type) -> Path:
-    """The file in which a class is defined."""
-    return Path(sys.modules[one.__module__].__file__ or "")
+    """The file in which a class is defined; an empty path for a class of a notebook."""
+    return Path(getattr(sys.modules[one.__module__], "__file__", None) or "")
 
 
 def is_installed(file: Path) -> bool:

@@ -3,7 +3,8 @@
 For a model with classes of transformers, ``save_pretrained`` is enough. Folders of other models also contain
 the Python files of their classes, and ``config.json`` names them (``auto_map``), so that transformers and
 lm-eval load them with ``trust_remote_code=True``. Classes of an installed package, and classes whose file
-needs other files that cannot be copied with it, are imported by name instead.
+needs other files that cannot be copied with it or is named like one of this project's, are imported by name
+instead.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _CONFIG = "config.json"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _IMPORTED = "modeling_imported"
 """Name of the file that imports the classes that are not copied."""
+
+_WRAPPED = "modeling_wrapped"
+"""Name of the file with the class that wraps a bare module."""
 
 
 def save_with_code(model: PreTrainedModel, folder: Path) -> None:
@@ -73,19 +77,17 @@ def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str
     lines = [
         f'"""{module_class.__name__} as a causal language model of transformers."""\n',
         f"from .{wrapper.stem} import BareModuleConfig, BareModuleForCausalLM",
-        f"{_copied_or_imported(module_class, folder)}\n\n",
+        f"{_copied_or_imported(module_class, folder, {wrapper.stem, _WRAPPED})}\n\n",
         f"class {model_class.__name__}(BareModuleForCausalLM):",
         f"    module_class = {module_class.__name__}",
     ]
-    write_text(folder / "modeling_wrapped.py", "\n".join(lines) + "\n")
-    return {
-        "AutoConfig": "modeling_wrapped.BareModuleConfig",
-        MODEL_KEY: f"modeling_wrapped.{model_class.__name__}",
-    }
+    write_text(folder / f"{_WRAPPED}.py", "\n".join(lines) + "\n")
+    return {"AutoConfig": f"{_WRAPPED}.BareModuleConfig", MODEL_KEY: f"{_WRAPPED}.{model_class.__name__}"}
 
 
 def _write_classes(classes: dict[str, type], folder: Path) -> dict[str, str]:
-    imports = [*dict.fromkeys(_copied_or_imported(one, folder) for one in classes.values())]
+    ours = {_IMPORTED, Path(packed_attention.__file__).stem}
+    imports = [*dict.fromkeys(_copied_or_imported(one, folder, ours) for one in classes.values())]
     packages = {one.__module__.split(".")[0] for one in classes.values()} & set(PACKAGES)
     if packages:  # the error of transformers would name the module instead of the distribution
         package = PACKAGES[packages.pop()]
@@ -109,11 +111,17 @@ def _supply_attention(folder: Path) -> None:
     write_text(code, code.read_text(encoding="utf-8") + "\n".join(lines) + "\n")
 
 
-def _copied_or_imported(one: type, folder: Path) -> str:
-    """The line that imports a class; its files are copied into the folder if it needs no others."""
+def _copied_or_imported(one: type, folder: Path, ours: set[str]) -> str:
+    """The line that imports a class; its files are copied into the folder if it needs no others.
+
+    Args:
+        one: the class.
+        folder: folder of the saved model.
+        ours: names of this project's files in the folder, which a copy must not replace.
+    """
     file = file_of(one)
     files = None if is_installed(file) else files_to_copy(file, one.__module__.split(".")[0])
-    if files is None:
+    if files is None or ours & {needed.stem for needed in files}:
         return f"from {one.__module__} import {one.__name__}"
     for needed in files:
         shutil.copyfile(needed, folder / needed.name)

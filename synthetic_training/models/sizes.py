@@ -1,4 +1,4 @@
-"""Sizes of models: sizes from presets, the number of parameters, and whether sizes fit together."""
+"""Sizes of models: windows, sizes from presets, numbers of parameters, and whether sizes fit together."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ from synthetic_training.models.registry import (
     find_architecture,
     preset_hint,
 )
+
+
+def window(model: PreTrainedModel) -> int | None:
+    """A model's context window in tokens; None if its configuration does not limit it."""
+    lengths = (getattr(model.config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
+    return next((length for length in lengths if isinstance(length, int) and length > 0), None)
 
 
 def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,16 +118,28 @@ def classes_of_path(path: str) -> Classes:
     """The classes of ``module.path:ClassName``; a bare ``torch.nn.Module`` is wrapped.
 
     Raises:
-        InputError: there is no such module or class, it is not a ``torch.nn.Module``, or the model's class
-            has no configuration class.
+        InputError: there is no such module or class, it is not a ``torch.nn.Module``, the model's class has
+            no configuration class, or a class cannot be imported by its own name.
     """
     found: Any = import_class(path)
     if not issubclass(found, PreTrainedModel):
+        _check_importable(path, found)
         wrapper = BareModuleForCausalLM.around(found)
         return wrapper.config_class, wrapper
     if found.config_class is None:
         raise InputError(f"{path} needs a config_class, a subclass of transformers' PreTrainedConfig")
+    _check_importable(path, found, found.config_class)
     return found.config_class, found
+
+
+def _check_importable(path: str, *classes: type) -> None:
+    """Check that the code of a saved model could import these classes."""
+    for one in classes:
+        if getattr(sys.modules.get(one.__module__), one.__name__, None) is not one:
+            raise InputError(
+                f"{path} could not be loaded again: the module {one.__module__} has no class "
+                f"{one.__name__}; define the class at the top level of its module, under its own name"
+            )
 
 
 def bare_module_arguments(
@@ -213,7 +225,7 @@ def classes_of_folder(folder: Path, content: object, trust_remote_code: bool) ->
             config_class = model_class.config_class
             if "AutoConfig" in auto_map:
                 config_class = get_class_from_dynamic_module(str(auto_map["AutoConfig"]), str(folder))
-    except (ImportError, OSError) as error:
+    except (AttributeError, ImportError, OSError, SyntaxError, ValueError) as error:
         message = " ".join(str(error).split())
         raise InputError(f"the code in {folder} cannot be imported: {message}") from error
     return config_class, model_class

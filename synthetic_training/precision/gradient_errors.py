@@ -22,7 +22,7 @@ from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings.packing import IGNORED, PackedBatches
-from synthetic_training.evaluation.evaluate import load_symbol_model, model_folder
+from synthetic_training.evaluation.saved_model import load_symbol_model, model_folder
 from synthetic_training.models import mamba
 from synthetic_training.precision.arms import ARMS, RECURRENCE, Arm, applied
 from synthetic_training.provenance import provenance

@@ -15,13 +15,14 @@ from typing import Any
 import tyro
 
 from dataset_builders.command_line import command_errors
-from dataset_builders.files import write_json
+from dataset_builders.files import read_json, write_json
 from dataset_builders.workers import Job, Watcher, last_line, run_jobs, worker_slots
 from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
+from synthetic_training.figures.results import write_results
 from synthetic_training.precision.arms import ARMS, applied, arm_named
 from synthetic_training.training.run_folder import METRICS
-from synthetic_training.training.run_log import read_metrics
+from synthetic_training.training.run_log import read_lines, read_metrics
 
 PAPER_RUN = TrainConfig(
     model="mamba",
@@ -65,12 +66,13 @@ def run_study(study: Study) -> None:
     """Train all runs that are not in the result file yet.
 
     Raises:
-        InputError: an arm is unknown.
+        InputError: an arm is unknown, or the result file is damaged or cannot be written.
     """
     for name in study.arms:
         arm_named(name)
     study.folder.mkdir(parents=True, exist_ok=True)
-    done = {(line["arm"], line["seed"]) for line in read_lines(study.out)}
+    finished = read_lines(study.out) if study.out.exists() else []
+    done = {(line["arm"], line["seed"]) for line in finished}
     wanted = [(arm, seed) for seed in study.seeds for arm in study.arms if (arm, seed) not in done]
     runs = {f"{arm}-{seed}": (arm, seed) for arm, seed in wanted}
     jobs = []
@@ -86,10 +88,10 @@ def run_study(study: Study) -> None:
             if status:
                 print(f"{job.name} failed: {last_line(job.log)}", flush=True)
                 return
-            line: dict[str, Any] = json.loads((study.folder / f"{job.name}.json").read_text(encoding="utf-8"))
+            line = read_json(study.folder / f"{job.name}.json")
             line["git_revision"] = study.revision or line["git_revision"]
-            with study.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            finished.append(line)
+            write_results(study.out, finished)
             accuracy = line["curve"][-1]["string_accuracy"]
             print(f"{job.name}: {accuracy:.3f}, {line['seconds']:.0f} s", flush=True)
 
@@ -118,13 +120,6 @@ def run_job(job: dict[str, Any]) -> None:
     write_json(folder.with_suffix(".json"), line)
     if not job["keep_model"]:
         shutil.rmtree(folder)
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The finished runs in a result file; empty if the file does not exist."""
-    if not file.exists():
-        return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def main() -> None:

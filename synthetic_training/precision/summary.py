@@ -12,8 +12,9 @@ from scipy.stats import binomtest, fisher_exact
 from tabulate import tabulate
 
 from dataset_builders.command_line import command_errors
+from dataset_builders.markdown import markdown_table
 from synthetic_training.precision.arms import ARMS
-from synthetic_training.precision.study import read_lines
+from synthetic_training.training.run_log import read_lines
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -97,7 +98,7 @@ def comparisons_table() -> str:
         ]
         for name, (one, other) in pairs.items()
     ]
-    return tabulate(rows, ["comparison", "first", "second", "p"], tablefmt="github", disable_numparse=True)
+    return markdown_table(["comparison", "first", "second", "p"], rows)
 
 
 def errors_table() -> str:
@@ -108,7 +109,7 @@ def errors_table() -> str:
     }
     arms = list(content["learned"])
     rows = [[arm, *(f"{errors[arm]['gradient']:.1e}" for errors in content.values())] for arm in arms]
-    return tabulate(rows, ["arm", *_STATES.values()], tablefmt="github", disable_numparse=True)
+    return markdown_table(["arm", *_STATES.values()], rows)
 
 
 def report() -> str:

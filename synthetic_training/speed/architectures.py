@@ -30,19 +30,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json, write_json
+from dataset_builders.markdown import markdown_table
 from synthetic_training.models.presets import PARAMETERS, presets
 from synthetic_training.models.registry import MODELS
 from synthetic_training.provenance import provenance
 from synthetic_training.speed.measuring_process import Job, MeasuringProcess
+from synthetic_training.speed.trainer import matrix_rate
 
 _DATASHEET_TFLOPS = 989.0
 _COMPILED = ("gla", "retnet", "hgrn2", "gated_deltanet", "mamba2", "rwkv7", "delta_net")
 """Architectures of flash-linear-attention that are also measured with ``--compile``."""
+_SIZES = ("parameters", "embedding", "attention_width")
+"""What a row says of its architecture, whichever of its jobs succeeded."""
 _OTHERS = ("synthetic_training.speed.mamba_ssm_models:Mamba2",)
 """Models of other packages with the sizes of the preset ``paper``."""
 
@@ -118,7 +121,7 @@ class _Results:
         self._settings = settings
         self._shape = {"rows": settings.rows, "context_length": settings.context_length}
         self.rows: list[dict[str, Any]] = self._read() if settings.out.exists() else []
-        self._rate = _matrix_rate() if settings.device == "cuda" else None
+        self._rate = matrix_rate() if settings.device == "cuda" else None
 
     def _read(self) -> list[dict[str, Any]]:
         """The rows of the file.
@@ -149,6 +152,7 @@ class _Results:
             row = {"model": job.model, "preset": self._settings.preset, "jobs": []}
             self.rows.append(row)
         row["jobs"].append(job.key)
+        row |= {key: measured[key] for key in _SIZES if key in measured}
         if job.compile and row["jobs"][:-1]:  # keep the other measurements of the eager job
             kept = ("compiled_tokens_per_s", "error", "first_step_s", "loss", "memory_gb")
             measured = {
@@ -234,14 +238,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     headers = ["model", "size", "eager, tokens/s", "CUDA graph", "compiled", "MFU", "MFU of 989",
                "first step, s", "memory, GB", "loss", "missing kernels", "error"]  # fmt: skip
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
-
-
-def _matrix_rate(size: int = 8192) -> float:
-    """TFLOP/s of a large bfloat16 matrix product of random numbers."""
-    from synthetic_training.speed import trainer
-
-    return trainer._matrix_rate(size)
+    return markdown_table(headers, lines)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_problem
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
+from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import log_scale, plot_style, save_plot
 from synthetic_training.speed.mqar_run import Run, best_point, best_run
 
@@ -53,7 +53,7 @@ def table(measured: list[dict[str, Any]]) -> str:
     headers = ["model", "(length, pairs)",
                *(f"{column}, {label}" for column in columns for label in _TRAINERS.values()),
                "ratio", "goal"]  # fmt: skip
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, lines)
 
 
 def _cells(runs: list[Run]) -> list[str]:

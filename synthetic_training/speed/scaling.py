@@ -20,11 +20,12 @@ from typing import Any
 
 import torch
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
+from dataset_builders.checks import check_integer
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
+from dataset_builders.markdown import markdown_table
 from synthetic_training.provenance import provenance
 from synthetic_training.training.run_folder import METRICS, RUN
 from synthetic_training.training.run_log import read_metrics
@@ -68,7 +69,8 @@ def main() -> None:
     if settings.out is not None:
         check_new_file(settings.out)
     there = torch.cuda.device_count()
-    if 1 not in settings.gpus or max(settings.gpus) > there:
+    check_integer("steps", settings.steps, _LOGGED)
+    if 1 not in settings.gpus or min(settings.gpus) < 1 or max(settings.gpus) > there:
         raise InputError(
             f"--gpus {settings.gpus} must include 1, and no number above the {there} GPUs of this machine"
         )
@@ -109,7 +111,7 @@ def table(measured: list[dict[str, Any]], rows_per_gpu: int, rows: int) -> str:
             speed, loss = f"{one['tokens_per_s'] / 1e3:.1f}k", f"{one['loss']:.4f}"
             lines.append([kind, n, one["rows"], speed, f"{one['tokens_per_s'] / base:.2f}", loss])
     headers = ["scaling", "GPUs", "rows", "tokens/s", "times one GPU", "loss"]
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, lines)
 
 
 def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
@@ -137,7 +139,8 @@ def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
         )
         if done.returncode:
             lines = (done.stdout + done.stderr).strip().splitlines()
-            reason = next((line for line in lines if line.startswith("error:")), lines[-1])
+            last = lines[-1] if lines else f"status {done.returncode}"
+            reason = next((line for line in lines if line.startswith("error:")), last)
             raise InputError(f"the run of {arm.rows} rows on {arm.gpus} GPUs failed: {reason}")
         records = [one for one in read_metrics(out / METRICS) if one["kind"] == "train"]
         later = records[len(records) // 2 :]

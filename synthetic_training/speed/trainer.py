@@ -25,11 +25,11 @@ from typing import Any
 
 import torch
 import tyro
-from tabulate import tabulate
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
+from dataset_builders.markdown import markdown_table
 from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.models.registry import MODELS, build_model
@@ -78,7 +78,7 @@ def main() -> None:
     if settings.out:
         check_new_file(settings.out)
 
-    rates = {"matrix_product_tflops": _matrix_rate(), "copy_tb_per_s": _copy_rate()}
+    rates = {"matrix_product_tflops": matrix_rate(), "copy_tb_per_s": _copy_rate()}
     measured: list[dict[str, Any]] = []
     for name in settings.models:
         for batch_size in settings.batch_sizes:
@@ -123,7 +123,7 @@ def table(measured: list[dict[str, Any]]) -> str:
     ]
     headers = ["model", "batch", "paper's trainer, tokens/s", "ours, tokens/s", "ratio", "MFU", "step, ms",
                "floor, ms", "memory, GB"]  # fmt: skip
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, lines)
 
 
 def _paper(name: str, batch_size: int, context_length: int, _rates: dict[str, float]) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def _kernels(run: Callable[[], None], seconds: float) -> dict[str, float]:
     return dict(kinds)
 
 
-def _matrix_rate(size: int = 8192) -> float:
+def matrix_rate(size: int = 8192) -> float:
     """TFLOP/s of a large bfloat16 matrix product of random numbers."""
     a, b = torch.randn(2, size, size, device="cuda", dtype=torch.bfloat16)
     return 2 * size**3 / _seconds(lambda: a @ b, warm_up=5, rounds=5, steps=10) / 1e12

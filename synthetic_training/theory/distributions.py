@@ -100,7 +100,7 @@ def measure(cases: Sequence[tuple[int, int, int]], strings: int, seed: int) -> l
 
 def distributions_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Measurements as a Markdown table."""
-    from tabulate import tabulate
+    from dataset_builders.markdown import markdown_table
 
     headers = ["strings are", "D", "n", "L", "error", "some n-gram twice", "errors without", "L^2 D^-n"]
     cells = [
@@ -116,4 +116,4 @@ def distributions_table(rows: Sequence[Mapping[str, Any]]) -> str:
         ]
         for row in rows
     ]
-    return tabulate(cells, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, cells)

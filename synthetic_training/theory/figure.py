@@ -80,7 +80,7 @@ def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
     """Bits of the state by length; empty if there is no checkpoint."""
     import torch
 
-    from synthetic_training.evaluation.evaluate import model_folder
+    from synthetic_training.evaluation.saved_model import model_folder
     from synthetic_training.models.registry import build_model
     from synthetic_training.theory.state import state_bits
 

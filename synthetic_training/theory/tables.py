@@ -13,7 +13,7 @@ from synthetic_training.theory.measure import ALPHABETS, LONGEST, NS
 
 def as_table(measurements: Sequence[dict[str, Any]]) -> str:
     """Measurements as a Markdown table."""
-    from tabulate import tabulate
+    from dataset_builders.markdown import markdown_table
 
     headers = [
         "D",
@@ -42,7 +42,7 @@ def as_table(measurements: Sequence[dict[str, Any]]) -> str:
         ]
         for row in measurements
     ]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, rows)
 
 
 def proportion(mean: float, strings: int) -> str:
@@ -53,7 +53,7 @@ def proportion(mean: float, strings: int) -> str:
 
 def dimensions_table() -> str:
     """The construction's sizes compared with n log2 D, as a Markdown table."""
-    from tabulate import tabulate
+    from dataset_builders.markdown import markdown_table
 
     headers = ["D", "n", "n log2 D", "dimension", "hidden_size", "t", "beta at L = 2000"]
     designs = [Design(letters, n) for letters in ALPHABETS for n in NS]
@@ -69,4 +69,4 @@ def dimensions_table() -> str:
         ]
         for d in designs
     ]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown_table(headers, rows)

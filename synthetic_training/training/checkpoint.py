@@ -171,12 +171,6 @@ def load_optimizer(checkpoint: Path) -> dict[str, Tensor]:
         raise InputError(f"{checkpoint / _OPTIMIZER} cannot be read: {first_line(error)}") from None
 
 
-def window(model: PreTrainedModel) -> int | None:
-    """A model's context window in tokens; None if its configuration does not limit it."""
-    lengths = (getattr(model.config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
-    return next((length for length in lengths if isinstance(length, int) and length > 0), None)
-
-
 class _Trainer(BaseModel):
     """The content of ``trainer.json``."""
 

@@ -14,13 +14,13 @@ from dataset_builders.interruption import Interrupted, StopSignals
 from synthetic_training.config import TrainConfig
 from synthetic_training.data.training_data import TrainingData
 from synthetic_training.evaluation.accuracy import Shard
+from synthetic_training.models.sizes import window
 from synthetic_training.training.checkpoint import (
     Checkpoints,
     Progress,
     load_optimizer,
     restore_weights,
     save_model,
-    window,
 )
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.processes import Processes

@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import os
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +24,12 @@ from synthetic_training.models.construction import MISFITS, own_code_error, rera
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.model_types import check_device, is_of_package, package_of
 from synthetic_training.models.registry import MODELS, build_model, is_own_code, preset_hint
-from synthetic_training.models.sizes import check_forward, preset_arguments
+from synthetic_training.models.sizes import check_forward, preset_arguments, window
 from synthetic_training.models.slow_paths import slow_path_warning
 from synthetic_training.models.user_code import import_packages
 from synthetic_training.provenance import provenance
-from synthetic_training.training.checkpoint import window
 from synthetic_training.training.compilation import resolve_compile
+from synthetic_training.training.determinism import deterministic_algorithms
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
 from synthetic_training.training.precision import float32_precision, resolve_precision
@@ -77,6 +76,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
             check_folder(out, config, resume=resume)
             check_tracker(config.tracker)
             data = training_data(config)
+            stack.enter_context(deterministic_algorithms(config.deterministic))
             finished = resume and (out / MODEL).exists()
             model = None if finished else _model(config, data, processes, processes.device(device))
             code = {} if model is None else code_digests(model)
@@ -137,9 +137,6 @@ def _model(
     if config.task == DOCUMENTS:
         size = TOKEN_BYTES * config.pool_rows * config.context_length
         check_bytes(size, device, f"a pool of pool_rows = {config.pool_rows} rows", "reduce pool_rows")
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(config.deterministic)
     check_device(config.model, config.model.partition(":")[0], device)  # before advice to install packages
     import_packages(config.imports)
     torch.manual_seed(config.seed)

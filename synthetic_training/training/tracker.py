@@ -1,10 +1,9 @@
 """Experiment trackers, which receive metrics in addition to ``metrics.jsonl``."""
 
 import importlib
-import importlib.util
 from typing import Any, Literal
 
-from dataset_builders import InputError
+from dataset_builders.extras import require
 
 PROJECT = "repeat-after-me"
 """Name of the project in trackers."""
@@ -38,6 +37,6 @@ class Tracker:
 
 
 def check_tracker(kind: Literal["none", "trackio", "wandb"]) -> None:
-    """Raise InputError if the tracker is not installed."""
-    if kind != "none" and importlib.util.find_spec(kind) is None:
-        raise InputError(f"tracker {kind} is not installed; pip install {kind}")
+    """Raise InputError if the tracker is not installed in a version that pyproject.toml allows."""
+    if kind != "none":
+        require(kind, f"tracker {kind}")  # each is the name of its extra

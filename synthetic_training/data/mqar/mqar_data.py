@@ -119,7 +119,7 @@ def evaluate_mqar(
     was_training = model.training
     model.eval()
     with OutputPositions(model) as positions:
-        for rows in numbers.split(max(1, batch_tokens // task.length)):
+        for rows in numbers.split(max(1, batch_tokens // task.length)) if end > first else ():
             drawn = sampler.sample(rows, 0)
             with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
                 logits = positions.logits(drawn.queries, partial(_logits, model, drawn.tokens))
