@@ -7,7 +7,7 @@ has the same lanes, so sums over channels are products, without an exchange betw
 B and C are pairs of float32 in one int64, ordered by lane: a load of fewer elements than a warp has lanes
 needs no exchange either. N, the number of states, is a power of 2, at least 16.
 
-The kernel is one long function, because its steps share the layout of their registers.
+Length: the kernel is one function, because its steps share the layout of their registers.
 """
 # ruff: noqa: N803, N806  constants of a kernel are written in capitals
 # mypy: ignore-errors
