@@ -188,6 +188,11 @@ def test_lists_and_names_that_are_not_there(tmp_path: Path) -> None:
             {"model_type": "qwen3_5", "text_config": {"max_position_embeddings": 512}},
             "than that of org/one, 512",
         ),
+        (
+            {},
+            {"model_type": "gpt_neox", "text_config": "none", "max_position_embeddings": 512},
+            "than that of org/one, 512",
+        ),
     ],
 )
 def test_a_model_that_is_another_than_the_list_says(

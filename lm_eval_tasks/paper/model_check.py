@@ -110,7 +110,8 @@ def check_config(model: Model, config: Mapping[str, Any]) -> None:
         )
     if found != model.model_type:
         raise InputError(f"{model.name}: {model.pretrained} is a {found} model, not {model.model_type}")
-    text = config.get("text_config") or config  # text_config: in models that also take images
+    text = config.get("text_config")  # in models that also take images
+    text = text if isinstance(text, Mapping) else config
     windows = [text[name] for name in WINDOW_SETTINGS if isinstance(text.get(name), int)]
     if windows and model.window > windows[0]:
         raise InputError(
