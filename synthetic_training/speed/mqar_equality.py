@@ -237,11 +237,12 @@ def _train_zoology(
     """The losses of Zoology's training for one epoch, and the accuracy after it."""
     trainer: Any = importlib.import_module("zoology.train").Trainer
     losses = _Losses()
-    test = (evaluation.tokens, targets_of(evaluation))
+    tokens, targets = (part.split(run.batch_size) for part in (evaluation.tokens, targets_of(evaluation)))
+    tests = list(zip(tokens, targets, strict=True))
     settings = trainer(
         model=model,
         train_dataloader=[(*batch, [{}] * run.batch_size) for batch in batches],
-        test_dataloader=[(*test, [{}] * len(test[0]))],
+        test_dataloader=[(*test, [{}] * len(test[0])) for test in tests],
         max_epochs=1,
         learning_rate=run.lr,
         device=str(device),
@@ -249,9 +250,10 @@ def _train_zoology(
     )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         settings.fit()
+    model.eval()
     with torch.no_grad():
-        right = model.eval()(test[0]).argmax(-1) == test[1]
-    return [loss.item() for loss in losses.found], right[test[1] != IGNORED].double().mean().item()
+        right = torch.cat([(model(ids).argmax(-1) == wanted)[wanted != IGNORED] for ids, wanted in tests])
+    return [loss.item() for loss in losses.found], right.double().mean().item()
 
 
 def _difference(one: Tensor, other: Tensor) -> float:
