@@ -4,7 +4,8 @@
 
 Both trainers begin with the same weights and train on the same examples, in float32, at one learning rate.
 As in Zoology, there is no warm-up, and gradients are not clipped. Dropout is off, because it is random. Then
-losses, weights and accuracies must be equal, except for rounding, which grows from step to step.
+losses must be equal, except for rounding. Rounding errors grow from step to step, and fast while a model
+learns fast; in a long run, the two models may end at different accuracies.
 """
 
 import contextlib
@@ -18,7 +19,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from safetensors.torch import load_file
 from tabulate import tabulate
 from torch import Tensor, nn
 
@@ -51,6 +51,10 @@ _NAMES = {
     "mamba": {"backbone.embeddings.": "backbone.embeddings.word_embeddings.", ".norm_f.": ".ln_f."},
 }
 """Parts of the names of weights in this project's models, and in Zoology's."""
+
+
+_BOUNDS = (1e-6, 1e-5, 1e-2)
+"""Relative differences of losses; the first step in which each is exceeded is shown."""
 
 
 @dataclass(frozen=True)
@@ -106,32 +110,29 @@ def main() -> None:
 
 def table(measured: list[dict[str, Any]]) -> str:
     """The results of ``compare`` as a Markdown table."""
-    columns = {
-        "model": "{model}",
-        "logits": "{logits:.1e}",
-        "loss, step 1": "{first_loss:.1e}",
-        "loss, any step": "{largest_loss:.1e}",
-        "weights": "{weights:.1e}",
-        "accuracy, ours": "{accuracy[0]:.4f}",
-        "Zoology": "{accuracy[1]:.4f}",
-    }
-    rows = [[cell.format(**one) for cell in columns.values()] for one in measured]
-    return tabulate(rows, list(columns), tablefmt="github", disable_numparse=True)
+    columns = ["model", "logits differ by", "first loss differs by"]
+    columns += [f"first step with a loss that differs by {bound:.0e}" for bound in _BOUNDS]
+    columns += ["accuracy, Zoology", "ours"]
+    rows = []
+    for one in measured:
+        row = [one["model"], f"{one['logits']:.1e}", f"{one['first_loss']:.1e}"]
+        row += ["none" if step is None else f"{step}" for step in one["first_steps"].values()]
+        rows.append([*row, *(f"{one['accuracy'][name]:.3f}" for name in ("zoology", "ours"))])
+    return tabulate(rows, columns, tablefmt="github", disable_numparse=True)
 
 
 def compare(model: Literal["attention", "mamba"], settings: Equality) -> dict[str, Any]:
     """Train a model with both trainers, and return their losses, accuracies and differences.
 
     Returns:
-        ``losses`` of each step and ``accuracy`` after the last, as pairs of this trainer's and Zoology's;
-        and relative differences: of the ``logits`` of a batch before training, of the loss of the first step
-        and of any step, and of all ``weights`` after training. Those of logits and weights are the norm of
-        the difference, divided by the norm.
+        ``losses`` of each step and ``accuracy`` after the last, of both trainers; relative differences of the
+        ``logits`` of a batch before training (the norm of the difference, divided by the norm) and of the
+        ``first_loss``; and ``first_steps``, the first step whose loss differs by more than each bound.
     """
     config, run = _config(model, settings)
     data = training_data(config)
     torch.manual_seed(config.seed)
-    initial = build_model(config.model, data.tokens, **config.model_args)
+    initial = build_model(config.model, data.tokens, trust_remote_code=False, **config.model_args)
     zoology = _zoology_model(run, initial)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = data.batches(device, progress=False)
@@ -141,31 +142,30 @@ def compare(model: Literal["attention", "mamba"], settings: Equality) -> dict[st
         logits = initial.eval().to(device)(input_ids=ids).logits
         logits_difference = _difference(logits, zoology.eval().to(device)(ids))
     with tempfile.TemporaryDirectory() as folder:
-        saved = train(config, Path(folder) / "run")
+        train(config, Path(folder) / "run")
         metrics = read_metrics(Path(folder) / "run" / METRICS)
-        ours = load_file(saved / "model.safetensors")
     train_batches = [(packed.input_ids, packed.targets) for packed in rows]
     drawn = MqarSampler(run.task, EVALUATE, config.seed, device).sample(
         torch.arange(config.eval_examples, device=device), 0
     )
     losses, accuracy = _train_zoology(zoology, run, train_batches, drawn, device)
-    pairs = [
-        (record["loss"], loss)
-        for record, loss in zip((r for r in metrics if r["kind"] == "train"), losses, strict=True)
-    ]
-    differences = [abs(one - other) / other for one, other in pairs]
-    trained = zoology.state_dict()
-    weights = [
-        (weight.flatten(), trained[_name(model, name)].cpu().flatten()) for name, weight in ours.items()
-    ]
+    ours = [record["loss"] for record in metrics if record["kind"] == "train"]
+    (evaluated,) = (record["string_accuracy"] for record in metrics if record["kind"] == "eval")
+    differences = [abs(one - other) / other for one, other in zip(ours, losses, strict=True)]
     return {
         "model": model,
         "logits": logits_difference,
         "first_loss": differences[0],
-        "largest_loss": max(differences),
-        "weights": _difference(*(torch.cat(parts) for parts in zip(*weights, strict=True))),
-        "accuracy": [next(r["string_accuracy"] for r in metrics if r["kind"] == "eval"), accuracy],
-        "losses": pairs,
+        "first_steps": {
+            f"{bound:.0e}": next((step for step, d in enumerate(differences, 1) if d > bound), None)
+            for bound in _BOUNDS
+        },
+        "accuracy": {"ours": evaluated, "zoology": accuracy},
+        # eight digits, as many as a float32 has
+        "losses": {
+            "ours": [float(f"{loss:.8g}") for loss in ours],
+            "zoology": [float(f"{loss:.8g}") for loss in losses],
+        },
     }
 
 
