@@ -85,7 +85,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-@pytest.mark.parametrize(("weight_decay", "same"), [(0.1, True), (0.0, False)])
+@pytest.mark.parametrize(("weight_decay", "same"), [(0.1, True), (3.0, False)])
 def test_a_trainer_that_does_something_else_is_found(
     weight_decay: float,
     same: bool,
@@ -106,10 +106,5 @@ def test_a_trainer_that_does_something_else_is_found(
     assert one["logits"] < 1e-6 and one["accuracy"].keys() == {"ours", "zoology"}
     *_, row = rows_of(printed := capsys.readouterr().out)
     assert row[0] == "mamba" and "hidden" not in printed
-    # the losses of the first step do not depend on the optimizer
-    first_difference = row[3:6]
-    assert (first_difference == ["none", "none", "none"]) == same and first_difference[0] in (
-        "none",
-        "2",
-        "3",
-    )
+    # a step whose loss differs; that of the first step does not depend on the optimizer
+    assert row[3] == ("none" if same else "2")
