@@ -116,7 +116,7 @@ def table(measured: list[dict[str, Any]]) -> str:
     rows = []
     for one in measured:
         row = [one["model"], f"{one['logits']:.1e}", f"{one['first_loss']:.1e}"]
-        row += ["none" if step is None else f"{step}" for step in one["first_steps"].values()]
+        row += [str(first["step"] or "none") for first in one["first_steps"]]
         rows.append([*row, *(f"{one['accuracy'][name]:.3f}" for name in ("zoology", "ours"))])
     return tabulate(rows, columns, tablefmt="github", disable_numparse=True)
 
@@ -125,9 +125,9 @@ def compare(model: Literal["attention", "mamba"], settings: Equality) -> dict[st
     """Train a model with both trainers, and return their losses, accuracies and differences.
 
     Returns:
-        ``losses`` of each step and ``accuracy`` after the last, of both trainers; relative differences of the
-        ``logits`` of a batch before training (the norm of the difference, divided by the norm) and of the
-        ``first_loss``; and ``first_steps``, the first step whose loss differs by more than each bound.
+        relative differences of the ``logits`` of a batch before training (the norm of the difference, divided
+        by the norm) and of the ``first_loss``; ``first_steps``, the first step whose loss differs by more than
+        each bound; and ``last_losses`` and ``accuracy`` after the last step, of both trainers.
     """
     config, run = _config(model, settings)
     data = training_data(config)
@@ -156,16 +156,12 @@ def compare(model: Literal["attention", "mamba"], settings: Equality) -> dict[st
         "model": model,
         "logits": logits_difference,
         "first_loss": differences[0],
-        "first_steps": {
-            f"{bound:.0e}": next((step for step, d in enumerate(differences, 1) if d > bound), None)
+        "first_steps": [
+            {"bound": bound, "step": next((step for step, d in enumerate(differences, 1) if d > bound), None)}
             for bound in _BOUNDS
-        },
+        ],
+        "last_losses": {"ours": ours[-1], "zoology": losses[-1]},
         "accuracy": {"ours": evaluated, "zoology": accuracy},
-        # eight digits, as many as a float32 has
-        "losses": {
-            "ours": [float(f"{loss:.8g}") for loss in ours],
-            "zoology": [float(f"{loss:.8g}") for loss in losses],
-        },
     }
 
 
