@@ -125,9 +125,9 @@ def compare(model: Literal["attention", "mamba"], settings: Equality) -> dict[st
     """Train a model with both trainers, and return their losses, accuracies and differences.
 
     Returns:
-        relative differences of the ``logits`` of a batch before training (the norm of the difference, divided
-        by the norm) and of the ``first_loss``; ``first_steps``, the first step whose loss differs by more than
-        each bound; and ``last_losses`` and ``accuracy`` after the last step, of both trainers.
+        Relative differences of the ``logits`` of a batch before training (the norm of the difference, divided
+        by the norm) and of the ``first_loss``; ``first_steps``, the first step whose loss differs by more
+        than each bound; and ``last_losses`` and ``accuracy`` after the last step, of both trainers.
     """
     config, run = _config(model, settings)
     data = training_data(config)
