@@ -110,15 +110,15 @@ class TrainConfig(Settings):
     lr: Annotated[float, Gt(0), Lt(1e38)] = 1e-5
     """Peak learning rate, reached after warm-up."""
     schedule: Decay = "linear"
-    """Learning rate after warm-up: linear (decay to 0) or constant. linear_from_zero is linear with a first
-    learning rate of 0, as in the trainer released with the paper."""
+    """Learning rate after warm-up: linear or cosine (decay to 0), or constant. linear_from_zero is linear
+    with a first learning rate of 0, as in the trainer released with the paper."""
     warmup_steps: Annotated[Annotated[int, Ge(0)] | None, DEFAULT_IN_TEXT] = None
     """Number of steps in which the learning rate rises linearly to its peak (default: 100, or a tenth of all
     steps if that is fewer)."""
     weight_decay: Annotated[float, Ge(0), Lt(math.inf)] = 0.1
     """Weight decay of AdamW, applied to all parameters."""
-    grad_clip: Annotated[float, Gt(0)] = 1.0
-    """Maximum norm of the gradient; larger gradients are scaled down to it."""
+    grad_clip: Annotated[float, Gt(0), Lt(math.inf)] | None = 1.0
+    """Maximum norm of the gradient; larger gradients are scaled down to it. None: they are not clipped."""
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0
     """Random seed of the initial weights and of the training data."""
 

@@ -14,6 +14,7 @@ from dataset_builders import InputError
 from dataset_builders.files import read_json, write_json
 from dataset_builders.mqar import Mqar
 from synthetic_training.data.training_data import training_data
+from synthetic_training.models.sizes import count_parameters
 from synthetic_training.speed import mqar, mqar_report
 from synthetic_training.speed.mqar_report import save, table
 from synthetic_training.speed.mqar_run import Model, MqarRun, best_run, ranked, train_config, train_with_ours
@@ -72,12 +73,20 @@ def run_of(model: Model, **others: Any) -> MqarRun:
     return MqarRun(model, task, **{**settings, **others})
 
 
+@pytest.mark.parametrize(("model", "parameters"), [("attention", 1_190_144), ("mamba", 1_282_048)])
+def test_the_models_have_as_many_parameters_as_those_of_zoology(model: Model, parameters: int) -> None:
+    task = Mqar(64, 4, 8192)
+    config = train_config(MqarRun(model, task, 128, 2, 1000, 512, 1, 1e-3, 0), fresh=False)
+    assert count_parameters(config.model, training_data(config).tokens, **config.model_args) == parameters
+
+
 @pytest.mark.parametrize("model", ["attention", "attention_mlp", "mamba"])
 def test_our_trainer_has_the_same_settings(model: Model) -> None:
     config = train_config(run := run_of(model, width=32, examples=1000, precision="fp32"), fresh=False)
     assert config.mqar == run.task and config.fixed_examples == 1000
     assert (config.seed, config.precision) == (5, "fp32")
     assert (config.steps, config.eval_every, config.batch_size, config.lr) == (60, 20, 50, 1e-3)
+    assert (config.schedule, config.warmup, config.grad_clip, config.weight_decay) == ("cosine", 0, None, 0.1)
     assert config.model_args["hidden_size"] == 32 and config.model_args["num_hidden_layers"] == 2
     assert train_config(run, fresh=True).fixed_examples is None
     assert training_data(config).tokens["vocab_size"] == 40

@@ -41,8 +41,10 @@ def test_saved_models_come_back(name: str, tmp_path: Path) -> None:
 
 
 @torch.no_grad()
-def test_a_mamba_with_layer_norm_is_saved_with_its_code(tmp_path: Path) -> None:
-    model = tiny("mamba", norm="layer")
+@pytest.mark.parametrize(("norm", "count"), [("layer", 3), ("final_layer", 1)])
+def test_a_mamba_with_layer_norm_is_saved_with_its_code(tmp_path: Path, norm: str, count: int) -> None:
+    model = tiny("mamba", norm=norm)
+    assert sum(isinstance(part, torch.nn.LayerNorm) for part in model.modules()) == count
     for name, parameter in model.named_parameters():
         if "norm" in name:
             parameter.add_(torch.linspace(0, 1, len(parameter)))

@@ -98,7 +98,7 @@ def test_every_architecture_trains_and_sees_the_past_alone(name: str) -> None:
         ("mamba", {"x_proj_gain": 0}, "x_proj_gain of mamba must be a number above 0, not 0"),
         ("mamba", {"x_proj_gain": "much"}, "must be a number above 0, not 'much'"),
         ("hf:mamba", {"x_proj_gain": 2.0}, "hf:mamba has no argument 'x_proj_gain'"),
-        ("mamba", {"norm": "group"}, "norm of mamba must be one of rms, layer, not 'group'"),
+        ("mamba", {"norm": "group"}, "norm of mamba must be one of rms, layer, final_layer, not 'group'"),
         ("lstm", {"norm": "layer"}, "lstm has no argument 'norm'"),
         ("lstm", {"dropout": 1}, "lstm cannot be built .* dropout must be at least 0 and below 1, not 1"),
         ("lstm", {"initial_weights": "zero"}, "initial_weights must be orthogonal or uniform, not 'zero'"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import tyro
 import yaml
 from hypothesis import given, settings
@@ -85,6 +86,17 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert [late(step) for step in range(10)] == pytest.approx([0, 0.25, 0.5, 0.75, *rates[4:]])
     constant = LearningRateSchedule(1.0, "constant", warmup_steps=4, steps=10)
     assert [constant(step) for step in range(10)] == [0.25, 0.5, 0.75, *[1] * 7]
+
+
+def test_a_cosine_is_that_of_torch() -> None:
+    cosine = LearningRateSchedule(0.3, "cosine", warmup_steps=4, steps=10)
+    assert [cosine(step) for step in range(4)] == pytest.approx([0.075, 0.15, 0.225, 0.3])
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=6)
+    for step in range(4, 10):
+        assert cosine(step) == pytest.approx(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
 
 
 def test_settings_survive_json() -> None:

@@ -1,8 +1,10 @@
-"""A model of a package that reads rows of some lengths only is refused with one sentence, before training."""
+"""A model that reads rows of some lengths only is refused with one sentence, before training."""
 
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from dataset_builders import InputError
 from synthetic_training.evaluation.config import EvaluateConfig
@@ -26,6 +28,25 @@ def test_rows_of_training_and_of_evaluation_are_tried_first(tmp_path: Path) -> N
         with pytest.raises(InputError, match=message):
             train(config, tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+class FewPositions(nn.Module):
+    """A user's own model, which reads rows of at most 32 tokens; nothing in a configuration says so."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.embed, self.positions = nn.Embedding(vocab_size, 8), nn.Embedding(32, 8)
+        self.head = nn.Linear(8, vocab_size)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.embed(ids) + self.positions(torch.arange(ids.shape[1])))
+
+
+def test_examples_are_also_tried_with_the_users_own_model(tmp_path: Path) -> None:
+    config = tiny(model=f"{__name__}:FewPositions", model_args={}, context_length=32, eval_lengths=(5, 40))
+    with pytest.raises(InputError, match="the 83 tokens of examples of length 40: .*; pass other --eval-"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_saved_model_is_evaluated_only_at_lengths_that_it_reads(tmp_path: Path) -> None:

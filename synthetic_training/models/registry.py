@@ -44,6 +44,8 @@ from synthetic_training.models.modeling_alibi import (
 )
 from synthetic_training.models.modeling_lstm import LstmConfig, LstmForCausalLM
 from synthetic_training.models.modeling_mamba_layer_norm import (
+    FinalLayerNormMambaConfig,
+    FinalLayerNormMambaForCausalLM,
     LayerNormMambaConfig,
     LayerNormMambaForCausalLM,
 )
@@ -110,6 +112,7 @@ MODELS: dict[str, Architecture] = {
             "norm": {
                 "rms": (MambaConfig, MambaForCausalLM),
                 "layer": (LayerNormMambaConfig, LayerNormMambaForCausalLM),
+                "final_layer": (FinalLayerNormMambaConfig, FinalLayerNormMambaForCausalLM),
             }
         },
     ),
@@ -120,6 +123,7 @@ for _config, _model in (
     (AlibiConfig, AlibiForCausalLM),
     (HardAlibiConfig, HardAlibiForCausalLM),
     (LstmConfig, LstmForCausalLM),
+    (FinalLayerNormMambaConfig, FinalLayerNormMambaForCausalLM),
     (LayerNormMambaConfig, LayerNormMambaForCausalLM),
 ):
     AutoConfig.register(_config.model_type, _config)

@@ -6,9 +6,9 @@ The docstring of ``zoology_trainer`` names the required checkout. Models are fro
 ``iclr24_zoology_figure2``: Mamba, and attention without MLPs, with one head and learned positions. The model
 ``attention_mlp`` is ``T_rope`` with one head and MLPs, which only this trainer trains. Both trainers use the
 same distributions of examples and of initial weights, number of examples, rows per step, and learning rates.
-This trainer computes in bfloat16 on a GPU unless ``--precision`` is passed, clips gradients, and has a
-warm-up and a linear schedule. Zoology's trainer computes in float32, and its learning rate follows a cosine
-schedule that changes after each epoch. Both stop at an accuracy of 0.99.
+As in Zoology, gradients are not clipped, there is no warm-up, and the learning rate follows a cosine to 0;
+this trainer changes it in each step, Zoology's after each epoch. This trainer computes in bfloat16 on a GPU
+unless ``--precision`` is passed, Zoology's in float32. Both stop at an accuracy of 0.99.
 
 This trainer tries every learning rate. Zoology's trainer tries them in the order of this trainer's results,
 the best first, until one of them reaches that accuracy. For each trainer, the table shows the best learning

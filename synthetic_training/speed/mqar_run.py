@@ -109,7 +109,7 @@ def train_config(run: MqarRun, *, fresh: bool) -> TrainConfig:
             {"max_position_embeddings": run.task.length},
         ),
         "attention_mlp": ("T_rope", {"num_attention_heads": 1, "tie_word_embeddings": True}),
-        "mamba": ("mamba", {"state_size": 16}),
+        "mamba": ("mamba", {"state_size": 16, "norm": "final_layer"}),
     }
     model, others = models[run.model]
     epoch = max(1, run.examples // run.batch_size)
@@ -124,8 +124,10 @@ def train_config(run: MqarRun, *, fresh: bool) -> TrainConfig:
         fixed_examples=None if fresh else run.examples,
         batch_size=run.batch_size,
         steps=epoch * run.epochs,
-        warmup_steps=min(100, epoch * run.epochs // 10),
         lr=run.lr,
+        schedule="cosine",
+        warmup_steps=0,
+        grad_clip=None,
         seed=run.seed,
         precision=run.precision,
         compile="on" if torch.cuda.is_available() else "off",

@@ -12,7 +12,7 @@ Only these parts are replaced:
 - ``wandb``, which is not used, and ``torchvision``, which is only used for stochastic depth with a rate of 0,
   do not need to be installed;
 - Zoology's copy of mamba_ssm's kernels calls an older causal_conv1d; the kernels of the installed mamba_ssm
-  are used instead;
+  are used instead, and those of ``zoology_kernels`` on a CPU;
 - on a CPU, the embeddings are not moved to a GPU.
 """
 
@@ -37,6 +37,7 @@ from torch import nn
 
 from dataset_builders import InputError
 from synthetic_training.speed.mqar_run import STOP_ACCURACY, TEST_EXAMPLES, MqarRun, Run
+from synthetic_training.speed.zoology_kernels import LAYER_NORM, SELECTIVE_SCAN, use_plain_kernels
 
 
 def load_zoology(checkout: Path) -> None:
@@ -81,10 +82,20 @@ class _NoStochasticDepth(nn.Identity):
             raise InputError(f"stochastic depth at a rate of {rate} ({mode}) needs the package torchvision")
 
 
-def _use_installed_kernels() -> None:
+def use_kernels(run: MqarRun) -> None:
+    """Replace the kernels of Zoology's Mamba, if that is the model of a run.
+
+    Raises:
+        InputError: packages that it needs are not installed.
+    """
+    if run.model != "mamba":
+        return
+    if not torch.cuda.is_available():
+        use_plain_kernels()
+        return
     for theirs, installed in (
-        ("zoology.mixers.mamba_ssm.selective_scan_interface", "mamba_ssm.ops.selective_scan_interface"),
-        ("zoology.mixers.mamba_ssm.triton.layernorm", "mamba_ssm.ops.triton.layer_norm"),
+        (SELECTIVE_SCAN, "mamba_ssm.ops.selective_scan_interface"),
+        (LAYER_NORM, "mamba_ssm.ops.triton.layer_norm"),
     ):
         try:
             sys.modules[theirs] = importlib.import_module(installed)
@@ -113,8 +124,7 @@ def train_with_zoology(
     Raises:
         InputError: the packages that Mamba needs are not installed.
     """
-    if run.model == "mamba":
-        _use_installed_kernels()
+    use_kernels(run)
     trainer: Any = importlib.import_module("zoology.train")
     own, seen = trainer.Trainer, _Observed(run)
 
@@ -141,7 +151,7 @@ def train_with_zoology(
     try:
         # hides progress bars, and the lines printed for each layer
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            trainer.train(_config(run, cache))
+            trainer.train(zoology_config(run, cache))
     except _TimeLimitReached:
         end = "time"
     finally:
@@ -184,8 +194,8 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _config(run: MqarRun, cache: Path) -> Any:
-    """The settings as Zoology's ``TrainConfig``."""
+def zoology_config(run: MqarRun, cache: Path) -> Any:
+    """The settings of a run as Zoology's ``TrainConfig``; ``cache`` is a folder for examples."""
     settings: Any = importlib.import_module("zoology.config")
     examples: Any = importlib.import_module("zoology.data.multiquery_ar")
     attention = run.model == "attention"

@@ -6,6 +6,7 @@ reads instead of converting the weights in each forward pass; the gradients of t
 The results equal those of autocast, which makes the same copies and converts their gradients to float32.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,11 +26,11 @@ class OptimizerConfig:
 
     Attributes:
         weight_decay: decoupled weight decay, applied to all parameters.
-        grad_clip: maximum norm of the gradient of all parameters together.
+        grad_clip: maximum norm of the gradient of all parameters together; None if it is not clipped.
     """
 
     weight_decay: float
-    grad_clip: float
+    grad_clip: float | None
 
 
 class ClippedAdamW:
@@ -105,7 +106,8 @@ class ClippedAdamW:
         self.grad_norm.copy_(torch.linalg.vector_norm(torch.stack(norms)) / tokens)
         finite = self.grad_norm.isfinite()
         # the same clipping as torch.nn.utils.clip_grad_norm_
-        divisor = tokens * torch.clamp((self.grad_norm + 1e-6) / self._config.grad_clip, min=1.0)
+        clip = math.inf if self._config.grad_clip is None else self._config.grad_clip
+        divisor = tokens * torch.clamp((self.grad_norm + 1e-6) / clip, min=1.0)
         # PyTorch's fused AdamW has these two arguments for GradScaler: it divides the gradients by the first,
         # and skips the update if the second is 1
         vars(self._adamw).update(grad_scale=divisor, found_inf=(~finite).float())

@@ -23,7 +23,7 @@ from synthetic_training.models.code_files import code_digests
 from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.model_types import check_device, is_of_package, package_of
-from synthetic_training.models.registry import MODELS, build_model, is_own_code, preset_hint
+from synthetic_training.models.registry import build_model, is_own_code, preset_hint
 from synthetic_training.models.sizes import check_forward, preset_arguments, window
 from synthetic_training.models.slow_paths import slow_path_warning
 from synthetic_training.models.user_code import import_packages
@@ -164,9 +164,11 @@ def _model(
     if config.isolate_examples:
         _check_isolation(config, model)
     model = model.to(device)
+    bf16 = config.precision == "bf16"
     if is_own_code(config.model):
         try:
             check_causal(config.model, model)
+            _check_evaluation(config, model, bf16=bf16)
         except InputError:
             raise
         except MISFITS as error:
@@ -179,17 +181,15 @@ def _model(
                 config.model,
             )
     else:
-        bf16 = config.precision == "bf16"
         check_forward(config.model, model, config.context_length, bf16=bf16)
-        if config.model not in MODELS:
-            _check_evaluation(config, model, bf16=bf16)
+        _check_evaluation(config, model, bf16=bf16)
     if device.type == "cuda" and processes.is_main and (warning := slow_path_warning(config.model, model)):
         log.warning(warning)
     return model
 
 
 def _check_evaluation(config: TrainConfig, model: PreTrainedModel, *, bf16: bool) -> None:
-    """Raise InputError unless a model of a package reads examples of each evaluated length."""
+    """Raise InputError unless a model reads examples of each evaluated length."""
     few = training_data(replace(config, eval_examples=2))
     try:
         few.evaluate(model.eval(), batch_tokens=1, bf16=bf16, shard=Shard(0, 1))

@@ -1,14 +1,15 @@
 """The learning rate of each step."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Decay: TypeAlias = Literal["linear", "constant", "linear_from_zero"]
+Decay: TypeAlias = Literal["linear", "cosine", "constant", "linear_from_zero"]
 
 
 @dataclass(frozen=True)
 class LearningRateSchedule:
-    """Linear warm-up to a peak, then linear decay or a constant rate.
+    """Linear warm-up to a peak, then decay or a constant rate.
 
     ``linear_from_zero`` is the schedule of the trainer released with the paper (``get_scheduler`` of
     transformers): the learning rate of the first step is 0, so that this step changes no weight, and warm-up
@@ -16,8 +17,8 @@ class LearningRateSchedule:
 
     Attributes:
         peak: learning rate after ``warmup_steps`` steps.
-        decay: ``linear`` and ``linear_from_zero`` would reach 0 after the last step; ``constant`` stays at
-            the peak.
+        decay: ``linear``, ``cosine`` (half a period) and ``linear_from_zero`` would reach 0 after the last
+            step; ``constant`` stays at the peak.
         warmup_steps: number of warm-up steps, fewer than ``steps``.
         steps: number of steps of the whole run.
     """
@@ -34,4 +35,5 @@ class LearningRateSchedule:
             return self.peak * (step + (not late)) / self.warmup_steps
         if self.decay == "constant":
             return self.peak
-        return self.peak * (self.steps - step) / max(1, self.steps - self.warmup_steps)
+        left = (self.steps - step) / max(1, self.steps - self.warmup_steps)
+        return self.peak * ((1 - math.cos(math.pi * left)) / 2 if self.decay == "cosine" else left)
