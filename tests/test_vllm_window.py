@@ -1,4 +1,4 @@
-"""lm-eval's own class for vLLM, with a stand-in for the package: a document counts as truncated if lm-eval cuts it."""
+"""lm-eval's own class for vLLM, with a stand-in for the package: documents that it cuts are counted."""
 
 import importlib
 import sys
