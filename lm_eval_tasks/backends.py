@@ -60,7 +60,7 @@ def check_generation(lm: Any, prompt: object) -> None:
             lm-eval's ``gguf``.
     """
     _check_not_gguf(lm)
-    if not _is_api(lm):
+    if not is_api(lm):
         return
     if is_chat(lm) and isinstance(prompt, str):
         raise InputError("a chat endpoint needs messages; pass --apply_chat_template")
@@ -82,7 +82,7 @@ def check_forced(lm: Any) -> None:
             score prompts.
     """
     _check_not_gguf(lm)
-    if not _is_api(lm) or lm in _probed:
+    if not is_api(lm) or lm in _probed:
         return
     if is_chat(lm):
         raise InputError(
@@ -103,7 +103,8 @@ def is_chat(lm: Any) -> bool:
     return any(parent.__name__ == "LocalChatCompletion" for parent in type(lm).__mro__)
 
 
-def _is_api(lm: Any) -> bool:
+def is_api(lm: Any) -> bool:
+    """Whether the model is one of lm-eval's models of OpenAI's protocol, chat or not."""
     return any(parent.__module__ == "lm_eval.models.api_models" for parent in type(lm).__mro__)
 
 
