@@ -15,8 +15,9 @@ _OFF = {
 
 _SERVER = (
     "a server may penalise repetition by default, which counts against copied answers: llama-cpp-python's "
-    "does unless you pass --gen_kwargs repeat_penalty=1.0, and vLLM's follows the model's generation_config.json "
-    "unless you pass --gen_kwargs repetition_penalty=1.0; with either, this warning disappears."
+    "does unless you pass --gen_kwargs repeat_penalty=1.0, and vLLM's does if the model's "
+    "generation_config.json says so, unless you pass --gen_kwargs repetition_penalty=1.0; with either, this "
+    "warning disappears."
 )
 
 
