@@ -111,6 +111,7 @@ class _SentenceHook:
         self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
         if is_server_error(error):
+            print(file=sys.stderr)  # ends the line of lm-eval's progress bar
             error = InputError(
                 f"the model's server did not answer a request: {server_error(error)}; with --use_cache FILE, "
                 "the next run does not repeat requests that were answered"
