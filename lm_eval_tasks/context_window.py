@@ -15,6 +15,9 @@ NOT_RUN = "not run: the document does not fit the model's context window"
 WINDOW_SETTINGS = ("n_positions", "max_position_embeddings", "n_ctx")
 """Names of the window's size in the configurations of models, in lm-eval's order."""
 
+_GENERATE_ONE = {"lm_eval.models.vllm_causallms", "lm_eval.models.nemo_lm"}
+"""Modules of lm-eval's models whose window must also hold one token that is generated after the answer."""
+
 _FEW = 4
 """Number of characters that are kept of a prompt's end and of an answer's start: a token or more of each."""
 
@@ -70,9 +73,12 @@ def forced_needs(lm: Any, scored: Sequence[ScoredTokens]) -> list[int]:
     """The number of tokens that each forced request needs."""
     if is_encoder_decoder(lm):
         return [max(one.context, one.answer) for one in scored]
-    # lm-eval's Hugging Face models score the last token without reading it
-    unread = 1 if is_hugging_face(lm) else 0
-    return [one.context + one.answer - unread for one in scored]
+    extra = 0
+    if is_hugging_face(lm):
+        extra = -1  # the last token is scored, but not read
+    elif any(parent.__module__ in _GENERATE_ONE for parent in type(lm).__mro__):
+        extra = 1
+    return [one.context + one.answer + extra for one in scored]
 
 
 def leave_out(lm: Any, requests: Sequence[Any]) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from lm_eval_tasks.backends import check_generation
+from lm_eval_tasks.backends import check_generation, is_api
 from lm_eval_tasks.context_window import generated_needs
 from lm_eval_tasks.end_of_text import ended_prompt_warning
 from lm_eval_tasks.max_new_tokens import max_new_tokens, set_max_new_tokens
 from lm_eval_tasks.model_view import ModelView, Score, Scores
 from lm_eval_tasks.padding import padding_warning
 from lm_eval_tasks.reasoning import may_reason, reasoning_advice, stops_reasoning, without_reasoning
+from lm_eval_tasks.repetition import repetition_warning
 from lm_eval_tasks.tokens import counts_tokens
 
 
@@ -57,6 +58,8 @@ class GeneratedView(ModelView):
                 "pass --gen_kwargs max_gen_toks=N to set another limit."
             )
         self._warn_if(padding_warning(lm))
+        if warning := repetition_warning(lm, options, from_server=is_api(lm)):
+            self._warn_once(warning)
         if self._prompt and (warning := ended_prompt_warning(lm, self._prompt)):
             self.ended_prompts = True
             self._warn_once(warning)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dataset_builders import InputError
 from dataset_builders.command_line import error_message
 from dataset_builders.extras import supported_versions
+from lm_eval_tasks.server_errors import is_server_error, server_error
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -89,6 +90,7 @@ def running_model() -> "LM | None":
 def print_input_errors_as_sentences() -> None:
     """Let the ``lm_eval`` command print one sentence about invalid input, and exit with status 1.
 
+    The same holds for a request that a model's server did not answer.
     The command does not catch exceptions, so this sets ``sys.excepthook``, but only if it is called from the
     command's main program. Nothing changes under ``simple_evaluate``.
     """
@@ -97,7 +99,10 @@ def print_input_errors_as_sentences() -> None:
 
 
 class _SentenceHook:
-    """A ``sys.excepthook`` that prints an InputError as one sentence; the previous hook handles the rest."""
+    """A ``sys.excepthook`` that prints an InputError or a server's error as one sentence.
+
+    The previous hook handles the rest.
+    """
 
     def __init__(self, previous: Any) -> None:
         self._previous = previous
@@ -105,6 +110,12 @@ class _SentenceHook:
     def __call__(
         self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
+        if is_server_error(error):
+            print(file=sys.stderr)  # ends the line of lm-eval's progress bar
+            error = InputError(
+                f"the model's server did not answer a request: {server_error(error)}; with --use_cache FILE, "
+                "the next run does not repeat requests that were answered"
+            )
         if isinstance(error, InputError):
             message = error_message(error)
             if message:

@@ -17,6 +17,7 @@ from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import lm_eval_run as harness
 from lm_eval_tasks import timing
+from lm_eval_tasks.backends import check_chat_template
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
 from lm_eval_tasks.model_view import ModelView
@@ -123,12 +124,15 @@ class RecallTask(ConfigurableTask):
         They are never cached: lm-eval's ``--cache_requests`` identifies them by the task's name, and would
         return requests of other documents, generation settings or chat templates.
         """
-        super().build_all_requests(**{**options, "cache_requests": False})
         lm = harness.running_model()
-        if lm is None:
-            return
+        chat = bool(options.get("apply_chat_template"))
         try:
-            self._view = self._view_of(lm, chat=bool(options.get("apply_chat_template")))
+            if chat and lm is not None:
+                check_chat_template(lm)
+            super().build_all_requests(**{**options, "cache_requests": False})
+            if lm is None:
+                return
+            self._view = self._view_of(lm, chat)
         except InputError as error:
             raise self._refusal(error) from None
         if self._view.ended_prompts:

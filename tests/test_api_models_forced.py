@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
 
 from dataset_builders import InputError
+from lm_eval_tasks import TASKS_FOLDER
 from tests.api_models import answering, run, scores
 from tests.completions_server import CompletionsServer, RefusedError
 from tests.models import byte_tokenizer
@@ -97,9 +100,9 @@ def refuses(ids: list[int]) -> dict[str, Any]:
     [
         (None, "returns no log-probabilities of the prompt"),
         (ignores_echo, "returns log-probabilities of 1 tokens for a prompt of 25 tokens and one new token"),
-        (logprobs_of(look_up, extra=0), "log-probabilities of 25 tokens for a prompt of 25"),
+        (logprobs_of(look_up, extra=0), "not of the new token, so lm-eval would not score the last token"),
         (forgets_the_first_tokens, "omits some log-probabilities of the prompt"),
-        (refuses, "does not score a given answer .400 Client Error"),
+        (refuses, "does not score a given answer .400 Client Error: .*: echo is not supported"),
     ],
     ids=["null", "echo ignored", "no new token", "holes", "status 400"],
 )
@@ -126,6 +129,25 @@ def test_given_answers_are_refused_without_tokens(chat: bool, model_args: dict[s
     with CompletionsServer(answering(look_up)) as server, pytest.raises(InputError, match=said):
         run(server, "phone_book_20_forced", chat=chat, model_args=model_args, metadata={})
     assert server.bodies == []
+
+
+def test_the_gguf_model_is_refused() -> None:
+    """It sends no maximum of new tokens, so a server's default of 16 would cut answers without a word."""
+    for task in ("phone_book_20", "phone_book_20_forced"):
+        with (
+            CompletionsServer(answering(look_up)) as server,
+            pytest.raises(
+                InputError, match=f"^{task}: .*use --model local-completions with base_url=http.*/v1/"
+            ),
+        ):
+            simple_evaluate(
+                model="gguf",
+                model_args={"base_url": server.url("").removesuffix("/v1/")},
+                tasks=[task],
+                task_manager=TaskManager(include_path=TASKS_FOLDER, include_defaults=False),
+                metadata={"num_docs": 1},
+            )
+        assert server.bodies == []
 
 
 def test_a_server_that_is_not_there(tokenizer_folder: Path) -> None:

@@ -18,7 +18,9 @@ from lm_eval.tasks import TaskManager
 from dataset_builders import InputError
 from lm_eval_tasks import TASKS_FOLDER, lm_eval_run
 from lm_eval_tasks.recall_task import RecallTask
+from tests.completions_server import CompletionsServer, RefusedError
 from tests.conftest import Run
+from tests.models import byte_tokenizer
 from tests.scripted import Scripted, look_up
 
 MODEL = "scripted-for-lm-eval-run"
@@ -28,8 +30,13 @@ ANY_LENGTH = (*COMMAND[:-1], "phone_book_n")
 
 @lm_eval.api.registry.register_model(MODEL)
 class Registered(Scripted):
+    tokenizer_name = "bytes"
+
     def __init__(self, seed: int = 0, colour: str = "", **_: Any) -> None:
         super().__init__(look_up)
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], **_: Any) -> str:
+        return str(byte_tokenizer().apply_chat_template(chat_history, tokenize=False))
 
 
 @pytest.fixture
@@ -172,6 +179,35 @@ def test_lengths_that_cannot_be_read_end_with_one_sentence(lm_eval_command: Run)
     result = lm_eval_command(*ANY_LENGTH, "--metadata", '{"entries": "twenty"}')
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("error: phone_book_n: ")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
+def test_a_servers_refusal_ends_with_one_sentence(lm_eval_command: Run, concurrent: int) -> None:
+    """As when a prompt exceeds the context window of a server without a tokenizer."""
+
+    def refuse(prompt: str, tokens: int) -> str:
+        raise RefusedError("This model's maximum context length is 512 tokens")
+
+    with CompletionsServer(refuse) as server:
+        arguments = f"model=m,base_url={server.url('completions')},tokenizer_backend=None,max_retries=1"
+        result = lm_eval_command(
+            *("--model", "local-completions", "--model_args", f"{arguments},num_concurrent={concurrent}"),
+            *("--include_path", TASKS_FOLDER, "--tasks", "phone_book_20", "--metadata", '{"num_docs": 1}'),
+        )
+    assert result.returncode == 1
+    *before, last = result.stderr.splitlines()
+    assert last.startswith("error: the model's server did not answer a request: 400")
+    assert "maximum context length is 512 tokens" in (last if concurrent == 1 else "".join(before))
+    assert "Traceback" not in result.stderr
+
+
+def test_a_model_without_a_chat_template_ends_with_one_sentence(lm_eval_command: Run) -> None:
+    result = lm_eval_command(*COMMAND, "--metadata", '{"num_docs": 1}', "--apply_chat_template")
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: phone_book_20: the model has no chat template (Cannot use chat template")
+    assert last.endswith("omit --apply_chat_template")
     assert "Traceback" not in result.stderr
 
 

@@ -92,7 +92,7 @@ class Needy(nn.Module):
 @pytest.mark.parametrize(
     ("name", "overrides", "sentence"),
     [
-        ("hf:gla", {}, "of the type 'gla'; flash-linear-attention has it: .*, and pass --model fla:gla"),
+        ("hf:gla", {}, "of the type 'gla'; flash-linear-attention has it; run: .*, and pass --model fla:gla"),
         ("no_such_package:gla", {}, "there is no module 'no_such_package' to import"),
         ("hf:gpt3", {}, "of the type 'gpt3'; did you mean 'hf:gptj'"),
         ("hf:bert_for_all", {}, "no causal language model of the type 'bert_for_all'"),

@@ -104,7 +104,7 @@ other: before each, the earlier names stand below the examples with their correc
     evaluation=replace(
         BENCHMARK.evaluation,
         score="lm_eval_tasks.answers.first_lines",
-        metrics=("recall", "char_accuracy"),
+        metrics=("recall", "char_accuracy", "copied_fraction"),
         position=None,
         errors=None,
         without_answer=None,
