@@ -145,7 +145,7 @@ COMMANDS = {
 }
 OTHER_OPTIONS = {
     *("--no-deps", "--resolution"),  # pip and uv
-    *("--extra", "--multi_gpu", "--nproc_per_node"),  # pytest, accelerate and torchrun
+    *("--extra", "--multi_gpu", "--nproc_per_node", "--nnodes"),  # pytest, accelerate and torchrun
     *("--epochs", "--examples"),  # synthetic_training.speed.mqar
     "--reports",  # lm_eval_tasks.documents
 }

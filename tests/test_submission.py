@@ -233,7 +233,7 @@ def test_results_of_another_model_are_refused(tmp_path: Path) -> None:
     other = without_forced(real_results()) | {"model_name": "org/second"}
     written(tmp_path, other, "results_2.json")
     with pytest.raises(
-        InputError, match=r"from 2 models \(org/model, org/second\); submit one model at a time"
+        InputError, match=r"from 2 models \(org/model, org/second\); submit one model at a time: pass"
     ):
         check(read_scores([tmp_path]), MODEL)
 

@@ -71,7 +71,8 @@ def _check_model(scores: Sequence[Score], model: str) -> None:
     names = sorted({score.run.model for score in scores})
     if len(names) > 1:
         raise InputError(
-            f"the results are from {len(names)} models ({', '.join(names)}); submit one model at a time"
+            f"the results are from {len(names)} models ({', '.join(names)}); submit one model at a time: "
+            "pass the subfolder with its result files"
         )
     (name,) = names
     if is_on_hub(name) and name.lower() != model.lower():

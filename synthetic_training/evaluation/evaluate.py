@@ -12,6 +12,10 @@ from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.evaluation.saved_model import model_folder, training_settings, use_lm_eval
 
 _MEANS = ("string_accuracy", "letter_accuracy", "exact_match")
+_NOTE = """\
+String accuracy: every letter of the answer is correct. Letter accuracy: mean fraction of correct letters.
+Exact match: every letter is correct and the answer ends there, as in lm-eval.
+Brackets: 95% confidence intervals over examples (Wilson)."""
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -68,5 +72,4 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
         lines.append(
             [one["length"], one["num_examples"], *(with_interval(one[m], ends[m], 3) for m in _MEANS)]
         )
-    note = "Brackets: 95% confidence intervals over examples (Wilson)."
-    return f"{markdown_table(headers, lines)}\n\n{note}"
+    return f"{markdown_table(headers, lines)}\n\n{_NOTE}"
