@@ -56,7 +56,7 @@ def max_new_tokens(
 def set_max_new_tokens(request: Any, number: int) -> None:
     """Set the maximum number of new tokens, under the name that most of lm-eval's models read.
 
-    Of lm-eval 0.4.13, ``watsonx_llm`` reads only ``max_new_tokens``, and ``gguf`` and ``textsynth`` read none.
+    Of lm-eval 0.4.13, ``watsonx_llm`` reads ``max_new_tokens``, and ``gguf`` and ``textsynth`` read none.
     """
     prompt, options = request.args
     others = {name: value for name, value in options.items() if name not in _ALIASES}

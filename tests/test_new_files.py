@@ -84,7 +84,9 @@ def test_a_new_file_must_be_possible(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [{}, [], {"rows": [{"preset": "small"}], "shape": {"rows": 64, "context_length": 220}},
+    "content", [{}, [], {"rows": [{"preset": "paper"}, 3], "shape": {"rows": 64, "context_length": 220}},
+                {"rows": [{"model": "T_rope", "preset": "small", "jobs": []}],
+                 "shape": {"rows": 64, "context_length": 220}},
                 {"rows": [], "shape": {"rows": 8, "context_length": 220}}]
 )  # fmt: skip
 def test_a_table_of_architectures_continues_only_its_own(

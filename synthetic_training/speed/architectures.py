@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+from pydantic import BaseModel, ValidationError
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
@@ -114,8 +115,23 @@ def _jobs(models: tuple[str, ...]) -> list[Job]:
     return [*goals, *ours, *sorted(others, key=lambda job: job.model.startswith("fla:"))]
 
 
-class _Results:
+class _Row(BaseModel):
+    """The fields of a row that are read; the others are measurements."""
+
+    model: str
+    preset: str
+    jobs: list[str]
+
+
+class _Table(BaseModel):
     """The file of rows."""
+
+    shape: dict[str, int]
+    rows: list[_Row]
+
+
+class _Results:
+    """The file of rows, which can be added to."""
 
     def __init__(self, settings: Speed) -> None:
         self._settings = settings
@@ -130,16 +146,20 @@ class _Results:
             InputError: the file has another format, or contains models or steps of another size.
         """
         settings, content = self._settings, read_json(self._settings.out)
-        rows = content.get("rows") if isinstance(content, dict) else None
+        try:
+            table = _Table.model_validate(content)
+        except ValidationError:
+            table = None
         if (
-            not isinstance(rows, list)
-            or content.get("shape") != self._shape
-            or any(row["preset"] != settings.preset for row in rows)
+            table is None
+            or table.shape != self._shape
+            or any(row.preset != settings.preset for row in table.rows)
         ):
             raise InputError(
                 f"{settings.out} is not a table of the preset {settings.preset} with {settings.rows} rows of "
                 f"{settings.context_length} tokens; pass another file with --out"
             )
+        rows: list[dict[str, Any]] = content["rows"]
         return rows
 
     def __contains__(self, job: Job) -> bool:

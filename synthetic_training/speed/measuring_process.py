@@ -102,6 +102,6 @@ class MeasuringProcess:
         return line if line in ("loaded", "ready") or line.startswith("{") else self._line(seconds)
 
     def end(self) -> None:
-        """Kill the process if it is still running."""
-        self._process.kill()
-        self._process.wait()
+        """Kill the process if it is still running, and close its pipes."""
+        with self._process:
+            self._process.kill()
