@@ -185,14 +185,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_left_out(monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("given", "of_the_run", "sizes"),
-    [
-        (None, 4, ()),
-        (False, 4, ()),
-        (True, 4, (4,)),
-        (16, "auto", (16,)),
-        ([1, 16, 1], 4, (1, 16)),
-        (65_536, 4, (65_536,)),
-    ],  # fmt: skip
+    [(None, 4, ()), (False, 4, ()), (True, 4, (4,)), (65_536, "auto", (65_536,)), ([1, 16, 1], 4, (1, 16))],
 )
 def test_batch_sizes(given: object, of_the_run: object, sizes: tuple[int, ...]) -> None:
     assert batch_sizes(given, of_the_run) == sizes
