@@ -127,6 +127,21 @@ def test_a_run_with_a_limit_never_replaces_a_longer_one(tmp_path: Path) -> None:
     assert found == {20: (500, 0.25), 40: (500, 0.5), 60: (4, 1.0)}
 
 
+def test_a_score_keeps_its_measurements_and_gets_those_that_it_lacks(tmp_path: Path) -> None:
+    def timing(machine: str, seconds: float) -> dict[str, Any]:
+        counts = dict.fromkeys(("batch_size", "prompt_tokens", "new_tokens", "repetitions"), 1)
+        values = dict.fromkeys(("prefill_seconds", "token_seconds", "tokens_per_second"), seconds)
+        ranges = {key: [seconds, seconds] for key in ("prefill_range", "token_range")}
+        return {**counts, **values, **ranges, "machine": machine}
+
+    older = {"timing": [timing("a", 1.0), timing("b", 2.0)], "state_bytes": 1000}
+    result_file(tmp_path, {TASK: 0.25}, date=1.7e9, metadata=older)
+    result_file(tmp_path, {TASK: 0.75}, date=1.8e9, metadata={"timing": [timing("a", 3.0)]})
+    (score,) = read_scores([tmp_path])
+    assert (score.main_value, score.state_bytes) == (0.75, 1000)
+    assert {one.machine: one.token_seconds for one in score.timings} == {"a": 3.0, "b": 2.0}
+
+
 def test_chosen_documents_are_no_prefix(tmp_path: Path) -> None:
     result_file(tmp_path, {TASK: 0.25})
     result_file(tmp_path, {TASK: 0.75}, documents=4, config={"limit": None})
