@@ -46,6 +46,10 @@ def rows(folder: Path, *names: str) -> dict[str, float | None]:
          ["model", 'model, gen_kwargs={"temperature": 1}']),
         ({"metadata": {"seed": 1}, "checksum": "aa"}, {}, ["model", "model, seed=1"]),
         ({"checksum": "aa"}, {}, None),
+        ({"config": {"model_num_parameters": 7}}, {"config": {"model_num_parameters": 8}}, None),
+        ({"fewshot_as_multiturn": True}, {}, None),
+        ({"n-shot": {TASK: 5}, "config": {"fewshot_seed": 1}},
+         {"n-shot": {TASK: 5}, "config": {"fewshot_seed": 2}}, None),
         ({"metadata": {"version": 2.0}}, {}, ["model, version=1.0", "model, version=2.0"]),
     ],
 )  # fmt: skip
@@ -111,10 +115,11 @@ def test_values_that_may_be_secret_are_numbered(tmp_path: Path) -> None:
         {"model_args": {"pretrained": "org/model", "device_map": "auto", "max_batch_size": 8}},
         {"model_args": "pretrained=org/model"},
         {"config": {"model_revision": "main"}},
+        {"config": {"fewshot_seed": 7}},
         {"lm_eval_version": "0.5.0"},
     ],
 )
-def test_what_changes_speed_alone_is_no_other_row(tmp_path: Path, same: dict[str, Any]) -> None:
+def test_what_changes_no_answer_is_no_other_row(tmp_path: Path, same: dict[str, Any]) -> None:
     result_file(tmp_path, {TASK: 0.25}, date=1.7e9)
     result_file(tmp_path, {TASK: 0.75}, date=1.8e9, **same)
     assert rows(tmp_path) == {"model": 0.75}
@@ -167,6 +172,12 @@ def test_documents_of_different_benchmarks_do_not_split_a_row(tmp_path: Path) ->
     result_file(tmp_path, {TASK: 0.5, "string_copy_20": 0.5, "string_copy_20_forced": 0.5})
     result_file(tmp_path, {"c4_copy_25": 0.5}, metadata={"source": "texts", "tokenizer": "x"}, checksum="aa")
     assert row_labels(read_scores([tmp_path])) == ["model"]
+
+
+def test_commits_are_separate_rows_on_every_benchmark(tmp_path: Path) -> None:
+    for task, commit in ((TASK, "abc1234567"), ("c4_copy_25", "def1234567")):
+        result_file(tmp_path, {task: 0.5}, config={"model_sha": commit})
+    assert sorted(row_labels(read_scores([tmp_path]))) == ["model, commit abc1234", "model, commit def1234"]
 
 
 # ---- labels

@@ -169,8 +169,9 @@ def test_prompts_are_cut_on_the_left_and_repeated(monkeypatch: pytest.MonkeyPatc
     timed: list[list[int]] = []
     monkeypatch.setattr("lm_eval_tasks.timing.measure", lambda _, rows, *__: timed.extend(rows.tolist()))
     lm = hf("gpt_neox")
-    assert time_model(lm, ["abcde", "fgh"], (3, 1), pytest.fail) == []
-    assert timed == [lm.tok_encode(text) for text in ("cde", "fgh", "cde", "abcde")]
+    for prompts, batches in ((["abcde", "fgh"], (3, 1)), (["ab"], (1,))):
+        assert time_model(lm, prompts, batches, pytest.fail) == []
+    assert timed == [lm.tok_encode(text) for text in ("cde", "fgh", "cde", "abcde", "ab")]
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
