@@ -70,7 +70,9 @@ def test_it_is_adamw_with_clipping(clip: float | None, bf16: bool, copies: bool)
     assert set(optimizer.copies) == ({"inner.0.weight", "inner.3.weight"} if copies else set())
     train(model, optimizer, range(3), bf16)
     for (name, found), wanted in zip(model.named_parameters(), expected.parameters(), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-4, msg=name)  # steps of 1e-2
+        torch.testing.assert_close(
+            found, wanted, rtol=1e-5, atol=1e-4 if bf16 else 1e-6, msg=name
+        )  # steps of 1e-2
     for name, found in optimizer.copies.items():
         assert torch.equal(found, dict(model.named_parameters())[name].bfloat16())
 
