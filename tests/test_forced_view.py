@@ -13,6 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from dataset_builders.phone_book import rows
+from lm_eval_tasks.alignment import is_aligned, split_request
 from lm_eval_tasks.end_of_text import with_end_of_text
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.scoring import forced as forced_scores
@@ -235,3 +236,12 @@ def test_a_metric_that_another_process_lacks_is_left_out(other: int) -> None:
     found = view.scores(doc, [(-6.0, True)], score=forced_scores)
     assert found["exact_match"] == 1.0
     assert ("logprob_per_token" in found) == bool(other)
+
+
+def test_white_space_after_the_prompt_belongs_to_the_answer() -> None:
+    assert split_request(" a b \n", "c") == (" a b", " \nc")
+
+
+def test_a_prompt_that_ends_with_end_of_text_is_misaligned() -> None:
+    assert is_aligned([1, 2], [1, 2, 3], end=None) and is_aligned([2, 1], [2, 1, 3], end=2)
+    assert not is_aligned([1, 2], [1, 2, 3], end=2) and not is_aligned([1, 2], [1, 4, 3], end=None)

@@ -48,6 +48,7 @@ def rows(folder: Path, *names: str) -> dict[str, float | None]:
         ({"checksum": "aa"}, {}, None),
         ({"config": {"model_num_parameters": 7}}, {"config": {"model_num_parameters": 8}}, None),
         ({"fewshot_as_multiturn": True}, {}, None),
+        ({"config": {"peft_sha": "abc1234567"}}, {"config": {"peft_sha": "def1234567"}}, None),
         ({"n-shot": {TASK: 5}, "config": {"fewshot_seed": 1}},
          {"n-shot": {TASK: 5}, "config": {"fewshot_seed": 2}}, None),
         ({"metadata": {"version": 2.0}}, {}, ["model, version=1.0", "model, version=2.0"]),
@@ -178,6 +179,20 @@ def test_commits_are_separate_rows_on_every_benchmark(tmp_path: Path) -> None:
     for task, commit in ((TASK, "abc1234567"), ("c4_copy_25", "def1234567")):
         result_file(tmp_path, {task: 0.5}, config={"model_sha": commit})
     assert sorted(row_labels(read_scores([tmp_path]))) == ["model, commit abc1234", "model, commit def1234"]
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {"phone_book_gap_1": {"gap": 1}, "phone_book_gap_100": {"gap": 100}},
+        {"squad_v2_retrieval_50_100": {"max_tokens": 100}, "squad_v2_retrieval_100_150": {"max_tokens": 150}},
+    ],
+    ids=["any length", "ranges"],
+)
+def test_lengths_do_not_split_a_row(tmp_path: Path, tasks: dict[str, dict[str, int]]) -> None:
+    for task, metadata in tasks.items():
+        result_file(tmp_path, {task: 0.5}, metadata=metadata)
+    assert row_labels(read_scores([tmp_path])) == ["model"]
 
 
 # ---- labels

@@ -96,9 +96,10 @@ def test_too_many_tokens_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_cache_has_room_again_when_a_text_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_cache, "_MOST_TOKENS", 4)
-    cache = TokenCache(lambda _: [0])
+    cache = TokenCache(lambda *_: [0])
     for text in ("ab", "ab", "cd", "ef"):  # a text that is kept twice takes the room of one
         cache.keep(text, [1, 1])
+    assert cache("ab", 1) == [0], "the ids are of a call with the text alone"
     assert [cache(text) for text in ("ab", "ef", "ab")] == [[1, 1], [0], [1, 1]]
     cache.keep("gh", [2, 2])
     cache.discard("cd")
