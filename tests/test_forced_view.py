@@ -2,6 +2,7 @@
 
 import logging
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from dataset_builders.phone_book import rows
-from lm_eval_tasks.alignment import is_aligned, split_request
+from lm_eval_tasks.alignment import scored_tokens, split_request
 from lm_eval_tasks.end_of_text import with_end_of_text
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.scoring import forced as forced_scores
@@ -243,5 +244,6 @@ def test_white_space_after_the_prompt_belongs_to_the_answer() -> None:
 
 
 def test_a_prompt_that_ends_with_end_of_text_is_misaligned() -> None:
-    assert is_aligned([1, 2], [1, 2, 3], end=None) and is_aligned([2, 1], [2, 1, 3], end=2)
-    assert not is_aligned([1, 2], [1, 2, 3], end=2) and not is_aligned([1, 2], [1, 4, 3], end=None)
+    lm = HFLM(pretrained=tiny_model("gpt_neox"), tokenizer=byte_tokenizer(), device="cpu")
+    requests = [SimpleNamespace(args=(prompt, " b")) for prompt in ("a", f"a{END}", f"{END}a")]
+    assert [one.aligned for one in scored_tokens(lm, requests)] == [True, False, True]
