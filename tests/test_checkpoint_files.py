@@ -21,7 +21,7 @@ def test_the_last_two_are_kept_and_the_newest_comes_back(tmp_path: Path) -> None
             model.lm_head.weight.fill_(step)
         saved = checkpoints.save(model, symbol_tokenizer(32), state, Progress(step, 10 * step, 1.5 * step))
         (folder / "step_of_another").mkdir(exist_ok=True)
-        (folder / f".step_{step}.partial").mkdir()
+        (folder / f".step_{step + 1}.partial").mkdir()
     assert saved == folder / "step_10"
     assert checkpoints.newest() == (saved, Progress(10, 100, 15.0))
     assert (saved / RUN).read_text() == "{}"
