@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
+from dataset_builders import InputError
 from synthetic_training.data.symbol_tokenizer import symbol_tokenizer
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.checkpoint import Checkpoints, Progress, load_optimizer, restore_weights
@@ -22,7 +24,8 @@ def test_the_last_two_are_kept_and_the_newest_comes_back(tmp_path: Path) -> None
         saved = checkpoints.save(model, symbol_tokenizer(32), state, Progress(step, 10 * step, 1.5 * step))
         (folder / "step_of_another").mkdir(exist_ok=True)
         (folder / f".step_{step + 1}.partial").mkdir()
-    assert saved == folder / "step_10"
+    saved = checkpoints.save(model, symbol_tokenizer(32), state, Progress(10, 100, 15.0))
+    assert saved == folder / "step_10", "a checkpoint of the same step is replaced"
     assert checkpoints.newest() == (saved, Progress(10, 100, 15.0))
     assert (saved / RUN).read_text() == "{}"
     assert {name: value.tolist() for name, value in load_optimizer(saved).items()} == {
@@ -31,5 +34,7 @@ def test_the_last_two_are_kept_and_the_newest_comes_back(tmp_path: Path) -> None
     other = build_model("lstm", hidden_size=8, num_hidden_layers=1)
     restore_weights(other, saved)
     assert all(value.equal(model.state_dict()[name]) for name, value in other.state_dict().items())
+    with pytest.raises(InputError, match="a different architecture from the run"):
+        restore_weights(build_model("lstm", hidden_size=8, num_hidden_layers=2), saved)
     checkpoints.clean()
     assert {one.name for one in folder.iterdir()} == {"step_9", "step_10", "step_of_another"}
