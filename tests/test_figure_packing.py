@@ -53,3 +53,15 @@ def test_logs_are_left_out_where_they_do_not_fit_and_then_metrics(tmp_path: Path
     with pytest.raises(InputError, match="the results are larger than .* pass a larger --largest"):
         pack(out, tmp_path / "none", largest=4 * kilobytes)
     assert list((tmp_path / "none").iterdir()) == []
+
+
+def test_a_checkpoint_that_hardly_compresses_and_is_too_large_is_left_out(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    step = out / "runs" / "a" / "checkpoints" / "step_1"
+    step.mkdir(parents=True)
+    for name in (RUN, METRICS):
+        (out / "runs" / "a" / name).write_text("{}")
+    (out / "figure.jsonl").write_text("{}\n")
+    (step / "model").write_bytes(Random(0).randbytes(105_000))
+    pack(out, tmp_path / "to", largest=100_000 / 2**20)
+    assert [file.name for file in (tmp_path / "to").iterdir()] == ["results.tar.gz"]
