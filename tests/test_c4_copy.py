@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from dataset_builders import InputError
 from dataset_builders.c4_copy import first_word, rows
+from dataset_builders.checksum import content_sha256
 from dataset_builders.sources.texts import MAX_CHARACTERS, read_texts
 from dataset_builders.sources.tokenizer import load_tokenizer
 from tests.evaluation import evaluate, scores
@@ -110,11 +111,24 @@ def test_a_document_depends_on_its_index_alone() -> None:
         assert len({row["prompt"] for row in few}) == 3
 
 
+@pytest.mark.parametrize(("order", "checksum"), [("standard", "ac3f8a1c0cd1"), ("random", "d0483bc4b185")])
+def test_documents_are_the_same_in_every_version(
+    order: str, checksum: str, tmp_path: Path, byte_tokens: str
+) -> None:
+    for number in range(15):
+        text = " ".join(f"{number * step} is {number} times {step}.\n" for step in range(3, 20))
+        (tmp_path / f"{number:02}.txt").write_text(text)
+    made = rows(50, order, 20, 1, str(tmp_path), byte_tokens)
+    assert content_sha256(made)[:12] == checksum
+
+
 @pytest.mark.parametrize(
     ("text", "cue"),
     [
         ("The cat sat", "The"),
         ("a b", "a"),
+        ("ab c", "ab"),
+        ("abc d", "a"),
         ("supercalifragilistic x", "sup"),
         ("abcdefghij", "ab"),
         ("ab", "a"),

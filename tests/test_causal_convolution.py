@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthetic_training.models.kernels import causal_convolution as module
-from synthetic_training.models.kernels.causal_convolution import causal_convolution
+from synthetic_training.models.kernels.causal_convolution import causal_convolution, shifted_products
 
 requires_package = [
     pytest.mark.gpu,
@@ -134,3 +134,10 @@ class TestPackage:
         compiled = torch.compile(causal_convolution, fullgraph=True)
         with torch.autocast("cuda", torch.bfloat16):
             holds(x, weight, bias, 1e-2, compiled)
+
+
+def test_bfloat16_is_computed_in_float32() -> None:
+    draw = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(*shape, generator=draw) for shape in ((2, 6, 3), (3, 4), (3,)))
+    x = x.bfloat16()
+    assert shifted_products(x, weight, bias).equal(shifted_products(x.float(), weight, bias))

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from dataset_builders import InputError
-from lm_eval_tasks.results.compare import compare, compare_rows, comparison_table
+from lm_eval_tasks.results.compare import compare, compare_rows, comparison_table, p_text
 from lm_eval_tasks.results.paired_intervals import tango_interval
 from lm_eval_tasks.results.rows import read_scores
 from tests.result_files import log_samples, result_file
@@ -39,6 +39,17 @@ def test_the_permutation_test_agrees_with_the_t_test_on_many_documents() -> None
     found = compare(first, second, "bounded")
     assert found.p_value == pytest.approx(stats.ttest_rel(first, second).pvalue, abs=0.02)
     assert compare(first, first, "bounded").p_value == 1.0
+
+
+def test_scores_of_any_range_have_students_interval_and_always_the_same_p_value() -> None:
+    rng = np.random.default_rng(2)
+    first = rng.integers(0, 2, 40).astype(float)
+    second = np.roll(first, 1)
+    found = compare(first, second, "real")
+    ends = stats.ttest_rel(first, second).confidence_interval(0.95)
+    assert found.ends == pytest.approx((ends.low, ends.high))
+    noisy = first + rng.random(40)
+    assert compare(noisy, second, "real") == compare(noisy, second, "real")
 
 
 def test_two_equal_models_differ_in_five_percent_of_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +106,10 @@ def test_a_table_says_why_an_interval_without_0_may_have_a_large_p_value(tmp_pat
         comparison_table(compare_rows(read_scores([tmp_path / name]), "a", "b"), "a", "b")
         for name in ("few", "more")
     )
-    assert "| +1.000 [+0.02, +1.00] | 0.125 |" in few and "the exact test is stricter" in few
+    assert (
+        "| +1.000 [+0.02, +1.00] | 0.125 | McNemar, exact (4 : 0) |" in few
+        and "the exact test is stricter" in few
+    )
     assert "| +1.000 [+0.35, +1.00] | 0.008 |" in more and "the exact test" not in more
 
 
@@ -123,3 +137,19 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         stream.truncate(5 * 2**30)  # takes no disk
     with pytest.raises(InputError, match="has more than 4 GiB"):
         compare_rows(scores, "a", "b")
+
+
+def test_both_models_need_the_same_main_metric_in_all_samples(tmp_path: Path) -> None:
+    two_rows(tmp_path, [1.0, 1.0], [0.0, 1.0])
+    samples = tmp_path / f"samples_{TASK}_001.jsonl"
+    samples.write_text(samples.read_text().replace("exact_match", "f1"))
+    with pytest.raises(InputError, match="the samples of phone_book_20 lack exact_match"):
+        compare_rows(read_scores([tmp_path]), "a", "b")
+    results = tmp_path / "results_001.json"
+    results.write_text(results.read_text().replace("exact_match", "f1"))
+    with pytest.raises(InputError, match="'a' and 'b' have no main metric in common on phone_book_20"):
+        compare_rows(read_scores([tmp_path]), "a", "b")
+
+
+def test_a_p_value_is_never_shown_as_0() -> None:
+    assert [p_text(p) for p in (0.0, 0.000999, 0.001, 1.0)] == ["<0.001", "<0.001", "0.001", "1.000"]

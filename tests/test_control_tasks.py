@@ -232,3 +232,26 @@ def test_controls_without_a_pair_are_named(tmp_path: Path) -> None:
     text = control_table(found, alone)
     assert "Not compared: a on phone_book_query_first at 20 entries, b" in text
     assert control_table([], alone).startswith("Not compared") and control_table([]) == ""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model_args": {"pretrained": "m", "load_in_8bit": True}},
+        {"config": {"model_sha": "beef"}},
+        {"config": {"model_dtype": "torch.float16"}},
+        {"chat_template": "x"},
+        {"system_instruction": "x"},
+    ],
+    ids=lambda other: json.dumps(other),
+)
+def test_controls_are_compared_with_runs_of_the_same_model_prompted_alike(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    for task, rows, options in (
+        ("phone_book_query_first_20", list(query_first_rows(20, 2)), {}),
+        ("phone_book_20", list(phone_book.rows(20, 2)), other),
+    ):
+        file = result_file(tmp_path, {task: 1.0}, model="m", documents=2, **options)
+        log_answers(file, task, rows, [row["answer"] for row in rows])
+    assert controls(logged(read_scores([tmp_path]))) == []

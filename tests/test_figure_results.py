@@ -27,6 +27,7 @@ from synthetic_training.figures.summary import (
     geometric_mean,
     grouped,
     hours,
+    hours_of,
     label_of,
     lowest,
     mean_curve,
@@ -88,6 +89,8 @@ def test_lines_are_in_the_order_of_models_sweeps_and_seeds() -> None:
         "width_64",
         "width_128",
     ]
+    lines = [a_line(seed=seed, sweep={"lr": lr}) for lr, seed in ((1e-2, 0), (3e-4, 1), (3e-4, 0))]
+    assert grouped(lines, lambda line: line["label"]) == {lines[0]["label"]: lines[::-1]}
     lines = [a_line(panel=panel) for panel in ("c", "b", "a", "b")]
     assert panels_of(lines, ["b", "a", "none"]) == ["b", "a", "c"]
     assert panels_of([a_line()], []) == [None]
@@ -110,6 +113,7 @@ def test_bands_over_lengths_and_rates() -> None:
 def test_a_run_that_stands_there_twice_took_its_time_once() -> None:
     lines = [a_line(), a_line(), a_line(seed=1), a_line(seed=2, machine="NVIDIA H200", seconds=7200)]
     assert hours(lines) == {"x86_64": (1.0, 2), "NVIDIA H200": (2.0, 1)}
+    assert hours_of({**a_line(seconds=3600), "gpus": 4, "runs_per_gpu": 2}) == 2.0
 
 
 def test_the_table_of_training_examples() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from dataset_builders.phone_book import rows
+from lm_eval_tasks.alignment import scored_tokens, split_request
 from lm_eval_tasks.end_of_text import with_end_of_text
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.scoring import forced as forced_scores
@@ -235,3 +237,13 @@ def test_a_metric_that_another_process_lacks_is_left_out(other: int) -> None:
     found = view.scores(doc, [(-6.0, True)], score=forced_scores)
     assert found["exact_match"] == 1.0
     assert ("logprob_per_token" in found) == bool(other)
+
+
+def test_white_space_after_the_prompt_belongs_to_the_answer() -> None:
+    assert split_request(" a b \n", "c") == (" a b", " \nc")
+
+
+def test_a_prompt_that_ends_with_end_of_text_is_misaligned() -> None:
+    lm = HFLM(pretrained=tiny_model("gpt_neox"), tokenizer=byte_tokenizer(), device="cpu")
+    requests = [SimpleNamespace(args=(prompt, " b")) for prompt in ("a", f"a{END}", f"{END}a")]
+    assert [one.aligned for one in scored_tokens(lm, requests)] == [True, False, True]

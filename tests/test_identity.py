@@ -46,6 +46,11 @@ def rows(folder: Path, *names: str) -> dict[str, float | None]:
          ["model", 'model, gen_kwargs={"temperature": 1}']),
         ({"metadata": {"seed": 1}, "checksum": "aa"}, {}, ["model", "model, seed=1"]),
         ({"checksum": "aa"}, {}, None),
+        ({"config": {"model_num_parameters": 7}}, {"config": {"model_num_parameters": 8}}, None),
+        ({"fewshot_as_multiturn": True}, {}, None),
+        ({"config": {"peft_sha": "abc1234567"}}, {"config": {"peft_sha": "def1234567"}}, None),
+        ({"n-shot": {TASK: 5}, "config": {"fewshot_seed": 1}},
+         {"n-shot": {TASK: 5}, "config": {"fewshot_seed": 2}}, None),
         ({"metadata": {"version": 2.0}}, {}, ["model, version=1.0", "model, version=2.0"]),
     ],
 )  # fmt: skip
@@ -111,10 +116,11 @@ def test_values_that_may_be_secret_are_numbered(tmp_path: Path) -> None:
         {"model_args": {"pretrained": "org/model", "device_map": "auto", "max_batch_size": 8}},
         {"model_args": "pretrained=org/model"},
         {"config": {"model_revision": "main"}},
+        {"config": {"fewshot_seed": 7}},
         {"lm_eval_version": "0.5.0"},
     ],
 )
-def test_what_changes_speed_alone_is_no_other_row(tmp_path: Path, same: dict[str, Any]) -> None:
+def test_what_changes_no_answer_is_no_other_row(tmp_path: Path, same: dict[str, Any]) -> None:
     result_file(tmp_path, {TASK: 0.25}, date=1.7e9)
     result_file(tmp_path, {TASK: 0.75}, date=1.8e9, **same)
     assert rows(tmp_path) == {"model": 0.75}
@@ -125,6 +131,21 @@ def test_a_run_with_a_limit_never_replaces_a_longer_one(tmp_path: Path) -> None:
     result_file(tmp_path, {TASK: 1.0, "phone_book_60": 1.0}, date=1.8e9, documents=4)
     found = {score.length: (score.documents, score.main_value) for score in read_scores([tmp_path])}
     assert found == {20: (500, 0.25), 40: (500, 0.5), 60: (4, 1.0)}
+
+
+def test_a_score_keeps_its_measurements_and_gets_those_that_it_lacks(tmp_path: Path) -> None:
+    def timing(machine: str, seconds: float) -> dict[str, Any]:
+        counts = dict.fromkeys(("batch_size", "prompt_tokens", "new_tokens", "repetitions"), 1)
+        values = dict.fromkeys(("prefill_seconds", "token_seconds", "tokens_per_second"), seconds)
+        ranges = {key: [seconds, seconds] for key in ("prefill_range", "token_range")}
+        return {**counts, **values, **ranges, "machine": machine}
+
+    older = {"timing": [timing("a", 1.0), timing("b", 2.0)], "state_bytes": 1000}
+    result_file(tmp_path, {TASK: 0.25}, date=1.7e9, metadata=older)
+    result_file(tmp_path, {TASK: 0.75}, date=1.8e9, metadata={"timing": [timing("a", 3.0)]})
+    (score,) = read_scores([tmp_path])
+    assert (score.main_value, score.state_bytes) == (0.75, 1000)
+    assert {one.machine: one.token_seconds for one in score.timings} == {"a": 3.0, "b": 2.0}
 
 
 def test_chosen_documents_are_no_prefix(tmp_path: Path) -> None:
@@ -151,6 +172,26 @@ def test_builders_give_the_same_first_documents_however_many_are_made(name: str)
 def test_documents_of_different_benchmarks_do_not_split_a_row(tmp_path: Path) -> None:
     result_file(tmp_path, {TASK: 0.5, "string_copy_20": 0.5, "string_copy_20_forced": 0.5})
     result_file(tmp_path, {"c4_copy_25": 0.5}, metadata={"source": "texts", "tokenizer": "x"}, checksum="aa")
+    assert row_labels(read_scores([tmp_path])) == ["model"]
+
+
+def test_commits_are_separate_rows_on_every_benchmark(tmp_path: Path) -> None:
+    for task, commit in ((TASK, "abc1234567"), ("c4_copy_25", "def1234567")):
+        result_file(tmp_path, {task: 0.5}, config={"model_sha": commit})
+    assert sorted(row_labels(read_scores([tmp_path]))) == ["model, commit abc1234", "model, commit def1234"]
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {"phone_book_gap_1": {"gap": 1}, "phone_book_gap_100": {"gap": 100}},
+        {"squad_v2_retrieval_50_100": {"max_tokens": 100}, "squad_v2_retrieval_100_150": {"max_tokens": 150}},
+    ],
+    ids=["any length", "ranges"],
+)
+def test_lengths_do_not_split_a_row(tmp_path: Path, tasks: dict[str, dict[str, int]]) -> None:
+    for task, metadata in tasks.items():
+        result_file(tmp_path, {task: 0.5}, metadata=metadata)
     assert row_labels(read_scores([tmp_path])) == ["model"]
 
 

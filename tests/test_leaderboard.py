@@ -139,6 +139,22 @@ def test_runs_of_one_row_are_told_apart_and_revisions_are_rows(tmp_path: Path) -
     assert first.about == "lm-eval 0.4.13; 2023-11-14 to 2027-01-15"
 
 
+def test_runs_are_sorted_by_date_and_their_scores_by_length(tmp_path: Path) -> None:
+    result_file(tmp_path, {"phone_book_100": 0.5, "phone_book_20": 0.5}, model="a", date=1.8e9)
+    result_file(tmp_path, {"phone_book_40": 0.5}, model="a", date=1.7e9)
+    (row,) = page_of(tmp_path).rows
+    assert [[score.length for score, _ in source.scores] for source in row.sources] == [[40], [20, 100]]
+
+
+def test_a_mean_is_marked_if_one_of_its_scores_is(tmp_path: Path) -> None:
+    some = {"documents": 32, "truncated": 0.25, "checksum": "beef" * 16}
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="a", **some)
+    result_file(tmp_path, {"phone_book_40": 0.5}, model="a")
+    result_file(tmp_path, {"phone_book_20": 0.5}, model="b")
+    (row,) = (row for row in page_of(tmp_path).rows if row.model == "a")
+    assert row.cells[0].marks == ("limited", "truncated", "other docs")
+
+
 def test_forced_twins_are_left_out_and_named(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": 0.5, "phone_book_20_forced": 0.75}, model="a")
     content = page_of(tmp_path)

@@ -61,6 +61,12 @@ def test_a_dash_stands_where_there_is_no_value_and_is_explained_once(tmp_path: P
     assert text.count(f"A dash ({DASH}) means") == 1
 
 
+def test_a_dash_in_a_memory_column_alone_is_explained(tmp_path: Path) -> None:
+    result_file(tmp_path, FALLS, model="seen", metadata={"state_bytes": 1000})
+    result_file(tmp_path, FALLS, model="unseen")
+    assert "A dash" in render(page_of(tmp_path), "t").decode()
+
+
 def test_without_a_dash_none_is_explained(tmp_path: Path) -> None:
     result_file(tmp_path, FALLS, model="a", metadata={"state_bytes": 1000})
     assert "A dash" not in render(page_of(tmp_path), "t").decode()

@@ -52,6 +52,13 @@ def test_equals_the_definition(shape: tuple[int, int, int, int]) -> None:
         torch.testing.assert_close(got_one, one)
 
 
+def test_second_derivatives_are_refused() -> None:
+    inputs = scan_inputs(1, 3, 2, 2, torch.float64)
+    (first,) = torch.autograd.grad(selective_scan(*inputs).sum(), inputs[2], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_keeps_the_type_of_x() -> None:
     inputs = scan_inputs(1, 5, 4, 2, torch.float32)
     half = [v.bfloat16() if v.dim() == 3 else v for v in inputs]
@@ -86,6 +93,8 @@ def test_work_is_linear_in_the_length() -> None:
 def test_floor_of_the_paper_size() -> None:
     floor = scan_floor(batch=64, length=220, channels=2048, states=32, itemsize=2)
     assert floor.exponentials == 3 * 64 * 220 * 2048 * 32
+    # 5 forward, and 4 + 12 + 1 backward
+    assert floor.flops == (5 + 17) * 64 * 220 * 2048 * 32
     assert floor.bytes == 2 * 64 * 220 * (11 * 2048 + 6 * 32)
 
 

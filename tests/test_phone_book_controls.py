@@ -125,6 +125,7 @@ def test_the_released_checksums_are_those_of_the_documents(config: Config) -> No
         (GAP, {"gap": 1, "entries": "x"}, "entries must be an integer"),
         (MULTI, {"entries": 20, "questions": 19}, "has 18 besides the two examples, fewer than 19 questions"),
         (MULTI, {"entries": 20, "questions": True}, "questions must be an integer"),
+        (MULTI, {"entries": 20, "questions": 0}, "questions must be an integer of at least 1, not 0"),
         (MULTI, {"entries": 20, "num_docs": 0}, "num_docs must be an integer of at least 1"),
     ],
 )  # fmt: skip

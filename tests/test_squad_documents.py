@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from dataset_builders import InputError
 from dataset_builders.sources.squad import DEFAULT_SOURCE, REVISION
-from dataset_builders.squad_v2_retrieval import BENCHMARK, rows
+from dataset_builders.squad_v2_retrieval import BENCHMARK, _tasks_of, rows
 from tests.squad_paragraphs import ANSWERABLE, BUCKETS, PARAGRAPHS, source, squad_rows, words, write
 
 
@@ -103,3 +103,11 @@ def test_the_default_is_a_pinned_revision_of_the_hub(words: str, monkeypatch: py
 def test_bad_bounds_are_refused(source: dict[str, str], bounds: tuple[Any, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         rows(*bounds, *source.values())
+
+
+def test_the_advice_on_an_empty_range_names_tasks_that_have_paragraphs(source: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="has 101 to 104 tokens: it has .* use one of .*_50_100, .*_100_150"):
+        rows(101, 105, *source.values())
+    assert _tasks_of([100]) == "use one of squad_v2_retrieval_100_150, or "
+    assert _tasks_of([99, 400]) == "use one of squad_v2_retrieval_50_100, squad_v2_retrieval_400_plus, or "
+    assert _tasks_of([49]) == ""

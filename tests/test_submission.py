@@ -238,6 +238,12 @@ def test_results_of_another_model_are_refused(tmp_path: Path) -> None:
         check(read_scores([tmp_path]), MODEL)
 
 
+def test_a_local_folder_may_go_to_any_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / MODEL).mkdir(parents=True)
+    assert len(submitted(real_results(), tmp_path, model="org/other")) == 2
+
+
 def test_every_task_of_the_release_has_a_kept_checksum_or_none() -> None:
     tasks = {entry.name for entry in task_files() if not entry.members}
     assert set(kept_checksums()) == set(default_release())
@@ -248,7 +254,8 @@ def test_every_task_of_the_release_has_a_kept_checksum_or_none() -> None:
 def test_an_adapter_may_go_to_its_own_repository(tmp_path: Path) -> None:
     content = real_results() | {"model_name": "me/adapter"}
     content["config"]["model_args"]["peft"] = "me/adapter"
-    assert len(submitted(content, tmp_path, "me/adapter")) == 2
+    for name in ("me/adapter", "Me/Adapter"):
+        assert len(submitted(content, tmp_path, name)) == 2
 
 
 def test_runs_that_differ_are_not_submitted_together(tmp_path: Path) -> None:

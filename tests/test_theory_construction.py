@@ -240,3 +240,7 @@ def test_lm_eval_takes_the_checkpoint(tmp_path: Path, run_forked: Run) -> None:
     theirs = json.loads(file.read_text())["results"]["string_copy_20_forced"]["exact_match,none"]
     config = EvaluateConfig(folder, lengths=(20,), num_examples=100, documents="benchmark")
     assert theirs == evaluate(config)["results"][0]["exact_match"] > 0.9
+
+
+def test_the_window_holds_the_longest_string_and_its_copy() -> None:
+    assert construct(2, 1, 1100).config.max_position_embeddings == len("$|.") + 2 * 1100

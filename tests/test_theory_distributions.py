@@ -10,6 +10,7 @@ import pytest
 import synthetic_training
 from dataset_builders.files import read_json
 from synthetic_training.theory.__main__ import main
+from synthetic_training.theory.bounds import Proportion
 from synthetic_training.theory.distributions import DISTRIBUTIONS, distributions_table, draw_strings
 
 FOLDER = Path(synthetic_training.__file__).parent / "theory"
@@ -60,3 +61,14 @@ def test_a_few_strings_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(rows) == 2 * len(DISTRIBUTIONS)
     assert all(row["wrong_without_repeat"] == 0 and row["error"] <= row["repeated"] for row in rows)
     assert all(row["error"] > 0 for row in rows)
+    for row in rows:
+        n, length = row["n"], row["length"]
+        drawn = draw_strings(row["distribution"], row["letters"], length, 60, seed=0)
+        texts = [tuple(text) for text in drawn.tolist()]
+        windows = [[text[i : i + n] for i in range(length - n + 1)] for text in texts]
+        repeated = sum(len(set(own)) < len(own) for own in windows) / 60
+        assert row["repeated"] == pytest.approx(repeated)
+        assert row["bound"] == length**2 / row["letters"] ** n
+        for key in ("error", "repeated"):
+            expected = Proportion.of(round(60 * row[key]), 60)
+            assert (row[key], row[f"{key}_stderr"]) == (expected.mean, expected.stderr)

@@ -165,6 +165,15 @@ def test_the_first_process_measures_alone_while_the_others_wait(monkeypatch: pyt
     assert waited == [1, 1]
 
 
+def test_prompts_are_cut_on_the_left_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[list[int]] = []
+    monkeypatch.setattr("lm_eval_tasks.timing.measure", lambda _, rows, *__: timed.extend(rows.tolist()))
+    lm = hf("gpt_neox")
+    for prompts, batches in ((["abcde", "fgh"], (3, 1)), (["ab"], (1,))):
+        assert time_model(lm, prompts, batches, pytest.fail) == []
+    assert timed == [lm.tok_encode(text) for text in ("cde", "fgh", "cde", "abcde", "ab")]
+
+
 def test_a_batch_that_does_not_fit_into_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def out_of_memory(*_: Any) -> Timing:
         raise torch.cuda.OutOfMemoryError
@@ -177,13 +186,13 @@ def test_a_batch_that_does_not_fit_into_memory_is_left_out(monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("given", "of_the_run", "sizes"),
-    [(None, 4, ()), (False, 4, ()), (True, 4, (4,)), (16, "auto", (16,)), ([1, 16, 1], 4, (1, 16))],
+    [(None, 4, ()), (False, 4, ()), (True, 4, (4,)), (65_536, "auto", (65_536,)), ([1, 16, 1], 4, (1, 16))],
 )
 def test_batch_sizes(given: object, of_the_run: object, sizes: tuple[int, ...]) -> None:
     assert batch_sizes(given, of_the_run) == sizes
 
 
-@pytest.mark.parametrize("given", [0, -1, 1.0, "yes", [], [1, True], [1, 1.0], {"batch": 1}, 2**20, [[1]]])
+@pytest.mark.parametrize("given", [0, -1, 1.0, "yes", [], [1, True], [1, 1.0], {"batch": 1}, 65_537, [[1]]])
 def test_other_batch_sizes_are_refused(given: object) -> None:
     with pytest.raises(InputError, match=r"timing must be true, a batch size from 1 to 65536, or a list"):
         batch_sizes(given, 1)

@@ -94,6 +94,19 @@ def test_too_many_tokens_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [lm.tok_encode(text) for text in ("ab", "cd", "e")] == [[1, 1], own, [1]]
 
 
+def test_the_cache_has_room_again_when_a_text_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_cache, "_MOST_TOKENS", 4)
+    cache = TokenCache(lambda *_: [0])
+    for text in ("ab", "ab", "cd", "ef"):  # a text that is kept twice takes the room of one
+        cache.keep(text, [1, 1])
+    assert cache("ab", 1) == [0], "the ids are of a call with the text alone"
+    assert [cache(text) for text in ("ab", "ef", "ab")] == [[1, 1], [0], [1, 1]]
+    cache.keep("gh", [2, 2])
+    cache.discard("cd")
+    cache.keep("ij", [3, 3])
+    assert [cache(text) for text in ("gh", "cd", "ij")] == [[2, 2], [0], [3, 3]]
+
+
 def test_the_model_within_lm_evals_cache_gets_them(tmp_path: Any) -> None:
     lm = counting()
     keep(CachingLM(lm, str(tmp_path / "cache.db")), "ab", [1])

@@ -1,0 +1,67 @@
+"""What the archives of reproduced figures contain."""
+
+import tarfile
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from dataset_builders import InputError
+from synthetic_training.figures.packing import pack
+from synthetic_training.training.run_folder import METRICS, MODEL, RUN
+
+
+def members(archive: Path) -> set[str]:
+    with tarfile.open(archive) as content:
+        return set(content.getnames())
+
+
+def test_the_last_checkpoints_of_unfinished_runs_are_packed_the_longest_run_first(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for run, steps in {"a": (90, 100), "b": (300,), "c": (200,), "done": (400,)}.items():
+        for step in steps:
+            (out / "runs" / run / "checkpoints" / f"step_{step}").mkdir(parents=True)
+            (out / "runs" / run / "checkpoints" / f"step_{step}" / "model").write_text("{}")
+        for name in (RUN, METRICS):
+            (out / "runs" / run / name).write_text("{}")
+    (out / "runs" / "done" / MODEL).mkdir()
+    (out / "figure.jsonl").write_text("{}\n")
+    names = [f"{name}.tar.gz" for name in ("results", "unfinished_b", "unfinished_c", "unfinished_a")]
+    for most in (1, 3, 8):
+        packed = pack(out, tmp_path / str(most), most=most)
+        assert [file.name for file in packed] == names[:most]
+        assert {file.name for file in (tmp_path / str(most)).iterdir()} == set(names[:most])
+    assert members(packed[-1]) == {f"runs/a/{name}" for name in ("checkpoints/step_100/model", RUN, METRICS)}
+
+
+def test_logs_are_left_out_where_they_do_not_fit_and_then_metrics(tmp_path: Path) -> None:
+    out, random = tmp_path / "out", Random(0)
+    (out / "runs" / "a").mkdir(parents=True)
+    (out / "figure.jsonl").write_bytes(random.randbytes(5_000))
+    (out / "runs" / "a" / METRICS).write_bytes(random.randbytes(5_000))
+    (out / "runs" / "a.log").write_bytes(random.randbytes(20_000))
+    kilobytes = 1000 / 2**20
+    found = []
+    for size in (40, 20, 8):
+        (packed,) = pack(out, tmp_path / str(size), largest=size * kilobytes)
+        assert packed.stat().st_size <= size * 1000
+        found.append(members(packed))
+    assert found == [
+        {"figure.jsonl", f"runs/a/{METRICS}", "runs/a.log"}, {"figure.jsonl", f"runs/a/{METRICS}"},
+        {"figure.jsonl"},
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="the results are larger than .* pass a larger --largest"):
+        pack(out, tmp_path / "none", largest=4 * kilobytes)
+    assert list((tmp_path / "none").iterdir()) == []
+
+
+def test_a_checkpoint_that_hardly_compresses_and_is_too_large_is_left_out(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    step = out / "runs" / "a" / "checkpoints" / "step_1"
+    step.mkdir(parents=True)
+    for name in (RUN, METRICS):
+        (out / "runs" / "a" / name).write_text("{}")
+    (out / "figure.jsonl").write_text("{}\n")
+    (step / "model").write_bytes(Random(0).randbytes(105_000))
+    pack(out, tmp_path / "to", largest=100_000 / 2**20)
+    assert [file.name for file in (tmp_path / "to").iterdir()] == ["results.tar.gz"]
