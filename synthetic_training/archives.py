@@ -57,3 +57,38 @@ def open_archive(archive: Path) -> Iterator[tarfile.TarFile]:
             yield content
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise InputError(f"{archive} cannot be unpacked: {first_line(error)}") from None
+
+
+def extract(archives: Iterable[Path], folder: Path, prefix: str = "") -> None:
+    """Unpack archives into a folder, after ``check_members``.
+
+    Args:
+        archives: the archives.
+        folder: the folder; created if it does not exist.
+        prefix: start of the names that are unpacked.
+
+    Raises:
+        InputError: an archive is damaged, or a member is refused.
+    """
+    archives = list(archives)
+    check_members(archives, folder, prefix)
+    for archive in archives:
+        with open_archive(archive) as content:
+            members = [member for member in content.getmembers() if member.name.startswith(prefix)]
+            content.extractall(folder, members, filter="data")
+
+
+def check_members(archives: Iterable[Path], folder: Path, prefix: str = "") -> None:
+    """Check that ``extract`` would write only files and folders, and only in its folder; nothing is written.
+
+    Raises:
+        InputError: an archive is damaged, or a member would be written elsewhere or is of another kind.
+    """
+    for archive in archives:
+        with open_archive(archive) as content:
+            for member in content.getmembers():
+                if not member.name.startswith(prefix):
+                    continue
+                if not (member.isfile() or member.isdir()):
+                    raise InputError(f"{member.name} in {archive} is not a file")
+                tarfile.data_filter(member, str(folder))

@@ -83,6 +83,27 @@ def test_damaged_archives_are_refused_in_one_line(damage: str, tmp_path: Path) -
     assert not (tmp_path / "into").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("runs/../../outside", b"bad"), ("/runs/outside", None), ("runs/link", None)],
+    ids=["parent", "absolute", "link"],
+)
+def test_nothing_is_unpacked_outside_of_the_folder(name: str, data: bytes | None, tmp_path: Path) -> None:
+    good = archive_of(
+        tmp_path / "good.tar.gz", {NAME: "".join(LINES).encode(), "runs/a.log": b"good", "b": b"c"}
+    )
+    bad = archive_of(tmp_path / "bad.tar.gz", {name: data})
+    into, folder = tmp_path / "into", tmp_path / "runs" / "out"
+    with pytest.raises(InputError, match=r"bad.tar.gz (cannot be unpacked: .*outside|is not a file)"):
+        unpack([good, bad], folder)
+    if name.startswith("runs/"):  # merge unpacks no others
+        with pytest.raises(InputError, match=r"bad.tar.gz (cannot be unpacked: .*outside|is not a file)"):
+            merge([good, bad], into, folder)
+    assert {file.name for file in tmp_path.iterdir()} == {"good.tar.gz", "bad.tar.gz"}
+    merge([good], into, folder)
+    assert [file.name for file in folder.rglob("*") if file.is_file()] == ["a.log"]
+
+
 def test_a_target_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     archive = archive_of(tmp_path / "one.tar.gz", {NAME: "".join(LINES).encode()})
     (tmp_path / "file").write_text("mine")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dataset_builders import InputError
-from synthetic_training.archives import MEBIBYTE, SUFFIX, check_target, open_archive, write_archive
+from synthetic_training.archives import MEBIBYTE, SUFFIX, check_target, extract, write_archive
 from synthetic_training.bundled.recipe import TRIO, best_run
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
@@ -57,11 +57,9 @@ def unpack(archives: Iterable[Path], into: Path) -> None:
     """Extract archives of ``pack`` into one folder, which then has the files of ``train`` but no checkpoints.
 
     Raises:
-        InputError: an archive is damaged.
+        InputError: an archive is damaged, or would be unpacked outside of the folder; nothing is written.
     """
-    for archive in archives:
-        with open_archive(archive) as content:
-            content.extractall(into, filter="data")
+    extract(archives, into)
 
 
 def _best_first(results: list[Result]) -> list[Result]:

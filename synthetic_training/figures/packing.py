@@ -28,7 +28,15 @@ import tyro
 from dataset_builders import InputError
 from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.files import check_folder, write_text
-from synthetic_training.archives import MEBIBYTE, SUFFIX, check_target, open_archive, write_archive
+from synthetic_training.archives import (
+    MEBIBYTE,
+    SUFFIX,
+    check_members,
+    check_target,
+    extract,
+    open_archive,
+    write_archive,
+)
 from synthetic_training.figures import claims, cost
 from synthetic_training.figures.estimate import CUT
 from synthetic_training.figures.plan import key_of
@@ -44,6 +52,7 @@ SUMMARIES: Mapping[str, Callable[[Path], str]] = {
 """Tables of all results in a folder, which ``merge`` updates if they exist."""
 
 _RESULTS = f"results{SUFFIX}"
+_RUNS = "runs/"
 
 
 def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
@@ -115,19 +124,18 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
         The files with new results, plots and tables.
 
     Raises:
-        InputError: an archive or a file of results is damaged.
+        InputError: an archive or a file of results is damaged, or would be unpacked outside of ``runs``.
     """
     for folder in (into, runs):
         if folder is not None:
             check_folder(folder)
     # everything is read before anything is written
     found = [one for archive in archives for one in _packed_results(archive)]
+    if runs is not None:
+        check_members(archives, runs, _RUNS)
     changed = dict.fromkeys(Path(name).stem for name, records in found if _add(records, into / name))
     if runs is not None:
-        for archive in archives:
-            with open_archive(archive) as content:
-                members = [one for one in content.getmembers() if one.name.startswith("runs/")]
-                content.extractall(runs, members, filter="data")
+        extract(archives, runs, _RUNS)
     made = [file for stem in changed for file in _show(stem, into)]
     for name, write in SUMMARIES.items():
         if changed and (into / name).exists():
