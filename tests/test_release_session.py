@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dataset_builders.registry import default_release
 from lm_eval_tasks import TASKS_FOLDER
 from tests import material as texts
 from tests.hub.fixture import GOOD
@@ -56,9 +57,11 @@ def test_the_whole_release(
         return done.stdout
 
     builders = ("-m", "dataset_builders")
-    assert run(*builders, "build", "all", *options(sources), "--out", "release").count("  built") == 54
+    assert run(*builders, "build", "all", *options(sources), "--out", "release").count("  built") == len(
+        default_release()
+    )
     verified = run(*builders, "verify", "release", *options(sources)).splitlines()
-    assert len(verified) == 54 and all(line.endswith("  same") for line in verified)
+    assert len(verified) == len(default_release()) and all(line.endswith("  same") for line in verified)
     assert "tagged v1.0" in run(*builders, "push", "release", NAME, "--tag", "v1.0")
     assert "nothing to do" in run(*builders, "push", "release", NAME, "--tag", "v1.0")
 
