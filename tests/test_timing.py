@@ -38,8 +38,8 @@ def hf(architecture: str, window: int = 512, **options: Any) -> HFLM:
 class Slow(LocalModel):
     """A model that takes 3 s per prompt token and 0.5 s per new token, according to a fake clock.
 
-    Its library prepares each generation for 100 s, the first run takes 1,000 s more, and the repetitions after
-    the warm-ups take 1.5, 3, 1, 2 and 1.25 times as long.
+    Its library prepares each generation for 100 s, the first run takes 1,000 s more, and the repetitions
+    after the warm-ups take 1.5, 3, 1, 2 and 1.25 times as long.
     """
 
     FACTORS = (1, 1, 1.5, 3, 1, 2, 1.25)
