@@ -1,6 +1,7 @@
 """Building configs into a folder: what is kept from earlier builds, and what is refused."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,13 @@ def test_a_config_that_cannot_be_built_stops_all_before_the_first(
 def test_a_slip_in_a_name_is_one_sentence(slip: Any, named: str) -> None:
     with pytest.raises(InputError, match=named):
         slip()
+
+
+def test_a_checksum_of_digits_is_not_shown_as_a_number(tmp_path: Path) -> None:
+    (result,) = build(find("phone_book").configs([20], num_docs=1), tmp_path, {})
+    for sha256 in ("0123456789012345", "1234567890e12345"):
+        entry = replace(result.entry, content_sha256=sha256)
+        assert f" {sha256[:12]} " in results_table([Result(entry, "kept")])
 
 
 def test_the_command_builds_and_help_imports_nothing_heavy(run: Run, tmp_path: Path) -> None:

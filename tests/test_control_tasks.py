@@ -88,6 +88,14 @@ def test_the_questions_of_one_book_are_one_value() -> None:
         assert scores(results, task)["recall_stderr"] == pytest.approx(math.sqrt(mean * (1 - mean) / 8))
 
 
+def test_the_share_of_questions_without_an_answer_is_counted() -> None:
+    def silent(prompt: str) -> str:
+        return first_question(prompt).replace("6000000000", "")
+
+    results = evaluate(Scripted(silent), "phone_book_multi_n", entries=ENTRIES, questions=4, num_docs=3)
+    assert scores(results, "phone_book_multi_n")["unanswered"] == 3 / 4
+
+
 def test_each_question_is_scored_on_its_own_with_the_right_answers_before_it() -> None:
     results = evaluate(
         Scripted(first_question), "phone_book_multi_n", "phone_book_multi_n_forced",

@@ -212,6 +212,25 @@ def test_log_probabilities_that_are_not_numbers_are_wrong(caplog: pytest.LogCapt
     assert "_forced: some log-probabilities are not numbers (NaN)" in warning
 
 
+@pytest.mark.parametrize(
+    ("results", "exact"),
+    [
+        ([(math.nan, True), (-6.0, False)], 0.0),
+        ([(math.nan, True), (-6.0, True)], 1.0),
+        ([(-6.0, False), (-7.0, False)], 0.0),
+    ],
+)
+def test_an_ending_that_is_not_a_number_does_not_decide(
+    results: list[tuple[float, bool]], exact: float
+) -> None:
+    (doc,) = rows(20, 1, 0)
+    request = Instance("loglikelihood", doc, (doc["prompt"], f" {doc['answer']}\n"), 0)
+    lm = WithTokenizer(look_up)
+    assert (
+        ForcedView(lm, [request], lambda _: None).scores(doc, results, forced_scores)["exact_match"] == exact
+    )
+
+
 # ---- several processes
 
 

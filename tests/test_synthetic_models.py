@@ -125,6 +125,18 @@ def test_lstm_starts_with_orthogonal_memory_and_open_forget_gates() -> None:
         torch.testing.assert_close(gate @ gate.T, torch.eye(32), atol=1e-5, rtol=0)
     assert [bias.unique().tolist() for bias in model.lstm.bias_ih_l0.chunk(4)] == [[0], [1], [0], [0]]
     assert model.lstm.bias_hh_l0.unique().tolist() == [0]
+    bound = (6 / (32 + 4 * 32)) ** 0.5  # Xavier's, of a matrix with all four gates
+    assert 0.99 * bound < model.lstm.weight_ih_l0.abs().max() <= bound
+    assert float(model.embed.weight.detach().std()) == pytest.approx(1, rel=0.1)
+    assert float(model.lm_head.weight.detach().std()) == pytest.approx(32**-0.5, rel=0.1)
+
+
+def test_beam_search_moves_the_lstms_state_with_its_rows() -> None:
+    model, ids, rows = tiny("lstm"), letters(3, 7), torch.tensor([2, 0, 2])
+    state = model(ids[:, :6]).past_key_values
+    state.reorder_cache(rows)
+    logits = model(ids[rows][:, 6:], past_key_values=state).logits[:, -1]
+    torch.testing.assert_close(logits, model(ids[rows]).logits[:, -1])
 
 
 def test_the_lstm_of_the_released_code() -> None:

@@ -153,7 +153,7 @@ def _refs(api: HfApi, target: Target) -> GitRefs | None:
     try:
         return api.list_repo_refs(target.name, repo_type="dataset")
     except RepositoryNotFoundError as error:
-        if error.response is not None and error.response.status_code == 401:
+        if error.response.status_code == 401:
             raise  # without a valid token, the Hub reports private repositories as missing
         if target.create_pr:
             raise InputError(
