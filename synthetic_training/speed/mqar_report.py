@@ -2,7 +2,8 @@
 
     python -m synthetic_training.speed.mqar_report mqar_1.json mqar_2.json --out mqar.json
 
-merges several files into one, for example if several GPUs each tried one learning rate.
+merges several files into one, for example if several GPUs each tried one learning rate or one seed. A second
+table shows the accuracy of every run.
 """
 
 from collections.abc import Sequence
@@ -70,6 +71,29 @@ def _cells(runs: list[Run]) -> list[str]:
     ]
 
 
+def seeds_table(measured: list[dict[str, Any]]) -> str:
+    """The best accuracy of each run as a Markdown table, with the seeds of the same settings in one row.
+
+    Args:
+        measured: see ``table``; without runs that failed in their first epoch, and runs of older files, which
+            have no seed.
+    """
+    seeds: dict[tuple[str, ...], dict[int, str]] = {}
+    for one in measured:
+        size = f"({one['length']}, {one['pairs']})"
+        for name, label in _TRAINERS.items():
+            for run in one[name]:
+                if "seed" in run:
+                    settings = (one["model"], size, label, run["precision"], f"{run['lr']:.2g}")
+                    seeds.setdefault(settings, {})[run["seed"]] = f"{best_point(run)['accuracy']:.3f}"
+    headers = ["model", "(length, pairs)", "trainer", "precision", "learning rate", "seeds", "accuracy"]
+    rows = [
+        [*settings, ", ".join(map(str, found)), ", ".join(found.values())]
+        for settings, found in seeds.items()
+    ]
+    return markdown_table(headers, rows)
+
+
 def with_ratio(one: dict[str, Any]) -> dict[str, Any]:
     """A model's results at one size, with the ``ratio`` of examples per second if both trainers have any."""
     best, baseline = best_run(one["ours"]), best_run(one["zoology"])
@@ -123,7 +147,7 @@ def _curves(measured: list[dict[str, Any]]) -> "Figure":
 
 
 def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
-    """Merge the results of several files, and print and plot the best learning rate of each trainer.
+    """Merge the results of several files, plot the best learning rate of each trainer, and print tables.
 
     Args:
         files: Files written by synthetic_training.speed.mqar.
@@ -140,6 +164,7 @@ def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) 
     write_json(out, {"measured": measured, "files": about})
     save(measured, out)
     print(table(measured))
+    print(f"\n{seeds_table(measured)}")
 
 
 class _Point(BaseModel):
