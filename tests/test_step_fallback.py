@@ -96,6 +96,9 @@ def test_the_update_of_copies_runs_uncompiled_too(refused: str, monkeypatch: pyt
 class Counting(nn.Module):
     """Has dropout, a buffer that is changed in place, and one that is replaced; both change the output."""
 
+    seen: Tensor
+    rows: Tensor
+
     def __init__(self, vocab_size: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, 8)

@@ -18,7 +18,7 @@ from dataset_builders.checks import first_problem
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.markdown import markdown_table
-from dataset_builders.plotting import log_scale, plot_style, save_plot
+from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot
 from synthetic_training.speed.mqar_run import Run, best_point, best_run
 
 if TYPE_CHECKING:
@@ -78,19 +78,19 @@ def seeds_table(measured: list[dict[str, Any]]) -> str:
         measured: see ``table``; without runs that failed in their first epoch, and runs of older files, which
             have no seed.
     """
-    seeds: dict[tuple[str, ...], dict[int, str]] = {}
+    found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for one in measured:
         size = f"({one['length']}, {one['pairs']})"
         for name, label in _TRAINERS.items():
             for run in one[name]:
-                if "seed" in run:
-                    settings = (one["model"], size, label, run["precision"], f"{run['lr']:.2g}")
-                    seeds.setdefault(settings, {})[run["seed"]] = f"{best_point(run)['accuracy']:.3f}"
+                if "seed" not in run:
+                    continue
+                settings = (one["model"], size, label, run["precision"], f"{run['lr']:.2g}")
+                cut = f" (cut off after epoch {len(run['curve'])})" if run["end"] == "time" else ""
+                accuracy = f"{best_point(run)['accuracy']:.3f}{cut}"
+                found.setdefault(settings, []).append((str(run["seed"]), accuracy))
     headers = ["model", "(length, pairs)", "trainer", "precision", "learning rate", "seeds", "accuracy"]
-    rows = [
-        [*settings, ", ".join(map(str, found)), ", ".join(found.values())]
-        for settings, found in seeds.items()
-    ]
+    rows = [[*settings, *map(", ".join, zip(*runs, strict=True))] for settings, runs in found.items()]
     return markdown_table(headers, rows)
 
 
@@ -128,7 +128,7 @@ def save(measured: list[dict[str, Any]], out: Path) -> list[Path]:
 def _curves(measured: list[dict[str, Any]]) -> "Figure":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.6 * len(measured) + 1.4, 3.0), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(measured) + 0.2, 3.0), layout="constrained")
     row = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
     for axes, one in zip(row, measured, strict=True):
         for name, label in (("ours", "ours"), ("zoology", "Zoology's trainer")):
@@ -142,7 +142,7 @@ def _curves(measured: list[dict[str, Any]]) -> "Figure":
         axes.set_ylim(-0.03, 1.03)
     row[0].set_ylabel("accuracy")
     handles, labels = row[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False)
+    legend_beside(figure, handles, labels)
     return figure
 
 
