@@ -102,7 +102,8 @@ def reproduce(
         check_integer("gpus", gpus, 1)
         if minutes is None:
             raise InputError("a schedule for a number of GPUs needs the minutes of a call; pass --minutes")
-    end = inf if minutes is None else time.monotonic() + 60 * minutes
+    budget = inf if minutes is None else 60 * minutes
+    end = time.monotonic() + budget
     figures = [figures] if isinstance(figures, str) else list(figures)
     if not figures:
         raise InputError(f"no figure is named; use {', '.join(shipped())} or a YAML file")
@@ -113,19 +114,15 @@ def reproduce(
         overrides["trust_remote_code"] = True
     stages = read_stages(figures, scale, models=models, seeds=seeds, overrides=overrides)
     ledger = Ledger(stages, out)
-    for stage in stages:
-        if not ledger.results(stage):
-            check_others(out, stage.stem)
-    if not resume and not dry_run:
-        _refuse_begun(ledger, out / "runs")
+    _check_folder(ledger, out, begun=resume or dry_run)
     if known is not None:
         if not known.is_dir():
             raise InputError(f"{known} is not a folder; pass one with results of reproduce")
         ledger.take(known)
     on_gpu = any(run.config.device != "cpu" for stage in stages for run in stage.planned)
     slots = worker_slots(on_gpu) if ledger.work() else []
-    use_gpus = any("CUDA_VISIBLE_DEVICES" in slot for slot in slots)
-    print(plan_text(ledger, out / "runs", len(slots) * (per_gpu if use_gpus else 1)), flush=True)
+    per_slot = per_gpu if any("CUDA_VISIBLE_DEVICES" in slot for slot in slots) else 1
+    print(plan_text(ledger, out / "runs", len(slots) * per_slot), flush=True)
     expectations = Expectations(
         [*committed_results(), *(one for stage in stages for one in ledger.results(stage))],
         cut_runs(RESULTS, out),
@@ -138,7 +135,7 @@ def reproduce(
         (out / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
-    given_options: dict[str, Sequence[object]] = {
+    options: dict[str, Sequence[object]] = {
         "--scale": [scale],
         "--models": models,
         "--seeds": seeds,
@@ -149,26 +146,38 @@ def reproduce(
         "--revision": [revision] if revision else [],
         "--import": imports,
     }
-    command = ["python", "-m", "synthetic_training", "reproduce", *figures, *_words(given_options)]
+    command = ["python", "-m", "synthetic_training", "reproduce", *figures, *_words(options)]
     command += [*["--trust-remote-code"] * trust_remote_code, "--resume"]
     with _only_one(stages, out), _kept_when_interrupted(ledger, again or shlex.join(command)):
         ledger.save()
-        budget = inf if minutes is None else 60 * minutes
-        allocation = Allocation(len(slots), per_gpu if use_gpus else 1, budget)
-        execution = Execution(ledger, allocation, slots, out, revision, expectations, end)
-        failures = []
-        if ledger.work():
-            try:
-                run_from(execution.source, execution)
-            finally:
-                execution.close()
-            failures = execution.failures
-            execution.check_time()
-        made = [file for stage in stages for file in ledger.show(stage)]
-    if failures:
-        files = ", ".join(str(ledger.file(stage)) for stage in stages if ledger.results(stage))
-        raise RunsFailed("; ".join(failures) + (f"; the others are in {files}" if made else ""))
+        execution = Execution(
+            ledger, Allocation(len(slots), per_slot, budget), slots, out, revision, expectations, end
+        )
+        return _carry_out(ledger, execution)
+
+
+def _carry_out(ledger: Ledger, execution: Execution) -> list[Path]:
+    """Do the runs that are left, and return the files with the results of all runs."""
+    if ledger.work():
+        try:
+            run_from(execution.source, execution)
+        finally:
+            execution.close()
+        execution.check_time()
+    made = [file for stage in ledger.stages for file in ledger.show(stage)]
+    if execution.failures:
+        files = ", ".join(str(ledger.file(stage)) for stage in ledger.stages if ledger.results(stage))
+        raise RunsFailed("; ".join(execution.failures) + (f"; the others are in {files}" if made else ""))
     return made
+
+
+def _check_folder(ledger: Ledger, out: Path, *, begun: bool) -> None:
+    """Raise InputError if the folder contains plots of others or, unless ``begun``, results or runs."""
+    for stage in ledger.stages:
+        if not ledger.results(stage):
+            check_others(out, stage.stem)
+    if not begun:
+        _refuse_begun(ledger, out / "runs")
 
 
 def _refuse_begun(ledger: Ledger, runs: Path) -> None:
