@@ -1,5 +1,6 @@
 """Atomic writing of files and folders, bounded reading of files, and checks of users' paths."""
 
+import glob
 import json
 import os
 import shutil
@@ -50,6 +51,14 @@ def user_path(name: str) -> Path:
     except (RuntimeError, ValueError) as error:  # ~ of an unknown user; a null character
         raise InputError(f"{shown} is not a path: {first_line(error)}") from None
     return path
+
+
+def exact_pattern(path: Path) -> str:
+    """The pattern that ``load_dataset(..., data_files=...)`` takes for this local file and no other.
+
+    It would take ``data [1]`` for a pattern of other names, and ``s3:/data`` for an address.
+    """
+    return glob.escape(str(path.absolute()))
 
 
 def check_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark, Row
 from dataset_builders.checksum import content_sha256
-from dataset_builders.files import user_path
+from dataset_builders.files import exact_pattern, user_path
 from dataset_builders.hub import hub_errors
 from dataset_builders.release.manifest import FILE, Manifest, read_manifest
 
@@ -85,7 +85,7 @@ def _load(dataset: str, config: str, revision: str | None, where: str) -> Any:
 
     folder = user_path(dataset)
     if folder.is_dir():
-        files = sorted(str(file) for file in (folder / config).glob("test*.parquet"))
+        files = sorted(map(exact_pattern, (folder / config).glob("test*.parquet")))
         if not files:
             raise InputError(f"{where} has no file {config}/test*.parquet")
         with hub_errors(f"read {where}"):

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset
 from filelock import FileLock
 
 from dataset_builders import InputError
 from dataset_builders.benchmark import Config
 from dataset_builders.registry import find
 from dataset_builders.release.build import LOCK, Result, build, results_table
-from dataset_builders.release.manifest import read_manifest
+from dataset_builders.release.manifest import parquet_path, read_manifest
+from dataset_builders.release.verify import verify
+from dataset_builders.sources.texts import read_texts
+from lm_eval_tasks.released import read_config
 from tests.conftest import Run
 from tests.small_release import built, files, one_of_each, sources
 
@@ -85,6 +89,57 @@ def test_other_arguments_are_refused_and_nothing_is_written(
     with pytest.raises(InputError, match=named):
         build(configs, built, sources)
     assert files(built) == before
+
+
+def test_the_order_of_builds_does_not_matter(tmp_path: Path) -> None:
+    phone_books = find("phone_book").configs([3, 20, 100], num_docs=1)
+    strings = find("string_copy").configs([10, 20], num_docs=1)
+    build([*phone_books, *strings], tmp_path / "at once", {})
+    for config in [strings[1], phone_books[2], strings[0], phone_books[0], phone_books[1]]:
+        build([config], tmp_path / "one by one", {})
+    assert files(tmp_path / "one by one") == files(tmp_path / "at once")
+
+
+@pytest.mark.parametrize(("content", "named"), [(None, "is missing"), (b"PAR1", "is damaged")])
+def test_a_bad_file_of_another_config_is_reported_before_anything_is_built(
+    tmp_path: Path, content: bytes | None, named: str
+) -> None:
+    build(find("phone_book").configs([20], num_docs=1), tmp_path, {})
+    path = parquet_path(tmp_path, "phone_book_20")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    before = files(tmp_path)
+    with pytest.raises(InputError, match=rf"phone_book_20/test-00000-of-00001.parquet {named}"):
+        build(find("phone_book").configs([40], num_docs=1), tmp_path, {})
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["data [1] *", "s3:", "file:data", "~", "Käse 書"])
+def test_a_folders_name_is_never_a_pattern_or_an_address(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(name)
+    configs = find("phone_book").configs([20], num_docs=1)
+    (result,) = build(configs, folder / "data", {})
+    assert [outcome.state for outcome in verify(folder / "data", {})] == ["same"]
+    dataset = str(folder.absolute() / "data")
+    assert (
+        len(read_config(find("phone_book"), dataset, "phone_book_20", None, result.entry.content_sha256)) == 1
+    )
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_sources_name_is_never_a_pattern(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / "texts [1] *"
+    folder.mkdir()
+    table = Dataset.from_dict({"text": ["A text."]})
+    if suffix == "parquet":
+        table.to_parquet(folder / "texts.parquet")
+    else:
+        (folder / "texts.jsonl").write_text('{"text": "A text."}\n')
+    assert read_texts(str(folder / f"texts.{suffix}")).documents == ("A text.",)
 
 
 def test_another_source_or_tokenizer_is_refused(built: Path, tmp_path: Path, sources: dict[str, str]) -> None:

@@ -254,6 +254,14 @@ def test_bad_sources_are_refused(
     assert "\n" not in str(refusal.value)
 
 
+def test_a_source_as_long_as_the_window_is_long_enough(byte_tokens: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The cat sat on the mat.")
+    (row,) = rows(23, num_docs=1, source=str(tmp_path / "a.txt"), tokenizer=byte_tokens)
+    assert row["answer"] == " cat sat on the mat."
+    with pytest.raises(InputError, match="has 23 tokens, too few for windows of 24"):
+        rows(24, num_docs=1, source=str(tmp_path / "a.txt"), tokenizer=byte_tokens)
+
+
 def test_a_hub_out_of_reach_is_named_with_the_way_round(byte_tokens: str) -> None:
     said = r"cannot read the data set 'allenai/c4' from the Hub: .*; or pass a local text.*\"source\""
     with pytest.raises(InputError, match=said):

@@ -142,7 +142,10 @@ def test_documents_that_are_not_the_benchmarks_are_named():
     other = entry(find("phone_book").config(20, num_docs=4, seed=7))
     of = Manifest({"phone_book_20": other, "phone_book_40": entry(RELEASE["phone_book_40"])}, "1")
     assert "documents of phone_book_20 are not" in made(of).text
+    assert "--tasks phone_book_40 " in made(of).text  # lm-eval would refuse the documents of phone_book_20
     assert "are not the benchmark's own" not in made(manifest()).text
+    only = made(Manifest({"phone_book_20": other}, "1")).text
+    assert "documents of phone_book_20 are not" in only and "lm_eval" not in only
 
 
 def test_sizes_of_every_config():

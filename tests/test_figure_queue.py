@@ -1,9 +1,7 @@
-"""The queue over figures: learning rates, shared runs, which run starts where, and results that travel."""
+"""The queue over figures: learning rates, shared runs, and results that travel."""
 
 import json
 import sys
-from dataclasses import replace
-from math import inf
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ from dataset_builders.interruption import TimeLimitReached
 from dataset_builders.workers import Job
 from synthetic_training.figures import execute
 from synthetic_training.figures import stages as stages_module
-from synthetic_training.figures.allocation import START, Allocation, warm_up
 from synthetic_training.figures.estimate import (
     CUT,
     Expectations,
@@ -33,65 +30,11 @@ from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import read_stages
 from synthetic_training.training.run_folder import METRICS
 from synthetic_training.training.run_log import read_lines
+from tests.test_figure_allocation import works
 from tests.tiny_figure import a_figure
 from tests.tiny_run import SETTINGS
 
 PAPER = ["length_generalization", "duplicates", "ngram_lookup", "ngram_lookup_by_length", "efficiency_50"]
-
-
-def works(count: int, priority: int = 0) -> list[Work]:
-    stage = read_stages(["efficiency_50"], "paper", models=["T_rope"])[-1]
-    run = stage.planned[0]
-    return [
-        Work(((stage, replace(run, config=replace(run.config, seed=i))),), priority) for i in range(count)
-    ]
-
-
-def test_no_run_starts_that_would_be_cut_off() -> None:
-    one, two, three = works(3)
-    start = warm_up(one)
-    assert start == START  # it has no tests
-    allocation = Allocation(count=2, per_gpu=2, budget=600.0)
-    minute = Expected(60.0, "its speed")
-    assert allocation.next([(one, minute)], start + 59) is None
-    assert allocation.next([(one, minute)], start + 60) == (one, minute, (0,))
-    allocation.start(one, minute, (0,))
-    # the emptiest GPU first
-    assert allocation.next([(two, minute)], start + 60) == (two, minute, (1,))
-    allocation.start(two, minute, (1,))
-    # runs that share a GPU end after the sum of their times, and a bit more
-    assert allocation.next([(three, minute)], start + 120) is None
-    assert allocation.next([(three, minute)], start + 140) == (three, minute, (0,))
-    unknown = Expected(60.0, "assumed")
-    assert allocation.next([(three, unknown)], start + 120) is None
-    # its speed becomes known only if it is tried
-    unknown = Expected(1e6, "assumed")
-    assert allocation.next([(three, unknown)], 1.0) == (three, unknown, (0,))
-    allocation.end(one.name)
-    assert allocation.next([(three, minute)], start + 60) == (three, minute, (0,))
-
-
-def test_a_long_run_is_split_over_idle_gpus() -> None:
-    long, other, another = works(3)
-    hours = Expected(1000.0, "the same run")
-    allocation = Allocation(count=4, per_gpu=2, budget=600.0)
-    assert allocation.gpus_for(long, hours) == 4  # 1,000 / 2.4 + 30 s
-    assert allocation.gpus_for(long, Expected(800.0, "the same run")) == 2  # 800 / 1.6 + 30 s
-    assert allocation.gpus_for(long, Expected(2000.0, "the same run")) is None
-    assert Allocation(count=4, budget=inf).gpus_for(long, hours) == 1
-    odd = replace(long.run, config=replace(long.run.config, batch_size=15))
-    assert allocation.gpus_for(Work(((long.stages[0], odd),), 0), hours) is None
-    short = Expected(10.0, "the same run")
-    waiting = [(other, short), (long, hours)]
-    assert allocation.next(waiting, 600.0) == (long, hours, (0, 1, 2, 3))
-    allocation.start(long, hours, (0, 1, 2, 3))
-    assert allocation.next([(other, short)], 600.0) is None  # a split run has its GPUs to itself
-    allocation.end(long.name)
-    allocation.start(other, short, (0,))
-    assert allocation.next([(long, hours)], 600.0) is None
-    # an earlier figure goes first, whatever its size
-    later = Work(long.parts, 1)
-    assert allocation.next([(later, hours), (another, short)], 600.0) == (another, short, (1,))
 
 
 def test_the_schedule_of_the_shipped_figures(tmp_path: Path) -> None:

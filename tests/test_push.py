@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from huggingface_hub import CommitOperationAdd, DatasetCard
+from huggingface_hub import CommitOperationAdd, DatasetCard, get_session
 
 from dataset_builders import InputError
 from dataset_builders.__main__ import main
@@ -210,8 +210,10 @@ def test_a_hub_that_is_silent_is_given_up(hub, old, monkeypatch):
     monkeypatch.setattr(push, "PATIENCE", 0.3)
     hub.hold = 5.0
     hub.fail("timeout", match=("POST", "/commit/"))
+    patience = get_session().timeout
     with pytest.raises(InputError, match="timed out"):
         pushed(hub, old)
+    assert get_session().timeout == patience  # other requests of this process keep theirs
     pushed(hub, old)
 
 
@@ -235,5 +237,6 @@ def test_a_dry_run_lists_what_a_push_sends(hub, old, capsys):
         size, _, _, checksum, path = line.split()
         listed[path] = (int(size.replace(",", "")), checksum)
     assert listed == {path: one for path, one in expected.items() if path != ".gitattributes"}
+    assert list(listed) == sorted(listed)
     main(["push", str(old), NAME, "--no-eval-yaml", "--dry-run"])
     assert "eval.yaml" not in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.hub.core import Core
+from tests.hub.errors import HubRefusalError
 from tests.hub.fixture import GOOD, OTHER
 from tests.pushing import NAME, commit, new, old, pushed, refused, releases, snapshot
 
@@ -69,6 +71,16 @@ def test_a_pull_request_is_opened_once(hub, old, new):
     assert pushed(hub, new)[0].startswith("nothing to commit")
 
 
+def test_a_commit_is_added_to_a_pull_request(hub, old, new):
+    pushed(hub, old)
+    before = snapshot(hub)
+    pushed(hub, new, create_pr=True)
+    (said,) = pushed(hub, old, revision="refs/pr/1")
+    assert said.startswith("committed ")
+    assert hub.repository(NAME).files("refs/pr/1") == hub.repository(NAME).files()
+    assert snapshot(hub)["refs/heads/main"] == before["refs/heads/main"]
+
+
 def test_others_may_open_a_pull_request(hub, old, new):
     pushed(hub, old)
     refused(hub, new, "does not permit this", token=OTHER)
@@ -98,6 +110,15 @@ def test_others_may_open_a_pull_request(hub, old, new):
 def test_slips_are_one_sentence(hub, old, target, match):
     refused(hub, old, match, **target)
     assert not any(path.startswith(("/lfs", "/datasets")) for _, path, _ in hub.log)
+
+
+def test_an_expired_token_does_not_mean_that_the_repository_is_missing(hub, old, monkeypatch):
+    def user(self, authorization):
+        # over https, huggingface_hub takes every 401 of this address for a missing repository
+        raise HubRefusalError(401, 'User Access Token "mine" is expired', "RepoNotFound")
+
+    monkeypatch.setattr(Core, "user", user)
+    refused(hub, old, "does not accept the token", create_pr=True)
 
 
 def test_no_branch_to_open_a_pull_request_on(hub, old, new):

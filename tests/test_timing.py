@@ -38,9 +38,11 @@ def hf(architecture: str, window: int = 512, **options: Any) -> HFLM:
 class Slow(LocalModel):
     """A model that takes 3 s per prompt token and 0.5 s per new token, according to a fake clock.
 
-    Its library prepares each generation for 100 s, the first run takes 1,000 s more, and one in the middle
-    takes half as long again.
+    Its library prepares each generation for 100 s, the first run takes 1,000 s more, and the repetitions
+    after the warm-ups take 1.5, 3, 1, 2 and 1.25 times as long.
     """
+
+    FACTORS = (1, 1, 1.5, 3, 1, 2, 1.25)
 
     def __init__(self) -> None:
         super().__init__(SimpleNamespace(device=CPU))
@@ -49,7 +51,7 @@ class Slow(LocalModel):
 
     def _forward(self, tokens: torch.Tensor) -> torch.Tensor:
         seconds = 0.5 if tokens.shape[1] == 1 else 3.0 * tokens.shape[1]
-        self.now += seconds * (1.5 if self.runs == 4 else 1)
+        self.now += seconds * self.FACTORS[self.runs - 1]
         return tokens
 
     def state_after(self, tokens: torch.Tensor) -> Any:
@@ -68,9 +70,9 @@ def test_the_model_is_timed_and_nothing_else() -> None:
     timing = measure(model, torch.zeros(4, 7, dtype=torch.long), 10, clock=lambda: model.now)
     assert model.runs == WARM_UPS + REPETITIONS
     assert (timing.batch_size, timing.prompt_tokens, timing.new_tokens) == (4, 7, 10)
-    assert (timing.prefill_seconds, timing.prefill_range) == (21.0, [21.0, 31.5])
-    assert (timing.token_seconds, timing.token_range) == (0.5, [0.5, 0.75])
-    assert timing.tokens_per_second == 4 / 0.5
+    assert (timing.prefill_seconds, timing.prefill_range) == (31.5, [21.0, 63.0])
+    assert (timing.token_seconds, timing.token_range) == (0.75, [0.5, 1.5])
+    assert timing.tokens_per_second == 4 / 0.75
     assert timing.machine == machine_name([CPU])
     assert not model.module._forward_pre_hooks and not model.module._forward_hooks
 

@@ -67,6 +67,9 @@ def build(configs: Sequence[Config], folder: Path, sources: Mapping[str, str | N
         for config, made in planned:
             if config.name in manifest.configs:
                 _check_same(config, made, manifest.configs[config.name], folder)
+        for name in manifest.configs.keys() - {config.name for config, _ in planned}:
+            entry = manifest.configs[name]
+            check_size(parquet_path(folder, name), entry.benchmark, entry.rows, entry.prompt_characters.max)
         results = []
         total = sum(int(config.arguments.get("num_docs", 0)) for config in configs) or None
         with tqdm(total=total, unit=" documents", disable=None, leave=False) as bar:

@@ -17,8 +17,6 @@ from dataset_builders.yaml_text import YAML_ERRORS
 BEGIN = "<!-- repeat-after-me: the next release replaces everything up to the end mark -->"
 END = "<!-- repeat-after-me: end -->"
 
-PRETTY_NAME = "Repeat After Me: copying and look-up benchmarks"
-
 _TAGS = ("benchmark", "copying", "recall", "lm-evaluation-harness", "state-space-models")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -32,15 +30,14 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
         name: ``ORG/NAME`` on the Hub.
     """
     configs, found = manifest.configs, sections(manifest)
-    of_the_paper = any(entry.benchmark.name in own_benchmarks() for entry in configs.values())
-    foreign = [config for config, entry in configs.items() if not _is_released(config, entry)]
+    released = [config for config, entry in configs.items() if _is_released(config, entry)]
     data = DatasetCardData(
         language=sorted({s.card.language for s in found if s.card.language}) or None,
         license=_one_or_all(licenses(found)),
         size_categories=[_size_category(sum(entry.rows for entry in configs.values()))],
         source_datasets=source_datasets(found) or None,
         task_categories=list(dict.fromkeys(c for s in found for c in s.card.task_categories)),
-        pretty_name=PRETTY_NAME if of_the_paper else "; ".join(s.card.heading for s in found),
+        pretty_name=pretty_name(manifest),
         tags=list(_TAGS),
     )
     _add_configs(data, list(configs), infos)
@@ -52,15 +49,27 @@ def card(manifest: Manifest, infos: Mapping[str, Any], name: str) -> DatasetCard
         end=END,
         version=manifest.version,
         repo_id=name,
-        of_the_paper=of_the_paper,
+        of_the_paper=is_of_the_paper(manifest),
         default_config=next(iter(configs)),
-        tasks=_tasks(manifest, set(configs) - set(foreign)) or list(configs)[:1],
-        foreign=foreign,
+        tasks=_tasks(manifest, set(released)) or released[:1],
+        foreign=[config for config in configs if config not in released],
         sections=found,
         citations=list(dict.fromkeys(s.card.citation for s in found if s.card.citation)),
         tokenizers=tokenizers(configs.values()),
         sizes=sizes_table(configs),
     )
+
+
+def is_of_the_paper(manifest: Manifest) -> bool:
+    """Whether a release contains benchmarks of this project."""
+    return any(entry.benchmark.name in own_benchmarks() for entry in manifest.configs.values())
+
+
+def pretty_name(manifest: Manifest) -> str:
+    """The name of a release for people."""
+    if is_of_the_paper(manifest):
+        return "Repeat After Me: copying and look-up benchmarks"
+    return "; ".join(section.card.heading for section in sections(manifest))
 
 
 def merged(new: DatasetCard, existing: str | None, replaced: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import yaml
 
-from dataset_builders.release.card import PRETTY_NAME
+from dataset_builders.release.card import is_of_the_paper, pretty_name
 from dataset_builders.release.manifest import Manifest
 
 FILE = "eval.yaml"
@@ -13,12 +13,15 @@ FRAMEWORK = "lm-evaluation-harness"
 
 def eval_yaml(manifest: Manifest) -> str:
     """The file's text, with one task per config, named after it."""
-    content = {
-        "name": PRETTY_NAME,
-        "description": (
+    description = " ".join(dict.fromkeys(entry.benchmark.title for entry in manifest.configs.values()))
+    if is_of_the_paper(manifest):
+        description = (
             "How well a sequence model copies and looks up, by length; documents of the benchmarks of "
             "arXiv 2402.01032, evaluated by lm-evaluation-harness with repeat-after-me."
-        ),
+        )
+    content = {
+        "name": pretty_name(manifest),
+        "description": description,
         "evaluation_framework": FRAMEWORK,
         "tasks": [{"id": name, "config": name, "split": "test"} for name in manifest.configs],
     }

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import DatasetInfo, SplitDict, SplitInfo
-from pyarrow.parquet import ParquetFile
 
 from dataset_builders.benchmark import Row
 from dataset_builders.checksum import content_sha256
@@ -13,7 +12,7 @@ from dataset_builders.errors import InputError
 from dataset_builders.files import write_text
 from dataset_builders.release import card, eval_yaml
 from dataset_builders.release.manifest import FILE, Entry, Manifest, parquet_path, read_manifest
-from dataset_builders.release.parquet_file import check_size, read_rows
+from dataset_builders.release.parquet_file import check_size, read_rows, uncompressed_bytes
 from dataset_builders.release.schema import features
 
 CARD = "README.md"
@@ -110,8 +109,7 @@ def _check(path: Path, entry: Entry) -> None:
 
 
 def _info(path: Path, entry: Entry) -> DatasetInfo:
-    with ParquetFile(path) as file:
-        size = file.read().nbytes
+    size = uncompressed_bytes(path)
     return DatasetInfo(
         features=features(entry.benchmark),
         splits=SplitDict({"test": SplitInfo("test", num_bytes=size, num_examples=entry.rows)}),

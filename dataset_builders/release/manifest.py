@@ -43,7 +43,7 @@ from typing import Any
 from dataset_builders.benchmark import TOKENIZER, Benchmark, Config
 from dataset_builders.errors import InputError
 from dataset_builders.files import read_json, write_json
-from dataset_builders.registry import find
+from dataset_builders.registry import benchmarks, find
 from dataset_builders.sources.origin import Origin
 
 FORMAT = 1
@@ -110,8 +110,12 @@ class Manifest:
     version: str = field(default_factory=lambda: version(BUILDER))
 
     def with_entry(self, entry: Entry) -> "Manifest":
-        """A copy with one config added or replaced, written by this version of the builder."""
-        return Manifest({**self.configs, entry.config.name: entry})
+        """A copy with one config added or replaced, written by this version of the builder.
+
+        Configs are in the order of the release, so that the files do not depend on the order of builds.
+        """
+        configs = {**self.configs, entry.config.name: entry}
+        return Manifest(dict(sorted(configs.items(), key=lambda config: _place(config[1]))))
 
     def write(self, folder: Path) -> None:
         """Write the manifest of a folder atomically.
@@ -122,6 +126,14 @@ class Manifest:
         configs = {name: entry.as_json() for name, entry in self.configs.items()}
         content = {"format": FORMAT, "builder": BUILDER, "version": self.version, "configs": configs}
         write_json(folder / FILE, content)
+
+
+def _place(entry: Entry) -> tuple[int, int, list[int]]:
+    """The place of a config in the release: by benchmark, variant and length."""
+    benchmark, arguments = entry.benchmark, entry.arguments
+    series = list(benchmark.series).index(benchmark.series_of(arguments))
+    numbers = [int(number) for number in re.findall(r"\d+", benchmark.lengths.label(arguments))]
+    return list(benchmarks()).index(benchmark.name), series, numbers
 
 
 def parquet_path(folder: Path, config: str) -> Path:

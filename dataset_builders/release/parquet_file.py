@@ -68,7 +68,7 @@ def check_size(path: Path, benchmark: Benchmark, rows: int, prompt_characters: i
         InputError: the file is missing or damaged, has another number of rows, or decompresses to far more
             text than these rows can contain.
     """
-    with _parquet_errors(path), ParquetFile(path) as file:
+    with _opened(path) as file:
         found = file.metadata.num_rows
         size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
     if found != rows:
@@ -85,7 +85,7 @@ def read_rows(path: Path, benchmark: Benchmark) -> Iterator[Row]:
         InputError: the file is missing or damaged, or its columns are not the benchmark's.
     """
     wanted = arrow_schema(benchmark)
-    with _parquet_errors(path), ParquetFile(path) as file:
+    with _opened(path) as file:
         if not file.schema_arrow.equals(wanted):
             raise InputError(f"{path} does not have the columns {', '.join(wanted.names)}")
         for batch in file.iter_batches(batch_size=_rows_at_once(file)):
@@ -103,13 +103,26 @@ def _rows_at_once(file: ParquetFile) -> int:
     return max(1, min(_READ_ROWS, _READ_BYTES // max(1, *sizes, 1)))
 
 
+def uncompressed_bytes(path: Path) -> int:
+    """The size of a file's rows in memory.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with _opened(path) as file:
+        size: int = file.read().nbytes
+        return size
+
+
 @contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
+def _opened(path: Path) -> Iterator[ParquetFile]:
     try:
-        yield
+        # not ParquetFile(path), which reads the path "s3:/data" as an address and expands "~"
+        with path.open("rb") as stream, ParquetFile(stream) as file:
+            yield file
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{path} is missing") from None
+        raise InputError(f"{path} is missing; build its config again") from None
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path} is damaged: {first_line(error)}") from None

@@ -18,5 +18,9 @@ def features(benchmark: Benchmark) -> Features:
 
 
 def arrow_schema(benchmark: Benchmark) -> Any:
-    """The ``pyarrow.Schema``, with the features in its metadata, from which ``datasets`` reads them."""
-    return features(benchmark).arrow_schema
+    """The ``pyarrow.Schema``, without the features that ``datasets`` writes into its metadata.
+
+    The metadata differs between versions of ``datasets``, and its versions before 4 cannot read a list that a
+    later one has described; from the types alone, every version finds the same features.
+    """
+    return features(benchmark).arrow_schema.remove_metadata()

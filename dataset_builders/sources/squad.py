@@ -91,7 +91,7 @@ def _parquet(path: Path) -> list[Any]:
 
     rows: list[Any] = []
     size = 0
-    with ParquetFile(path) as file:
+    with path.open("rb") as stream, ParquetFile(stream) as file:
         for batch in file.iter_batches(batch_size=16):
             size += batch.nbytes
             if size > _MAX_BYTES:  # a small file may contain a long text many times

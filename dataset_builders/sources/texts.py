@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dataset_builders.checks import first_line
 from dataset_builders.errors import InputError
-from dataset_builders.files import read_bounded, user_path
+from dataset_builders.files import exact_pattern, read_bounded, user_path
 from dataset_builders.hub import hub_errors
 
 MAX_CHARACTERS = 4_000_000
@@ -104,7 +104,8 @@ def _file(path: Path) -> Iterator[str]:
     from pyarrow.lib import ArrowException
 
     try:
-        table = load_dataset(_FORMATS[path.suffix], data_files=str(path), split="train", streaming=True)
+        pattern = exact_pattern(path)
+        table = load_dataset(_FORMATS[path.suffix], data_files=pattern, split="train", streaming=True)
         yield from _column(table, str(path))
     except InputError:
         raise

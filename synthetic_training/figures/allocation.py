@@ -8,7 +8,6 @@ not share. A model of unknown speed is assumed to be as fast as the slowest meas
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf
 
 from synthetic_training.figures.estimate import Expected
 from synthetic_training.figures.ledger import Work
@@ -52,8 +51,8 @@ class Allocation:
     """
 
     count: int
-    per_gpu: int = 1
-    budget: float = inf
+    per_gpu: int
+    budget: float
     running: dict[str, Running] = field(default_factory=dict)
 
     def gpus_for(self, work: Work, expected: Expected) -> int | None:
