@@ -12,8 +12,8 @@
     TO/results.tar.gz          results, runs that were cut off, and settings, metrics and logs of all runs
     TO/unfinished_NAME.tar.gz  the last checkpoint of a run that was cut off, if it fits
 
-A checkpoint of the paper's size takes 1.8 GB and does not fit, so the queue starts no run of this size that
-would not end in time. ``merge`` adds the results to those in a folder, and updates its plots and tables. With
+A checkpoint of the paper's size takes 1.8 GB and does not fit; ``reproduce --whole-runs`` starts no run that
+would need one. ``merge`` adds the results to those in a folder, and updates its plots and tables. With
 ``--runs``, it also extracts the rest, for ``reproduce --resume``. Without archives, it draws the plots and
 tables of the folder again.
 """

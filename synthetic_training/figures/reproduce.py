@@ -49,6 +49,7 @@ def reproduce(
     known: Path | None = None,
     per_gpu: int = 1,
     minutes: float | None = None,
+    whole_runs: bool = False,
     revision: str | None = None,
     imports: Sequence[str] = (),
     trust_remote_code: bool = False,
@@ -70,8 +71,9 @@ def reproduce(
         known: folder with results of earlier calls, whose runs are not repeated.
         per_gpu: maximum number of runs that share a GPU, at least 1; one compiles or is evaluated while
             another trains.
-        minutes: time after which unfinished runs save a checkpoint and end; None for no limit. A run on a GPU
-            does not start if it is expected to take longer than the time that is left.
+        minutes: time after which unfinished runs save a checkpoint and end; None for no limit.
+        whole_runs: whether a run on a GPU does not start if it is expected to take longer than the time that
+            is left, for machines that do not keep checkpoints.
         revision: revision of this code to record in results (default: from git), e.g. for a copy without git
             history.
         imports: packages to import first in every run, in addition to those of the figure's file.
@@ -98,6 +100,8 @@ def reproduce(
     check_integer("per_gpu", per_gpu, 1)
     if minutes is not None:
         check_positive("minutes", minutes)
+    if whole_runs and minutes is None:
+        raise InputError("whole runs are those that fit into the minutes of a call; pass --minutes")
     if gpus is not None:
         check_integer("gpus", gpus, 1)
         if minutes is None:
@@ -129,7 +133,8 @@ def reproduce(
     )
     if dry_run:
         if gpus is not None and minutes is not None:
-            print("\n" + schedule_text(simulate(ledger, expectations, gpus, per_gpu, minutes), calls))
+            schedule = simulate(ledger, expectations, gpus, per_gpu, minutes, whole_runs=whole_runs)
+            print("\n" + schedule_text(schedule, calls))
         return []
     try:
         (out / "runs").mkdir(parents=True, exist_ok=True)
@@ -147,12 +152,11 @@ def reproduce(
         "--import": imports,
     }
     command = ["python", "-m", "synthetic_training", "reproduce", *figures, *_words(options)]
-    command += [*["--trust-remote-code"] * trust_remote_code, "--resume"]
+    command += [*["--whole-runs"] * whole_runs, *["--trust-remote-code"] * trust_remote_code, "--resume"]
     with _only_one(stages, out), _kept_when_interrupted(ledger, again or shlex.join(command)):
         ledger.save()
-        execution = Execution(
-            ledger, Allocation(len(slots), per_slot, budget), slots, out, revision, expectations, end
-        )
+        allocation = Allocation(len(slots), per_slot, budget, whole_runs)
+        execution = Execution(ledger, allocation, slots, out, revision, expectations, end)
         return _carry_out(ledger, execution)
 
 
