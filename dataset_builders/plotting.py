@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dataset_builders.files import atomic_file, check_written_by_us
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -99,6 +100,16 @@ def _files(folder: Path, name: str) -> list[Path]:
     return [folder / f"{name}.{kind}" for kind in _METADATA]
 
 
+def legend_beside(figure: "Figure", handles: Iterable["Artist"], labels: Iterable[str]) -> None:
+    """Place a legend to the right of the axes.
+
+    The figure becomes wider by the width of the legend, so that the axes keep their size.
+    """
+    legend = figure.legend(list(handles), list(labels), loc="outside right center", frameon=False)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width + legend.get_window_extent().width / figure.dpi, height)
+
+
 def log_scale(
     axes: "Axes",
     axis: Literal["x", "y"],
@@ -113,13 +124,20 @@ def log_scale(
         base: base of the logarithm.
         text: function that formats a number (default: ``short_number``).
     """
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import LogFormatter
 
     write = text or short_number
+
+    class PlainNumbers(LogFormatter):
+        """Labels the powers, and some of their multiples if there are few powers, as matplotlib does."""
+
+        def __call__(self, value: float, position: int | None = None) -> str:
+            return write(value) if super().__call__(value, position) else ""
+
     (axes.set_xscale if axis == "x" else axes.set_yscale)("log", base=base)
     scaled = axes.xaxis if axis == "x" else axes.yaxis
-    scaled.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
-    scaled.set_minor_formatter(NullFormatter())
+    for which in (scaled.set_major_formatter, scaled.set_minor_formatter):
+        which(PlainNumbers(base, minor_thresholds=(2, 0.4)))
 
 
 def short_bytes(value: float) -> str:

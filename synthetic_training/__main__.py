@@ -180,6 +180,7 @@ def _reproduce(
     known: Path | None = None,
     per_gpu: int = 1,
     minutes: Annotated[float | None, DEFAULT_IN_TEXT] = None,
+    whole_runs: bool = False,
     revision: Annotated[str | None, DEFAULT_IN_TEXT] = None,
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import", help_behavior_hint=default_hint)] = (),
     trust_remote_code: bool = False,
@@ -205,8 +206,9 @@ def _reproduce(
         per_gpu: Maximum number of runs that share a GPU, so that one trains while another compiles or is
             evaluated.
         minutes: Time limit in minutes, at which the runs in progress save a checkpoint and end (default: no
-            limit). Runs on a GPU that are expected to take longer than the time left do not start. If runs
-            remain, the exit status is 124.
+            limit). If runs remain, the exit status is 124.
+        whole_runs: With minutes, start only runs on a GPU that are expected to end in time, for machines that
+            do not keep checkpoints.
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
@@ -227,6 +229,7 @@ def _reproduce(
         known=known,
         per_gpu=per_gpu,
         minutes=minutes,
+        whole_runs=whole_runs,
         revision=revision,
         imports=imports,
         trust_remote_code=trust_remote_code,

@@ -1,6 +1,5 @@
 """Copies of running text: documents, sources and tokenizers, and scores in lm-eval."""
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from dataset_builders import InputError
 from dataset_builders.c4_copy import first_word, rows
 from dataset_builders.checksum import content_sha256
-from dataset_builders.sources.texts import MAX_CHARACTERS, read_texts
+from dataset_builders.sources.texts import read_texts
 from dataset_builders.sources.tokenizer import load_tokenizer
 from tests.evaluation import evaluate, scores
 from tests.material import neox_tokenizer, prose
@@ -206,29 +205,6 @@ def test_results_name_source_and_tokenizer(byte_tokens: str, tmp_path: Path) -> 
 
 
 # ---- sources
-
-
-def test_every_kind_of_source_gives_the_same_texts(tmp_path: Path) -> None:
-    from datasets import Dataset
-
-    texts = ["first text", "second text\nwith a line", "third"]
-    (tmp_path / "lines.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
-    Dataset.from_dict({"text": texts}).to_parquet(tmp_path / "table.parquet")
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for index, text in enumerate(texts):
-        (folder / f"{index}.txt").write_text(text)
-    (folder / "notes.csv").write_text("not a text")
-    for source in ("lines.jsonl", "table.parquet", "folder"):
-        assert read_texts(str(tmp_path / source)).documents == tuple(texts)
-    (tmp_path / "one.txt").write_text(texts[1])
-    assert read_texts(str(tmp_path / "one.txt")).documents == (texts[1],)
-
-
-def test_a_few_megabytes_are_read_at_most(tmp_path: Path) -> None:
-    lines = (json.dumps({"text": "x" * 100_000}) + "\n" for _ in range(60))
-    (tmp_path / "long.jsonl").write_text("".join(lines))
-    assert sum(map(len, read_texts(str(tmp_path / "long.jsonl")).documents)) == MAX_CHARACTERS
 
 
 @pytest.mark.parametrize(

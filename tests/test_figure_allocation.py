@@ -21,7 +21,7 @@ def test_no_run_starts_that_would_be_cut_off() -> None:
     one, two, three = works(3)
     start = warm_up(one)
     assert start == START  # it has no tests
-    allocation = Allocation(count=2, per_gpu=2, budget=600.0)
+    allocation = Allocation(count=2, per_gpu=2, budget=600.0, whole_runs=True)
     minute = Expected(60.0, "its speed")
     assert allocation.next([(one, minute)], start + 59) is None
     assert allocation.next([(one, minute)], start + 60) == (one, minute, (0,))
@@ -41,11 +41,26 @@ def test_no_run_starts_that_would_be_cut_off() -> None:
     assert allocation.next([(three, minute)], start + 60) == (three, minute, (0,))
 
 
+def test_runs_that_fit_go_first_and_others_fill_the_time() -> None:
+    one, two = works(2)
+    start = warm_up(one)
+    allocation = Allocation(count=2, per_gpu=1, budget=600.0)
+    minute, hours = Expected(60.0, "its speed"), Expected(9000.0, "its speed")
+    earlier = Work(two.parts, -1)
+    assert allocation.next([(one, minute), (earlier, hours)], start + 60) == (one, minute, (0,))
+    assert allocation.next([(one, minute), (earlier, hours)], start + 59) == (earlier, hours, (0,))
+    assert allocation.next([(one, hours)], start) is None  # it would end before its first step
+    allocation.start(one, minute, (0,))
+    assert allocation.next([(earlier, hours)], start + 1) == (earlier, hours, (1,))
+    allocation.start(earlier, hours, (1,))
+    assert allocation.next([(two, hours)], 600.0) is None
+
+
 def test_the_time_for_the_tests_of_a_run_is_left() -> None:
     stage = read_stages(["duplicates"], "paper")[-1]
     work = Work(((stage, stage.planned[0]),), 0)
     minute = Expected(60.0, "its speed")
-    allocation = Allocation(count=1, per_gpu=1, budget=600.0)
+    allocation = Allocation(count=1, per_gpu=1, budget=600.0, whole_runs=True)
     needed = START + PER_TEST * len(stage.tests) + 60
     assert len(stage.tests) > 0
     assert allocation.next([(work, minute)], needed - 1) is None
@@ -55,11 +70,11 @@ def test_the_time_for_the_tests_of_a_run_is_left() -> None:
 def test_a_long_run_is_split_over_idle_gpus() -> None:
     long, other, another = works(3)
     hours = Expected(1000.0, "the same run")
-    allocation = Allocation(count=4, per_gpu=2, budget=600.0)
+    allocation = Allocation(count=4, per_gpu=2, budget=600.0, whole_runs=True)
     assert allocation.gpus_for(long, hours) == 4  # 1,000 / 2.4 + 30 s
     assert allocation.gpus_for(long, Expected(800.0, "the same run")) == 2  # 800 / 1.6 + 30 s
     assert allocation.gpus_for(long, Expected(2000.0, "the same run")) is None
-    assert Allocation(count=4, per_gpu=1, budget=inf).gpus_for(long, hours) == 1
+    assert Allocation(count=4, per_gpu=1, budget=inf, whole_runs=True).gpus_for(long, hours) == 1
     odd = replace(long.run, config=replace(long.run.config, batch_size=15))
     assert allocation.gpus_for(Work(((long.stages[0], odd),), 0), hours) is None
     short = Expected(10.0, "the same run")

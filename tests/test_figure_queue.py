@@ -20,13 +20,12 @@ from synthetic_training.figures.estimate import (
     cut_runs,
 )
 from synthetic_training.figures.figure_file import shipped
-from synthetic_training.figures.ledger import Ledger, Work
+from synthetic_training.figures.ledger import Work
 from synthetic_training.figures.packing import main as packing
 from synthetic_training.figures.packing import merge, pack
 from synthetic_training.figures.plan import Run
 from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.results import read_results, write_results
-from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import read_stages
 from synthetic_training.training.run_folder import METRICS
 from synthetic_training.training.run_log import read_lines
@@ -35,39 +34,6 @@ from tests.tiny_figure import a_figure
 from tests.tiny_run import SETTINGS
 
 PAPER = ["length_generalization", "duplicates", "ngram_lookup", "ngram_lookup_by_length", "efficiency_50"]
-
-
-def test_the_schedule_of_the_shipped_figures(tmp_path: Path) -> None:
-    stages = read_stages(PAPER, "paper")
-    ledger = Ledger(stages, tmp_path)
-    expectations = Expectations(committed_results())
-    schedule = simulate(ledger, expectations, count=4, per_gpu=3, minutes=9)
-    names = [one.work.name for one in schedule.planned]
-    wanted = {run.name for stage in stages for run in stage.planned}
-    assert len(names) == len(set(names)) and set(names) == wanted and not schedule.too_long
-    assert all(0 <= one.start < one.end <= 540 + 1e-6 for one in schedule.planned)
-    for call in {one.call for one in schedule.planned}:
-        for gpu in range(4):
-            here = [one for one in schedule.planned if one.call == call and gpu in one.gpus]
-            for one in here:
-                at_once = [other for other in here if other.start <= one.start < other.end]
-                assert len(at_once) <= 3 and (len(at_once) == 1 or all(len(o.gpus) == 1 for o in at_once))
-    ended = {one.work.name: (one.call, one.end) for one in schedule.planned}
-    for one in schedule.planned:
-        run, trials = one.work.run, one.work.stages[0].trials
-        if trials is not None:
-            tried = [r for r in trials.planned if r.label == run.label and r.panel in (run.panel, None)]
-            assert tried and all(ended[trial.name] <= (one.call, one.start) for trial in tried)
-    shared = [one for one in schedule.planned if len(one.work.stages) > 1]
-    assert {stage.name for one in shared for stage in one.work.stages} == set(PAPER[:4])
-    text = schedule_text(schedule, calls=1)
-    assert "call 1 of 9 minutes" in text and "call 2" not in text and "efficiency_50_rates_paper" in text
-    # results of earlier calls are not repeated
-    ledger.take(shipped()["duplicates"].parents[1] / "results")
-    again = simulate(ledger, expectations, count=4, per_gpu=3, minutes=9)
-    assert 0 < len(again.planned) < len(schedule.planned)
-    few = simulate(ledger, expectations, count=1, per_gpu=1, minutes=2)
-    assert few.too_long and "do not fit into 2 minutes on 1 GPUs" in schedule_text(few, 0)
 
 
 def test_every_estimate_of_the_paper_scale_has_a_basis() -> None:
@@ -166,7 +132,7 @@ def test_a_run_that_does_not_fit_into_the_time_is_left(
     with pytest.raises(
         TimeLimitReached, match="the time limit is reached: 1 of 2 runs finished, with results in"
     ):
-        reproduce(str(file), out=tmp_path / "out", minutes=2)
+        reproduce(str(file), out=tmp_path / "out", minutes=2, whole_runs=True)
     shown = capsys.readouterr().out
     assert "no other run fits into the time that is left" in shown
     assert "T_hard_alibi, seed 3: string accuracy 0.200 at 5 letters, 0.0 min" in shown
@@ -180,8 +146,22 @@ def test_a_run_that_does_not_fit_into_the_time_is_left(
         json.dumps({"step": run.config.steps - 1}) + "\n"
     )
     monkeypatch.setattr(Expectations, "of", lambda *_: Expected(20.0 * run.config.steps, "its speed"))
-    reproduce(str(file), out=tmp_path / "out", minutes=1, resume=True)
+    reproduce(str(file), out=tmp_path / "out", minutes=1, whole_runs=True, resume=True)
     assert [one["label"] for one in read_results(results)] == ["T_hard_alibi", "lstm"]
+
+
+def test_a_run_that_takes_several_calls_starts_in_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "make_job", _fake_job)
+    monkeypatch.setattr(
+        "synthetic_training.figures.reproduce.worker_slots", lambda gpu: [{"CUDA_VISIBLE_DEVICES": "0"}]
+    )
+    monkeypatch.setattr(Expectations, "of", lambda *_: Expected(1e4, "its speed"))
+    file = a_figure(tmp_path / "one.yaml", settings={**SETTINGS, "device": "auto"}, tests=[])
+    reproduce(str(file), out=tmp_path / "out", minutes=2)
+    found = read_results(tmp_path / "out" / "one_small.jsonl")
+    assert [one["label"] for one in found] == ["T_hard_alibi", "lstm"]
 
 
 def test_packed_results_have_limited_size_and_are_merged(

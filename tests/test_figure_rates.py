@@ -40,9 +40,14 @@ def test_the_rule_for_learning_rates(tmp_path: Path) -> None:
     assert rate(fast, late, by_examples=False) == 1e-2
     # a run that ended early keeps its last accuracy
     assert rate([0.0, 1.0], [0.1, 0.6, 0.9, 0.9], by_examples=True) == 1e-3
-    # within a standard error of .02, the loss decides; a loss that is not finite is the worst
-    assert rate([0.985], [1.0], False, (0.1, 0.2)) == 1e-3
+    # within .028, the standard error of the difference, the loss decides; one that is not finite is the worst
+    assert rate([0.975], [1.0], False, (0.1, 0.2)) == 1e-3
     assert rate([0.97], [1.0], False, (0.1, 0.2)) == 1e-2
+    # of the means of four evaluations, half as much
+    assert rate([0.2, 0.2, 0.2, 0.187], [0.2] * 4, True, (0.1, 0.2)) == 1e-3
+    assert rate([0.19, 0.19, 0.18, 0.17], [0.2] * 4, True, (0.1, 0.2)) == 1e-2
+    # if one evaluation stands for all four, they share its error
+    assert rate([0.175], [0.2], True, (0.1, 0.2)) == 1e-3
     assert rate([0.0], [0.0], False, (None, 3.0)) == 1e-2
     assert rate([0.0], [0.0], False, (2.0, 3.0)) == 1e-3
 

@@ -1,101 +1,68 @@
-"""The simulated schedule of ``reproduce``, compared with times that were worked out by hand."""
+"""The simulated schedule of repeated calls of ``reproduce``."""
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from synthetic_training.figures.allocation import START
-from synthetic_training.figures.estimate import Expected
-from synthetic_training.figures.ledger import Ledger, Work
-from synthetic_training.figures.plan import Run
-from synthetic_training.figures.schedule import Schedule, schedule_text, simulate
+from synthetic_training.figures.estimate import Expectations, committed_results
+from synthetic_training.figures.figure_file import shipped
+from synthetic_training.figures.ledger import Ledger
+from synthetic_training.figures.schedule import Planned, schedule_text, simulate
 from synthetic_training.figures.stages import read_stages
-from tests.tiny_figure import a_figure
+
+PAPER = ["length_generalization", "duplicates", "ngram_lookup", "ngram_lookup_by_length", "efficiency_50"]
 
 
-class Known:
-    """Expectations that are known by the seed of a run, or otherwise by its model."""
-
-    def __init__(self, seconds: Mapping[object, float]) -> None:
-        self._seconds = seconds
-
-    def of(self, run: Run) -> Expected:
-        seconds = self._seconds.get(run.config.seed, self._seconds.get(run.label))
-        return Expected(100.0, "assumed") if seconds is None else Expected(seconds, "its speed")
-
-
-def scheduled(seconds: Mapping[object, float], count: int, per_gpu: int, minutes: float) -> Schedule:
-    """The schedule of runs without tests, which differ in the seed."""
-    stage = read_stages(["efficiency_50"], "paper", models=["T_rope"])[-1]
-    run = stage.planned[0]
-    works = [Work(((stage, replace(run, config=replace(run.config, seed=seed))),), 0) for seed in seconds]
-    ledger: Any = SimpleNamespace(stages=[stage], work=lambda: works, waiting=list)
-    known: Any = Known({k: v for k, v in seconds.items() if v})
-    return simulate(ledger, known, count, per_gpu, minutes)
-
-
-def times(schedule: Schedule) -> dict[int, tuple[int, tuple[int, ...], float, float]]:
-    return {
-        one.work.run.config.seed: (
-            one.call,
-            one.gpus,
-            pytest.approx(one.start, abs=1e-3),
-            pytest.approx(one.end, abs=1e-3),
-        )
-        for one in schedule.planned
-    }
-
-
-def test_runs_that_share_a_gpu_slow_each_other_down_while_both_use_it() -> None:
-    # both warm up for 30 s; then each runs at 1 / 2.3 of its speed, until the shorter one ends after 138 s
-    found = times(scheduled({1: 120.0, 2: 60.0}, count=1, per_gpu=2, minutes=10))
-    assert START == 30
-    assert found == {1: (1, (0,), 0.0, 30 + 138 + 60), 2: (1, (0,), 0.0, 30 + 138)}
-
-
-def test_a_run_that_warms_up_does_not_slow_down_the_others() -> None:
-    found = times(scheduled({1: 100.0, 2: 10.0, 3: 50.0}, count=1, per_gpu=2, minutes=10))
-    # 1 and 3 start at 0 and share the GPU from 30 s on; 3 ends after 50 * 2.3 s, when 1 has 50 s left.
-    # 2 starts then, and warms up for 30 s; 1 has 20 s left, and they share until 2 ends after 10 * 2.3 s.
-    assert found[3] == (1, (0,), 0.0, 145.0)
-    assert found[2] == (1, (0,), 145.0, 145 + 30 + 23)
-    assert found[1] == (1, (0,), 0.0, 145 + 30 + 23 + 10)
-
-
-def test_what_does_not_fit_into_a_call_is_in_the_next_one_or_split_or_left() -> None:
-    schedule = scheduled({1: 60.0, 2: 60.0, 3: 120.0, 4: 1000.0}, count=2, per_gpu=1, minutes=2)
-    # 120 s on two GPUs take 75 s; 60 s fit into a call once on each GPU
-    assert times(schedule) == {
-        3: (1, (0, 1), 0.0, 105.0),
-        1: (2, (0,), 0.0, 90.0),
-        2: (2, (1,), 0.0, 90.0),
-    }
-    assert [work.run.config.seed for work, _ in schedule.too_long] == [4]
-
-
-def test_a_model_of_unknown_speed_is_counted_and_the_table_has_hours_and_calls() -> None:
-    schedule = scheduled({1: 3600.0, 2: 0.0}, count=1, per_gpu=1, minutes=62)
+def test_the_schedule_of_the_shipped_figures(tmp_path: Path) -> None:
+    stages = read_stages(PAPER, "paper")
+    ledger = Ledger(stages, tmp_path)
+    expectations = Expectations(committed_results())
+    schedule = simulate(ledger, expectations, count=4, per_gpu=3, minutes=9, whole_runs=True)
+    names = [one.work.name for one in schedule.planned]
+    wanted = {run.name for stage in stages for run in stage.planned}
+    assert len(names) == len(set(names)) and set(names) == wanted and not schedule.too_long
+    assert all(0 <= one.start < one.end <= 540 + 1e-6 for one in schedule.planned)
+    for call in {one.call for one in schedule.planned}:
+        for gpu in range(4):
+            here = [one for one in schedule.planned if one.call == call and gpu in one.gpus]
+            for one in here:
+                at_once = [other for other in here if other.start <= one.start < other.end]
+                assert len(at_once) <= 3 and (len(at_once) == 1 or all(len(o.gpus) == 1 for o in at_once))
+    ended = {one.work.name: (one.call, one.end) for one in schedule.planned}
+    for one in schedule.planned:
+        run, trials = one.work.run, one.work.stages[0].trials
+        if trials is not None:
+            tried = [r for r in trials.planned if r.label == run.label and r.panel in (run.panel, None)]
+            assert tried and all(ended[trial.name] <= (one.call, one.start) for trial in tried)
+    shared = [one for one in schedule.planned if len(one.work.stages) > 1]
+    assert {stage.name for one in shared for stage in one.work.stages} == set(PAPER[:4])
     text = schedule_text(schedule, calls=1)
-    assert [line.split()[0:4] for line in text.splitlines() if " to " in line][:1] == [
-        ["0", "0:00", "to", "60:30"]
-    ]
-    (sums,) = (line for line in text.splitlines() if line.startswith("efficiency_50_paper"))
-    assert sums.split()[1] == "2" and sums.split()[-5:] == ["1.03", "1", "1", "to", "2"]
-    assert "call 2 of" not in text and "do not fit" not in text
+    assert "call 1 of 9 minutes" in text and "call 2" not in text and "efficiency_50_rates_paper" in text
+    # results of earlier calls are not repeated
+    ledger.take(shipped()["duplicates"].parents[1] / "results")
+    again = simulate(ledger, expectations, count=4, per_gpu=3, minutes=9, whole_runs=True)
+    assert 0 < len(again.planned) < len(schedule.planned)
+    few = simulate(ledger, expectations, count=1, per_gpu=1, minutes=2, whole_runs=True)
+    assert few.too_long and "do not fit into 2 minutes on 1 GPUs" in schedule_text(few, 0)
 
 
-def test_a_models_runs_start_when_its_last_trial_has_ended(tmp_path: Path) -> None:
-    rates = {"others": [1e-3, 1e-2], "lstm": [1e-2, 1e-1]}
-    file = a_figure(tmp_path / "one.yaml", x="length", learning_rates=rates, seeds=[3, 4], tests=[])
-    ledger: Any = Ledger(read_stages([str(file)], "small"), tmp_path / "out")
-    known: Any = Known({"T_hard_alibi": 10.0, "lstm": 1000.0})
-    schedule = simulate(ledger, known, count=6, per_gpu=1, minutes=60)
-    started = {
-        (one.work.run.label, one.start) for one in schedule.planned if not one.work.stages[0].of_trials
-    }
-    assert started == {("T_hard_alibi", START + 10), ("lstm", START + 1000)}
-    assert len(schedule.planned) == 4 + 4
+def test_runs_that_are_cut_off_are_continued_in_the_schedule(tmp_path: Path) -> None:
+    stages = read_stages(["length_generalization"], "paper")
+    ledger, expectations = Ledger(stages, tmp_path), Expectations(committed_results())
+    schedule = simulate(ledger, expectations, count=2, per_gpu=2, minutes=4)
+    assert not schedule.too_long and all(0 <= one.start < one.end <= 240 + 1e-6 for one in schedule.planned)
+    parts: dict[str, list[Planned]] = {}
+    for one in schedule.planned:
+        parts.setdefault(one.work.name, []).append(one)
+    assert parts.keys() == {run.name for stage in stages for run in stage.planned}
+    for own in parts.values():
+        assert [one.is_cut for one in own] == [True] * (len(own) - 1) + [False]
+        assert len({one.call for one in own}) == len(own)  # at most one part in each call
+        assert sum(one.seconds for one in own) == pytest.approx(expectations.of(own[0].work.run).seconds)
+    cut = [one for one in schedule.planned if one.is_cut]
+    assert cut and all(one.end == pytest.approx(240) for one in cut)
+    text = schedule_text(schedule, calls=100)
+    assert text.count(", cut off") == len(cut) and "do not fit" not in text
+    hours = sum(expectations.of(run).seconds for stage in stages for run in stage.planned) / 3600
+    (line,) = (line.split() for line in text.splitlines() if line.startswith("all "))
+    assert (int(line[1]), float(line[3])) == (len(parts), pytest.approx(hours, abs=0.01))

@@ -8,7 +8,7 @@ import pytest
 
 from dataset_builders.files import read_json, write_json
 from synthetic_training.speed import mqar_report
-from synthetic_training.speed.mqar_report import save, table
+from synthetic_training.speed.mqar_report import save, seeds_table, table
 from synthetic_training.speed.mqar_run import best_run, ranked
 from tests.figure_lines import rows_of
 from tests.mqar_results import FAILED, MEASURED, result
@@ -25,6 +25,17 @@ def test_the_table_shows_the_best_learning_rate_of_each_trainer(tmp_path: Path) 
     ]  # fmt: skip
     _, svg = save(MEASURED, tmp_path / "mqar.json")
     assert svg.name == "mqar.svg" and "<!-- Zoology's trainer -->" in svg.read_text()
+
+
+def test_the_accuracy_of_every_seed_is_shown() -> None:
+    ours = [{**result(1e-3, 0.2, 0.3), "seed": seed, "precision": "bf16"} for seed in (4, 2)]
+    ours.append({**result(1e-3, 0.9, 0.8), "seed": 4, "precision": "fp32", "end": "time"})
+    about = {"model": "mamba", "length": 64, "pairs": 4, "ours": [*ours, FAILED]}
+    _, _, *rows = rows_of(seeds_table([{**about, "zoology": [result(1e-3, 0.5)]}]))
+    assert rows == [
+        ["mamba", "(64, 4)", "ours", "bf16", "0.001", "4, 2", "0.300, 0.300"],
+        ["mamba", "(64, 4)", "ours", "fp32", "0.001", "4", "0.900 (cut off after epoch 2)"],
+    ]
 
 
 def test_learning_rates_are_ranked_by_examples_until_the_accuracy_is_reached() -> None:

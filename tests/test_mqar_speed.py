@@ -57,6 +57,7 @@ def test_our_trainer_trains_the_attention_model() -> None:
     found = train_with_ours(run_of("attention"), fresh=False)
     assert [point["examples"] for point in found["curve"]] == [100, 200, 300]
     assert found["end"] == "epochs" and found["examples_per_s"] > 0 and found["lr"] == 1e-3
+    assert (found["seed"], found["precision"]) == (5, "fp32")
     assert found["parameters"] == 40 * 8 + 16 * 8 + 2 * (4 * 8 * 8 + 4 * 8 + 4 * 8) + 2 * 8
 
 

@@ -6,12 +6,19 @@ import pytest
 from matplotlib.figure import Figure
 
 from dataset_builders import InputError
-from dataset_builders.plotting import ARCHITECTURES, plot_style, save_plot, short_bytes
+from dataset_builders.plotting import (
+    ARCHITECTURES,
+    legend_beside,
+    log_scale,
+    plot_style,
+    save_plot,
+    short_bytes,
+)
 from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths, span
 from lm_eval_tasks.results.plots import styles
 from lm_eval_tasks.results.row_styles import named_architecture
 from lm_eval_tasks.results.rows import read_scores
-from synthetic_training.figures.style import style_of
+from synthetic_training.figures.style import model_title, style_of
 from tests.result_files import result_file
 
 
@@ -55,6 +62,54 @@ def test_an_architecture_is_drawn_alike_in_reports_and_in_figures_of_training() 
     drawn = style_of("T_rope", [])
     assert (drawn["color"], drawn["marker"]) == ARCHITECTURES["transformer"]
     assert style_of("mamba", [])["color"] == styles(["mamba"])["mamba"].colour
+
+
+def test_own_models_differ_from_each_other_and_from_those_of_the_paper() -> None:
+    labels = ["T_rope", "mine", "mamba", "another", "T_hard_alibi", "gla"]
+    drawn = [style_of(label, [{"label": one} for one in labels]) for label in labels]
+    assert len({style["color"].lower() for style in drawn}) == len(labels)
+
+
+@pytest.mark.parametrize(
+    ("label", "title"),
+    [
+        ("lr_1e-3", "Learning rate 1e-3"), ("embeddings_0.02", "Embeddings' standard deviation 0.02"),
+        ("width_64, lr 1", "Width 64, lr 1"), ("T_nope, m = 2", "Transformer: NoPE, m = 2"),
+        ("my_width", "my_width"), ("width_", "width_"), ("lr", "lr"),
+    ],
+)  # fmt: skip
+def test_titles_of_labels(label: str, title: str) -> None:
+    assert model_title(label) == title
+
+
+@pytest.mark.parametrize("values", [(0.9, 3.2), (1.9, 2.7), (0.02, 4), (1e-4, 3)])
+def test_a_logarithmic_axis_has_labels_at_any_range(values: tuple[float, float]) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 2], values)
+    log_scale(axes, "y")
+    figure.draw_without_rendering()
+    ticks = [
+        tick
+        for minor in (False, True)
+        for tick in zip(axes.get_yticks(minor=minor), axes.get_yticklabels(minor=minor), strict=True)
+    ]
+    low, high = axes.get_ylim()
+    shown = {label.get_text(): place for place, label in ticks if low <= place <= high and label.get_text()}
+    assert 3 <= len(shown) <= 15 and all(float(text) == pytest.approx(place) for text, place in shown.items())
+
+
+def test_a_legend_takes_no_room_from_the_axes() -> None:
+    def width(*names: str) -> float:
+        figure = Figure(figsize=(4, 3), layout="constrained")
+        (line,) = (axes := figure.subplots()).plot([1, 2])
+        if names:
+            legend_beside(figure, [line] * len(names), names)
+        figure.draw_without_rendering()
+        return axes.get_window_extent().width
+
+    assert width("a long name of a model") == pytest.approx(width("a"), rel=0.02)
+    assert width("a") == pytest.approx(width(), rel=0.06)
 
 
 def test_a_second_mamba_differs_from_the_first() -> None:

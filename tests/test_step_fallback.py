@@ -96,6 +96,9 @@ def test_the_update_of_copies_runs_uncompiled_too(refused: str, monkeypatch: pyt
 class Counting(nn.Module):
     """Has dropout, a buffer that is changed in place, and one that is replaced; both change the output."""
 
+    seen: Tensor
+    rows: Tensor
+
     def __init__(self, vocab_size: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, 8)
@@ -153,6 +156,42 @@ def test_a_step_that_cannot_be_recorded_runs_without(caplog: pytest.LogCaptureFi
     )
 
 
+class Recorded(Replayed):
+    """Runs on a CPU; its replays do nothing, like those of a graph that reads a tensor of the past."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function, self._calls, self._graph = function, 0, None
+
+    def __call__(self) -> None:
+        if self._calls < self._EAGER_CALLS:
+            self._calls += 1
+        elif self._graph is None:
+            self._graph = object()  # type: ignore[assignment]  # stands for a graph
+        else:
+            return
+        self._function()
+
+
+def test_a_step_that_replaces_a_buffer_is_not_replayed(caplog: pytest.LogCaptureFixture) -> None:
+    def run(*, recorded: bool) -> list[float]:
+        torch.manual_seed(0)
+        model = build_model(f"{__name__}:Counting").train()
+        batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
+        step = TrainingStep(model, batches, StepConfig(), OPTIMIZER, rows=4)
+        if recorded:
+            step._run = step._replayed = Recorded(step._update)
+        torch.manual_seed(1)
+        return losses(step)
+
+    expected = run(recorded=False)
+    with caplog.at_level(logging.WARNING):
+        assert run(recorded=True) == expected
+    (record,) = caplog.records
+    assert record.getMessage().endswith(
+        "the buffer 'module.rows' with another tensor; change it in place, as with copy_()"
+    )
+
+
 def test_an_error_of_the_model_is_raised_as_it_is(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -189,3 +228,32 @@ def test_minimax_trains_although_its_step_cannot_be_recorded(caplog: pytest.LogC
         found = losses(step)
     assert all(one == one for one in found) and found[-1] < found[0]
     assert any("cannot be" in record.getMessage() for record in caplog.records)
+
+
+class Reading(Counting):
+    """Reads a number of the device, which a CUDA graph cannot, after its dropout."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        logits = super().forward(ids)
+        return logits * (1 if logits.sum().item() else 2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_dropout_goes_on_after_a_failed_recording(caplog: pytest.LogCaptureFixture) -> None:
+    def run(*, recorded: bool) -> list[float]:
+        torch.manual_seed(0)
+        model = build_model(f"{__name__}:Reading").cuda().train()
+        batches = PackedBatches(tiny().string_task, 32, 4, 0, "cuda")
+        step = TrainingStep(model, batches, StepConfig(), OPTIMIZER, rows=4)
+        if recorded:
+            step._run = step._replayed = Replayed(step._update)
+        torch.manual_seed(1)
+        return losses(step)
+
+    expected = run(recorded=False)
+    with caplog.at_level(logging.WARNING):
+        assert run(recorded=True) == expected
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the training step cannot be recorded as a CUDA graph")
+    torch.rand(1, device="cuda")  # as in whatever the process does next

@@ -40,7 +40,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, StrictInt, StrictStr, ValidationError
+
 from dataset_builders.benchmark import TOKENIZER, Benchmark, Config
+from dataset_builders.checks import first_problem
 from dataset_builders.errors import InputError
 from dataset_builders.files import read_json, write_json
 from dataset_builders.registry import benchmarks, find
@@ -57,9 +60,9 @@ _CONFIG_NAME = re.compile(r"\w+", re.ASCII)
 class LengthSummary:
     """Minimum, lower median and maximum of lengths."""
 
-    min: int
-    median: int
-    max: int
+    min: StrictInt
+    median: StrictInt
+    max: StrictInt
 
 
 @dataclass(frozen=True)
@@ -158,24 +161,48 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} has the format {content.get('format')!r}, but this version of {BUILDER} reads {FORMAT}"
         )
     try:
-        configs = {name: _entry(name, of) for name, of in _typed(content, "configs", dict).items()}
-        return Manifest(configs, _typed(content, "version", str))
+        kept = _File.model_validate(content)
+        return Manifest({name: _entry(name, one) for name, one in kept.configs.items()}, kept.version)
+    except ValidationError as error:
+        raise InputError(f"{path} is damaged: {first_problem(error)}") from None
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}") from None
 
 
-def _entry(name: str, kept: object) -> Entry:
+class _Kept(BaseModel):
+    """An entry as it is in the file; other fields are ignored."""
+
+    benchmark: StrictStr
+    documents_version: StrictStr
+    arguments: dict[StrictStr, Any]
+    source: Origin | None
+    tokenizer: Origin | None
+    columns: list[StrictStr]
+    rows: StrictInt
+    content_sha256: StrictStr
+    prompt_characters: LengthSummary
+    prompt_tokens: LengthSummary | None
+
+
+class _File(BaseModel):
+    """The fields of the file that depend on its data set."""
+
+    configs: dict[StrictStr, _Kept]
+    version: StrictStr
+
+
+def _entry(name: str, kept: _Kept) -> Entry:
     entry = Entry(
-        benchmark=find(_typed(kept, "benchmark", str)),
-        documents_version=_typed(kept, "documents_version", str),
-        arguments=_typed(kept, "arguments", dict),
-        source=_origin(_value(kept, "source")),
-        tokenizer=_origin(_value(kept, "tokenizer")),
-        columns=tuple(map(str, _typed(kept, "columns", list))),
-        rows=_typed(kept, "rows", int),
-        content_sha256=_typed(kept, "content_sha256", str),
-        prompt_characters=_lengths(_value(kept, "prompt_characters")),
-        prompt_tokens=None if (counted := _value(kept, "prompt_tokens")) is None else _lengths(counted),
+        benchmark=find(kept.benchmark),
+        documents_version=kept.documents_version,
+        arguments=kept.arguments,
+        source=kept.source,
+        tokenizer=kept.tokenizer,
+        columns=tuple(kept.columns),
+        rows=kept.rows,
+        content_sha256=kept.content_sha256,
+        prompt_characters=kept.prompt_characters,
+        prompt_tokens=kept.prompt_tokens,
     )
     if entry.config.name != name:
         raise InputError(f"the config {name!r} has the arguments of {entry.config.name!r}")
@@ -190,29 +217,3 @@ def _entry(name: str, kept: object) -> Entry:
     if (entry.tokenizer is None) != (entry.prompt_tokens is None):
         raise InputError(f"the config {name!r} has only one of tokenizer and prompt_tokens")
     return entry
-
-
-def _origin(kept: object) -> Origin | None:
-    if kept is None:
-        return None
-    revision = None if _value(kept, "revision") is None else _typed(kept, "revision", str)
-    return Origin(
-        _typed(kept, "name", str), _typed(kept, "on_hub", bool), revision, _typed(kept, "sha256", str)
-    )
-
-
-def _lengths(kept: object) -> LengthSummary:
-    return LengthSummary(*(_typed(kept, key, int) for key in ("min", "median", "max")))
-
-
-def _value(kept: object, key: str) -> Any:
-    if not isinstance(kept, dict) or key not in kept:
-        raise InputError(f"{key!r} is missing")
-    return kept[key]
-
-
-def _typed(kept: object, key: str, kind: type) -> Any:
-    value = _value(kept, key)
-    if type(value) is not kind:
-        raise InputError(f"{key!r} must be of the type {kind.__name__}, not {value!r}")
-    return value

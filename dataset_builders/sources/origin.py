@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import StrictBool, StrictStr
+
 from dataset_builders.files import user_path
 
 
@@ -17,10 +19,10 @@ class Origin:
         sha256: checksum of the texts or the tokenizer file that was read.
     """
 
-    name: str
-    on_hub: bool
-    revision: str | None
-    sha256: str
+    name: StrictStr
+    on_hub: StrictBool
+    revision: StrictStr | None
+    sha256: StrictStr
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""Which run starts next, and on which GPUs, so that the time limit cuts off no run.
+"""Which run starts next, and on which GPUs.
 
 Several runs may share a GPU: while one compiles, another trains. The GPU then does as much work as before, so
-all of its runs have ended after the sum of their times at the latest. A run only starts on a GPU where this
-sum fits into the remaining time. A run that is too long for one GPU is split over several GPUs, which it does
-not share. A model of unknown speed is assumed to be as fast as the slowest measured model.
+all of its runs have ended after the sum of their times at the latest. Runs for which this sum fits into the
+remaining time go first; a run that does not fit is cut off, and continued in the next call. With
+``whole_runs``, no run starts that would be cut off, and a run that is too long for one GPU is split over
+several GPUs, which it does not share. A model of unknown speed is assumed to be as fast as the slowest
+measured model.
 """
 
 from collections.abc import Sequence
@@ -47,17 +49,19 @@ class Allocation:
         count: number of GPUs.
         per_gpu: maximum number of runs that share a GPU.
         budget: seconds available to a run on idle GPUs; infinite without a limit.
+        whole_runs: whether no run starts that would be cut off.
         running: the runs in progress, by name.
     """
 
     count: int
     per_gpu: int
     budget: float
+    whole_runs: bool = False
     running: dict[str, Running] = field(default_factory=dict)
 
     def gpus_for(self, work: Work, expected: Expected) -> int | None:
-        """The number of GPUs with which a run fits into ``budget``; None if it never fits."""
-        if expected.basis == "assumed":
+        """The number of GPUs of a run; None if it must be whole, and does not fit into ``budget`` on any."""
+        if expected.basis == "assumed" or not self.whole_runs:
             return 1
         for gpus, speedup in SPEEDUP.items():
             seconds = warm_up(work) + expected.seconds / speedup
@@ -76,7 +80,8 @@ class Allocation:
     ) -> tuple[Work, Expected, tuple[int, ...]] | None:
         """The next run to start, and its GPUs; None if nothing can start now.
 
-        Runs of earlier stages come first; of the same stage, those that need most GPUs, then the longest.
+        Runs that fit into the remaining time come first. Of these, runs of earlier stages come first; of the
+        same stage, those that need most GPUs, then the longest.
         """
         if not self._room():
             return None
@@ -89,6 +94,9 @@ class Allocation:
             found = self._place(work, expected, gpus, time_left)
             if found is not None:
                 return work, expected, found
+        for work, expected, _ in order if not self.whole_runs else ():
+            if time_left > warm_up(work):
+                return work, expected, (self._room()[0],)
         return None
 
     def start(self, work: Work, expected: Expected, gpus: tuple[int, ...]) -> None:

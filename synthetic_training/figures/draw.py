@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset_builders.plotting import log_scale, plot_style, save_plot, short_number
+from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot, short_number
 from synthetic_training.figures.figure_file import MEASURED, Figure
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.style import (
@@ -64,8 +64,8 @@ def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> 
         plot = partial(_best, name=figure.x, over=figure.best_of)
     facets = _facets(figure, results, list(scale.panels) if scale else [])
     with plot_style():
-        each = 2.4 if figure.x in MEASURED else 3.0
-        width = 4.6 if len(facets) == 1 else 1.6 + each * len(facets)
+        each = 2.4 if figure.x in MEASURED and len(facets) > 1 else 3.0
+        width = 0.3 + each * len(facets)
         canvas = Canvas(figsize=(width, 3.0), layout="constrained")
         row = canvas.subplots(1, len(facets), sharey=True, squeeze=False)[0]
         for axes, (title, part) in zip(row, facets, strict=True):
@@ -78,7 +78,7 @@ def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> 
             for axes in row
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        canvas.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
+        legend_beside(canvas, handles.values(), handles.keys())
         return save_plot(canvas, folder, name, replace=True)  # reproduce has checked the folder
 
 
@@ -125,7 +125,7 @@ def _lengths(axes: "Axes", results: Sequence[Result]) -> None:
     longest = max(result["config"]["max_length"] for result in results)
     axes.axvline(longest, color="black", lw=0.9, ls=":", label="longest in training")
     log_scale(axes, "x", base=2)
-    _ticks(axes, sorted({score["length"] for result in results for score in result["tests"]}))
+    _ticks(axes, sorted({score["length"] for result in results for score in result["tests"]}), longest)
     axes.set_xlabel("length of the string")
     axes.set_ylabel("string accuracy")
     axes.set_ylim(-0.03, 1.03)
@@ -212,14 +212,14 @@ def _counts(axes: "Axes") -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _ticks(axes: "Axes", values: Sequence[float]) -> None:
-    """Mark these values on a logarithmic axis; labels that would overlap are left out."""
+def _ticks(axes: "Axes", values: Sequence[float], first: float | None = None) -> None:
+    """Mark these values on a logarithmic axis; labels that would overlap are left out, ``first`` last."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     room = (values[-1] / values[0]) ** _ROOM
     shown: list[float] = []
-    for value in reversed(values):
-        if not shown or value * room <= shown[-1]:
+    for value in sorted(values, key=lambda one: (one != first, -one)):
+        if all(max(value, other) >= room * min(value, other) for other in shown):
             shown.append(value)
     axes.xaxis.set_major_locator(FixedLocator(list(values)))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -21,7 +21,7 @@ from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_written_by_us, write_text
 from dataset_builders.markdown import markdown_table
-from dataset_builders.plotting import log_scale, plot_style, save_plot, short_number
+from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot, short_number
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
@@ -208,7 +208,7 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
     from matplotlib.ticker import LogLocator
 
     with plot_style():
-        canvas = Canvas(figsize=(5.6, 3.4), layout="constrained")
+        canvas = Canvas(figsize=(3.8, 3.4), layout="constrained")
         axes = canvas.subplots()
         for place, (label, own) in enumerate(found.items()):
             # side by side, so that intervals do not hide each other
@@ -227,7 +227,7 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
         axes.set_ylabel(f"examples until {accuracy:g} are right (arrow: more)")
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         names = [name for label in found if (name := model_title(label)) in handles]
-        canvas.legend([handles[name] for name in names], names, loc="outside right center", frameon=False)
+        legend_beside(canvas, [handles[name] for name in names], names)
         return save_plot(canvas, out, "examples_by_length")
 
 

@@ -12,9 +12,10 @@
     TO/results.tar.gz          results, runs that were cut off, and settings, metrics and logs of all runs
     TO/unfinished_NAME.tar.gz  the last checkpoint of a run that was cut off, if it fits
 
-A checkpoint of the paper's size takes 1.8 GB and does not fit, so the queue starts no run of this size that
-would not end in time. ``merge`` adds the results to those in a folder, and updates its plots and tables. With
-``--runs``, it also extracts the rest, for ``reproduce --resume``.
+A checkpoint of the paper's size takes 1.8 GB and does not fit; ``reproduce --whole-runs`` starts no run that
+would need one. ``merge`` adds the results to those in a folder, and updates its plots and tables. With
+``--runs``, it also extracts the rest, for ``reproduce --resume``. Without archives, it draws the plots and
+tables of the folder again.
 """
 
 import json
@@ -116,7 +117,8 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
     """Add packed results to a folder; a new result replaces one of the same run at another learning rate.
 
     Args:
-        archives: files from ``pack``, in the order of the calls.
+        archives: files from ``pack``, in the order of the calls; if there are none, all results in the folder
+            are drawn again.
         into: folder of results; created if it does not exist.
         runs: output folder of ``reproduce`` that receives settings, metrics and checkpoints of runs.
 
@@ -136,9 +138,10 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
     changed = dict.fromkeys(Path(name).stem for name, records in found if _add(records, into / name))
     if runs is not None:
         extract(archives, runs, _RUNS)
-    made = [file for stem in changed for file in _show(stem, into)]
+    drawn = changed if archives else sorted(file.stem for file in into.glob("*.jsonl"))
+    made = [file for stem in drawn for file in _show(stem, into)]
     for name, write in SUMMARIES.items():
-        if changed and (into / name).exists():
+        if drawn and (into / name).exists():
             write_text(into / name, write(into))
             made.append(into / name)
     return made
@@ -199,7 +202,7 @@ def _merge(
     """Add packed results to a folder, and draw its plots and tables.
 
     Args:
-        archives: Files written by pack.
+        archives: Files written by pack; without any, all plots and tables are drawn again.
         into: Folder of results.
         runs: Output folder of reproduce for settings, metrics and checkpoints of runs (default: not kept).
     """

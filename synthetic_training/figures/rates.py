@@ -5,7 +5,8 @@ the choice needs no judgement:
 
 1. *Score.* If the figure shows accuracy by training examples, the mean string accuracy over the evaluations;
    a run that ended early keeps its last accuracy. Otherwise, the string accuracy at the end.
-2. *Ties.* Scores within one standard error of the highest score count as equal to it.
+2. *Ties.* A score counts as equal to the highest if the two differ by at most the standard error of their
+   difference.
 3. Of equal scores, the one with the lowest training loss at the end is chosen.
 
 Only training lengths are evaluated, so that the choice does not depend on what the figure tests.
@@ -13,8 +14,7 @@ Only training lengths are evaluated, so that the choice does not depend on what 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import ceil
-from statistics import mean
+from math import ceil, hypot
 
 from tabulate import tabulate
 
@@ -81,11 +81,14 @@ def chosen(results: Iterable[Result], scale: Scale, by_examples: bool) -> dict[t
 
 def _best(results: Sequence[Result], by_examples: bool) -> float:
     scores = [score(result, by_examples) for result in results]
+    errors = [_standard_error(result, by_examples) for result in results]
     highest = max(scores)
-    tolerance = max(
-        _standard_error(result) for result, one in zip(results, scores, strict=True) if one == highest
-    )
-    equal = [result for result, one in zip(results, scores, strict=True) if one >= highest - tolerance]
+    error = max(error for error, one in zip(errors, scores, strict=True) if one == highest)
+    equal = [
+        result
+        for result, one, own in zip(results, scores, errors, strict=True)
+        if highest - one <= hypot(error, own)
+    ]
     best = min(equal, key=ranked_loss)
     return float(best["sweep"]["lr"])
 
@@ -94,14 +97,24 @@ def score(result: Result, by_examples: bool) -> float:
     """The number by which learning rates are compared; higher is better."""
     if not by_examples:
         return final_accuracy(result)
-    config, curve = result["config"], learning_curve(result)
-    planned = ceil(config["steps"] / config["eval_every"])
-    accuracies = [point["string_accuracy"] for point in curve]
-    return mean(accuracies + [accuracies[-1]] * (planned - len(accuracies)))
+    counts = _counts(result)
+    accuracies = [point["string_accuracy"] for point in learning_curve(result)]
+    return sum(count * one for count, one in zip(counts, accuracies, strict=True)) / sum(counts)
 
 
-def _standard_error(result: Result) -> float:
-    return float(learning_curve(result)[-1].get("string_accuracy_stderr", 0.0))
+def _standard_error(result: Result, by_examples: bool) -> float:
+    """The standard error of the score, from those of the evaluations."""
+    errors = [point.get("string_accuracy_stderr", 0.0) for point in learning_curve(result)]
+    if not by_examples:
+        return float(errors[-1])
+    counts = _counts(result)
+    return hypot(*(count * error for count, error in zip(counts, errors, strict=True))) / sum(counts)
+
+
+def _counts(result: Result) -> list[int]:
+    """How often each evaluation counts: the last one of a run that ended early also for those not made."""
+    config, made = result["config"], len(learning_curve(result))
+    return [1] * (made - 1) + [1 + ceil(config["steps"] / config["eval_every"]) - made]
 
 
 def trials_figure(figure: Figure) -> Figure:
@@ -123,8 +136,11 @@ def choice_table(results: Sequence[Result], scale: Scale, by_examples: bool) -> 
         tried = {result["sweep"]["lr"]: result for result in own}
         scores = [f"{rate:g}: {score(tried[rate], by_examples):.3f}" for rate in wanted if rate in tried]
         rate = rates.get((label, panel))
-        edge = "" if rate is None or rate not in (min(wanted), max(wanted)) else ", at the edge"
-        choice = "not yet" if rate is None else f"{short(rate)}{edge}"
+        choice = "not yet" if rate is None else short(rate)
+        if rate is not None and not any(score(result, by_examples) for result in tried.values()):
+            choice += ", but none learned"
+        elif rate in (min(wanted), max(wanted)):
+            choice += ", at the edge"
         rows.append([model_title(label), panel or "", ", ".join(scores), choice])
     what = "mean accuracy over the evaluations" if by_examples else "accuracy at the end"
     table = tabulate(rows, ["model", "panel", f"{what}, by learning rate", "chosen"], tablefmt="github")

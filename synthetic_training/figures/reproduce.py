@@ -49,6 +49,7 @@ def reproduce(
     known: Path | None = None,
     per_gpu: int = 1,
     minutes: float | None = None,
+    whole_runs: bool = False,
     revision: str | None = None,
     imports: Sequence[str] = (),
     trust_remote_code: bool = False,
@@ -70,8 +71,9 @@ def reproduce(
         known: folder with results of earlier calls, whose runs are not repeated.
         per_gpu: maximum number of runs that share a GPU, at least 1; one compiles or is evaluated while
             another trains.
-        minutes: time after which unfinished runs save a checkpoint and end; None for no limit. A run on a GPU
-            does not start if it is expected to take longer than the time that is left.
+        minutes: time after which unfinished runs save a checkpoint and end; None for no limit.
+        whole_runs: whether a run on a GPU does not start if it is expected to take longer than the time that
+            is left, for machines that do not keep checkpoints.
         revision: revision of this code to record in results (default: from git), e.g. for a copy without git
             history.
         imports: packages to import first in every run, in addition to those of the figure's file.
@@ -98,11 +100,14 @@ def reproduce(
     check_integer("per_gpu", per_gpu, 1)
     if minutes is not None:
         check_positive("minutes", minutes)
+    if whole_runs and minutes is None:
+        raise InputError("whole runs are those that fit into the minutes of a call; pass --minutes")
     if gpus is not None:
         check_integer("gpus", gpus, 1)
         if minutes is None:
             raise InputError("a schedule for a number of GPUs needs the minutes of a call; pass --minutes")
-    end = inf if minutes is None else time.monotonic() + 60 * minutes
+    budget = inf if minutes is None else 60 * minutes
+    end = time.monotonic() + budget
     figures = [figures] if isinstance(figures, str) else list(figures)
     if not figures:
         raise InputError(f"no figure is named; use {', '.join(shipped())} or a YAML file")
@@ -113,32 +118,29 @@ def reproduce(
         overrides["trust_remote_code"] = True
     stages = read_stages(figures, scale, models=models, seeds=seeds, overrides=overrides)
     ledger = Ledger(stages, out)
-    for stage in stages:
-        if not ledger.results(stage):
-            check_others(out, stage.stem)
-    if not resume and not dry_run:
-        _refuse_begun(ledger, out / "runs")
+    _check_folder(ledger, out, begun=resume or dry_run)
     if known is not None:
         if not known.is_dir():
             raise InputError(f"{known} is not a folder; pass one with results of reproduce")
         ledger.take(known)
     on_gpu = any(run.config.device != "cpu" for stage in stages for run in stage.planned)
     slots = worker_slots(on_gpu) if ledger.work() else []
-    use_gpus = any("CUDA_VISIBLE_DEVICES" in slot for slot in slots)
-    print(plan_text(ledger, out / "runs", len(slots) * (per_gpu if use_gpus else 1)), flush=True)
+    per_slot = per_gpu if any("CUDA_VISIBLE_DEVICES" in slot for slot in slots) else 1
+    print(plan_text(ledger, out / "runs", len(slots) * per_slot), flush=True)
     expectations = Expectations(
         [*committed_results(), *(one for stage in stages for one in ledger.results(stage))],
         cut_runs(RESULTS, out),
     )
     if dry_run:
         if gpus is not None and minutes is not None:
-            print("\n" + schedule_text(simulate(ledger, expectations, gpus, per_gpu, minutes), calls))
+            schedule = simulate(ledger, expectations, gpus, per_gpu, minutes, whole_runs=whole_runs)
+            print("\n" + schedule_text(schedule, calls))
         return []
     try:
         (out / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
-    given_options: dict[str, Sequence[object]] = {
+    options: dict[str, Sequence[object]] = {
         "--scale": [scale],
         "--models": models,
         "--seeds": seeds,
@@ -149,26 +151,37 @@ def reproduce(
         "--revision": [revision] if revision else [],
         "--import": imports,
     }
-    command = ["python", "-m", "synthetic_training", "reproduce", *figures, *_words(given_options)]
-    command += [*["--trust-remote-code"] * trust_remote_code, "--resume"]
+    command = ["python", "-m", "synthetic_training", "reproduce", *figures, *_words(options)]
+    command += [*["--whole-runs"] * whole_runs, *["--trust-remote-code"] * trust_remote_code, "--resume"]
     with _only_one(stages, out), _kept_when_interrupted(ledger, again or shlex.join(command)):
         ledger.save()
-        budget = inf if minutes is None else 60 * minutes
-        allocation = Allocation(len(slots), per_gpu if use_gpus else 1, budget)
+        allocation = Allocation(len(slots), per_slot, budget, whole_runs)
         execution = Execution(ledger, allocation, slots, out, revision, expectations, end)
-        failures = []
-        if ledger.work():
-            try:
-                run_from(execution.source, execution)
-            finally:
-                execution.close()
-            failures = execution.failures
-            execution.check_time()
-        made = [file for stage in stages for file in ledger.show(stage)]
-    if failures:
-        files = ", ".join(str(ledger.file(stage)) for stage in stages if ledger.results(stage))
-        raise RunsFailed("; ".join(failures) + (f"; the others are in {files}" if made else ""))
+        return _carry_out(ledger, execution)
+
+
+def _carry_out(ledger: Ledger, execution: Execution) -> list[Path]:
+    """Do the runs that are left, and return the files with the results of all runs."""
+    if ledger.work():
+        try:
+            run_from(execution.source, execution)
+        finally:
+            execution.close()
+        execution.check_time()
+    made = [file for stage in ledger.stages for file in ledger.show(stage)]
+    if execution.failures:
+        files = ", ".join(str(ledger.file(stage)) for stage in ledger.stages if ledger.results(stage))
+        raise RunsFailed("; ".join(execution.failures) + (f"; the others are in {files}" if made else ""))
     return made
+
+
+def _check_folder(ledger: Ledger, out: Path, *, begun: bool) -> None:
+    """Raise InputError if the folder contains plots of others or, unless ``begun``, results or runs."""
+    for stage in ledger.stages:
+        if not ledger.results(stage):
+            check_others(out, stage.stem)
+    if not begun:
+        _refuse_begun(ledger, out / "runs")
 
 
 def _refuse_begun(ledger: Ledger, runs: Path) -> None:

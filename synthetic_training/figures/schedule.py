@@ -1,12 +1,13 @@
 """The schedule of the next calls of ``reproduce``, simulated with the expected times of the runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 from tabulate import tabulate
 
-from synthetic_training.figures.allocation import SHARING, SPEEDUP, Allocation
-from synthetic_training.figures.estimate import Expectations, Expected
+from synthetic_training.figures.allocation import SHARING, Allocation
+from synthetic_training.figures.estimate import Basis, Expectations, Expected
 from synthetic_training.figures.ledger import Ledger, Work, add_part
 from synthetic_training.figures.plan import Run
 from synthetic_training.figures.progress import tokens
@@ -26,7 +27,9 @@ class Planned:
         start: seconds since the start of the call.
         end: seconds since the start of the call.
         work: the run and its stages.
-        expected: the estimate for one GPU.
+        seconds: seconds on each of its GPUs if it did not share them.
+        basis: what the estimate of its time is based on.
+        is_cut: whether the call ends before the run, which the next call continues.
     """
 
     call: int
@@ -34,7 +37,9 @@ class Planned:
     start: float
     end: float
     work: Work
-    expected: Expected
+    seconds: float
+    basis: Basis
+    is_cut: bool
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ class Schedule:
 class _Rest:
     """The remaining runs of the simulation; each uses the learning rate of the figure's file."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, expectations: Expectations) -> None:
+        self._expectations = expectations
+        self._left: dict[str, float] = {}
         # at the learning rate of the figure's file, some runs may already have a result
         self._waiting = [(stage, run) for stage, run in ledger.waiting() if not ledger.has(stage, run)]
         self.works = {work.name: work for work in ledger.work()}
@@ -68,6 +75,15 @@ class _Rest:
                 if stage.of_trials:
                     key = (stage.stem, work.run.label, work.run.panel)
                     self._owed.setdefault(key, set()).add(work.name)
+
+    def expected(self, work: Work) -> Expected:
+        """The expected time of a run, or of what is left of one that was cut off."""
+        expected = self._expectations.of(work.run)
+        return replace(expected, seconds=self._left.get(work.name, expected.seconds))
+
+    def cut(self, work: Work, left: float) -> None:
+        """Cut a run off, with this many seconds left."""
+        self._left[work.name] = left
 
     def done(self, work: Work) -> None:
         """Remove a run; the runs that waited for the last trial of their model can start."""
@@ -87,7 +103,13 @@ class _Rest:
 
 
 def simulate(
-    ledger: Ledger, expectations: Expectations, count: int, per_gpu: int, minutes: float
+    ledger: Ledger,
+    expectations: Expectations,
+    count: int,
+    per_gpu: int,
+    minutes: float,
+    *,
+    whole_runs: bool = False,
 ) -> Schedule:
     """Simulate calls of a limited time until everything is done.
 
@@ -97,52 +119,59 @@ def simulate(
         count: number of GPUs.
         per_gpu: maximum number of runs that share a GPU.
         minutes: minutes of a call.
+        whole_runs: whether no run starts that would be cut off.
     """
-    rest = _Rest(ledger)
+    rest = _Rest(ledger, expectations)
     planned: list[Planned] = []
     for call in range(1, _MOST_CALLS + 1):
-        found = _one_call(rest, expectations, Allocation(count, per_gpu, 60 * minutes), call)
+        found = _one_call(rest, Allocation(count, per_gpu, 60 * minutes, whole_runs), call)
         planned += found
         if not found:
             break
-    failed = [(work, expectations.of(work.run)) for work in rest.works.values()]
+    failed = [(work, rest.expected(work)) for work in rest.works.values()]
     return Schedule(planned, failed, minutes, count)
 
 
-def _one_call(rest: _Rest, expectations: Expectations, allocation: Allocation, call: int) -> list[Planned]:
+def _one_call(rest: _Rest, allocation: Allocation, call: int) -> list[Planned]:
     now = 0.0
     found: list[Planned] = []
-    starts: dict[str, tuple[float, Expected]] = {}
+    starts: dict[str, tuple[float, float, Basis]] = {}
     while True:
         waiting = [
-            (work, expectations.of(work.run))
-            for work in rest.works.values()
-            if work.name not in allocation.running
+            (work, rest.expected(work)) for work in rest.works.values() if work.name not in allocation.running
         ]
         while (chosen := allocation.next(waiting, allocation.budget - now)) is not None:
             work, expected, gpus = chosen
             allocation.start(work, expected, gpus)
-            starts[work.name] = now, expected
+            starts[work.name] = now, allocation.running[work.name].left, expected.basis
             waiting = [one for one in waiting if one[0].name != work.name]
         if not allocation.running:
             return found
-        now += _until_an_end(allocation)
-        for one in [one for one in allocation.running.values() if one.left <= 1e-6]:
+        now += _until_an_end(allocation, inf if allocation.whole_runs else allocation.budget - now)
+        is_over = not allocation.whole_runs and now >= allocation.budget - 1e-6
+        for one in [one for one in allocation.running.values() if is_over or one.left <= 1e-6]:
             allocation.end(one.work.name)
-            rest.done(one.work)
-            start, expected = starts[one.work.name]
-            found.append(Planned(call, one.gpus, start, now, one.work, expected))
+            is_cut = one.left > 1e-6
+            if is_cut:
+                rest.cut(one.work, one.left)
+            else:
+                rest.done(one.work)
+            start, left, basis = starts[one.work.name]
+            found.append(Planned(call, one.gpus, start, now, one.work, left - one.left, basis, is_cut))
 
 
-def _until_an_end(allocation: Allocation) -> float:
-    """Advance all runs until the state of one changes; return the elapsed seconds."""
+def _until_an_end(allocation: Allocation, limit: float) -> float:
+    """Advance all runs until the state of one changes, or by the limit; return the elapsed seconds."""
     speeds: dict[str, float] = {}
     for one in allocation.running.values():
         busy = [sum(o.warm_up <= 0 for o in allocation.sharing(gpu)) for gpu in one.gpus]
         speeds[one.work.name] = 1.0 if max(busy) <= 1 else 1 / (max(busy) * SHARING)
     step = min(
-        one.warm_up if one.warm_up > 0 else one.left / speeds[one.work.name]
-        for one in allocation.running.values()
+        limit,
+        *(
+            one.warm_up if one.warm_up > 0 else one.left / speeds[one.work.name]
+            for one in allocation.running.values()
+        ),
     )
     for one in allocation.running.values():
         if one.warm_up > 0:
@@ -169,12 +198,12 @@ def schedule_text(schedule: Schedule, calls: int) -> str:
         rows = [
             [
                 ", ".join(map(str, one.gpus)),
-                f"{_clock(one.start)} to {_clock(one.end)}",
+                f"{_clock(one.start)} to {_clock(one.end)}{', cut off' if one.is_cut else ''}",
                 one.work.stages[0].stem,
                 str(one.work.run),
                 f"{tokens(one.work.run) / 1e6:,.1f}M",
-                f"{one.expected.seconds / 60:.1f}",
-                one.expected.basis,
+                f"{one.seconds * len(one.gpus) / 60:.1f}",
+                one.basis,
             ]
             for one in sorted(runs, key=lambda one: (one.gpus, one.start))
         ]
@@ -208,19 +237,15 @@ def _sums(schedule: Schedule) -> str:
 
 def _sum(name: str, planned: Sequence[Planned]) -> list[str]:
     calls = [one.call for one in planned]
-    assumed = sum(one.expected.basis == "assumed" for one in planned)
+    runs = {one.work.name: one for one in planned}.values()
     return [
         name,
-        f"{len(planned)}",
-        f"{sum(tokens(one.work.run) for one in planned) / 1e6:,.0f}M",
-        f"{sum(map(_gpu_seconds, planned)) / 3600:.2f}",
-        f"{assumed}",
+        f"{len(runs)}",
+        f"{sum(tokens(one.work.run) for one in runs) / 1e6:,.0f}M",
+        f"{sum(one.seconds * len(one.gpus) for one in planned) / 3600:.2f}",
+        f"{sum(one.basis == 'assumed' for one in runs)}",
         f"{min(calls)} to {max(calls)}",
     ]
-
-
-def _gpu_seconds(one: Planned) -> float:
-    return one.expected.seconds / SPEEDUP[len(one.gpus)] * len(one.gpus)
 
 
 def _clock(seconds: float) -> str:

@@ -21,7 +21,7 @@ from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_written_by_us, write_text
 from dataset_builders.markdown import markdown_table
-from dataset_builders.plotting import log_scale, plot_style, save_plot
+from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
@@ -162,7 +162,7 @@ def draw(models: Mapping[str, Model], results: Sequence[Result], out: Path) -> l
     from matplotlib.figure import Figure as Canvas
 
     with plot_style():
-        canvas = Canvas(figsize=(6.0, 3.4), layout="constrained")
+        canvas = Canvas(figsize=(4.0, 3.4), layout="constrained")
         axes = canvas.subplots()
         shown = {label: one for label, one in models.items() if one.bits}
         for place, (label, one) in enumerate(shown.items()):
@@ -180,7 +180,7 @@ def draw(models: Mapping[str, Model], results: Sequence[Result], out: Path) -> l
         axes.set_ylim(bottom=bottom)
         axes.set_xlabel("length of the string in letters (filled: half copied)")
         axes.set_ylabel("bits of state (grey: impossible)")
-        canvas.legend(loc="outside right center", frameon=False)
+        legend_beside(canvas, *axes.get_legend_handles_labels())
         return save_plot(canvas, out, "state")
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from dataset_builders.plotting import ARCHITECTURES
 from synthetic_training.figures.plan import Result
-from synthetic_training.figures.summary import ORDER
 
 Style = dict[str, Any]
 
@@ -59,17 +58,28 @@ _NAMES = {
     "log_length_short_repeats": "Short repeats, log length",
     "rows_64": "64 rows",
     "rows_64_log_length": "64 rows, times log length",
-    "lr_1e-5": "Learning rate 1e-5",
-    "lr_3e-5": "Learning rate 3e-5",
-    "lr_1e-4": "Learning rate 1e-4",
+    "mamba_hf": "Mamba of transformers",
+}
+_SETTINGS = {
+    "lr": "learning rate",
+    "width": "width",
+    "embeddings": "embeddings' standard deviation",
+    "x_proj_gain": "factor on x_proj's initial weights",
+    "initializer_range": "standard deviation of the initial weights",
 }
 DASHES = ("-", "--", ":", "-.")
 
 
 def style_of(label: str, results: Sequence[Result]) -> Style:
-    """Colour, marker and name of a model; a model that is not in the paper gets the next free ones."""
-    others = sorted({result["label"] for result in results} - set(ORDER))
-    color, marker = _STYLES[label] if label in _STYLES else _OTHERS[others.index(label) % len(_OTHERS)]
+    """Colour, marker and name of a model; one without a style of its own gets one that no other model has."""
+    if label in _STYLES:
+        color, marker = _STYLES[label]
+    else:
+        labels = {result["label"] for result in results}
+        taken = {_STYLES[one][0].lower() for one in labels & _STYLES.keys()}
+        free = [style for style in _OTHERS if style[0].lower() not in taken]
+        others = sorted(labels - _STYLES.keys())
+        color, marker = free[others.index(label) % len(free)]
     return {"color": color, "marker": marker, "label": model_title(label)}
 
 
@@ -89,14 +99,18 @@ def styles_of_tests(tests: Sequence[str]) -> list[Style]:
 
 
 def model_title(name: str) -> str:
-    """A model's name in a legend."""
+    """A model's name in a legend; a label such as ``lr_1e-3`` becomes the name and value of the setting."""
     label, comma, rest = name.partition(",")
+    setting, _, value = label.rpartition("_")
+    if setting in _SETTINGS and value[:1].isdecimal():
+        return f"{setting_title(setting).capitalize()} {value}{comma}{rest}"
     return _NAMES.get(label, label) + comma + rest
 
 
 def setting_title(name: str) -> str:
     """The name of a swept setting in an axis label."""
-    return "learning rate" if name == "lr" else name.removeprefix("model_args.").replace("_", " ")
+    plain = name.removeprefix("model_args.")
+    return _SETTINGS.get(plain, plain.replace("_", " "))
 
 
 def task_title(name: str) -> str:

@@ -2,7 +2,8 @@
 
     python -m synthetic_training.speed.mqar_report mqar_1.json mqar_2.json --out mqar.json
 
-merges several files into one, for example if several GPUs each tried one learning rate.
+merges several files into one, for example if several GPUs each tried one learning rate or one seed. A second
+table shows the accuracy of every run.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from dataset_builders.checks import first_problem
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.markdown import markdown_table
-from dataset_builders.plotting import log_scale, plot_style, save_plot
+from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot
 from synthetic_training.speed.mqar_run import Run, best_point, best_run
 
 if TYPE_CHECKING:
@@ -70,6 +71,29 @@ def _cells(runs: list[Run]) -> list[str]:
     ]
 
 
+def seeds_table(measured: list[dict[str, Any]]) -> str:
+    """The best accuracy of each run as a Markdown table, with the seeds of the same settings in one row.
+
+    Args:
+        measured: see ``table``; without runs that failed in their first epoch, and runs of older files, which
+            have no seed.
+    """
+    found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for one in measured:
+        size = f"({one['length']}, {one['pairs']})"
+        for name, label in _TRAINERS.items():
+            for run in one[name]:
+                if "seed" not in run:
+                    continue
+                settings = (one["model"], size, label, run["precision"], f"{run['lr']:.2g}")
+                cut = f" (cut off after epoch {len(run['curve'])})" if run["end"] == "time" else ""
+                accuracy = f"{best_point(run)['accuracy']:.3f}{cut}"
+                found.setdefault(settings, []).append((str(run["seed"]), accuracy))
+    headers = ["model", "(length, pairs)", "trainer", "precision", "learning rate", "seeds", "accuracy"]
+    rows = [[*settings, *map(", ".join, zip(*runs, strict=True))] for settings, runs in found.items()]
+    return markdown_table(headers, rows)
+
+
 def with_ratio(one: dict[str, Any]) -> dict[str, Any]:
     """A model's results at one size, with the ``ratio`` of examples per second if both trainers have any."""
     best, baseline = best_run(one["ours"]), best_run(one["zoology"])
@@ -104,7 +128,7 @@ def save(measured: list[dict[str, Any]], out: Path) -> list[Path]:
 def _curves(measured: list[dict[str, Any]]) -> "Figure":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.6 * len(measured) + 1.4, 3.0), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(measured) + 0.2, 3.0), layout="constrained")
     row = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
     for axes, one in zip(row, measured, strict=True):
         for name, label in (("ours", "ours"), ("zoology", "Zoology's trainer")):
@@ -118,12 +142,12 @@ def _curves(measured: list[dict[str, Any]]) -> "Figure":
         axes.set_ylim(-0.03, 1.03)
     row[0].set_ylabel("accuracy")
     handles, labels = row[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False)
+    legend_beside(figure, handles, labels)
     return figure
 
 
 def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) -> None:
-    """Merge the results of several files, and print and plot the best learning rate of each trainer.
+    """Merge the results of several files, plot the best learning rate of each trainer, and print tables.
 
     Args:
         files: Files written by synthetic_training.speed.mqar.
@@ -140,6 +164,7 @@ def _merge(files: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path) 
     write_json(out, {"measured": measured, "files": about})
     save(measured, out)
     print(table(measured))
+    print(f"\n{seeds_table(measured)}")
 
 
 class _Point(BaseModel):

@@ -32,10 +32,11 @@ BATCH_SIZES = {64: 512, 128: 512, 256: 256, 512: 128}
 Run = dict[str, Any]
 """Result of a run.
 
-``lr`` is the learning rate; ``curve`` has the number of ``examples`` trained on and the ``accuracy`` after
-each epoch; ``examples_per_s`` counts training time only; ``seconds`` is the total time; ``end`` is the reason
-for the end of the run: ``accuracy``, ``epochs`` or ``time``. If a run failed, ``failed`` is the error, and
-the other keys exist only if an epoch was finished.
+``lr`` is the learning rate, ``seed`` the seed and ``precision`` the name of the precision; ``curve`` has
+the number of ``examples`` trained on and the ``accuracy`` after each epoch; ``examples_per_s`` counts
+training time only; ``seconds`` is the total time; ``end`` is the reason for the end of the run:
+``accuracy``, ``epochs`` or ``time``. If a run failed, ``failed`` is the error, and the other keys exist
+only if an epoch was finished.
 """
 
 
@@ -163,6 +164,8 @@ def train_with_ours(run: MqarRun, *, fresh: bool) -> Run:
     ]
     return {
         "lr": run.lr,
+        "seed": run.seed,
+        "precision": content["config"]["precision"],
         "curve": curve,
         "examples_per_s": median(rates),
         "parameters": content["parameters"],

@@ -177,6 +177,8 @@ class _Observed:
         examples = self._run.examples
         return {
             "lr": self._run.lr,
+            "seed": self._run.seed,
+            "precision": "fp32",
             "curve": [
                 {"examples": examples * number, "accuracy": accuracy}
                 for number, accuracy in enumerate(self.accuracies, 1)

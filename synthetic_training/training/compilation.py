@@ -75,6 +75,7 @@ class StateBefore:
             (model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], buffer, buffer.clone())
             for name, buffer in model.named_buffers()
         ]
+        self._names = [name for name, _ in model.named_buffers()]
         self._device = device
         self._random = torch.get_rng_state()
         self._random_on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
@@ -88,6 +89,14 @@ class StateBefore:
         torch.set_rng_state(self._random)
         if self._random_on_gpu is not None:
             torch.cuda.set_rng_state(self._random_on_gpu, self._device)
+
+    def replaced_buffers(self) -> list[str]:
+        """The names of buffers that are other tensors now, instead of the same ones with other content."""
+        return [
+            name
+            for name, (owner, last, buffer, _) in zip(self._names, self._buffers, strict=True)
+            if getattr(owner, last) is not buffer
+        ]
 
 
 def repeated_layers(module: nn.Module) -> list[nn.Module]:

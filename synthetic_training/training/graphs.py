@@ -43,8 +43,12 @@ class Replayed:
         else:
             graph = torch.cuda.CUDAGraph()
             # in the default mode, calls of NCCL's watchdog thread to the device would abort the capture
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-                self._function()
+            try:
+                with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                    self._function()
+            except Exception:
+                _renew_generator()
+                raise
             self._graph = graph
             self._graph.replay()
 
@@ -62,3 +66,15 @@ class Replayed:
         if self._graph is not None:
             self._graph.reset()
             self._graph = None
+
+
+def _renew_generator() -> None:
+    """Let the device draw random numbers again after a failed recording, from where it was.
+
+    PyTorch only ends the generator's part of a recording if the recording succeeds. Otherwise, each later
+    draw, such as that of dropout, would raise an error.
+    """
+    default = torch.cuda.default_generators[torch.cuda.current_device()]
+    renewed = torch.Generator(default.device)
+    renewed.set_state(default.get_state())
+    default.graphsafe_set_state(renewed)

@@ -28,6 +28,8 @@ from synthetic_training.training.processes import Processes
 
 log = logging.getLogger(__name__)
 
+_NO_GRAPH = "the training step cannot be recorded as a CUDA graph"
+
 
 @dataclass(frozen=True)
 class StepConfig:
@@ -132,7 +134,8 @@ class TrainingStep:
         self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
         warnings: list[str] = []
-        before = StateBefore(self._model, self._device) if self._may_not_compile else None
+        recording = self._replayed is not None and self._replayed.records_next
+        before = StateBefore(self._model, self._device) if self._may_not_compile or recording else None
         while True:
             try:
                 self._run()
@@ -150,6 +153,12 @@ class TrainingStep:
                 warnings.append(f"{failed}, and is slower without: {first_line(error)}")
             else:
                 break
+        if recording and self._replayed is not None and before is not None and before.replaced_buffers():
+            self._replayed, self._run = None, self._update  # a replay would read the tensor replaced now
+            warnings.append(
+                f"{_NO_GRAPH}, and is slower without: a forward pass replaces the buffer "
+                f"{before.replaced_buffers()[0]!r} with another tensor; change it in place, as with copy_()"
+            )
         self._may_not_compile = False
         for warning in warnings:
             log.warning(warning)
@@ -158,7 +167,7 @@ class TrainingStep:
         """Disable recording if it has just failed, else compilation; return what failed, None if neither."""
         if self._replayed is not None and self._replayed.records_next:
             self._replayed, self._run = None, self._update
-            return "the training step cannot be recorded as a CUDA graph"
+            return _NO_GRAPH
         if self._may_not_compile:
             self._may_not_compile = False
             self._batch, self._forward, self._loss = self._batches.batch, self._forward_pass, _summed_loss
