@@ -128,7 +128,8 @@ def test_every_part_says_what_its_columns_and_its_source_are():
         assert "*Licence.*" in section(text, name)
     assert "revision `1588ec4`" in section(text, "c4_copy")
     assert "revision `3ffb306`" in section(text, "squad_v2_retrieval")
-    assert "{{" not in text and "{%" not in text
+    assert "{{" not in text and "{%" not in text and "None" not in text
+    assert text.count("@article{jelassi2024repeat") == 1 and text.count("@article{raffel2020exploring") == 1
     only = made(manifest("phone_book_20")).text
     assert section(only, "phone_book") and not section(only, "c4_copy") and "rajpurkar" not in only
 
@@ -144,6 +145,7 @@ def test_documents_that_are_not_the_benchmarks_are_named():
     assert "documents of phone_book_20 are not" in made(of).text
     assert "--tasks phone_book_40 " in made(of).text  # lm-eval would refuse the documents of phone_book_20
     assert "are not the benchmark's own" not in made(manifest()).text
+    assert "documents of c4_copy_25 are not" in made(manifest("c4_copy_25", source=LOCAL)).text
     only = made(Manifest({"phone_book_20": other}, "1")).text
     assert "documents of phone_book_20 are not" in only and "lm_eval" not in only
 

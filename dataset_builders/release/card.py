@@ -115,7 +115,7 @@ def _parsed(existing: str) -> DatasetCard:
     if not existing.startswith("---\n"):
         existing = f"---\n{{}}\n---\n{existing}"
     try:
-        old = DatasetCard(existing, ignore_metadata_errors=True)
+        old = DatasetCard(existing)
     except (TypeError, *YAML_ERRORS) as error:  # TypeError: an unexpected field of the card
         raise _unreadable(" ".join(str(error).split())) from None
     for key in ("configs", "dataset_info"):
