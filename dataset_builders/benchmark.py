@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from dataset_builders.benchmark_parts import (
@@ -96,7 +97,7 @@ class Benchmark:
         for problem in _problems(self):
             raise InputError(f"the benchmark {self.name!r} {problem}")
 
-    @property
+    @cached_property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """The builder's parameters by name."""
         return inspect.signature(self.builder).parameters
