@@ -128,7 +128,9 @@ def test_every_part_says_what_its_columns_and_its_source_are():
         assert "*Licence.*" in section(text, name)
     assert "revision `1588ec4`" in section(text, "c4_copy")
     assert "revision `3ffb306`" in section(text, "squad_v2_retrieval")
-    assert "{{" not in text and "{%" not in text and "None" not in text
+    assert "{{" not in text and "{%" not in text
+    citations = {benchmark.card.citation for benchmark in own_benchmarks().values()} - {""}
+    assert text.count("```") == 2 * (3 + len(citations))  # and two commands, and the paper itself
     assert text.count("@article{jelassi2024repeat") == 1 and text.count("@article{raffel2020exploring") == 1
     only = made(manifest("phone_book_20")).text
     assert section(only, "phone_book") and not section(only, "c4_copy") and "rajpurkar" not in only
@@ -137,6 +139,9 @@ def test_every_part_says_what_its_columns_and_its_source_are():
 def test_texts_of_a_file_are_not_given_c4s_licence():
     text = section(made(manifest("c4_copy_25", source=LOCAL)).text, "c4_copy")
     assert "`texts.jsonl`" in text and "ODC-BY" not in text and "not recorded" in text
+    released = made(manifest()).text
+    assert "ODC-BY" in section(released, "c4_copy") and "not recorded" not in released
+    assert "under Apache-2.0" in section(released, "phone_book")
 
 
 def test_documents_that_are_not_the_benchmarks_are_named():

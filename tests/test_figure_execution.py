@@ -142,3 +142,14 @@ def test_a_run_that_fails_is_not_started_again_and_is_no_work_that_is_left(
     runs.succeed(second)
     runs.execution.check_time()
     assert runs.start() == []
+
+
+def test_a_run_starts_beside_another_one_as_soon_as_both_fit_into_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(tmp_path, monkeypatch, whole_runs=True)
+    runs.now = runs.end - 200
+    ((first, _),) = runs.start()  # both together would take 30 + 200 * 1.15 s
+    write_step(runs.out / "runs" / first.name, 27)
+    ((second, _),) = runs.start()  # of 30 steps, three are left
+    assert second.name != first.name

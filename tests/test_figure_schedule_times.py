@@ -77,6 +77,11 @@ def test_what_does_not_fit_into_a_call_is_in_the_next_one_or_split_or_left() -> 
         2: (2, (1,), 0.0, 90.0),
     }
     assert [work.run.config.seed for work, _ in schedule.too_long] == [4]
+    lines = schedule_text(schedule, calls=2).splitlines()
+    starts = [line.split()[:4] for line in lines if line.count(":") == 2 and " to " in line]
+    assert [" ".join(words) for words in starts] == ["0, 1 0:00 to", "0 0:00 to 1:30", "1 0:00 to 1:30"]
+    assert "These runs do not fit into 2 minutes on 2 GPUs:" in lines
+    assert lines[-1].split()[-2:] == ["efficiency_50_paper", "16.7"]
 
 
 def test_what_is_left_of_a_run_that_is_cut_off_is_in_the_next_call() -> None:
@@ -113,4 +118,6 @@ def test_a_models_runs_start_when_its_last_trial_has_ended(tmp_path: Path) -> No
         (one.work.run.label, one.start) for one in schedule.planned if not one.work.stages[0].of_trials
     }
     assert started == {("T_hard_alibi", START + 10), ("lstm", START + 1000)}
+    sums = [line.split()[:2] for line in schedule_text(schedule, 0).splitlines()[-3:]]
+    assert sums == [["one_rates_small", "4"], ["one_small", "4"], ["all", "8"]]
     assert len(schedule.planned) == 4 + 4

@@ -103,7 +103,7 @@ def _described(origin: Origin) -> str:
 def tokenizers(entries: Iterable[Entry]) -> str:
     """The tokenizers that measured prompt lengths, as a phrase; empty if there were none."""
     used = dict.fromkeys(entry.tokenizer for entry in entries if entry.tokenizer is not None)
-    return " and ".join(f"`{origin.name}` (SHA-256 `{origin.sha256[:12]}`)" for origin in used if origin)
+    return " and ".join(f"`{origin.name}` (SHA-256 `{origin.sha256[:12]}`)" for origin in used)
 
 
 def sizes_table(configs: Mapping[str, Entry]) -> str:
