@@ -17,6 +17,7 @@ from synthetic_training.figures.execute import Execution, result_file
 from synthetic_training.figures.ledger import Ledger
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.stages import read_stages
+from synthetic_training.training.run_folder import MODEL
 from tests.test_reproduce_progress import write_step
 from tests.tiny_figure import a_figure
 
@@ -26,13 +27,14 @@ class Runs:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
         seconds = options.pop("seconds", 100.0)
+        figure = {"tests": [], **options.pop("figure", {})}
         options = {"count": 1, "per_gpu": 2, "budget": inf, **options}
         self.now, self.end = 0.0, 1000.0
         monkeypatch.setattr(execute, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(Ledger, "show", lambda *_: [])
-        (self.stage,) = read_stages([str(a_figure(folder / "one.yaml", tests=[]))], "small")
-        self.out = folder / "out"
-        self.ledger = Ledger([self.stage], self.out)
+        stages = read_stages([str(a_figure(folder / "one.yaml", x="length", **figure))], "small")
+        self.stage, self.out = stages[0], folder / "out"
+        self.ledger = Ledger(stages, self.out)
         slots = [{"CUDA_VISIBLE_DEVICES": name} for name in "35"[: options["count"]]]
         expectations: Any = SimpleNamespace(of=lambda run: Expected(seconds, "its speed"))
         self.execution = Execution(
@@ -90,6 +92,22 @@ def test_a_run_with_a_gpu_of_its_own_says_nothing(tmp_path: Path, monkeypatch: p
     runs.now = 60.0
     runs.succeed(first)
     assert not {"runs_per_gpu", "gpus"} & runs.result(first).keys()
+
+
+@pytest.mark.parametrize(
+    ("figure", "kept"), [({}, True), ({"learning_rates": {"others": [1e-3, 1e-2]}}, False)]
+)
+def test_models_of_trials_of_learning_rates_are_deleted(
+    figure: dict[str, Any], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(tmp_path, monkeypatch, figure=figure)
+    (job, _), *_ = runs.start()
+    model = runs.out / "runs" / job.name / MODEL
+    model.mkdir(parents=True)
+    (model / "model.safetensors").write_bytes(b"")
+    runs.succeed(job)
+    assert model.exists() is kept
+    assert runs.result(job)["label"] == "T_hard_alibi"
 
 
 def test_a_split_run_gets_all_of_its_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
