@@ -30,11 +30,13 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "synthetic_training/figures/results/length_generalization_paper.md",
     ),
     "docs/getting_started.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/smollm2_phone_book.md", RUNS),
+    "docs/faq.md": (f"{RESULTS}/smollm2_dtypes.md", f"{RESULTS}/smollm2_phone_book.md", RUNS),
     "docs/reading_a_report.md": (f"{RESULTS}/phone_book.md",),
     "docs/your_architecture.md": ("synthetic_training/results/gated_linear_attention.json",),
     "lm_eval_tasks/CAPACITY.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/state.md", RUNS),
     "lm_eval_tasks/CONTROLS.md": (f"{RESULTS}/controls.md", f"{RESULTS}/smollm2_controls.md", RUNS),
     "lm_eval_tasks/LEADERBOARDS.md": (RUNS,),
+    "lm_eval_tasks/strings/README.md": (f"{RESULTS}/smollm2_spellings.md", RUNS),
     f"{CHECKPOINTS}/README.md": (f"{RESULTS}/models.md", RUNS),
     **dict.fromkeys(CARDS, (f"{RESULTS}/models.md", f"{CHECKPOINTS}/results/training.md", RUNS)),
     "synthetic_training/README.md": (
@@ -95,6 +97,25 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "MB of a package": ("98",),
         "GB of wheels on the day that the page names": ("3.2", "2026"),
     },
+    "docs/faq.md": {
+        "intervals that tests/test_intervals.py computes": (
+            "0.01", "0.04", "0.11", "0.19", "0.28", "0.40", "0.46", "0.54", "0.64", "0.66", "0.76",
+        ),
+        "comparisons that tests/test_document_numbers.py computes": (
+            "0.02", "0.05", "20%", "30%", "5%", "80%", "1,960", "3,922", "5,884", "312", "626", "940", "76", "155",
+            "233",
+        ),
+        "the confidence level": ("95%",),
+        "tokens of a window that lm-eval assumes": ("2048", "2,048"),
+        "documents of a task": ("500",),
+        "a version of transformers": ("5.23",),
+        "tokens of a phone book, which BACKENDS.md also names": ("10.4",),
+        "an example of a long document": ("100,000", "9,600"),
+        "examples of models and their bytes": ("410 million", "6.7 billion", "4,096", "128", "13.4"),
+        "an answer": ("8549573267",),
+        "symbols of a vocabulary, and a range of learning rates": ("30",),
+        "bits of a letter and an entry": ("4.7", "31.9"),
+    },
     "docs/reading_a_report.md": {
         "letters of the alphabet": ("26",),
         "a batch size of the example": ("64",),
@@ -114,6 +135,11 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "a batch size of the example": ("64",),
     },
     "lm_eval_tasks/CONTROLS.md": {"the logarithm of the count of numbers": ("22.1",)},
+    "lm_eval_tasks/strings/README.md": {
+        "counts that lm_eval_tasks.speed.spelling prints": ("0.61", "12", "69", "200"),
+        "sums of a column": ("192", "22"),
+        "defaults and examples of the tasks": ("2,048", "26", "3", "30", "500"),
+    },
     "lm_eval_tasks/LEADERBOARDS.md": {
         "the confidence level": ("95%",),
         "the lowest score": ("0",),
