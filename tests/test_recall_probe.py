@@ -6,12 +6,14 @@ import multiprocessing
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from lm_eval.models.huggingface import HFLM
+from tokenizers.processors import TemplateProcessing
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
@@ -25,7 +27,7 @@ from lm_eval_tasks.probe.scores import METRICS
 from lm_eval_tasks.probe.scoring import Row, score_batch
 from synthetic_training.data.symbol_tokenizer import symbol_tokenizer
 from tests.evaluation import evaluate, scores
-from tests.models import byte_tokenizer, tiny_model
+from tests.models import END, byte_tokenizer, tiny_model
 from tests.ngram_model import NgramConfig, NgramModel
 from tests.test_forced_view import ending_tokenizer, merging_tokenizer
 
@@ -305,6 +307,25 @@ def test_models_and_tokenizers_that_do_not_fit(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         probe_recall(windowed, symbol_tokenizer(4096), ["string_copy_10"], num_docs=3)
     assert "the tokenizer does not know some characters of 3 of 3 documents" in caplog.text
+
+
+def test_tokenizers_that_mark_the_ends_of_a_text(caplog: pytest.LogCaptureFixture) -> None:
+    model = NgramModel(NgramConfig())
+    plain = probe_recall(model, byte_tokenizer(), TASKS, num_docs=4)
+    processor = SimpleNamespace(tokenizer=byte_tokenizer())
+    assert probe_recall(model, processor, TASKS, num_docs=4) == plain
+
+    marked = byte_tokenizer()
+    marked.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{END} $A", special_tokens=[(END, 256)]
+    )
+    marked.padding_side, marked.pad_token = "left", None
+    with caplog.at_level(logging.WARNING):
+        assert verdicts(probe_recall(model, marked, TASKS, num_docs=4)) == verdicts(plain)
+        assert not caplog.records
+        probe_recall(model, ending_tokenizer(), ["string_copy_10"], num_docs=4)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "string_copy_10: in 4 of 4 documents the scored tokens are not exactly those of the" in warning
 
 
 class NotNumbers(nn.Module):
