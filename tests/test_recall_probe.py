@@ -2,10 +2,8 @@
 
 import logging
 import math
-import multiprocessing
 import random
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,10 +12,7 @@ import pytest
 import torch
 from lm_eval.models.huggingface import HFLM
 from tokenizers.processors import TemplateProcessing
-from torch import distributed, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 
 from dataset_builders import InputError
 from lm_eval_tasks.probe import RecallEvaluation, probe_recall
@@ -152,76 +147,6 @@ def test_compiled_models_are_not_compiled_for_the_probe() -> None:
     assert rounded != expected
     for task, score in rounded.items():
         assert score.logprob_per_token == pytest.approx(expected[task].logprob_per_token, rel=0.05)
-
-
-def _score_in_a_group(rank: int, folder: Path, evaluation: RecallEvaluation, queue: Any) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder / 'store'}"
-    distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-    model = NgramModel(NgramConfig())
-    found = evaluation(DistributedDataParallel(model))
-    queue.put((rank, sum(rows for rows, _ in model.passes), verdicts(found), found == evaluation(model)))
-    distributed.destroy_process_group()
-
-
-def test_processes_that_hold_the_model_each_score_a_share(tmp_path: Path) -> None:
-    # forked, which spares each the imports; the documents are tokenized before, since tokenizers have threads
-    evaluation = RecallEvaluation(byte_tokenizer(), TASKS, num_docs=5)
-    forked = multiprocessing.get_context("fork")
-    queue: Any = forked.Queue()
-    arguments = [(rank, tmp_path, evaluation, queue) for rank in (0, 1)]
-    processes = [forked.Process(target=_score_in_a_group, args=one) for one in arguments]
-    for process in processes:
-        process.start()
-    found = sorted(queue.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join(20)
-        assert process.exitcode == 0
-    expected = verdicts(evaluation(NgramModel(NgramConfig())))
-    assert found == [(0, 5, expected, True), (1, 5, expected, True)]
-
-
-def _shard_in_a_group(rank: int, folder: Path, evaluation: RecallEvaluation, queue: Any) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder / 'store'}"
-    distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-    cpu = init_device_mesh("cpu", (2,))
-    for sharded in (
-        fully_shard(Nano(), mesh=cpu),
-        FullyShardedDataParallel(Nano(), device_id=torch.device("cpu")),
-    ):
-        parameters = list(sharded.parameters())
-        optimizer = torch.optim.SGD(parameters, lr=0.1)
-        first = evaluation(sharded)
-        for parameter in parameters:  # what a backward pass would do, which forked processes cannot
-            parameter.grad = torch.ones_like(parameter)
-        same = all(a is b for a, b in zip(parameters, sharded.parameters(), strict=True))
-        optimizer.step()
-        queue.put((rank, same, first, evaluation(sharded)))
-    distributed.destroy_process_group()
-
-
-def test_sharded_models_are_as_sharded_after_a_probe_as_before(tmp_path: Path) -> None:
-    evaluation = RecallEvaluation(byte_tokenizer(), ["string_copy_5"], num_docs=3)
-    forked = multiprocessing.get_context("fork")
-    queue: Any = forked.Queue()
-    arguments = [(rank, tmp_path, evaluation, queue) for rank in (0, 1)]
-    processes = [forked.Process(target=_shard_in_a_group, args=one) for one in arguments]
-    for process in processes:
-        process.start()
-    found = [queue.get(timeout=60) for _ in range(4)]
-    for process in processes:
-        process.join(20)
-        assert process.exitcode == 0
-    whole = Nano()
-    before = evaluation(whole)
-    with torch.no_grad():
-        for parameter in whole.parameters():
-            parameter -= 0.1
-    after = evaluation(whole)
-    assert before != after
-    for _, same, first, second in found:
-        assert (same, first, second) == (True, before, after)
 
 
 def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
