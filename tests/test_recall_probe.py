@@ -125,6 +125,25 @@ def test_training_is_undisturbed() -> None:
     assert first == probe_recall(model.eval(), byte_tokenizer(), ["string_copy_10"], num_docs=3)
 
 
+class Forwarding(nn.Module):
+    """Has all attributes of the module inside, as the wrappers of FSDP1 and PEFT do."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.inner = module
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.inner, name)
+
+    def forward(self, ids: torch.Tensor) -> Any:
+        self.calls += 1
+        return self.inner(ids)
+
+
 def test_compiled_models_are_not_compiled_for_the_probe() -> None:
     compiled_shapes = []
 
@@ -141,6 +160,9 @@ def test_compiled_models_are_not_compiled_for_the_probe() -> None:
     for layer in inside.gpt_neox.layers:
         layer.compile(backend=backend)
     assert probe_recall(inside, byte_tokenizer(), TASKS, num_docs=4) == expected
+    wrapped = Forwarding(torch.compile(plain, backend=backend))
+    assert probe_recall(wrapped, byte_tokenizer(), TASKS, num_docs=4) == expected
+    assert wrapped.calls > 0
     assert not compiled_shapes
     with torch.autocast("cpu", torch.bfloat16):
         rounded = probe_recall(nn.DataParallel(plain), byte_tokenizer(), TASKS, num_docs=4)
