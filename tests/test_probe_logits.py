@@ -68,6 +68,11 @@ class WithPositions(Sums):
         return super().forward(ids + 0 * positions)
 
 
+class AllButLast(Sums):
+    def forward(self, ids: Tensor) -> Any:
+        return super().forward(ids)[:, :-1]
+
+
 class Flat(Sums):
     def forward(self, ids: Tensor) -> Any:
         return super().forward(ids).flatten(0, 1)
@@ -98,6 +103,7 @@ def test_logits_are_found_in_what_a_model_returns(kind: type[Sums]) -> None:
         (LastUnlessTargets, lambda model, ids: model(ids, targets=ids)[0]),
         (Named, lambda model, ids: model(tokens=ids)),
         (WithPositions, lambda model, ids: model(ids, torch.arange(ids.shape[1]))),
+        (AllButLast, Sums.forward),
         (Flat, lambda model, ids: model(ids).unflatten(0, ids.shape)),
         (TimeFirst, lambda model, ids: model(ids).transpose(0, 1)),
         (Silent, lambda model, ids: model(ids).hidden),

@@ -115,8 +115,9 @@ class RecallEvaluation:
 
         Args:
             model: a causal model, which maps token ids of shape (rows, tokens) to logits of shape (rows,
-                tokens, vocabulary), to an object or dictionary with ``logits``, or to a tuple of which they
-                are the first item with three dimensions.
+                tokens, vocabulary) that predict each next token. It may also return an object or a
+                dictionary with ``logits``, or a tuple of which they are the first item with three
+                dimensions.
 
         Returns:
             The scores by task. A task is missing if the device had too little memory for one of its rows.

@@ -23,17 +23,20 @@ def logits_of(model: nn.Module, ids: Tensor, last: int, largest: int, forward: F
     Args:
         model: the model.
         ids: token ids of shape (rows, tokens).
-        last: number of positions at the end of each row whose logits are needed.
+        last: number of positions at the end of each row whose logits are needed; models that can compute only
+            these are asked to.
         largest: the largest token id whose logit is needed.
         forward: runs the model; by default, it is called with the token ids alone.
 
     Returns:
-        Logits of shape (rows, positions, vocabulary), of all positions or only of the last ones.
+        Logits of shape (rows, positions, vocabulary). They are those of the last positions, of all
+        positions, or of all positions after some of virtual tokens.
 
     Raises:
         InputError: the model cannot be called with token ids alone, or does not return such logits.
     """
-    logits = _found(forward(model, ids) if forward else _default(model, ids, last))
+    options = {} if forward else _options(model, ids, last)
+    logits = _found(forward(model, ids) if forward else model(ids, **options))
     if logits is None:
         raise InputError(
             f"{type(model).__name__} returns no logits of shape (rows, tokens, vocabulary); {_HINT}"
@@ -41,10 +44,10 @@ def logits_of(model: nn.Module, ids: Tensor, last: int, largest: int, forward: F
     if hasattr(logits, "full_tensor"):  # a DTensor
         logits = logits.full_tensor()
     rows, positions, vocabulary = logits.shape
-    if rows != len(ids) or positions < last:
+    if rows != len(ids) or (positions < ids.shape[1] and positions != options.get("logits_to_keep")):
         raise InputError(
             f"{type(model).__name__} returns logits of shape {tuple(logits.shape)} for token ids of shape "
-            f"{tuple(ids.shape)}, of which the last {last} are scored; {_HINT}"
+            f"{tuple(ids.shape)}, but those of each token are needed; {_HINT}"
         )
     if largest >= vocabulary:
         raise InputError(
@@ -55,8 +58,12 @@ def logits_of(model: nn.Module, ids: Tensor, last: int, largest: int, forward: F
     return logits
 
 
-def _default(model: nn.Module, ids: Tensor, last: int) -> Any:
-    """Call the model with token ids alone, where possible without a cache and only for the last positions."""
+def _options(model: nn.Module, ids: Tensor, last: int) -> dict[str, Any]:
+    """Where the model knows them, the options to use no cache, and to compute only the last logits.
+
+    Raises:
+        InputError: the model cannot be called with token ids alone.
+    """
     try:
         inspect.signature(type(model).forward).bind(model, ids)
     except TypeError as error:
@@ -65,7 +72,7 @@ def _default(model: nn.Module, ids: Tensor, last: int) -> Any:
         ) from None
     options = {"use_cache": False, "logits_to_keep": last}
     known = _parameters(model)
-    return model(ids, **{name: value for name, value in options.items() if name in known})
+    return {name: value for name, value in options.items() if name in known}
 
 
 def _parameters(model: nn.Module) -> set[str]:
