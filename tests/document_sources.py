@@ -132,7 +132,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "simulations of intervals that are not kept": ("500", "90%"),
         "what random answers are": ("31.9", "4.7", "6,000,000,000", "9,999,999,999"),
         "a theorem": ("2.7",),
-        "a batch size of the example": ("64",),
     },
     "lm_eval_tasks/CONTROLS.md": {"the logarithm of the count of numbers": ("22.1",)},
     "lm_eval_tasks/strings/README.md": {
