@@ -2,18 +2,17 @@
 
 import logging
 import math
-import multiprocessing
 import random
 from collections.abc import Callable
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from lm_eval.models.huggingface import HFLM
-from torch import distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from tokenizers.processors import TemplateProcessing
+from torch import nn
 
 from dataset_builders import InputError
 from lm_eval_tasks.probe import RecallEvaluation, probe_recall
@@ -23,7 +22,7 @@ from lm_eval_tasks.probe.scores import METRICS
 from lm_eval_tasks.probe.scoring import Row, score_batch
 from synthetic_training.data.symbol_tokenizer import symbol_tokenizer
 from tests.evaluation import evaluate, scores
-from tests.models import byte_tokenizer, tiny_model
+from tests.models import END, byte_tokenizer, tiny_model
 from tests.ngram_model import NgramConfig, NgramModel
 from tests.test_forced_view import ending_tokenizer, merging_tokenizer
 
@@ -82,6 +81,7 @@ class Nano(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        torch.manual_seed(0)
         self.embedding = nn.Embedding(257, 16)
         self.dropout = nn.Dropout(0.5)
         self.norm = nn.BatchNorm1d(16)
@@ -125,6 +125,25 @@ def test_training_is_undisturbed() -> None:
     assert first == probe_recall(model.eval(), byte_tokenizer(), ["string_copy_10"], num_docs=3)
 
 
+class Forwarding(nn.Module):
+    """Has all attributes of the module inside, as the wrappers of FSDP1 and PEFT do."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.inner = module
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.inner, name)
+
+    def forward(self, ids: torch.Tensor) -> Any:
+        self.calls += 1
+        return self.inner(ids)
+
+
 def test_compiled_models_are_not_compiled_for_the_probe() -> None:
     compiled_shapes = []
 
@@ -141,6 +160,9 @@ def test_compiled_models_are_not_compiled_for_the_probe() -> None:
     for layer in inside.gpt_neox.layers:
         layer.compile(backend=backend)
     assert probe_recall(inside, byte_tokenizer(), TASKS, num_docs=4) == expected
+    wrapped = Forwarding(torch.compile(plain, backend=backend))
+    assert probe_recall(wrapped, byte_tokenizer(), TASKS, num_docs=4) == expected
+    assert wrapped.calls > 0
     assert not compiled_shapes
     with torch.autocast("cpu", torch.bfloat16):
         rounded = probe_recall(nn.DataParallel(plain), byte_tokenizer(), TASKS, num_docs=4)
@@ -149,41 +171,14 @@ def test_compiled_models_are_not_compiled_for_the_probe() -> None:
         assert score.logprob_per_token == pytest.approx(expected[task].logprob_per_token, rel=0.05)
 
 
-def _score_in_a_group(rank: int, folder: Path, evaluation: RecallEvaluation, queue: Any) -> None:
-    torch.set_num_threads(1)
-    store = f"file://{folder / 'store'}"
-    distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-    model = NgramModel(NgramConfig())
-    found = evaluation(DistributedDataParallel(model))
-    queue.put((rank, sum(rows for rows, _ in model.passes), verdicts(found), found == evaluation(model)))
-    distributed.destroy_process_group()
-
-
-def test_processes_that_hold_the_model_each_score_a_share(tmp_path: Path) -> None:
-    # forked, which spares each the imports; the documents are tokenized before, since tokenizers have threads
-    evaluation = RecallEvaluation(byte_tokenizer(), TASKS, num_docs=5)
-    forked = multiprocessing.get_context("fork")
-    queue: Any = forked.Queue()
-    arguments = [(rank, tmp_path, evaluation, queue) for rank in (0, 1)]
-    processes = [forked.Process(target=_score_in_a_group, args=one) for one in arguments]
-    for process in processes:
-        process.start()
-    found = sorted(queue.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join(20)
-        assert process.exitcode == 0
-    expected = verdicts(evaluation(NgramModel(NgramConfig())))
-    assert found == [(0, 5, expected, True), (1, 5, expected, True)]
-
-
 def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     score = evaluation_module.score_batch
     most = 2
 
-    def limited(model: Any, batch: Any, device: Any) -> Any:
+    def limited(model: Any, batch: Any, *others: Any) -> Any:
         if len(batch) > most or len(batch[0].tokens) > 100 * most:
             raise torch.cuda.OutOfMemoryError("out of memory")
-        return score(model, batch, device)
+        return score(model, batch, *others)
 
     model, evaluation = NgramModel(NgramConfig()), RecallEvaluation(byte_tokenizer(), TASKS, num_docs=7)
     whole = evaluation(model)
@@ -259,6 +254,25 @@ def test_models_and_tokenizers_that_do_not_fit(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         probe_recall(windowed, symbol_tokenizer(4096), ["string_copy_10"], num_docs=3)
     assert "the tokenizer does not know some characters of 3 of 3 documents" in caplog.text
+
+
+def test_tokenizers_that_mark_the_ends_of_a_text(caplog: pytest.LogCaptureFixture) -> None:
+    model = NgramModel(NgramConfig())
+    plain = probe_recall(model, byte_tokenizer(), TASKS, num_docs=4)
+    processor = SimpleNamespace(tokenizer=byte_tokenizer())
+    assert probe_recall(model, processor, TASKS, num_docs=4) == plain
+
+    marked = byte_tokenizer()
+    marked.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{END} $A", special_tokens=[(END, 256)]
+    )
+    marked.padding_side, marked.pad_token = "left", None
+    with caplog.at_level(logging.WARNING):
+        assert verdicts(probe_recall(model, marked, TASKS, num_docs=4)) == verdicts(plain)
+        assert not caplog.records
+        probe_recall(model, ending_tokenizer(), ["string_copy_10"], num_docs=4)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "string_copy_10: in 4 of 4 documents the scored tokens are not exactly those of the" in warning
 
 
 class NotNumbers(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.data import Dataset
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 from dataset_builders import InputError
 from lm_eval_tasks.probe import RecallProbe
@@ -29,7 +29,7 @@ class Texts(Dataset[dict[str, list[int]]]):
         return {"input_ids": ids, "labels": ids}
 
 
-def a_trainer(folder: Path, **options: Any) -> Trainer:
+def a_trainer(folder: Path, kind: type[Trainer] = Trainer, **options: Any) -> Trainer:
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=257, attention_dropout=0.5, **sizes))
@@ -44,8 +44,12 @@ def a_trainer(folder: Path, **options: Any) -> Trainer:
         "disable_tqdm": True,
         **options,
     }
-    return Trainer(
-        model, TrainingArguments(**settings), train_dataset=Texts(), processing_class=byte_tokenizer()
+    return kind(
+        model,
+        TrainingArguments(**settings),
+        train_dataset=Texts(),
+        eval_dataset=Texts(),
+        processing_class=byte_tokenizer(),
     )
 
 
@@ -60,12 +64,14 @@ def test_a_run_is_probed_logged_reported_resumed_and_repeated(tmp_path: Path) ->
     trainer.add_callback(RecallProbe(trainer, TASKS, every=2, num_docs=3))
     trainer.train()
     assert losses(trainer) == losses(plain) and set(losses(plain)) == {2, 4}
-    logged = [entry for entry in trainer.state.log_history if "recall/phone_book_20" in entry]
+    logged = [entry for entry in trainer.state.log_history if "eval_recall/phone_book_20" in entry]
     assert [entry["step"] for entry in logged] == [0, 2, 4, 5]
-    names = {f"recall/{task}{suffix}" for task in TASKS for suffix in ("", "_logprob")} | {"recall/seconds"}
-    assert all(entry.keys() >= names and entry["recall/phone_book_20_logprob"] < 0 for entry in logged)
+    names = {f"eval_recall/{task}{suffix}" for task in TASKS for suffix in ("", "_logprob")} | {
+        "eval_recall/seconds"
+    }
+    assert all(entry.keys() >= names and entry["eval_recall/phone_book_20_logprob"] < 0 for entry in logged)
     saved = json.loads((tmp_path / "out" / "checkpoint-4" / "trainer_state.json").read_text())
-    assert [entry for entry in saved["log_history"] if "recall/seconds" in entry] == logged[:3]
+    assert [entry for entry in saved["log_history"] if "eval_recall/seconds" in entry] == logged[:3]
 
     folder = tmp_path / "out" / "recall_probe"
     assert sorted(file.name for file in folder.iterdir()) == [f"results_step{n}.json" for n in (0, 2, 4, 5)]
@@ -89,7 +95,80 @@ def test_a_run_is_probed_logged_reported_resumed_and_repeated(tmp_path: Path) ->
         "results_step0.json",
         "results_step1.json",
     ]
-    assert {score.run.model for score in read_scores([folder / "run-2"])} == {f"{tmp_path / 'out'}/run-2"}
+    again_scores = read_scores([folder / "run-2"])
+    assert {score.run.model for score in again_scores} == {f"{tmp_path / 'out'}/run-2"}
+    written = json.loads((folder / "run-2" / "results_step1.json").read_text())
+    assert written["config"]["model_args"]["mixed_precision_dtype"] == "bfloat16"
+
+
+class Averages(Trainer):
+    """Logs a metric of its own with the next entry, whatever it is, as TRL's trainers do."""
+
+    metrics: list[int]
+
+    def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
+        self.metrics = [*getattr(self, "metrics", []), self.state.global_step]
+        return super().training_step(*arguments, **options)
+
+    def log(self, logs: dict[str, float], *others: Any) -> None:
+        super().log({**logs, "mean_step": sum(self.metrics) / max(1, len(self.metrics))}, *others)
+        self.metrics = []
+
+
+def test_metrics_of_other_trainers_stay_with_their_loss(tmp_path: Path) -> None:
+    entries = []
+    for every in (0, 1):
+        trainer = a_trainer(tmp_path / str(every), Averages)
+        if every:
+            trainer.add_callback(RecallProbe(trainer, TASKS, every=every, num_docs=2))
+        trainer.train()
+        history = trainer.state.log_history
+        entries.append([(one["step"], one["mean_step"]) for one in history if "loss" in one])
+        assert not [one for one in history if "eval_recall/seconds" in one and "mean_step" in one]
+    assert entries[0] == entries[1] == [(2, 0.5), (4, 2.5)]
+
+
+class Stop(TrainerCallback):
+    """Stops the training at step 3, in one of its events."""
+
+    def __init__(self, event: str) -> None:
+        setattr(self, event, self.stop)
+
+    def stop(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_training_stop |= state.global_step == 3
+
+
+@pytest.mark.parametrize(
+    ("strategy", "event", "first"),
+    [
+        ("steps", "on_step_end", False),
+        ("steps", "on_evaluate", True),
+        ("epoch", "on_evaluate", False),
+        ("epoch", "on_log", True),
+    ],
+)
+def test_a_run_that_is_stopped_is_probed_after_its_last_step(
+    tmp_path: Path, strategy: str, event: str, first: bool
+) -> None:
+    trainer = a_trainer(
+        tmp_path,
+        max_steps=9,
+        num_train_epochs=9,
+        eval_strategy=strategy,
+        save_strategy=strategy,
+        logging_strategy=strategy,
+        eval_steps=3,
+        save_steps=3,
+        logging_steps=3,
+        load_best_model_at_end=True,
+        per_device_train_batch_size=24,  # three steps per epoch
+    )
+    probe = RecallProbe(trainer, ["string_copy_5"], every=100, num_docs=2)
+    for callback in (Stop(event), probe) if first else (probe, Stop(event)):
+        trainer.add_callback(callback)
+    trainer.train()
+    logged = [one["step"] for one in trainer.state.log_history if "eval_recall/seconds" in one]
+    assert (trainer.state.global_step, logged) == (3, [0, 3])
 
 
 def test_what_goes_wrong_later_is_a_warning(

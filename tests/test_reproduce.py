@@ -52,7 +52,7 @@ def test_runs_end_when_the_time_is_over(
     file = a_figure(tmp_path / "one.yaml", runs={"lstm": LSTM})
     with pytest.raises(InputError, match=r"minutes must be a number above 0, not -1"):
         reproduce(str(file), out=tmp_path / "out", minutes=-1)
-    with pytest.raises(InputError, match="whole runs are those that fit .* pass --minutes"):
+    with pytest.raises(InputError, match="whole runs need the minutes of a call; pass --minutes"):
         reproduce(str(file), out=tmp_path / "out", whole_runs=True)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:

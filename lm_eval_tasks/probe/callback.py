@@ -6,20 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from lm_eval_tasks.probe.documents import check_names
 from lm_eval_tasks.probe.evaluation import BATCH_TOKENS, DEFAULT_TASKS, NUM_DOCS, RecallEvaluation
+from lm_eval_tasks.probe.logits import Forward
 from lm_eval_tasks.probe.processes import Replica
 from lm_eval_tasks.probe.results import write_results, written_model, written_steps
 from lm_eval_tasks.probe.scores import RecallScore
 
 log = logging.getLogger(__name__)
 
-PREFIX = "recall/"
-"""Prefix of the names of all logged metrics."""
+PREFIX = "eval_recall/"
+"""Prefix of the names of all logged metrics; most loggers show ``eval_recall/`` as ``eval/recall/``."""
+
+_PRECISIONS = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
+"""Dtypes by accelerate's names of mixed precision."""
 
 
 class RecallProbe(TrainerCallback):
@@ -31,8 +35,9 @@ class RecallProbe(TrainerCallback):
         trainer.add_callback(RecallProbe(trainer, ["phone_book_20", "string_copy_50"], every=500))
         trainer.train()
 
-    Along with its loss, the trainer logs ``recall/TASK`` (fraction of correct answers),
-    ``recall/TASK_logprob`` (mean log-probability per token of the answers, in nats) and ``recall/seconds``.
+    Along with its loss, the trainer logs ``eval_recall/TASK`` (fraction of correct answers),
+    ``eval_recall/TASK_logprob`` (mean log-probability per token of the answers, in nats) and
+    ``eval_recall/seconds``.
     ``python -m lm_eval_tasks report OUT --out PLOTS`` draws accuracy by training step.
 
     A probe does not change the training: it leaves gradients as they are, and restores modes and random
@@ -40,15 +45,17 @@ class RecallProbe(TrainerCallback):
     a warning, and so does a task for which the device has too little memory.
 
     Args:
-        trainer: a Trainer of transformers, which logs the metrics.
+        trainer: a Trainer of transformers or of a library that extends it, such as TRL.
         tasks: names of lm-eval tasks that have a forced twin and one question per document; see
             :class:`~lm_eval_tasks.probe.evaluation.RecallEvaluation`.
         every: number of training steps between two probes, at least 1.
         num_docs: number of documents per task, at least 2.
         metadata: other arguments of the documents, as in lm-eval's ``--metadata``.
-        tokenizer: a tokenizer of transformers (default: the trainer's ``processing_class``).
+        tokenizer: a tokenizer or processor of transformers (default: the trainer's ``processing_class``).
         max_length: the model's context window in tokens (default: from its configuration).
         batch_tokens: maximum number of tokens per forward pass, including padding.
+        forward: function of the model and token ids that returns logits, for unusual models; see
+            :class:`~lm_eval_tasks.probe.evaluation.RecallEvaluation`.
         out: folder for the results (default: ``recall_probe`` in the trainer's ``output_dir``). A second
             training run with the same folder gets the subfolder ``run-2``.
 
@@ -68,6 +75,7 @@ class RecallProbe(TrainerCallback):
         tokenizer: Any = None,
         max_length: int | None = None,
         batch_tokens: int = BATCH_TOKENS,
+        forward: Forward | None = None,
         out: Path | str | None = None,
     ) -> None:
         check_integer("every", every, 1)
@@ -80,6 +88,7 @@ class RecallProbe(TrainerCallback):
             "metadata": metadata,
             "max_length": max_length,
             "batch_tokens": batch_tokens,
+            "forward": forward,
         }
         self._tokenizer = tokenizer
         self._out = out
@@ -87,6 +96,7 @@ class RecallProbe(TrainerCallback):
         self._folder = Path()
         self._name = ""
         self._warned: set[str] = set()
+        self._last_step = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Build the documents, check that the model can read them, and score it before its first step.
@@ -95,8 +105,10 @@ class RecallProbe(TrainerCallback):
             InputError: the documents cannot be built or read, or the results cannot be written.
         """
         self._warned = set()
-        tokenizer = self._tokenizer or getattr(self._trainer, "processing_class", None)
-        tokenizer = getattr(tokenizer, "tokenizer", None) or tokenizer  # a processor contains a tokenizer
+        self._last_step = state.global_step
+        tokenizer = self._tokenizer
+        if tokenizer is None:
+            tokenizer = getattr(self._trainer, "processing_class", None)
         if tokenizer is None:
             raise InputError(
                 "the trainer has no tokenizer; pass processing_class= to it, or tokenizer= to RecallProbe"
@@ -109,16 +121,29 @@ class RecallProbe(TrainerCallback):
             self._folder, self._name = _run_folder(base, str(args.output_dir), fresh=state.global_step == 0)
         if state.global_step == 0:
             scores = self._probe(state, control)
-            self._write(args, state, scores)
+            self._write(state, scores)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
         """Score the model if a probe is due; if the results cannot be written, a warning is logged."""
-        is_due = state.global_step % self._every == 0 or state.global_step == state.max_steps
-        if self._evaluation is None or not is_due:  # None if the callback was added during training
+        if state.global_step % self._every == 0 or state.global_step == state.max_steps:
+            self._probe_during_training(state, control)
+
+    def on_evaluate(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Score the model if this is the last step, because another callback stops the training."""
+        if control.should_training_stop:
+            self._probe_during_training(state, control)
+
+    # where a callback may have stopped the training since the last of these events
+    on_epoch_end = on_save = on_evaluate
+
+    def _probe_during_training(self, state: Any, control: Any) -> None:
+        # there is no evaluation if the callback was added during training
+        if self._evaluation is None or state.global_step == self._last_step:
             return
+        self._last_step = state.global_step
         scores = self._probe(state, control)
         try:
-            self._write(args, state, scores)
+            self._write(state, scores)
         except InputError as error:
             self._warn(state, f"the results of a probe were not written: {error}")
 
@@ -140,21 +165,25 @@ class RecallProbe(TrainerCallback):
             if (value := score.logprob_per_token) is not None
         }
         should_log = control.should_log
-        self._trainer.log({**logs, f"{PREFIX}seconds": round(time.monotonic() - begin, 3)})
+        logs[f"{PREFIX}seconds"] = round(time.monotonic() - begin, 3)
+        # not self._trainer.log: TRL's adds the averages that belong to the next entry of the loss
+        Trainer.log(self._trainer, logs)
         control.should_log = should_log  # log() resets it, and the trainer would not log its loss
         return scores
 
-    def _write(self, args: Any, state: Any, scores: Mapping[str, RecallScore]) -> None:
+    def _write(self, state: Any, scores: Mapping[str, RecallScore]) -> None:
         if not state.is_world_process_zero or not scores:
             return
-        mixed = "bfloat16" if args.bf16 else "float16" if args.fp16 else None
-        parameter = next(Replica.of(self._model).model.parameters())
+        name = self._trainer.accelerator.mixed_precision
+        mixed = _PRECISIONS.get(name, name)
+        parameters = Replica.of(self._model).model.parameters()
+        dtype = next(one.dtype for one in parameters if one.is_floating_point())  # others are quantized
         write_results(
             scores,
             self._folder,
             model=self._name,
             step=state.global_step,
-            dtype=str(parameter.dtype).removeprefix("torch."),
+            dtype=str(dtype).removeprefix("torch."),
             settings={"mixed_precision_dtype": mixed} if mixed else {},
         )
 

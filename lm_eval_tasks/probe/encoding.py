@@ -46,6 +46,18 @@ class EncodedDocument:
         return len(self.candidates[0].tokens) - 1
 
 
+def tokenizer_in(given: Any) -> Any:
+    """The tokenizer of transformers, which may be inside a processor.
+
+    Raises:
+        InputError: there is none.
+    """
+    for one in (given, getattr(given, "tokenizer", None)):
+        if hasattr(one, "encode") and hasattr(one, "eos_token_id"):
+            return one
+    raise InputError(f"tokenizer must be a tokenizer of transformers, not {type(given).__name__}")
+
+
 class _TokenizerAsModel:
     """Passes a tokenizer to functions of this package that take a model of lm-eval."""
 

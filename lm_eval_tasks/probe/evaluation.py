@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -11,9 +10,10 @@ from torch import distributed, nn
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
-from lm_eval_tasks.context_window import WINDOW_SETTINGS
 from lm_eval_tasks.probe.documents import ProbeTask, probe_tasks
-from lm_eval_tasks.probe.encoding import Candidate, EncodedDocument, encode_task
+from lm_eval_tasks.probe.encoding import Candidate, EncodedDocument, encode_task, tokenizer_in
+from lm_eval_tasks.probe.fit import check_model, fits, task_warnings, window_of
+from lm_eval_tasks.probe.logits import Forward
 from lm_eval_tasks.probe.processes import Replica
 from lm_eval_tasks.probe.scores import DocumentScore, RecallScore
 from lm_eval_tasks.probe.scoring import Row, batches, rows_of, score_batch
@@ -35,7 +35,7 @@ class RecallEvaluation:
     """Builds and tokenizes documents once, and scores them at every call.
 
     Args:
-        tokenizer: a tokenizer of transformers.
+        tokenizer: a tokenizer of transformers, or a processor that contains one.
         tasks: names of lm-eval tasks with one question per document that have a forced twin, such as
             ``phone_book_20`` and ``string_copy_37``. ``c4_copy_100`` needs a ``source`` in ``metadata``, or
             the Hub.
@@ -44,6 +44,9 @@ class RecallEvaluation:
         max_length: the model's context window in tokens (default: from its configuration).
         batch_tokens: maximum number of tokens per forward pass, including padding; a longer row gets its own
             forward pass.
+        forward: function of the model and token ids of shape (rows, tokens) that returns logits of shape
+            (rows, tokens, vocabulary), for a model that does not return them when it is called with token
+            ids alone. The model is passed without wrappers of DistributedDataParallel and ``torch.compile``.
 
     Raises:
         InputError: there is no such task, a value is out of range, a source cannot be read, or the tokenizer
@@ -59,15 +62,16 @@ class RecallEvaluation:
         metadata: Mapping[str, Any] | None = None,
         max_length: int | None = None,
         batch_tokens: int = BATCH_TOKENS,
+        forward: Forward | None = None,
     ) -> None:
         check_integer("batch_tokens", batch_tokens, 1)
         if max_length is not None:
             check_integer("max_length", max_length, 1)
-        if not hasattr(tokenizer, "encode") or not hasattr(tokenizer, "eos_token_id"):
-            raise InputError(f"tokenizer must be a tokenizer of transformers, not {type(tokenizer).__name__}")
+        tokenizer = tokenizer_in(tokenizer)
         self._max_length = max_length
         self._warned_of_nan = False
         self._batch_tokens = batch_tokens
+        self._forward = forward
         self._documents: list[tuple[ProbeTask, list[EncodedDocument]]] = [
             (task, encode_task(tokenizer, task)) for task in probe_tasks(tasks, num_docs, metadata or {})
         ]
@@ -82,9 +86,9 @@ class RecallEvaluation:
             InputError: no task is left, or the model cannot be evaluated with these documents.
         """
         replica = Replica.of(model)
-        _check_model(replica.model, [one for _, own in self._documents for one in own])
-        window = self._window(replica.model)
-        fitting = [(task, own) for task, own in self._documents if any(self._fits(d, window) for d in own)]
+        check_model(replica.model, [one for _, own in self._documents for one in own])
+        window = window_of(replica.model) if self._max_length is None else self._max_length
+        fitting = [(task, own) for task, own in self._documents if any(fits(d, window) for d in own)]
         kept = {task.name for task, _ in fitting}
         names = [task.name for task, _ in self._documents if task.name not in kept]
         if not fitting:
@@ -100,18 +104,7 @@ class RecallEvaluation:
                 f"{window} tokens"
             )
         for task, own in fitting:
-            cut = sum(not self._fits(one, window) for one in own)
-            if cut:
-                warnings.append(
-                    f"{task.name}: {cut} of {len(own)} documents do not fit the model's context window of "
-                    f"{window} tokens; they are not evaluated and count as wrong"
-                )
-            unknown = sum(one.unknown for one in own)
-            if unknown:
-                warnings.append(
-                    f"{task.name}: the tokenizer does not know some characters of {unknown} of {len(own)} "
-                    "documents, so its score says nothing about what the model can recall"
-                )
+            warnings += task_warnings(task.name, own, window)
         return warnings
 
     def __call__(self, model: nn.Module) -> dict[str, RecallScore]:
@@ -122,13 +115,18 @@ class RecallEvaluation:
 
         Args:
             model: a causal model, which maps token ids of shape (rows, tokens) to logits of shape (rows,
-                tokens, vocabulary), or to an object with ``logits``.
+                tokens, vocabulary) that predict each next token. It may also return an object or a
+                dictionary with ``logits``, or a tuple of which they are the first item with three
+                dimensions.
 
         Returns:
             The scores by task. A task is missing if the device had too little memory for one of its rows.
+
+        Raises:
+            InputError: the model does not return logits of all positions.
         """
         replica = Replica.of(model)
-        window = self._window(replica.model)
+        window = window_of(replica.model) if self._max_length is None else self._max_length
         candidates, places = self._candidates(window)
         with preserved_training_state(replica.model, replica.device):
             values = self._score(replica, candidates)
@@ -158,19 +156,6 @@ class RecallEvaluation:
         """The names of the tasks that are evaluated."""
         return [task.name for task, _ in self._documents]
 
-    def _window(self, model: nn.Module) -> int | None:
-        """The model's context window in tokens; None if unlimited, as for recurrent models."""
-        if self._max_length is not None:
-            return self._max_length
-        config = getattr(model, "config", None)
-        config = getattr(config, "text_config", None) or config
-        sizes = (getattr(config, name, None) for name in WINDOW_SETTINGS)
-        return next((size for size in sizes if isinstance(size, int) and size > 0), None)
-
-    @staticmethod
-    def _fits(document: EncodedDocument, window: int | None) -> bool:
-        return window is None or document.needed <= window
-
     def _candidates(self, window: int | None) -> tuple[list[Candidate], list[list[int | None]]]:
         """The candidates to score, and for each task and document the index of its first one, or None."""
         candidates: list[Candidate] = []
@@ -178,9 +163,9 @@ class RecallEvaluation:
         for _, own in self._documents:
             places.append([])
             for document in own:
-                fits = self._fits(document, window)
-                places[-1].append(len(candidates) if fits else None)
-                candidates += document.candidates if fits else ()
+                is_read = fits(document, window)
+                places[-1].append(len(candidates) if is_read else None)
+                candidates += document.candidates if is_read else ()
         return candidates, places
 
     def _score(self, replica: Replica, candidates: Sequence[Candidate]) -> list[list[float]]:
@@ -203,7 +188,7 @@ class RecallEvaluation:
         while left:
             batch = left.pop(0)
             try:
-                found += score_batch(replica.model, batch, replica.device)
+                found += score_batch(replica.model, batch, replica.device, self._forward)
                 continue
             except torch.cuda.OutOfMemoryError:
                 if replica.in_step:
@@ -224,6 +209,7 @@ def probe_recall(
     metadata: Mapping[str, Any] | None = None,
     max_length: int | None = None,
     batch_tokens: int = BATCH_TOKENS,
+    forward: Forward | None = None,
 ) -> dict[str, RecallScore]:
     """Score a model on forced tasks, in any training loop, without changing the training.
 
@@ -233,8 +219,10 @@ def probe_recall(
 
     Args:
         model: a causal model of transformers, or any module that maps token ids of shape (rows, tokens) to
-            logits of shape (rows, tokens, vocabulary). It may be wrapped and compiled.
-        tokenizer, tasks, num_docs, metadata, max_length, batch_tokens: see :class:`RecallEvaluation`.
+            logits of shape (rows, tokens, vocabulary); see :meth:`RecallEvaluation.__call__`. It may be
+            wrapped and compiled.
+        tokenizer, tasks, num_docs, metadata, max_length, batch_tokens, forward: see
+            :class:`RecallEvaluation`.
 
     Returns:
         The scores by task, e.g. ``scores["phone_book_20"].exact_match``; ``write_results`` writes them for
@@ -242,7 +230,8 @@ def probe_recall(
         with a warning in the log.
 
     Raises:
-        InputError: as for :class:`RecallEvaluation`, or no task fits the model's context window.
+        InputError: as for :class:`RecallEvaluation`, no task fits the model's context window, or the model
+            does not return logits of all positions.
     """
     evaluation = RecallEvaluation(
         tokenizer,
@@ -251,6 +240,7 @@ def probe_recall(
         metadata=metadata,
         max_length=max_length,
         batch_tokens=batch_tokens,
+        forward=forward,
     )
     for warning in evaluation.fit(model):
         log.warning("%s", warning)
@@ -273,19 +263,3 @@ def _document_score(
         return None
     right = max(greedy for greedy, _, _ in scored)
     return DocumentScore(name, right, max(logprob for _, logprob, _ in scored), truncated=0.0, **shares)
-
-
-def _check_model(model: Any, documents: Sequence[EncodedDocument]) -> None:
-    """Raise InputError if the model cannot read the documents as a causal model does."""
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        raise InputError("the probe scores causal models, and this is an encoder-decoder model")
-    largest = max(token for one in documents for candidate in one.candidates for token in candidate.tokens)
-    embeddings = None
-    with suppress(NotImplementedError):  # the model has no embeddings, or they have an unusual name
-        embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
-    size = getattr(embeddings, "num_embeddings", None)
-    if isinstance(size, int) and largest >= size:
-        raise InputError(
-            f"the tokenizer returns the token {largest}, but the model has {size} embeddings; use the "
-            "model's own tokenizer"
-        )

@@ -42,7 +42,8 @@ class Replica:
             elif isinstance(model, nn.DataParallel):
                 inner = model.module
             else:
-                inner = getattr(model, "_orig_mod", None)  # the module inside a compiled one
+                # the module inside a compiled one; as an attribute, FSDP1 and PEFT show it of what they wrap
+                inner = model._modules.get("_orig_mod")
             if inner is None:
                 return cls(model, found.rank, found.count, found.group)
             model = inner

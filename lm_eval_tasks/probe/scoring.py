@@ -1,14 +1,13 @@
 """Teacher forcing: scores given answers in few forward passes."""
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lm_eval_tasks.probe.encoding import Candidate
+from lm_eval_tasks.probe.logits import Forward, logits_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
 
 
 def score_batch(
-    model: nn.Module, batch: Sequence[Row], device: torch.device
+    model: nn.Module, batch: Sequence[Row], device: torch.device, forward: Forward | None = None
 ) -> list[tuple[int, float, float]]:
     """Score the candidates of a batch in one forward pass.
 
@@ -60,17 +59,22 @@ def score_batch(
             contains them.
         batch: the rows.
         device: device of the model.
+        forward: see ``logits_of``.
 
     Returns:
         For each candidate, its index, 1.0 if each of its tokens is the most likely one and otherwise 0.0, and
         the sum of the natural logarithms of their probabilities.
+
+    Raises:
+        InputError: the model does not return logits as it should.
     """
     longest = len(batch[0].tokens)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     for row, own in zip(ids, batch, strict=True):
         row[: len(own.tokens)] = torch.tensor(own.tokens)
     first = min(candidate.start for row in batch for _, candidate in row.answers)
-    logits = _logits(model, ids.to(device), longest - first + 1)
+    largest = max(max(candidate.tokens) for row in batch for _, candidate in row.answers)
+    logits = logits_of(model, ids.to(device), longest - first + 1, largest, forward)
     skipped = longest - logits.shape[1]  # positions without logits; below 0 if the model has virtual tokens
     found: list[tuple[int, Tensor]] = []
     for of_row, own in zip(logits, batch, strict=True):
@@ -83,14 +87,3 @@ def score_batch(
             found.append((index, torch.stack([greedy.float(), logprob])))
     values = torch.stack([value for _, value in found]).tolist()  # the only synchronization with the device
     return [(index, greedy, logprob) for (index, _), (greedy, logprob) in zip(found, values, strict=True)]
-
-
-def _logits(model: nn.Module, ids: Tensor, last: int) -> Tensor:
-    """Logits of shape (rows, positions, vocabulary), if possible only for the ``last`` positions."""
-    options: dict[str, Any] = {"use_cache": False, "logits_to_keep": last}
-    known = inspect.signature(type(model).forward).parameters
-    output = model(ids, **{name: value for name, value in options.items() if name in known})
-    if isinstance(output, Tensor):
-        return output
-    logits: Tensor = output.logits if hasattr(output, "logits") else output[0]
-    return logits

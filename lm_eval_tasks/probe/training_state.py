@@ -1,6 +1,7 @@
 """Runs a model during its training without changing the training."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,7 +15,8 @@ from torch import nn
 def preserved_training_state(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block, the model is in evaluation mode and computes no gradients.
 
-    Afterwards, the mode of each module and the random states of Python, NumPy and PyTorch are restored.
+    Afterwards, the mode of each module and the random states of Python, NumPy and PyTorch are restored, and
+    parameters that FSDP gathered are sharded again.
 
     Compiled parts run uncompiled, because each new shape would be compiled, and would count towards the limit
     of recompilations that training has too.
@@ -33,12 +35,34 @@ def preserved_training_state(model: nn.Module, device: torch.device) -> Iterator
         stack.enter_context(
             torch.random.fork_rng(accelerator, device_type=device.type if accelerator else "cuda")
         )
+        stack.callback(_reshard, model)
+        stack.callback(
+            torch.clear_autocast_cache
+        )  # in older versions it keeps weights cut off from gradients
         stack.enter_context(torch.no_grad())
         if stance is not None:  # new in torch 2.6
             stack.enter_context(stance("force_eager"))
         stack.callback(_restore, modes)
         model.eval()
         yield
+
+
+def _reshard(model: nn.Module) -> None:
+    """Shard the parameters of FSDP modules, as they are between two training steps.
+
+    FSDP keeps the outermost module's parameters gathered after a forward pass, for the backward pass. Here
+    there is none: an optimizer created now would get the gathered parameters, and an optimizer step would not
+    change them before the next forward pass uses them.
+    """
+    fsdp: Any = sys.modules.get("torch.distributed.fsdp")  # which takes a second to import
+    if fsdp is None:
+        return
+    second = getattr(fsdp, "FSDPModule", ())  # FSDP2, new in torch 2.6
+    for module in model.modules():
+        if isinstance(module, second):
+            module.reshard()
+        elif isinstance(module, fsdp.FullyShardedDataParallel) and module._handle is not None:
+            module._handle.reshard(free_unsharded_flat_param=True)
 
 
 def _restore(modes: list[tuple[nn.Module, bool]]) -> None:

@@ -101,7 +101,7 @@ def reproduce(
     if minutes is not None:
         check_positive("minutes", minutes)
     if whole_runs and minutes is None:
-        raise InputError("whole runs are those that fit into the minutes of a call; pass --minutes")
+        raise InputError("whole runs need the minutes of a call; pass --minutes")
     if gpus is not None:
         check_integer("gpus", gpus, 1)
         if minutes is None:
