@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dataset_builders.checksum import content_sha256
 from dataset_builders.registry import find
-from dataset_builders.release.parquet_file import parquet_writer, read_rows
+from dataset_builders.release.parquet_file import check_size, parquet_writer, read_rows
 
 _HOSTILE = st.text() | st.sampled_from(
     ["", "\x00", "\ufeffa", "e\u0301", "\u2028", "\U0010ffff", "\r\n\n", "ﬁ"]
@@ -36,6 +36,13 @@ def test_parquet_changes_no_row(rows: list[dict[str, Any]], tmp_path_factory: py
             add(row)
     assert content_sha256(read_rows(path, find("squad_v2_retrieval"))) == content_sha256(rows)
     assert list(read_rows(path, find("squad_v2_retrieval"))) == rows
+
+
+def test_every_column_may_be_as_long_as_the_prompt_in_any_script(tmp_path: Path) -> None:
+    path, text = tmp_path / "test.parquet", "𒀀" * 20_000  # of four bytes each
+    with parquet_writer(path, find("c4_copy")) as add:
+        add({"id": "0", "prompt": text, "answer": f"{text[1:]}.", "tokens": 1, "order": "standard"})
+    check_size(path, find("c4_copy"), 1, len(text))
 
 
 def test_many_rows_are_written_in_groups_and_in_their_order(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def test_beam_search_moves_the_lstms_state_with_its_rows() -> None:
     model, ids, rows = tiny("lstm"), letters(3, 7), torch.tensor([2, 0, 2])
     state = model(ids[:, :6]).past_key_values
     state.reorder_cache(rows)
+    assert state.get_seq_length() == 6
     logits = model(ids[rows][:, 6:], past_key_values=state).logits[:, -1]
     torch.testing.assert_close(logits, model(ids[rows]).logits[:, -1])
 
