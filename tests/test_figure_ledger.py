@@ -78,3 +78,6 @@ def test_a_result_counts_at_the_chosen_learning_rate_alone(tmp_path: Path) -> No
         assert {work.run.key for work in ready} - {work.run.key for work in ledger.work()} == finished
     with pytest.raises(InputError, match=r"duplicates_paper.jsonl has \(.*\) with the name renamed, not"):
         ledger_of(tmp_path / "renamed", [{**chosen, "run": "renamed"}])
+    ledger = ledger_of(tmp_path / "own", [])
+    with pytest.raises(InputError, match=r"duplicates_paper.jsonl has \(.*\) with the name renamed, not"):
+        ledger.take(tmp_path / "renamed")

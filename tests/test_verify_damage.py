@@ -129,6 +129,17 @@ def test_a_name_that_leads_elsewhere_is_refused(copied: tuple[Path, dict[str, st
         verify(folder, sources)
 
 
+def test_a_source_that_is_lost_or_too_many_is_named(copied: tuple[Path, dict[str, str]]) -> None:
+    folder, sources = copied
+    origin = json.loads((folder / FILE).read_bytes())["configs"]["c4_copy_random_5"]["source"]
+    for name, value, kind in (("phone_book_3", origin, "no source"), ("c4_copy_random_5", None, "a source")):
+        before = (folder / FILE).read_bytes()
+        edit_manifest(folder, lambda content, n=name, v=value: content["configs"][n].update(source=v))
+        with pytest.raises(InputError, match=f"the config '{name}' must have {kind}, like all"):
+            verify(folder, sources)
+        (folder / FILE).write_bytes(before)
+
+
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
     if isinstance(tree, dict):
