@@ -60,15 +60,27 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         # have no values
         with torch.device("cpu"):
             self.module = self.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
-        self._tied_weights_keys = self._shared_weights()
+        for weight in self.module.parameters():  # ``float`` and ``from_pretrained`` convert only real weights
+            if weight.dtype == torch.complex128:
+                weight.data = weight.data.to(torch.complex64)
+        self._tied_weights_keys = self._shared_tensors()
         self._constants = self._unsaved_buffers()
         self.post_init()
 
-    def _shared_weights(self) -> dict[str, str]:
-        """The tied weights: each additional name of a weight, with its first name."""
-        first: dict[nn.Parameter, str] = {}
-        named = self.named_parameters(remove_duplicate=False)
-        return {name: known for name, weight in named if (known := first.setdefault(weight, name)) != name}
+    def _shared_tensors(self) -> dict[str, str]:
+        """The tied weights and buffers: each additional name of a saved tensor, with its first name."""
+        first: dict[Tensor, str] = {}
+        unsaved = {id(buffer) for _, buffer in self.named_non_persistent_buffers()}
+        buffers = self.named_buffers(remove_duplicate=False)
+        named: list[tuple[str, Tensor]] = [*self.named_parameters(remove_duplicate=False)]
+        named += [(name, buffer) for name, buffer in buffers if id(buffer) not in unsaved]
+        return {name: known for name, tensor in named if (known := first.setdefault(tensor, name)) != name}
+
+    def get_parameter(self, target: str) -> nn.Parameter:
+        """A weight by name. Buffers too, because ``from_pretrained`` looks up tied tensors by this method."""
+        owner, _, name = target.rpartition(".")
+        known: nn.Parameter | None = self.get_submodule(owner)._buffers.get(name)
+        return super().get_parameter(target) if known is None else known
 
     def _unsaved_buffers(self) -> dict[nn.Module, dict[str, Tensor]]:
         """Copies of the non-persistent buffers, by the module that contains them."""

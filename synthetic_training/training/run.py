@@ -18,7 +18,7 @@ from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.evaluation.accuracy import Shard
 from synthetic_training.memory import check_bytes, check_memory
-from synthetic_training.models.causality import check_causal
+from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.code_files import code_digests
 from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
 from synthetic_training.models.embeddings import draw_embeddings
@@ -167,19 +167,21 @@ def _model(
     bf16 = config.precision == "bf16"
     if is_own_code(config.model):
         try:
-            check_causal(config.model, model)
+            warnings = check_own_model(config.model, model, config.context_length)
             _check_evaluation(config, model, bf16=bf16)
         except InputError:
             raise
         except MISFITS as error:
             reraise_bug(error)
             raise own_code_error(config.model, "run", config.model_args, type(model), error) from error
-        if processes.is_main and not isinstance(model, GenerationMixin):
-            log.warning(
-                "%s does not inherit from transformers' GenerationMixin: it can be trained, and evaluated on "
-                "forced answers, but cannot generate answers",
-                config.model,
+        if not isinstance(model, GenerationMixin):
+            warnings.append(
+                f"{config.model} does not inherit from transformers' GenerationMixin: it can be trained, and "
+                "evaluated on forced answers, but cannot generate answers"
             )
+        if processes.is_main:
+            for sentence in warnings:
+                log.warning(sentence)
     else:
         check_forward(config.model, model, config.context_length, bf16=bf16)
         _check_evaluation(config, model, bf16=bf16)
