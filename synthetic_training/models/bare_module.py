@@ -2,7 +2,10 @@
 
 The module maps token ids (B, L) to logits (B, L, V); the logits at a position may depend only on tokens up to
 it. The module need not handle padding: each row is shifted so that its first real token is at position 0.
-There is no cache; each generated token takes a forward pass over all previous tokens.
+
+Each generated token takes a forward pass over all previous tokens, unless the module has the method
+``forward_with_state``, which maps ids (B, L) and a state to logits (B, L, V) and the next state. It is called
+with a prompt and None, and then with one token (B, 1) at a time. A batch with padding is read without states.
 
 This file is copied into the folder of a saved model, so it imports only torch and transformers.
 
@@ -16,7 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutput
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 
 class BareModuleConfig(PreTrainedConfig):
@@ -36,14 +39,28 @@ class BareModuleConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = None
     pad_token_id: int | None = None
     tie_word_embeddings: bool = True
-    use_cache: bool = False
+    use_cache: bool = True
+
+
+class ModuleState:
+    """What ``forward_with_state`` has returned after ``length`` tokens."""
+
+    is_compileable = False
+
+    def __init__(self, state: Any, length: int) -> None:
+        self.state, self.length = state, length
+
+    def get_seq_length(self, _layer: int = 0) -> int:
+        """Number of tokens so far."""
+        return self.length
 
 
 class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
     """Wraps ``module_class``, which a subclass sets; initial weights are the module's own."""
 
     config_class = BareModuleConfig
-    base_model_prefix = "module"
+    base_model_prefix = "model"
+    _is_stateful = True
     module_class: ClassVar[type[nn.Module]]
 
     @classmethod
@@ -103,23 +120,27 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        past_key_values: ModuleState | None = None,
         labels: Tensor | None = None,
-        use_cache: bool | None = None,  # noqa: ARG002  there is none
+        use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         return_dict: bool | None = None,  # noqa: ARG002  always one
-    ) -> CausalLMOutput:
-        """Logits of the next token, (B, L, V), and the loss if ``labels`` are passed.
+    ) -> CausalLMOutputWithPast:
+        """Logits of the next token, (B, L, V), the loss if ``labels`` are passed, and the state if any.
 
         ``attention_mask`` (B, L) is 0 for padding, at either end of a row; logits of padding are meaningless.
         """
-        if attention_mask is None:
-            logits = self.module(input_ids)
+        padding = None if attention_mask is None or bool(attention_mask.all()) else attention_mask
+        state = None
+        if padding is not None:
+            logits = self._without_padding(input_ids, padding)
+        elif use_cache and hasattr(self.module, "forward_with_state"):
+            before = ModuleState(None, 0) if past_key_values is None else past_key_values
+            read: Any = self.module.forward_with_state
+            logits, after = read(input_ids, before.state)
+            state = ModuleState(after, before.length + input_ids.shape[1])
         else:
-            place = torch.arange(input_ids.shape[1], device=input_ids.device)
-            start = attention_mask.long().argmax(dim=1, keepdim=True)
-            moved = self.module(input_ids.gather(1, (place + start) % len(place)))
-            back = (place - start) % len(place)
-            logits = moved.gather(1, back[..., None].expand_as(moved))
+            logits = self.module(input_ids)
         if logits.shape != (*input_ids.shape, self.config.vocab_size):
             raise ValueError(
                 f"{self.module_class.__name__} must map ids {tuple(input_ids.shape)} to logits "
@@ -130,15 +151,32 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
-        return CausalLMOutput(loss=loss, logits=logits)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=state)
+
+    def _without_padding(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits of rows that are moved so that their first real tokens are at position 0, and moved back."""
+        place = torch.arange(input_ids.shape[1], device=input_ids.device)
+        start = attention_mask.long().argmax(dim=1, keepdim=True)
+        moved: Tensor = self.module(input_ids.gather(1, (place + start) % len(place)))
+        back = (place - start) % len(place)
+        return moved.gather(1, back[..., None].expand_as(moved))
 
     def prepare_inputs_for_generation(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        past_key_values: ModuleState | None = None,
+        cache: ModuleState | None = None,
+        use_cache: bool | None = None,
         logits_to_keep: int | None = None,
         **_unused: Any,
     ) -> dict[str, Any]:
-        """All tokens so far, regardless of ``use_cache``."""
+        """The tokens that the state does not include; without a state, all tokens so far.
+
+        ``cache`` is the name of ``past_key_values`` in transformers from 5.24 on.
+        """
+        state = past_key_values if cache is None else cache
+        new = input_ids if state is None else input_ids[:, state.length :]
         kept = {} if logits_to_keep is None else {"logits_to_keep": logits_to_keep}
-        return {"input_ids": input_ids, "attention_mask": attention_mask, **kept}
+        state_arguments = {"past_key_values": state, "use_cache": use_cache}
+        return {"input_ids": new, "attention_mask": attention_mask, **state_arguments, **kept}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
+from dataset_builders.inference_state import bits_of
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.construction import MISFITS, reraise_bug
 from synthetic_training.models.registry import trainable
@@ -49,7 +51,8 @@ def check_own_model(name: str, model: PreTrainedModel, length: int) -> list[str]
     Raises:
         InputError: the model is not causal, cannot read rows of any length, returns something else than
             finite logits of the shape (batch, length, vocabulary), does not accept the arguments with which
-            it is evaluated, or is another model after it is saved and loaded.
+            it is evaluated, has a ``forward_with_state`` that gives other logits, or is another model after
+            it is saved and loaded.
     """
     _check_signature(name, model)
     length = max(length, 4)
@@ -72,6 +75,7 @@ def check_own_model(name: str, model: PreTrainedModel, length: int) -> list[str]
         warnings = [f"the logits of {name} are random in evaluation mode, so results vary"] if random else []
         warnings += [] if random else _unequal_lengths(name, noisy, ids)
         warnings += _ignored(name, noisy, ids)
+        _check_state(name, noisy, ids)
         _check_saving(name, noisy, ids)
     return warnings
 
@@ -88,6 +92,25 @@ def _with_noise(model: PreTrainedModel) -> PreTrainedModel:
             std = 0.5 * max(weight.shape[-1], 1) ** -0.5 if weight.ndim > 1 else 0.02
             weight.add_(torch.randn_like(weight), alpha=std)
     return model
+
+
+def _check_state(name: str, model: PreTrainedModel, ids: Tensor) -> None:
+    """Raise InputError if a bare module's ``forward_with_state`` does not give the logits of ``forward``."""
+    if not isinstance(model, BareModuleForCausalLM) or not hasattr(model.module, "forward_with_state"):
+        return
+    read: Any = model.module.forward_with_state
+    state, parts = None, []
+    first, last = ids.split([ids.shape[1] - 2, 2], dim=1)
+    for part in (first, *last.split(1, dim=1)):
+        try:
+            logits, state = read(part, state)
+        except (TypeError, ValueError) as error:
+            message = f"forward_with_state of {name} must map ids and a state to logits and the next state"
+            raise InputError(f"{message}: {first_line(error)}") from error
+        parts.append(logits)
+    bits_of(state)
+    if not _equal(torch.cat(parts, dim=1), _logits(name, model, ids), 1e-3):
+        raise InputError(f"forward_with_state of {name} gives other logits than forward")
 
 
 def _check_saving(name: str, model: PreTrainedModel, ids: Tensor) -> None:
