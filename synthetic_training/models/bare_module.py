@@ -7,6 +7,9 @@ Each generated token takes a forward pass over all previous tokens, unless the m
 ``forward_with_state``, which maps ids (B, L) and a state to logits (B, L, V) and the next state. It is called
 with a prompt and None, and then with one token (B, 1) at a time. A batch with padding is read without states.
 
+If the module has the attribute ``auxiliary_loss``, a scalar, after a forward pass, training adds it to the
+mean cross-entropy.
+
 This file is copied into the folder of a saved model, so it imports only torch and transformers.
 
 Shapes: B batch, L tokens, V vocabulary.
@@ -19,7 +22,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 
 class BareModuleConfig(PreTrainedConfig):
@@ -125,7 +128,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         return_dict: bool | None = None,  # noqa: ARG002  always one
-    ) -> CausalLMOutputWithPast:
+    ) -> MoeCausalLMOutputWithPast:
         """Logits of the next token, (B, L, V), the loss if ``labels`` are passed, and the state if any.
 
         ``attention_mask`` (B, L) is 0 for padding, at either end of a row; logits of padding are meaningless.
@@ -151,7 +154,8 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=state)
+        auxiliary = getattr(self.module, "auxiliary_loss", None)
+        return MoeCausalLMOutputWithPast(loss=loss, aux_loss=auxiliary, logits=logits, past_key_values=state)
 
     def _without_padding(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits of rows that are moved so that their first real tokens are at position 0, and moved back."""
