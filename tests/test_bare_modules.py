@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from lm_eval.models.huggingface import HFLM
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.embeddings import draw_embeddings
@@ -167,6 +170,30 @@ class Uncausal(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.embed(ids) + self.embed(ids).mean(1, keepdim=True)
+
+
+class Limited(GatedLinearAttention):
+    """Reads up to 20 tokens."""
+
+    max_position_embeddings = 20
+
+    def forward(self, ids: Tensor) -> Tensor:
+        assert ids.shape[1] <= 20, f"{ids.shape[1]} tokens are too many"
+        return super().forward(ids)
+
+
+def test_a_bare_module_may_have_a_context_window(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Limited has a context window of 20 tokens, but rows have up to 32"):
+        train(tiny(model=f"{HERE}:Limited", model_args={}), tmp_path / "run")
+    train(
+        tiny(model=f"{HERE}:Limited", model_args={}, context_length=16, steps=2, warmup_steps=0),
+        tmp_path / "run",
+    )
+    lm = HFLM(pretrained=str(tmp_path / "run" / "model"), trust_remote_code=True, device="cpu")
+    assert lm.max_length == 20
+    asked = EvaluateConfig(tmp_path / "run", lengths=(30,), num_examples=2, trust_remote_code=True)
+    with pytest.raises(InputError, match="cannot read the 63 tokens of .* length 30: 63 tokens are too many"):
+        evaluate(asked)
 
 
 class Hidden(Uncausal):

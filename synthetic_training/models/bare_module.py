@@ -8,7 +8,7 @@ Each generated token takes a forward pass over all previous tokens, unless the m
 with a prompt and None, and then with one token (B, 1) at a time. A batch with padding is read without states.
 
 If the module has the attribute ``auxiliary_loss``, a scalar, after a forward pass, training adds it to the
-mean cross-entropy.
+mean cross-entropy. An integer under ``max_position_embeddings`` is its context window.
 
 This file is copied into the folder of a saved model, so it imports only torch and transformers.
 
@@ -83,6 +83,8 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         for weight in self.module.parameters():  # ``float`` and ``from_pretrained`` convert only real weights
             if weight.dtype == torch.complex128:
                 weight.data = weight.data.to(torch.complex64)
+        if isinstance(limit := getattr(self.module, "max_position_embeddings", None), int):
+            config.max_position_embeddings = limit
         self._tied_weights_keys = self._shared_tensors()
         self._constants = self._unsaved_buffers()
         self.post_init()
