@@ -1,6 +1,9 @@
 """The state of a bare module: generation from it, its size, and errors."""
 
+import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -84,6 +87,35 @@ def test_the_state_is_counted(tmp_path: Path) -> None:
     symbol_tokenizer(64).save_pretrained(tmp_path)
     lm = HFLM(pretrained=str(tmp_path), trust_remote_code=True, device="cpu")
     assert state_bytes(lm, "$abc|") == 4 * 8
+
+
+class StandInForMinLM(nn.Module):
+    """Has the arguments of minGRU-pytorch's ``minLM``, and reads only the last token after a state."""
+
+    def __init__(self, *, num_tokens: int, dim: int, depth: int) -> None:
+        super().__init__()
+        self.inner = nn.ModuleList(Recurrent(num_tokens, dim) for _ in range(depth))
+
+    def forward(self, x: Tensor, return_prev_hiddens: bool = False, prev_hiddens: Any = None) -> Any:
+        before = [None] * len(self.inner) if prev_hiddens is None else prev_hiddens
+        x = x if prev_hiddens is None else x[:, -1:]
+        logits, after = zip(
+            *[one.forward_with_state(x, s) for one, s in zip(self.inner, before, strict=True)], strict=True
+        )
+        return (sum(logits), list(after)) if return_prev_hiddens else sum(logits)
+
+
+def test_the_wrapper_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "your_architecture.md").read_text(encoding="utf-8")
+    (code,) = (b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "minGRU" in b)
+    for name in ("minGRU_pytorch", "minGRU_pytorch.minLM"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setattr(sys.modules["minGRU_pytorch.minLM"], "minLM", StandInForMinLM, raising=False)
+    (tmp_path / "wrapped_mingru.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = build_model("wrapped_mingru:MinGRU", dim=8)
+    assert check_own_model("it", model, 16) == []
+    assert state_bits(model, 5) == 2 * 8 * 32
 
 
 class Forgets(Recurrent):
