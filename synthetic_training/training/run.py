@@ -29,7 +29,7 @@ from synthetic_training.models.slow_paths import slow_path_warning
 from synthetic_training.models.user_code import import_packages
 from synthetic_training.provenance import provenance
 from synthetic_training.training.compilation import resolve_compile
-from synthetic_training.training.determinism import deterministic_algorithms
+from synthetic_training.training.determinism import deterministic_algorithms, seed_everything
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
 from synthetic_training.training.precision import float32_precision, resolve_precision
@@ -139,7 +139,7 @@ def _model(
         check_bytes(size, device, f"a pool of pool_rows = {config.pool_rows} rows", "reduce pool_rows")
     check_device(config.model, config.model.partition(":")[0], device)  # before advice to install packages
     import_packages(config.imports)
-    torch.manual_seed(config.seed)
+    seed_everything(config.seed)
     model = build_model(
         config.model, data.tokens, trust_remote_code=config.trust_remote_code, **config.model_args
     )
