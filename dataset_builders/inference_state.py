@@ -32,7 +32,7 @@ def state_of(output: Any) -> Any:
 
 
 def bits_of(state: Any) -> int:
-    """Size in bits of all floating-point tensors in a state; integers, which count positions, are left out.
+    """Size in bits of all real and complex tensors in a state; integers, which count positions, are left out.
 
     Raises:
         InputError: the state contains no such tensors.
@@ -44,9 +44,11 @@ def bits_of(state: Any) -> int:
 
 
 def counted(state: Any) -> list[tuple[str, Tensor]]:
-    """The floating-point tensors in a state, each once, with the names of their attributes."""
+    """The real and complex tensors in a state, each once, with the names of their attributes."""
     tensors = {id(tensor): (name, tensor) for name, tensor in _tensors(state, "state", set())}
-    return [(name, tensor) for name, tensor in tensors.values() if tensor.is_floating_point()]
+    return [
+        (n, tensor) for n, tensor in tensors.values() if tensor.is_floating_point() or tensor.is_complex()
+    ]
 
 
 def _tensors(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:

@@ -2,25 +2,32 @@
 
 import json
 import linecache
+import random
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from lm_eval.models.huggingface import HFLM
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
+from synthetic_training.evaluation.config import EvaluateConfig
+from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.bare_module import BareModuleForCausalLM
-from synthetic_training.models.causality import check_causal
+from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model, save_with_code
+from synthetic_training.training.run import train
 from tests.conftest import Run
 from tests.gated_linear_attention import GatedLinearAttention, GatedLinearAttentionForCausalLM
-from tests.tiny_run import SETTINGS
+from tests.tiny_run import SETTINGS, tiny, weights
 
 HERE = __name__
 
@@ -60,6 +67,39 @@ def test_a_bare_module_comes_back_with_all_its_tensors(tmp_path: Path) -> None:
         assert again.module.head.weight is again.module.embed.weight
     rebuilt = build_model(str(tmp_path), trust_remote_code=True)
     assert rebuilt.num_parameters() == model.num_parameters() == 30 * 4
+
+
+class Unusual(Tricky):
+    """Has complex and expanded weights, a layer with buffers under two names, and draws by all generators."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.turn = nn.Parameter(torch.randn(8, dtype=torch.complex128))
+        self.heads = nn.Parameter(torch.randn(8).expand(3, 8))
+        self.norm = nn.BatchNorm1d(8)
+        self.list = nn.ModuleList([self.norm])
+        self.drawn = nn.Parameter(torch.full((8,), random.random() + np.random.rand()))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        mixed = (self.embed(ids).cumsum(1) * self.turn).real
+        normed = self.list[0](mixed.flatten(0, 1)).view_as(mixed)
+        drawn = self.drawn * (1 + self.training * random.random())
+        return self.head(normed * drawn * (self.heads * self.head.weight[:3]).sum(0))
+
+
+def test_unusual_tensors_are_trained_saved_and_resumed(tmp_path: Path) -> None:
+    config = tiny(model=f"{HERE}:Unusual", model_args={}, steps=8)
+    train(config, tmp_path / "run")
+    model = load_model(tmp_path / "run" / "model", trust_remote_code=True).module
+    start = build_model(f"{HERE}:Unusual").module
+    assert model.turn.dtype == start.turn.dtype == torch.complex64
+    assert model.heads.std(0).max() > 0  # the rows of an expanded weight are trained independently
+    assert model.norm is model.list[0] and model.norm.num_batches_tracked == 8
+    train(config, tmp_path / "again")
+    assert weights(tmp_path / "again") == weights(tmp_path / "run")
+    shutil.rmtree(tmp_path / "again" / "model")
+    train(config, tmp_path / "again", resume=True)
+    assert weights(tmp_path / "again") == weights(tmp_path / "run")
 
 
 OF_ONE_EMBEDDING = """
@@ -135,15 +175,38 @@ class Uncausal(nn.Module):
         return self.embed(ids) + self.embed(ids).mean(1, keepdim=True)
 
 
+class Limited(GatedLinearAttention):
+    """Reads up to 20 tokens."""
+
+    max_position_embeddings = 20
+
+    def forward(self, ids: Tensor) -> Tensor:
+        assert ids.shape[1] <= 20, f"{ids.shape[1]} tokens are too many"
+        return super().forward(ids)
+
+
+def test_a_bare_module_may_have_a_context_window(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Limited has a context window of 20 tokens, but rows have up to 32"):
+        train(tiny(model=f"{HERE}:Limited", model_args={}), tmp_path / "run")
+    train(
+        tiny(model=f"{HERE}:Limited", model_args={}, context_length=16, steps=2, warmup_steps=0),
+        tmp_path / "run",
+    )
+    lm = HFLM(pretrained=str(tmp_path / "run" / "model"), trust_remote_code=True, device="cpu")
+    assert lm.max_length == 20
+    asked = EvaluateConfig(tmp_path / "run", lengths=(30,), num_examples=2, trust_remote_code=True)
+    with pytest.raises(InputError, match="cannot read the 63 tokens of .* length 30: 63 tokens are too many"):
+        evaluate(asked)
+
+
 class Hidden(Uncausal):
     def forward(self, ids: Tensor) -> Tensor:
         return self.embed(ids)[..., :-1]
 
 
 def test_a_model_that_sees_the_future_is_refused(tmp_path: Path) -> None:
-    check_causal("it", build_model("tests.gated_linear_attention:GatedLinearAttention"))
     with pytest.raises(InputError, match="it is not causal: its logits depend on later tokens"):
-        check_causal("it", build_model(f"{HERE}:Uncausal"))
+        check_own_model("it", build_model(f"{HERE}:Uncausal"), 12)
     (tmp_path / "run.json").write_text(json.dumps({**SETTINGS, "model_args": {}}))
     command = ["train", "--config", str(tmp_path / "run.json"), "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit, match=f"error: {HERE}:Uncausal is not causal"):
@@ -171,7 +234,7 @@ class BareOutput(GatedLinearAttentionForCausalLM):
 )
 def test_other_outputs_than_logits_are_refused(name: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        check_causal("it", build_model(f"{HERE}:{name}"))
+        check_own_model("it", build_model(f"{HERE}:{name}"), 16)
 
 
 class Heads(nn.Module):
@@ -192,7 +255,7 @@ class Heads(nn.Module):
     ("width", "sentence"),
     [
         ("abc", "cannot be built with width=abc: TypeError: empty()"),
-        ("9", "cannot be run with width=9: RuntimeError: shape '[1, 16, 2, -1]' is invalid"),
+        ("9", "cannot be run with width=9: RuntimeError: shape '[1, 220, 2, -1]' is invalid"),
     ],
 )
 def test_what_a_module_raises_for_its_arguments_is_one_sentence(

@@ -223,6 +223,8 @@ def test_the_marks_are_known() -> None:
 def test_other_code_is_valid(block: Block) -> None:
     if block.language == "python":
         compile(block.text, _id(block), "exec")
+        if block.test:  # may need packages that the test stands in for
+            return
         for line in re.findall(r"^(?:from \S+ )?import .*(?:\((?:.|\n)*?\))?$", block.text, re.MULTILINE):
             exec(compile(line, _id(block), "exec"), {})
     elif block.language == "json":

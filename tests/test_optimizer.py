@@ -53,6 +53,17 @@ def plain(model: nn.Module, steps: int, clip: float | None, bf16: bool) -> torch
     return adamw
 
 
+class Complex(Tied):
+    """A transition with complex eigenvalues, as in state space models."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rotation = nn.Parameter(torch.randn(16, dtype=torch.complex64))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head((self.inner(self.embed(ids)) * self.rotation).real)
+
+
 @pytest.fixture(autouse=True)
 def eager():
     """Functions that are compiled on a GPU run uncompiled."""
@@ -86,10 +97,25 @@ def test_it_is_adamw_with_clipping(clip: float | None, bf16: bool, copies: bool)
         assert torch.equal(found, dict(model.named_parameters())[name].bfloat16())
 
 
-@pytest.mark.parametrize("copies", [False, True])
-def test_a_state_goes_on_to_the_bit(copies: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("clip", [0.05, None])
+def test_complex_weights_are_updated_as_by_adamw(clip: float | None) -> None:
     torch.manual_seed(0)
-    whole = Tied()
+    model = Complex()
+    expected = copy.deepcopy(model)
+    adamw = plain(expected, 3, clip, False)
+    optimizer = ClippedAdamW(model, OptimizerConfig(weight_decay=0.1, grad_clip=clip), copies=False)
+    train(model, optimizer, range(3), False)
+    for (name, found), wanted in zip(model.named_parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6, msg=name)
+    for key in ("exp_avg", "exp_avg_sq"):
+        wanted = torch.view_as_real(adamw.state[expected.rotation][key])
+        torch.testing.assert_close(optimizer.state_dict()[f"{key}/rotation"], wanted, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize(("model_class", "copies"), [(Tied, False), (Tied, True), (Complex, False)])
+def test_a_state_goes_on_to_the_bit(model_class: type[Tied], copies: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = model_class()
     halves = copy.deepcopy(whole)
     settings = OptimizerConfig(weight_decay=0.1, grad_clip=1.0)
     train(whole, ClippedAdamW(whole, settings, copies=copies), range(6), True)

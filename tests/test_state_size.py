@@ -33,6 +33,11 @@ def hf(architecture: str, **options: Any) -> HFLM:
     return HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", max_length=512, **options)
 
 
+def test_complex_numbers_are_counted_and_integers_are_not() -> None:
+    state = {"layers": [torch.zeros(3, dtype=torch.complex64), torch.zeros(2)], "seen": torch.zeros(9).long()}
+    assert bits_of(state) == 8 * (3 * 8 + 2 * 4)
+
+
 def test_keys_and_values_are_counted_by_hand() -> None:
     lm = hf("gpt_neox")
     assert state_bytes(lm, PROMPT) == 4 * 2 * LAYERS * WIDTH * len(PROMPT)

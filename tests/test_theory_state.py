@@ -11,6 +11,7 @@ import torch
 from dataset_builders import InputError
 from dataset_builders.inference_state import bits_of, state_of
 from synthetic_training.models.registry import build_model
+from synthetic_training.models.saved import save_with_code
 from synthetic_training.theory.__main__ import main
 from synthetic_training.theory.figure import _most, _read, draw
 from synthetic_training.theory.state import state_bits
@@ -146,3 +147,15 @@ def test_points_are_drawn_where_the_checkpoint_is_gone(tmp_path: Path) -> None:
     file = evaluation(tmp_path, "one", model, checkpoint=str(tmp_path / "gone"))
     assert _read(file).bits == {}
     assert len(draw([file], tmp_path / "figures", 3)) == 2
+
+
+def test_a_model_that_does_not_show_its_state_is_drawn_without_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = build_model("tests.gated_linear_attention:GatedLinearAttention", hidden_size=8)
+    file = evaluation(tmp_path, "one", model)
+    save_with_code(model, tmp_path / "one")
+    with pytest.raises(InputError, match="pass --trust-remote-code"):
+        draw([file], tmp_path / "figures", 3)
+    assert len(draw([file], tmp_path / "figures", 3, trust_remote_code=True)) == 2
+    assert "one are not plotted: the model returns no state" in caplog.text

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.models.registry import build_model
@@ -14,6 +15,7 @@ from synthetic_training.training.precision import Precision
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics
 from synthetic_training.training.step import StepConfig, TrainingStep
+from tests.gated_linear_attention import GatedLinearAttention
 from tests.tiny_run import SETTINGS, tiny
 
 OPTIMIZER = OptimizerConfig(weight_decay=0.1, grad_clip=0.5)
@@ -68,6 +70,43 @@ def test_a_run_is_that_of_plain_pytorch(tmp_path: Path) -> None:
     saved = load_file(out / "model.safetensors")
     for name, weight in plain.named_parameters():
         torch.testing.assert_close(saved[name], weight, rtol=1e-3, atol=1e-4, check_device=False)
+
+
+class Balanced(GatedLinearAttention):
+    """Wants small embeddings."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.auxiliary_loss = 0.1 * self.embed(ids).square().mean()
+        return super().forward(ids)
+
+
+MIXTRAL = {"num_hidden_layers": 1, "num_local_experts": 2, "output_router_logits": True}
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "arguments", "weight"),
+    [(f"{__name__}:Balanced", {}, 1), ("hf:mixtral", {**MIXTRAL, "router_aux_loss_coef": 3.0}, 3)],
+)
+def test_an_auxiliary_loss_is_added(name: str, arguments: dict[str, Any], weight: float, parts: int) -> None:
+    torch.manual_seed(0)
+    model = build_model(name, hidden_size=16, num_attention_heads=2, **arguments)
+    _, batches = model_and_batches()
+    step = TrainingStep(model, batches, StepConfig(accumulation_steps=parts), OPTIMIZER, rows=4)
+    step.run(0, 0.0)
+    total, entropy, tokens = 0.0, 0.0, 0
+    packed = batches.batch(0)
+    model.zero_grad()
+    for ids, targets in zip(packed.input_ids.chunk(parts), packed.targets.chunk(parts), strict=True):
+        output, trained = model(ids), int((targets >= 0).sum())
+        loss = torch.nn.functional.cross_entropy(output.logits.flatten(0, 1), targets.flatten())
+        total += trained * (loss + weight * output.aux_loss)
+        entropy, tokens = entropy + trained * loss.item(), tokens + trained
+    (total / tokens).backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), torch.inf)
+    metrics = step.read()
+    assert metrics.grad_norm == pytest.approx(float(norm), rel=1e-4)
+    assert metrics.loss == pytest.approx(entropy / tokens, rel=1e-5)
 
 
 @pytest.mark.parametrize("parts", [2, 4])

@@ -103,10 +103,10 @@ def _bits(result: Result, lengths: Sequence[int]) -> dict[int, int]:
 
     config = result["config"]
     tokens = {"vocab_size": result["config"]["vocabulary"] + 4}
-    with torch.device("meta"):
-        model = build_model(config["model"], tokens, **config["model_args"])
     dtype = torch.bfloat16 if config["device"] == "cuda" else torch.float32
     try:
+        with torch.device("meta"):
+            model = build_model(config["model"], tokens, **config["model_args"])
         first, middle = (state_bits(model, n + 2, dtype) for n in (lengths[0], lengths[len(lengths) // 2]))
         if first == middle:  # reading a long string takes a recurrent model minutes here
             return dict.fromkeys(lengths, first)

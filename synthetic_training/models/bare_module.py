@@ -2,7 +2,13 @@
 
 The module maps token ids (B, L) to logits (B, L, V); the logits at a position may depend only on tokens up to
 it. The module need not handle padding: each row is shifted so that its first real token is at position 0.
-There is no cache; each generated token takes a forward pass over all previous tokens.
+
+Each generated token takes a forward pass over all previous tokens, unless the module has the method
+``forward_with_state``, which maps ids (B, L) and a state to logits (B, L, V) and the next state. It is called
+with a prompt and None, and then with one token (B, 1) at a time. A batch with padding is read without states.
+
+If the module has the attribute ``auxiliary_loss``, a scalar, after a forward pass, training adds it to the
+mean cross-entropy. An integer under ``max_position_embeddings`` is its context window.
 
 This file is copied into the folder of a saved model, so it imports only torch and transformers.
 
@@ -16,7 +22,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutput
+from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 
 class BareModuleConfig(PreTrainedConfig):
@@ -36,14 +42,28 @@ class BareModuleConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = None
     pad_token_id: int | None = None
     tie_word_embeddings: bool = True
-    use_cache: bool = False
+    use_cache: bool = True
+
+
+class ModuleState:
+    """What ``forward_with_state`` has returned after ``length`` tokens."""
+
+    is_compileable = False
+
+    def __init__(self, state: Any, length: int) -> None:
+        self.state, self.length = state, length
+
+    def get_seq_length(self, _layer: int = 0) -> int:
+        """Number of tokens so far."""
+        return self.length
 
 
 class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
     """Wraps ``module_class``, which a subclass sets; initial weights are the module's own."""
 
     config_class = BareModuleConfig
-    base_model_prefix = "module"
+    base_model_prefix = "model"
+    _is_stateful = True
     module_class: ClassVar[type[nn.Module]]
 
     @classmethod
@@ -60,15 +80,29 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         # have no values
         with torch.device("cpu"):
             self.module = self.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
-        self._tied_weights_keys = self._shared_weights()
+        for weight in self.module.parameters():  # ``float`` and ``from_pretrained`` convert only real weights
+            if weight.dtype == torch.complex128:
+                weight.data = weight.data.to(torch.complex64)
+        if isinstance(limit := getattr(self.module, "max_position_embeddings", None), int):
+            config.max_position_embeddings = limit
+        self._tied_weights_keys = self._shared_tensors()
         self._constants = self._unsaved_buffers()
         self.post_init()
 
-    def _shared_weights(self) -> dict[str, str]:
-        """The tied weights: each additional name of a weight, with its first name."""
-        first: dict[nn.Parameter, str] = {}
-        named = self.named_parameters(remove_duplicate=False)
-        return {name: known for name, weight in named if (known := first.setdefault(weight, name)) != name}
+    def _shared_tensors(self) -> dict[str, str]:
+        """The tied weights and buffers: each additional name of a saved tensor, with its first name."""
+        first: dict[Tensor, str] = {}
+        unsaved = {id(buffer) for _, buffer in self.named_non_persistent_buffers()}
+        buffers = self.named_buffers(remove_duplicate=False)
+        named: list[tuple[str, Tensor]] = [*self.named_parameters(remove_duplicate=False)]
+        named += [(name, buffer) for name, buffer in buffers if id(buffer) not in unsaved]
+        return {name: known for name, tensor in named if (known := first.setdefault(tensor, name)) != name}
+
+    def get_parameter(self, target: str) -> nn.Parameter:
+        """A weight by name. Buffers too, because ``from_pretrained`` looks up tied tensors by this method."""
+        owner, _, name = target.rpartition(".")
+        known: nn.Parameter | None = self.get_submodule(owner)._buffers.get(name)
+        return super().get_parameter(target) if known is None else known
 
     def _unsaved_buffers(self) -> dict[nn.Module, dict[str, Tensor]]:
         """Copies of the non-persistent buffers, by the module that contains them."""
@@ -91,23 +125,27 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        past_key_values: ModuleState | None = None,
         labels: Tensor | None = None,
-        use_cache: bool | None = None,  # noqa: ARG002  there is none
+        use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         return_dict: bool | None = None,  # noqa: ARG002  always one
-    ) -> CausalLMOutput:
-        """Logits of the next token, (B, L, V), and the loss if ``labels`` are passed.
+    ) -> MoeCausalLMOutputWithPast:
+        """Logits of the next token, (B, L, V), the loss if ``labels`` are passed, and the state if any.
 
         ``attention_mask`` (B, L) is 0 for padding, at either end of a row; logits of padding are meaningless.
         """
-        if attention_mask is None:
-            logits = self.module(input_ids)
+        padding = None if attention_mask is None or bool(attention_mask.all()) else attention_mask
+        state = None
+        if padding is not None:
+            logits = self._without_padding(input_ids, padding)
+        elif use_cache and hasattr(self.module, "forward_with_state"):
+            before = ModuleState(None, 0) if past_key_values is None else past_key_values
+            read: Any = self.module.forward_with_state
+            logits, after = read(input_ids, before.state)
+            state = ModuleState(after, before.length + input_ids.shape[1])
         else:
-            place = torch.arange(input_ids.shape[1], device=input_ids.device)
-            start = attention_mask.long().argmax(dim=1, keepdim=True)
-            moved = self.module(input_ids.gather(1, (place + start) % len(place)))
-            back = (place - start) % len(place)
-            logits = moved.gather(1, back[..., None].expand_as(moved))
+            logits = self.module(input_ids)
         if logits.shape != (*input_ids.shape, self.config.vocab_size):
             raise ValueError(
                 f"{self.module_class.__name__} must map ids {tuple(input_ids.shape)} to logits "
@@ -118,15 +156,33 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
-        return CausalLMOutput(loss=loss, logits=logits)
+        auxiliary = getattr(self.module, "auxiliary_loss", None)
+        return MoeCausalLMOutputWithPast(loss=loss, aux_loss=auxiliary, logits=logits, past_key_values=state)
+
+    def _without_padding(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits of rows that are moved so that their first real tokens are at position 0, and moved back."""
+        place = torch.arange(input_ids.shape[1], device=input_ids.device)
+        start = attention_mask.long().argmax(dim=1, keepdim=True)
+        moved: Tensor = self.module(input_ids.gather(1, (place + start) % len(place)))
+        back = (place - start) % len(place)
+        return moved.gather(1, back[..., None].expand_as(moved))
 
     def prepare_inputs_for_generation(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        past_key_values: ModuleState | None = None,
+        cache: ModuleState | None = None,
+        use_cache: bool | None = None,
         logits_to_keep: int | None = None,
         **_unused: Any,
     ) -> dict[str, Any]:
-        """All tokens so far, regardless of ``use_cache``."""
+        """The tokens that the state does not include; without a state, all tokens so far.
+
+        ``cache`` is the name of ``past_key_values`` in transformers from 5.24 on.
+        """
+        state = past_key_values if cache is None else cache
+        new = input_ids if state is None else input_ids[:, state.length :]
         kept = {} if logits_to_keep is None else {"logits_to_keep": logits_to_keep}
-        return {"input_ids": input_ids, "attention_mask": attention_mask, **kept}
+        state_arguments = {"past_key_values": state, "use_cache": use_cache}
+        return {"input_ids": new, "attention_mask": attention_mask, **state_arguments, **kept}

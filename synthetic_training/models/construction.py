@@ -36,6 +36,10 @@ _DELIBERATE = (RuntimeError, StrictDataclassError, ValueError)
 """Errors that this project's classes raise for an impossible configuration, directly or through torch."""
 
 
+_REFUSALS = (AssertionError, IndexError, ValueError)
+"""Errors that a user's own model raises for rows that exceed its context window."""
+
+
 def reraise_bug(error: Exception) -> None:
     """Raise one of ``MISFITS`` again if it is a bug in this project's code, or in code in a model's folder.
 
@@ -61,7 +65,7 @@ def reading(model: PreTrainedModel, what: str) -> Iterator[None]:
 
     Args:
         model: a model. Models of transformers and of ``PACKAGES`` may raise any of ``MISFITS``, other models
-            only an ``IndexError``; other errors are bugs and pass through.
+            only those of ``_REFUSALS``; other errors are bugs and pass through.
         what: the rows, as the end of the sentence "the model cannot read".
 
     Raises:
@@ -72,7 +76,7 @@ def reading(model: PreTrainedModel, what: str) -> Iterator[None]:
     except (InputError, torch.OutOfMemoryError):
         raise
     except MISFITS as error:
-        expected = isinstance(error, IndexError) or package_of(model) in ("transformers", *PACKAGES)
+        expected = isinstance(error, _REFUSALS) or package_of(model) in ("transformers", *PACKAGES)
         if _origin(error) == _OURS or not expected:
             raise
         raise InputError(f"the model cannot read {what}: {first_line(error)}") from error

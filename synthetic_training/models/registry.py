@@ -256,7 +256,17 @@ def build_model(
     architecture.initialise(model)
     if "attn_implementation" not in overrides:
         architecture.use_fast_kernels(model)
-    return model.float()
+    return trainable(model)
+
+
+def trainable(model: PreTrainedModel) -> PreTrainedModel:
+    """A model in float32 whose weights do not overlap in memory, as those do that were expanded.
+
+    The optimizer updates each number, and would write behind the end of an expanded weight.
+    """
+    for weight in model.float().parameters():
+        weight.data = weight.data.contiguous()
+    return model
 
 
 def preset_hint(name: str) -> str:

@@ -37,7 +37,7 @@ from dataset_builders.command_line import command_errors
 from dataset_builders.files import read_json, write_json
 from dataset_builders.markdown import markdown_table
 from synthetic_training.models.presets import PARAMETERS, presets
-from synthetic_training.models.registry import MODELS
+from synthetic_training.models.registry import MODELS, is_own_code
 from synthetic_training.provenance import provenance
 from synthetic_training.speed.measuring_process import Job, MeasuringProcess
 from synthetic_training.speed.trainer import matrix_rate
@@ -58,7 +58,7 @@ class Speed:
     out: Path
     """JSON file of the rows; architectures that it contains are not measured again."""
     models: tuple[str, ...] = ()
-    """Models to measure (default: all models that the preset has sizes for)."""
+    """Models to measure (default: all that the preset has sizes for); module:Class has its own sizes."""
     preset: str = "paper"
     """Preset with the sizes of all models."""
     rows: int = 64
@@ -83,7 +83,7 @@ def main() -> None:
     if settings.preset not in presets():
         raise InputError(f"there is no preset {settings.preset!r}; the presets are {', '.join(PARAMETERS)}")
     for name in settings.models:
-        if name not in presets()[settings.preset] and name not in _OTHERS:
+        if name not in presets()[settings.preset] and not is_own_code(name):
             raise InputError(f"{name} has no preset {settings.preset}")
     results = _Results(settings)
     jobs = [job for job in _jobs(settings.models or _every(settings.preset)) if job not in results]

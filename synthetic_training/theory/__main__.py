@@ -137,19 +137,25 @@ def _distributions(out: Path, strings: int = 500, seed: int = 0) -> None:
     print(f"{distributions_table(rows)}\n\nwritten: {out}")
 
 
-def _figure(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path, n: int = 4) -> None:
+def _figure(
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path,
+    n: int = 4,
+    trust_remote_code: bool = False,
+) -> None:
     """Plot measured accuracy and state size with the theory's bounds.
 
     Args:
         results: Files written by evaluate --out.
         out: Folder for the plots.
         n: Length of the n-grams of the plotted construction.
+        trust_remote_code: Run the Python code in the folders of the models.
     """
     from dataset_builders.checks import check_integer
     from synthetic_training.theory.figure import draw
 
     check_integer("n", n, 1)
-    print("plotted: " + ", ".join(map(str, draw(results, out, n))))
+    print("plotted: " + ", ".join(map(str, draw(results, out, n, trust_remote_code=trust_remote_code))))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+log = logging.getLogger(__name__)
+
 _STRINGS = 1000
 """Number of random strings per length, for the curve of the construction."""
 
@@ -32,7 +35,7 @@ class Measured:
         points: string accuracy by length.
         letters: D, the number of different letters in the strings.
         bits: size in bits of the model's state after a string and its two special tokens, by length of the
-            string; empty if the checkpoint no longer exists.
+            string; empty if the checkpoint no longer exists, or if the model does not show its state.
     """
 
     name: str
@@ -41,13 +44,14 @@ class Measured:
     bits: dict[int, int]
 
 
-def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
+def draw(sources: Sequence[Path], out: Path, n: int, *, trust_remote_code: bool = False) -> list[Path]:
     """Plot ``theory.png`` and ``theory.svg``.
 
     Args:
         sources: JSON files written by ``python -m synthetic_training evaluate --out`` for the copy task.
         out: folder for the plots.
         n: length of the n-grams of the construction whose guarantee is plotted.
+        trust_remote_code: whether code in the models' folders may run.
 
     Returns:
         The files that were written.
@@ -56,7 +60,7 @@ def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
         InputError: a file is not an evaluation of the copy task, the alphabets differ, or the folder cannot
             be written.
     """
-    measured = [_read(source) for source in sources]
+    measured = [_read(source, trust_remote_code) for source in sources]
     alphabets = {one.letters for one in measured}
     if len(alphabets) != 1:
         raise InputError(f"the files must have the same alphabet; these have {sorted(alphabets)} letters")
@@ -64,7 +68,7 @@ def draw(sources: Sequence[Path], out: Path, n: int) -> list[Path]:
         return save_plot(_figure(measured, alphabets.pop(), n), out, "theory")
 
 
-def _read(source: Path) -> Measured:
+def _read(source: Path, trust_remote_code: bool = False) -> Measured:
     if source.is_dir():
         raise InputError(f"{source} is a folder; pass a file written by evaluate")
     points = read_points(source, source.stem)
@@ -73,11 +77,12 @@ def _read(source: Path) -> Measured:
     if not isinstance(config, dict) or config.get("task") != "copy" or not is_integer(letters):
         raise InputError(f"{source} is not an evaluation of the copy task")
     lengths = sorted({point.length for point in points})
-    return Measured(source.stem, points, letters, _state(Path(str(config.get("checkpoint"))), lengths))
+    checkpoint = Path(str(config.get("checkpoint")))
+    return Measured(source.stem, points, letters, _state(checkpoint, lengths, trust_remote_code))
 
 
-def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
-    """Bits of the state by length; empty if there is no checkpoint."""
+def _state(checkpoint: Path, lengths: Sequence[int], trust_remote_code: bool) -> dict[int, int]:
+    """Bits of the state by length; empty without a checkpoint, or if the model does not show its state."""
     import torch
 
     from synthetic_training.evaluation.saved_model import model_folder
@@ -89,8 +94,12 @@ def _state(checkpoint: Path, lengths: Sequence[int]) -> dict[int, int]:
     except InputError:
         return {}
     with torch.device("meta"):
-        model = build_model(str(folder), {})
-    return {length: state_bits(model, length + 2) for length in lengths}
+        model = build_model(str(folder), {}, trust_remote_code=trust_remote_code)
+    try:
+        return {length: state_bits(model, length + 2) for length in lengths}
+    except InputError as error:
+        log.warning("the bits of state of %s are not plotted: %s", checkpoint, error)
+        return {}
 
 
 def _figure(measured: Sequence[Measured], letters: int, n: int) -> Figure:

@@ -1,9 +1,11 @@
-"""Deterministic algorithms."""
+"""Deterministic algorithms, and seeds."""
 
 import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -19,3 +21,10 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed PyTorch, and the generators of Python and NumPy, from which the code of some models draws."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)

@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
 
-import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
@@ -22,6 +21,7 @@ from synthetic_training.training.checkpoint import (
     restore_weights,
     save_model,
 )
+from synthetic_training.training.determinism import seed_everything
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.processes import Processes
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
@@ -120,7 +120,7 @@ class TrainingRun:
             with StopSignals(insist=self._processes.count == 1) as signals:
                 for step in range(first, config.steps):
                     # so that dropout depends only on the seed, the step and the process
-                    torch.manual_seed((config.seed * 2**20 + step) * 2**10 + self._processes.rank)
+                    seed_everything((config.seed * 2**20 + step) * 2**10 + self._processes.rank)
                     self._step.run(step, self._schedule(step))
                     if self._after(step + 1):
                         break

@@ -36,6 +36,8 @@ class OptimizerConfig:
 class ClippedAdamW:
     """Updates a model's weights, in float32, from the gradients of a summed loss.
 
+    As in PyTorch's AdamW, the real and imaginary parts of complex weights are updated as separate numbers.
+
     Args:
         model: the model on its device; parameters that require a gradient are updated.
         config: settings of AdamW and of clipping.
@@ -51,6 +53,9 @@ class ClippedAdamW:
 
     def __init__(self, model: nn.Module, config: OptimizerConfig, *, copies: bool) -> None:
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._real = {
+            name: torch.view_as_real(p.detach()) if p.is_complex() else p for name, p in trained.items()
+        }
         matrices = set(_linear_weights(model)) if copies else set()
         self.copies = {
             name: p.detach().bfloat16().requires_grad_() for name, p in trained.items() if name in matrices
@@ -58,8 +63,9 @@ class ClippedAdamW:
         self.learning_rate = torch.zeros((), device=next(iter(trained.values())).device)
         self.grad_norm = torch.zeros_like(self.learning_rate)
         self._config, self._weights = config, trained
-        self._others = [p for name, p in trained.items() if name not in self.copies]
-        self.leaves = [*self._others, *self.copies.values()]
+        others = {name: p for name, p in trained.items() if name not in self.copies}
+        self.leaves = [*others.values(), *self.copies.values()]
+        self._others = [self._real[name] for name in others]
         self._adamw = torch.optim.AdamW(
             self._others,
             lr=self.learning_rate,
@@ -97,8 +103,9 @@ class ClippedAdamW:
         """
         gradients = self.gradients() if gradients is None else list(gradients)
         others, copied = gradients[: len(self._others)], gradients[len(self._others) :]
-        for leaf, gradient in zip(self._others, others, strict=True):
-            leaf.grad = gradient
+        others = [torch.view_as_real(one) if one.is_complex() else one for one in others]
+        for weight, gradient in zip(self._others, others, strict=True):
+            weight.grad = gradient
         # grouped by dtype, because a mixed list would be processed tensor by tensor
         norms = [
             norm for some in (others, copied) if some for norm in torch._foreach_norm(some, 2, torch.float32)
@@ -135,8 +142,8 @@ class ClippedAdamW:
     def state_dict(self) -> dict[str, Tensor]:
         """AdamW's moments of each weight, by name, and its number of steps."""
         state: dict[str, Tensor] = {}
-        for name, weight in self._weights.items():
-            own = self._adamw.state[weight] if name not in self.copies else self._moment_state(name)
+        for name, weight in self._real.items():
+            own = self._moment_state(name) if name in self.copies else self._adamw.state[weight]
             state |= {f"{key}/{name}": value for key, value in own.items()}
         return state
 
@@ -146,7 +153,7 @@ class ClippedAdamW:
         Raises:
             InputError: a tensor is missing or has another shape.
         """
-        for name, weight in self._weights.items():
+        for name, weight in self._real.items():
             shapes = {"step": torch.zeros(()), **dict.fromkeys(_MOMENTS, weight)}
             parts = {key: _part(state, f"{key}/{name}", like) for key, like in shapes.items()}
             if name not in self.copies:
@@ -192,7 +199,7 @@ def _linear_weights(model: nn.Module) -> Iterator[str]:
         for parameter in module.parameters(recurse=False):
             owners[id(parameter)] = owners.get(id(parameter), 0) + 1
     for name, module in model.named_modules():
-        if type(module) is nn.Linear and owners[id(module.weight)] == 1:
+        if type(module) is nn.Linear and owners[id(module.weight)] == 1 and not module.weight.is_complex():
             yield f"{name}.weight" if name else "weight"
 
 

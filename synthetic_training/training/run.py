@@ -18,7 +18,7 @@ from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.evaluation.accuracy import Shard
 from synthetic_training.memory import check_bytes, check_memory
-from synthetic_training.models.causality import check_causal
+from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.code_files import code_digests
 from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
 from synthetic_training.models.embeddings import draw_embeddings
@@ -29,7 +29,7 @@ from synthetic_training.models.slow_paths import slow_path_warning
 from synthetic_training.models.user_code import import_packages
 from synthetic_training.provenance import provenance
 from synthetic_training.training.compilation import resolve_compile
-from synthetic_training.training.determinism import deterministic_algorithms
+from synthetic_training.training.determinism import deterministic_algorithms, seed_everything
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
 from synthetic_training.training.precision import float32_precision, resolve_precision
@@ -139,7 +139,7 @@ def _model(
         check_bytes(size, device, f"a pool of pool_rows = {config.pool_rows} rows", "reduce pool_rows")
     check_device(config.model, config.model.partition(":")[0], device)  # before advice to install packages
     import_packages(config.imports)
-    torch.manual_seed(config.seed)
+    seed_everything(config.seed)
     model = build_model(
         config.model, data.tokens, trust_remote_code=config.trust_remote_code, **config.model_args
     )
@@ -167,19 +167,21 @@ def _model(
     bf16 = config.precision == "bf16"
     if is_own_code(config.model):
         try:
-            check_causal(config.model, model)
+            warnings = check_own_model(config.model, model, config.context_length)
             _check_evaluation(config, model, bf16=bf16)
         except InputError:
             raise
         except MISFITS as error:
             reraise_bug(error)
             raise own_code_error(config.model, "run", config.model_args, type(model), error) from error
-        if processes.is_main and not isinstance(model, GenerationMixin):
-            log.warning(
-                "%s does not inherit from transformers' GenerationMixin: it can be trained, and evaluated on "
-                "forced answers, but cannot generate answers",
-                config.model,
+        if not isinstance(model, GenerationMixin):
+            warnings.append(
+                f"{config.model} does not inherit from transformers' GenerationMixin: it can be trained, and "
+                "evaluated on forced answers, but cannot generate answers"
             )
+        if processes.is_main:
+            for sentence in warnings:
+                log.warning(sentence)
     else:
         check_forward(config.model, model, config.context_length, bf16=bf16)
         _check_evaluation(config, model, bf16=bf16)

@@ -73,7 +73,8 @@ class TrainingStep:
     """Updates a model with one global batch at a time.
 
     The loss is the mean over the trained tokens of the global batch. It is summed over processes and passes
-    and then divided by the number of tokens, so that splitting a batch differently changes only rounding.
+    and then divided by the number of tokens, so that splitting a batch differently changes only rounding. If
+    the model's output has an ``aux_loss``, its gradient is added, but the reported loss does not include it.
 
     Args:
         model: the model on its device, in float32.
@@ -190,12 +191,12 @@ class TrainingStep:
             positions = packed.position_ids if self._config.isolate_examples else None
             if packed.predicted is not None and self._outputs is None:
                 self._outputs = OutputPositions(self._model)
-            loss, right, trained = self._forward(
+            loss, right, trained, auxiliary = self._forward(
                 packed.input_ids, packed.targets, positions, packed.predicted
             )
             if self._reducer is not None and first_row == self._parts[-1][0]:
                 self._reducer.expect()
-            loss.backward()
+            (loss if auxiliary is None else loss + auxiliary * trained).backward()
             counts += torch.stack([loss.detach(), right, trained, packed.examples])
         gradients = None if self._reducer is None else self._reducer.finish()
         self._processes.sum(counts)
@@ -205,21 +206,34 @@ class TrainingStep:
 
     def _forward_pass(
         self, input_ids: Tensor, targets: Tensor, position_ids: Tensor | None, predicted: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """Summed loss, and numbers of correct and of trained tokens; ids are (rows, context_length)."""
+    ) -> tuple[Any, ...]:
+        """Summed loss, numbers of correct and of trained tokens, and the auxiliary loss per trained token.
+
+        Ids are (rows, context_length).
+        """
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             arguments: dict[str, Any] = {"input_ids": input_ids, "use_cache": False}
             if position_ids is not None:
                 arguments["position_ids"] = position_ids
-            if predicted is None or self._outputs is None:
-                return self._loss(self._logits(arguments), targets)
-            logits = self._outputs.logits(predicted, lambda: self._logits(arguments))
-            return self._loss(logits, targets.gather(1, predicted))
+            outputs: list[Any] = []
 
-    def _logits(self, arguments: dict[str, Any]) -> Tensor:
-        with self._layers:
-            logits: Tensor = functional_call(self._model, self._optimizer.copies, (), arguments).logits
-        return logits
+            def logits() -> Tensor:
+                with self._layers:
+                    outputs.append(functional_call(self._model, self._optimizer.copies, (), arguments))
+                found: Tensor = outputs[0].logits
+                return found
+
+            if predicted is None or self._outputs is None:
+                sums = self._loss(logits(), targets)
+            else:
+                sums = self._loss(self._outputs.logits(predicted, logits), targets.gather(1, predicted))
+            return *sums, self._auxiliary_loss(outputs[0])
+
+    def _auxiliary_loss(self, output: Any) -> Tensor | None:
+        """The loss that a mixture of experts adds to balance its experts, weighted as in transformers."""
+        auxiliary: Tensor | None = getattr(output, "aux_loss", None)
+        weight = getattr(self._model.config, "router_aux_loss_coef", 1.0)
+        return None if auxiliary is None else auxiliary * weight
 
     def read(self) -> StepMetrics:
         """The metrics since the last call; waits for the device."""

@@ -1,0 +1,227 @@
+"""Checks of a user's own model before training: its forward method, what its logits depend on, and saving.
+
+The checks run on new models of the same configuration, because a forward pass may change more of a model than
+can be restored. Many architectures start with weights of zero in some layers, which would hide what these
+layers do, so noise is added to the weights.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
+from dataset_builders.inference_state import bits_of
+from synthetic_training.models.bare_module import BareModuleForCausalLM
+from synthetic_training.models.construction import MISFITS, reraise_bug
+from synthetic_training.models.registry import trainable
+from synthetic_training.models.saved import save_with_code
+from synthetic_training.models.weights import load_weights
+
+_EQUAL = 1e-2
+"""Largest difference, relative to the largest logit, between logits that should be equal.
+
+Rounding gives about 1e-6, and constants that keep divisions stable, as in Performer, up to 3e-3."""
+
+_SEED = 0
+
+
+@torch.no_grad()
+def check_own_model(name: str, model: PreTrainedModel, length: int) -> list[str]:
+    """Check that a user's model can be trained, evaluated and saved with meaningful results.
+
+    A model whose logits depend on later tokens learns nothing, but has a high forced accuracy. Tensors that
+    are neither parameters nor buffers are not saved, and others may be drawn when the model is loaded.
+
+    Args:
+        name: name of the model.
+        model: the model on its device; it is not changed.
+        length: number of tokens of a row.
+
+    Returns:
+        Warnings about behaviour that is allowed but rarely intended.
+
+    Raises:
+        InputError: the model is not causal, cannot read rows of any length, returns something else than
+            finite logits of the shape (batch, length, vocabulary), does not accept the arguments with which
+            it is evaluated, has a ``forward_with_state`` that gives other logits, or is another model after
+            it is saved and loaded.
+    """
+    _check_signature(name, model)
+    length = max(length, 4)
+    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
+        ids = torch.randint(
+            model.config.vocab_size, (1, length), generator=torch.Generator().manual_seed(_SEED)
+        )
+        ids = ids.to(model.device)
+        plain = _new(model)
+        logits = _logits(name, plain, ids)
+        if not logits.isfinite().all():
+            raise InputError(
+                f"the logits of {name} are not finite before training; does its constructor set all weights?"
+            )
+        random = not all(_equal(_logits(name, plain, ids, seed), logits, 1e-4) for seed in (1, 2))
+        noisy = _with_noise(_new(model))
+        if not _logits(name, noisy, ids).isfinite().all():
+            noisy = plain
+        _check_causal(name, noisy, ids)
+        warnings = [f"the logits of {name} are random in evaluation mode, so results vary"] if random else []
+        warnings += [] if random else _unequal_lengths(name, noisy, ids)
+        warnings += _ignored(name, noisy, ids)
+        _check_state(name, noisy, ids)
+        _check_saving(name, noisy, ids)
+    return warnings
+
+
+def _new(model: PreTrainedModel) -> PreTrainedModel:
+    """A new model of the same configuration, on the same device."""
+    torch.manual_seed(_SEED)
+    return trainable(type(model)(model.config)).to(model.device).eval()
+
+
+def _with_noise(model: PreTrainedModel) -> PreTrainedModel:
+    for weight in model.parameters():
+        if weight.requires_grad:
+            std = 0.5 * max(weight.shape[-1], 1) ** -0.5 if weight.ndim > 1 else 0.02
+            weight.add_(torch.randn_like(weight), alpha=std)
+    return model
+
+
+def _check_state(name: str, model: PreTrainedModel, ids: Tensor) -> None:
+    """Raise InputError if a bare module's ``forward_with_state`` does not give the logits of ``forward``."""
+    if not isinstance(model, BareModuleForCausalLM) or not hasattr(model.module, "forward_with_state"):
+        return
+    read: Any = model.module.forward_with_state
+    state, parts = None, []
+    first, last = ids.split([ids.shape[1] - 2, 2], dim=1)
+    for part in (first, *last.split(1, dim=1)):
+        try:
+            logits, state = read(part, state)
+        except (TypeError, ValueError) as error:
+            message = f"forward_with_state of {name} must map ids and a state to logits and the next state"
+            raise InputError(f"{message}: {first_line(error)}") from error
+        parts.append(logits)
+    bits_of(state)
+    if not _equal(torch.cat(parts, dim=1), _logits(name, model, ids), 1e-3):
+        raise InputError(f"forward_with_state of {name} gives other logits than forward")
+
+
+def _check_saving(name: str, model: PreTrainedModel, ids: Tensor) -> None:
+    """Raise InputError if a model is another one after it is saved and loaded."""
+    with TemporaryDirectory() as folder:
+        save_with_code(model, Path(folder) / "model")
+        torch.manual_seed(_SEED + 1)  # other random values than in ``_new``
+        try:
+            again = load_weights(type(model), Path(folder) / "model").to(model.device).eval()
+        except InputError as error:
+            message = str(error).replace(f"{folder}/model", "the saved model")
+            raise InputError(f"{name} cannot be loaded again: {message}") from error
+    if not _equal(_logits(name, again, ids), _logits(name, model, ids), 1e-4):
+        raise InputError(
+            f"{name} has other logits after it is saved and loaded; register each tensor that its "
+            "constructor draws at random as a parameter, or with register_buffer"
+        )
+
+
+def _check_signature(name: str, model: PreTrainedModel) -> None:
+    parameters = inspect.signature(model.forward).parameters
+    if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        missing = [one for one in ("input_ids", "attention_mask", "use_cache") if one not in parameters]
+        if missing:
+            raise InputError(f"the forward method of {name} must take the arguments {', '.join(missing)}")
+
+
+def _check_causal(name: str, model: PreTrainedModel, ids: Tensor) -> None:
+    """Raise InputError if logits depend on later tokens.
+
+    Tokens are changed from the second on, because a model that is not causal within chunks of tokens is so
+    within the first; only the last, in case that chunks end with the row; and the second half.
+    """
+    logits, length = _logits(name, model, ids), ids.shape[1]
+    for first in {1, length // 2, length - 1}:
+        changed = torch.where(torch.arange(length, device=ids.device) >= first, _others(model, ids), ids)
+        if not _equal(_logits(name, model, changed)[:, :first], logits[:, :first]):
+            raise InputError(f"{name} is not causal: its logits depend on later tokens")
+
+
+def _unequal_lengths(name: str, model: PreTrainedModel, ids: Tensor) -> list[str]:
+    """Warnings if a row's logits depend on its length, or on the other rows of the batch.
+
+    Raises:
+        InputError: the model cannot read rows of some length.
+    """
+    logits, starts, warnings = _logits(name, model, ids), {}, []
+    for count in (1, 3, ids.shape[1] - 1):
+        try:
+            starts[count] = _logits(name, model, ids[:, :count])
+        except InputError:
+            raise
+        except MISFITS as error:
+            reraise_bug(error)
+            raise InputError(
+                f"{name} must read rows of any number of tokens, but for {count} it raises "
+                f"{type(error).__name__}: {first_line(error)}; pad inside forward"
+            ) from error
+    if not all(_equal(start, logits[:, :count]) for count, start in starts.items()):
+        warnings.append(
+            f"the logits of {name} depend on the number of tokens that follow, so forced and generated "
+            "answers may differ"
+        )
+    # a recurrence over rows changes only later ones
+    rows = _logits(name, model, torch.cat([ids, _others(model, ids), ids]))
+    if not _equal(rows[::2], logits.expand(2, -1, -1)):
+        warnings.append(
+            f"the logits of {name} depend on the other rows of the batch; ids have the shape (batch, length)"
+        )
+    return warnings
+
+
+def _ignored(name: str, model: PreTrainedModel, ids: Tensor) -> list[str]:
+    """Warnings if the logits do not depend on earlier tokens or on their order."""
+    last, of = _logits(name, model, ids)[:, -1], ids[:, -1:]
+    changed, reordered = (
+        _logits(name, model, torch.cat([past, of], dim=1))[:, -1]
+        for past in (_others(model, ids[:, :-1]), ids[:, :-1].flip(1))
+    )
+    if _equal(changed, last, 1e-6):
+        return [f"the logits of {name} do not depend on earlier tokens, so it cannot learn to copy"]
+    if _equal(reordered, last, 1e-5):
+        return [f"the logits of {name} do not depend on the order of earlier tokens"]
+    return []
+
+
+def _others(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """Another token at each position."""
+    return (ids + 1) % model.config.vocab_size
+
+
+def _equal(one: Tensor, other: Tensor, tolerance: float = _EQUAL) -> bool:
+    return bool((one - other).abs().max() <= tolerance * other.abs().max())
+
+
+def _logits(name: str, model: PreTrainedModel, ids: Tensor, seed: int = _SEED) -> Tensor:
+    """The model's logits, of shape (batch, length, vocabulary).
+
+    Raises:
+        InputError: the model returns something else.
+    """
+    torch.manual_seed(seed)
+    if isinstance(model, BareModuleForCausalLM):  # call the module itself: the wrapper expects logits
+        output = logits = model.module(ids)
+        wanted = "the logits alone, as a tensor"
+    else:
+        output = model(input_ids=ids, use_cache=False)
+        logits, wanted = getattr(output, "logits", None), "an output whose logits are a tensor"
+    if not isinstance(logits, Tensor):
+        raise InputError(f"the forward method of {name} must return {wanted}, not a {type(output).__name__}")
+    shape = (*ids.shape, model.config.vocab_size)
+    if logits.shape != shape:
+        raise InputError(f"{name} must map ids {(*ids.shape,)} to logits {shape}, not {(*logits.shape,)}")
+    return logits
