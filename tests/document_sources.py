@@ -36,6 +36,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "lm_eval_tasks/CAPACITY.md": (f"{RESULTS}/phone_book.md", f"{RESULTS}/state.md", RUNS),
     "lm_eval_tasks/CONTROLS.md": (f"{RESULTS}/controls.md", f"{RESULTS}/smollm2_controls.md", RUNS),
     "lm_eval_tasks/LEADERBOARDS.md": (RUNS,),
+    "lm_eval_tasks/PROBE.md": ("docs/examples/tiny_llama/recall_probe/*.json",),
     "lm_eval_tasks/strings/README.md": (f"{RESULTS}/smollm2_spellings.md", RUNS),
     f"{CHECKPOINTS}/README.md": (f"{RESULTS}/models.md", RUNS),
     **dict.fromkeys(CARDS, (f"{RESULTS}/models.md", f"{CHECKPOINTS}/results/training.md", RUNS)),
@@ -135,6 +136,13 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "a theorem": ("2.7",),
     },
     "lm_eval_tasks/CONTROLS.md": {"the logarithm of the count of numbers": ("22.1",)},
+    "lm_eval_tasks/PROBE.md": {
+        "versions of packages": (
+            "0.19", "0.21", "0.31", "0.43", "1.15", "1.16", "2.13", "2.21", "2.6", "3.17", "5.23",
+        ),
+        "examples": ("3", "4", "500"),
+        "steps, which are in the names of the files": ("400", "800"),
+    },
     "lm_eval_tasks/strings/README.md": {
         "counts that lm_eval_tasks.speed.spelling prints": ("0.61", "12", "69", "200"),
         "sums of a column": ("192", "22"),
