@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from lm_eval_tasks.probe import RecallEvaluation
@@ -61,9 +61,12 @@ def test_processes_that_hold_the_model_each_score_a_share(tmp_path: Path) -> Non
 def _sharded(evaluation: RecallEvaluation) -> list[Any]:
     found = []
     mesh = init_device_mesh("cpu", (2,))
+    cpu = torch.device("cpu")
     for model in (
         fully_shard(Nano(), mesh=mesh),
-        FullyShardedDataParallel(Nano(), device_id=torch.device("cpu")),
+        FullyShardedDataParallel(Nano(), device_id=cpu),
+        # as FSDP1 does by itself in one process
+        FullyShardedDataParallel(Nano(), device_id=cpu, sharding_strategy=ShardingStrategy.NO_SHARD),
     ):
         parameters = list(model.parameters())
         optimizer = torch.optim.SGD(parameters, lr=0.1)
@@ -84,4 +87,4 @@ def test_sharded_models_are_as_sharded_after_a_probe_as_before(tmp_path: Path) -
             parameter -= 0.1
     after = evaluation(model)
     assert before != after
-    assert in_two_processes(_sharded, evaluation, tmp_path) == [[(True, before, after)] * 2] * 2
+    assert in_two_processes(_sharded, evaluation, tmp_path) == [[(True, before, after)] * 3] * 2

@@ -36,9 +36,8 @@ def preserved_training_state(model: nn.Module, device: torch.device) -> Iterator
             torch.random.fork_rng(accelerator, device_type=device.type if accelerator else "cuda")
         )
         stack.callback(_reshard, model)
-        stack.callback(
-            torch.clear_autocast_cache
-        )  # in older versions it keeps weights cut off from gradients
+        # in older versions of torch, the cache keeps weights that are cut off from gradients
+        stack.callback(torch.clear_autocast_cache)
         stack.enter_context(torch.no_grad())
         if stance is not None:  # new in torch 2.6
             stack.enter_context(stance("force_eager"))
@@ -61,8 +60,11 @@ def _reshard(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, second):
             module.reshard()
-        elif isinstance(module, fsdp.FullyShardedDataParallel) and module._handle is not None:
-            module._handle.reshard(free_unsharded_flat_param=True)
+        elif isinstance(module, fsdp.FullyShardedDataParallel):
+            handle = module._handle
+            # with one process, or the strategy NO_SHARD, the parameters are not sharded
+            if handle is not None and handle.uses_sharded_strategy:
+                handle.reshard(free_unsharded_flat_param=True)
 
 
 def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
