@@ -47,6 +47,9 @@ def plain(model: nn.Module, steps: int, clip: float | None, bf16: bool) -> torch
         adamw.param_groups[0]["lr"] = 1e-2 / (1 + step)
         adamw.zero_grad()
         (summed_loss(model, {}, step, bf16) / 32).backward()
+        for weight in model.parameters():
+            if weight.is_complex():  # PyTorch's AdamW fails for lazily conjugated gradients
+                weight.grad = weight.grad.resolve_conj()
         if clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         adamw.step()
@@ -61,7 +64,8 @@ class Complex(Tied):
         self.rotation = nn.Parameter(torch.randn(16, dtype=torch.complex64))
 
     def forward(self, ids: Tensor) -> Tensor:
-        return self.head((self.inner(self.embed(ids)) * self.rotation).real)
+        # the gradient of a conjugated weight is a lazily conjugated tensor
+        return self.head((self.inner(self.embed(ids)) * self.rotation.conj()).real)
 
 
 @pytest.fixture(autouse=True)

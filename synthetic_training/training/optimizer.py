@@ -103,7 +103,8 @@ class ClippedAdamW:
         """
         gradients = self.gradients() if gradients is None else list(gradients)
         others, copied = gradients[: len(self._others)], gradients[len(self._others) :]
-        others = [torch.view_as_real(one) if one.is_complex() else one for one in others]
+        # the gradient of a conjugated weight may be a tensor that is only marked as conjugated
+        others = [torch.view_as_real(one.resolve_conj()) if one.is_complex() else one for one in others]
         for weight, gradient in zip(self._others, others, strict=True):
             weight.grad = gradient
         # grouped by dtype, because a mixed list would be processed tensor by tensor
