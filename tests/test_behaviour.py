@@ -1,8 +1,10 @@
 """What is checked of a user's own model before training, on small modules with the faults of real ones."""
 
+import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -111,6 +113,11 @@ class Random(Causal):
         return super().mix(nn.functional.dropout(x))
 
 
+class RandomOfNumPy(Causal):
+    def mix(self, x: Tensor) -> Tensor:
+        return super().mix(x) * (1 + random.random() + np.random.rand())
+
+
 class Later(Causal):
     """Depends on the number of tokens that follow, as positions from 0 to 1 do."""
 
@@ -154,6 +161,7 @@ class Counts(Causal):
     ("name", "warning"),
     [
         ("Random", "random in evaluation mode, so results vary"),
+        ("RandomOfNumPy", "random in evaluation mode, so results vary"),
         ("Later", "depend on the number of tokens that follow, so forced and generated answers may differ"),
         ("AcrossRows", "depend on the other rows of the batch; ids have the shape .batch, length."),
         ("LastToken", "do not depend on earlier tokens, so it cannot learn to copy"),
@@ -165,13 +173,13 @@ class Counts(Causal):
 def test_behaviour_that_is_rarely_intended_is_a_warning(name: str, warning: str | None) -> None:
     model = build_model(f"{HERE}:{name}")
     saved = {key: value.clone() for key, value in model.state_dict().items()}
-    random = torch.get_rng_state()
+    before = torch.get_rng_state(), random.getstate()
     warnings = check_own_model("it", model, LENGTH)
     assert len(warnings) == (warning is not None)
     if warning is not None:
         assert re.search(warning, warnings[0])
     assert all(torch.equal(value, saved[key]) for key, value in model.state_dict().items())
-    assert torch.equal(random, torch.get_rng_state())
+    assert torch.equal(before[0], torch.get_rng_state()) and before[1] == random.getstate()
     assert getattr(model.module, "rows", 0) == 0
 
 

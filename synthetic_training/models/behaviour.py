@@ -24,6 +24,7 @@ from synthetic_training.models.construction import MISFITS, reraise_bug
 from synthetic_training.models.registry import trainable
 from synthetic_training.models.saved import save_with_code
 from synthetic_training.models.weights import load_weights
+from synthetic_training.seeding import preserved_random_states, seed_everything
 
 _EQUAL = 1e-2
 """Largest difference, relative to the largest logit, between logits that should be equal.
@@ -56,7 +57,7 @@ def check_own_model(name: str, model: PreTrainedModel, length: int) -> list[str]
     """
     _check_signature(name, model)
     length = max(length, 4)
-    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
+    with preserved_random_states(model.device):
         ids = torch.randint(
             model.config.vocab_size, (1, length), generator=torch.Generator().manual_seed(_SEED)
         )
@@ -82,7 +83,7 @@ def check_own_model(name: str, model: PreTrainedModel, length: int) -> list[str]
 
 def _new(model: PreTrainedModel) -> PreTrainedModel:
     """A new model of the same configuration, on the same device."""
-    torch.manual_seed(_SEED)
+    seed_everything(_SEED)
     return trainable(type(model)(model.config)).to(model.device).eval()
 
 
@@ -117,7 +118,7 @@ def _check_saving(name: str, model: PreTrainedModel, ids: Tensor) -> None:
     """Raise InputError if a model is another one after it is saved and loaded."""
     with TemporaryDirectory() as folder:
         save_with_code(model, Path(folder) / "model")
-        torch.manual_seed(_SEED + 1)  # other random values than in ``_new``
+        seed_everything(_SEED + 1)  # other random values than in ``_new``
         try:
             again = load_weights(type(model), Path(folder) / "model").to(model.device).eval()
         except InputError as error:
@@ -212,7 +213,7 @@ def _logits(name: str, model: PreTrainedModel, ids: Tensor, seed: int = _SEED) -
     Raises:
         InputError: the model returns something else.
     """
-    torch.manual_seed(seed)
+    seed_everything(seed)
     if isinstance(model, BareModuleForCausalLM):  # call the module itself: the wrapper expects logits
         output = logits = model.module(ids)
         wanted = "the logits alone, as a tensor"

@@ -1,11 +1,9 @@
-"""Deterministic algorithms, and seeds."""
+"""Deterministic algorithms."""
 
 import os
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 
 
@@ -21,10 +19,3 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed PyTorch, and the generators of Python and NumPy, from which the code of some models draws."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)

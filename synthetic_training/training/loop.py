@@ -14,6 +14,7 @@ from synthetic_training.config import TrainConfig
 from synthetic_training.data.training_data import TrainingData
 from synthetic_training.evaluation.accuracy import Shard
 from synthetic_training.models.sizes import window
+from synthetic_training.seeding import seed_everything
 from synthetic_training.training.checkpoint import (
     Checkpoints,
     Progress,
@@ -21,7 +22,6 @@ from synthetic_training.training.checkpoint import (
     restore_weights,
     save_model,
 )
-from synthetic_training.training.determinism import seed_everything
 from synthetic_training.training.optimizer import OptimizerConfig
 from synthetic_training.training.processes import Processes
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN

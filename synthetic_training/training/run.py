@@ -28,8 +28,9 @@ from synthetic_training.models.sizes import check_forward, preset_arguments, win
 from synthetic_training.models.slow_paths import slow_path_warning
 from synthetic_training.models.user_code import import_packages
 from synthetic_training.provenance import provenance
+from synthetic_training.seeding import seed_everything
 from synthetic_training.training.compilation import resolve_compile
-from synthetic_training.training.determinism import deterministic_algorithms, seed_everything
+from synthetic_training.training.determinism import deterministic_algorithms
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.loop import TrainingRun
 from synthetic_training.training.precision import float32_precision, resolve_precision
