@@ -80,17 +80,29 @@ class Balanced(GatedLinearAttention):
         return super().forward(ids)
 
 
-MIXTRAL = {"num_hidden_layers": 1, "num_local_experts": 2, "output_router_logits": True}
+EXPERTS = {"num_hidden_layers": 1, "num_local_experts": 2, "output_router_logits": True}
+MIXTRAL = {**EXPERTS, "num_attention_heads": 2}
+JETMOE = {
+    **EXPERTS,
+    "intermediate_size": 16,
+    "num_key_value_heads": 2,
+    "kv_channels": 8,
+    "num_experts_per_tok": 1,
+}
 
 
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize(
     ("name", "arguments", "weight"),
-    [(f"{__name__}:Balanced", {}, 1), ("hf:mixtral", {**MIXTRAL, "router_aux_loss_coef": 3.0}, 3)],
+    [
+        (f"{__name__}:Balanced", {}, 1),
+        ("hf:mixtral", {**MIXTRAL, "router_aux_loss_coef": 3.0}, 3),
+        ("hf:jetmoe", {**JETMOE, "aux_loss_coef": 3.0}, 3),
+    ],
 )
 def test_an_auxiliary_loss_is_added(name: str, arguments: dict[str, Any], weight: float, parts: int) -> None:
     torch.manual_seed(0)
-    model = build_model(name, hidden_size=16, num_attention_heads=2, **arguments)
+    model = build_model(name, hidden_size=16, **arguments)
     _, batches = model_and_batches()
     step = TrainingStep(model, batches, StepConfig(accumulation_steps=parts), OPTIMIZER, rows=4)
     step.run(0, 0.0)

@@ -103,6 +103,7 @@ class TrainingStep:
         self._device = model.device
         on_gpu = self._device.type == "cuda"
         self._bf16 = config.precision == "bf16"
+        self._auxiliary_weight = _auxiliary_weight(model)
         copies = config.compile and config.accumulation_steps == 1 and self._bf16 and on_gpu
         self._optimizer = ClippedAdamW(model, optimizer, copies=copies)
         self._reducer = GradientReducer(self._optimizer.leaves) if processes.count > 1 else None
@@ -232,8 +233,7 @@ class TrainingStep:
     def _auxiliary_loss(self, output: Any) -> Tensor | None:
         """The loss that a mixture of experts adds to balance its experts, weighted as in transformers."""
         auxiliary: Tensor | None = getattr(output, "aux_loss", None)
-        weight = getattr(self._model.config, "router_aux_loss_coef", 1.0)
-        return None if auxiliary is None else auxiliary * weight
+        return None if auxiliary is None else auxiliary * self._auxiliary_weight
 
     def read(self) -> StepMetrics:
         """The metrics since the last call; waits for the device."""
@@ -260,6 +260,17 @@ class TrainingStep:
 
 _COUNTS = ("loss", "right", "tokens", "examples")
 """The counts of a step, summed over the batch."""
+
+
+def _auxiliary_weight(model: PreTrainedModel) -> float:
+    """The weight of a model's auxiliary loss: 1 if the model does not set another."""
+    # models of transformers keep it as an attribute; its name and place in their configurations vary
+    for owner in (model, model.config):
+        for name in ("router_aux_loss_coef", "aux_loss_coef"):
+            weight = getattr(owner, name, None)
+            if weight is not None:
+                return float(weight)
+    return 1.0
 
 
 def _summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
