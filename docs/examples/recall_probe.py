@@ -68,7 +68,7 @@ class Strings(IterableDataset[dict[str, torch.Tensor]]):
 def main(
     out: Path = Path("tiny_llama"), steps: int = 1000, every: int = 100, num_docs: int = 100, seed: int = 0
 ) -> None:
-    """Train for a few minutes on a CPU.
+    """Train for about a minute on a CPU core.
 
     Args:
         out: Folder for checkpoints and the probe's results.
