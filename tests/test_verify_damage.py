@@ -140,6 +140,21 @@ def test_a_source_that_is_lost_or_too_many_is_named(copied: tuple[Path, dict[str
         (folder / FILE).write_bytes(before)
 
 
+def test_a_variant_that_does_not_exist_is_named(copied: tuple[Path, dict[str, str]]) -> None:
+    def rename(content: Any) -> None:
+        entry = content["configs"].pop("c4_copy_random_5")
+        content["configs"]["c4_copy_other_5"] = {
+            **entry,
+            "arguments": {**entry["arguments"], "order": "other"},
+        }
+
+    folder, _ = copied
+    edit_manifest(folder, rename)
+    (folder / "c4_copy_random_5").rename(folder / "c4_copy_other_5")
+    with pytest.raises(InputError, match="'c4_copy_other_5' has a variant that c4_copy does not have"):
+        build(find("phone_book").configs([4], num_docs=1), folder, {})
+
+
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
     if isinstance(tree, dict):

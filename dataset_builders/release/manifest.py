@@ -209,6 +209,8 @@ def _entry(name: str, kept: _Kept) -> Entry:
     if not _CONFIG_NAME.fullmatch(name):  # the name becomes the name of a folder
         raise InputError(f"{name!r} cannot be the name of a config")
     benchmark = entry.benchmark
+    if benchmark.series_of(entry.arguments) not in benchmark.series:
+        raise InputError(f"the config {name!r} has a variant that {benchmark.name} does not have")
     if (entry.source is None) != (benchmark.source is None):
         kind = "no source" if benchmark.source is None else "a source"
         raise InputError(f"the config {name!r} must have {kind}, like all configs of {benchmark.name}")
