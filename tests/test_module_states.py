@@ -131,6 +131,15 @@ class ReturnsLogits(Recurrent):
         return super().forward_with_state(ids, None)[0]
 
 
+class LastLogits(ReturnsLogits):
+    def forward_with_state(self, ids: Tensor, state: Any) -> Any:
+        logits, state = Recurrent.forward_with_state(self, ids, state)
+        return logits[:, -1:], state
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return Recurrent.forward_with_state(self, ids, None)[0]
+
+
 class Stateless(ReturnsLogits):
     def forward_with_state(self, ids: Tensor, state: Any) -> Any:
         return self.forward(ids), None
@@ -141,6 +150,7 @@ class Stateless(ReturnsLogits):
     [
         ("Forgets", "forward_with_state of it gives other logits than forward"),
         ("ReturnsLogits", "forward_with_state of it must map ids and a state to logits and the next state: "),
+        ("LastLogits", r"must map ids \(1, 14\) to logits \(1, 14, 30\), not \(1, 1, 30\)"),
         ("Stateless", "contains no floating-point numbers"),
     ],
 )

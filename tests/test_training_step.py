@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dataset_builders import InputError
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.optimizer import OptimizerConfig
@@ -119,6 +120,19 @@ def test_an_auxiliary_loss_is_added(name: str, arguments: dict[str, Any], weight
     metrics = step.read()
     assert metrics.grad_norm == pytest.approx(float(norm), rel=1e-4)
     assert metrics.loss == pytest.approx(entropy / tokens, rel=1e-5)
+
+
+class PerRow(GatedLinearAttention):
+    def forward(self, ids: Tensor) -> Tensor:
+        self.auxiliary_loss = self.embed(ids).square().mean((1, 2))
+        return super().forward(ids)
+
+
+def test_an_auxiliary_loss_is_a_scalar() -> None:
+    _, batches = model_and_batches()
+    step = TrainingStep(build_model(f"{__name__}:PerRow"), batches, StepConfig(), OPTIMIZER, rows=4)
+    with pytest.raises(InputError, match=r"auxiliary loss must be a scalar, not a tensor of shape \(4,\)"):
+        step.run(0, 0.0)
 
 
 @pytest.mark.parametrize("parts", [2, 4])

@@ -108,6 +108,12 @@ def _check_state(name: str, model: PreTrainedModel, ids: Tensor) -> None:
         except (TypeError, ValueError) as error:
             message = f"forward_with_state of {name} must map ids and a state to logits and the next state"
             raise InputError(f"{message}: {first_line(error)}") from error
+        shape = (*part.shape, model.config.vocab_size)
+        if not isinstance(logits, Tensor) or logits.shape != shape:
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            raise InputError(
+                f"forward_with_state of {name} must map ids {(*part.shape,)} to logits {shape}, not {found}"
+            )
         parts.append(logits)
     bits_of(state)
     if not _equal(torch.cat(parts, dim=1), _logits(name, model, ids), 1e-3):

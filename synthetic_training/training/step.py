@@ -131,7 +131,8 @@ class TrainingStep:
         kernel by kernel; either logs a warning.
 
         Raises:
-            InputError: compiling or recording fails with several processes, which might not all fall back.
+            InputError: compiling or recording fails with several processes, which might not all fall back, or
+                the model's auxiliary loss is not a scalar.
         """
         self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
@@ -231,8 +232,16 @@ class TrainingStep:
             return *sums, self._auxiliary_loss(outputs[0])
 
     def _auxiliary_loss(self, output: Any) -> Tensor | None:
-        """The loss that a mixture of experts adds to balance its experts, weighted as in transformers."""
+        """The loss that a mixture of experts adds to balance its experts, weighted as in transformers.
+
+        Raises:
+            InputError: it is not a scalar.
+        """
         auxiliary: Tensor | None = getattr(output, "aux_loss", None)
+        if isinstance(auxiliary, Tensor) and auxiliary.numel() != 1:
+            raise InputError(
+                f"the model's auxiliary loss must be a scalar, not a tensor of shape {(*auxiliary.shape,)}"
+            )
         return None if auxiliary is None else auxiliary * self._auxiliary_weight
 
     def read(self) -> StepMetrics:
