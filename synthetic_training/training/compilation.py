@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 Compile = Literal["auto", "on", "off"]
 
@@ -97,6 +98,12 @@ class StateBefore:
             for name, (owner, last, buffer, _) in zip(self._names, self._buffers, strict=True)
             if getattr(owner, last) is not buffer
         ]
+
+
+def module_tensors(model: nn.Module) -> list[Tensor]:
+    """All tensors that are attributes of a model's modules, or in lists, tuples and dictionaries of them."""
+    leaves = (leaf for module in model.modules() for leaf in tree_leaves(vars(module)))
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def repeated_layers(module: nn.Module) -> list[nn.Module]:

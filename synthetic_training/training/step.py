@@ -19,7 +19,7 @@ from dataset_builders.checks import first_line
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.training_data import Batches
 from synthetic_training.models.output_positions import OutputPositions
-from synthetic_training.training.compilation import CompiledLayers, StateBefore
+from synthetic_training.training.compilation import CompiledLayers, StateBefore, module_tensors
 from synthetic_training.training.distributed import GradientReducer
 from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
@@ -121,6 +121,7 @@ class TrainingStep:
             else:
                 self._forward = torch.compile(self._forward_pass)
         self._may_not_compile = config.compile
+        self._read_by_replays: list[Tensor] = []
         self._replayed = Replayed(self._update) if config.compile and on_gpu else None
         self._run: Callable[[], None] = self._replayed or self._update
 
@@ -156,12 +157,15 @@ class TrainingStep:
                 warnings.append(f"{failed}, and is slower without: {first_line(error)}")
             else:
                 break
-        if recording and self._replayed is not None and before is not None and before.replaced_buffers():
-            self._replayed, self._run = None, self._update  # a replay would read the tensor replaced now
-            warnings.append(
-                f"{_NO_GRAPH}, and is slower without: a forward pass replaces the buffer "
-                f"{before.replaced_buffers()[0]!r} with another tensor; change it in place, as with copy_()"
-            )
+        if recording and self._replayed is not None and before is not None:
+            # an evaluation may replace them, e.g. by a longer mask; replays go on to read these
+            self._read_by_replays = module_tensors(self._model)
+            if replaced := before.replaced_buffers():
+                self._replayed, self._run = None, self._update  # a replay would read the tensor replaced now
+                warnings.append(
+                    f"{_NO_GRAPH}, and is slower without: a forward pass replaces the buffer "
+                    f"{replaced[0]!r} with another tensor; change it in place, as with copy_()"
+                )
         self._may_not_compile = False
         for warning in warnings:
             log.warning(warning)
