@@ -60,6 +60,8 @@ class ForcedView(ModelView):
         if not self._aligned:
             return {**score(doc, results), **self._shares(doc)}
         scores = score({**doc, "answer_tokens": self._answer_tokens[doc["id"]]}, results)
+        if self.truncates(doc):  # a task's own score may be above 0 for log-probabilities of 0
+            scores = dict.fromkeys(scores, 0.0)
         if self.truncates(doc) or not self._keeps_logprobs:
             scores = {name: value for name, value in scores.items() if name not in UNBOUNDED}
         return {**scores, **self._shares(doc), "misaligned": float(not self._aligned[doc["id"]])}

@@ -231,6 +231,15 @@ def test_an_ending_that_is_not_a_number_does_not_decide(
     )
 
 
+def test_every_score_of_a_document_that_does_not_fit_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    (doc,) = rows(20, 1, 0)
+    request = Instance("loglikelihood", doc, (doc["prompt"], f" {doc['answer']}\n"), 0)
+    view = ForcedView(WithTokenizer(look_up), [request], lambda _: None)
+    monkeypatch.setattr(view, "truncates", lambda _: True)
+    scores = view.scores(doc, [(-1.0, True)], lambda _, results: {"probability": math.exp(results[0][0])})
+    assert scores["probability"] == 0
+
+
 # ---- several processes
 
 
