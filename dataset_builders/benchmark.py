@@ -97,6 +97,10 @@ class Benchmark:
         for problem in _problems(self):
             raise InputError(f"the benchmark {self.name!r} {problem}")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the cached parameters, which cannot be pickled."""
+        return {name: value for name, value in vars(self).items() if name != "parameters"}
+
     @cached_property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """The builder's parameters by name."""

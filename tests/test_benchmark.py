@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ def test_a_length_is_read_back_from_the_name_of_its_config(benchmark: Benchmark)
         label = config.name.removeprefix(f"{series}_")
         (length,) = benchmark.lengths.parse([label])
         assert benchmark.config(length, **benchmark.series[series]) == config
+
+
+def test_a_benchmark_can_be_sent_to_another_process_after_its_use() -> None:
+    assert "entries" in BENCHMARK.parameters
+    again = deepcopy(BENCHMARK)  # takes the same parts as multiprocessing, which sends it to a process
+    assert again.parameters == BENCHMARK.parameters and again.name == BENCHMARK.name
 
 
 def test_names_of_configs_and_groups_are_used_once() -> None:
