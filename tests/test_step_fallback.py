@@ -1,8 +1,6 @@
 """Training goes on, with a warning, where a model cannot be compiled or its step cannot be recorded."""
 
-import gc
 import logging
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -156,70 +154,6 @@ def test_a_step_that_cannot_be_recorded_runs_without(caplog: pytest.LogCaptureFi
         "the training step cannot be recorded as a CUDA graph, and is slower without: "
         "operation not permitted when stream is capturing"
     )
-
-
-class Recorded(Replayed):
-    """Runs on a CPU; its replays do nothing, like those of a graph that reads a tensor of the past."""
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._function, self._calls, self._graph = function, 0, None
-
-    def __call__(self) -> None:
-        if self._calls < self._EAGER_CALLS:
-            self._calls += 1
-        elif self._graph is None:
-            self._graph = object()  # type: ignore[assignment]  # stands for a graph
-        else:
-            return
-        self._function()
-
-
-def test_a_step_that_replaces_a_buffer_is_not_replayed(caplog: pytest.LogCaptureFixture) -> None:
-    def run(*, recorded: bool) -> list[float]:
-        torch.manual_seed(0)
-        model = build_model(f"{__name__}:Counting").train()
-        batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
-        step = TrainingStep(model, batches, StepConfig(), OPTIMIZER, rows=4)
-        if recorded:
-            step._run = step._replayed = Recorded(step._update)
-        torch.manual_seed(1)
-        return losses(step)
-
-    expected = run(recorded=False)
-    with caplog.at_level(logging.WARNING):
-        assert run(recorded=True) == expected
-    (record,) = caplog.records
-    assert record.getMessage().endswith(
-        "the buffer 'module.rows' with another tensor; change it in place, as with copy_()"
-    )
-
-
-class Masked(Counting):
-    """Keeps a mask for the length of its last rows, and positions in a buffer."""
-
-    def __init__(self, vocab_size: int) -> None:
-        super().__init__(vocab_size)
-        self.kept: tuple[Tensor, ...] = ()
-        self.register_buffer("positions", torch.zeros(0), persistent=False)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        if len(self.positions) != ids.shape[1]:
-            self.kept = (torch.ones(ids.shape[1]),)
-            self.positions = torch.ones(ids.shape[1])
-        x = self.embedding(ids) * self.kept[0][:, None] * self.positions[:, None]
-        return self.layers[1](self.layers[0](x))
-
-
-def test_what_a_recorded_step_reads_outlives_an_evaluation_of_other_lengths() -> None:
-    model = build_model(f"{__name__}:Masked").train()
-    batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
-    step = TrainingStep(model, batches, StepConfig(), OPTIMIZER, rows=4)
-    step._run = step._replayed = Recorded(step._update)
-    losses(step)
-    read = [weakref.ref(model.module.kept[0]), weakref.ref(model.module.positions)]
-    model(torch.zeros(1, 48, dtype=torch.int64))
-    gc.collect()
-    assert len(model.module.positions) == 48 and all(one() is not None for one in read)
 
 
 def test_an_error_of_the_model_is_raised_as_it_is(

@@ -4,11 +4,13 @@ Compiling one layer takes seconds, while compiling a whole model takes a minute.
 also available as soon as its backward pass ends, so that processes can reduce them early.
 """
 
+import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -78,7 +80,11 @@ class StateBefore:
         ]
         self._names = [name for name, _ in model.named_buffers()]
         self._device = device
-        self._random = torch.get_rng_state()
+        self._random, self._python, self._numpy = (
+            torch.get_rng_state(),
+            random.getstate(),
+            np.random.get_state(),
+        )
         self._random_on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
 
     @torch.no_grad()
@@ -88,16 +94,24 @@ class StateBefore:
             buffer.copy_(content)
             setattr(owner, name, buffer)  # the module may have replaced it
         torch.set_rng_state(self._random)
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
         if self._random_on_gpu is not None:
             torch.cuda.set_rng_state(self._random_on_gpu, self._device)
 
-    def replaced_buffers(self) -> list[str]:
-        """The names of buffers that are other tensors now, instead of the same ones with other content."""
-        return [
-            name
-            for name, (owner, last, buffer, _) in zip(self._names, self._buffers, strict=True)
-            if getattr(owner, last) is not buffer
-        ]
+    def frozen_by_replays(self) -> str | None:
+        """What a forward pass has done since that replays of a CUDA graph would not do; None if nothing."""
+        for name, (owner, last, buffer, _) in zip(self._names, self._buffers, strict=True):
+            if getattr(owner, last) is not buffer:
+                return (
+                    f"replaces the buffer {name!r} with another tensor; change it in place, as with copy_()"
+                )
+        same = map(np.array_equal, np.random.get_state(), self._numpy)
+        if random.getstate() != self._python or not all(same):
+            return (
+                "draws random numbers with Python or NumPy; draw them with torch, on the device of the model"
+            )
+        return None
 
 
 def module_tensors(model: nn.Module) -> list[Tensor]:

@@ -160,12 +160,9 @@ class TrainingStep:
         if recording and self._replayed is not None and before is not None:
             # an evaluation may replace them, e.g. by a longer mask; replays go on to read these
             self._read_by_replays = module_tensors(self._model)
-            if replaced := before.replaced_buffers():
-                self._replayed, self._run = None, self._update  # a replay would read the tensor replaced now
-                warnings.append(
-                    f"{_NO_GRAPH}, and is slower without: a forward pass replaces the buffer "
-                    f"{replaced[0]!r} with another tensor; change it in place, as with copy_()"
-                )
+            if frozen := before.frozen_by_replays():
+                self._replayed, self._run = None, self._update
+                warnings.append(f"{_NO_GRAPH}, and is slower without: a forward pass {frozen}")
         self._may_not_compile = False
         for warning in warnings:
             log.warning(warning)
