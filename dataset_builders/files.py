@@ -56,7 +56,7 @@ def user_path(name: str) -> Path:
 def exact_pattern(path: Path) -> str:
     """The pattern that ``load_dataset(..., data_files=...)`` takes for this local file and no other.
 
-    It would take ``data [1]`` for a pattern of other names, and ``s3:/data`` for an address.
+    ``load_dataset`` would read ``data [1]`` as a pattern of other names, and ``s3:/data`` as an address.
     """
     return glob.escape(str(path.absolute()))
 

@@ -143,7 +143,7 @@ class AnyOrder(Causal):
 
 
 class Counts(Causal):
-    """Keeps what it has computed beside its state, as rotary positions do."""
+    """Caches constants of positions in a buffer, as rotary embeddings do."""
 
     def __init__(self, vocab_size: int) -> None:
         super().__init__(vocab_size)

@@ -5,7 +5,8 @@ import random
 import numpy as np
 import torch
 
-from synthetic_training.seeding import preserved_random_states, seed_everything
+from dataset_builders.random_states import preserved_random_states
+from synthetic_training.seeding import seed_everything
 
 
 def draws() -> list[float]:

@@ -37,7 +37,7 @@ class Recorded(Replayed):
 
 
 class DrawingWithPython(Counting):
-    """Its dropout is an addition of a number that Python's module ``random`` draws; buffers stay the same."""
+    """Adds a number that Python's module ``random`` draws, and leaves its buffers alone."""
 
     def forward(self, ids: Tensor) -> Tensor:
         x = self.embedding(ids) + random.random()

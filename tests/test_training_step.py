@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -98,15 +100,21 @@ JETMOE = {
     [
         (f"{__name__}:Balanced", {}, 1),
         ("hf:mixtral", {**MIXTRAL, "router_aux_loss_coef": 3.0}, 3),
-        ("hf:jetmoe", {**JETMOE, "aux_loss_coef": 3.0}, 3),
+        pytest.param(
+            "hf:jetmoe",
+            {**JETMOE, "aux_loss_coef": 3.0},
+            3,
+            marks=pytest.mark.skipif(
+                Version(transformers.__version__) < Version("5.23"),
+                reason="the model's output has no auxiliary loss in transformers 5.17",
+            ),
+        ),
     ],
 )
 def test_an_auxiliary_loss_is_added(name: str, arguments: dict[str, Any], weight: float, parts: int) -> None:
     torch.manual_seed(0)
     model = build_model(name, hidden_size=16, **arguments)
     _, batches = model_and_batches()
-    if model(batches.batch(0).input_ids).aux_loss is None:
-        pytest.skip("this version of transformers has no auxiliary loss in the output of this model")
     step = TrainingStep(model, batches, StepConfig(accumulation_steps=parts), OPTIMIZER, rows=4)
     step.run(0, 0.0)
     total, entropy, tokens = 0.0, 0.0, 0

@@ -133,7 +133,7 @@ class RecallProbe(TrainerCallback):
         if control.should_training_stop:
             self._probe_during_training(state, control)
 
-    # where a callback may have stopped the training since the last of these events
+    # a callback may also stop the training in these events
     on_epoch_end = on_save = on_evaluate
 
     def _probe_during_training(self, state: Any, control: Any) -> None:

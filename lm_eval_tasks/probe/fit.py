@@ -20,7 +20,7 @@ def window_of(model: nn.Module) -> int | None:
 
 
 def fits(document: EncodedDocument, window: int | None) -> bool:
-    """Whether a document fits a window of so many tokens."""
+    """Whether a document fits a window of this many tokens."""
     return window is None or document.needed <= window
 
 

@@ -24,7 +24,7 @@ def logits_of(model: nn.Module, ids: Tensor, last: int, largest: int, forward: F
         model: the model.
         ids: token ids of shape (rows, tokens).
         last: number of positions at the end of each row whose logits are needed; models that can compute only
-            these are asked to.
+            these do so.
         largest: the largest token id whose logit is needed.
         forward: runs the model; by default, it is called with the token ids alone.
 
@@ -59,7 +59,7 @@ def logits_of(model: nn.Module, ids: Tensor, last: int, largest: int, forward: F
 
 
 def _options(model: nn.Module, ids: Tensor, last: int) -> dict[str, Any]:
-    """Where the model knows them, the options to use no cache, and to compute only the last logits.
+    """The options, if the model has them, to use no cache, and to compute only the last logits.
 
     Raises:
         InputError: the model cannot be called with token ids alone.

@@ -1,14 +1,14 @@
 """Runs a model during its training without changing the training."""
 
-import random
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
+
+from dataset_builders.random_states import preserved_random_states
 
 
 @contextmanager
@@ -26,17 +26,11 @@ def preserved_training_state(model: nn.Module, device: torch.device) -> Iterator
         device: the model's device, whose random state is restored too.
     """
     modes = [(module, module.training) for module in model.modules()]
-    python, numpy = random.getstate(), np.random.get_state()
     stance: Any = getattr(torch.compiler, "set_stance", None)
-    accelerator = [device] if device.type not in ("cpu", "meta") else []
     with ExitStack() as stack:
-        stack.callback(random.setstate, python)
-        stack.callback(np.random.set_state, numpy)
-        stack.enter_context(
-            torch.random.fork_rng(accelerator, device_type=device.type if accelerator else "cuda")
-        )
+        stack.enter_context(preserved_random_states(device))
         stack.callback(_reshard, model)
-        # in older versions of torch, the cache keeps weights that are cut off from gradients
+        # older versions of torch would go on to train with the casts of weights that are cached here
         stack.callback(torch.clear_autocast_cache)
         stack.enter_context(torch.no_grad())
         if stance is not None:  # new in torch 2.6

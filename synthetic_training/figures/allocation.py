@@ -49,7 +49,7 @@ class Allocation:
         count: number of GPUs.
         per_gpu: maximum number of runs that share a GPU.
         budget: seconds available to a run on idle GPUs; infinite without a limit.
-        whole_runs: whether no run starts that would be cut off.
+        whole_runs: whether to start only runs that can end in time.
         running: the runs in progress, by name.
     """
 
@@ -60,7 +60,7 @@ class Allocation:
     running: dict[str, Running] = field(default_factory=dict)
 
     def gpus_for(self, work: Work, expected: Expected) -> int | None:
-        """The number of GPUs of a run; None if it must be whole, and does not fit into ``budget`` on any."""
+        """The number of GPUs for a run; None if it must end in time and cannot on any number of GPUs."""
         if expected.basis == "assumed" or not self.whole_runs:
             return 1
         for gpus, speedup in SPEEDUP.items():
@@ -80,8 +80,8 @@ class Allocation:
     ) -> tuple[Work, Expected, tuple[int, ...]] | None:
         """The next run to start, and its GPUs; None if nothing can start now.
 
-        Runs that fit into the remaining time come first. Of these, runs of earlier stages come first; of the
-        same stage, those that need most GPUs, then the longest.
+        Runs that fit into the remaining time come first. They are ordered by stage; within a stage, those
+        that need most GPUs come first, then the longest.
         """
         if not self._room():
             return None

@@ -213,7 +213,7 @@ def _counts(axes: "Axes") -> None:
 
 
 def _ticks(axes: "Axes", values: Sequence[float], first: float | None = None) -> None:
-    """Mark these values on a logarithmic axis; labels that would overlap are left out, ``first`` last."""
+    """Mark these values on a logarithmic axis; overlapping labels are left out, but never ``first``."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     room = (values[-1] / values[0]) ** _ROOM

@@ -112,7 +112,7 @@ def _standard_error(result: Result, by_examples: bool) -> float:
 
 
 def _counts(result: Result) -> list[int]:
-    """How often each evaluation counts: the last one of a run that ended early also for those not made."""
+    """The weight of each evaluation: if a run ended early, the last one stands for those not made."""
     config, made = result["config"], len(learning_curve(result))
     return [1] * (made - 1) + [1 + ceil(config["steps"] / config["eval_every"]) - made]
 

@@ -161,7 +161,7 @@ def reproduce(
 
 
 def _carry_out(ledger: Ledger, execution: Execution) -> list[Path]:
-    """Do the runs that are left, and return the files with the results of all runs."""
+    """Carry out the runs that are left, and return the files with the results of all runs."""
     if ledger.work():
         try:
             run_from(execution.source, execution)

@@ -82,7 +82,7 @@ class _Rest:
         return replace(expected, seconds=self._left.get(work.name, expected.seconds))
 
     def cut(self, work: Work, left: float) -> None:
-        """Cut a run off, with this many seconds left."""
+        """Record that a run was cut off with this many seconds left."""
         self._left[work.name] = left
 
     def done(self, work: Work) -> None:
@@ -119,7 +119,7 @@ def simulate(
         count: number of GPUs.
         per_gpu: maximum number of runs that share a GPU.
         minutes: minutes of a call.
-        whole_runs: whether no run starts that would be cut off.
+        whole_runs: whether to start only runs that can end in time.
     """
     rest = _Rest(ledger, expectations)
     planned: list[Planned] = []
@@ -161,7 +161,7 @@ def _one_call(rest: _Rest, allocation: Allocation, call: int) -> list[Planned]:
 
 
 def _until_an_end(allocation: Allocation, limit: float) -> float:
-    """Advance all runs until the state of one changes, or by the limit; return the elapsed seconds."""
+    """Advance all runs until the state of one changes, at most by ``limit``; return the elapsed seconds."""
     speeds: dict[str, float] = {}
     for one in allocation.running.values():
         busy = [sum(o.warm_up <= 0 for o in allocation.sharing(gpu)) for gpu in one.gpus]

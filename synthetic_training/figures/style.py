@@ -71,7 +71,7 @@ DASHES = ("-", "--", ":", "-.")
 
 
 def style_of(label: str, results: Sequence[Result]) -> Style:
-    """Colour, marker and name of a model; one without a style of its own gets one that no other model has."""
+    """Colour, marker and name of a model; one without a style of its own gets the next that is free."""
     if label in _STYLES:
         color, marker = _STYLES[label]
     else:

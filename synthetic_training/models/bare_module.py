@@ -160,7 +160,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         return MoeCausalLMOutputWithPast(loss=loss, aux_loss=auxiliary, logits=logits, past_key_values=state)
 
     def _without_padding(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits of rows that are moved so that their first real tokens are at position 0, and moved back."""
+        """Logits of padded rows, which are shifted so that their first real tokens are at position 0."""
         place = torch.arange(input_ids.shape[1], device=input_ids.device)
         start = attention_mask.long().argmax(dim=1, keepdim=True)
         moved: Tensor = self.module(input_ids.gather(1, (place + start) % len(place)))

@@ -19,12 +19,13 @@ from transformers import PreTrainedModel
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.inference_state import bits_of
+from dataset_builders.random_states import preserved_random_states
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.construction import MISFITS, reraise_bug
 from synthetic_training.models.registry import trainable
 from synthetic_training.models.saved import save_with_code
 from synthetic_training.models.weights import load_weights
-from synthetic_training.seeding import preserved_random_states, seed_everything
+from synthetic_training.seeding import seed_everything
 
 _EQUAL = 1e-2
 """Largest difference, relative to the largest logit, between logits that should be equal.
@@ -121,7 +122,7 @@ def _check_state(name: str, model: PreTrainedModel, ids: Tensor) -> None:
 
 
 def _check_saving(name: str, model: PreTrainedModel, ids: Tensor) -> None:
-    """Raise InputError if a model is another one after it is saved and loaded."""
+    """Raise InputError if a model has other logits after it is saved and loaded."""
     with TemporaryDirectory() as folder:
         save_with_code(model, Path(folder) / "model")
         seed_everything(_SEED + 1)  # other random values than in ``_new``

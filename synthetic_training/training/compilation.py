@@ -4,16 +4,16 @@ Compiling one layer takes seconds, while compiling a whole model takes a minute.
 also available as soon as its backward pass ends, so that processes can reduce them early.
 """
 
-import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
+
+from dataset_builders.random_states import HostRandomState
 
 Compile = Literal["auto", "on", "off"]
 
@@ -80,11 +80,7 @@ class StateBefore:
         ]
         self._names = [name for name, _ in model.named_buffers()]
         self._device = device
-        self._random, self._python, self._numpy = (
-            torch.get_rng_state(),
-            random.getstate(),
-            np.random.get_state(),
-        )
+        self._random, self._host = torch.get_rng_state(), HostRandomState()
         self._random_on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
 
     @torch.no_grad()
@@ -94,20 +90,18 @@ class StateBefore:
             buffer.copy_(content)
             setattr(owner, name, buffer)  # the module may have replaced it
         torch.set_rng_state(self._random)
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)
+        self._host.restore()
         if self._random_on_gpu is not None:
             torch.cuda.set_rng_state(self._random_on_gpu, self._device)
 
     def frozen_by_replays(self) -> str | None:
-        """What a forward pass has done since that replays of a CUDA graph would not do; None if nothing."""
+        """What a forward pass has done since then that replays would not repeat; None if nothing."""
         for name, (owner, last, buffer, _) in zip(self._names, self._buffers, strict=True):
             if getattr(owner, last) is not buffer:
                 return (
                     f"replaces the buffer {name!r} with another tensor; change it in place, as with copy_()"
                 )
-        same = map(np.array_equal, np.random.get_state(), self._numpy)
-        if random.getstate() != self._python or not all(same):
+        if not self._host.is_current():
             return (
                 "draws random numbers with Python or NumPy; draw them with torch, on the device of the model"
             )

@@ -71,8 +71,8 @@ class Replayed:
 def _renew_generator() -> None:
     """Let the device draw random numbers again after a failed recording, from where it was.
 
-    PyTorch only ends the generator's part of a recording if the recording succeeds. Otherwise, each later
-    draw, such as that of dropout, would raise an error.
+    If a recording fails, PyTorch leaves the generator in the recording's mode, in which each later draw, such
+    as that of dropout, raises an error.
     """
     default = torch.cuda.default_generators[torch.cuda.current_device()]
     renewed = torch.Generator(default.device)
