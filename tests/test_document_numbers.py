@@ -136,6 +136,22 @@ def test_commands_print_what_is_shown(shown: Shown) -> None:
     assert output_of(shown.command) == shown.output
 
 
+def test_the_error_of_predictions_from_keys_is_that_of_the_table() -> None:
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows_of(text_of("synthetic_training/figures/hard_alibi.md")):
+        if row[0] != "length" and row[1] in ("found", "predicted"):
+            found.setdefault(row[0], {})[row[1]] = [float(value) for value in row[2:]]
+    errors = {
+        label: max(abs(a - b) for a, b in zip(one["found"], one["predicted"], strict=True))
+        for label, one in found.items()
+    }
+    plain = max(error for label, error in errors.items() if "repeats" not in label)
+    repeats = max(error for label, error in errors.items() if "repeats" in label)
+    text = " ".join(text_of("synthetic_training/figures/hard_alibi.md").split())
+    assert f"the prediction is within {plain:.3f}".replace(" 0.", " .") in text
+    assert f"With repeats in training it is within {repeats:.3f}".replace(" 0.", " .") in text
+
+
 def test_the_documents_needed_for_a_comparison_are_those_of_the_normal_approximation() -> None:
     text = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
     shown = re.findall(r"^\| (0\.\d\d) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE)

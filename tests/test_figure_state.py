@@ -32,6 +32,7 @@ def test_state_is_that_of_the_models_and_beside_what_they_copy(
     best = max((value * n * log2(26) / rope.bits[n], n) for n, value in rope.accuracy.items())
     assert rope.per_bit == pytest.approx(best)
     assert Model({10: 0.1}, {}, 26).copied is None and Model({10: 0.1}, {}, 26).per_bit is None
+    assert Model({10: 0.0}, {10: 32}, 26).per_bit is None
 
     file = tmp_path / "some.jsonl"
     write_results(file, LINES)

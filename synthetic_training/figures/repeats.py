@@ -8,7 +8,8 @@ A model that copies by looking up n-grams makes errors if an n-gram occurs twice
 length n of the repeat. By chance, a uniform string of length L over D letters has about C(L - n + 1, 2) D^-n
 (1 - 1/D)^2 pairs of positions that share n letters, but not n + 1. If each pair misleads the model as often
 as the pair in ``duplicates``, independently of the others, the string is copied correctly with probability
-exp(-sum over n of pairs times error rate).
+exp(-sum over n of pairs times error rate). Long strings have hundreds of short repeats, so a small error of a
+rate changes this a lot: the last column has the upper ends of the rates' 95% intervals instead of the rates.
 """
 
 import math
@@ -16,12 +17,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
+from dataset_builders.intervals import wilson_interval
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
@@ -35,28 +37,42 @@ def expected_repeats(length: int, n: int, letters: int) -> float:
     return math.comb(max(0, length - n + 1), 2) * letters**-n * (1 - 1 / letters) ** 2
 
 
-def errors_at_repeats(results: Sequence[Result]) -> dict[int, float]:
-    """Error rate caused by a repeated n-gram, by n, over all seeds.
+def errors_at_repeats(results: Sequence[Result]) -> dict[int, tuple[float, float]]:
+    """Error rate caused by a repeated n-gram and its upper limit, by n, over all seeds.
 
-    The rate is relative to strings without the repeat. Values between measured values of n are interpolated.
+    The rate is relative to strings without the repeat. The upper limit is the end of the 95% interval of the
+    difference over strings (Newcombe, 1998, method 10). Values between measured values of n are interpolated.
 
     Raises:
         InputError: the results have no such tests, or none without a repeat.
     """
     tests = [test for result in results for test in result["tests"]]
-    plain = [t["string_accuracy"] for t in tests if t["task"] == "copy"]
-    tried = sorted({t["n"] for t in tests if t["task"] == "duplicate_ngram"})
-    if not tried or not plain or not mean(plain):
+    repeated: dict[int, list[Mapping[str, Any]]] = {}
+    for test in tests:
+        if test["task"] == "duplicate_ngram":
+            repeated.setdefault(test["n"], []).append(test)
+    copied = [t for t in tests if t["task"] == "copy"]
+    if not repeated or not any(t["string_accuracy"] for t in copied):
         raise InputError("these results lack strings with a repeated n-gram, or correct ones without it")
-    right = {
-        n: mean(t["string_accuracy"] for t in tests if t["task"] == "duplicate_ngram" and t["n"] == n)
-        for n in tried
-    }
-    found = {n: max(0.0, 1 - accuracy / mean(plain)) for n, accuracy in right.items()}
-    for low, high in pairwise(tried):
+    plain, (_, plain_most) = _accuracy(copied)
+    found = {}
+    for n, own in sorted(repeated.items()):
+        accuracy, (least, _) = _accuracy(own)
+        worse = plain - accuracy
+        most = worse + math.hypot(accuracy - least, plain_most - plain)
+        found[n] = (max(0.0, worse / plain), max(0.0, most / plain))
+    for low, high in pairwise([*found]):
         for n in range(low + 1, high):
-            found[n] = found[low] + (found[high] - found[low]) * (n - low) / (high - low)
+            share = (n - low) / (high - low)
+            (a, a_most), (b, b_most) = found[low], found[high]
+            found[n] = (a + (b - a) * share, a_most + (b_most - a_most) * share)
     return dict(sorted(found.items()))
+
+
+def _accuracy(tests: Sequence[Mapping[str, Any]]) -> tuple[float, tuple[float, float]]:
+    """Accuracy over all strings of these tests, and its 95% interval."""
+    accuracy = mean(test["string_accuracy"] for test in tests)
+    return accuracy, wilson_interval(accuracy, sum(test["num_examples"] for test in tests))
 
 
 def accuracy_with_repeats(length: int, errors: Mapping[int, float], letters: int, least: int) -> float:
@@ -76,6 +92,8 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
             known = ", ".join(sorted({result["label"] for result in given})) or "no model"
             raise InputError(f"there are no results of {model!r}; there are results of {known}")
     errors = errors_at_repeats(mine[1])
+    rates = {n: rate for n, (rate, _) in errors.items()}
+    upper = {n: most for n, (_, most) in errors.items()}
     letters = mine[0][0]["config"]["vocabulary"]
     found: dict[int, list[float]] = {}
     for test in (test for result in mine[0] for test in result["tests"] if test["task"] == "copy"):
@@ -86,12 +104,18 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
         [
             length,
             f"{mean(values):.3f}",
-            *(f"{accuracy_with_repeats(length, errors, letters, least):.3f}" for least in SHORTEST_REPEATS),
+            *(f"{accuracy_with_repeats(length, rates, letters, least):.3f}" for least in SHORTEST_REPEATS),
+            f"{accuracy_with_repeats(length, upper, letters, SHORTEST_REPEATS[-1]):.3f}",
         ]
         for length, values in sorted(found.items())
     ]
-    headers = ["length", "found", *(f"repeats of {least} letters and more" for least in SHORTEST_REPEATS)]
-    shares = ", ".join(f"{share:.3f} for {n}" for n, share in errors.items())
+    headers = [
+        "length",
+        "found",
+        *(f"repeats of {least} letters and more" for least in SHORTEST_REPEATS),
+        "at the upper limits",
+    ]
+    shares = ", ".join(f"{rate:.4f} (up to {most:.4f}) for {n}" for n, (rate, most) in errors.items())
     counts = ", ".join(f"{expected_repeats(max(found), n, letters):,.3g} of {n}" for n in errors)
     return "\n\n".join(
         [

@@ -61,12 +61,12 @@ class Model:
     def per_bit(self) -> tuple[float, int] | None:
         """The maximum number of bits copied per bit of state, and the length at which it is reached.
 
-        The bits copied at a length are accuracy times the bits of a string.
+        The bits copied at a length are accuracy times the bits of a string. None if no string is copied.
         """
         shares = [
             (value * length * log2(self.letters) / self.bits[length], length)
             for length, value in self.accuracy.items()
-            if length in self.bits
+            if value > 0 and length in self.bits
         ]
         return max(shares, default=None)
 
