@@ -15,7 +15,7 @@ from synthetic_training.deviations.duplicates import (
     measured,
     released_strings,
 )
-from tests.figure_lines import rows_of
+from tests.figure_lines import a_line, a_test, rows_of
 
 DOCUMENT = Path(synthetic_training.__file__).parent / "DEVIATIONS.md"
 MOST_WORDS = 15
@@ -27,11 +27,26 @@ def test_no_cell_is_longer_than_a_line() -> None:
     assert [cell for cell in cells if len(cell.split()) > MOST_WORDS] == []
 
 
-@pytest.mark.parametrize(("name", "table"), [("duplicates", distribution_table), ("effect", effect_table)])
-def test_the_document_has_the_tables_of_the_committed_results(name: str, table: object) -> None:
+def test_the_document_has_the_table_of_the_committed_results() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    shown = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", text, re.DOTALL)
-    assert shown is not None and callable(table) and shown[1] == table(read_json(RESULTS))
+    shown = re.search(r"<!-- duplicates -->\n(.*)\n<!-- /duplicates -->", text, re.DOTALL)
+    assert shown is not None and shown[1] == distribution_table(read_json(RESULTS))
+
+
+def test_strings_without_a_duplicate_are_expected_to_be_copied_as_plain_ones() -> None:
+    tests = [
+        a_test(50, 0.9, n=1),
+        a_test(50, 0.5, "duplicate_ngram", 10),
+        a_test(50, 0.8, "duplicate_ngram", 3),
+    ]
+    ours = {**a_line("T_hard_alibi"), "tests": tests}
+    none = {
+        row["n"]: row["none_twice"] for row in read_json(RESULTS)["results"] if row["sampler"] == "released"
+    }
+    assert rows_of(effect_table([ours, {**a_line("mamba"), "tests": []}]))[2:] == [
+        [str(n), f"{found:.3f}", f"{none[n] * 0.9 + (1 - none[n]) * found:.3f}", "1"]
+        for n, found in ((3, 0.8), (10, 0.5))
+    ]
 
 
 def test_strings_are_measured_by_their_repeats() -> None:

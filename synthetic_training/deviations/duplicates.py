@@ -26,11 +26,10 @@ from dataset_builders.markdown import markdown_table
 from dataset_builders.string_tasks import DuplicateNgram
 from dataset_builders.string_tasks.sampling import sample
 from dataset_builders.string_tasks.symbols import LETTERS
-from synthetic_training.figures.results import read_results
+from synthetic_training.figures.plan import Result
 from synthetic_training.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"
-_FIGURE = Path(__file__).parents[1] / "figures" / "results" / "duplicates_paper.jsonl"
 
 _LENGTH = 50
 """Length in letters of the strings of the figure ``duplicates`` at the paper's size."""
@@ -120,27 +119,25 @@ def distribution_table(content: Mapping[str, Any]) -> str:
     return markdown_table(headers, rows)
 
 
-def effect_table(content: Mapping[str, Any], model: str = "T_hard_alibi") -> str:
+def effect_table(results: Sequence[Result], model: str = "T_hard_alibi") -> str:
     """A model's accuracy on our strings, and its expected accuracy on the released ones, as Markdown.
 
     Strings without a duplicate are assumed to be copied as often as plain strings.
+
+    Args:
+        results: results of the figure ``duplicates`` at the paper's size.
+        model: label of the model.
     """
-    tests = [test for line in read_results(_FIGURE) if line["label"] == model for test in line["tests"]]
+    tests = [test for line in results if line["label"] == model for test in line["tests"]]
     plain = mean(test["string_accuracy"] for test in tests if test["task"] == "copy")
     rows = []
-    for row in content["results"]:
+    for row in read_json(RESULTS)["results"]:
         found = [t["string_accuracy"] for t in tests if t["task"] != "copy" and t["n"] == row["n"]]
         if row["sampler"] == "released" and found:
             none = row["none_twice"]
             expected = none * plain + (1 - none) * mean(found)
             rows.append([str(row["n"]), f"{mean(found):.3f}", f"{expected:.3f}", str(len(found))])
-    return markdown_table(["n", "found on our strings", "expected on released strings", "seeds"], rows)
-
-
-def report() -> str:
-    """Both tables from the committed results."""
-    content = read_json(RESULTS)
-    return f"{distribution_table(content)}\n\n{effect_table(content)}"
+    return markdown_table(["n", "found on our strings", "expected on released strings", "seeds"], rows) + "\n"
 
 
 def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:

@@ -38,6 +38,7 @@ from synthetic_training.archives import (
     open_archive,
     write_archive,
 )
+from synthetic_training.deviations.duplicates import effect_table
 from synthetic_training.figures import claims, cost
 from synthetic_training.figures.estimate import CUT
 from synthetic_training.figures.plan import key_of
@@ -49,6 +50,7 @@ from synthetic_training.training.run_log import Record, parse_lines, read_lines
 SUMMARIES: Mapping[str, Callable[[Path], str]] = {
     "claims.md": lambda folder: claims.table(claims.read_folder(folder)),
     "cost.md": cost.folder_table,
+    "released_duplicates.md": lambda folder: effect_table(read_results(folder / "duplicates_paper.jsonl")),
 }
 """Tables of all results in a folder, which ``merge`` updates if they exist."""
 

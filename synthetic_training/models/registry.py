@@ -35,6 +35,7 @@ from synthetic_training.models.construction import (
     text_config,
     untrained,
 )
+from synthetic_training.models.device_functions import use_kernels_only_on_gpus
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
@@ -256,6 +257,7 @@ def build_model(
     architecture.initialise(model)
     if "attn_implementation" not in overrides:
         architecture.use_fast_kernels(model)
+    use_kernels_only_on_gpus(model)
     return trainable(model)
 
 

@@ -7,17 +7,16 @@ PyTorch code without them. They do so in two ways: with functions decorated by
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from torch import nn
 
 from dataset_builders.files import read_json
+from synthetic_training.models.device_functions import closure_of
 from synthetic_training.models.model_types import PACKAGES
 
 MEASURED = Path(__file__).parents[1] / "speed" / "results" / "architectures.json"
@@ -53,22 +52,10 @@ def _missing(module_name: str) -> frozenset[str]:
 def _fallbacks(module: ModuleType) -> Iterator[str]:
     """Packages missing for the functions of a file that fall back to PyTorch code."""
     for value in vars(module).values():
-        state = _closure(value) if callable(value) and hasattr(value, "__wrapped__") else {}
+        state = closure_of(value)
         if state.get("is_new_implementation") is False and isinstance(state.get("package"), str):
             package: str = state["package"]
             yield PACKAGES.get(package, package.replace("_", "-"))
-
-
-def _closure(function: Callable[..., Any]) -> dict[str, Any]:
-    inner: Any = function
-    while not inspect.isfunction(inner):
-        inner = getattr(inner, "__wrapped__", None)
-        if inner is None:
-            return {}
-    try:
-        return dict(inspect.getclosurevars(inner).nonlocals)
-    except ValueError:  # a variable of the closure has no value yet
-        return {}
 
 
 def slow_path_warning(name: str, model: nn.Module) -> str | None:

@@ -1,0 +1,61 @@
+"""PyTorch code for tensors off the GPU, in models for which packages of CUDA kernels are installed.
+
+When transformers imports a modeling file, it decides whether its layers call PyTorch code or the functions of
+causal-conv1d, mamba-ssm and flash-linear-attention, on whatever device they run later. On a CPU, and on
+PyTorch's meta device, these functions fail.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+Function = Callable[..., Any]
+
+
+def use_kernels_only_on_gpus(model: nn.Module) -> None:
+    """Let the layers of a model call the PyTorch code of transformers for tensors that are not on a GPU.
+
+    Modeling files of transformers are changed in this process. Nothing changes for tensors on a GPU.
+    """
+    for name in {type(layer).__module__ for layer in model.modules()}:
+        if name.startswith("transformers.models."):
+            for key, function in [*vars(sys.modules[name]).items()]:
+                if (plain := _pytorch_code(function)) is not None:
+                    setattr(sys.modules[name], key, _by_device(function, plain))
+
+
+def closure_of(function: object) -> dict[str, Any]:
+    """Variables of the function that transformers' decorator has made; empty for any other object."""
+    inner: Any = function if callable(function) and hasattr(function, "__wrapped__") else None
+    while not inspect.isfunction(inner):
+        inner = getattr(inner, "__wrapped__", None)
+        if inner is None:
+            return {}
+    try:
+        return dict(inspect.getclosurevars(inner).nonlocals)
+    except ValueError:  # a variable of the closure has no value yet
+        return {}
+
+
+def _pytorch_code(function: object) -> Function | None:
+    closure = closure_of(function)
+    plain: Function | None = closure.get("torch_function")
+    return plain if closure.get("is_new_implementation") is True else None
+
+
+def _by_device(kernel: Function, plain: Function) -> Function:
+    known = frozenset(inspect.signature(plain).parameters)
+
+    @functools.wraps(plain)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        tensor = next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
+        if tensor.is_cuda:
+            return kernel(*args, **kwargs)
+        return plain(*args, **{key: value for key, value in kwargs.items() if key in known})
+
+    return function
