@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.integrations import hub_kernels
 
-from synthetic_training.models.device_functions import closure_of
+from dataset_builders.device_functions import closure_of
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.models.sizes import preset_arguments

@@ -23,6 +23,7 @@ from transformers import (
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
+from dataset_builders.device_functions import use_kernels_only_on_gpus
 from dataset_builders.files import read_json
 from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
@@ -35,7 +36,6 @@ from synthetic_training.models.construction import (
     text_config,
     untrained,
 )
-from synthetic_training.models.device_functions import use_kernels_only_on_gpus
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,

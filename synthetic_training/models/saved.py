@@ -16,13 +16,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, is_integer
+from dataset_builders.device_functions import use_kernels_only_on_gpus
 from dataset_builders.files import read_json, write_json, write_text
 from synthetic_training.models import packed_attention
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.code_files import file_of, files_to_copy, is_installed
 from synthetic_training.models.config_arguments import MOST_LAYERS, ConfigArguments
 from synthetic_training.models.construction import reraise_bug, untrained
-from synthetic_training.models.device_functions import use_kernels_only_on_gpus
 from synthetic_training.models.model_types import PACKAGES, is_shipped
 from synthetic_training.models.registry import use_fast_kernels
 from synthetic_training.models.size_limit import check_size

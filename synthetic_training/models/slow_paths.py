@@ -15,8 +15,8 @@ from types import ModuleType
 
 from torch import nn
 
+from dataset_builders.device_functions import closure_of
 from dataset_builders.files import read_json
-from synthetic_training.models.device_functions import closure_of
 from synthetic_training.models.model_types import PACKAGES
 
 MEASURED = Path(__file__).parents[1] / "speed" / "results" / "architectures.json"
