@@ -61,6 +61,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
     "synthetic_training/figures/hard_alibi.md": (
         "synthetic_training/figures/results/length_*.md",
+        "synthetic_training/figures/results/length_generalization_small.jsonl",
         "synthetic_training/figures/results/duplicates_*.md",
         "synthetic_training/figures/results/hard_alibi_*.md",
         "synthetic_training/figures/configs/hard_alibi.yaml",
@@ -177,9 +178,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "an exit status": ("124",),
         "a section of the paper": ("3.5",),
         "steps in an issue of the released code": ("250,000", "300,000"),
-    },
-    "synthetic_training/figures/hard_alibi.md": {
-        "a difference that tests/test_document_numbers.py computes": (".064",),
     },
     "synthetic_training/figures/mamba_weights.md": {
         "the log of a run that is not kept": ("1,050",),

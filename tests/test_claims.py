@@ -31,7 +31,12 @@ def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest
     assert all(cell.startswith("not run yet: ") for cell in rows.values())
     assert rows["Hard-ALiBi looks up n-grams"].endswith("duplicates")
     lookups = [a_line(label, panel="prefix_ngram") for label in ("T_rope", "mamba")]
-    assert "(small models)" in table({"ngram_lookup_small": lookups})
+    small = {"ngram_lookup_small": lookups}
+    assert "| RoPE 0.50, Mamba 0.50 (small models) " in table(small)
+    tried = [a_line("mamba", panel="prefix_ngram", accuracies=(accuracy,)) for accuracy in (0.2, 0.9, 0.1)]
+    both = {**small, "ngram_lookup_rates_paper": [lookups[0], *tried]}
+    assert "| RoPE 0.50, Mamba 0.90 (short runs); RoPE 0.50, Mamba 0.50 (small models) " in table(both)
+    assert "| RoPE 0.50, Mamba 0.50  " in table({**both, "ngram_lookup_paper": lookups})
     main([str(tmp_path), "--out", str(tmp_path / "claims.md")])
     assert (tmp_path / "claims.md").read_text() in capsys.readouterr().out
     with pytest.raises(SystemExit, match="none is not a folder"):

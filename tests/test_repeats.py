@@ -12,6 +12,7 @@ from synthetic_training.figures.repeats import (
     accuracy_with_repeats,
     errors_at_repeats,
     expected_repeats,
+    least_accuracy,
     main,
     table,
 )
@@ -71,6 +72,19 @@ def test_the_upper_limit_of_an_error_rate_covers_it_in_19_of_20_experiments() ->
         return errors_at_repeats([line])[2][1]
 
     assert sum(one() >= rate for _ in range(100)) >= 95
+
+
+def test_the_least_accuracy_is_that_of_repeats_of_every_length() -> None:
+    """Also if errors in plain strings come from repeats of one and two letters, which all strings have."""
+    rates = {1: 2e-5, 2: 4e-4, 3: 0.01, 4: 0.1}
+    plain = accuracy_with_repeats(50, {1: rates[1], 2: rates[2]}, 26, 1)
+    line = duplicates({n: plain * (1 - rate) for n, rate in rates.items()}, plain)
+    for strings, low in ((10**8, 0.98), (10**4, 0.6)):
+        tests = [{**test, "num_examples": strings} for test in line["tests"]]
+        for length in (50, 300, 1000):
+            expected = accuracy_with_repeats(length, rates, 26, 1)
+            least = least_accuracy(length, [{**line, "tests": tests}], 26)
+            assert low * expected < least < expected
 
 
 def test_accuracy_is_that_of_independent_repeats() -> None:

@@ -8,8 +8,12 @@ A model that copies by looking up n-grams makes errors if an n-gram occurs twice
 length n of the repeat. By chance, a uniform string of length L over D letters has about C(L - n + 1, 2) D^-n
 (1 - 1/D)^2 pairs of positions that share n letters, but not n + 1. If each pair misleads the model as often
 as the pair in ``duplicates``, independently of the others, the string is copied correctly with probability
-exp(-sum over n of pairs times error rate). Long strings have hundreds of short repeats, so a small error of a
-rate changes this a lot: the last column has the upper ends of the rates' 95% intervals instead of the rates.
+exp(-sum over n of pairs times error rate).
+
+The last column of the table says how low the accuracy may be by repeats alone. It has the upper ends of the
+rates' 95% intervals instead of the rates. Repeats that every string has by chance, such as those of one
+letter, are counted otherwise, since one more of them shows little: they are taken to cause all errors in
+plain strings, at the upper end of their interval, and these to grow with the number of pairs of positions.
 """
 
 import math
@@ -41,7 +45,8 @@ def errors_at_repeats(results: Sequence[Result]) -> dict[int, tuple[float, float
     """Error rate caused by a repeated n-gram and its upper limit, by n, over all seeds.
 
     The rate is relative to strings without the repeat. The upper limit is the end of the 95% interval of the
-    difference over strings (Newcombe, 1998, method 10). Values between measured values of n are interpolated.
+    difference (Newcombe, 1998, method 10) over the strings of all seeds together. Values between measured
+    values of n are interpolated.
 
     Raises:
         InputError: the results have no such tests, or none without a repeat.
@@ -80,6 +85,17 @@ def accuracy_with_repeats(length: int, errors: Mapping[int, float], letters: int
     return math.exp(-sum(expected_repeats(length, n, letters) * e for n, e in errors.items() if n >= least))
 
 
+def least_accuracy(length: int, duplicates: Sequence[Result], letters: int) -> float:
+    """How low the accuracy may be by repeats alone: see the last column in the module's docstring."""
+    copied = [test for result in duplicates for test in result["tests"] if test["task"] == "copy"]
+    tested = max(test["length"] for test in copied)
+    _, (least, _) = _accuracy(copied)
+    upper = {n: most for n, (_, most) in errors_at_repeats(duplicates).items()}
+    rare = next(n for n in range(1, tested + 1) if expected_repeats(tested, n, letters) < 1)
+    pairs, pairs_tested = (expected_repeats(size, rare - 1, letters) for size in (length, tested))
+    return float(least ** (pairs / pairs_tested)) * accuracy_with_repeats(length, upper, letters, rare)
+
+
 def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -> str:
     """Table of the measured accuracy by length and the accuracy predicted from repeats alone, as Markdown.
 
@@ -93,7 +109,6 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
             raise InputError(f"there are no results of {model!r}; there are results of {known}")
     errors = errors_at_repeats(mine[1])
     rates = {n: rate for n, (rate, _) in errors.items()}
-    upper = {n: most for n, (_, most) in errors.items()}
     letters = mine[0][0]["config"]["vocabulary"]
     found: dict[int, list[float]] = {}
     for test in (test for result in mine[0] for test in result["tests"] if test["task"] == "copy"):
@@ -105,7 +120,7 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
             length,
             f"{mean(values):.3f}",
             *(f"{accuracy_with_repeats(length, rates, letters, least):.3f}" for least in SHORTEST_REPEATS),
-            f"{accuracy_with_repeats(length, upper, letters, SHORTEST_REPEATS[-1]):.3f}",
+            f"{least_accuracy(length, mine[1], letters):.3f}",
         ]
         for length, values in sorted(found.items())
     ]
@@ -113,7 +128,7 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
         "length",
         "found",
         *(f"repeats of {least} letters and more" for least in SHORTEST_REPEATS),
-        "at the upper limits",
+        "all repeats, at the upper limits",
     ]
     shares = ", ".join(f"{rate:.4f} (up to {most:.4f}) for {n}" for n, (rate, most) in errors.items())
     counts = ", ".join(f"{expected_repeats(max(found), n, letters):,.3g} of {n}" for n in errors)

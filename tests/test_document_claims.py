@@ -1,0 +1,160 @@
+"""Sentences about results that would become wrong with other results, although their numbers might remain."""
+
+from itertools import groupby
+from statistics import mean
+
+import pytest
+
+from synthetic_training.figures.figure_file import read_figure, shipped
+from synthetic_training.figures.plan import Result, key_of, plan
+from synthetic_training.figures.repeats import least_accuracy
+from synthetic_training.figures.results import read_results
+from synthetic_training.figures.summary import by_length, by_test, final_accuracy, learning_curve
+from tests.import_graph import ROOT
+
+FIGURES = ROOT / "synthetic_training/figures"
+SMALL_LOOKUP, LOOKUP_RATES = "ngram_lookup_small", "ngram_lookup_rates_paper"
+
+
+def of(stem: str, label: str, panel: str | None = None) -> list[Result]:
+    lines = read_results(FIGURES / "results" / f"{stem}.jsonl")
+    found = [one for one in lines if one["label"] == label and one["panel"] == panel]
+    assert found
+    return found
+
+
+def check(document: str, sentence: str) -> None:
+    """The document has the sentence, wherever its lines break."""
+    text = " ".join((FIGURES / document).read_text(encoding="utf-8").split())
+    assert sentence in text
+
+
+def short(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".removeprefix("0")
+
+
+def by_length_of(stem: str, label: str) -> dict[int, float]:
+    return {int(band.x): band.mean for band in by_length(of(stem, label), "copy")}
+
+
+@pytest.mark.parametrize(
+    ("scale", "model", "longest_explained", "sentence"),
+    [
+        ("paper", "T_hard_alibi", 1000, "What was found is above this column at every length"),
+        ("paper", "T_hard_alibi_isolated", 300, "from 500 letters on it errs more often than"),
+        ("small", "T_hard_alibi_isolated", 200, "but not more than at the upper limits"),
+    ],
+)
+def test_repeats_explain_errors_up_to_the_length_in_the_text(
+    scale: str, model: str, longest_explained: int, sentence: str
+) -> None:
+    check("hard_alibi.md", sentence)
+    duplicates = of(f"duplicates_{scale}", model)
+    for length, found in by_length_of(f"length_generalization_{scale}", model).items():
+        explained = found >= least_accuracy(length, duplicates, 26)
+        assert explained == (length <= longest_explained), length
+
+
+def test_models_fail_at_the_lengths_in_the_text() -> None:
+    check("README.md", "agree for RoPE, ALiBi and Mamba. NoPE generalises less far than in the paper")
+    check("README.md", "it copies most strings of 75 letters on two of three seeds, and hardly any of 100")
+    check("README.md", "[Hard-ALiBi fails between 300 and 1000](hard_alibi.md), also if the examples")
+    stem = "length_generalization_paper"
+    rope, alibi, mamba, lstm = (by_length_of(stem, label) for label in ("T_rope", "T_alibi", "mamba", "lstm"))
+    assert min(one[50] for one in (rope, alibi, mamba, lstm)) > 0.95
+    assert rope[75] < 0.01 and lstm[75] < 0.01 and mamba[75] < 0.5 and mamba[100] < 0.01
+    assert alibi[100] > 0.95 and alibi[150] < 0.5
+    nope = [by_test(one)["copy"] for one in of(stem, "T_nope")]
+    assert sorted(one[75] > 0.5 for one in nope) == [False, True, True]
+    assert all(one[100] < 0.01 for one in nope)
+    for label in ("T_hard_alibi", "T_hard_alibi_isolated"):
+        hard = by_length_of(stem, label)
+        assert hard[300] > 0.85 and hard[1000] < 0.5
+
+
+def test_models_lose_by_repeats_what_the_text_says() -> None:
+    def losses(label: str, least: int) -> list[list[float]]:
+        scores = [by_test(one) for one in of("duplicates_paper", label)]
+        tests = [name for name in scores[0] if name != "copy" and int(name.rpartition(" ")[2]) >= least]
+        return [[one["copy"][50] - one[name][50] for one in scores] for name in tests]
+
+    means = [sum(some) / len(some) for label in ("T_rope", "T_nope", "lstm") for some in losses(label, 1)]
+    check("README.md", f"RoPE, NoPE and the LSTM lose at most {short(max(means), 3)}.")
+    plain = sum(by_test(one)["copy"][50] for one in of("duplicates_paper", "mamba")) / 3
+    most = max(plain - sum(some) / len(some) for some in losses("mamba", 3))
+    check("README.md", f"Mamba's accuracy falls from {short(plain, 3)} to {short(most, 3)} and less")
+    assert all(loss > 0 for some in losses("mamba", 3) for loss in some)
+
+
+@pytest.mark.parametrize("panel", ["prefix_ngram", "suffix_ngram"])
+def test_mamba_is_ahead_in_ngram_lookup_only_where_the_text_says(panel: str) -> None:
+    check("README.md", "With the key last (suffix), the transformers are far ahead.")
+    check("README.md", "At the paper's size, Mamba is not ahead.")
+    models = ("mamba", "T_rope", "T_hard_alibi")
+    small = {label: [final_accuracy(one) for one in of(SMALL_LOOKUP, label, panel)] for label in models}
+    rope_and_hard = [*small["T_rope"], *small["T_hard_alibi"]]
+    if panel == "prefix_ngram":
+        assert 0.5 > min(small["mamba"]) > 2 * max(rope_and_hard) and max(small["mamba"]) < 0.5
+    else:
+        assert min(rope_and_hard) > 2 * max(small["mamba"])
+
+    def best(label: str) -> float:
+        return max(final_accuracy(one) for one in of(LOOKUP_RATES, label, panel))
+
+    assert min(map(best, ("T_rope", "T_alibi", "T_hard_alibi"))) > 0.8
+    assert abs(best("mamba") - best("T_nope")) < 0.05
+    assert best("lstm") == best("mamba_authors") == 0
+
+
+def test_the_examples_at_50_letters_are_those_in_the_text() -> None:
+    def around(label: str) -> tuple[list[int], list[int]]:
+        """Examples at the evaluations before and after half of the strings are correct."""
+        before, after = [], []
+        for one in of("length_generalization_paper", label):
+            curve = learning_curve(one)
+            at = next(i for i, point in enumerate(curve) if point["string_accuracy"] >= 0.5)
+            before.append(curve[at - 1]["examples"] if at else 0)
+            after.append(curve[at]["examples"])
+        return before, after
+
+    def thousands(examples: list[int]) -> str:
+        """Examples that differ by the lengths of strings only are from the same evaluation."""
+        same = groupby(sorted(examples), lambda one: round(one, -4))
+        return " or ".join(f"{mean(some) / 1000:.0f} thousand" for _, some in same)
+
+    (mamba_least, mamba), (rope_least, rope), (_, hard) = map(around, ("mamba", "T_rope", "T_hard_alibi"))
+    found = f"after {thousands(mamba)} examples for Mamba, after {thousands(rope)} for RoPE,"
+    check("mamba_weights.md", f"{found} and at the first evaluation, after {thousands(hard)}, for Hard-ALiBi")
+    assert min(mamba_least) >= 1.99 * max(hard) and max(mamba) <= 4.01 * min(rope_least)
+    nope, lstm = (min(around(label)[0]) for label in ("T_nope", "lstm"))
+    check("mamba_weights.md", f"at least {thousands([nope])} and {thousands([lstm])}.")
+    assert min(nope, lstm) >= max(mamba)
+
+
+def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:
+    alone = by_length_of("hard_alibi_small", "as_published")[60]
+    seeds = [by_test(one)["copy"] for one in of("length_generalization_small", "T_hard_alibi")]
+    a, b, c = sorted(short(one[60], 3) for one in seeds)
+    check("hard_alibi.md", f"without it {short(alone, 3)}, but with the same settings the three seeds")
+    check("hard_alibi.md", f"above reach {a}, {b} and {c}.")
+    least, *_, most = sorted(one[80] for one in seeds)
+    check("hard_alibi.md", f"more than all of them ({short(least, 3)} to {short(most, 3)})")
+
+
+def test_the_figures_with_missing_runs_are_those_in_the_text() -> None:
+    missing = []
+    for name, file in shipped().items():
+        scale = read_figure(file).scales.get("paper")
+        results = FIGURES / "results" / f"{name}_paper.jsonl"
+        rates = FIGURES / "results" / f"{name}_rates_paper.jsonl"
+        if scale is not None and (results.exists() or rates.exists()):
+            made = {key_of(one) for one in read_results(results)} if results.exists() else set()
+            if len(made) < len(plan(scale, name)):
+                missing.append(f"`{name}`")
+    check("runs.md", f"some runs of {', '.join(missing[:-1])} and {missing[-1]} are still missing")
+    tried, used = (
+        next(final_accuracy(one) for one in of(stem, "T_rope", "suffix_ngram") if one["seed"] == 0)
+        for stem in ("ngram_rope_rate", SMALL_LOOKUP)
+    )
+    check("runs.md", f"an accuracy of {short(tried, 2)} in the suffix look-up")
+    check("runs.md", f"and {short(used, 2)} with the same seed at 1e-3")
