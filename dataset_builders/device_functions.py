@@ -53,9 +53,9 @@ def _by_device(kernel: Function, plain: Function) -> Function:
 
     @functools.wraps(plain)
     def function(*args: Any, **kwargs: Any) -> Any:
-        tensor = next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
-        if tensor.is_cuda:
-            return kernel(*args, **kwargs)
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, torch.Tensor) and value.is_cuda:
+                return kernel(*args, **kwargs)
         return plain(*args, **{key: value for key, value in kwargs.items() if key in known})
 
     return function

@@ -74,6 +74,8 @@ def test_tensors_on_a_gpu_go_to_the_kernels(monkeypatch: pytest.MonkeyPatch) -> 
     built("hf:mamba2")
     x, weight = torch.zeros(1, 4, 8), torch.ones(4, 3)
     assert module.causal_conv1d_fn(x, weight).shape == x.shape
+    compiled = torch.compile(lambda x: module.causal_conv1d_fn(x, weight), fullgraph=True, backend="eager")
+    assert compiled(x).shape == x.shape
     monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     with pytest.raises(RuntimeError, match="is_cuda"):
         module.causal_conv1d_fn(x, weight)
