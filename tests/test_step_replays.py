@@ -5,6 +5,7 @@ import logging
 import random
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from synthetic_training.data.strings.packing import PackedBatches
+from synthetic_training.models.presets import presets
 from synthetic_training.models.registry import build_model
+from synthetic_training.models.sizes import preset_arguments
 from synthetic_training.seeding import seed_everything
 from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.step import StepConfig, TrainingStep
@@ -51,6 +54,94 @@ class DrawingWithNumpy(Counting):
         return self.layers[1](self.embedding(ids) + np.random.random())
 
 
+class Remembering(Counting):
+    """Adds to its inputs what it has kept of the inputs of the step before."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory: Any = torch.zeros(8)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)
+        before, self.memory = self.memory, x.mean((0, 1)).detach()
+        return self.layers[1](x + before)
+
+
+class DetachingLater(Remembering):
+    """Keeps a tensor that requires a gradient, and detaches it when it reads it."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)
+        before, self.memory = self.memory.detach(), x.mean((0, 1))
+        return self.layers[1](x + before)
+
+
+class RememberingInAList(Remembering):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = [torch.zeros(8), torch.zeros(8)]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)
+        before, self.memory[1] = self.memory[1], x.mean((0, 1)).detach()
+        return self.layers[1](x + before)
+
+
+class RememberingInADictionary(RememberingInAList):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = {1: torch.zeros(8)}
+
+
+class RememberingIds(Remembering):
+    """Keeps integers, which are valid indices only."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = torch.zeros(4, 32, dtype=torch.int64)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        before, self.memory = self.memory, ids
+        return self.layers[1](self.embedding(ids) + self.embedding(before))
+
+
+class CountingSteps(Remembering):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.memory += 1
+        return self.layers[1](self.embedding(ids)) * self.memory
+
+
+class Growing(CountingSteps):
+    """Counts steps by the length of a list."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = []
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.memory.append(None)
+        return self.layers[1](self.embedding(ids)) * len(self.memory)
+
+
+class DrawingWithItsOwnGenerator(CountingSteps):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = np.random.default_rng(0)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.layers[1](self.embedding(ids) + self.memory.random())
+
+
+CARRIED = (
+    "reads the tensor that the step before left in the attribute 'module.memory'; make it a buffer that "
+)
+CHANGED = "changes the attribute 'module.memory'; make it a buffer that is changed in place, as with add_()"
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -60,6 +151,14 @@ class DrawingWithNumpy(Counting):
         ),
         (DrawingWithPython, "draws random numbers with Python or NumPy; draw them with torch, on the device"),
         (DrawingWithNumpy, "draws random numbers with Python or NumPy; draw them with torch, on the device"),
+        (Remembering, CARRIED),
+        (DetachingLater, CARRIED),
+        (RememberingInAList, CARRIED),
+        (RememberingInADictionary, CARRIED),
+        (RememberingIds, CARRIED),
+        (CountingSteps, CHANGED),
+        (Growing, CHANGED),
+        (DrawingWithItsOwnGenerator, CHANGED),
     ],
 )
 def test_a_step_that_replays_would_not_repeat_is_not_replayed(
@@ -80,6 +179,65 @@ def test_a_step_that_replays_would_not_repeat_is_not_replayed(
         assert run(recorded=True) == expected
     (record,) = caplog.records
     assert f"is slower without: a forward pass {reason}" in record.getMessage()
+
+
+class Harmless(Counting):
+    """Sets attributes that no later step reads: numbers, an auxiliary loss, and lists of attention maps."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.shared: list[Tensor] = []
+        for layer in self.layers:
+            layer.results = self.shared
+        self.maps: dict[str, Tensor] = {"constant": torch.ones(8)}
+        self.auxiliary_loss = self.scale = None
+        self.expanded, self.sparse = torch.ones(1).expand(8), torch.eye(8).to_sparse()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.seen += 1
+        self.length, self.ids, self.scale = ids.shape[1], ids, 0.5
+        self.shared.clear()
+        x = self.embedding(ids) * self.maps["constant"] * self.expanded
+        x = x + self.sparse.to_dense().sum()
+        for layer in self.layers:
+            x = layer(x)
+            layer.results.append(x)
+        self.maps["weights"] = x.softmax(-1).detach()
+        self.auxiliary_loss = self.shared[0].square().mean() + 0.0 * self.maps["weights"].mean()
+        return x + self.seen
+
+
+def test_attributes_that_no_later_step_reads_are_replayed(caplog: pytest.LogCaptureFixture) -> None:
+    """The check runs another forward pass, which leaves no traces."""
+
+    def run(*, recorded: bool) -> tuple[list[float], dict[str, Tensor]]:
+        seed_everything(0)
+        model = build_model(f"{__name__}:Harmless").train()
+        step = TrainingStep(
+            model, PackedBatches(tiny().string_task, 32, 4, 0, "cpu"), StepConfig(), OPTIMIZER, rows=4
+        )
+        if recorded:
+            step._run = step._replayed = Recorded(step._update)
+        found = losses(step, 4)
+        assert model.module.layers[0].results is model.module.shared and len(model.module.shared) == 2
+        assert not recorded or step._replayed is not None
+        return found, {**model.state_dict(), "weights": model.module.maps["weights"]}
+
+    expected = run(recorded=False)
+    found = run(recorded=True)
+    assert found[0] == expected[0] and not caplog.records
+    assert all(torch.equal(value, expected[1][name]) for name, value in found[1].items())
+
+
+@pytest.mark.parametrize("name", [name for name in presets()["small"] if not name.startswith("fla:")])
+def test_the_steps_of_known_models_are_replayed(name: str) -> None:
+    model = build_model(name, **preset_arguments("small", name, {})).train()
+    step = TrainingStep(
+        model, PackedBatches(tiny().string_task, 32, 4, 0, "cpu"), StepConfig(), OPTIMIZER, rows=4
+    )
+    step._run = step._replayed = Recorded(step._update)
+    losses(step, 4)
+    assert step._replayed is not None
 
 
 class Masked(Counting):
