@@ -32,11 +32,13 @@ class _Attribute:
         owner: the dictionary of the module that contains it.
         name: its key there.
         is_buffer: whether it is a buffer.
+        device: the device of the model.
     """
 
     owner: dict[str, Any]
     name: str
     is_buffer: bool
+    device: torch.device
     value: Any = field(init=False)
     leaves: list[Any] = field(init=False)
     structure: TreeSpec = field(init=False)
@@ -45,7 +47,7 @@ class _Attribute:
     def __post_init__(self) -> None:
         self.value = self.owner[self.name]
         self.leaves, self.structure = tree_flatten(self.value)
-        self.numbers = self.structure, [_number(leaf) for leaf in self.leaves]
+        self.numbers = self.structure, [_number(leaf, self.device) for leaf in self.leaves]
 
     def replaced_since(self, before: "_Attribute") -> list[bool]:
         """For each leaf, whether it is another tensor than before."""
@@ -75,7 +77,7 @@ class StateBefore:
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
         self._model, self._device = model, device
-        self._attributes = _attributes(model)
+        self._attributes = _attributes(model, device)
         values = [one.value for one in self._attributes.values()]
         owners = [owner for module in model.modules() for owner in (vars(module), module._buffers)]
         self._dicts = [(one, dict(one)) for one in (*owners, *values) if isinstance(one, dict)]
@@ -111,7 +113,7 @@ class StateBefore:
         Args:
             forward: function that runs another forward pass; what it changes is restored.
         """
-        now, replaced = _attributes(self._model), {}
+        now, replaced = _attributes(self._model, self._device), {}
         for name in self._attributes | now:
             before, after = self._attributes.get(name), now.get(name)
             if before is None or after is None or before.numbers != after.numbers:
@@ -126,6 +128,9 @@ class StateBefore:
             return (
                 "draws random numbers with Python or NumPy; draw them with torch, on the device of the model"
             )
+        on_cpu = self._device.type != "cpu" and not torch.equal(torch.get_rng_state(), self._random)
+        if on_cpu and not _never_drops_layers(self._model):
+            return "draws random numbers on the CPU; draw them on the device of the model"
         if self._reads(replaced, forward):
             names = (name for name in replaced if self._reads({name: replaced[name]}, forward))
             name = next(names, next(iter(replaced)))
@@ -150,14 +155,16 @@ class StateBefore:
         return False
 
 
-def _attributes(model: nn.Module) -> dict[str, _Attribute]:
+def _attributes(model: nn.Module, device: torch.device) -> dict[str, _Attribute]:
     """The buffers and other attributes of a model's modules, by their full names."""
     found = {}
     for path, module in model.named_modules():
         own = {name for name in vars(module) if name not in _OF_EVERY_MODULE}
         for owner, names in ((module._buffers, module._buffers), (vars(module), own)):
             for name in names:
-                found[f"{path}.{name}".lstrip(".")] = _Attribute(owner, name, owner is module._buffers)
+                found[f"{path}.{name}".lstrip(".")] = _Attribute(
+                    owner, name, owner is module._buffers, device
+                )
     return found
 
 
@@ -168,8 +175,8 @@ def _may_change_in_place(tensor: Tensor) -> bool:
     return all(stride or size < 2 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
-def _number(leaf: Any) -> Any:
-    """What a leaf contributes to calculations in Python; None if nothing that can be compared."""
+def _number(leaf: Any, device: torch.device) -> Any:
+    """What a leaf contributes to calculations on the CPU; None if nothing that can be compared."""
     match leaf:
         case Number() | str():
             return leaf
@@ -179,7 +186,17 @@ def _number(leaf: Any) -> Any:
             return str(leaf.bit_generator.state)
         case random.Random():
             return leaf.getstate()
+        case torch.Generator() if leaf.device.type == "cpu":
+            return bytes(leaf.get_state().tolist())
+        case Tensor() if leaf.device.type == "cpu" != device.type and not leaf.is_inference():
+            return leaf._version
     return None
+
+
+def _never_drops_layers(model: nn.Module) -> bool:
+    """Whether its layers could be dropped at random, but are not: transformers then draws numbers in vain."""
+    rates = [module.layerdrop for module in model.modules() if hasattr(module, "layerdrop")]
+    return bool(rates) and not any(rates)
 
 
 def module_tensors(model: nn.Module) -> list[Tensor]:
