@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from dataset_builders import InputError
+from synthetic_training.models import behaviour
 from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.run import train
@@ -217,6 +219,20 @@ def test_weights_that_cannot_be_saved_are_refused_before_training(tmp_path: Path
     with pytest.raises(InputError, match="SharedMemory cannot be run .*shared tensors"):
         train(tiny(model=f"{HERE}:SharedMemory", model_args={}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left")])
+def test_a_full_disk_is_one_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With several processes, an error of another type would leave the others waiting."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(behaviour, "save_with_code", fail)
+    with pytest.raises(
+        InputError, match="it cannot be saved in .*, a temporary folder: .*No space left.*TMPDIR"
+    ):
+        check_own_model("it", build_model(f"{HERE}:Causal"), LENGTH)
 
 
 class OnlyBfloat16(Causal):

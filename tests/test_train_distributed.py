@@ -114,6 +114,44 @@ def test_invalid_input_is_reported_once(tmp_path: Path, flags: tuple[str, ...], 
     assert not (tmp_path / "run").exists()
 
 
+OWN = '''
+import os
+from pathlib import Path
+import torch
+from torch import nn
+
+class Own(nn.Module):
+    """Leaves a file for each process that saves a model, and may have a random matrix that is not saved."""
+
+    def __init__(self, vocab_size, saved=True):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(vocab_size, 8), nn.Linear(8, vocab_size)
+        self.random = torch.eye(8) if saved else torch.randn(8, 8)
+        self.register_state_dict_pre_hook(lambda *_: Path("saved_by_" + os.environ["RANK"]).touch())
+
+    def forward(self, ids):
+        return self.head(self.embed(ids).cumsum(1) @ self.random)
+'''
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_only_the_first_process_tries_to_save_an_own_model(tmp_path: Path, saved: bool) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    changes = {
+        "model": "own:Own",
+        "model_args": {"saved": saved},
+        "steps": 2,
+        "warmup_steps": 0,
+        "eval_every": 2,
+    }
+    (status, _, err), other = run_pair(tmp_path, "--config", config_file(tmp_path, **changes), "--out", "run")
+    assert [file.name for file in tmp_path.glob("saved_by_*")] == ["saved_by_0"]
+    assert (status, other[0]) == ((0, 0) if saved else (1, 1)), err
+    if not saved:
+        assert err.count("error: own:Own has other logits after it is saved and loaded") == 1
+        assert "error: " not in "".join(other[1:]) and not (tmp_path / "run").exists()
+
+
 def test_a_launcher_that_ends_all_processes_with_the_first_lets_it_report(tmp_path: Path) -> None:
     process = start(tmp_path, ACCELERATE, "--steps", "0", "--out", "run")
     out, err = process.communicate(timeout=200)

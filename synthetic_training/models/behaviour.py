@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -92,7 +93,9 @@ class _Forward:
 
 
 @torch.no_grad()
-def check_own_model(name: str, model: PreTrainedModel, length: int, *, bf16: bool = False) -> list[str]:
+def check_own_model(
+    name: str, model: PreTrainedModel, length: int, *, bf16: bool = False, saves: bool = True
+) -> list[str]:
     """Check that a user's model can be trained, evaluated and saved with meaningful results.
 
     A model whose logits depend on later tokens learns nothing, but has a high forced accuracy. Tensors that
@@ -103,6 +106,7 @@ def check_own_model(name: str, model: PreTrainedModel, length: int, *, bf16: boo
         model: the model on its device; it is not changed.
         length: number of tokens of a row.
         bf16: whether the model is trained under bfloat16 autocast.
+        saves: whether this process saves models, so that it also tries to save and load this one.
 
     Returns:
         Warnings about behaviour that is allowed but rarely intended.
@@ -110,8 +114,8 @@ def check_own_model(name: str, model: PreTrainedModel, length: int, *, bf16: boo
     Raises:
         InputError: the model is not causal, cannot read rows of any length, returns something else than
             finite logits of the shape (batch, length, vocabulary), does not accept the arguments with which
-            it is evaluated, has a ``forward_with_state`` that gives other logits, or is another model after
-            it is saved and loaded.
+            it is evaluated, has a ``forward_with_state`` that gives other logits, cannot be saved, or is
+            another model after it is saved and loaded.
     """
     _check_signature(name, model)
     length, run = max(length, 4), _Forward(name, bf16)
@@ -135,7 +139,8 @@ def check_own_model(name: str, model: PreTrainedModel, length: int, *, bf16: boo
         warnings += [] if random else _unequal_lengths(run, noisy, ids)
         warnings += _ignored(run, noisy, ids)
         _check_state(run, noisy, ids)
-        _check_saving(run, noisy, ids)
+        if saves:
+            _check_saving(run, noisy, ids)
     return warnings
 
 
@@ -185,7 +190,13 @@ def _check_state(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
 def _check_saving(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
     """Raise InputError if a model has other logits after it is saved and loaded."""
     with TemporaryDirectory() as folder:
-        save_with_code(model, Path(folder) / "model")
+        try:
+            save_with_code(model, Path(folder) / "model")
+        except (OSError, SafetensorError) as error:  # such as a full disk
+            raise InputError(
+                f"{run.name} cannot be saved in {folder}, a temporary folder: {first_line(error)}; TMPDIR "
+                "can name a folder with more room"
+            ) from error
         seed_everything(_SEED + 1)  # other random values than in ``_new``
         try:
             again = load_weights(type(model), Path(folder) / "model").to(model.device).eval()

@@ -168,7 +168,9 @@ def _model(
     model = model.to(device)
     if own:
         try:
-            warnings = check_own_model(config.model, model, config.context_length, bf16=bf16)
+            warnings = check_own_model(
+                config.model, model, config.context_length, bf16=bf16, saves=processes.is_main
+            )
             _check_evaluation(config, model, bf16=bf16)
             if config.isolate_examples:
                 _check_isolation(config, model, bf16=bf16)
