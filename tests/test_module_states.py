@@ -154,6 +154,7 @@ class Stateless(ReturnsLogits):
         ("Stateless", "contains no floating-point numbers"),
     ],
 )
-def test_a_state_that_cannot_be_used_is_refused(name: str, sentence: str) -> None:
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_state_that_cannot_be_used_is_refused(name: str, sentence: str, bf16: bool) -> None:
     with pytest.raises(InputError, match=sentence):
-        check_own_model("it", drawn(name), 16)
+        check_own_model("it", drawn(name), 16, bf16=bf16)

@@ -52,6 +52,9 @@ def test_logits_at_positions_are_those_of_the_whole(name: str) -> None:
     with OutputPositions(model) as outputs:
         torch.testing.assert_close(outputs.logits(positions, forward), whole)
         assert forward().shape == (3, 12, 40)
+        with pytest.raises(ZeroDivisionError):
+            outputs.logits(positions, lambda: 1 / 0)
+        assert forward().shape == (3, 12, 40)
     assert not any(module._forward_pre_hooks for module in model.modules() if type(module) is nn.Linear)
 
 

@@ -116,7 +116,43 @@ def test_complex_weights_are_updated_as_by_adamw(clip: float | None) -> None:
         torch.testing.assert_close(optimizer.state_dict()[f"{key}/rotation"], wanted, rtol=1e-4, atol=1e-9)
 
 
-@pytest.mark.parametrize(("model_class", "copies"), [(Tied, False), (Tied, True), (Complex, False)])
+class Partly(Tied):
+    """Has layers that never get a gradient, and others that get one in every second step only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused, self.gain = nn.Linear(16, 16), nn.Parameter(torch.ones(16))
+        self.sometimes = nn.Linear(16, 16)
+        self.calls = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.calls += 1
+        x = self.embed(ids)
+        return self.head(self.inner(x if self.calls % 2 else self.sometimes(x) * self.gain))
+
+
+@pytest.mark.parametrize(("bf16", "copies"), [(False, False), (True, False), (True, True)])
+def test_weights_without_a_gradient_stay_as_they_are(bf16: bool, copies: bool) -> None:
+    torch.manual_seed(0)
+    model = Partly()
+    expected = copy.deepcopy(model)
+    adamw = plain(expected, 5, 0.5, bf16)
+    optimizer = ClippedAdamW(model, OptimizerConfig(weight_decay=0.1, grad_clip=0.5), copies=copies)
+    assert not copies or {"unused.weight", "sometimes.weight"} < set(optimizer.copies)
+    before = copy.deepcopy(model)
+    train(model, optimizer, range(5), bf16)
+    state, close = optimizer.state_dict(), 5e-4 if bf16 else 1e-6
+    for (name, found), wanted in zip(model.named_parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=close, msg=name)
+        assert state[f"step/{name}"] == adamw.state[wanted].get("step", 0)
+    assert torch.equal(model.unused.weight, before.unused.weight)
+    assert state["step/sometimes.weight"] == state["step/gain"] == 2
+
+
+@pytest.mark.parametrize(
+    ("model_class", "copies"),
+    [(Partly, False), (Partly, True), (Tied, False), (Tied, True), (Complex, False)],
+)
 def test_a_state_goes_on_to_the_bit(model_class: type[Tied], copies: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     whole = model_class()

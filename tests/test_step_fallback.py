@@ -115,12 +115,27 @@ class Counting(nn.Module):
         return x + self.seen + x * self.rows
 
 
-def test_a_failed_attempt_leaves_buffers_and_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+class Carrying(Counting):
+    """Also counts steps in a number, a tensor, and a tensor in a list."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.steps, self.total, self.kept = 0, torch.zeros(()), [torch.zeros(())]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.steps += 1
+        self.total += 1
+        self.kept[0] = self.kept[0] + 1
+        return super().forward(ids) * (self.steps + 2 * self.total + 4 * self.kept[0])
+
+
+@pytest.mark.parametrize("name", ["Counting", "Carrying"])
+def test_a_failed_attempt_leaves_state_and_random_numbers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first layer and its dropout have run before the second layer cannot be compiled."""
 
     def run(*, compiled: bool) -> tuple[list[float], list[Tensor]]:
         torch.manual_seed(0)
-        model = build_model(f"{__name__}:Counting").train()
+        model = build_model(f"{__name__}:{name}").train()
         batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
         step = TrainingStep(model, batches, StepConfig(compile=compiled), OPTIMIZER, rows=4)
         torch.manual_seed(1)

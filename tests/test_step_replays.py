@@ -5,6 +5,7 @@ import logging
 import random
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,102 @@ class DrawingWithNumpy(Counting):
         return self.layers[1](self.embedding(ids) + np.random.random())
 
 
+class Remembering(Counting):
+    """Adds to its inputs what it has kept of the inputs of the step before."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory: Any = torch.zeros(8)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)
+        before, self.memory = self.memory, x.mean((0, 1)).detach()
+        return self.layers[1](x + before)
+
+
+class Memory(Remembering):
+    """The same on a GPU."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.memory = self.memory.to(ids.device)
+        return super().forward(ids)
+
+
+class DetachingLater(Remembering):
+    """Keeps a tensor that requires a gradient, and detaches it when it reads it."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)
+        before, self.memory = self.memory.detach(), x.mean((0, 1))
+        return self.layers[1](x + before)
+
+
+class RememberingInAList(Remembering):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = [torch.zeros(8), torch.zeros(8)]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)
+        before, self.memory[1] = self.memory[1], x.mean((0, 1)).detach()
+        return self.layers[1](x + before)
+
+
+class RememberingInADictionary(RememberingInAList):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = {1: torch.zeros(8)}
+
+
+class RememberingIds(Remembering):
+    """Keeps integers, which are valid indices only."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = torch.zeros(4, 32, dtype=torch.int64)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        before, self.memory = self.memory, ids
+        return self.layers[1](self.embedding(ids) + self.embedding(before))
+
+
+class CountingSteps(Remembering):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.memory += 1
+        return self.layers[1](self.embedding(ids)) * self.memory
+
+
+class Growing(CountingSteps):
+    """Counts steps by the length of a list."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = []
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.memory.append(None)
+        return self.layers[1](self.embedding(ids)) * len(self.memory)
+
+
+class DrawingWithItsOwnGenerator(CountingSteps):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.memory = np.random.default_rng(0)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.layers[1](self.embedding(ids) + self.memory.random())
+
+
+CARRIED = (
+    "reads the tensor that the step before left in the attribute 'module.memory'; make it a buffer that "
+)
+CHANGED = "changes the attribute 'module.memory'; make it a buffer that is changed in place, as with add_()"
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -60,6 +157,15 @@ class DrawingWithNumpy(Counting):
         ),
         (DrawingWithPython, "draws random numbers with Python or NumPy; draw them with torch, on the device"),
         (DrawingWithNumpy, "draws random numbers with Python or NumPy; draw them with torch, on the device"),
+        (Remembering, CARRIED),
+        (Memory, CARRIED),
+        (DetachingLater, CARRIED),
+        (RememberingInAList, CARRIED),
+        (RememberingInADictionary, CARRIED),
+        (RememberingIds, CARRIED),
+        (CountingSteps, CHANGED),
+        (Growing, CHANGED),
+        (DrawingWithItsOwnGenerator, CHANGED),
     ],
 )
 def test_a_step_that_replays_would_not_repeat_is_not_replayed(

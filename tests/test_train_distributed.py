@@ -114,6 +114,44 @@ def test_invalid_input_is_reported_once(tmp_path: Path, flags: tuple[str, ...], 
     assert not (tmp_path / "run").exists()
 
 
+OWN = '''
+import os
+from pathlib import Path
+import torch
+from torch import nn
+
+class Own(nn.Module):
+    """Leaves a file for each process that saves a model, and may have a random matrix that is not saved."""
+
+    def __init__(self, vocab_size, saved=True):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(vocab_size, 8), nn.Linear(8, vocab_size)
+        self.random = torch.eye(8) if saved else torch.randn(8, 8)
+        self.register_state_dict_pre_hook(lambda *_: Path("saved_by_" + os.environ["RANK"]).touch())
+
+    def forward(self, ids):
+        return self.head(self.embed(ids).cumsum(1) @ self.random)
+'''
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_only_the_first_process_tries_to_save_an_own_model(tmp_path: Path, saved: bool) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    changes = {
+        "model": "own:Own",
+        "model_args": {"saved": saved},
+        "steps": 2,
+        "warmup_steps": 0,
+        "eval_every": 2,
+    }
+    (status, _, err), other = run_pair(tmp_path, "--config", config_file(tmp_path, **changes), "--out", "run")
+    assert [file.name for file in tmp_path.glob("saved_by_*")] == ["saved_by_0"]
+    assert (status, other[0]) == ((0, 0) if saved else (1, 1)), err
+    if not saved:
+        assert err.count("error: own:Own has other logits after it is saved and loaded") == 1
+        assert "error: " not in "".join(other[1:]) and not (tmp_path / "run").exists()
+
+
 def test_a_launcher_that_ends_all_processes_with_the_first_lets_it_report(tmp_path: Path) -> None:
     process = start(tmp_path, ACCELERATE, "--steps", "0", "--out", "run")
     out, err = process.communicate(timeout=200)
@@ -142,15 +180,17 @@ def test_an_interrupted_run_keeps_a_checkpoint_and_continues_with_one_process(tm
 
 
 class Branches(nn.Module):
-    """A layer that is used twice, one that is unused, and one with a weight in bfloat16."""
+    """A layer that is unused, one that only process 1 uses, and one with a weight in bfloat16."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.unused, self.last = nn.Linear(5, 7), nn.Linear(3, 3), nn.Linear(7, 5)
+        self.rare, self.first = nn.Linear(7, 7), nn.Linear(5, 7)
+        self.unused, self.last = nn.Linear(3, 3), nn.Linear(7, 5)
         self.last.weight.data = self.last.weight.data.bfloat16().float()
 
-    def forward(self, x: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, last: torch.Tensor, rank: int) -> torch.Tensor:
         hidden = self.first(x).relu()
+        hidden = self.rare(hidden) if rank == 1 else hidden
         return nn.functional.linear(hidden, last.float(), self.last.bias).square().sum()
 
 
@@ -178,16 +218,19 @@ def reduce_halves(rank: int, port: int, folder: str) -> None:
         reducer = GradientReducer(leaves, bucket_bytes)
         for _ in range(2):
             half = inputs()[4 * rank : 4 * rank + 4]
-            model(half[:2], copy).backward()  # summed with what follows, as with several passes per step
+            model(
+                half[:2], copy, rank
+            ).backward()  # summed with what follows, as with several passes per step
             reducer.expect()
             sent = mock.Mock(wraps=dist.all_reduce)
             with mock.patch.object(dist, "all_reduce", sent):
-                model(half[2:], copy).backward()
+                model(half[2:], copy, rank).backward()
             if bucket_bytes == 1:  # one bucket each, sent until the layer that takes no part
                 assert sent.call_count == 2
             gradients = reducer.finish()
             assert all(leaf.grad is None for leaf in leaves)
-        torch.save([gradient.clone() for gradient in gradients], f"{folder}/{rank}_{bucket_bytes}.pt")
+        kept = [None if gradient is None else gradient.clone() for gradient in gradients]
+        torch.save(kept, f"{folder}/{rank}_{bucket_bytes}.pt")
     assert processes.max(rank) == 1
     with pytest.raises(InputError, match="^of process 1$"), processes.agree():
         if rank == 1:
@@ -203,15 +246,19 @@ def test_gradients_are_summed_over_processes_passes_and_buckets(tmp_path: Path) 
         process.join(120)
         assert process.exitcode == 0
     model, copy, leaves = model_and_leaves()
-    model(inputs(), copy).backward()
+    for rank, half in enumerate(inputs().chunk(2)):
+        model(half, copy, rank).backward()
+    assert model.unused.weight.grad is None and model.rare.weight.grad is not None
     for bucket_bytes in BUCKET_BYTES:
         one, other = (torch.load(tmp_path / f"{rank}_{bucket_bytes}.pt") for rank in range(2))
         for leaf, found, same in zip(leaves, one, other, strict=True):
+            if leaf.grad is None:
+                assert found is None and same is None
+                continue
             assert torch.equal(found, same) and found.dtype == leaf.dtype
-            expected = torch.zeros(leaf.shape) if leaf.grad is None else leaf.grad.float()
             # bfloat16 has 8 bits, and each of the four passes and their sum round to them once
             rtol, atol = (2**-7, 2**-6) if leaf is copy else (1e-5, 1e-5)
-            torch.testing.assert_close(found.float(), expected, rtol=rtol, atol=atol)
+            torch.testing.assert_close(found.float(), leaf.grad.float(), rtol=rtol, atol=atol)
 
 
 def test_one_process_is_alone() -> None:

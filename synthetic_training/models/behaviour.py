@@ -2,17 +2,20 @@
 
 The checks run on new models of the same configuration, because a forward pass may change more of a model than
 can be restored. Many architectures start with weights of zero in some layers, which would hide what these
-layers do, so noise is added to the weights.
+layers do, so noise is added to the weights. Models run in the precision of the training, because some kernels
+accept no other.
 """
 
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -32,11 +35,67 @@ _EQUAL = 1e-2
 
 Rounding gives about 1e-6, and constants that keep divisions stable, as in Performer, up to 3e-3."""
 
+_EQUAL_BF16 = 2e-2
+"""The same in bfloat16. Rounding gives up to 1e-2 if all intermediate results change a little, as those of
+twelve causal layers that subtract a maximum over all tokens, and nothing if they do not change."""
+
+_EQUAL_STATES_BF16 = 5e-2
+"""The same for a state that is updated token by token, so that differences add up."""
+
 _SEED = 0
 
 
+@dataclass(frozen=True)
+class _Forward:
+    """Runs a user's models and compares their logits.
+
+    Attributes:
+        name: name of the model.
+        bf16: whether models run under bfloat16 autocast.
+    """
+
+    name: str
+    bf16: bool
+
+    def autocast(self, model: PreTrainedModel) -> torch.autocast:
+        """The precision in which a model runs."""
+        return torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def logits(self, model: PreTrainedModel, ids: Tensor, seed: int = _SEED) -> Tensor:
+        """A model's logits in float32, of shape (batch, length, vocabulary).
+
+        Raises:
+            InputError: the model returns something else.
+        """
+        seed_everything(seed)
+        with self.autocast(model):
+            if isinstance(model, BareModuleForCausalLM):  # call the module itself: the wrapper expects logits
+                output = logits = model.module(ids)
+                wanted = "the logits alone, as a tensor"
+            else:
+                output = model(input_ids=ids, use_cache=False)
+                logits, wanted = getattr(output, "logits", None), "an output whose logits are a tensor"
+        if not isinstance(logits, Tensor):
+            raise InputError(
+                f"the forward method of {self.name} must return {wanted}, not a {type(output).__name__}"
+            )
+        shape = (*ids.shape, model.config.vocab_size)
+        if logits.shape != shape:
+            raise InputError(
+                f"{self.name} must map ids {(*ids.shape,)} to logits {shape}, not {(*logits.shape,)}"
+            )
+        return logits.float()
+
+    def equal(self, one: Tensor, other: Tensor, tolerance: float = _EQUAL, bf16: float = _EQUAL_BF16) -> bool:
+        """Whether logits are equal up to a tolerance, relative to the largest, or another in bfloat16."""
+        tolerance = bf16 if self.bf16 else tolerance
+        return bool((one - other).abs().max() <= tolerance * other.abs().max())
+
+
 @torch.no_grad()
-def check_own_model(name: str, model: PreTrainedModel, length: int) -> list[str]:
+def check_own_model(
+    name: str, model: PreTrainedModel, length: int, *, bf16: bool = False, saves: bool = True
+) -> list[str]:
     """Check that a user's model can be trained, evaluated and saved with meaningful results.
 
     A model whose logits depend on later tokens learns nothing, but has a high forced accuracy. Tensors that
@@ -46,6 +105,8 @@ def check_own_model(name: str, model: PreTrainedModel, length: int) -> list[str]
         name: name of the model.
         model: the model on its device; it is not changed.
         length: number of tokens of a row.
+        bf16: whether the model is trained under bfloat16 autocast.
+        saves: whether this process saves models, so that it also tries to save and load this one.
 
     Returns:
         Warnings about behaviour that is allowed but rarely intended.
@@ -53,32 +114,33 @@ def check_own_model(name: str, model: PreTrainedModel, length: int) -> list[str]
     Raises:
         InputError: the model is not causal, cannot read rows of any length, returns something else than
             finite logits of the shape (batch, length, vocabulary), does not accept the arguments with which
-            it is evaluated, has a ``forward_with_state`` that gives other logits, or is another model after
-            it is saved and loaded.
+            it is evaluated, has a ``forward_with_state`` that gives other logits, cannot be saved, or is
+            another model after it is saved and loaded.
     """
     _check_signature(name, model)
-    length = max(length, 4)
+    length, run = max(length, 4), _Forward(name, bf16)
     with preserved_random_states(model.device):
         ids = torch.randint(
             model.config.vocab_size, (1, length), generator=torch.Generator().manual_seed(_SEED)
         )
         ids = ids.to(model.device)
         plain = _new(model)
-        logits = _logits(name, plain, ids)
+        logits = run.logits(plain, ids)
         if not logits.isfinite().all():
             raise InputError(
                 f"the logits of {name} are not finite before training; does its constructor set all weights?"
             )
-        random = not all(_equal(_logits(name, plain, ids, seed), logits, 1e-4) for seed in (1, 2))
+        random = not all(run.equal(run.logits(plain, ids, seed), logits, 1e-4) for seed in (1, 2))
         noisy = _with_noise(_new(model))
-        if not _logits(name, noisy, ids).isfinite().all():
+        if not run.logits(noisy, ids).isfinite().all():
             noisy = plain
-        _check_causal(name, noisy, ids)
+        _check_causal(run, noisy, ids)
         warnings = [f"the logits of {name} are random in evaluation mode, so results vary"] if random else []
-        warnings += [] if random else _unequal_lengths(name, noisy, ids)
-        warnings += _ignored(name, noisy, ids)
-        _check_state(name, noisy, ids)
-        _check_saving(name, noisy, ids)
+        warnings += [] if random else _unequal_lengths(run, noisy, ids)
+        warnings += _ignored(run, noisy, ids)
+        _check_state(run, noisy, ids)
+        if saves:
+            _check_saving(run, noisy, ids)
     return warnings
 
 
@@ -96,7 +158,7 @@ def _with_noise(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def _check_state(name: str, model: PreTrainedModel, ids: Tensor) -> None:
+def _check_state(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
     """Raise InputError if a bare module's ``forward_with_state`` does not give the logits of ``forward``."""
     if not isinstance(model, BareModuleForCausalLM) or not hasattr(model.module, "forward_with_state"):
         return
@@ -105,35 +167,45 @@ def _check_state(name: str, model: PreTrainedModel, ids: Tensor) -> None:
     first, last = ids.split([ids.shape[1] - 2, 2], dim=1)
     for part in (first, *last.split(1, dim=1)):
         try:
-            logits, state = read(part, state)
+            with run.autocast(model):
+                logits, state = read(part, state)
         except (TypeError, ValueError) as error:
-            message = f"forward_with_state of {name} must map ids and a state to logits and the next state"
+            message = (
+                f"forward_with_state of {run.name} must map ids and a state to logits and the next state"
+            )
             raise InputError(f"{message}: {first_line(error)}") from error
         shape = (*part.shape, model.config.vocab_size)
         if not isinstance(logits, Tensor) or logits.shape != shape:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
             raise InputError(
-                f"forward_with_state of {name} must map ids {(*part.shape,)} to logits {shape}, not {found}"
+                f"forward_with_state of {run.name} must map ids {(*part.shape,)} to logits {shape}, "
+                f"not {found}"
             )
-        parts.append(logits)
+        parts.append(logits.float())
     bits_of(state)
-    if not _equal(torch.cat(parts, dim=1), _logits(name, model, ids), 1e-3):
-        raise InputError(f"forward_with_state of {name} gives other logits than forward")
+    if not run.equal(torch.cat(parts, dim=1), run.logits(model, ids), 1e-3, _EQUAL_STATES_BF16):
+        raise InputError(f"forward_with_state of {run.name} gives other logits than forward")
 
 
-def _check_saving(name: str, model: PreTrainedModel, ids: Tensor) -> None:
+def _check_saving(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
     """Raise InputError if a model has other logits after it is saved and loaded."""
     with TemporaryDirectory() as folder:
-        save_with_code(model, Path(folder) / "model")
+        try:
+            save_with_code(model, Path(folder) / "model")
+        except (OSError, SafetensorError) as error:  # such as a full disk
+            raise InputError(
+                f"{run.name} cannot be saved in {folder}, a temporary folder: {first_line(error)}; TMPDIR "
+                "can name a folder with more room"
+            ) from error
         seed_everything(_SEED + 1)  # other random values than in ``_new``
         try:
             again = load_weights(type(model), Path(folder) / "model").to(model.device).eval()
         except InputError as error:
             message = str(error).replace(f"{folder}/model", "the saved model")
-            raise InputError(f"{name} cannot be loaded again: {message}") from error
-    if not _equal(_logits(name, again, ids), _logits(name, model, ids), 1e-4):
+            raise InputError(f"{run.name} cannot be loaded again: {message}") from error
+    if not run.equal(run.logits(again, ids), run.logits(model, ids), 1e-4):
         raise InputError(
-            f"{name} has other logits after it is saved and loaded; register each tensor that its "
+            f"{run.name} has other logits after it is saved and loaded; register each tensor that its "
             "constructor draws at random as a parameter, or with register_buffer"
         )
 
@@ -146,90 +218,66 @@ def _check_signature(name: str, model: PreTrainedModel) -> None:
             raise InputError(f"the forward method of {name} must take the arguments {', '.join(missing)}")
 
 
-def _check_causal(name: str, model: PreTrainedModel, ids: Tensor) -> None:
+def _check_causal(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
     """Raise InputError if logits depend on later tokens.
 
     Tokens are changed from the second on, because a model that is not causal within chunks of tokens is so
     within the first; only the last, in case that chunks end with the row; and the second half.
     """
-    logits, length = _logits(name, model, ids), ids.shape[1]
+    logits, length = run.logits(model, ids), ids.shape[1]
     for first in {1, length // 2, length - 1}:
         changed = torch.where(torch.arange(length, device=ids.device) >= first, _others(model, ids), ids)
-        if not _equal(_logits(name, model, changed)[:, :first], logits[:, :first]):
-            raise InputError(f"{name} is not causal: its logits depend on later tokens")
+        if not run.equal(run.logits(model, changed)[:, :first], logits[:, :first]):
+            raise InputError(f"{run.name} is not causal: its logits depend on later tokens")
 
 
-def _unequal_lengths(name: str, model: PreTrainedModel, ids: Tensor) -> list[str]:
+def _unequal_lengths(run: _Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
     """Warnings if a row's logits depend on its length, or on the other rows of the batch.
 
     Raises:
         InputError: the model cannot read rows of some length.
     """
-    logits, starts, warnings = _logits(name, model, ids), {}, []
+    logits, starts, warnings = run.logits(model, ids), {}, []
     for count in (1, 3, ids.shape[1] - 1):
         try:
-            starts[count] = _logits(name, model, ids[:, :count])
+            starts[count] = run.logits(model, ids[:, :count])
         except InputError:
             raise
         except MISFITS as error:
             reraise_bug(error)
             raise InputError(
-                f"{name} must read rows of any number of tokens, but for {count} it raises "
+                f"{run.name} must read rows of any number of tokens, but for {count} it raises "
                 f"{type(error).__name__}: {first_line(error)}; pad inside forward"
             ) from error
-    if not all(_equal(start, logits[:, :count]) for count, start in starts.items()):
+    if not all(run.equal(start, logits[:, :count]) for count, start in starts.items()):
         warnings.append(
-            f"the logits of {name} depend on the number of tokens that follow, so forced and generated "
+            f"the logits of {run.name} depend on the number of tokens that follow, so forced and generated "
             "answers may differ"
         )
     # a recurrence over rows changes only later ones
-    rows = _logits(name, model, torch.cat([ids, _others(model, ids), ids]))
-    if not _equal(rows[::2], logits.expand(2, -1, -1)):
+    rows = run.logits(model, torch.cat([ids, _others(model, ids), ids]))
+    if not run.equal(rows[::2], logits.expand(2, -1, -1)):
         warnings.append(
-            f"the logits of {name} depend on the other rows of the batch; ids have the shape (batch, length)"
+            f"the logits of {run.name} depend on the other rows of the batch; ids have the shape "
+            "(batch, length)"
         )
     return warnings
 
 
-def _ignored(name: str, model: PreTrainedModel, ids: Tensor) -> list[str]:
+def _ignored(run: _Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
     """Warnings if the logits do not depend on earlier tokens or on their order."""
-    last, of = _logits(name, model, ids)[:, -1], ids[:, -1:]
+    last, of = run.logits(model, ids)[:, -1], ids[:, -1:]
     changed, reordered = (
-        _logits(name, model, torch.cat([past, of], dim=1))[:, -1]
+        run.logits(model, torch.cat([past, of], dim=1))[:, -1]
         for past in (_others(model, ids[:, :-1]), ids[:, :-1].flip(1))
     )
-    if _equal(changed, last, 1e-6):
-        return [f"the logits of {name} do not depend on earlier tokens, so it cannot learn to copy"]
-    if _equal(reordered, last, 1e-5):
-        return [f"the logits of {name} do not depend on the order of earlier tokens"]
+    if run.equal(changed, last, 1e-6, bf16=1e-6):
+        return [f"the logits of {run.name} do not depend on earlier tokens, so it cannot learn to copy"]
+    if run.equal(reordered, last, 1e-5, bf16=5e-3):
+        return [f"the logits of {run.name} do not depend on the order of earlier tokens"]
     return []
 
 
 def _others(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Another token at each position."""
     return (ids + 1) % model.config.vocab_size
-
-
-def _equal(one: Tensor, other: Tensor, tolerance: float = _EQUAL) -> bool:
-    return bool((one - other).abs().max() <= tolerance * other.abs().max())
-
-
-def _logits(name: str, model: PreTrainedModel, ids: Tensor, seed: int = _SEED) -> Tensor:
-    """The model's logits, of shape (batch, length, vocabulary).
-
-    Raises:
-        InputError: the model returns something else.
-    """
-    seed_everything(seed)
-    if isinstance(model, BareModuleForCausalLM):  # call the module itself: the wrapper expects logits
-        output = logits = model.module(ids)
-        wanted = "the logits alone, as a tensor"
-    else:
-        output = model(input_ids=ids, use_cache=False)
-        logits, wanted = getattr(output, "logits", None), "an output whose logits are a tensor"
-    if not isinstance(logits, Tensor):
-        raise InputError(f"the forward method of {name} must return {wanted}, not a {type(output).__name__}")
-    shape = (*ids.shape, model.config.vocab_size)
-    if logits.shape != shape:
-        raise InputError(f"{name} must map ids {(*ids.shape,)} to logits {shape}, not {(*logits.shape,)}")
-    return logits

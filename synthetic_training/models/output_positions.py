@@ -36,8 +36,10 @@ class OutputPositions:
             forward: function that calls the model on rows of shape (B, L) and returns its logits.
         """
         self._positions = positions
-        logits = forward()
-        self._positions = None
+        try:
+            logits = forward()
+        finally:
+            self._positions = None
         return logits if logits.shape[1] == positions.shape[1] else _at(logits, positions)
 
     def __enter__(self) -> Self:

@@ -10,10 +10,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
-
-from dataset_builders.random_states import HostRandomState
+from torch import nn
 
 Compile = Literal["auto", "on", "off"]
 
@@ -63,55 +60,6 @@ class CompiledLayers:
             del layer.forward
         assert self._limit is not None  # noqa: S101  entered
         self._limit.__exit__(kind, error, trace)
-
-
-class StateBefore:
-    """What a forward pass may change: buffers and the state of random numbers, to be restored if it fails.
-
-    Args:
-        model: the model.
-        device: the device that it is on.
-    """
-
-    def __init__(self, model: nn.Module, device: torch.device) -> None:
-        self._buffers = [
-            (model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], buffer, buffer.clone())
-            for name, buffer in model.named_buffers()
-        ]
-        self._names = [name for name, _ in model.named_buffers()]
-        self._device = device
-        self._random, self._host = torch.get_rng_state(), HostRandomState()
-        self._random_on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Undo the changes."""
-        for owner, name, buffer, content in self._buffers:
-            buffer.copy_(content)
-            setattr(owner, name, buffer)  # the module may have replaced it
-        torch.set_rng_state(self._random)
-        self._host.restore()
-        if self._random_on_gpu is not None:
-            torch.cuda.set_rng_state(self._random_on_gpu, self._device)
-
-    def frozen_by_replays(self) -> str | None:
-        """What a forward pass has done since then that replays would not repeat; None if nothing."""
-        for name, (owner, last, buffer, _) in zip(self._names, self._buffers, strict=True):
-            if getattr(owner, last) is not buffer:
-                return (
-                    f"replaces the buffer {name!r} with another tensor; change it in place, as with copy_()"
-                )
-        if not self._host.is_current():
-            return (
-                "draws random numbers with Python or NumPy; draw them with torch, on the device of the model"
-            )
-        return None
-
-
-def module_tensors(model: nn.Module) -> list[Tensor]:
-    """All tensors that are attributes of a model's modules, or in lists, tuples and dictionaries of them."""
-    leaves = (leaf for module in model.modules() for leaf in tree_leaves(vars(module)))
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def repeated_layers(module: nn.Module) -> list[nn.Module]:

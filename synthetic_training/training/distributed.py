@@ -44,7 +44,7 @@ class _Bucket:
         """Move the leaves' gradients into the buffer, in one kernel launch on a GPU."""
         gradients = []
         for view, leaf in zip(self.views, self.leaves, strict=True):
-            # a leaf that does not affect the loss has no gradient
+            # a leaf without a gradient may have one in another process
             gradients.append(torch.zeros_like(view) if leaf.grad is None else leaf.grad)
         torch._foreach_copy_(self.views, gradients)
         for leaf in self.leaves:
@@ -77,6 +77,7 @@ class GradientReducer:
             self._add_bucket(part)
         self._works: list[dist.Work] = []
         self._arrived: set[Tensor] = set()
+        self._present: set[Tensor] = set()
         self._expecting = self._hooked = False
 
     def _add_bucket(self, leaves: list[Tensor]) -> None:
@@ -100,14 +101,15 @@ class GradientReducer:
             bucket.missing = len(bucket.leaves)
         self._works.clear()
         self._arrived.clear()
+        self._present.clear()
         self._expecting = True
 
-    def finish(self) -> list[Tensor]:
+    def finish(self) -> list[Tensor | None]:
         """Wait for the sums.
 
         Returns:
             The summed gradient of each leaf, with the leaf's shape and dtype, in the order of the leaves;
-            zeros for a leaf that does not affect the loss.
+            None for a leaf that has no gradient in any process.
         """
         for leaf in self._leaves:
             if leaf not in self._arrived:
@@ -115,12 +117,17 @@ class GradientReducer:
         for work in self._works:
             work.wait()
         self._expecting = False
-        return [self._views[leaf] for leaf in self._leaves]
+        present = torch.tensor([leaf in self._present for leaf in self._leaves], dtype=torch.uint8)
+        dist.all_reduce(present, dist.ReduceOp.MAX)  # on the CPU, so it does not wait for the device
+        pairs = zip(self._leaves, present.tolist(), strict=True)
+        return [self._views[leaf] if one else None for leaf, one in pairs]
 
     def _take(self, leaf: Tensor) -> None:
         if not self._expecting:
             return
         self._arrived.add(leaf)
+        if leaf.grad is not None:
+            self._present.add(leaf)
         self._bucket_of[leaf].missing -= 1
         while len(self._works) < len(self._buckets) and not self._buckets[len(self._works)].missing:
             bucket = self._buckets[len(self._works)]

@@ -7,7 +7,7 @@ The results equal those of autocast, which makes the same copies and converts th
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,7 @@ class OptimizerConfig:
     """AdamW with gradient clipping.
 
     Attributes:
-        weight_decay: decoupled weight decay, applied to all parameters.
+        weight_decay: decoupled weight decay, applied to all parameters that have a gradient.
         grad_clip: maximum norm of the gradient of all parameters together; None if it is not clipped.
     """
 
@@ -36,7 +36,10 @@ class OptimizerConfig:
 class ClippedAdamW:
     """Updates a model's weights, in float32, from the gradients of a summed loss.
 
-    As in PyTorch's AdamW, the real and imaginary parts of complex weights are updated as separate numbers.
+    As in PyTorch's AdamW, the real and imaginary parts of complex weights are updated as separate numbers. A
+    weight without a gradient stays as it is, and so do its moments and its number of steps. Replays of a
+    recorded step leave out the weights that had no gradient when it was recorded; ``StateBefore`` finds
+    forward passes that would not leave out the same ones each time.
 
     Args:
         model: the model on its device; parameters that require a gradient are updated.
@@ -53,9 +56,7 @@ class ClippedAdamW:
 
     def __init__(self, model: nn.Module, config: OptimizerConfig, *, copies: bool) -> None:
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self._real = {
-            name: torch.view_as_real(p.detach()) if p.is_complex() else p for name, p in trained.items()
-        }
+        self._real = {name: _real(p.detach()) if p.is_complex() else p for name, p in trained.items()}
         matrices = set(_linear_weights(model)) if copies else set()
         self.copies = {
             name: p.detach().bfloat16().requires_grad_() for name, p in trained.items() if name in matrices
@@ -75,10 +76,16 @@ class ClippedAdamW:
             fused=True,
             capturable=self.learning_rate.is_cuda,
         )
-        self._steps = torch.zeros_like(self.learning_rate)
-        self._moments = {
-            name: {key: torch.zeros_like(trained[name]) for key in _MOMENTS} for name in self.copies
+        # created here, not in the first step with a gradient, which may be the one that is recorded
+        self._state = {
+            name: {
+                "step": torch.zeros_like(self.learning_rate),
+                **{key: torch.zeros_like(weight) for key in _MOMENTS},
+            }
+            for name, weight in self._real.items()
         }
+        for name, weight in zip(others, self._others, strict=True):
+            self._adamw.state[weight] = self._state[name]
         self._update = torch.compile(_update, dynamic=True) if copies else _update
 
     def zero_grad(self) -> None:
@@ -86,30 +93,29 @@ class ClippedAdamW:
         for leaf in self.leaves:
             leaf.grad = None
 
-    def gradients(self) -> list[Tensor]:
-        """Gradients of the leaves; zeros for leaves on which the output does not depend."""
-        return [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self.leaves]
-
-    def step(self, tokens: Tensor, gradients: Sequence[Tensor] | None = None) -> Tensor:
+    def step(self, tokens: Tensor, gradients: Sequence[Tensor | None] | None = None) -> Tensor:
         """Update the weights with the clipped gradients divided by ``tokens``.
 
         Args:
             tokens: number of tokens over which the loss is summed, a scalar tensor.
-            gradients: gradients of the leaves (default: from the last backward pass). Gradients of copies may
-                have any dtype.
+            gradients: gradients of the leaves, None for leaves without one (default: from the last backward
+                pass). Gradients of copies may have any dtype.
 
         Returns:
             Whether the gradients are finite, a scalar tensor; if not, nothing was updated.
         """
-        gradients = self.gradients() if gradients is None else list(gradients)
-        others, copied = gradients[: len(self._others)], gradients[len(self._others) :]
-        # the gradient of a conjugated weight may be a tensor that is only marked as conjugated
-        others = [torch.view_as_real(one.resolve_conj()) if one.is_complex() else one for one in others]
-        for weight, gradient in zip(self._others, others, strict=True):
-            weight.grad = gradient
+        gradients = [leaf.grad for leaf in self.leaves] if gradients is None else gradients
+        for weight, gradient in zip(self._others, gradients, strict=False):
+            weight.grad = None if gradient is None else _real(gradient)
+        others = [weight.grad for weight in self._others if weight.grad is not None]
+        pairs = zip(self.copies, gradients[len(self._others) :], strict=True)
+        copied = {name: gradient for name, gradient in pairs if gradient is not None}
         # grouped by dtype, because a mixed list would be processed tensor by tensor
         norms = [
-            norm for some in (others, copied) if some for norm in torch._foreach_norm(some, 2, torch.float32)
+            norm
+            for some in (others, [*copied.values()])
+            if some
+            for norm in torch._foreach_norm(some, 2, torch.float32)
         ]
         self.grad_norm.copy_(torch.linalg.vector_norm(torch.stack(norms)) / tokens)
         finite = self.grad_norm.isfinite()
@@ -119,7 +125,7 @@ class ClippedAdamW:
         # PyTorch's fused AdamW has these two arguments for GradScaler: it divides the gradients by the first,
         # and skips the update if the second is 1
         vars(self._adamw).update(grad_scale=divisor, found_inf=(~finite).float())
-        if self.copies:  # first, so that nothing was updated if this cannot be compiled
+        if copied:  # first, so that nothing was updated if this cannot be compiled
             self._step_of_copies(copied, divisor, finite)
         self._adamw.step()
         return finite
@@ -128,25 +134,26 @@ class ClippedAdamW:
         """Update uncompiled from now on."""
         self._update = _update
 
-    def _step_of_copies(self, gradients: Sequence[Tensor], divisor: Tensor, finite: Tensor) -> None:
-        steps = self._steps + finite
-        first, second = (1 - beta**steps for beta in _BETAS)
+    def _step_of_copies(self, gradients: Mapping[str, Tensor], divisor: Tensor, finite: Tensor) -> None:
+        before = [self._state[name]["step"] for name in gradients]
+        steps = torch._foreach_add(before, finite.float())
         decay = 1 - self.learning_rate * self._config.weight_decay
-        scalars = (divisor, decay, self.learning_rate / first, second.sqrt(), finite)
-        for (name, copy), gradient in zip(self.copies.items(), gradients, strict=True):
-            mean, square = self._moments[name].values()
-            tensors = [t.view(-1) for t in (self._weights[name], copy, gradient, mean, square)]
+        # for all weights at once, because these are tiny
+        first, second = (
+            torch._foreach_add(torch._foreach_neg(torch._foreach_pow(beta, steps)), 1) for beta in _BETAS
+        )
+        rates = torch._foreach_div([self.learning_rate] * len(steps), first)
+        scales = torch._foreach_sqrt(second)
+        for (name, gradient), rate, scale in zip(gradients.items(), rates, scales, strict=True):
+            mean, square = (self._state[name][key] for key in _MOMENTS)
+            tensors = [t.view(-1) for t in (self._weights[name], self.copies[name], gradient, mean, square)]
             with torch.no_grad():
-                self._update(tensors, *scalars)
-        self._steps.copy_(steps)
+                self._update(tensors, divisor, decay, rate, scale, finite)
+        torch._foreach_copy_(before, steps)
 
     def state_dict(self) -> dict[str, Tensor]:
         """AdamW's moments of each weight, by name, and its number of steps."""
-        state: dict[str, Tensor] = {}
-        for name, weight in self._real.items():
-            own = self._moment_state(name) if name in self.copies else self._adamw.state[weight]
-            state |= {f"{key}/{name}": value for key, value in own.items()}
-        return state
+        return {f"{key}/{name}": value for name, own in self._state.items() for key, value in own.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from a ``state_dict`` of the same model, whose weights have already been loaded.
@@ -154,20 +161,11 @@ class ClippedAdamW:
         Raises:
             InputError: a tensor is missing or has another shape.
         """
-        for name, weight in self._real.items():
-            shapes = {"step": torch.zeros(()), **dict.fromkeys(_MOMENTS, weight)}
-            parts = {key: _part(state, f"{key}/{name}", like) for key, like in shapes.items()}
-            if name not in self.copies:
-                self._adamw.state[weight] = {key: part.to(weight.device) for key, part in parts.items()}
-                continue
-            self._steps.copy_(parts["step"])
-            for key in _MOMENTS:
-                self._moments[name][key].copy_(parts[key])
-            self.copies[name].data.copy_(weight)
-
-    def _moment_state(self, name: str) -> dict[str, Tensor]:
-        # a safetensors file cannot contain a tensor twice
-        return {"step": self._steps.clone(), **self._moments[name]}
+        for name, own in self._state.items():
+            for key, value in own.items():
+                value.copy_(_part(state, f"{key}/{name}", value))
+            if name in self.copies:
+                self.copies[name].data.copy_(self._weights[name])
 
 
 def _update(
@@ -191,6 +189,11 @@ def _update(
     for old, new in ((mean, new_mean), (square, new_square), (weight, new_weight)):
         old.copy_(torch.where(finite, new, old))
     copy.copy_(weight)
+
+
+def _real(tensor: Tensor) -> Tensor:
+    # the gradient of a conjugated weight may be a tensor that is only marked as conjugated
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def _linear_weights(model: nn.Module) -> Iterator[str]:

@@ -162,14 +162,18 @@ def _model(
             "on this machine reuse the result",
             config.model,
         )
-    if config.isolate_examples:
-        _check_isolation(config, model)
+    own, bf16 = is_own_code(config.model), config.precision == "bf16"
+    if config.isolate_examples and not own:
+        _check_isolation(config, model, bf16=False)
     model = model.to(device)
-    bf16 = config.precision == "bf16"
-    if is_own_code(config.model):
+    if own:
         try:
-            warnings = check_own_model(config.model, model, config.context_length)
+            warnings = check_own_model(
+                config.model, model, config.context_length, bf16=bf16, saves=processes.is_main
+            )
             _check_evaluation(config, model, bf16=bf16)
+            if config.isolate_examples:
+                _check_isolation(config, model, bf16=bf16)
         except InputError:
             raise
         except MISFITS as error:
@@ -202,17 +206,20 @@ def _check_evaluation(config: TrainConfig, model: PreTrainedModel, *, bf16: bool
 
 
 @torch.no_grad()
-def _check_isolation(config: TrainConfig, model: PreTrainedModel) -> None:
+def _check_isolation(config: TrainConfig, model: PreTrainedModel, *, bf16: bool) -> None:
     """Raise InputError unless a model starts afresh where positions restart; recurrent models do not."""
-    examples = torch.tensor([encode("$ab|ab.$cd|cd."), encode("$ef|ef.$cd|cd.")])
+    examples = torch.tensor([encode("$ab|ab.$cd|cd."), encode("$ef|ef.$cd|cd.")], device=model.device)
     length = examples.shape[1] // 2
-    positions = torch.arange(length).repeat(2).expand_as(examples)
+    positions = torch.arange(length, device=model.device).repeat(2).expand_as(examples)
     parameters = inspect.signature(model.forward).parameters
     isolated = "position_ids" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     if isolated:
-        logits = model.eval()(input_ids=examples, position_ids=positions, use_cache=False).logits
-        one, other = logits[:, length:]
-        isolated = bool((one - other).abs().max() <= 1e-5 * one.abs().max())
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            logits = model.eval()(input_ids=examples, position_ids=positions, use_cache=False).logits
+        one, other = logits[:, length:].float()
+        # in bfloat16, one rounding step of the largest logit
+        isolated = bool((one - other).abs().max() <= (2**-8 if bf16 else 1e-5) * one.abs().max())
+        model.train()
     if not isolated:
         raise InputError(
             f"{config.model} cannot isolate the examples of a row from each other; omit --isolate-examples"

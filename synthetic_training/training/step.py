@@ -19,12 +19,13 @@ from dataset_builders.checks import first_line
 from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.training_data import Batches
 from synthetic_training.models.output_positions import OutputPositions
-from synthetic_training.training.compilation import CompiledLayers, StateBefore, module_tensors
+from synthetic_training.training.compilation import CompiledLayers
 from synthetic_training.training.distributed import GradientReducer
 from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 from synthetic_training.training.precision import Precision
 from synthetic_training.training.processes import Processes
+from synthetic_training.training.step_state import StateBefore, module_tensors
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class TrainingStep:
         if recording and self._replayed is not None and before is not None:
             # an evaluation may replace them, e.g. by a longer mask; replays go on to read these
             self._read_by_replays = module_tensors(self._model)
-            if frozen := before.frozen_by_replays():
+            if frozen := before.frozen_by_replays(lambda: self._pass(*self._parts[0])):
                 self._replayed, self._run = None, self._update
                 warnings.append(f"{_NO_GRAPH}, and is slower without: a forward pass {frozen}")
         self._may_not_compile = False
@@ -190,22 +191,28 @@ class TrainingStep:
         self._optimizer.zero_grad()
         counts = torch.zeros_like(self._sums)
         for first_row, rows in self._parts:
-            packed = self._batch(self._step, first_row=first_row, rows=rows)
-            positions = packed.position_ids if self._config.isolate_examples else None
-            if packed.predicted is not None and self._outputs is None:
-                self._outputs = OutputPositions(self._model)
-            loss, right, trained, auxiliary = self._forward(
-                packed.input_ids, packed.targets, positions, packed.predicted
-            )
+            loss, found = self._pass(first_row, rows)
             if self._reducer is not None and first_row == self._parts[-1][0]:
                 self._reducer.expect()
-            (loss if auxiliary is None else loss + auxiliary * trained).backward()
-            counts += torch.stack([loss.detach(), right, trained, packed.examples])
+            loss.backward()
+            counts += found
         gradients = None if self._reducer is None else self._reducer.finish()
         self._processes.sum(counts)
         finite = self._optimizer.step(counts[_COUNTS.index("tokens")].float(), gradients)
         self._sums += counts
         self._finite &= finite & counts[0].isfinite()
+
+    def _pass(self, first_row: int, rows: int) -> tuple[Tensor, Tensor]:
+        """The loss of some rows of the batch, with the auxiliary loss, and their counts."""
+        packed = self._batch(self._step, first_row=first_row, rows=rows)
+        positions = packed.position_ids if self._config.isolate_examples else None
+        if packed.predicted is not None and self._outputs is None:
+            self._outputs = OutputPositions(self._model)
+        loss, right, trained, auxiliary = self._forward(
+            packed.input_ids, packed.targets, positions, packed.predicted
+        )
+        counts = torch.stack([loss.detach(), right, trained, packed.examples])
+        return loss if auxiliary is None else loss + auxiliary * trained, counts
 
     def _forward_pass(
         self, input_ids: Tensor, targets: Tensor, position_ids: Tensor | None, predicted: Tensor | None
