@@ -113,7 +113,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "documents of a task": ("500",),
         "a version of transformers": ("5.23",),
         "tokens of a phone book, which BACKENDS.md also names": ("10.3",),
-        "an example of a long document": ("100,000", "99,000", "9,600"),
+        "an example of a long document, and the largest": ("100,000", "99,000", "9,600", "1,000,000"),
         "examples of models and their bytes": ("410 million", "6.7 billion", "4,096", "128", "13.4"),
         "an answer": ("8549573267",),
         "symbols of a vocabulary, and a range of learning rates": ("30",),
