@@ -161,7 +161,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     },
     **dict.fromkeys(CARDS, _CARD),
     "synthetic_training/README.md": {
-        "parameters of a model, which tests/test_synthetic_models.py counts": ("160M",),
         "parameters of the example and of configurations": ("9.1 billion",),
         "the size of a preset, which tests/test_presets.py counts": ("156",),
         "exit statuses": ("130",),
