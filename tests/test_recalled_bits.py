@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from dataset_builders import phone_book
 from dataset_builders.benchmark import RandomAnswers
-from dataset_builders.registry import find
+from dataset_builders.registry import default_release, find, own_benchmarks
 from lm_eval_tasks.results.capacity import capacities, capacity_table, random_answers
 from lm_eval_tasks.results.recalled_bits import (
     BY_SYMBOL,
@@ -24,6 +25,7 @@ from lm_eval_tasks.results.recalled_bits import (
 )
 from lm_eval_tasks.results.rows import read_scores
 from synthetic_training.theory.bounds import gssm_error_bound_of_bits
+from tests.import_graph import ROOT
 from tests.memories import NUMBER, Memory, NoisyMemory
 from tests.result_files import result_file
 
@@ -235,3 +237,16 @@ def test_forced_twins_have_bounds_and_running_text_has_none(tmp_path: Path) -> N
     assert capacities([by_benchmark["phone_book_forced"]])["model"].most_bits is not None
     assert capacities([by_benchmark["c4_copy"]])["model"].most_bits is None
     assert "recalled" not in capacity_table([by_benchmark["c4_copy"]])
+
+
+def test_the_benchmarks_with_a_bound_are_those_in_the_document() -> None:
+    text = (ROOT / "lm_eval_tasks/CAPACITY.md").read_text(encoding="utf-8")
+    table = text.split("| benchmark | N | answers |")[1].split("| others |")[0]
+    named = {name for line in table.splitlines() for name in re.findall("`(\\w+)`", line.partition(" | ")[0])}
+    release = {config.benchmark.name: config.arguments for config in default_release().values()}
+    assert named == {
+        name
+        for name, one in own_benchmarks().items()
+        if one.random_answers is not None
+        and one.random_answers({**one.defaults, **release[name]}) is not None
+    }

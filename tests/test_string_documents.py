@@ -1,6 +1,7 @@
 """Documents of the string tasks: questions, spelling, and checksums that stay the same."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
 from dataset_builders.release.checksums import known_checksums
+from dataset_builders.sources.tokenizer import load_tokenizer
 from dataset_builders.string_benchmarks import BENCHMARKS
 from dataset_builders.string_tasks.documents import COLUMNS, SPELLINGS, rows
 from lm_eval_tasks import TASKS_FOLDER, answers
+from tests.material import neox_tokenizer
 from tests.string_examples import NAMES, solve
 
 
@@ -113,7 +116,7 @@ def test_the_released_checksums_are_those_of_the_documents() -> None:
 
 
 def test_the_documents_in_the_readme_are_the_first_ones() -> None:
-    readme = (TASKS_FOLDER / "strings" / "README.md").read_text()
+    readme = (Path(TASKS_FOLDER) / "strings" / "README.md").read_text()
     for spelling in SPELLINGS:
         row = next(rows("suffix_ngram", 20, 1, 0, spelling))
         assert f"```\n{row['prompt']}\n```" in readme
@@ -148,3 +151,15 @@ def test_a_vocabulary_of_numbers() -> None:
 def test_documents_that_cannot_be_are_refused_at_once(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         rows(*arguments)
+
+
+def test_the_tasks_that_exceed_2048_tokens_are_those_in_the_document() -> None:
+    text = " ".join((Path(TASKS_FOLDER) / "strings/README.md").read_text(encoding="utf-8").split())
+    tokenizer = load_tokenizer(str(neox_tokenizer()))
+    long = [
+        f"`{one.name}_{length}`"
+        for one in BENCHMARKS
+        for length in one.lengths.standard
+        if len(tokenizer.encode(next(iter(one.builder(length, 1)))["prompt"])) + length > 2048
+    ]
+    assert f"all but {' and '.join(long)} fit a window of 2,048 tokens" in text

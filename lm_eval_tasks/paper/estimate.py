@@ -88,7 +88,7 @@ def evaluation_seconds(model: Model, documents: int, prompt: int, new: int, mach
 def prompt_tokens(experiment: Experiment, length: int) -> int:
     """Approximate number of tokens of a prompt with GPT-NeoX's tokenizer."""
     if experiment.name == "phone_book":
-        return int(10.4 * length) + 25
+        return int(10.3 * length) + 26
     if experiment.name == "squad_v2_retrieval":
         return length + 25 + 50
     return 2 * length + 10
