@@ -45,6 +45,10 @@ def test_the_rule_for_learning_rates(tmp_path: Path) -> None:
     assert rate([0.97], [1.0], False, (0.1, 0.2)) == 1e-2
     # the accuracy at the end has the error of one evaluation, however many there are
     assert rate([0.0, 0.0, 0.0, 0.975], [0.0, 0.0, 0.0, 1.0], False, (0.1, 0.2)) == 1e-3
+    # the error of a difference is that of the two scores, whatever the errors of others
+    certain = a_trial(1e-2, [1.0], 0.2)
+    certain["curve"][0]["string_accuracy_stderr"] = 0.0
+    assert chosen([a_trial(1e-3, [0.975], 0.1), certain], size, False) == {("lstm", None): 1e-2}
     # of the means of four evaluations, half as much
     assert rate([0.2, 0.2, 0.2, 0.187], [0.2] * 4, True, (0.1, 0.2)) == 1e-3
     assert rate([0.19, 0.19, 0.18, 0.17], [0.2] * 4, True, (0.1, 0.2)) == 1e-2
@@ -73,7 +77,13 @@ def test_a_trial_is_longer_than_its_warm_up(tmp_path: Path) -> None:
 def test_the_table_says_why_a_rate_was_chosen(tmp_path: Path) -> None:
     file = a_figure(tmp_path / "f.yaml", learning_rates={"others": [1e-3, 1e-2, 1e-1]}, runs={"lstm": LSTM})
     scale = read_figure(file).scales["small"]
-    accuracies = {"few": (0.1, 0.9, 0.2), "more": (0.1, 0.2, 0.9), "most": (0.9, 0.1), "none": (0.0,) * 3}
+    accuracies = {
+        "few": (0.1, 0.9, 0.2),
+        "less": (0.9, 0.2, 0.1),
+        "more": (0.1, 0.2, 0.9),
+        "most": (0.9, 0.1),
+        "none": (0.0,) * 3,
+    }
     tried = [
         a_trial(rate, [0.5, found], panel=panel)
         for panel, some in accuracies.items()
@@ -87,6 +97,7 @@ def test_the_table_says_why_a_rate_was_chosen(tmp_path: Path) -> None:
     assert rows(by_examples=False)[0] == ["model", "panel", "accuracy at the end, by learning rate", "chosen"]
     assert rows(by_examples=False)[2:] == [
         ["LSTM", "few", "0.001: 0.100, 0.01: 0.900, 0.1: 0.200", "0.01"],
+        ["LSTM", "less", "0.001: 0.900, 0.01: 0.200, 0.1: 0.100", "0.001, at the edge"],
         ["LSTM", "more", "0.001: 0.100, 0.01: 0.200, 0.1: 0.900", "0.1, at the edge"],
         ["LSTM", "most", "0.001: 0.900, 0.01: 0.100", "not yet"],
         ["LSTM", "none", "0.001: 0.000, 0.01: 0.000, 0.1: 0.000", "0.001, but none learned"],
