@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from dataset_builders import InputError
-from synthetic_training.figures.packing import pack
+from synthetic_training.figures.packing import main, pack
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
 
 
@@ -65,3 +65,22 @@ def test_a_checkpoint_that_hardly_compresses_and_is_too_large_is_left_out(tmp_pa
     (step / "model").write_bytes(Random(0).randbytes(105_000))
     pack(out, tmp_path / "to", largest=100_000 / 2**20)
     assert [file.name for file in (tmp_path / "to").iterdir()] == ["results.tar.gz"]
+
+
+def test_numbers_that_are_not_above_0_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "figure.jsonl").write_text("{}\n")
+    for option, value, message in (
+        ("--most", "0", "most must be an integer of at least 1, not 0"),
+        ("--most", "-1", "most must be an integer of at least 1, not -1"),
+        ("--largest", "0", "largest must be a number above 0, not 0.0"),
+        ("--largest", "nan", "largest must be a number above 0, not nan"),
+    ):
+        with pytest.raises(SystemExit, match=f"^error: {message}$"):
+            main(["pack", str(tmp_path), "--to", str(tmp_path / "to"), option, value])
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_folder_without_results_cannot_be_drawn_again(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "reslts"):
+        with pytest.raises(SystemExit, match=f"^error: {folder} contains no results; pass archives, or"):
+            main(["merge", "--into", str(folder)])
