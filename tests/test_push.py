@@ -138,6 +138,13 @@ def _files_swapped(folder: Path) -> None:
     shutil.copy(parquet_path(folder, "string_copy_10"), parquet_path(folder, "phone_book_20"))
 
 
+def _emptied(folder: Path) -> None:
+    kept = json.loads((folder / FILE).read_text())
+    for name in kept["configs"]:
+        shutil.rmtree(folder / name)
+    (folder / FILE).write_text(json.dumps({**kept, "configs": {}}))
+
+
 def _unlisted(folder: Path) -> None:
     shutil.copytree(folder / "phone_book_20", folder / "phone_book_40")
 
@@ -149,6 +156,7 @@ def _unlisted(folder: Path) -> None:
         (lambda folder: (folder / FILE).unlink(), "has no manifest.json"),
         (lambda folder: (folder / FILE).write_text("{"), "is not JSON"),
         (lambda folder: (folder / FILE).write_text('{"a": 1}'), "not a manifest of"),
+        (_emptied, "lists no config; build at least one config into the folder first"),
         (_missing_file, "is missing"),
         (_cut_file, "is damaged"),
         (_other_rows, "its rows differ"),
