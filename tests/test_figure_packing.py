@@ -18,20 +18,22 @@ def members(archive: Path) -> set[str]:
 
 def test_the_last_checkpoints_of_unfinished_runs_are_packed_the_longest_run_first(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    for run, steps in {"a": (90, 100), "b": (300,), "c": (200,), "done": (400,)}.items():
+    runs = {"a": (90, 100), "b": (300,), "c": (200,), "d": (60,), "e": (250,), "done": (400,)}
+    for run, steps in runs.items():
         for step in steps:
             (out / "runs" / run / "checkpoints" / f"step_{step}").mkdir(parents=True)
             (out / "runs" / run / "checkpoints" / f"step_{step}" / "model").write_text("{}")
         for name in (RUN, METRICS):
             (out / "runs" / run / name).write_text("{}")
     (out / "runs" / "done" / MODEL).mkdir()
+    (out / "runs" / "killed" / "checkpoints" / "step_5.partial").mkdir(parents=True)
     (out / "figure.jsonl").write_text("{}\n")
-    names = [f"{name}.tar.gz" for name in ("results", "unfinished_b", "unfinished_c", "unfinished_a")]
-    for most in (1, 3, 8):
+    names = ["results.tar.gz", *(f"unfinished_{run}.tar.gz" for run in "becad")]
+    for most in (1, 5, 8):
         packed = pack(out, tmp_path / str(most), most=most)
         assert [file.name for file in packed] == names[:most]
         assert {file.name for file in (tmp_path / str(most)).iterdir()} == set(names[:most])
-    assert members(packed[-1]) == {f"runs/a/{name}" for name in ("checkpoints/step_100/model", RUN, METRICS)}
+    assert members(packed[-2]) == {f"runs/a/{name}" for name in ("checkpoints/step_100/model", RUN, METRICS)}
 
 
 def test_logs_are_left_out_where_they_do_not_fit_and_then_metrics(tmp_path: Path) -> None:
@@ -65,6 +67,14 @@ def test_a_checkpoint_that_hardly_compresses_and_is_too_large_is_left_out(tmp_pa
     (step / "model").write_bytes(Random(0).randbytes(105_000))
     pack(out, tmp_path / "to", largest=100_000 / 2**20)
     assert [file.name for file in (tmp_path / "to").iterdir()] == ["results.tar.gz"]
+
+
+def test_a_folder_that_does_not_exist_has_nothing_to_pack(tmp_path: Path) -> None:
+    with pytest.raises(
+        SystemExit, match=f"^error: {tmp_path / 'reprodced'} contains no results; pass the output"
+    ):
+        main(["pack", str(tmp_path / "reprodced"), "--to", str(tmp_path / "to")])
+    assert not (tmp_path / "to").exists()
 
 
 def test_numbers_that_are_not_above_0_are_refused(tmp_path: Path) -> None:

@@ -72,13 +72,11 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
     """
     check_positive("largest", largest)
     check_integer("most", most, least=1)
-    if not out.is_dir():
-        raise InputError(f"{out} is not a folder; pass the output folder of reproduce")
     check_target(to)
     archive = to / _RESULTS
     results = sorted(out.glob("*.jsonl"))
     if not results:
-        raise InputError(f"{out} contains no results")
+        raise InputError(f"{out} contains no results; pass the output folder of reproduce")
     settings = sorted((out / "runs").glob(f"*/{RUN}"))
     metrics = sorted((out / "runs").glob(f"*/{METRICS}"))
     logs = sorted((out / "runs").glob("*.log"))
