@@ -184,7 +184,10 @@ def test_a_folder_that_is_not_what_its_manifest_says_is_not_pushed(hub, old, dam
 def test_files_of_others_are_not_overwritten(hub, old, theirs):
     hub.api(GOOD).create_repo(NAME, repo_type="dataset")
     commit(hub, **theirs)
-    refused(hub, old, "delete|restore")
+    message = refused(hub, old, "delete|restore")
+    if "manifest__json" in theirs:
+        kind = f"the repository {NAME} has a manifest.json of another kind: manifest.json is "
+        assert message.startswith(kind) and message.endswith("; use another name, or delete the file there")
 
 
 def test_a_repository_with_files_that_are_not_in_the_way(hub, old):
