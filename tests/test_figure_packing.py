@@ -1,5 +1,7 @@
-"""What the archives of reproduced figures contain."""
+"""What the archives of reproduced figures contain, and what merging them updates."""
 
+import json
+import shutil
 import tarfile
 from pathlib import Path
 from random import Random
@@ -7,7 +9,9 @@ from random import Random
 import pytest
 
 from dataset_builders import InputError
-from synthetic_training.figures.packing import main, pack
+from synthetic_training.figures import cost, stages
+from synthetic_training.figures.estimate import CUT, RESULTS, cut_runs
+from synthetic_training.figures.packing import main, merge, pack
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
 
 
@@ -94,3 +98,28 @@ def test_a_folder_without_results_cannot_be_drawn_again(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "reslts"):
         with pytest.raises(SystemExit, match=f"^error: {folder} contains no results; pass archives, or"):
             main(["merge", "--into", str(folder)])
+
+
+def test_the_tables_of_a_folder_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "draw", lambda *_: [])
+    names = ("hard_alibi_small", "duplicates_paper")
+    for name in names:
+        shutil.copy(RESULTS / f"{name}.jsonl", tmp_path)
+    (tmp_path / "cost.md").write_text("old")
+    made = merge([], tmp_path)
+    assert {file.name for file in made} == {f"{n}.{kind}" for n in names for kind in ("jsonl", "md")} | {
+        "cost.md"
+    }
+    assert (tmp_path / "cost.md").read_text() == cost.folder_table(tmp_path) != "old"
+    assert not (tmp_path / "claims.md").exists()  # only tables that exist are updated
+
+
+def test_records_of_runs_that_were_cut_off_are_added_once(tmp_path: Path) -> None:
+    first, second = ({"run": name, "step": 1, "steps": 2, "seconds": 3.0} for name in "ab")
+    for folder, record in ((tmp_path / "out", first), (tmp_path / "into", second)):
+        folder.mkdir()
+        (folder / CUT).write_text(json.dumps(record) + "\n")
+    archives = pack(tmp_path / "out", tmp_path / "to")
+    for _ in range(2):
+        assert merge(archives, tmp_path / "into") == []
+        assert cut_runs(tmp_path / "into") == [second, first]
