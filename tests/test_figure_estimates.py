@@ -68,6 +68,13 @@ def test_times_are_those_on_one_gpu_that_is_not_shared(run: Run) -> None:
         assert Expectations([result(run, 100.0, gpus=gpus)]).of(run).seconds == 100 * SPEEDUP[gpus]
 
 
+def test_runs_that_diverged_are_not_used(run: Run) -> None:
+    diverged = result(run, 0.0, speed=0.0, final_loss=None)
+    assert Expectations([diverged]).of(run).basis == "assumed"
+    assert Expectations([diverged, result(run, 80.0)]).of(run) == Expected(80.0, "the same run")
+    assert Expectations([diverged]).of(changed(run, steps=60)).basis == "assumed"
+
+
 def test_a_run_on_a_cpu_says_nothing_about_one_on_a_gpu(run: Run) -> None:
     on_cpu = result(run, 50.0, config={"device": "cpu"})
     assert Expectations([on_cpu]).of(run).basis == "assumed"

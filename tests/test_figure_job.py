@@ -46,8 +46,8 @@ def test_the_result_of_a_run_is_that_of_its_files(tmp_path: Path) -> None:
 
 
 def test_a_run_that_diverged_ends_with_an_accuracy_of_0(tmp_path: Path) -> None:
-    result = job.trained(a_run(tmp_path / "run"), diverged=35)
-    last = {"step": 35, "examples": 90, "tokens": 35 * 4 * 32, "length": 5, **ZERO}
+    result = job.trained(a_run(tmp_path / "run", eval_lengths=[2, 6]), diverged=35)
+    last = {"step": 35, "examples": 90, "tokens": 35 * 4 * 32, "length": 6, **ZERO}
     assert result["curve"][-1] == last and len(result["curve"]) == 5
     assert result["final_loss"] is None and result["tokens"] == 35 * 4 * 32
     default = job.trained(a_run(tmp_path / "default", (), eval_lengths=[], max_length=7), diverged=3)

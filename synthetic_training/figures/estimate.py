@@ -56,12 +56,13 @@ class Expectations:
     """Expected times of runs.
 
     Args:
-        results: results of runs, including those of this machine so far.
+        results: results of runs, including those of this machine so far; those that diverged are not used.
         cut: records of runs that were cut off.
     """
 
     def __init__(self, results: Iterable[Result], cut: Iterable[Mapping[str, Any]] = ()) -> None:
-        known = list(results)
+        # a run that diverged ended early, possibly before its speed was recorded
+        known = [result for result in results if result.get("final_loss", 0.0) is not None]
         self._found: dict[str, Expected] = {}
         self._before = {device: _seconds(known, device) for device in ("cpu", "cuda")}
         self._cut = {one["run"]: one["seconds"] * one["steps"] / one["step"] for one in cut if one["step"]}
