@@ -1,14 +1,19 @@
 """The result of one run of a figure."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dataset_builders.files import write_json
+import pytest
+
+from dataset_builders import InputError
+from dataset_builders.files import read_json, write_json
 from synthetic_training.figures import job
 from synthetic_training.figures.figure_file import Test
 from synthetic_training.training.run_folder import METRICS, RUN
+from tests.tiny_figure import LSTM
 from tests.tiny_run import SETTINGS, tiny
 
 HEAD = {"parameters": 9, "git_revision": "a", "versions": {"torch": "2"}, "machine": "m"}
@@ -71,3 +76,36 @@ def test_keys_are_counted_in_the_strings_that_are_tested(tmp_path: Path) -> None
     assert job._test(tmp_path / "run", {**asdict(test), "keys": False}, config) == [
         {key: value for key, value in score.items() if key != "keys"} for score in scores
     ]
+
+
+@pytest.fixture
+def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The result of a job with these settings and tests."""
+    monkeypatch.setattr(job, "end_with_parent", lambda: None)
+
+    def run(tests: list[dict[str, Any]], **settings: Any) -> dict[str, Any]:
+        file = tmp_path / "result.json"
+        content = {"config": tiny(**settings).as_json(), "folder": str(tmp_path / "run"), "result": str(file)}
+        content |= {"tests": {"one_small": tests}, "revision": "abc"}
+        monkeypatch.setattr(sys, "argv", ["job", json.dumps(content)])
+        job.main()
+        return read_json(file)
+
+    return run
+
+
+def test_a_model_of_your_own_is_trained_and_tested(done: Any) -> None:
+    test = asdict(Test(task="duplicate_ngram", n=2, lengths=(6,), num_examples=8))
+    result = done([test], model="tests.gated_linear_attention:GatedLinearAttention", model_args={}, steps=8)
+    (score,) = result["tests"]["one_small"]
+    assert (score["task"], score["n"], score["length"], score["num_examples"]) == ("duplicate_ngram", 2, 6, 8)
+    assert result["git_revision"] == "abc" and result["final_loss"] > 0
+
+
+def test_only_a_run_without_tests_may_diverge(done: Any, tmp_path: Path) -> None:
+    diverging: dict[str, Any] = {**LSTM, "lr": 1e30, "log_every": 1}
+    with pytest.raises(InputError, match="not finite at or before step"):
+        done([asdict(Test(lengths=(6,)))], **diverging)
+    assert not (tmp_path / "result.json").exists()
+    result = done([], **diverging)
+    assert result["final_loss"] is None and result["tests"] == {"one_small": []}
