@@ -68,15 +68,18 @@ def test_the_time_for_the_tests_of_a_run_is_left() -> None:
 
 
 def test_a_long_run_is_split_over_idle_gpus() -> None:
-    long, other, another = works(3)
+    long, other = works(2)
     hours = Expected(1000.0, "the same run")
     allocation = Allocation(count=4, per_gpu=2, budget=600.0, whole_runs=True)
     assert allocation.gpus_for(long, hours) == 4  # 1,000 / 2.4 + 30 s
     assert allocation.gpus_for(long, Expected(800.0, "the same run")) == 2  # 800 / 1.6 + 30 s
-    assert allocation.gpus_for(long, Expected(2000.0, "the same run")) is None
+    assert allocation.gpus_for(long, Expected(1500.0, "the same run")) is None  # 8 GPUs would be enough
     assert Allocation(count=4, per_gpu=1, budget=inf, whole_runs=True).gpus_for(long, hours) == 1
     odd = replace(long.run, config=replace(long.run.config, batch_size=15))
     assert allocation.gpus_for(Work(((long.stages[0], odd),), 0), hours) is None
+    passes = replace(long.run, config=replace(long.run.config, batch_size=16, accumulation_steps=8))
+    assert Allocation.rows_fit(Work(((long.stages[0], passes),), 0), 2)
+    assert not Allocation.rows_fit(Work(((long.stages[0], passes),), 0), 4)
     short = Expected(10.0, "the same run")
     waiting = [(other, short), (long, hours)]
     assert allocation.next(waiting, 600.0) == (long, hours, (0, 1, 2, 3))
@@ -85,6 +88,16 @@ def test_a_long_run_is_split_over_idle_gpus() -> None:
     allocation.end(long.name)
     allocation.start(other, short, (0,))
     assert allocation.next([(long, hours)], 600.0) is None
-    # an earlier figure goes first, whatever its size
-    later = Work(long.parts, 1)
-    assert allocation.next([(later, hours), (another, short)], 600.0) == (another, short, (1,))
+    # on the idle ones of the GPUs, if it ends in time
+    half = Expected(800.0, "the same run")
+    assert allocation.next([(long, half)], 530.0) == (long, half, (1, 2))
+    assert allocation.next([(long, half)], 529.0) is None
+
+
+def test_earlier_figures_go_first_and_of_each_the_runs_that_need_most_gpus() -> None:
+    long, unknown, later = works(3)
+    hours, slow = Expected(1000.0, "the same run"), Expected(5000.0, "assumed")
+    allocation = Allocation(count=4, per_gpu=2, budget=600.0, whole_runs=True)
+    assert allocation.next([(unknown, slow), (long, hours)], 600.0) == (long, hours, (0, 1, 2, 3))
+    waiting = [(Work(later.parts, 1), hours), (unknown, slow)]
+    assert allocation.next(waiting, 600.0) == (unknown, slow, (0,))

@@ -143,6 +143,19 @@ def test_runs_that_the_time_limit_cuts_off_leave_a_record_of_their_speed(
     assert {one["run"] for one in cut.values()} == {run.name for run in runs.stage.planned}
 
 
+def test_the_record_of_a_split_run_that_is_cut_off_has_its_seconds_on_one_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(tmp_path, monkeypatch, seconds=800.0, count=2, budget=600.0, whole_runs=True)
+    ((job, _),) = runs.start()
+    write_step(runs.out / "runs" / job.name, 20)
+    runs.now = runs.end + 1
+    with pytest.raises(TimeLimitReached):
+        runs.execution.waiting()
+    (record,) = cut_runs(runs.out)
+    assert (record["step"], record["seconds"]) == (20, 1601.6)  # 1,001 s on two GPUs, at 1.6 times the speed
+
+
 def test_a_run_that_fails_is_not_started_again_and_is_no_work_that_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

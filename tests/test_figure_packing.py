@@ -1,5 +1,7 @@
-"""What the archives of reproduced figures contain."""
+"""What the archives of reproduced figures contain, and what merging them updates."""
 
+import json
+import shutil
 import tarfile
 from pathlib import Path
 from random import Random
@@ -7,7 +9,9 @@ from random import Random
 import pytest
 
 from dataset_builders import InputError
-from synthetic_training.figures.packing import pack
+from synthetic_training.figures import cost, stages
+from synthetic_training.figures.estimate import CUT, RESULTS, cut_runs
+from synthetic_training.figures.packing import main, merge, pack
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
 
 
@@ -18,20 +22,22 @@ def members(archive: Path) -> set[str]:
 
 def test_the_last_checkpoints_of_unfinished_runs_are_packed_the_longest_run_first(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    for run, steps in {"a": (90, 100), "b": (300,), "c": (200,), "done": (400,)}.items():
+    runs = {"a": (90, 100), "b": (300,), "c": (200,), "d": (60,), "e": (250,), "done": (400,)}
+    for run, steps in runs.items():
         for step in steps:
             (out / "runs" / run / "checkpoints" / f"step_{step}").mkdir(parents=True)
             (out / "runs" / run / "checkpoints" / f"step_{step}" / "model").write_text("{}")
         for name in (RUN, METRICS):
             (out / "runs" / run / name).write_text("{}")
     (out / "runs" / "done" / MODEL).mkdir()
+    (out / "runs" / "killed" / "checkpoints" / "step_5.partial").mkdir(parents=True)
     (out / "figure.jsonl").write_text("{}\n")
-    names = [f"{name}.tar.gz" for name in ("results", "unfinished_b", "unfinished_c", "unfinished_a")]
-    for most in (1, 3, 8):
+    names = ["results.tar.gz", *(f"unfinished_{run}.tar.gz" for run in "becad")]
+    for most in (1, 5, 8):
         packed = pack(out, tmp_path / str(most), most=most)
         assert [file.name for file in packed] == names[:most]
         assert {file.name for file in (tmp_path / str(most)).iterdir()} == set(names[:most])
-    assert members(packed[-1]) == {f"runs/a/{name}" for name in ("checkpoints/step_100/model", RUN, METRICS)}
+    assert members(packed[-2]) == {f"runs/a/{name}" for name in ("checkpoints/step_100/model", RUN, METRICS)}
 
 
 def test_logs_are_left_out_where_they_do_not_fit_and_then_metrics(tmp_path: Path) -> None:
@@ -65,3 +71,55 @@ def test_a_checkpoint_that_hardly_compresses_and_is_too_large_is_left_out(tmp_pa
     (step / "model").write_bytes(Random(0).randbytes(105_000))
     pack(out, tmp_path / "to", largest=100_000 / 2**20)
     assert [file.name for file in (tmp_path / "to").iterdir()] == ["results.tar.gz"]
+
+
+def test_a_folder_that_does_not_exist_has_nothing_to_pack(tmp_path: Path) -> None:
+    with pytest.raises(
+        SystemExit, match=f"^error: {tmp_path / 'reprodced'} contains no results; pass the output"
+    ):
+        main(["pack", str(tmp_path / "reprodced"), "--to", str(tmp_path / "to")])
+    assert not (tmp_path / "to").exists()
+
+
+def test_numbers_that_are_not_above_0_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "figure.jsonl").write_text("{}\n")
+    for option, value, message in (
+        ("--most", "0", "most must be an integer of at least 1, not 0"),
+        ("--most", "-1", "most must be an integer of at least 1, not -1"),
+        ("--largest", "0", "largest must be a number above 0, not 0.0"),
+        ("--largest", "nan", "largest must be a number above 0, not nan"),
+    ):
+        with pytest.raises(SystemExit, match=f"^error: {message}$"):
+            main(["pack", str(tmp_path), "--to", str(tmp_path / "to"), option, value])
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_folder_without_results_cannot_be_drawn_again(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "reslts"):
+        with pytest.raises(SystemExit, match=f"^error: {folder} contains no results; pass archives, or"):
+            main(["merge", "--into", str(folder)])
+
+
+def test_the_tables_of_a_folder_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "draw", lambda *_: [])
+    names = ("hard_alibi_small", "duplicates_paper")
+    for name in names:
+        shutil.copy(RESULTS / f"{name}.jsonl", tmp_path)
+    (tmp_path / "cost.md").write_text("old")
+    made = merge([], tmp_path)
+    assert {file.name for file in made} == {f"{n}.{kind}" for n in names for kind in ("jsonl", "md")} | {
+        "cost.md"
+    }
+    assert (tmp_path / "cost.md").read_text() == cost.folder_table(tmp_path) != "old"
+    assert not (tmp_path / "claims.md").exists()  # only tables that exist are updated
+
+
+def test_records_of_runs_that_were_cut_off_are_added_once(tmp_path: Path) -> None:
+    first, second = ({"run": name, "step": 1, "steps": 2, "seconds": 3.0} for name in "ab")
+    for folder, record in ((tmp_path / "out", first), (tmp_path / "into", second)):
+        folder.mkdir()
+        (folder / CUT).write_text(json.dumps(record) + "\n")
+    archives = pack(tmp_path / "out", tmp_path / "to")
+    for _ in range(2):
+        assert merge(archives, tmp_path / "into") == []
+        assert cut_runs(tmp_path / "into") == [second, first]

@@ -11,7 +11,7 @@ from synthetic_training.bundled.recipe import best_rates, best_run
 from synthetic_training.figures import job
 from synthetic_training.figures.figure_file import read_figure
 from synthetic_training.figures.ledger import Ledger
-from synthetic_training.figures.rates import chosen
+from synthetic_training.figures.rates import choice_table, chosen, score
 from synthetic_training.figures.stages import read_stages
 from tests.tiny_figure import LSTM, a_figure
 from tests.tiny_run import SETTINGS
@@ -43,6 +43,12 @@ def test_the_rule_for_learning_rates(tmp_path: Path) -> None:
     # within .028, the standard error of the difference, the loss decides; one that is not finite is the worst
     assert rate([0.975], [1.0], False, (0.1, 0.2)) == 1e-3
     assert rate([0.97], [1.0], False, (0.1, 0.2)) == 1e-2
+    # the accuracy at the end has the error of one evaluation, however many there are
+    assert rate([0.0, 0.0, 0.0, 0.975], [0.0, 0.0, 0.0, 1.0], False, (0.1, 0.2)) == 1e-3
+    # the error of a difference is that of the two scores, whatever the errors of others
+    certain = a_trial(1e-2, [1.0], 0.2)
+    certain["curve"][0]["string_accuracy_stderr"] = 0.0
+    assert chosen([a_trial(1e-3, [0.975], 0.1), certain], size, False) == {("lstm", None): 1e-2}
     # of the means of four evaluations, half as much
     assert rate([0.2, 0.2, 0.2, 0.187], [0.2] * 4, True, (0.1, 0.2)) == 1e-3
     assert rate([0.19, 0.19, 0.18, 0.17], [0.2] * 4, True, (0.1, 0.2)) == 1e-2
@@ -50,6 +56,64 @@ def test_the_rule_for_learning_rates(tmp_path: Path) -> None:
     assert rate([0.175], [0.2], True, (0.1, 0.2)) == 1e-3
     assert rate([0.0], [0.0], False, (None, 3.0)) == 1e-2
     assert rate([0.0], [0.0], False, (2.0, 3.0)) == 1e-3
+
+
+def test_a_run_that_ended_early_keeps_its_last_accuracy() -> None:
+    early = a_trial(1e-3, [0.0, 0.5])  # 4 evaluations were planned
+    assert score(early, by_examples=True) == 1.5 / 4
+    assert score(early, by_examples=False) == 0.5
+    # the last step is evaluated too, after 10, 20, 30 and 40 steps
+    assert score({**early, "config": {"steps": 45, "eval_every": 10}}, by_examples=True) == 2 / 5
+
+
+def test_a_trial_is_longer_than_its_warm_up(tmp_path: Path) -> None:
+    rates = {"others": [1e-3, 1e-2]}
+    for warm_up, steps in ((13, 14), (14, 15), (30, 31)):
+        settings = {**SETTINGS, "model_args": {}, "steps": 40, "warmup_steps": warm_up}
+        file = a_figure(tmp_path / "f.yaml", settings=settings, learning_rates=rates)
+        assert {run.config.steps for run in read_stages([str(file)], "small")[0].planned} == {steps}
+
+
+def test_the_table_says_why_a_rate_was_chosen(tmp_path: Path) -> None:
+    file = a_figure(tmp_path / "f.yaml", learning_rates={"others": [1e-3, 1e-2, 1e-1]}, runs={"lstm": LSTM})
+    scale = read_figure(file).scales["small"]
+    accuracies = {
+        "few": (0.1, 0.9, 0.2),
+        "less": (0.9, 0.2, 0.1),
+        "more": (0.1, 0.2, 0.9),
+        "most": (0.9, 0.1),
+        "none": (0.0,) * 3,
+    }
+    tried = [
+        a_trial(rate, [0.5, found], panel=panel)
+        for panel, some in accuracies.items()
+        for rate, found in zip((1e-3, 1e-2, 1e-1), some, strict=False)
+    ]
+
+    def rows(by_examples: bool) -> list[list[str]]:
+        lines = choice_table(tried, scale, by_examples).splitlines()[2:]
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+    assert rows(by_examples=False)[0] == ["model", "panel", "accuracy at the end, by learning rate", "chosen"]
+    assert rows(by_examples=False)[2:] == [
+        ["LSTM", "few", "0.001: 0.100, 0.01: 0.900, 0.1: 0.200", "0.01"],
+        ["LSTM", "less", "0.001: 0.900, 0.01: 0.200, 0.1: 0.100", "0.001, at the edge"],
+        ["LSTM", "more", "0.001: 0.100, 0.01: 0.200, 0.1: 0.900", "0.1, at the edge"],
+        ["LSTM", "most", "0.001: 0.900, 0.01: 0.100", "not yet"],
+        ["LSTM", "none", "0.001: 0.000, 0.01: 0.000, 0.1: 0.000", "0.001, but none learned"],
+    ]
+    assert rows(by_examples=True)[0][2] == "mean accuracy over the evaluations, by learning rate"
+    # 4 evaluations were planned, and the last one stands for those not made
+    assert rows(by_examples=True)[2][2] == "0.001: 0.200, 0.01: 0.800, 0.1: 0.275"
+
+
+def test_trials_of_a_run_that_the_file_no_longer_contains_are_left_out(tmp_path: Path) -> None:
+    file = a_figure(tmp_path / "f.yaml", learning_rates={"lstm": [1e-3, 1e-2]}, runs={"lstm": LSTM})
+    scale = read_figure(file).scales["small"]
+    tried = [a_trial(rate, [0.5]) for rate in (1e-3, 1e-2)]
+    removed = [{**one, "label": "mamba"} for one in tried]
+    assert chosen(tried + removed, scale, by_examples=True) == chosen(tried, scale, by_examples=True)
+    assert choice_table(tried + removed, scale, True) == choice_table(tried, scale, True)
 
 
 def test_a_run_that_diverged_is_never_the_best_one() -> None:
@@ -68,6 +132,10 @@ def test_a_run_that_diverged_is_never_the_best_one() -> None:
         ({"learning_rates": {"others": [1e-3]}}, "learning_rates.others"),
         ({"learning_rates": {"others": [1, 2]}, "rates_of": "efficiency"}, "combined with rates_of"),
         ({"learning_rates": {"others": [1, 2]}, "sweep": {"lr": [1]}}, "sweep over lr cannot be combined"),
+        (
+            {"learning_rates": {"others": [1, 2]}, "sweep": {"steps": [10, 20]}},
+            "learning_rates cannot be combined with a sweep over steps, because one rate is chosen for all",
+        ),
         ({"rates_of": "efficency"}, "there is no figure 'efficency'"),
         ({"rates_of": "mqar"}, "rates_of = 'mqar', which tries no learning rates"),
         ({"runs_of": "one"}, "runs_of = 'one' must be one of "),

@@ -138,6 +138,13 @@ def _files_swapped(folder: Path) -> None:
     shutil.copy(parquet_path(folder, "string_copy_10"), parquet_path(folder, "phone_book_20"))
 
 
+def _emptied(folder: Path) -> None:
+    kept = json.loads((folder / FILE).read_text())
+    for name in kept["configs"]:
+        shutil.rmtree(folder / name)
+    (folder / FILE).write_text(json.dumps({**kept, "configs": {}}))
+
+
 def _unlisted(folder: Path) -> None:
     shutil.copytree(folder / "phone_book_20", folder / "phone_book_40")
 
@@ -149,6 +156,7 @@ def _unlisted(folder: Path) -> None:
         (lambda folder: (folder / FILE).unlink(), "has no manifest.json"),
         (lambda folder: (folder / FILE).write_text("{"), "is not JSON"),
         (lambda folder: (folder / FILE).write_text('{"a": 1}'), "not a manifest of"),
+        (_emptied, "lists no config; build at least one config into the folder first"),
         (_missing_file, "is missing"),
         (_cut_file, "is damaged"),
         (_other_rows, "its rows differ"),
@@ -176,7 +184,10 @@ def test_a_folder_that_is_not_what_its_manifest_says_is_not_pushed(hub, old, dam
 def test_files_of_others_are_not_overwritten(hub, old, theirs):
     hub.api(GOOD).create_repo(NAME, repo_type="dataset")
     commit(hub, **theirs)
-    refused(hub, old, "delete|restore")
+    message = refused(hub, old, "delete|restore")
+    if "manifest__json" in theirs:
+        kind = f"the repository {NAME} has a manifest.json of another kind: manifest.json is "
+        assert message.startswith(kind) and message.endswith("; use another name, or delete the file there")
 
 
 def test_a_repository_with_files_that_are_not_in_the_way(hub, old):

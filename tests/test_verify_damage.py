@@ -54,16 +54,24 @@ def test_a_file_and_a_manifest_that_agree_on_other_rows_are_found(
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"rows": 5}, {"prompt_characters": LengthSummary(1, 2, 3)}, {"prompt_tokens": LengthSummary(1, 2, 3)}],
+    ("change", "state"),
+    [
+        ({"rows": 5}, "has 4 rows, not 5 as the manifest says"),
+        ({"prompt_characters": LengthSummary(1, 2, 3)}, "differ in number or length from the manifest"),
+        ({"prompt_tokens": LengthSummary(1, 2, 3)}, "in tokens differ from the manifest"),
+        ({"columns": ("id", "answer", "prompt")}, "the columns are not id, prompt, answer"),
+    ],
     ids=str,
 )
-def test_wrong_sizes_are_found(copied: tuple[Path, dict[str, str]], change: dict[str, Any]) -> None:
+def test_wrong_values_of_a_manifest_are_named(
+    copied: tuple[Path, dict[str, str]], change: dict[str, Any], state: str
+) -> None:
     folder, sources = copied
     manifest = read_manifest(folder)
     entry = manifest.configs["phone_book_3"]
     manifest.with_entry(replace(entry, **change)).write(folder)
-    assert list(wrong(folder, sources)) == ["phone_book_3"]
+    found = wrong(folder, sources)
+    assert list(found) == ["phone_book_3"] and state in found["phone_book_3"]
 
 
 def test_a_file_that_is_not_in_the_manifest_is_named(copied: tuple[Path, dict[str, str]]) -> None:

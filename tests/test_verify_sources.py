@@ -1,6 +1,7 @@
 """Verifying with the sources of a folder: which are needed, and which are refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from dataset_builders.release.build import build
 from dataset_builders.release.verify import verify
 from tests.material import neox_tokenizer
 from tests.squad_sample import squad_sample, write_squad
-from tests.verified_folder import CONFIGS, original, wrong
+from tests.verified_folder import CONFIGS, copied, edit_manifest, original, wrong
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_another_source_or_tokenizer_is_refused(
         verify(folder, {**sources, "squad_source": str(squad)})
     tokenizer = tmp_path / "tokenizer.json"
     tokenizer.write_text(Path(sources["tokenizer"]).read_text() + "\n")
-    with pytest.raises(InputError, match="pass the same --tokenizer"):
+    with pytest.raises(InputError, match=r"'20B_.*, but 'tokenizer.json' has .*; pass the same --tokenizer"):
         verify(folder, {**sources, "tokenizer": str(tokenizer)})
 
 
@@ -67,3 +68,20 @@ def test_what_no_source_is_needed_for_is_verified_without(tmp_path: Path) -> Non
     sources = {"tokenizer": str(neox_tokenizer())}
     build([*CONFIGS[:1], *CONFIGS[3:]], tmp_path, sources)
     assert wrong(tmp_path, {}) == {}
+
+
+def test_a_data_set_without_a_tokenizer_is_verified_with_and_without(tmp_path: Path) -> None:
+    build(CONFIGS[:1], tmp_path, {})
+    for tokenizer in (None, str(neox_tokenizer())):
+        assert wrong(tmp_path, {"tokenizer": tokenizer}) == {}
+
+
+def test_a_tokenizer_on_the_hub_need_not_be_given_again(copied: tuple[Path, dict[str, str]]) -> None:
+    folder, sources = copied
+
+    def as_on_the_hub(content: Any) -> None:
+        for entry in content["configs"].values():
+            entry["tokenizer"].update(name=sources["tokenizer"], on_hub=True)
+
+    edit_manifest(folder, as_on_the_hub)
+    assert wrong(folder, {**sources, "tokenizer": None}) == {}

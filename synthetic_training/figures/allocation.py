@@ -11,7 +11,7 @@ measured model.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from synthetic_training.figures.estimate import Expected
+from synthetic_training.figures.estimate import SPEEDUP, Expected
 from synthetic_training.figures.ledger import Work
 
 START = 30.0
@@ -20,8 +20,6 @@ PER_TEST = 4.0
 """Seconds for loading the model for one test."""
 SHARING = 1.15
 """Factor by which the runs that share a GPU are slower in total."""
-SPEEDUP = {1: 1.0, 2: 1.6, 4: 2.4, 8: 3.2}
-"""Assumed speed on several GPUs with the figures' small batches, relative to one GPU."""
 
 
 @dataclass

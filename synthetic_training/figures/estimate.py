@@ -13,7 +13,6 @@ from synthetic_training.figures.cost import SPEED
 from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.progress import tokens
 from synthetic_training.figures.results import read_results
-from synthetic_training.figures.summary import hours_of
 from synthetic_training.training.compilation import resolve_compile
 from synthetic_training.training.run_log import read_lines
 
@@ -21,7 +20,11 @@ RESULTS = Path(__file__).parent / "results"
 """Committed results of figures. Those that ``committed_results`` reads are part of an installed package."""
 
 CUT = "cut_runs.jsonl"
-"""File name of the records of runs that were cut off: the steps that they completed, and their seconds."""
+"""File name of the records of runs that were cut off: the steps that they completed, and their seconds on one
+GPU."""
+
+SPEEDUP = {1: 1.0, 2: 1.6, 4: 2.4, 8: 3.2}
+"""Assumed speed on several GPUs with the figures' small batches, relative to one GPU."""
 
 ASSUMED = 100_000.0
 """Assumed tokens per second of a model of unknown speed: the speed of Mamba, the slowest measured model."""
@@ -53,12 +56,13 @@ class Expectations:
     """Expected times of runs.
 
     Args:
-        results: results of runs, including those of this machine so far.
+        results: results of runs, including those of this machine so far; those that diverged are not used.
         cut: records of runs that were cut off.
     """
 
     def __init__(self, results: Iterable[Result], cut: Iterable[Mapping[str, Any]] = ()) -> None:
-        known = list(results)
+        # a run that diverged ended early, possibly before its speed was recorded
+        known = [result for result in results if result.get("final_loss", 0.0) is not None]
         self._found: dict[str, Expected] = {}
         self._before = {device: _seconds(known, device) for device in ("cpu", "cuda")}
         self._cut = {one["run"]: one["seconds"] * one["steps"] / one["step"] for one in cut if one["step"]}
@@ -145,12 +149,18 @@ def expected_cpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
 
 
 def _seconds(results: Iterable[Result], device: Literal["cpu", "cuda"]) -> dict[str, float]:
-    """Mean seconds over seeds of runs on one kind of device, by settings."""
+    """Mean of ``_alone`` over seeds of runs on one kind of device, by settings."""
     found: dict[str, list[float]] = {}
     for result in results:
         if result["config"]["device"] == device:
-            found.setdefault(_settings(result["config"], device), []).append(3600 * hours_of(result))
+            found.setdefault(_settings(result["config"], device), []).append(_alone(result))
     return {settings: fmean(seconds) for settings, seconds in found.items()}
+
+
+def _alone(result: Result) -> float:
+    """The seconds that a run would have taken on one GPU that it does not share."""
+    gpus = result.get("gpus", 1)
+    return float(result["seconds"] * SPEEDUP.get(gpus, gpus) / result.get("runs_per_gpu", 1))
 
 
 def _settings(config: Mapping[str, Any], device: Literal["cpu", "cuda"]) -> str:

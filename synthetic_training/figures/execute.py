@@ -13,8 +13,8 @@ from typing import Any
 from dataset_builders.files import read_json
 from dataset_builders.interruption import TimeLimitReached
 from dataset_builders.workers import Job, Source, last_line
-from synthetic_training.figures.allocation import SPEEDUP, Allocation
-from synthetic_training.figures.estimate import Expectations, Expected, add_cut_run
+from synthetic_training.figures.allocation import Allocation
+from synthetic_training.figures.estimate import SPEEDUP, Expectations, Expected, add_cut_run
 from synthetic_training.figures.ledger import Ledger, Work
 from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.plan_text import log_of
@@ -172,7 +172,7 @@ class Execution(Progress):
     def _note_cut_runs(self) -> None:
         for name, one in self._allocation.running.items() if self._on_gpus else ():
             step = round(self.part_done(name) * one.work.run.config.steps) - self._first[name]
-            seconds = max(self._shared.get(name, 0.0), 1.0)
+            seconds = max(self._shared.get(name, 0.0), 1.0) * SPEEDUP[len(one.gpus)]
             record = {"run": name, "label": one.work.run.label, "step": step}
             record |= {"steps": one.work.run.config.steps, "seconds": round(seconds, 1)}
             add_cut_run(self._out, record)

@@ -115,6 +115,11 @@ class Scale(Settings):
             raise InputError("learning_rates cannot be combined with rates_of; use one of them")
         if (self.learning_rates or self.rates_of) and "lr" in self.sweep:
             raise InputError("a sweep over lr cannot be combined with learning_rates or rates_of")
+        if self.learning_rates and self.sweep:
+            raise InputError(
+                f"learning_rates cannot be combined with a sweep over {next(iter(self.sweep))}, because one "
+                "rate is chosen for all of its values; sweep lr too, with best_of: lr"
+            )
         for label in self.learning_rates:
             if label != OTHERS and label not in self.runs:
                 raise InputError(

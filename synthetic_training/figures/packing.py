@@ -27,6 +27,7 @@ from typing import Annotated
 import tyro
 
 from dataset_builders import InputError
+from dataset_builders.checks import check_integer, check_positive
 from dataset_builders.command_line import check_command, command_errors
 from dataset_builders.files import check_folder, write_text
 from synthetic_training.archives import (
@@ -68,15 +69,16 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
         most: maximum number of archives.
 
     Raises:
-        InputError: there is nothing to pack, results alone do not fit, or ``to`` contains archives.
+        InputError: there is nothing to pack, results alone do not fit, ``to`` contains archives, or a number
+            is not above 0.
     """
-    if not out.is_dir():
-        raise InputError(f"{out} is not a folder; pass the output folder of reproduce")
+    check_positive("largest", largest)
+    check_integer("most", most, least=1)
     check_target(to)
     archive = to / _RESULTS
     results = sorted(out.glob("*.jsonl"))
     if not results:
-        raise InputError(f"{out} contains no results")
+        raise InputError(f"{out} contains no results; pass the output folder of reproduce")
     settings = sorted((out / "runs").glob(f"*/{RUN}"))
     metrics = sorted((out / "runs").glob(f"*/{METRICS}"))
     logs = sorted((out / "runs").glob("*.log"))
@@ -128,8 +130,11 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
         The files with new results, plots and tables.
 
     Raises:
-        InputError: an archive or a file of results is damaged, or would be unpacked outside of ``runs``.
+        InputError: an archive or a file of results is damaged, or would be unpacked outside of ``runs``; or
+            there are neither archives nor results.
     """
+    if not archives and not any(into.glob("*.jsonl")):
+        raise InputError(f"{into} contains no results; pass archives, or a folder with results")
     for folder in (into, runs):
         if folder is not None:
             check_folder(folder)

@@ -45,7 +45,7 @@ def trials(scale: Scale, source: str, by_examples: bool, models: Sequence[str] =
         InputError: a label is unknown, a run's settings are invalid, or two runs are the same.
     """
     return [
-        Run(run.label, run.panel, run.seed, {**run.sweep, "lr": rate}, _trial(run, rate, by_examples))
+        Run(run.label, run.panel, run.seed, {"lr": rate}, _trial(run, rate, by_examples))
         for run in plan(scale, source, models, scale.seeds[:1])
         for rate in scale.rates_to_try(run.label)
     ]
@@ -104,7 +104,7 @@ def score(result: Result, by_examples: bool) -> float:
 
 def _standard_error(result: Result, by_examples: bool) -> float:
     """The standard error of the score, from those of the evaluations."""
-    errors = [point.get("string_accuracy_stderr", 0.0) for point in learning_curve(result)]
+    errors = [point["string_accuracy_stderr"] for point in learning_curve(result)]
     if not by_examples:
         return float(errors[-1])
     counts = _counts(result)
@@ -133,6 +133,8 @@ def choice_table(results: Sequence[Result], scale: Scale, by_examples: bool) -> 
     rows = []
     for (label, panel), own in grouped(results, lambda result: (result["label"], result["panel"])).items():
         wanted = scale.rates_to_try(label)
+        if not wanted:  # the file no longer contains the run
+            continue
         tried = {result["sweep"]["lr"]: result for result in own}
         scores = [f"{rate:g}: {score(tried[rate], by_examples):.3f}" for rate in wanted if rate in tried]
         rate = rates.get((label, panel))
