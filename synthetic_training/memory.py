@@ -27,9 +27,10 @@ def check_bytes(needed: int, device: torch.device, what: str, advice: str) -> No
     """Raise InputError if the device has fewer bytes of memory in total."""
     total = total_memory(device)
     if total is not None and needed > total:
+        size, available = gibibytes(needed), gibibytes(total)
+        least = "more than" if size == available else "at least"
         raise InputError(
-            f"{what} needs at least {gibibytes(needed)} of memory, but the {device.type} has "
-            f"{gibibytes(total)}; {advice}"
+            f"{what} needs {least} {size} of memory, but the {device.type} has {available}; {advice}"
         )
 
 
