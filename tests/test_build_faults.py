@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -22,12 +23,22 @@ from tests.forked import context
 CONFIGS = find("phone_book").configs(range(20, 50, 3), num_docs=100)
 
 
+def begun(folder: Path) -> Any:
+    """A process that builds, which has written its empty manifest."""
+    builder = context().Process(target=build, args=(CONFIGS, folder, {}))
+    builder.start()
+    while not (folder / FILE).exists():
+        assert builder.is_alive(), "the builder ended before it began"
+        time.sleep(0.001)
+    return builder
+
+
 @pytest.fixture(scope="module")
 def unhurt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, float]:
-    """The result of an undisturbed build, and the seconds that it takes."""
+    """The result of an undisturbed build, and the seconds that a process takes for it."""
     folder = tmp_path_factory.mktemp("unhurt")
-    start = time.perf_counter()
-    build(CONFIGS, folder, {})
+    builder, start = begun(folder), time.perf_counter()
+    builder.join()
     return read_manifest(folder), time.perf_counter() - start
 
 
@@ -41,11 +52,7 @@ def check_what_is_listed_is_whole(folder: Path) -> int:
 def kill_and_go_on(folder: Path, unhurt: tuple[Manifest, float], rng: Random) -> int:
     """Kill a build at a random moment and build again; returns how many configs the first finished."""
     expected, seconds = unhurt
-    builder = context().Process(target=build, args=(CONFIGS, folder, {}))
-    builder.start()
-    while not (folder / FILE).exists():
-        assert builder.is_alive(), "the builder ended before it began"
-        time.sleep(0.001)
+    builder = begun(folder)
     time.sleep(rng.random() * seconds)
     builder.kill()
     builder.join()
