@@ -30,7 +30,7 @@ def use_kernels_only_on_gpus(model: nn.Module) -> None:
 
 
 def closure_of(function: object) -> dict[str, Any]:
-    """Variables of the function that transformers' decorator has made; empty for any other object."""
+    """The closure of a function that transformers has decorated; empty for any other object."""
     inner: Any = function if callable(function) and hasattr(function, "__wrapped__") else None
     while not inspect.isfunction(inner):
         inner = getattr(inner, "__wrapped__", None)

@@ -1,4 +1,4 @@
-"""Seeds of all generators of random numbers from which models draw."""
+"""Seeds all random number generators that models use."""
 
 import random
 

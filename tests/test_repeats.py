@@ -104,9 +104,6 @@ def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
         "tests": [a_test(300, 0.5), a_test(20, 0.5)],
     }
     lines = [duplicates({3: 0.45})]
-    assert "Repeats in a string of 300 letters, by their length: 2.33 of 3." in table(
-        [lengths], lines, "T_hard_alibi"
-    )
     expected = f"{math.exp(-0.5 * expected_repeats(300, 3, 26)):.3f}"
     found = rows_of(table([lengths], lines, "T_hard_alibi"))
     row = next(row for row in found if row[0] == "300")
@@ -117,10 +114,8 @@ def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
         files.append(tmp_path / f"{name}.jsonl")
         files[-1].write_text(json.dumps(line) + "\n")
     main([str(file) for file in files])
-    assert (
-        "Fraction of strings that a repeat makes wrong, by its length in letters: 0.5000 (up to "
-        in capsys.readouterr().out
-    )
+    (of_repeats,) = [row for row in rows_of(capsys.readouterr().out) if row[0] == "3"]
+    assert of_repeats[:3] == ["3", "2.33", "0.5000"] and float(of_repeats[3]) > 0.5
     with pytest.raises(
         SystemExit, match=r"error: there are no results of 'lstm'; there are results of T_hard_alibi"
     ):

@@ -149,7 +149,7 @@ def expected_cpu_hours(runs: Sequence[Run]) -> tuple[float, int]:
 
 
 def _seconds(results: Iterable[Result], device: Literal["cpu", "cuda"]) -> dict[str, float]:
-    """Mean of ``_alone`` over seeds of runs on one kind of device, by settings."""
+    """Mean seconds of runs on one kind of device, each on a GPU of its own, by settings."""
     found: dict[str, list[float]] = {}
     for result in results:
         if result["config"]["device"] == device:
@@ -158,7 +158,7 @@ def _seconds(results: Iterable[Result], device: Literal["cpu", "cuda"]) -> dict[
 
 
 def _alone(result: Result) -> float:
-    """The seconds that a run would have taken on one GPU that it does not share."""
+    """The seconds that a run would have taken on a GPU of its own."""
     gpus = result.get("gpus", 1)
     return float(result["seconds"] * SPEEDUP.get(gpus, gpus) / result.get("runs_per_gpu", 1))
 

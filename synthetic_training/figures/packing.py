@@ -69,8 +69,8 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
         most: maximum number of archives.
 
     Raises:
-        InputError: there is nothing to pack, results alone do not fit, ``to`` contains archives, or a number
-            is not above 0.
+        InputError: there is nothing to pack, results alone do not fit, ``to`` contains archives, or
+            ``largest`` or ``most`` is not above 0.
     """
     check_positive("largest", largest)
     check_integer("most", most, least=1)

@@ -10,10 +10,10 @@ length n of the repeat. By chance, a uniform string of length L over D letters h
 as the pair in ``duplicates``, independently of the others, the string is copied correctly with probability
 exp(-sum over n of pairs times error rate).
 
-The last column of the table says how low the accuracy may be by repeats alone. It has the upper ends of the
-rates' 95% intervals instead of the rates. Repeats that every string has by chance, such as those of one
-letter, are counted otherwise, since one more of them shows little: they are taken to cause all errors in
-plain strings, at the upper end of their interval, and these to grow with the number of pairs of positions.
+The last column of the first table is the lowest accuracy that repeats alone could cause. Its rates are the
+upper ends of their 95% intervals. Repeats that every string has by chance, such as those of one letter, are
+treated differently, because adding one more of them shows little: we assume that they cause all errors in
+plain strings, also at the upper end, and that these errors grow with the number of pairs of positions.
 """
 
 import math
@@ -86,7 +86,13 @@ def accuracy_with_repeats(length: int, errors: Mapping[int, float], letters: int
 
 
 def least_accuracy(length: int, duplicates: Sequence[Result], letters: int) -> float:
-    """How low the accuracy may be by repeats alone: see the last column in the module's docstring."""
+    """The lowest accuracy that repeats alone could cause; the module's docstring describes the assumptions.
+
+    Args:
+        length: length of the strings in letters.
+        duplicates: results of the figure ``duplicates``, of one model.
+        letters: size of the alphabet.
+    """
     copied = [test for result in duplicates for test in result["tests"] if test["task"] == "copy"]
     tested = max(test["length"] for test in copied)
     _, (least, _) = _accuracy(copied)
@@ -130,15 +136,19 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
         *(f"repeats of {least} letters and more" for least in SHORTEST_REPEATS),
         "all repeats, at the upper limits",
     ]
-    shares = ", ".join(f"{rate:.4f} (up to {most:.4f}) for {n}" for n, (rate, most) in errors.items())
-    counts = ", ".join(f"{expected_repeats(max(found), n, letters):,.3g} of {n}" for n in errors)
-    return "\n\n".join(
-        [
-            markdown_table(headers, rows),
-            f"Fraction of strings that a repeat makes wrong, by its length in letters: {shares}.",
-            f"Repeats in a string of {max(found)} letters, by their length: {counts}.",
-        ]
-    )
+    longest = max(found)
+    counts = {n: expected_repeats(longest, n, letters) for n in errors}
+    of_repeats = [
+        [n, f"{counts[n]:,.0f}" if counts[n] >= 100 else f"{counts[n]:.3g}", f"{rate:.4f}", f"{most:.4f}"]
+        for n, (rate, most) in errors.items()
+    ]
+    of_headers = [
+        "letters of a repeat",
+        f"repeats in a string of {longest} letters",
+        "fraction of strings that one makes wrong",
+        "upper limit",
+    ]
+    return f"{markdown_table(headers, rows)}\n\n{markdown_table(of_headers, of_repeats)}"
 
 
 def _print_repeats(

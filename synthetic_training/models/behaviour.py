@@ -36,8 +36,8 @@ _EQUAL = 1e-2
 Rounding gives about 1e-6, and constants that keep divisions stable, as in Performer, up to 3e-3."""
 
 _EQUAL_BF16 = 2e-2
-"""The same in bfloat16. Rounding gives up to 1e-2 if all intermediate results change a little, as those of
-twelve causal layers that subtract a maximum over all tokens, and nothing if they do not change."""
+"""The same in bfloat16, where rounding alone gave up to 1e-2, with twelve causal layers that subtract a
+maximum over all tokens and so let later tokens change the rounding of earlier results."""
 
 _EQUAL_STATES_BF16 = 5e-2
 """The same for a state that is updated token by token, so that differences add up."""

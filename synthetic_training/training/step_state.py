@@ -1,4 +1,4 @@
-"""What a model carries from one step to the next besides its weights: buffers, other attributes, and draws.
+"""What a model carries from one step to the next besides its weights: buffers, attributes, random states.
 
 A CUDA graph repeats what the device did while it was recorded, on the tensors of that time. It does not
 repeat what Python did, such as assignments to attributes, changes of numbers, and draws on the CPU.
@@ -21,7 +21,7 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 """Attributes of PyTorch's own, such as ``training``."""
 
 _UNREADABLE = object()
-"""Takes the place of a tensor that must not be read: calculations with it raise an error."""
+"""Replaces a tensor that must not be read, so that any calculation with it raises an error."""
 
 
 @dataclass
@@ -68,7 +68,9 @@ class _Attribute:
 
 
 class StateBefore:
-    """What a forward pass may change, to be restored if it fails, and compared if it succeeds.
+    """The state of a model that a forward pass may change, as it was before the pass.
+
+    If the pass fails, the state is restored; if it succeeds, it is compared with the new one.
 
     Args:
         model: the model.
