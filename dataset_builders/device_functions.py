@@ -20,10 +20,12 @@ Function = Callable[..., Any]
 def use_kernels_only_on_gpus(model: nn.Module) -> None:
     """Let the layers of a model call the PyTorch code of transformers for tensors that are not on a GPU.
 
-    Modeling files of transformers are changed in this process. Nothing changes for tensors on a GPU.
+    The modules of the layers' classes and of their base classes are changed in this process. Nothing changes
+    for tensors on a GPU.
     """
-    for name in {type(layer).__module__ for layer in model.modules()}:
-        if name.startswith("transformers.models."):
+    classes = {one for layer in model.modules() for one in type(layer).__mro__}
+    for name in {one.__module__ for one in classes} & sys.modules.keys():
+        if not name.startswith("torch."):
             for key, function in [*vars(sys.modules[name]).items()]:
                 if (plain := _pytorch_code(function)) is not None:
                     setattr(sys.modules[name], key, _by_device(function, plain))

@@ -1,10 +1,13 @@
 """What a recorded step may leave in attributes of the model, and what the CPU does for a model on a GPU."""
 
+import random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from synthetic_training.data.strings.packing import PackedBatches
 from synthetic_training.models.presets import presets
@@ -137,3 +140,40 @@ def test_a_recorded_step_has_the_losses_of_an_eager_one(name: str, replayed: boo
         return found
 
     assert run(recorded=True) == pytest.approx(run(recorded=False), rel=1e-3)
+
+
+class Odd(Counting):
+    """Has attributes that are no plain containers, and needs gradients."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.system, self.lazy = random.SystemRandom(), nn.LazyBatchNorm1d()
+        self.cycle: dict[str, Any] = {}
+        self.cycle["self"] = self.cycle
+        self.output = BaseModelOutput()
+        self.hidden: Tensor | None = None
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.hidden = self.embedding(ids)
+        self.output = BaseModelOutput(last_hidden_state=self.hidden)
+        if self.training:
+            self.hidden.retain_grad()
+        return self.layers[0](self.hidden)
+
+
+def test_odd_attributes_are_no_error_and_no_reason_not_to_replay(caplog: pytest.LogCaptureFixture) -> None:
+    model = Odd(30).train()
+    ids = torch.zeros(2, 5, dtype=torch.long)
+    model(ids)
+    before = StateBefore(model, torch.device("cpu"))
+    model(ids)
+    assert before.frozen_by_replays(lambda: model(ids)) is None
+    before.restore()
+
+
+def test_a_generator_of_numpys_old_kind_is_not_replayed() -> None:
+    model = Counting(30)
+    model.draws = np.random.RandomState(0)
+    before = StateBefore(model, torch.device("cpu"))
+    model.draws.rand()
+    assert "'draws'" in str(before.frozen_by_replays(lambda: None))

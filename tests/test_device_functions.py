@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import MambaConfig, PreTrainedModel
 from transformers.integrations import hub_kernels
+from transformers.models.mamba.modeling_mamba import MambaMixer
 
-from dataset_builders.device_functions import closure_of
+from dataset_builders.device_functions import closure_of, use_kernels_only_on_gpus
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.models.sizes import preset_arguments
@@ -79,3 +80,18 @@ def test_tensors_on_a_gpu_go_to_the_kernels(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     with pytest.raises(RuntimeError, match="is_cuda"):
         module.causal_conv1d_fn(x, weight)
+
+
+class OwnMixer(MambaMixer):
+    """A layer of a user's own model."""
+
+
+def test_a_layer_derived_from_one_of_transformers_runs_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = OwnMixer(MambaConfig(hidden_size=16, state_size=4), 0)
+    x = torch.randn(1, 5, 16)
+    expected = layer(x)
+    install_kernels(monkeypatch, sys.modules[MambaMixer.__module__])
+    with pytest.raises(RuntimeError, match="is_cuda"):
+        layer(x)
+    use_kernels_only_on_gpus(layer)
+    assert layer(x).equal(expected)

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from dataset_builders import InputError
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 
 
@@ -186,3 +187,39 @@ def test_a_gradient_that_is_not_finite_changes_nothing(copies: bool) -> None:
         assert torch.equal(value, before[name])
     for name, value in optimizer.state_dict().items():
         assert torch.equal(value, state[name]), name
+
+
+class Repeated(nn.Module):
+    """A linear layer that is used twice, under two names, and one with an old weight norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.Linear(16, 16)
+        self.embed, self.layers = nn.Embedding(7, 16), nn.ModuleList([layer, layer])
+        self.normed, self.head = nn.utils.weight_norm(nn.Linear(16, 16)), nn.Linear(16, 7)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embed(ids)
+        for layer in self.layers:
+            x = layer(x).tanh()
+        return self.head(self.normed(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+def test_layers_with_two_names_keep_their_weights() -> None:
+    """``functional_call`` would leave a copy in place of the weight."""
+    model, other = Repeated(), Repeated()
+    other.load_state_dict(model.state_dict())
+    weight = model.layers[0].weight
+    optimizer = ClippedAdamW(model, OptimizerConfig(0.1, 0.5), copies=True)
+    assert [*optimizer.copies] == ["head.weight"]
+    train(model, optimizer, range(5), bf16=True)
+    plain(other, 5, 0.5, bf16=True)
+    assert model.layers[0].weight is weight and {p.dtype for p in model.parameters()} == {torch.float32}
+    for one, expected in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_without_trained_weights_is_refused() -> None:
+    with pytest.raises(InputError, match="no weights that require a gradient"):
+        ClippedAdamW(Tied().requires_grad_(False), OptimizerConfig(0.1, 0.5), copies=False)

@@ -236,3 +236,38 @@ def test_dropout_goes_on_after_a_failed_recording(caplog: pytest.LogCaptureFixtu
     (record,) = caplog.records
     assert record.getMessage().startswith("the training step cannot be recorded as a CUDA graph")
     torch.rand(1, device="cuda")  # as in whatever the process does next
+
+
+class Router(nn.Module):
+    """Calculates a gate in float32, outside of autocast, as mixtures of experts do."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.embedding, self.gate = nn.Embedding(vocab_size, 8), nn.Linear(8, 8)
+        self.head = nn.Linear(8, vocab_size)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embedding(ids)
+        with torch.autocast(x.device.type, enabled=False):
+            gates = self.gate(x.float()).softmax(-1)
+        return self.head(x * gates)
+
+
+def test_a_model_that_reads_weights_in_float32_has_no_copies(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+
+    def run(*, copies: bool) -> list[float]:
+        torch.manual_seed(0)
+        model = build_model(f"{__name__}:Router").train()
+        batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
+        step = TrainingStep(model, batches, StepConfig("bf16", compile=copies), OPTIMIZER, rows=4)
+        if copies:
+            step._optimizer = ClippedAdamW(model, OPTIMIZER, copies=True)
+        return losses(step)
+
+    expected = run(copies=False)
+    assert run(copies=True) == expected
+    (record,) = caplog.records
+    assert "the model cannot read copies of its weights in bfloat16" in record.getMessage()

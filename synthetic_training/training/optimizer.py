@@ -4,9 +4,11 @@ At the paper's batch of 8 rows, a step moves more bytes for the update than for 
 In bfloat16 training, the update therefore also writes bfloat16 copies of the weight matrices, which the model
 reads instead of converting the weights in each forward pass; the gradients of the copies stay in bfloat16.
 The results equal those of autocast, which makes the same copies and converts their gradients to float32.
+A weight that the model also reads otherwise, as in ``torch.matrix_exp(layer.weight)``, is rounded there too.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,6 +58,9 @@ class ClippedAdamW:
 
     def __init__(self, model: nn.Module, config: OptimizerConfig, *, copies: bool) -> None:
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not trained:
+            raise InputError("the model has no weights that require a gradient; it cannot be trained")
+        self._model = model
         self._real = {name: _real(p.detach()) if p.is_complex() else p for name, p in trained.items()}
         matrices = set(_linear_weights(model)) if copies else set()
         self.copies = {
@@ -134,6 +139,13 @@ class ClippedAdamW:
         """Update uncompiled from now on."""
         self._update = _update
 
+    def without_copies(self) -> "ClippedAdamW":
+        """The same optimizer, with the same state, for a model that reads its own weights."""
+        other = ClippedAdamW(self._model, self._config, copies=False)
+        other.load_state_dict(self.state_dict())
+        other.learning_rate.copy_(self.learning_rate)
+        return other
+
     def _step_of_copies(self, gradients: Mapping[str, Tensor], divisor: Tensor, finite: Tensor) -> None:
         before = [self._state[name]["step"] for name in gradients]
         steps = torch._foreach_add(before, finite.float())
@@ -197,14 +209,21 @@ def _real(tensor: Tensor) -> Tensor:
 
 
 def _linear_weights(model: nn.Module) -> Iterator[str]:
-    """Names of the weights of linear layers that no other module shares."""
-    owners: dict[int, int] = {}
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            owners[id(parameter)] = owners.get(id(parameter), 0) + 1
-    for name, module in model.named_modules():
-        if type(module) is nn.Linear and owners[id(module.weight)] == 1 and not module.weight.is_complex():
-            yield f"{name}.weight" if name else "weight"
+    """Names of the weights of linear layers that have one name.
+
+    If a weight had several, ``functional_call`` would leave its copy in the model.
+    """
+    named = [*model.named_parameters(remove_duplicate=False)]
+    count = Counter(id(parameter) for _, parameter in named)
+    linear = {id(module._parameters["weight"]) for module in model.modules() if _is_linear(module)}
+    for name, parameter in named:
+        if id(parameter) in linear and count[id(parameter)] == 1 and not parameter.is_complex():
+            yield name
+
+
+def _is_linear(module: nn.Module) -> bool:
+    # with torch.nn.utils.weight_norm, the weight is no parameter
+    return type(module) is nn.Linear and module._parameters.get("weight") is not None
 
 
 def _part(state: dict[str, Tensor], name: str, like: Tensor) -> Tensor:

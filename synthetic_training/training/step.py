@@ -148,7 +148,7 @@ class TrainingStep:
                 raise
             except Exception as error:
                 # the weights have not changed: compiling fails before the update, and recording runs nothing
-                failed = self._simplify()
+                failed = self._simplify(error, first=before is not None)
                 if failed is None:
                     raise
                 if self._processes.count > 1:
@@ -168,11 +168,14 @@ class TrainingStep:
         for warning in warnings:
             log.warning(warning)
 
-    def _simplify(self) -> str | None:
-        """Disable recording if it has just failed, else compilation; return what failed, None if neither."""
+    def _simplify(self, error: Exception, *, first: bool) -> str | None:
+        """Disable what has just failed: recording, copies of weights, or compilation; return what failed."""
         if self._replayed is not None and self._replayed.records_next:
             self._replayed, self._run = None, self._update
             return _NO_GRAPH
+        if first and self._optimizer.copies and ("same dtype" in str(error) or not self._may_not_compile):
+            self._optimizer = self._optimizer.without_copies()
+            return "the model cannot read copies of its weights in bfloat16"  # as outside of autocast
         if self._may_not_compile:
             self._may_not_compile = False
             self._batch, self._forward, self._loss = self._batches.batch, self._forward_pass, _summed_loss

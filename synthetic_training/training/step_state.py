@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
+from torch.nn.parameter import is_lazy
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from dataset_builders.random_states import HostRandomState
 
@@ -46,7 +47,7 @@ class _Attribute:
 
     def __post_init__(self) -> None:
         self.value = self.owner[self.name]
-        self.leaves, self.structure = tree_flatten(self.value)
+        self.leaves, self.structure = _flatten(self.value)
         self.numbers = self.structure, [_number(leaf, self.device) for leaf in self.leaves]
 
     def replaced_since(self, before: "_Attribute") -> list[bool]:
@@ -61,7 +62,7 @@ class _Attribute:
         match self.value:
             case list():
                 self.value[:] = value
-            case dict():
+            case dict() if type(self.value) is dict:  # others, such as ModelOutput, may refuse an update
                 self.value.update(value)
             case _:
                 self.owner[self.name] = value
@@ -82,9 +83,10 @@ class StateBefore:
         self._attributes = _attributes(model, device)
         values = [one.value for one in self._attributes.values()]
         owners = [owner for module in model.modules() for owner in (vars(module), module._buffers)]
-        self._dicts = [(one, dict(one)) for one in (*owners, *values) if isinstance(one, dict)]
+        self._dicts = [(one, dict(one)) for one in (*owners, *values) if type(one) is dict]
         self._lists = [(one, [*one]) for one in values if isinstance(one, list)]
-        tensors = {id(leaf): leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)}
+        leaves = (leaf for one in self._attributes.values() for leaf in one.leaves)
+        tensors = {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}
         self._tensors = [(one, one.clone()) for one in tensors.values() if _may_change_in_place(one)]
         self._random, self._host = torch.get_rng_state(), HostRandomState()
         self._random_on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
@@ -141,14 +143,16 @@ class StateBefore:
         return None
 
     def _reads(self, replaced: Mapping[str, _Attribute], forward: Callable[[], object]) -> bool:
-        """Whether a forward pass fails without the tensors in these attributes that were replaced."""
-        if not replaced:
-            return False
+        """Whether a forward pass needs the tensors in these attributes that were replaced."""
+        return bool(replaced) and self._fails(replaced, forward) and not self._fails({}, forward)
+
+    def _fails(self, replaced: Mapping[str, _Attribute], forward: Callable[[], object]) -> bool:
+        """Whether a forward pass fails without these tensors."""
         after = StateBefore(self._model, self._device)
         try:
             for name, one in replaced.items():
                 one.hide(one.replaced_since(self._attributes[name]))
-            with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            with torch.compiler.set_stance("force_eager"):
                 forward()
         except Exception:  # noqa: BLE001  whatever the calculation that reads it raises
             return True
@@ -172,6 +176,8 @@ def _attributes(model: nn.Module, device: torch.device) -> dict[str, _Attribute]
 
 def _may_change_in_place(tensor: Tensor) -> bool:
     # PyTorch refuses such changes of expanded tensors, and those that require a gradient are mere results
+    if is_lazy(tensor) or tensor.is_nested:
+        return False
     if tensor.requires_grad or tensor.is_inference() or tensor.layout != torch.strided:
         return False
     return all(stride or size < 2 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
@@ -186,7 +192,9 @@ def _number(leaf: Any, device: torch.device) -> Any:
             return leaf.tobytes()
         case np.random.Generator():
             return str(leaf.bit_generator.state)
-        case random.Random():
+        case np.random.RandomState():
+            return str(leaf.get_state(legacy=False))
+        case random.Random() if not isinstance(leaf, random.SystemRandom):
             return leaf.getstate()
         case torch.Generator() if leaf.device.type == "cpu":
             return bytes(leaf.get_state().tolist())
@@ -203,5 +211,13 @@ def _never_drops_layers(model: nn.Module) -> bool:
 
 def module_tensors(model: nn.Module) -> list[Tensor]:
     """All tensors that are attributes of a model's modules, or in lists, tuples and dictionaries of them."""
-    leaves = (leaf for module in model.modules() for leaf in tree_leaves(vars(module)))
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    values = (value for module in model.modules() for value in vars(module).values())
+    return [leaf for value in values for leaf in _flatten(value)[0] if isinstance(leaf, Tensor)]
+
+
+def _flatten(value: Any) -> tuple[list[Any], TreeSpec]:
+    """The leaves of nested containers and their structure; a container that contains itself is one leaf."""
+    try:
+        return tree_flatten(value)
+    except RecursionError:
+        return [value], tree_flatten(None)[1]
