@@ -177,7 +177,7 @@ def test_an_error_of_the_model_is_raised_as_it_is(
     def wrong(*_: Any) -> Any:
         raise ZeroDivisionError("the model's own")
 
-    monkeypatch.setattr(step_module, "_summed_loss", wrong)
+    monkeypatch.setattr(step_module, "summed_loss", wrong)
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     with pytest.raises(ZeroDivisionError, match="own"):
         make_step(compiled=True).run(0, 1e-2)
@@ -192,6 +192,34 @@ def test_several_processes_do_not_fall_back_apart(monkeypatch: pytest.MonkeyPatc
     step = make_step(compiled=True)
     step._processes = Processes(count=2, rank=0)
     with pytest.raises(InputError, match="cannot be compiled: the backend failed; pass --compile off$"):
+        step.run(0, 1e-2)
+
+
+def test_only_the_recording_may_need_too_much_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = losses(make_step(compiled=False))
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    fails_at = [Unrecordable._EAGER_CALLS]
+
+    class Large(Unrecordable):
+        def __call__(self) -> None:
+            if self._calls == fails_at[0]:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            self._function()
+            self._calls += 1
+
+    step = make_step(compiled=True)
+    step._run = step._replayed = Large(step._update)
+    assert losses(step) == expected
+    (record,) = caplog.records
+    assert record.getMessage().endswith(
+        "cannot be recorded as a CUDA graph, and is slower without: CUDA out of memory"
+    )
+    fails_at[0] = 0
+    step = make_step(compiled=True)
+    step._run = step._replayed = Large(step._update)
+    with pytest.raises(torch.OutOfMemoryError):
         step.run(0, 1e-2)
 
 
@@ -234,7 +262,10 @@ def test_dropout_goes_on_after_a_failed_recording(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING):
         assert run(recorded=True) == expected
     (record,) = caplog.records
-    assert record.getMessage().startswith("the training step cannot be recorded as a CUDA graph")
+    assert record.getMessage() == (
+        "the training step cannot be recorded as a CUDA graph, and is slower without: "
+        "CUDA error: operation not permitted when stream is capturing"
+    )
     torch.rand(1, device="cuda")  # as in whatever the process does next
 
 

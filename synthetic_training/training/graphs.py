@@ -46,8 +46,11 @@ class Replayed:
             try:
                 with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                     self._function()
-            except Exception:
+            except Exception as error:
                 _renew_generator()
+                if error.__context__ is not None:
+                    # after an error, ending the recording fails too, with a message that does not name it
+                    raise error.__context__ from None
                 raise
             self._graph = graph
             self._graph.replay()

@@ -148,7 +148,8 @@ class ClippedAdamW:
 
     def _step_of_copies(self, gradients: Mapping[str, Tensor], divisor: Tensor, finite: Tensor) -> None:
         before = [self._state[name]["step"] for name in gradients]
-        steps = torch._foreach_add(before, finite.float())
+        # without alpha, a tensor of one number is read as a Python number, which waits for the device
+        steps = torch._foreach_add(before, finite.float(), alpha=1)
         decay = 1 - self.learning_rate * self._config.weight_decay
         # for all weights at once, because these are tiny
         first, second = (

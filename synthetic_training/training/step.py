@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
-from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.training_data import Batches
 from synthetic_training.models.output_positions import OutputPositions
 from synthetic_training.training.compilation import CompiledLayers
 from synthetic_training.training.distributed import GradientReducer
 from synthetic_training.training.graphs import Replayed
+from synthetic_training.training.losses import auxiliary_weight, summed_loss
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 from synthetic_training.training.precision import Precision
 from synthetic_training.training.processes import Processes
@@ -104,7 +104,7 @@ class TrainingStep:
         self._device = model.device
         on_gpu = self._device.type == "cuda"
         self._bf16 = config.precision == "bf16"
-        self._auxiliary_weight = _auxiliary_weight(model)
+        self._auxiliary_weight = auxiliary_weight(model)
         copies = config.compile and config.accumulation_steps == 1 and self._bf16 and on_gpu
         self._optimizer = ClippedAdamW(model, optimizer, copies=copies)
         self._reducer = GradientReducer(self._optimizer.leaves) if processes.count > 1 else None
@@ -113,12 +113,12 @@ class TrainingStep:
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
         self._layers: AbstractContextManager[None] = nullcontext()
         self._outputs: OutputPositions | None = None
-        self._batch, self._forward, self._loss = batches.batch, self._forward_pass, _summed_loss
+        self._batch, self._forward, self._loss = batches.batch, self._forward_pass, summed_loss
         if config.compile:
             self._batch = batches.compile()
             layers = CompiledLayers(model)
             if len(layers):
-                self._layers, self._loss = layers, torch.compile(_summed_loss)
+                self._layers, self._loss = layers, torch.compile(summed_loss)
             else:
                 self._forward = torch.compile(self._forward_pass)
         self._may_not_compile = config.compile
@@ -144,13 +144,16 @@ class TrainingStep:
         while True:
             try:
                 self._run()
-            except (torch.OutOfMemoryError, InputError):
+            except InputError:
                 raise
             except Exception as error:
                 # the weights have not changed: compiling fails before the update, and recording runs nothing
-                failed = self._simplify(error, first=before is not None)
+                # a recording may need more memory than the steps before
+                full = isinstance(error, torch.OutOfMemoryError) and not recording
+                failed = None if full else self._simplify(error, first=before is not None)
                 if failed is None:
                     raise
+                recording = False
                 if self._processes.count > 1:
                     raise InputError(f"{failed}: {first_line(error)}; pass --compile off") from error
                 if before is not None:
@@ -158,7 +161,7 @@ class TrainingStep:
                 warnings.append(f"{failed}, and is slower without: {first_line(error)}")
             else:
                 break
-        if recording and self._replayed is not None and before is not None:
+        if recording and before is not None:
             # an evaluation may replace them, e.g. by a longer mask; replays go on to read these
             self._read_by_replays = module_tensors(self._model)
             if frozen := before.frozen_by_replays(lambda: self._pass(*self._parts[0])):
@@ -178,7 +181,7 @@ class TrainingStep:
             return "the model cannot read copies of its weights in bfloat16"  # as outside of autocast
         if self._may_not_compile:
             self._may_not_compile = False
-            self._batch, self._forward, self._loss = self._batches.batch, self._forward_pass, _summed_loss
+            self._batch, self._forward, self._loss = self._batches.batch, self._forward_pass, summed_loss
             self._layers = nullcontext()
             self._optimizer.do_not_compile()
             return "the model cannot be compiled"
@@ -280,21 +283,3 @@ class TrainingStep:
 
 _COUNTS = ("loss", "right", "tokens", "examples")
 """The counts of a step, summed over the batch."""
-
-
-def _auxiliary_weight(model: PreTrainedModel) -> float:
-    """The weight of a model's auxiliary loss: 1 if the model does not set another."""
-    # models of transformers keep it as an attribute; its name and place in their configurations vary
-    for owner in (model, model.config):
-        for name in ("router_aux_loss_coef", "aux_loss_coef"):
-            weight = getattr(owner, name, None)
-            if weight is not None:
-                return float(weight)
-    return 1.0
-
-
-def _summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-    loss = nn.functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    return loss, (logits.argmax(-1) == targets).sum(), (targets != IGNORED).sum()
