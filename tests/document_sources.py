@@ -175,7 +175,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     },
     "synthetic_training/figures/README.md": {
         "an exit status": ("124",),
-        "a section of the paper": ("3.5",),
         "steps in an issue of the released code": ("250,000", "300,000"),
     },
     "synthetic_training/figures/mamba_weights.md": {
@@ -194,15 +193,13 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     },
     "synthetic_training/speed/README.md": {
         "the width of the models": ("1024",),
-        "sums of the kernels' times": ("51.3",),
-        "a share of a measured rate": ("91",),
-        "ratios of two measured speeds": ("3.65", "1.74"),
+        "ratios of two measured speeds": ("1.74",),
         "a goal": ("120k",),
         "a size of buckets": ("100",),
         "a limit of seconds, and an issue of another project": ("500", "640"),
         "a step's time, from its tokens per second": ("254.7", "278.6"),
         "the paper's own code, measured earlier": ("20.7k", "128.6k"),
-        "single runs with scripts that are not kept, as the document says": ("237k", "260k"),
+        "single runs with scripts that are not kept, as the document says": ("237k", "260k", "286k"),
     },
     "synthetic_training/theory/README.md": {
         "parameters of the two models": ("0.6 million", "1.1 million"),

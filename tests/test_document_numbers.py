@@ -15,6 +15,7 @@ from synthetic_training.evaluation.evaluate import table
 from synthetic_training.figures.packing import SUMMARIES
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.stages import stage_of
+from synthetic_training.speed.trainer import parts_table
 from synthetic_training.speed.trainer import table as speed_table
 from tests.document_numbers import Number, numbers, values
 from tests.document_outputs import Shown, output_of, shown_outputs
@@ -109,12 +110,13 @@ def test_committed_summaries_are_those_of_all_results(name: str) -> None:
 
 def test_the_table_of_speeds_is_that_of_the_results() -> None:
     runs = read_json(PACKAGE / "speed" / "results" / "speed_h200.json")["runs"]
-    _, _, *found = rows_of(speed_table([one for run in runs for one in run["measured"]]))
-    shown = [
-        row for row in rows_of(text_of("synthetic_training/speed/README.md")) if len(row) == len(found[0]) + 1
-    ]
+    measured = [one for run in runs for one in run["measured"]]
+    _, _, *found = rows_of(speed_table(measured))
+    document = text_of("synthetic_training/speed/README.md")
+    shown = [row for row in rows_of(document) if len(row) == len(found[0]) + 1]
     # the goals are not measured
     assert sorted([*row[:5], *row[6:]] for row in shown[2:]) == sorted(found)
+    assert parts_table(measured) in document
 
 
 def test_the_readme_has_the_committed_evaluation() -> None:

@@ -98,6 +98,7 @@ def main() -> None:
             if settings.out:
                 _write(settings.out, measured, rates, asdict(settings))
     print(table(measured))
+    print(parts_table(measured))
 
 
 def table(measured: list[dict[str, Any]]) -> str:
@@ -124,6 +125,17 @@ def table(measured: list[dict[str, Any]]) -> str:
     headers = ["model", "batch", "paper's trainer, tokens/s", "ours, tokens/s", "ratio", "MFU", "step, ms",
                "floor, ms", "memory, GB"]  # fmt: skip
     return markdown_table(headers, lines)
+
+
+def parts_table(measured: list[dict[str, Any]]) -> str:
+    """Milliseconds per step in each kind of kernel, as a Markdown table."""
+    kinds = [*dict.fromkeys(kind for kind, _ in _KINDS), "others", "idle"]
+    lines = [
+        [one["model"], one["batch_size"], *(f"{one['kernels_ms'].get(kind, 0):.1f}" for kind in kinds)]
+        for one in measured
+        if "kernels_ms" in one
+    ]
+    return markdown_table(["model", "batch", *kinds], lines)
 
 
 def _paper(name: str, batch_size: int, context_length: int, _rates: dict[str, float]) -> dict[str, Any]:
