@@ -32,7 +32,7 @@ export HF_HUB_OFFLINE ?= 1
 # the tests start many processes, which would each compile the same modules again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-c4-copy demo-smollm2 documents test test-lowest test-newest test-slow constraints-lowest check docs package
+.PHONY: demo demo-c4-copy demo-smollm2 documents test test-gpu test-lowest test-newest test-slow constraints-lowest check docs package
 
 # the models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
@@ -67,6 +67,10 @@ documents: $(VENV)/dev-installed
 
 test: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# the other tests do not see the GPUs
+test-gpu: $(VENV)/dev-installed
+	TEST_GPUS=$${CUDA_VISIBLE_DEVICES-0} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m gpu
 
 test-slow: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow

@@ -16,6 +16,8 @@ from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# the default tests are the same on every machine, also in processes that they start
+os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("TEST_GPUS", "")
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
@@ -224,4 +226,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if torch.cuda.is_available():
             return
         for item in on_gpu:
-            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+            reason = "no CUDA device" if os.environ["CUDA_VISIBLE_DEVICES"] else "run on a GPU: make test-gpu"
+            item.add_marker(pytest.mark.skip(reason=reason))

@@ -121,7 +121,6 @@ def test_what_the_cpu_does_for_a_model_on_a_gpu_is_not_replayed(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(
     ("name", "replayed"), [("hf:recurrent_gemma", True), (f"{Memory.__module__}:Memory", False)]
 )

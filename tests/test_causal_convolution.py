@@ -12,11 +12,6 @@ from torch import Tensor
 from synthetic_training.models.kernels import causal_convolution as module
 from synthetic_training.models.kernels.causal_convolution import causal_convolution, shifted_products
 
-requires_package = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
-
 
 def inputs_of(
     shape: tuple[int, int, int], taps: int, dtype: torch.dtype, device: str
@@ -104,7 +99,7 @@ def test_operations_around_the_package(dtype: torch.dtype, bound: float) -> None
 
 
 class TestPackage:
-    pytestmark = requires_package
+    pytestmark = pytest.mark.gpu
 
     @pytest.mark.parametrize("shape", [(1, 1, 8), (2, 220, 256), (3, 1000, 64)])
     @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])

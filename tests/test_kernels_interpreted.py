@@ -19,7 +19,7 @@ FILES = ("test_mamba_scan_triton.py", "test_window_attention.py")
 def test_the_kernels_in_the_interpreter() -> None:
     here = Path(__file__).parent
     # nothing of conftest.py and of plugins is needed, and they take seconds to import
-    options = ["-q", "-p", "no:cacheprovider", "--noconftest", "--durations=9"]
+    options = ["-q", "-p", "no:cacheprovider", "--noconftest", "--durations=9", "-m", "not gpu"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *(here / name for name in FILES)],
         cwd=here.parent,

@@ -97,7 +97,6 @@ def test_compiled_whole() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_replayed_as_a_cuda_graph() -> None:
     from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
 

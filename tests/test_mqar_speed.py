@@ -96,7 +96,14 @@ def train(config):
     print("hidden")
     Trainer(config).fit()
 """,
-    "model.py": "class TokenEmbeddings:\n    def __init__(self, device='cuda'): pass\n",
+    "model.py": """
+class TokenEmbeddings:
+    def __init__(self, device="cuda"): pass
+
+
+class LanguageModel:
+    def forward(self, input_ids, state=None): pass
+""",
     "config.py": """
 from types import SimpleNamespace
 
@@ -221,3 +228,11 @@ def test_a_comparison_of_nothing_is_refused(
 def test_a_folder_without_zoology_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a checkout of https://github.com/HazyResearch/zoology"):
         load_zoology(tmp_path)
+
+
+def test_a_revision_whose_model_returns_no_logits_is_refused(zoology: Path) -> None:
+    set_accuracies(zoology, {})
+    model = zoology / "zoology" / "model.py"
+    model.write_text(model.read_text().replace("state=None", "return_embeddings=True"))
+    with pytest.raises(InputError, match=f"hidden states.*; run: git -C {zoology} checkout dbcb60d"):
+        load_zoology(zoology)

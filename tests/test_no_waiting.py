@@ -73,7 +73,6 @@ def test_reading_a_number_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize("name", MODELS)
 def test_steps_are_recorded(name: str, precision: Precision, caplog: pytest.LogCaptureFixture) -> None:

@@ -224,7 +224,6 @@ def test_only_the_recording_may_need_too_much_memory(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_minimax_trains_although_its_step_cannot_be_recorded(caplog: pytest.LogCaptureFixture) -> None:
     """Its attention reads numbers of the CPU, which a CUDA graph cannot."""
     torch.manual_seed(0)
@@ -246,7 +245,6 @@ class Reading(Counting):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_dropout_goes_on_after_a_failed_recording(caplog: pytest.LogCaptureFixture) -> None:
     def run(*, recorded: bool) -> list[float]:
         torch.manual_seed(0)

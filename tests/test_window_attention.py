@@ -105,7 +105,6 @@ def test_any_strides() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_equals_plain_torch() -> None:
     from synthetic_training.models.kernels.window_attention import window_attention
     from synthetic_training.models.modeling_alibi import _attend_to_last
@@ -139,7 +138,6 @@ def test_compiled_whole() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_replayed_as_a_cuda_graph() -> None:
     from synthetic_training.models.kernels.window_attention import window_attention
 
@@ -156,7 +154,6 @@ def test_replayed_as_a_cuda_graph() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_layer_uses_it() -> None:
     """``hard_alibi_split`` with the kernels equals masks, also compiled in one graph, with gradients."""
     from synthetic_training.models.alibi import use_fast_attention

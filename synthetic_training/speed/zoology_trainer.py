@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import io
 import math
 import sys
@@ -44,7 +45,8 @@ def load_zoology(checkout: Path) -> None:
     """Make the modules of a checkout importable.
 
     Raises:
-        InputError: the folder contains no checkout, or a package that it needs is not installed.
+        InputError: the folder contains no checkout, or one of a revision that fails, or a package that it
+            needs is not installed.
     """
     if not (checkout / "zoology" / "train.py").is_file():
         raise InputError(f"{checkout} is not a checkout of https://github.com/HazyResearch/zoology")
@@ -60,6 +62,12 @@ def load_zoology(checkout: Path) -> None:
         importlib.import_module("zoology.train")
     except ImportError as error:
         raise InputError(f"zoology cannot be imported: {error}") from None
+    embeddings = inspect.signature(model.LanguageModel.forward).parameters.get("return_embeddings")
+    if embeddings is not None and embeddings.default:
+        raise InputError(
+            f"zoology's trainer fails in this revision of {checkout}, because its model returns hidden "
+            f"states instead of logits; run: git -C {checkout} checkout dbcb60d"
+        )
     if not torch.cuda.is_available():
         init = model.TokenEmbeddings.__init__
         init.__defaults__ = tuple("cpu" if one == "cuda" else one for one in init.__defaults__)
