@@ -223,3 +223,11 @@ def test_layers_with_two_names_keep_their_weights() -> None:
 def test_a_model_without_trained_weights_is_refused() -> None:
     with pytest.raises(InputError, match="no weights that require a gradient"):
         ClippedAdamW(Tied().requires_grad_(False), OptimizerConfig(0.1, 0.5), copies=False)
+
+
+def test_a_model_with_sparse_gradients_is_refused() -> None:
+    model = nn.Sequential(nn.Embedding(5, 4, sparse=True), nn.Linear(4, 5))
+    with pytest.raises(
+        InputError, match="cannot update 0 of the model from sparse gradients; remove sparse=True"
+    ):
+        ClippedAdamW(model, OptimizerConfig(0.1, 1.0), copies=False)

@@ -60,6 +60,11 @@ class ClippedAdamW:
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not trained:
             raise InputError("the model has no weights that require a gradient; it cannot be trained")
+        for name, module in model.named_modules():
+            if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse:
+                raise InputError(
+                    f"AdamW cannot update {name} of the model from sparse gradients; remove sparse=True"
+                )
         self._model = model
         self._real = {name: _real(p.detach()) if p.is_complex() else p for name, p in trained.items()}
         matrices = set(_linear_weights(model)) if copies else set()
