@@ -1,4 +1,8 @@
-"""Checks that sizes fit into memory, before memory is allocated."""
+"""Checks that sizes fit into memory, before memory is allocated, and the error if they did not."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -32,6 +36,24 @@ def check_bytes(needed: int, device: torch.device, what: str, advice: str) -> No
         raise InputError(
             f"{what} needs {least} {size} of memory, but the {device.type} has {available}; {advice}"
         )
+
+
+@contextmanager
+def enough_memory(advice: str) -> Iterator[None]:
+    """Turn PyTorch's error about a full GPU into one sentence.
+
+    Args:
+        advice: end of the sentence, what to change.
+
+    Raises:
+        InputError: memory could not be allocated.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        found = re.search(r"tried to allocate ([\d.]+ \w+)", str(error), re.IGNORECASE)
+        what = f"another {found[1]}" if found else "what is needed"
+        raise InputError(f"the GPU has too little memory for {what}; {advice}") from error
 
 
 def total_memory(device: torch.device) -> int | None:

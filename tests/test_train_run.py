@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dataset_builders import InputError
+from dataset_builders.files import read_json
 from synthetic_training.data.strings import PackedBatches
 from synthetic_training.data.training_data import StringData
 from synthetic_training.evaluation.accuracy import LengthScore
@@ -225,3 +226,35 @@ def test_lines_of_metrics_after_a_step_are_forgotten_and_a_cut_one_too(tmp_path:
     file.write_text('{"step": 1\n{"step": 2}\n')
     with pytest.raises(InputError, match="damaged line"):
         read_metrics(file)
+
+
+def test_a_run_that_has_trained_nothing_can_begin_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.10 GiB"
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "run", full)
+        with pytest.raises(InputError, match=r"little memory for another 2\.50 GiB; reduce batch_size or"):
+            train(tiny(), out)
+    assert {file.name for file in out.iterdir()} >= {"run.json", "metrics.jsonl"}
+    train(tiny(batch_size=2), out)
+    assert read_json(out / "run.json")["config"]["batch_size"] == 2
+    with pytest.raises(InputError, match="contains a run; pass --resume"):
+        train(tiny(), out)
+    monkeypatch.setattr("synthetic_training.evaluation.strings.string_scores", full)
+    with pytest.raises(InputError, match=r"little memory for another 2\.50 GiB; reduce batch_size$"):
+        evaluate(EvaluateConfig(out))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"config": {}}', "[]"])
+def test_another_programs_run_json_is_kept(content: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match="use another folder"):
+        train(tiny(), tmp_path)
+    assert (tmp_path / "run.json").read_text() == content

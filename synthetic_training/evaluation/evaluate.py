@@ -42,11 +42,13 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
     from synthetic_training.evaluation.mqar import mqar_scores
     from synthetic_training.evaluation.strings import string_scores
+    from synthetic_training.memory import enough_memory
     from synthetic_training.provenance import provenance
 
     trained_on_mqar = trained is not None and trained.get("task") == MQAR and config.task in (None, MQAR)
     scores = mqar_scores if trained_on_mqar else string_scores
-    results, settings = scores(config, folder, trained or {})
+    with enough_memory("reduce batch_size"):
+        results, settings = scores(config, folder, trained or {})
 
     content = {
         "kind": "evaluation",

@@ -17,7 +17,7 @@ from synthetic_training.data.documents.rows import TOKEN_BYTES
 from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.evaluation.accuracy import Shard
-from synthetic_training.memory import check_bytes, check_memory
+from synthetic_training.memory import check_bytes, check_memory, enough_memory
 from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.code_files import code_digests
 from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
@@ -66,6 +66,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     """
     processes = connect()
     with ExitStack() as stack:
+        stack.enter_context(enough_memory("reduce batch_size or context_length, or raise accumulation_steps"))
         with processes.agree():
             device = resolve_device(config.device)
             precision = resolve_precision(config.precision, device)

@@ -54,8 +54,8 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
     """Check that a run can begin in the folder, or be resumed there.
 
     Raises:
-        InputError: the folder is not empty, or contains a link to another folder; or, with ``resume``, it
-            contains no run or a run with other settings.
+        InputError: the folder contains a run that has trained something, or other files, or a link to another
+            folder; or, with ``resume``, it contains no run or a run with other settings.
     """
     check_links(out, (_LOCK, METRICS, CHECKPOINTS))
     if resume:
@@ -65,11 +65,23 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
                 f"the run in {out} has other settings: {', '.join(names)}; resume it without changes, or use "
                 "another folder"
             )
-    elif out.exists() and (not out.is_dir() or any(file.name != _LOCK for file in out.iterdir())):
+    elif out.exists() and not (out.is_dir() and _is_unused(out)):
         what = "is not empty;" if out.is_dir() else "is not a folder;"
         if (out / RUN).exists():
             what = "contains a run; pass --resume to continue it, or"
         raise InputError(f"{out} {what} use another folder")
+
+
+def _is_unused(out: Path) -> bool:
+    """Whether a folder is empty, or a run ended there before it had trained anything."""
+    content = {file.name: file for file in out.iterdir() if file.name != _LOCK}
+    if RUN in content:
+        written = read_json(content.pop(RUN))
+        if not isinstance(written, dict) or not {"config", "parameters", "processes"} <= written.keys():
+            return False  # another program's file
+        if METRICS in content and not content[METRICS].stat().st_size:
+            del content[METRICS]
+    return not content
 
 
 def check_code(out: Path, code: Mapping[str, str]) -> None:
