@@ -21,12 +21,25 @@ BROKEN_PIPE = 128 + 13
 """Exit status of a program whose output is no longer read, e.g. because ``head`` has ended."""
 
 
+_unreported: list[str] = []
+
+
 def error_message(error: InputError) -> str | None:
-    """The message about invalid input; None in every process of a distributed run except the first."""
-    if os.environ.get("RANK", "0") != "0":
-        return None
+    """The message about invalid input; None in every process of a distributed run except the first.
+
+    The others keep it for ``unreported``.
+    """
     message = printable(str(error))  # file names, and names in files, may contain control characters
-    return f"error: {message if len(message) <= _MOST_SHOWN else shortened(message, _MOST_SHOWN)}"
+    message = f"error: {message if len(message) <= _MOST_SHOWN else shortened(message, _MOST_SHOWN)}"
+    if os.environ.get("RANK", "0") == "0":
+        return message
+    _unreported[:] = [message]
+    return None
+
+
+def unreported() -> list[str]:
+    """The message of this process, if it was left to the first process of the run to report it."""
+    return _unreported
 
 
 def interrupt_quietly() -> None:

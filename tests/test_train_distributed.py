@@ -152,6 +152,31 @@ def test_only_the_first_process_tries_to_save_an_own_model(tmp_path: Path, saved
         assert "error: " not in "".join(other[1:]) and not (tmp_path / "run").exists()
 
 
+FULL = """
+import os
+import torch
+from torch import nn
+
+class Full(nn.Module):
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(vocab_size, 8), nn.Linear(8, vocab_size)
+
+    def forward(self, ids):
+        if self.training and os.environ["RANK"] == "1":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return self.head(self.embed(ids).cumsum(1))
+"""
+
+
+def test_a_process_whose_gpu_alone_is_full_reports_it(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(FULL)
+    config = config_file(tmp_path, model="own:Full", model_args={})
+    _, (status, _, err) = run_pair(tmp_path, "--config", config, "--out", "run")
+    assert status == 1
+    assert "process 1: error: the GPU has too little memory for another 2.00 GiB; reduce batch_size" in err
+
+
 def test_a_launcher_that_ends_all_processes_with_the_first_lets_it_report(tmp_path: Path) -> None:
     process = start(tmp_path, ACCELERATE, "--steps", "0", "--out", "run")
     out, err = process.communicate(timeout=200)

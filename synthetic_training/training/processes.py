@@ -2,11 +2,13 @@
 
 Errors are reported once. If any process finds invalid input, all processes raise the same InputError, and
 process 0 prints it. The others end after process 0, because the launcher kills all processes as soon as one
-fails, possibly before the message is printed.
+fails, possibly before the message is printed. If one of them fails alone in a training step, such as on a GPU
+that is full, process 0 waits for it in vain, and it prints its own message.
 """
 
 import atexit
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +22,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from dataset_builders import InputError
+from dataset_builders.command_line import unreported
 
 _REPORTED = "repeat-after-me/reported"
 """Key that process 0 sets in the launcher's store when it ends."""
@@ -132,5 +135,7 @@ def _leave(store: Store, rank: int) -> None:
         else:
             store.wait([_REPORTED], _PATIENCE)
     except dist.DistError:  # process 0 hangs, or has ended together with its store
+        for message in unreported():  # it waits for this process, whose error it does not know
+            print(f"process {rank}: {message}", file=sys.stderr, flush=True)
         return
     dist.destroy_process_group()
