@@ -1,5 +1,7 @@
 """The named models: sizes, initial weights, training, and errors."""
 
+import logging
+import warnings
 from typing import Any
 
 import pytest
@@ -54,6 +56,18 @@ def test_every_model_reads_the_symbols(name: str) -> None:
     assert model(torch.arange(30)[None]).logits.shape == (1, 30, 30)
     for config in (model.config, model.generation_config):
         assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (START_ID, END_ID, PAD_ID)
+
+
+@pytest.mark.parametrize("name", [*MODELS, "tests.gated_linear_attention:GatedLinearAttention"])
+def test_no_model_uses_deprecated_names(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """transformers warns of the old names of arguments and outputs, once per process."""
+    model = tiny(name) if name in MODELS else build_model(name, hidden_size=16)
+    logging.Logger.warning_once.cache_clear()  # type: ignore[attr-defined]  # added by transformers
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model(letters(2, 5), labels=letters(2, 5)).loss.backward()
+        model.eval().generate(letters(2, 5), max_new_tokens=3)
+    assert "deprecated" not in caplog.text
 
 
 @pytest.mark.parametrize("name", [*MODELS, *(f"hf:{one}" for one in OTHER_ARCHITECTURES)])

@@ -24,6 +24,9 @@ from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
+_STATE = "cache" if "cache" in MoeCausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
+"""Name of the state in outputs: ``cache`` in transformers from 5.24 on."""
+
 
 class BareModuleConfig(PreTrainedConfig):
     """Arguments with which the module is created: ``module_class(vocab_size=vocab_size, **arguments)``.
@@ -157,7 +160,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         if labels is not None:
             loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
         auxiliary = getattr(self.module, "auxiliary_loss", None)
-        return MoeCausalLMOutputWithPast(loss=loss, aux_loss=auxiliary, logits=logits, past_key_values=state)
+        return MoeCausalLMOutputWithPast(loss=loss, aux_loss=auxiliary, logits=logits, **{_STATE: state})
 
     def _without_padding(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits of padded rows, which are shifted so that their first real tokens are at position 0."""

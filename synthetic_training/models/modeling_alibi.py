@@ -312,7 +312,9 @@ class _SchemeForCausalLM(GPTNeoXForCausalLM):
         """
         mask: Any = attention_mask
         tokens = inputs_embeds if input_ids is None else input_ids
-        past = kwargs.get("cache", past_key_values)  # ``cache`` from transformers 5.24 on
+        if past_key_values is not None:  # transformers from 5.24 on passes ``cache``, and warns of this name
+            kwargs["past_key_values"] = past_key_values
+        past = kwargs.get("cache", past_key_values)
         if mask is None and position_ids is None and past is None and tokens is not None:
             mask = self._mask_without_padding(tokens.shape[1], tokens.device)
         elif mask is not None and mask.dim() == 4 and mask.shape[1] != self.config.num_attention_heads:
@@ -322,7 +324,6 @@ class _SchemeForCausalLM(GPTNeoXForCausalLM):
             attention_mask=mask,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
-            past_key_values=past_key_values,
             labels=labels,
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,

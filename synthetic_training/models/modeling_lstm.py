@@ -13,6 +13,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+_STATE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
+"""Name of the state in outputs: ``cache`` in transformers from 5.24 on."""
+
 
 class LstmConfig(PreTrainedConfig):
     """Sizes and settings of the model.
@@ -168,7 +171,7 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
         if self.config.use_cache if use_cache is None else use_cache:
             seen = 0 if before is None else before.length
             state = LstmState(hidden, cell, seen + length)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=state)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, **{_STATE: state})
 
     def _skip_padding(
         self, embedded: Tensor, mask: Tensor, past: tuple[Tensor, Tensor] | None
