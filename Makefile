@@ -20,6 +20,7 @@ extra_demo := hf
 extra_c4_copy := hf
 
 # What is installed together at its lowest, and which tests then run: all that can, or those of one extra.
+constraints_lowest := hf train publish
 lowest_hf := hf api test
 lowest_train := train test
 lowest_publish := publish train test
@@ -32,7 +33,7 @@ export HF_HUB_OFFLINE ?= 1
 # the tests start many processes, which would each compile the same modules again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-c4-copy demo-smollm2 documents test test-gpu test-lowest test-newest test-slow constraints-lowest check docs package
+.PHONY: demo demo-c4-copy demo-smollm2 documents test test-gpu test-lowest test-newest test-slow constraints-lowest check-constraints check docs package
 
 # the models that the repository carries, on phone books
 demo: $(VENV)/demo-installed
@@ -88,14 +89,24 @@ test-newest:
 	$(VENV)-newest/bin/python -m pip install --quiet --no-deps $(material_dev)
 	OMP_NUM_THREADS=1 $(VENV)-newest/bin/python -m pytest -n $(WORKERS)
 
-# write constraints-lowest/ anew, after a bound in pyproject.toml has changed; pip needs none of what a CUDA build adds
-constraints-lowest: $(addprefix constraints-lowest-,hf train publish)
+# write constraints-lowest/ anew, after a bound in pyproject.toml has changed; pip adds what a CUDA build needs
+constraints-lowest: $(addprefix constraints-lowest-,$(constraints_lowest))
 
 constraints-lowest-%: $(VENV)/dev-installed
-	$(BIN)/python -m pip install --quiet uv
 	echo torch==$(TORCH) | $(BIN)/uv pip compile pyproject.toml - $(addprefix --extra ,$(lowest_$*)) \
 	  --resolution lowest-direct --python-version 3.11 --no-header --no-annotate --quiet \
 	  | grep -vE '^(cuda|nvidia|triton)\b' > constraints-lowest/$*.txt
+
+# the pins also fit the torch that pip installs from PyPI on Linux, which needs more than a CPU build, for each Python
+check-constraints: $(VENV)/dev-installed
+	for version in 3.11 3.12 3.13 3.14; do \
+	  $(BIN)/uv pip compile pyproject.toml --extra dev -c constraints.txt --python-version $$version \
+	    --python-platform linux --no-python-downloads --quiet > /dev/null || exit; \
+	done
+	for name in $(constraints_lowest); do \
+	  $(BIN)/uv pip compile constraints-lowest/$$name.txt pyproject.toml --python-version 3.11 --python-platform linux \
+	    --quiet > /dev/null || exit; \
+	done
 
 # the site, in build/site
 docs: $(VENV)/docs-installed
@@ -118,7 +129,7 @@ check: $(VENV)/dev-installed
 .PRECIOUS: $(VENV)-lowest-%/installed
 $(VENV)-lowest-%/installed: pyproject.toml constraints-lowest/%.txt
 	test -d $(VENV)-lowest-$* || $(PYTHON) -m venv $(VENV)-lowest-$*
-	$(VENV)-lowest-$*/bin/python -m pip install --quiet --no-deps -r constraints-lowest/$*.txt -e .
+	$(VENV)-lowest-$*/bin/python -m pip install --quiet -r constraints-lowest/$*.txt -e .
 	$(VENV)-lowest-$*/bin/python -m pip install --quiet --no-deps -c constraints.txt $(material_dev)
 	touch $@
 
