@@ -1,5 +1,6 @@
 """Replayed steps do the same as eager ones, checked on a CPU with a stand-in for CUDA graphs."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 import transformers.utils.import_utils
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -17,8 +19,11 @@ from synthetic_training.models.registry import MODELS, build_model
 from synthetic_training.seeding import seed_everything
 from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.optimizer import ClippedAdamW
+from synthetic_training.training.processes import Processes, connect
 from synthetic_training.training.step import StepConfig, TrainingStep
+from tests.forked import context
 from tests.test_no_waiting import OPTIMIZER, NoWaiting, arguments_of
+from tests.test_train_distributed import free_port
 from tests.tiny_run import tiny
 
 
@@ -40,7 +45,10 @@ class Recorder(TorchDispatchMode):
             if "empty" in operation.overloadpacket.__name__:
                 continue  # its memory stays
             inputs = {_memory(one) for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
-            for old, new in zip(results, tree_leaves(operation(*args, **kwargs)), strict=True):
+            found = tree_leaves(operation(*args, **kwargs))
+            if operation.namespace == "c10d":  # the last result stands for the work of other processes
+                dist.Work.unbox(found[-1]).wait()
+            for old, new in zip(results, found, strict=True):
                 if isinstance(old, Tensor) and _memory(old) not in inputs:  # neither a view nor in place
                     old.detach().copy_(new)
 
@@ -102,17 +110,19 @@ def built(name: str, *, dropout: bool, vocab_size: int) -> Any:
     return build_model(name, {"vocab_size": vocab_size, **ids}, **arguments).train()
 
 
-def trained(name: str, task: str, *, recorded: bool, **settings: Any) -> list[Any]:
+def trained(
+    name: str, task: str, *, recorded: bool, processes: Processes | None = None, **settings: Any
+) -> list[Any]:
     """Metrics, weights and the optimizer's state after steps with all that a run does between them."""
     seed_everything(0)
     copies = settings.pop("copies", False)
     of_strings = tiny().string_task
     size = 32 if task == "mqar" else of_strings.symbols.size
     model = built(name, dropout=copies, vocab_size=size)
-    batches: Any = PackedBatches(of_strings, 32, 4, 0)
+    batches: Any = PackedBatches(of_strings, 32, 8, 0)
     if task == "mqar":
         batches = MqarBatches(Mqar(vocabulary=32, pairs=4, length=24), 4, 0)
-    step = TrainingStep(model, batches, StepConfig(**settings), OPTIMIZER, rows=4)
+    step = TrainingStep(model, batches, StepConfig(**settings), OPTIMIZER, rows=4, processes=processes)
     if copies:
         step._optimizer = ClippedAdamW(model, OPTIMIZER, copies=True)
     replayed = ReplayedOnCpu(step._update)
@@ -122,6 +132,7 @@ def trained(name: str, task: str, *, recorded: bool, **settings: Any) -> list[An
     for number in range(10):
         seed_everything(number)
         step.run(number, 1e-2 / (1 + number))
+        assert processes is None or processes.max(processes.rank) == 1
         if number % 2:
             found.append(step.read())
         if number == 4:  # an evaluation
@@ -156,6 +167,29 @@ def test_replayed_steps_are_those_of_an_eager_run(
     if name in ("mamba", "lstm") or ":" in name:
         settings = {key: value for key, value in settings.items() if key != "isolate_examples"}
     assert trained(name, task, recorded=True, **settings) == trained(name, task, recorded=False, **settings)
+
+
+def trained_together(rank: int, port: int) -> None:
+    """In one of two processes: eager and replayed steps."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    processes = connect()
+    for name in ("T_rope", f"{__name__}:Partly"):
+        one, other = (
+            trained(name, "copy", recorded=recorded, processes=processes, accumulation_steps=2)
+            for recorded in (True, False)
+        )
+        assert one == other
+
+
+def test_replayed_steps_of_several_processes_are_those_of_eager_ones() -> None:
+    port = free_port()
+    pair = [context().Process(target=trained_together, args=(rank, port)) for rank in range(2)]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join(120)
+        assert process.exitcode == 0
 
 
 def test_a_number_that_python_has_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
