@@ -111,22 +111,29 @@ def built(name: str, *, dropout: bool, vocab_size: int) -> Any:
 
 
 def trained(
-    name: str, task: str, *, recorded: bool, processes: Processes | None = None, **settings: Any
+    name: str,
+    task: str,
+    *,
+    recorded: bool,
+    processes: Processes | None = None,
+    device: str = "cpu",
+    **settings: Any,
 ) -> list[Any]:
     """Metrics, weights and the optimizer's state after steps with all that a run does between them."""
     seed_everything(0)
     copies = settings.pop("copies", False)
     of_strings = tiny().string_task
     size = 32 if task == "mqar" else of_strings.symbols.size
-    model = built(name, dropout=copies, vocab_size=size)
-    batches: Any = PackedBatches(of_strings, 32, 8, 0)
+    model = built(name, dropout=copies, vocab_size=size).to(device)
+    batches: Any = PackedBatches(of_strings, 32, 8, 0, device)
     if task == "mqar":
-        batches = MqarBatches(Mqar(vocabulary=32, pairs=4, length=24), 4, 0)
+        batches = MqarBatches(Mqar(vocabulary=32, pairs=4, length=24), 4, 0, device)
     step = TrainingStep(model, batches, StepConfig(**settings), OPTIMIZER, rows=4, processes=processes)
     if copies:
         step._optimizer = ClippedAdamW(model, OPTIMIZER, copies=True)
-    replayed = ReplayedOnCpu(step._update)
+    replayed = None
     if recorded:
+        replayed = Replayed(step._update) if device == "cuda" else ReplayedOnCpu(step._update)
         step._run = step._replayed = replayed
     found: list[Any] = []
     for number in range(10):
@@ -137,7 +144,7 @@ def trained(
             found.append(step.read())
         if number == 4:  # an evaluation
             with torch.no_grad():
-                model.eval()(input_ids=torch.zeros(2, 28, dtype=torch.int64), use_cache=False)
+                model.eval()(input_ids=torch.zeros(2, 28, dtype=torch.int64, device=device), use_cache=False)
             model.train()
         if number == 5:  # another state
             state = {key: value / 2 for key, value in step.state_dict().items()}
@@ -145,12 +152,13 @@ def trained(
             step.load_state_dict(state)
         if number == 7:
             step.release()
-    assert not recorded or (step._replayed is replayed and replayed.replays == 5)
+    assert step._replayed is replayed
+    assert not isinstance(replayed, ReplayedOnCpu) or replayed.replays == 5
     tensors = [*model.state_dict().values(), *step.state_dict().values()]
     return [*found, [tensor.tolist() for tensor in tensors]]
 
 
-@pytest.mark.parametrize(
+each_setting = pytest.mark.parametrize(
     ("task", "settings"),
     [
         ("copy", {"precision": "bf16", "copies": True}),
@@ -158,15 +166,40 @@ def trained(
         ("mqar", {"precision": "bf16"}),
     ],
 )
-@pytest.mark.parametrize("name", [*MODELS, f"{__name__}:Partly"])
+each_model = pytest.mark.parametrize("name", [*MODELS, f"{__name__}:Partly"])
+
+
+@each_setting
+@each_model
 def test_replayed_steps_are_those_of_an_eager_run(
     name: str, task: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)  # its LSTM hides memory from the stand-in
-    if name in ("mamba", "lstm") or ":" in name:
-        settings = {key: value for key, value in settings.items() if key != "isolate_examples"}
+    settings = possible(name, settings)
     assert trained(name, task, recorded=True, **settings) == trained(name, task, recorded=False, **settings)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@each_setting
+@each_model
+def test_replays_on_a_gpu_are_eager_steps_up_to_rounding(
+    name: str, task: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    settings = possible(name, settings) | {
+        "device": "cuda",
+        "copies": settings.get("copies") and name != "lstm",
+    }
+    one, other = (trained(name, task, recorded=recorded, **settings)[:-1] for recorded in (True, False))
+    assert [read.loss for read in one] == pytest.approx([read.loss for read in other], rel=1e-3)
+
+
+def possible(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a model supports."""
+    isolates = name.startswith("T_")
+    return {key: value for key, value in settings.items() if isolates or key != "isolate_examples"}
 
 
 def trained_together(rank: int, port: int) -> None:
