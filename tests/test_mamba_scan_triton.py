@@ -110,3 +110,18 @@ def test_replayed_as_a_cuda_graph() -> None:
     graph.replay()
     for got, one in zip(gradients, expected, strict=True):
         assert torch.equal(got, one)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(INTERPRETED or torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")
+def test_the_second_gpu_gives_the_results_of_the_first() -> None:
+    """Without being the current device."""
+    from synthetic_training.models.kernels.mamba_scan_triton import selective_scan
+
+    found = []
+    for device in ("cuda:0", "cuda:1"):
+        inputs = [v.detach().to(device).requires_grad_() for v in scan_inputs(2, 9, 40, 20, torch.float32)]
+        output = selective_scan(*inputs)
+        found.append([one.cpu() for one in (output, *torch.autograd.grad(output.sum(), inputs))])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)

@@ -16,6 +16,7 @@ from synthetic_training.data.strings.packing import PackedBatches
 from synthetic_training.models.registry import build_model
 from synthetic_training.seeding import seed_everything
 from synthetic_training.training.graphs import Replayed
+from synthetic_training.training.processes import Processes
 from synthetic_training.training.step import StepConfig, TrainingStep
 from tests.test_step_fallback import OPTIMIZER, Counting, losses
 from tests.tiny_run import tiny
@@ -216,3 +217,21 @@ def test_what_a_recorded_step_reads_outlives_an_evaluation_of_other_lengths() ->
     model(torch.zeros(1, 48, dtype=torch.int64))
     gc.collect()
     assert len(model.module.positions) == 48 and all(one() is not None for one in read)
+
+
+class Disagreeing(Processes):
+    """Processes of which another one has found what replays would not repeat."""
+
+    def max(self, number: int) -> int:
+        assert number == 0
+        return 1
+
+
+def test_no_process_replays_if_another_one_does_not() -> None:
+    batches = PackedBatches(tiny().string_task, 32, 4, 0, "cpu")
+    for processes, replays in ((Processes(), True), (Disagreeing(), False)):
+        model = build_model("tests.test_replayed_steps:Partly").train()
+        step = TrainingStep(model, batches, StepConfig(), OPTIMIZER, rows=4, processes=processes)
+        step._run = step._replayed = Recorded(step._update)
+        losses(step)
+        assert (step._replayed is not None) == replays

@@ -112,14 +112,17 @@ def length_score(
         InputError: the model cannot read rows of this length, e.g. because its context window is too small.
     """
     sums = torch.zeros(7, dtype=torch.float64, device=model.device)
-    for batch in batches:
-        with reading(model, f"the {batch.input_ids.shape[1]} tokens of examples of length {length}"):
-            predicted = answer(model, batch)
-        each = _scores(predicted, batch)
-        sums += torch.cat([each.new_tensor([len(each)]), each.sum(0), each.square().sum(0)])
+    examples = f"examples of length {length}"
+    with reading(model, examples):  # a GPU reports an error of the model in a later operation
+        for batch in batches:
+            with reading(model, f"the {batch.input_ids.shape[1]} tokens of {examples}"):
+                predicted = answer(model, batch)
+            each = _scores(predicted, batch)
+            sums += torch.cat([each.new_tensor([len(each)]), each.sum(0), each.square().sum(0)])
     if shard is not None and shard.reduce is not None:
         shard.reduce(sums)
-    count, *rest = sums.tolist()
+    with reading(model, examples):
+        count, *rest = sums.tolist()
     means = [mean_and_error(*sums, count) for sums in zip(rest[:3], rest[3:], strict=True)]
     return LengthScore(length, int(count), *means[0], *means[1], *means[2])
 

@@ -77,9 +77,18 @@ def reading(model: PreTrainedModel, what: str) -> Iterator[None]:
         raise
     except MISFITS as error:
         expected = isinstance(error, _REFUSALS) or package_of(model) in ("transformers", *PACKAGES)
-        if _origin(error) == _OURS or not expected:
+        # on a GPU, an index out of range is an error of a later operation, which may be one of this project
+        if not _failed_on_gpu(error) and (_origin(error) == _OURS or not expected):
             raise
-        raise InputError(f"the model cannot read {what}: {first_line(error)}") from error
+        reason = _OUT_OF_RANGE if _failed_on_gpu(error) else first_line(error)
+        raise InputError(f"the model cannot read {what}: {reason}") from error
+
+
+_OUT_OF_RANGE = "an index was out of range on the GPU, such as a position beyond the model's context window"
+
+
+def _failed_on_gpu(error: Exception) -> bool:
+    return "device-side assert" in str(error)
 
 
 def untrained(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> nn.Module:
@@ -116,7 +125,8 @@ def own_code_error(
     lines = dict.fromkeys(str(frame.lineno) for frame in frames if frame.filename == file)
     place = f" ({Path(file).name}, line {', called from line '.join(reversed(lines))})" if lines else ""
     given = " ".join(f"{key}={value}" for key, value in arguments.items())
-    message = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+    reason = _OUT_OF_RANGE if _failed_on_gpu(error) else " ".join(str(error).split())
+    message = ": ".join(filter(None, (type(error).__name__, reason)))
     return InputError(f"{name} cannot be {what} with {given or 'its defaults'}: {message}{place}")
 
 

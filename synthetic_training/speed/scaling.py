@@ -12,13 +12,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
 import tyro
 
 from dataset_builders import InputError
@@ -26,11 +26,14 @@ from dataset_builders.checks import check_integer
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.markdown import markdown_table
+from dataset_builders.workers import worker_slots
 from synthetic_training.provenance import provenance
 from synthetic_training.training.run_folder import METRICS, RUN
 from synthetic_training.training.run_log import read_metrics
 
 _LOGGED = 50
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ def main() -> None:
     settings = tyro.cli(Scaling, prog="python -m synthetic_training.speed.scaling")
     if settings.out is not None:
         check_new_file(settings.out)
-    there = torch.cuda.device_count()
+    # by their names in CUDA_VISIBLE_DEVICES, which may be only some of the machine's
+    names = [slot[_VISIBLE] for slot in worker_slots(gpu=True) if _VISIBLE in slot]
+    there = len(names)
     check_integer("steps", settings.steps, _LOGGED)
     if 1 not in settings.gpus or min(settings.gpus) < 1 or max(settings.gpus) > there:
         raise InputError(
@@ -79,7 +84,11 @@ def main() -> None:
         arms = [Arm(n, rows) for rows in sorted({n * settings.rows_per_gpu, settings.rows})]
         # at the same time, if there are enough GPUs
         with ThreadPoolExecutor(there // n) as pool:
-            runs = [pool.submit(_run, settings, arm, n * (i % (there // n))) for i, arm in enumerate(arms)]
+            firsts = [n * (i % (there // n)) for i in range(len(arms))]
+            runs = [
+                pool.submit(_run, settings, arm, names[first : first + n])
+                for arm, first in zip(arms, firsts, strict=True)
+            ]
             for arm, run in zip(arms, runs, strict=True):
                 found[arm] = run.result()
                 _write(settings, found)
@@ -114,7 +123,7 @@ def table(measured: list[dict[str, Any]], rows_per_gpu: int, rows: int) -> str:
     return markdown_table(headers, lines)
 
 
-def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
+def _run(settings: Scaling, arm: Arm, gpus: Sequence[str]) -> dict[str, Any]:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(arm.gpus)]
     arguments = ["--model-args", *settings.model_args] if settings.model_args else []
     with tempfile.TemporaryDirectory() as temporary:
@@ -129,7 +138,7 @@ def _run(settings: Scaling, arm: Arm, first_gpu: int = 0) -> dict[str, Any]:
             ],
             env={
                 **os.environ,
-                "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(first_gpu, first_gpu + arm.gpus))),
+                _VISIBLE: ",".join(gpus),
                 # all processes of a run compile at the same time
                 "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "4"),
             },

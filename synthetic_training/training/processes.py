@@ -55,7 +55,8 @@ class Processes:
         """
         if kind == "cpu":
             return torch.device("cpu")
-        local = int(os.environ.get("LOCAL_RANK", "0")) if self.count > 1 else torch.cuda.current_device()
+        launched = self.count > 1 and "LOCAL_RANK" in os.environ  # otherwise, the caller's script chooses
+        local = int(os.environ["LOCAL_RANK"]) if launched else torch.cuda.current_device()
         if local >= torch.cuda.device_count():
             raise InputError(
                 f"there are {torch.cuda.device_count()} GPUs for process {local + 1} of this machine; "
@@ -114,8 +115,18 @@ class Processes:
 
 @cache
 def connect() -> Processes:
-    """Join the other processes of this run; without a launcher, this is the only process."""
+    """Join the other processes of this run; without a launcher, this is the only process.
+
+    Raises:
+        InputError: the caller's script has joined them without a backend for tensors on the CPU.
+    """
     if dist.is_initialized():  # by the caller's script, which also closes the process group
+        backends = dist.get_backend_config()
+        if "cpu:" not in backends:
+            raise InputError(
+                f"the process group of this script has no backend for the CPU, only {backends}; pass the "
+                "backend cpu:gloo,cuda:nccl to init_process_group"
+            )
         return Processes(dist.get_rank(), dist.get_world_size())
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()

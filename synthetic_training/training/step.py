@@ -164,8 +164,10 @@ class TrainingStep:
         if recording and before is not None:
             # an evaluation may replace them, e.g. by a longer mask; replays go on to read these
             self._read_by_replays = module_tensors(self._model)
-            if frozen := before.frozen_by_replays(lambda: self._pass(*self._parts[0])):
+            frozen = before.frozen_by_replays(lambda: self._pass(*self._parts[0]))
+            if self._processes.max(int(frozen is not None)):  # eager steps exchange more than replays
                 self._replayed, self._run = None, self._update
+            if frozen is not None:
                 warnings.append(f"{_NO_GRAPH}, and is slower without: a forward pass {frozen}")
         self._may_not_compile = False
         for warning in warnings:
