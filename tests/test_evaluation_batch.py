@@ -132,7 +132,6 @@ def test_rows_that_cannot_be_are_refused(count: int, first: int, seed: int, mess
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @each
 def test_rows_are_the_same_on_a_gpu(kind: type[StringTask]) -> None:
     here, there = (evaluation_batch(kind(10, 300), 64, 5, device) for device in ("cpu", "cuda"))

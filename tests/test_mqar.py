@@ -166,7 +166,6 @@ def test_invalid_arguments(arguments: dict[str, object], message: str) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("fixed_examples", [None, 20])
 def test_batches_in_a_cuda_graph_are_the_same(fixed_examples: int | None) -> None:
     task = Mqar(256, 16)

@@ -164,11 +164,7 @@ def test_batches_compiled_by_inductor_are_the_same(kind: type[StringTask]) -> No
     check_compiled(kind, "inductor")
 
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
 @pytest.mark.gpu
-@needs_gpu
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 @each
 def test_batches_compiled_for_a_gpu_are_the_same(kind: type[StringTask], backend: str) -> None:
@@ -176,7 +172,6 @@ def test_batches_compiled_for_a_gpu_are_the_same(kind: type[StringTask], backend
 
 
 @pytest.mark.gpu
-@needs_gpu
 @pytest.mark.parametrize("context", [220, 2048])
 @each
 def test_batches_in_a_cuda_graph_are_the_same(kind: type[StringTask], context: int) -> None:

@@ -181,7 +181,6 @@ def test_replayed_steps_are_those_of_an_eager_run(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @each_setting
 @each_model
 def test_replays_on_a_gpu_are_eager_steps_up_to_rounding(

@@ -177,7 +177,6 @@ def test_the_lstm_of_the_released_code() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.xfail(reason="cuDNN's random state for dropout: pytorch/pytorch#104697", strict=True)
 def test_a_seed_determines_the_lstms_dropout_on_a_gpu() -> None:
     """If this passes, PyTorch has changed, and a sentence of ``LstmConfig`` and one of ``loop`` are wrong."""

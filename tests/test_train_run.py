@@ -190,7 +190,6 @@ def test_a_run_leaves_the_settings_of_the_process_as_they_were(tmp_path: Path) -
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no GPU that PyTorch can use; pass --device cpu"):
         train(tiny(device="cuda"), tmp_path / "run")

@@ -89,7 +89,6 @@ def test_positions_out_of_range_are_one_sentence_on_a_gpu_too(tmp_path: Path) ->
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_reports_positions_out_of_range(tmp_path: Path) -> None:
     """In a process of its own, because the error leaves the GPU unusable to a process."""
     text = inspect.getsource(FewPositions).replace("ids.shape[1])", "ids.shape[1], device=ids.device)")

@@ -81,9 +81,10 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
         if not arm.bf16_copies and (is_mamba or not arm.float32_operations)
     }
     arms["float32"] = _arm(Arm("fp32"))
-    if settings.device != "cuda":
+    on_gpu = model.device.type == "cuda"
+    if not on_gpu:
         del arms["tf32"]
-    if is_mamba and settings.device == "cuda" and importlib.util.find_spec("mamba_ssm"):
+    if is_mamba and on_gpu and importlib.util.find_spec("mamba_ssm"):
         arms["bf16_mamba_ssm_scan"] = _mamba_ssm_scan
         arms["bf16_mamba_ssm_scan_float32"] = _mamba_ssm_scan_float32
     found = {}
