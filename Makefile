@@ -28,6 +28,7 @@ lowest_tests_train := --extra=train
 lowest_tests_publish := --extra=publish
 # the only version with a CPU build that `pip` finds wherever the tests run
 TORCH := 2.13.0
+NEWEST_TORCH ?= torch==$(TORCH)
 
 export HF_HUB_OFFLINE ?= 1
 # the tests start many processes, which would each compile the same modules again
@@ -82,10 +83,10 @@ test-lowest: test-lowest-hf test-lowest-train test-lowest-publish
 test-lowest-%: $(VENV)-lowest-%/installed
 	OMP_NUM_THREADS=1 $(VENV)-lowest-$*/bin/python -m pytest -n $(WORKERS) $(lowest_tests_$*)
 
-# the newest versions that there are, whatever constraints.txt says
+# the newest versions that there are, whatever constraints.txt says; NEWEST_TORCH=torch also takes the newest torch
 test-newest:
 	test -d $(VENV)-newest || $(PYTHON) -m venv $(VENV)-newest
-	$(VENV)-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager torch==$(TORCH) -e '.[dev]'
+	$(VENV)-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager $(NEWEST_TORCH) -e '.[dev]'
 	$(VENV)-newest/bin/python -m pip install --quiet --no-deps $(material_dev)
 	OMP_NUM_THREADS=1 $(VENV)-newest/bin/python -m pytest -n $(WORKERS)
 

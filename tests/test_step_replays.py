@@ -235,3 +235,31 @@ def test_no_process_replays_if_another_one_does_not() -> None:
         step._run = step._replayed = Recorded(step._update)
         losses(step)
         assert (step._replayed is not None) == replays
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_the_error_that_ended_a_recording_is_raised(ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Graph:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            if not ends:
+                raise RuntimeError("operation failed due to a previous error during capture")
+
+    for name in ("CUDAGraph", "graph", "Stream"):
+        monkeypatch.setattr(torch.cuda, name, Graph)
+    monkeypatch.setattr("synthetic_training.training.graphs._renew_generator", lambda: None)
+
+    def function() -> None:
+        try:
+            raise KeyError("handled")
+        except KeyError as error:
+            raise ValueError("the model's own") from error
+
+    replayed = Replayed(function)
+    replayed._calls = Replayed._EAGER_CALLS
+    with pytest.raises(ValueError, match="own") as found:
+        replayed()
+    assert isinstance(found.value.__cause__, KeyError)

@@ -41,19 +41,27 @@ class Replayed:
                 torch.cuda.current_stream().wait_stream(self._stream)
             self._calls += 1
         else:
-            graph = torch.cuda.CUDAGraph()
-            # in the default mode, calls of NCCL's watchdog thread to the device would abort the capture
-            try:
-                with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-                    self._function()
-            except Exception as error:
-                _renew_generator()
-                if error.__context__ is not None:
-                    # after an error, ending the recording fails too, with a message that does not name it
-                    raise error.__context__ from None
-                raise
-            self._graph = graph
+            self._graph = self._recorded()
             self._graph.replay()
+
+    def _recorded(self) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        errors: list[Exception] = []
+        try:
+            # in the default mode, calls of NCCL's watchdog thread to the device would abort the capture
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                try:
+                    self._function()
+                except Exception as error:
+                    errors.append(error)
+                    raise
+        except Exception as error:  # noqa: BLE001  raised below
+            # after an error, ending the recording may fail too, with a message that does not name it
+            errors.append(error)
+            _renew_generator()
+        if errors:
+            raise errors[0]
+        return graph
 
     @property
     def records_next(self) -> bool:
