@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from synthetic_training.data.training_data import Batches
+from synthetic_training.memory import is_full
 from synthetic_training.models.output_positions import OutputPositions
 from synthetic_training.training.compilation import CompiledLayers
 from synthetic_training.training.distributed import GradientReducer
@@ -149,7 +150,7 @@ class TrainingStep:
             except Exception as error:
                 # the weights have not changed: compiling fails before the update, and recording runs nothing
                 # a recording may need more memory than the steps before
-                full = isinstance(error, torch.OutOfMemoryError) and not recording
+                full = is_full(error) and not recording
                 failed = None if full else self._simplify(error, first=before is not None)
                 if failed is None:
                     raise
