@@ -50,10 +50,19 @@ def enough_memory(advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
         found = re.search(r"tried to allocate ([\d.]+ \w+)", str(error), re.IGNORECASE)
         what = f"another {found[1]}" if found else "what is needed"
         raise InputError(f"the GPU has too little memory for {what}; {advice}") from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error means that a GPU is full; CUDA and its libraries have their own errors for it."""
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        reason in str(error) for reason in ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    )
 
 
 def total_memory(device: torch.device) -> int | None:

@@ -80,6 +80,15 @@ def test_padded_rows_get_the_answers_of_single_rows() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
+def test_a_state_is_read_under_the_names_of_old_and_new_versions(name: str) -> None:
+    model = drawn()
+    ids = torch.randint(0, 26, (2, 9), generator=torch.Generator().manual_seed(1))
+    output = model(ids[:, :4], use_cache=True)
+    state = output["cache"] if "cache" in output else output["past_key_values"]
+    torch.testing.assert_close(model(ids[:, 4:], **{name: state}).logits, model(ids).logits[:, 4:])
+
+
 def test_the_state_is_counted(tmp_path: Path) -> None:
     model = drawn()
     assert state_bits(model, 5) == state_bits(model, 50) == 32 * 8

@@ -231,3 +231,5 @@ def test_a_model_with_sparse_gradients_is_refused() -> None:
         InputError, match="cannot update 0 of the model from sparse gradients; remove sparse=True"
     ):
         ClippedAdamW(model, OptimizerConfig(0.1, 1.0), copies=False)
+    model[0].requires_grad_(False)
+    ClippedAdamW(model, OptimizerConfig(0.1, 1.0), copies=False)

@@ -252,7 +252,11 @@ def test_the_error_that_ended_a_recording_is_raised(ends: bool, monkeypatch: pyt
         monkeypatch.setattr(torch.cuda, name, Graph)
     monkeypatch.setattr("synthetic_training.training.graphs._renew_generator", lambda: None)
 
+    kept: list[weakref.ref[Tensor]] = []
+
     def function() -> None:
+        activations = torch.zeros(1)
+        kept.append(weakref.ref(activations))
         try:
             raise KeyError("handled")
         except KeyError as error:
@@ -263,3 +267,5 @@ def test_the_error_that_ended_a_recording_is_raised(ends: bool, monkeypatch: pyt
     with pytest.raises(ValueError, match="own") as found:
         replayed()
     assert isinstance(found.value.__cause__, KeyError)
+    del found
+    assert kept[0]() is None  # at once: the steps that go on without a recording need the memory

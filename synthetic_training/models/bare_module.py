@@ -129,6 +129,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         past_key_values: ModuleState | None = None,
+        cache: ModuleState | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -137,13 +138,14 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         """Logits of the next token, (B, L, V), the loss if ``labels`` are passed, and the state if any.
 
         ``attention_mask`` (B, L) is 0 for padding, at either end of a row; logits of padding are meaningless.
+        ``cache`` is the name of ``past_key_values`` in transformers from 5.24 on.
         """
         padding = None if attention_mask is None or bool(attention_mask.all()) else attention_mask
-        state = None
+        past, state = past_key_values if cache is None else cache, None
         if padding is not None:
             logits = self._without_padding(input_ids, padding)
-        elif use_cache and hasattr(self.module, "forward_with_state"):
-            before = ModuleState(None, 0) if past_key_values is None else past_key_values
+        elif (use_cache or past is not None) and hasattr(self.module, "forward_with_state"):
+            before = ModuleState(None, 0) if past is None else past
             read: Any = self.module.forward_with_state
             logits, after = read(input_ids, before.state)
             state = ModuleState(after, before.length + input_ids.shape[1])

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
+from synthetic_training.memory import is_full
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.model_types import PACKAGES, package_of
 
@@ -43,9 +43,12 @@ _REFUSALS = (AssertionError, IndexError, ValueError)
 def reraise_bug(error: Exception) -> None:
     """Raise one of ``MISFITS`` again if it is a bug in this project's code, or in code in a model's folder.
 
-    An error is a bug if this code raised it, rather than a library that it calls: transformers raises
-    ``KeyError`` for an unknown activation function.
+    Also raise it again if it means that a GPU is full, which has nothing to do with the model. An error is a
+    bug if this code raised it, rather than a library that it calls: transformers raises ``KeyError`` for an
+    unknown activation function.
     """
+    if is_full(error):
+        raise error
     if not isinstance(error, _DELIBERATE) and _origin(error) in (_OURS, "transformers_modules"):
         raise error
 
@@ -73,9 +76,11 @@ def reading(model: PreTrainedModel, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, torch.OutOfMemoryError):
+    except InputError:
         raise
     except MISFITS as error:
+        if is_full(error):
+            raise
         expected = isinstance(error, _REFUSALS) or package_of(model) in ("transformers", *PACKAGES)
         # on a GPU, an index out of range is an error of a later operation, which may be one of this project
         if not _failed_on_gpu(error) and (_origin(error) == _OURS or not expected):

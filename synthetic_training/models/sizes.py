@@ -82,8 +82,6 @@ def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf1
     try:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             model.eval()(input_ids=ids, use_cache=False)
-    except torch.OutOfMemoryError:
-        raise
     except MISFITS as error:
         reraise_bug(error)
         raise InputError(

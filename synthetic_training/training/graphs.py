@@ -60,7 +60,10 @@ class Replayed:
             errors.append(error)
             _renew_generator()
         if errors:
-            raise errors[0]
+            try:
+                raise errors[0]
+            finally:
+                errors.clear()  # the error refers to this frame, which would keep the recording's memory
         return graph
 
     @property

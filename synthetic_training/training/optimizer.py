@@ -61,7 +61,8 @@ class ClippedAdamW:
         if not trained:
             raise InputError("the model has no weights that require a gradient; it cannot be trained")
         for name, module in model.named_modules():
-            if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse:
+            sparse = isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse
+            if sparse and module.weight.requires_grad:
                 raise InputError(
                     f"AdamW cannot update {name} of the model from sparse gradients; remove sparse=True"
                 )
