@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -194,6 +195,12 @@ def test_several_processes_do_not_fall_back_apart(monkeypatch: pytest.MonkeyPatc
     step = make_step(compiled=True)
     step._processes = Processes(count=2, rank=0)
     with pytest.raises(InputError, match="cannot be compiled: the backend failed; pass --compile off$"):
+        step.run(0, 1e-2)
+    step = make_step(compiled=True)
+    step._processes = Processes(count=2, rank=0)
+    lost = "[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:47013"
+    monkeypatch.setattr(step, "_run", mock.Mock(side_effect=RuntimeError(lost)))
+    with pytest.raises(RuntimeError, match="closed by peer"):
         step.run(0, 1e-2)
 
 

@@ -158,23 +158,27 @@ import torch
 from torch import nn
 
 class Full(nn.Module):
-    def __init__(self, vocab_size):
+    def __init__(self, vocab_size, rank):
         super().__init__()
         self.embed, self.head = nn.Embedding(vocab_size, 8), nn.Linear(8, vocab_size)
+        self.rank = str(rank)
 
     def forward(self, ids):
-        if self.training and os.environ["RANK"] == "1":
+        if self.training and os.environ["RANK"] == self.rank:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return self.head(self.embed(ids).cumsum(1))
 """
 
 
-def test_a_process_whose_gpu_alone_is_full_reports_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("full", "lost"), [(0, ""), (1, "error: another process of this run has ended;")])
+def test_a_process_whose_gpu_alone_is_full_reports_it(tmp_path: Path, full: int, lost: str) -> None:
     (tmp_path / "own.py").write_text(FULL)
-    config = config_file(tmp_path, model="own:Full", model_args={})
-    _, (status, _, err) = run_pair(tmp_path, "--config", config, "--out", "run")
-    assert status == 1
-    assert "process 1: error: the GPU has too little memory for another 2.00 GiB; reduce batch_size" in err
+    config = config_file(tmp_path, model="own:Full", model_args={"rank": full})
+    ended = run_pair(tmp_path, "--config", config, "--out", "run")
+    assert [status for status, _, _ in ended] == [1, 1]
+    err, other = ended[full][2], ended[1 - full][2]
+    assert "error: the GPU has too little memory for another 2.00 GiB; reduce batch_size" in err
+    assert lost in other and other.count("error: ") == bool(lost) and "Traceback" not in err + other
 
 
 def test_a_launcher_that_ends_all_processes_with_the_first_lets_it_report(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 Errors are reported once. If any process finds invalid input, all processes raise the same InputError, and
 process 0 prints it. The others end after process 0, because the launcher kills all processes as soon as one
 fails, possibly before the message is printed. If one of them fails alone in a training step, such as on a GPU
-that is full, process 0 waits for it in vain, and it prints its own message.
+that is full, process 0 waits for it in vain, and it prints its own message. Process 0 then only says that
+another process has ended.
 """
 
 import atexit
@@ -100,6 +101,22 @@ class Processes:
             raise failure
         raise InputError(self._broadcast("", lowest))
 
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Turn the error about a process that has ended too early into one sentence.
+
+        Raises:
+            InputError: another process has ended.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if not lost_process(error):
+                raise
+            raise InputError(
+                "another process of this run has ended; its own message, or the launcher's, says why"
+            ) from error
+
     def _broadcast(self, text: str, source: int) -> str:
         """The text of one process, in all processes."""
         if self.count == 1:
@@ -111,6 +128,12 @@ class Processes:
             encoded = torch.empty(int(size), dtype=torch.uint8)
         dist.broadcast(encoded, source)
         return bytes(encoded.tolist()).decode()
+
+
+def lost_process(error: Exception) -> bool:
+    """Whether an error means that another process has ended during an exchange with it."""
+    ends = ("closed by peer", "reset by peer", "Broken pipe")
+    return "gloo" in str(error) and any(end in str(error) for end in ends)
 
 
 @cache

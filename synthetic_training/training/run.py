@@ -66,6 +66,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     """
     processes = connect()
     with ExitStack() as stack:
+        stack.enter_context(processes.connected())
         stack.enter_context(enough_memory("reduce batch_size or context_length, or raise accumulation_steps"))
         with processes.agree():
             device = resolve_device(config.device)

@@ -25,7 +25,7 @@ from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.losses import auxiliary_weight, summed_loss
 from synthetic_training.training.optimizer import ClippedAdamW, OptimizerConfig
 from synthetic_training.training.precision import Precision
-from synthetic_training.training.processes import Processes
+from synthetic_training.training.processes import Processes, lost_process
 from synthetic_training.training.step_state import StateBefore, module_tensors
 
 log = logging.getLogger(__name__)
@@ -150,8 +150,8 @@ class TrainingStep:
             except Exception as error:
                 # the weights have not changed: compiling fails before the update, and recording runs nothing
                 # a recording may need more memory than the steps before
-                full = is_full(error) and not recording
-                failed = None if full else self._simplify(error, first=before is not None)
+                final = lost_process(error) or (is_full(error) and not recording)
+                failed = None if final else self._simplify(error, first=before is not None)
                 if failed is None:
                     raise
                 recording = False
