@@ -72,7 +72,7 @@ test: $(VENV)/dev-installed
 
 # the other tests do not see the GPUs
 test-gpu: $(VENV)/dev-installed
-	TEST_GPUS=$${CUDA_VISIBLE_DEVICES-0} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m gpu
+	TEST_GPUS=$${CUDA_VISIBLE_DEVICES-0,1} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m gpu
 
 test-slow: $(VENV)/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow

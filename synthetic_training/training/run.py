@@ -67,7 +67,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     processes = connect()
     with ExitStack() as stack:
         stack.enter_context(processes.connected())
-        stack.enter_context(enough_memory("reduce batch_size or context_length, or raise accumulation_steps"))
+        advice = "reduce batch_size or context_length, raise accumulation_steps, or end other processes on it"
+        stack.enter_context(enough_memory(advice))
         with processes.agree():
             device = resolve_device(config.device)
             precision = resolve_precision(config.precision, device)
