@@ -60,12 +60,6 @@ class ClippedAdamW:
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not trained:
             raise InputError("the model has no weights that require a gradient; it cannot be trained")
-        for name, module in model.named_modules():
-            sparse = isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse
-            if sparse and module.weight.requires_grad:
-                raise InputError(
-                    f"AdamW cannot update {name} of the model from sparse gradients; remove sparse=True"
-                )
         self._model = model
         self._real = {name: _real(p.detach()) if p.is_complex() else p for name, p in trained.items()}
         matrices = set(_linear_weights(model)) if copies else set()
@@ -77,7 +71,7 @@ class ClippedAdamW:
         self._config, self._weights = config, trained
         others = {name: p for name, p in trained.items() if name not in self.copies}
         self.leaves = [*others.values(), *self.copies.values()]
-        self._others = [self._real[name] for name in others]
+        self._names, self._others = [*others], [self._real[name] for name in others]
         self._adamw = torch.optim.AdamW(
             self._others,
             lr=self.learning_rate,
@@ -114,9 +108,14 @@ class ClippedAdamW:
 
         Returns:
             Whether the gradients are finite, a scalar tensor; if not, nothing was updated.
+
+        Raises:
+            InputError: a gradient is sparse.
         """
         gradients = [leaf.grad for leaf in self.leaves] if gradients is None else gradients
-        for weight, gradient in zip(self._others, gradients, strict=False):
+        for name, weight, gradient in zip(self._names, self._others, gradients, strict=False):
+            if gradient is not None and gradient.is_sparse:
+                raise InputError(f"AdamW cannot update {name} from a sparse gradient; remove sparse=True")
             weight.grad = None if gradient is None else _real(gradient)
         others = [weight.grad for weight in self._others if weight.grad is not None]
         pairs = zip(self.copies, gradients[len(self._others) :], strict=True)
