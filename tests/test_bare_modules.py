@@ -186,7 +186,8 @@ class Limited(GatedLinearAttention):
 
 
 def test_a_bare_module_may_have_a_context_window(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Limited has a context window of 20 tokens, but rows have up to 32"):
+    too_long = "Limited has a context window of 20 tokens, but rows have up to 32; reduce --context-length "
+    with pytest.raises(InputError, match=too_long):  # max_position_embeddings is no argument of the module
         train(tiny(model=f"{HERE}:Limited", model_args={}), tmp_path / "run")
     train(
         tiny(model=f"{HERE}:Limited", model_args={}, context_length=16, steps=2, warmup_steps=0),
