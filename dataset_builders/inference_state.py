@@ -24,8 +24,10 @@ def state_of(output: Any) -> Any:
     Raises:
         InputError: the output contains no state.
     """
+    # the outputs of transformers from 5.24 on have the old names as properties that warn
+    fields = getattr(output, "__dataclass_fields__", _STATES)
     for name in _STATES:
-        state = getattr(output, name, None)
+        state = getattr(output, name, None) if name in fields else None
         if state is not None:
             return state
     raise InputError(f"the model returns no state under any of the names {', '.join(_STATES)}")

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
+from synthetic_training.evaluation import accuracy
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.bare_module import BareModuleForCausalLM
@@ -185,8 +186,10 @@ class Limited(GatedLinearAttention):
         return super().forward(ids)
 
 
-def test_a_bare_module_may_have_a_context_window(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Limited has a context window of 20 tokens, but rows have up to 32"):
+def test_a_bare_module_may_have_a_context_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = accuracy.length_score
+    too_long = "Limited has a context window of 20 tokens, but rows have up to 32; reduce --context-length "
+    with pytest.raises(InputError, match=too_long):  # max_position_embeddings is no argument of the module
         train(tiny(model=f"{HERE}:Limited", model_args={}), tmp_path / "run")
     train(
         tiny(model=f"{HERE}:Limited", model_args={}, context_length=16, steps=2, warmup_steps=0),
@@ -194,9 +197,12 @@ def test_a_bare_module_may_have_a_context_window(tmp_path: Path) -> None:
     )
     lm = HFLM(pretrained=str(tmp_path / "run" / "model"), trust_remote_code=True, device="cpu")
     assert lm.max_length == 20
-    asked = EvaluateConfig(tmp_path / "run", lengths=(30,), num_examples=2, trust_remote_code=True)
+    asked = EvaluateConfig(tmp_path / "run", lengths=(2, 30), num_examples=2, trust_remote_code=True)
+    evaluated: list[int] = []
+    monkeypatch.setattr(accuracy, "length_score", lambda *args: evaluated.append(args[1]) or score(*args))
     with pytest.raises(InputError, match="cannot read the 63 tokens of .* length 30: 63 tokens are too many"):
         evaluate(asked)
+    assert evaluated == [30], "before the error, lengths that fit were evaluated in vain"
 
 
 class Hidden(Uncausal):

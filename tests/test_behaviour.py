@@ -15,6 +15,7 @@ from transformers import LlamaForCausalLM
 from dataset_builders import InputError
 from synthetic_training.models import behaviour
 from synthetic_training.models.behaviour import check_own_model
+from synthetic_training.models.modeling_lstm import LstmForCausalLM
 from synthetic_training.models.registry import build_model
 from synthetic_training.training.run import train
 from tests.tiny_run import tiny
@@ -283,3 +284,15 @@ class Recurrent(OnlyBfloat16Llama):
         mean = self.model.embed_tokens(input_ids).cumsum(1) / count
         output.logits = output.logits + 20 * self.lm_head(mean)
         return output
+
+
+class OldName(LstmForCausalLM):
+    def forward(self, input_ids: Tensor, past_key_values: Any = None, **kwargs: Any) -> Any:
+        return super().forward(input_ids, past_key_values=past_key_values, **kwargs)
+
+
+@pytest.mark.parametrize(("model", "warned"), [(OldName, True), (LstmForCausalLM, False)])
+def test_a_state_under_an_old_name_is_a_warning(model: Any, warned: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr(behaviour, "_PASSES_CACHE", True)
+    warnings = check_own_model("it", model(build_model("lstm", hidden_size=8).config), LENGTH, saves=False)
+    assert ["takes its state as past_key_values" in warning for warning in warnings] == [True] * warned

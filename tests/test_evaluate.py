@@ -196,6 +196,11 @@ def test_evaluate_prints_a_table_and_writes_a_file_once(
     assert out.read_bytes() == written
 
 
+def test_lengths_beyond_the_window_keep_their_place(trained: Path) -> None:
+    asked = EvaluateConfig(trained, lengths=(2, 1100, 5), num_examples=2)
+    assert [result["length"] for result in evaluate(asked)["results"]] == [2, 1100, 5]
+
+
 def test_a_checkpoint_can_be_evaluated_too(trained: Path) -> None:
     config = EvaluateConfig(trained / "checkpoints" / "step_200", lengths=(2,), num_examples=10)
     assert evaluate(config)["results"][0]["num_examples"] == 10

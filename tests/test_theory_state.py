@@ -1,6 +1,7 @@
 """State is counted from real tensors: compared with known sizes, and in several kinds of containers."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,7 +95,20 @@ def test_a_tensor_that_is_held_twice_counts_once_and_counters_not_at_all() -> No
     assert bits_of(state) == 15 * 32 + 2 * 64
 
 
+@dataclass
+class _Output:
+    """An output without a state, as transformers from 5.24 on returns it."""
+
+    cache: None = None
+
+    @property
+    def past_key_values(self) -> None:
+        pytest.fail("transformers warns of this name")
+
+
 def test_a_model_without_a_state_is_refused() -> None:
+    with pytest.raises(InputError, match="returns no state"):
+        state_of(_Output())
     with pytest.raises(InputError, match="returns no state under any of the names cache, past_key_values"):
         state_of(SimpleNamespace(logits=torch.zeros(1)))
     with pytest.raises(InputError, match="the state, a list, contains no floating-point numbers"):

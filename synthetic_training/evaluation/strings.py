@@ -53,14 +53,18 @@ def string_scores(
     for task in tasks:
         check_memory(rows, longest_example(task), task.symbols.size, model.device, "batch_size or lengths")
     answer = generated_answers if config.generate else forced_answers
-    results, room = [], window(model)
-    for task in tasks:
+    results, room = {}, window(model)
+
+    def fits(task: StringTask) -> bool:
+        return room is None or longest_example(task) <= room
+
+    for task in sorted(tasks, key=fits):  # a model that cannot read beyond its window fails at once
         length = task.max_length
-        if room is not None and room < longest_example(task):
+        if not fits(task):
             log.warning("strings of %d letters exceed the model's context window of %d tokens", length, room)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=autocasts(model)):
-            results.append(length_score(model, length, _batches(config, task, model.device), answer))
-    return results, _settings(config, tasks[0], trained.get("n", 3))
+            results[length] = length_score(model, length, _batches(config, task, model.device), answer)
+    return [results[task.max_length] for task in tasks], _settings(config, tasks[0], trained.get("n", 3))
 
 
 def _tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTask]:

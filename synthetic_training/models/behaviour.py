@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
@@ -43,6 +44,8 @@ _EQUAL_STATES_BF16 = 5e-2
 """The same for a state that is updated token by token, so that differences add up."""
 
 _SEED = 0
+
+_PASSES_CACHE = "cache" in CausalLMOutputWithPast.__dataclass_fields__  # transformers from 5.24 on
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def check_own_model(
         _check_causal(run, noisy, ids)
         warnings = [f"the logits of {name} are random in evaluation mode, so results vary"] if random else []
         warnings += [] if random else _unequal_lengths(run, noisy, ids)
-        warnings += _ignored(run, noisy, ids)
+        warnings += _ignored(run, noisy, ids) + _lost_state(name, model)
         _check_state(run, noisy, ids)
         if saves:
             _check_saving(run, noisy, ids)
@@ -216,6 +219,19 @@ def _check_signature(name: str, model: PreTrainedModel) -> None:
         missing = [one for one in ("input_ids", "attention_mask", "use_cache") if one not in parameters]
         if missing:
             raise InputError(f"the forward method of {name} must take the arguments {', '.join(missing)}")
+
+
+def _lost_state(name: str, model: PreTrainedModel) -> list[str]:
+    """A warning if ``generate`` would pass the state under a name that the model does not know."""
+    names = set(inspect.signature(model.forward).parameters)
+    prepare = getattr(type(model), "prepare_inputs_for_generation", None)
+    if prepare not in (None, GenerationMixin.prepare_inputs_for_generation):
+        names |= set(inspect.signature(prepare).parameters)
+    old = sorted(names & {"past_key_values", "cache_params"})
+    if not _PASSES_CACHE or not old or "cache" in names:
+        return []
+    fault = f"{name} takes its state as {old[0]}, but this version of transformers passes it as cache"
+    return [f"{fault}: generated answers would be wrong; let forward take cache too"]
 
 
 def _check_causal(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:

@@ -18,6 +18,7 @@ from synthetic_training.data.symbol_tokenizer import encode
 from synthetic_training.data.training_data import TrainingData, training_data
 from synthetic_training.evaluation.accuracy import Shard
 from synthetic_training.memory import check_bytes, check_memory, enough_memory
+from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.code_files import code_digests
 from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
@@ -155,9 +156,11 @@ def _model(
         draw_embeddings(model, config.embedding_std)
     room, longest = window(model), data.longest_row
     if room is not None and longest > room:
+        advice = f"pass --model-args max_position_embeddings={longest}"
+        if isinstance(model, BareModuleForCausalLM):
+            advice = "reduce --context-length or --eval-lengths, or set a larger window in your module"
         raise InputError(
-            f"{config.model} has a context window of {room} tokens, but rows have up to {longest}; "
-            f"pass --model-args max_position_embeddings={longest}"
+            f"{config.model} has a context window of {room} tokens, but rows have up to {longest}; {advice}"
         )
     if processes.is_main and is_of_package(model):
         log.warning(
