@@ -6,6 +6,7 @@ window's length. Recurrent and convolutional states do not grow. Nothing here de
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from dataset_builders.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 _STATES = ("cache", "past_key_values", "cache_params", "state")
 """Names under which models of transformers return their state."""
@@ -31,6 +33,28 @@ def state_of(output: Any) -> Any:
         if state is not None:
             return state
     raise InputError(f"the model returns no state under any of the names {', '.join(_STATES)}")
+
+
+def lost_state_name(model: PreTrainedModel) -> str | None:
+    """The name under which a model takes its state, if ``generate`` passes it under another; None otherwise.
+
+    transformers from 5.24 on passes ``cache``. A model that only takes an older name, and other arguments as
+    ``**kwargs``, then generates each token from the one before alone, without an error.
+    """
+    from transformers import GenerationMixin
+
+    names = set(inspect.signature(model.forward).parameters)
+    prepare = getattr(type(model), "prepare_inputs_for_generation", None)
+    if prepare not in (None, GenerationMixin.prepare_inputs_for_generation):
+        names |= set(inspect.signature(prepare).parameters)
+    old = sorted(names & {"past_key_values", "cache_params"})
+    return old[0] if old and "cache" not in names and _passes_cache() else None
+
+
+def _passes_cache() -> bool:
+    from transformers.modeling_outputs import CausalLMOutputWithPast
+
+    return "cache" in CausalLMOutputWithPast.__dataclass_fields__
 
 
 def bits_of(state: Any) -> int:

@@ -13,6 +13,7 @@ from lm_eval_tasks.model_view import ModelView, Score, Scores
 from lm_eval_tasks.padding import padding_warning
 from lm_eval_tasks.reasoning import may_reason, reasoning_advice, stops_reasoning, without_reasoning
 from lm_eval_tasks.repetition import repetition_warning
+from lm_eval_tasks.state_names import lost_state_warning
 from lm_eval_tasks.tokens import counts_tokens
 
 
@@ -58,6 +59,7 @@ class GeneratedView(ModelView):
                 "pass --gen_kwargs max_gen_toks=N to set another limit."
             )
         self._warn_if(padding_warning(lm))
+        self._warn_if(lost_state_warning(lm))
         if warning := repetition_warning(lm, options, from_server=is_api(lm)):
             self._warn_once(warning)
         if self._prompt and (warning := ended_prompt_warning(lm, self._prompt)):

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from dataset_builders import InputError
+from dataset_builders import InputError, inference_state
 from synthetic_training.models import behaviour
 from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.modeling_lstm import LstmForCausalLM
@@ -293,6 +293,6 @@ class OldName(LstmForCausalLM):
 
 @pytest.mark.parametrize(("model", "warned"), [(OldName, True), (LstmForCausalLM, False)])
 def test_a_state_under_an_old_name_is_a_warning(model: Any, warned: bool, monkeypatch: Any) -> None:
-    monkeypatch.setattr(behaviour, "_PASSES_CACHE", True)
+    monkeypatch.setattr(inference_state, "_passes_cache", lambda: True)
     warnings = check_own_model("it", model(build_model("lstm", hidden_size=8).config), LENGTH, saves=False)
     assert ["takes its state as past_key_values" in warning for warning in warnings] == [True] * warned

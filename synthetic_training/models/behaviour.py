@@ -17,12 +17,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import GenerationMixin, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
-from dataset_builders.inference_state import bits_of
+from dataset_builders.inference_state import bits_of, lost_state_name
 from dataset_builders.random_states import preserved_random_states
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.construction import MISFITS, reraise_bug
@@ -44,8 +43,6 @@ _EQUAL_STATES_BF16 = 5e-2
 """The same for a state that is updated token by token, so that differences add up."""
 
 _SEED = 0
-
-_PASSES_CACHE = "cache" in CausalLMOutputWithPast.__dataclass_fields__  # transformers from 5.24 on
 
 
 @dataclass(frozen=True)
@@ -223,14 +220,9 @@ def _check_signature(name: str, model: PreTrainedModel) -> None:
 
 def _lost_state(name: str, model: PreTrainedModel) -> list[str]:
     """A warning if ``generate`` would pass the state under a name that the model does not know."""
-    names = set(inspect.signature(model.forward).parameters)
-    prepare = getattr(type(model), "prepare_inputs_for_generation", None)
-    if prepare not in (None, GenerationMixin.prepare_inputs_for_generation):
-        names |= set(inspect.signature(prepare).parameters)
-    old = sorted(names & {"past_key_values", "cache_params"})
-    if not _PASSES_CACHE or not old or "cache" in names:
+    if (old := lost_state_name(model)) is None:
         return []
-    fault = f"{name} takes its state as {old[0]}, but this version of transformers passes it as cache"
+    fault = f"{name} takes its state as {old}, but this version of transformers passes it as cache"
     return [f"{fault}: generated answers would be wrong; let forward take cache too"]
 
 

@@ -300,6 +300,7 @@ class _SchemeForCausalLM(GPTNeoXForCausalLM):
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         past_key_values: Any = None,
+        cache: Any = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -312,9 +313,10 @@ class _SchemeForCausalLM(GPTNeoXForCausalLM):
         """
         mask: Any = attention_mask
         tokens = inputs_embeds if input_ids is None else input_ids
-        if past_key_values is not None:  # transformers from 5.24 on passes ``cache``, and warns of this name
-            kwargs["past_key_values"] = past_key_values
-        past = kwargs.get("cache", past_key_values)
+        # transformers passes ``cache`` from 5.24 on, and then warns of the other name
+        given = {"past_key_values": past_key_values, "cache": cache}
+        kwargs |= {key: value for key, value in given.items() if value is not None}
+        past = past_key_values if cache is None else cache
         if mask is None and position_ids is None and past is None and tokens is not None:
             mask = self._mask_without_padding(tokens.shape[1], tokens.device)
         elif mask is not None and mask.dim() == 4 and mask.shape[1] != self.config.num_attention_heads:
