@@ -111,7 +111,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "the confidence level": ("95%",),
         "tokens of a window that lm-eval assumes": ("2048", "2,048"),
         "documents of a task": ("500",),
-        "a version of transformers": ("5.23",),
+        "versions of transformers": ("5.23", "5.24"),
         "tokens of a phone book, which BACKENDS.md also names": ("10.3",),
         "an example of a long document, and the largest": ("100,000", "99,000", "9,600", "1,000,000"),
         "examples of models and their bytes": ("410 million", "6.7 billion", "4,096", "128", "13.4"),

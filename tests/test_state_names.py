@@ -66,8 +66,6 @@ def test_evaluate_does_not_generate_with_such_a_model(
 ) -> None:
     out = train(tiny_settings(steps=2, warmup_steps=0, eval_every=2), tmp_path / "run")
     monkeypatch.setattr("dataset_builders.inference_state.lost_state_name", lambda model: "cache_params")
-    with pytest.raises(
-        InputError, match="takes its state as cache_params, .* or evaluate without --generate"
-    ):
+    with pytest.raises(InputError, match="as cache_params, .* or evaluate without --generate"):
         evaluate(EvaluateConfig(out, generate=True))
     evaluate(EvaluateConfig(out, lengths=(5,), num_examples=2))
