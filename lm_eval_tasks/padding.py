@@ -5,8 +5,8 @@ from typing import Any
 PADDING_DEPENDENT = frozenset({"minimax", "rwkv", "xlstm"})
 """``model_type`` of the transformers architectures whose recurrence runs over padding (seen in 5.23).
 
-They ignore the attention mask, so left padding changes their answers. The tests check this list against
-the installed transformers.
+They ignore the attention mask, so left padding changes their answers. RWKV also mixes the rows of a batch
+when it reads single tokens, padded or not. The tests check this list against the installed transformers.
 """
 
 

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import torch
 import transformers
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
@@ -90,3 +91,14 @@ def test_mamba_ssm_models_are_warned_of() -> None:
     wrapper = type("MambaLMWrapper", (), {"__module__": "lm_eval.models.mamba_lm", "config": None})
     assert "no attention mask" in (padding_dependence(wrapper()) or "")
     assert padding_dependence(object()) is None
+
+
+def test_rwkv_mixes_the_rows_of_a_batch_when_it_reads_single_tokens() -> None:
+    """Without padding too, as the FAQ says: each row of logits appears once for each row of the batch."""
+    model, ids = tiny_model("rwkv").eval(), torch.arange(12).view(3, 4)
+    with torch.no_grad():
+        state = model(ids[:, :3], use_cache=True).state
+        assert model(ids[:, 3:], state=state, use_cache=True).logits.shape[:2] == (3, 3)
+        state = model(ids[:1, :3], use_cache=True).state
+        one = model(ids[:1, 3:], state=state, use_cache=True).logits
+        torch.testing.assert_close(one, model(ids[:1]).logits[:, -1:], rtol=1e-2, atol=1e-3)
