@@ -98,7 +98,7 @@ constraints-lowest-%: $(VENV)/dev-installed
 	  --resolution lowest-direct --python-version 3.11 --no-header --no-annotate --quiet \
 	  | grep -vE '^(cuda|nvidia|triton)\b' > constraints-lowest/$*.txt
 
-# the pins also fit the torch that pip installs from PyPI on Linux, which needs more than a CPU build, for each Python
+# for each Python, the pins must also fit the torch of PyPI, which needs more packages on Linux than a CPU build
 check-constraints: $(VENV)/dev-installed
 	for version in 3.11 3.12 3.13 3.14; do \
 	  $(BIN)/uv pip compile pyproject.toml --extra dev -c constraints.txt --python-version $$version \

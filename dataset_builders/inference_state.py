@@ -35,11 +35,11 @@ def state_of(output: Any) -> Any:
     raise InputError(f"the model returns no state under any of the names {', '.join(_STATES)}")
 
 
-def lost_state_name(model: PreTrainedModel) -> str | None:
-    """The name under which a model takes its state, if ``generate`` passes it under another; None otherwise.
+def lost_state(model: PreTrainedModel) -> str | None:
+    """Why a model loses its state in ``generate``, as a phrase about the model; None if it does not.
 
-    transformers from 5.24 on passes ``cache``. A model that only takes an older name, and other arguments as
-    ``**kwargs``, then generates each token from the one before alone, without an error.
+    From 5.24 on, transformers passes the state as ``cache``. A model that takes it under an older name, and
+    accepts any other arguments, then generates each token from the one before alone, without an error.
     """
     from transformers import GenerationMixin
 
@@ -48,7 +48,9 @@ def lost_state_name(model: PreTrainedModel) -> str | None:
     if prepare not in (None, GenerationMixin.prepare_inputs_for_generation):
         names |= set(inspect.signature(prepare).parameters)
     old = sorted(names & {"past_key_values", "cache_params"})
-    return old[0] if old and "cache" not in names and _passes_cache() else None
+    if not old or "cache" in names or not _passes_cache():
+        return None
+    return f"takes its state as {old[0]}, but this version of transformers passes it as cache"
 
 
 def _passes_cache() -> bool:

@@ -1,4 +1,4 @@
-"""Checks that sizes fit into memory, before memory is allocated, and the error if they did not."""
+"""Checks that sizes fit into memory before it is allocated, and the error if it is full anyway."""
 
 import re
 from collections.abc import Iterator

@@ -142,7 +142,7 @@ def test_a_recorded_step_has_the_losses_of_an_eager_one(name: str, replayed: boo
 
 
 class Odd(Counting):
-    """Has attributes that are no plain containers, and needs gradients."""
+    """Has attributes that are not plain containers, and needs gradients."""
 
     def __init__(self, vocab_size: int) -> None:
         super().__init__(vocab_size)

@@ -36,7 +36,7 @@ def string_scores(
     import torch
     from transformers import GenerationMixin
 
-    from dataset_builders.inference_state import lost_state_name
+    from dataset_builders.inference_state import lost_state
     from dataset_builders.string_tasks.sampling import longest_example
     from synthetic_training.evaluation.accuracy import forced_answers, generated_answers, length_score
     from synthetic_training.memory import check_memory
@@ -49,10 +49,10 @@ def string_scores(
             f"the model in {folder} cannot generate, because {type(model).__name__} does not inherit from "
             "transformers' GenerationMixin; evaluate it without --generate"
         )
-    if config.generate and (name := lost_state_name(model)):
+    if config.generate and (fault := lost_state(model)):
         raise InputError(
-            f"the model in {folder} takes its state as {name}, but this version of transformers passes it as "
-            "cache, so its answers would be wrong; install transformers<5.24, or evaluate without --generate"
+            f"the model in {folder} {fault}, so its answers would be wrong; install transformers<5.24, or "
+            "evaluate it without --generate"
         )
     model = on_device(model, config.device)
     rows = min(config.batch_size, config.num_examples)

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
-from dataset_builders.inference_state import bits_of, lost_state_name
+from dataset_builders.inference_state import bits_of, lost_state
 from dataset_builders.random_states import preserved_random_states
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.construction import MISFITS, reraise_bug
@@ -220,10 +220,9 @@ def _check_signature(name: str, model: PreTrainedModel) -> None:
 
 def _lost_state(name: str, model: PreTrainedModel) -> list[str]:
     """A warning if ``generate`` would pass the state under a name that the model does not know."""
-    if (old := lost_state_name(model)) is None:
+    if (fault := lost_state(model)) is None:
         return []
-    fault = f"{name} takes its state as {old}, but this version of transformers passes it as cache"
-    return [f"{fault}: generated answers would be wrong; let forward take cache too"]
+    return [f"{name} {fault}: generated answers would be wrong; let forward take cache too"]
 
 
 def _check_causal(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:

@@ -45,8 +45,8 @@ def load_zoology(checkout: Path) -> None:
     """Make the modules of a checkout importable.
 
     Raises:
-        InputError: the folder contains no checkout, or one of a revision that fails, or a package that it
-            needs is not installed.
+        InputError: the folder contains no checkout, its revision cannot be trained, or a package is not
+            installed.
     """
     if not (checkout / "zoology" / "train.py").is_file():
         raise InputError(f"{checkout} is not a checkout of https://github.com/HazyResearch/zoology")
