@@ -75,7 +75,7 @@ test-gpu: $(VENV)/dev-installed
 	TEST_GPUS=$${CUDA_VISIBLE_DEVICES-0,1} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m gpu
 
 test-slow: $(VENV)/dev-installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m 'slow or hypothesis' --hypothesis-profile random
 
 # the lowest versions that pyproject.toml allows, in three environments, because no set of versions is lowest for all extras
 test-lowest: test-lowest-hf test-lowest-train test-lowest-publish

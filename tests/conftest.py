@@ -27,9 +27,11 @@ from tests.hub.fixture import hub
 from tests.import_graph import imports, modules
 from tests.quick_lm_eval import our_tasks_alone, quick_lm_eval
 
+# the same examples in every run, or others with --hypothesis-profile random, as in make test-slow;
 # a busy machine is no failure
-settings.register_profile("default without a deadline", deadline=None)
-settings.load_profile("default without a deadline")
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, derandomize=False, max_examples=1000, print_blob=True)
+settings.load_profile("same")
 
 # until the first test: what is imported before stays to the end, and looking through it takes seconds
 gc.disable()
