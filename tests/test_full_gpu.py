@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dataset_builders import InputError
+from synthetic_training.figures import job
+from synthetic_training.theory import __main__ as theory
 from synthetic_training.training.run import train
 from tests.tiny_run import tiny
 
@@ -56,3 +58,32 @@ def test_a_model_of_transformers_that_fills_the_gpu_is_one_sentence(
     sizes = {"hidden_size": 8, "num_hidden_layers": 1}
     with pytest.raises(InputError, match="^the GPU has too little memory for what is needed; reduce"):
         train(tiny(model="lstm", model_args=sizes), tmp_path / "run")
+
+
+def test_a_table_of_the_construction_that_fills_the_gpu_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ERRORS["torch"]
+
+    monkeypatch.setattr("synthetic_training.theory.measure.copy", full)
+    out = tmp_path / "table"
+    with pytest.raises(SystemExit, match=r"^error: the GPU has too .* 2\.00 GiB; reduce --longest, or pass"):
+        theory.main(["table", "--strings", "4", "--longest", "12", "--device", "cpu", "--out", str(out)])
+    assert not out.exists()
+
+
+def test_keys_of_a_figure_that_fill_the_gpu_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ERRORS["cuda"]
+
+    monkeypatch.setattr("synthetic_training.evaluation.keys.forced_answers", full)
+    config = tiny(steps=1, warmup_steps=0, eval_every=1)
+    train(config, tmp_path / "run")
+    test = {"lengths": [4], "num_examples": 4, "batch_size": 4, "keys": True}
+    with pytest.raises(
+        InputError, match="^the GPU has too little memory for what is needed; reduce batch_size"
+    ):
+        job._test(tmp_path / "run", test, config.as_json())

@@ -156,6 +156,7 @@ def _keys(
     from synthetic_training.data.strings import evaluation_batches
     from synthetic_training.evaluation.keys import key_counts
     from synthetic_training.evaluation.saved_model import load_symbol_model, model_folder
+    from synthetic_training.memory import enough_memory
     from synthetic_training.training.device import autocasts, on_device
 
     loaded = load_symbol_model(model_folder(folder), trust_remote_code=trusted)
@@ -165,7 +166,8 @@ def _keys(
         task = string_task("copy", length, length, config["vocabulary"])
         numbers = range(test["num_examples"])
         batches = evaluation_batches(task, numbers, test["batch_size"], 0, model.device)
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocasts(model)):
+        autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=autocasts(model))
+        with enough_memory("reduce batch_size in the tests of the figure"), autocast:
             found[length] = {"keys": key_counts(model, batches).as_json()}
     return found
 

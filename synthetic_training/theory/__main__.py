@@ -91,6 +91,7 @@ def _table(
     """
     from dataset_builders.checks import check_integer
     from dataset_builders.files import write_json, write_text
+    from synthetic_training.memory import enough_memory
     from synthetic_training.provenance import provenance
     from synthetic_training.theory.measure import as_dicts, measure, sizes
     from synthetic_training.theory.tables import as_table, dimensions_table
@@ -105,7 +106,8 @@ def _table(
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     found = resolve_device(device)
     pairs = None if found == "cuda" else _CPU_PAIRS
-    rows = as_dicts(measure(list(sizes(longest)), strings, found, seed, most_pairs=pairs))
+    with enough_memory("reduce --longest, or pass --device cpu"):
+        rows = as_dicts(measure(list(sizes(longest)), strings, found, seed, most_pairs=pairs))
     options = {"strings": strings, "longest": longest, "seed": seed}
     text = f"{dimensions_table()}\n\n{as_table(rows)}\n"
     content = {"kind": "construction", "config": {**options, "device": found}, "results": rows}
