@@ -1,5 +1,6 @@
 """Details of plots: colours of architectures, points of equal cost, their texts, and saving."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from dataset_builders.plotting import (
     save_plot,
     short_bytes,
 )
-from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths, span
+from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths, set_limits, span
 from lm_eval_tasks.results.plots import styles
 from lm_eval_tasks.results.row_styles import named_architecture
 from lm_eval_tasks.results.rows import read_scores
@@ -124,6 +125,26 @@ def test_points_of_equal_cost_stand_apart_around_it_and_others_where_they_are() 
     first, second, third, last = apart(costs, span(costs))
     assert first < second == 100 < third < 110 and last == 800
     assert first * third == pytest.approx(100**2)
+
+
+@pytest.mark.parametrize("most", [2e6, 16e6, 120e6])
+def test_labels_of_an_axis_of_costs_do_not_touch(most: float) -> None:
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0.13e6, most], [0, 1])
+    log_scale(axes, "x", text=short_bytes)
+    set_limits(axes, [0.13e6, most], short_bytes)
+    figure.draw_without_rendering()
+    low, high = axes.get_xlim()
+    shown = {
+        label.get_text(): label.get_window_extent()
+        for minor in (False, True)
+        for place, label in zip(axes.get_xticks(minor=minor), axes.get_xticklabels(minor=minor), strict=True)
+        if low <= place <= high and label.get_text()
+    }
+    assert {"200 kB", "500 kB", "1 MB", "2 MB"} <= shown.keys()
+    in_order = sorted(shown.values(), key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in pairwise(in_order))
 
 
 def test_equal_points_share_a_text_and_texts_do_not_touch(tmp_path: Path) -> None:
