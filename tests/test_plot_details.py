@@ -53,7 +53,8 @@ def test_labels_name_architectures(label: str, architecture: str | None) -> None
 
 
 def test_an_architecture_is_drawn_alike_in_reports_and_in_figures_of_training() -> None:
-    for labels in (["mamba", "transformer"], ["a", "b", "transformer", "z-mamba"], ["transformer"]):
+    assert all(named_architecture(name) == name for name in ARCHITECTURES)
+    for labels in (["mamba", "transformer"], ["a", "b", "transformer", "z-mamba"], ["mamba", "hybrid"]):
         found = styles(labels)
         for label, own in found.items():
             architecture = named_architecture(label)
