@@ -1,5 +1,6 @@
 """Details of plots: colours of architectures, points of equal cost, their texts, and saving."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths,
 from lm_eval_tasks.results.plots import styles
 from lm_eval_tasks.results.row_styles import named_architecture
 from lm_eval_tasks.results.rows import read_scores
+from synthetic_training.figures import draw, figure_file
 from synthetic_training.figures.style import model_title, style_of
+from tests.figure_lines import a_line, a_test
 from tests.result_files import result_file
 
 
@@ -70,6 +73,29 @@ def test_own_models_differ_from_each_other_and_from_those_of_the_paper() -> None
     labels = ["T_rope", "mine", "mamba", "another", "T_hard_alibi", "gla"]
     drawn = [style_of(label, [{"label": one} for one in labels]) for label in labels]
     assert len({style["color"].lower() for style in drawn}) == len(labels)
+
+
+def test_a_curve_that_another_hides_is_wider_and_the_training_length_comes_last_in_the_legend(
+    tmp_path: Path,
+) -> None:
+    scale = figure_file.Scale({"mamba": {}}, panels={"a": {}, "b": {}})
+    figure = figure_file.Figure("Title", "length", "It found.", {"small": scale})
+
+    def svg_of(lstm: float) -> str:
+        lines = [
+            a_line(label, tests=[a_test(4, accuracy), a_test(8, 0.0)], panel=panel)
+            for label, accuracy in (("T_rope", 0.9), ("lstm", lstm), ("mamba", 0.3))
+            for panel in ("a", "b")
+            if label != "lstm" or panel == "b"
+        ]
+        _, svg = draw.draw(figure, lines, tmp_path, "plot")
+        return svg.read_text()
+
+    hidden, apart = svg_of(0.91), svg_of(0.5)
+    assert hidden.count("stroke-width: 2.3") == 2  # and in the legend
+    assert "stroke-width: 2.3" not in apart
+    names = re.findall(r"<!-- (Transformer: RoPE|Mamba|LSTM|longest in training) -->", hidden)
+    assert names == ["Transformer: RoPE", "Mamba", "LSTM", "longest in training"]
 
 
 @pytest.mark.parametrize(
