@@ -41,7 +41,7 @@ def by_length_of(stem: str, label: str) -> dict[int, float]:
     ("scale", "model", "longest_explained", "sentence"),
     [
         ("paper", "T_hard_alibi", 1000, "What was found is above this column at every length"),
-        ("paper", "T_hard_alibi_isolated", 300, "from 500 letters on it errs more often than"),
+        ("paper", "T_hard_alibi_isolated", 500, "at 1000 letters it errs more often than repeats can"),
         ("small", "T_hard_alibi_isolated", 200, "but not more than at the upper limits"),
     ],
 )
