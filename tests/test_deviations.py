@@ -56,6 +56,7 @@ def test_strings_are_measured_by_their_repeats() -> None:
         "three_times": 1 / 4,
         "longer_twice": 2 / 4,
         "longest_repeat": 9 / 4,
+        "by_longest_repeat": {"0": 1 / 4, "2": 1 / 4, "3": 1 / 4, "4": 1 / 4},
     }
 
 

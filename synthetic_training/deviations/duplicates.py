@@ -61,8 +61,11 @@ def our_strings(n: int, length: int, count: int, seed: int) -> Iterator[str]:
         yield task.symbols.decode(row)
 
 
-def measured(strings: Sequence[str], n: int) -> dict[str, float]:
-    """Fractions of strings in which an n-gram, or a longer one, occurs at least twice, or three times."""
+def measured(strings: Sequence[str], n: int) -> dict[str, Any]:
+    """Fractions of strings in which an n-gram, or a longer one, occurs at least twice, or three times.
+
+    ``by_longest_repeat`` has the fraction of strings by the letters of their longest repeat.
+    """
     counts = [Counter(s[at : at + n] for at in range(len(s) - n + 1)) for s in strings]
     most = [max(count.values()) for count in counts]
     longest = [_longest_repeat(string) for string in strings]
@@ -71,6 +74,9 @@ def measured(strings: Sequence[str], n: int) -> dict[str, float]:
         "three_times": mean(one >= 3 for one in most),
         "longer_twice": mean(one > n for one in longest),
         "longest_repeat": mean(longest),
+        "by_longest_repeat": {
+            str(size): count / len(strings) for size, count in sorted(Counter(longest).items())
+        },
     }
 
 
