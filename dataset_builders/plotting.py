@@ -10,6 +10,7 @@ from dataset_builders.files import atomic_file, check_written_by_us
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 STYLE: dict[Any, Any] = {
@@ -138,6 +139,21 @@ def log_scale(
     scaled = axes.xaxis if axis == "x" else axes.yaxis
     for which in (scaled.set_major_formatter, scaled.set_minor_formatter):
         which(PlainNumbers(base, minor_thresholds=(2, 0.4)))
+
+
+def mark_1_2_5(axis: "Axis", text: Callable[[float], str] | None = None) -> None:
+    """Mark and label the powers of ten of a logarithmic axis, and 2 and 5 times them; nothing in between.
+
+    Args:
+        axis: the axis.
+        text: function that formats a number (default: ``short_number``).
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    write = text or short_number
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def short_bytes(value: float) -> str:

@@ -153,6 +153,9 @@ def test_the_table_of_training_examples() -> None:
         ],
         ["lstm", "1,000", "0.001", "1", "not within 2,000", "not within 2,000", "1,000", "0.100"],
     ]
+    # of seeds that end at different numbers, all of which miss an accuracy, only the fewest holds for all
+    missed = [a_line("lstm", seed, accuracies) for seed, accuracies in ((0, (0.1,)), (1, (0.1, 0.1)))]
+    assert rows_of(report(a_figure("examples"), missed))[2][4] == "not within 1,000"
     assert "2.5 CPU hours of training (5 runs, x86_64)." in text
     assert "String accuracy at length 5." in text and "The paper: What it found." in text
 

@@ -1,5 +1,7 @@
 """Details of plots: colours of architectures, points of equal cost, their texts, and saving."""
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,13 @@ from dataset_builders.plotting import (
     save_plot,
     short_bytes,
 )
-from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths, span
+from lm_eval_tasks.results.cost_points import apart, length_texts, name_lengths, set_limits, span
 from lm_eval_tasks.results.plots import styles
 from lm_eval_tasks.results.row_styles import named_architecture
 from lm_eval_tasks.results.rows import read_scores
+from synthetic_training.figures import draw, figure_file
 from synthetic_training.figures.style import model_title, style_of
+from tests.figure_lines import a_line, a_test
 from tests.result_files import result_file
 
 
@@ -52,7 +56,8 @@ def test_labels_name_architectures(label: str, architecture: str | None) -> None
 
 
 def test_an_architecture_is_drawn_alike_in_reports_and_in_figures_of_training() -> None:
-    for labels in (["mamba", "transformer"], ["a", "b", "transformer", "z-mamba"], ["transformer"]):
+    assert all(named_architecture(name) == name for name in ARCHITECTURES)
+    for labels in (["mamba", "transformer"], ["a", "b", "transformer", "z-mamba"], ["mamba", "hybrid"]):
         found = styles(labels)
         for label, own in found.items():
             architecture = named_architecture(label)
@@ -68,6 +73,29 @@ def test_own_models_differ_from_each_other_and_from_those_of_the_paper() -> None
     labels = ["T_rope", "mine", "mamba", "another", "T_hard_alibi", "gla"]
     drawn = [style_of(label, [{"label": one} for one in labels]) for label in labels]
     assert len({style["color"].lower() for style in drawn}) == len(labels)
+
+
+def test_a_curve_that_another_hides_is_wider_and_the_training_length_comes_last_in_the_legend(
+    tmp_path: Path,
+) -> None:
+    scale = figure_file.Scale({"mamba": {}}, panels={"a": {}, "b": {}})
+    figure = figure_file.Figure("Title", "length", "It found.", {"small": scale})
+
+    def svg_of(lstm: float) -> str:
+        lines = [
+            a_line(label, tests=[a_test(4, accuracy), a_test(8, 0.0)], panel=panel)
+            for label, accuracy in (("T_rope", 0.9), ("lstm", lstm), ("mamba", 0.3))
+            for panel in ("a", "b")
+            if label != "lstm" or panel == "b"
+        ]
+        _, svg = draw.draw(figure, lines, tmp_path, "plot")
+        return svg.read_text()
+
+    hidden, apart = svg_of(0.91), svg_of(0.5)
+    assert hidden.count("stroke-width: 2.3") == 2  # and in the legend
+    assert "stroke-width: 2.3" not in apart
+    names = re.findall(r"<!-- (Transformer: RoPE|Mamba|LSTM|longest in training) -->", hidden)
+    assert names == ["Transformer: RoPE", "Mamba", "LSTM", "longest in training"]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +152,26 @@ def test_points_of_equal_cost_stand_apart_around_it_and_others_where_they_are() 
     first, second, third, last = apart(costs, span(costs))
     assert first < second == 100 < third < 110 and last == 800
     assert first * third == pytest.approx(100**2)
+
+
+@pytest.mark.parametrize("most", [2e6, 16e6, 120e6])
+def test_labels_of_an_axis_of_costs_do_not_touch(most: float) -> None:
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0.13e6, most], [0, 1])
+    log_scale(axes, "x", text=short_bytes)
+    set_limits(axes, [0.13e6, most], short_bytes)
+    figure.draw_without_rendering()
+    low, high = axes.get_xlim()
+    shown = {
+        label.get_text(): label.get_window_extent()
+        for minor in (False, True)
+        for place, label in zip(axes.get_xticks(minor=minor), axes.get_xticklabels(minor=minor), strict=True)
+        if low <= place <= high and label.get_text()
+    }
+    assert {"200 kB", "500 kB", "1 MB", "2 MB"} <= shown.keys()
+    in_order = sorted(shown.values(), key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in pairwise(in_order))
 
 
 def test_equal_points_share_a_text_and_texts_do_not_touch(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from dataset_builders import InputError
 from dataset_builders.inference_state import bits_of, state_of
+from synthetic_training.figures.style import style_of
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import save_with_code
 from synthetic_training.theory.__main__ import main
@@ -139,6 +140,28 @@ def test_the_figure_has_each_model_and_its_bound(tmp_path: Path) -> None:
     # 64 bits hold 32 of four letters; one letter more leaves a quarter
     assert dict(zip(*_most(64, 4), strict=True))[32] == 1
     assert dict(zip(*_most(64, 4), strict=True))[33] == 0.25
+
+
+def test_models_look_as_in_the_figures_of_training(tmp_path: Path) -> None:
+    """Trained models are named after their architecture; several of one, and others, after their files."""
+
+    def svg_of(**architectures: str | None) -> str:
+        files = []
+        for name, architecture in architectures.items():
+            file = evaluation(tmp_path, name, build_model("lstm", hidden_size=1, num_hidden_layers=1))
+            training = None if architecture is None else {"model": architecture}
+            file.write_text(json.dumps({**json.loads(file.read_text()), "training": training}))
+            files.append(file)
+        _, svg = draw(files, tmp_path, 3)
+        return svg.read_text()
+
+    text = svg_of(one_run="lstm", other_run="T_hard_alibi", built_3=None)
+    assert all(f"<!-- {name} -->" in text for name in ("LSTM", "Transformer: Hard-ALiBi", "built_3"))
+    assert all(str(style_of(name, [])["color"]) in text for name in ("lstm", "T_hard_alibi"))
+    text = svg_of(one_run="lstm", other_run="lstm")
+    assert (
+        all(f"<!-- {name} -->" in text for name in ("one_run", "other_run")) and "<!-- LSTM -->" not in text
+    )
 
 
 @pytest.mark.parametrize(

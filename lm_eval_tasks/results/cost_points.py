@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from dataset_builders.plotting import mark_1_2_5
 from lm_eval_tasks.results.score import Score
 
 if TYPE_CHECKING:
@@ -105,13 +106,17 @@ def _touch(one: Taken, other: Taken) -> bool:
     return one[0] < other[1] and other[0] < one[1] and abs(one[2] - other[2]) < _NEAR
 
 
-def set_limits(axes: "Axes", costs: Sequence[float]) -> None:
-    """Leave room around the points, and above them for texts; add ticks at 1, 2 and 5 if there is room."""
-    from matplotlib.ticker import LogLocator
+def set_limits(axes: "Axes", costs: Sequence[float], text: Callable[[float], str] | None = None) -> None:
+    """Leave room around the points, and above them for texts; mark 1, 2 and 5 if there is room.
 
+    Args:
+        axes: axes with a logarithmic horizontal axis.
+        costs: the costs of all points.
+        text: function that formats a number on the horizontal axis (default: ``short_number``).
+    """
     ratio = span(costs)
     spare = (ratio * min(costs) / max(costs)) ** 0.5
     axes.set_xlim(min(costs) / spare / ratio**_LEFT, max(costs) * spare * ratio**_RIGHT)
     axes.set_ylim(-0.04, 1.1)
     if ratio <= 1000:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        mark_1_2_5(axes.xaxis, text)

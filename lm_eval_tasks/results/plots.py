@@ -178,7 +178,7 @@ def draw_by_state(
         note = "; equal sizes are drawn slightly apart" if equal else ""
         axes.set_xlabel(f"state before the query (logarithmic{note})")
         finish(axes, shown[0].main_metric or "", shown, f"{benchmark}; beside the points: {shown[0].unit}")
-        set_limits(axes, sizes)
+        set_limits(axes, sizes, short_bytes)
         return save_plot(figure, folder, f"{benchmark}_by_state")
 
 

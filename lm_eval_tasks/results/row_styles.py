@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-_NAME = re.compile(r"(?<![a-z])(transformer|mamba2|mamba|griffin|lstm|minimax)(?![a-z])", re.IGNORECASE)
+_NAME = re.compile(
+    r"(?<![a-z])(transformer|mamba2|mamba|hybrid|griffin|lstm|minimax)(?![a-z])", re.IGNORECASE
+)
 
 
 def named_architecture(label: str) -> str | None:

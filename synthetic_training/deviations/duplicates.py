@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 import tyro
 from numpy.random import Philox
 
@@ -61,8 +62,11 @@ def our_strings(n: int, length: int, count: int, seed: int) -> Iterator[str]:
         yield task.symbols.decode(row)
 
 
-def measured(strings: Sequence[str], n: int) -> dict[str, float]:
-    """Fractions of strings in which an n-gram, or a longer one, occurs at least twice, or three times."""
+def measured(strings: Sequence[str], n: int) -> dict[str, Any]:
+    """Fractions of strings in which an n-gram, or a longer one, occurs at least twice, or three times.
+
+    ``by_longest_repeat`` has the fraction of strings by the letters of their longest repeat.
+    """
     counts = [Counter(s[at : at + n] for at in range(len(s) - n + 1)) for s in strings]
     most = [max(count.values()) for count in counts]
     longest = [_longest_repeat(string) for string in strings]
@@ -71,6 +75,9 @@ def measured(strings: Sequence[str], n: int) -> dict[str, float]:
         "three_times": mean(one >= 3 for one in most),
         "longer_twice": mean(one > n for one in longest),
         "longest_repeat": mean(longest),
+        "by_longest_repeat": {
+            str(size): count / len(strings) for size, count in sorted(Counter(longest).items())
+        },
     }
 
 
@@ -122,21 +129,29 @@ def distribution_table(content: Mapping[str, Any]) -> str:
 def effect_table(results: Sequence[Result], model: str = "T_hard_alibi") -> str:
     """A model's accuracy on our strings, and its expected accuracy on the released ones, as Markdown.
 
-    Strings without a duplicate are assumed to be copied as often as plain strings.
+    A string is assumed to be copied as often as our strings with a duplicate as long as its longest repeat.
+    Where two n-grams overlap, the released sampler leaves a shorter repeat. Accuracies between measured
+    lengths are interpolated; longer repeats have that of the longest.
 
     Args:
         results: results of the figure ``duplicates`` at the paper's size.
         model: label of the model.
     """
     tests = [test for line in results if line["label"] == model for test in line["tests"]]
-    plain = mean(test["string_accuracy"] for test in tests if test["task"] == "copy")
+    plain = [test["string_accuracy"] for test in tests if test["task"] == "copy"]
+    found: dict[int, list[float]] = {0: plain} if plain else {}
+    for test in tests:
+        if test["task"] != "copy":
+            found.setdefault(test["n"], []).append(test["string_accuracy"])
+    lengths = sorted(found)
     rows = []
     for row in read_json(RESULTS)["results"]:
-        found = [t["string_accuracy"] for t in tests if t["task"] != "copy" and t["n"] == row["n"]]
-        if row["sampler"] == "released" and found:
-            none = row["none_twice"]
-            expected = none * plain + (1 - none) * mean(found)
-            rows.append([str(row["n"]), f"{mean(found):.3f}", f"{expected:.3f}", str(len(found))])
+        own = found.get(row["n"])
+        if row["sampler"] == "released" and own:
+            shares = {int(size): share for size, share in row["by_longest_repeat"].items()}
+            copied = np.interp([*shares], lengths, [mean(found[n]) for n in lengths])
+            expected = float(copied @ [*shares.values()])
+            rows.append([str(row["n"]), f"{mean(own):.3f}", f"{expected:.3f}", str(len(own))])
     return markdown_table(["n", "found on our strings", "expected on released strings", "seeds"], rows) + "\n"
 
 

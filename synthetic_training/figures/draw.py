@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ from synthetic_training.figures.summary import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LONGEST = "longest in training"
 _MARKERS = 0.12
 """Distance between markers on a curve of many points, as a fraction of the plot."""
 
@@ -45,6 +47,8 @@ _MANY = 12
 """Minimum number of points of a curve on which only some points have a marker."""
 _FEW = 100
 """Below this ratio of its highest to its lowest value, an axis contains few powers of ten."""
+_HIDES = 0.02
+"""Difference in accuracy below which a curve hides another."""
 _ROOM = 0.11
 """Minimum distance between two tick labels, as a fraction of the axis."""
 
@@ -78,6 +82,8 @@ def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> 
             for axes in row
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
+        if _LONGEST in handles:  # below the models of all panels
+            handles[_LONGEST] = handles.pop(_LONGEST)
         legend_beside(canvas, handles.values(), handles.keys())
         return save_plot(canvas, folder, name, replace=True)  # reproduce has checked the folder
 
@@ -99,9 +105,9 @@ def _facets(
 
 def _examples(axes: "Axes", results: Sequence[Result]) -> None:
     end = max(point["examples"] for result in results for point in result["curve"])
-    for style, own in _styled(results):
-        bands = mean_curve(own)
-        _draw_curve(axes, bands, style)
+    curves = [(style, mean_curve(own)) for style, own in _styled(results)]
+    _draw_curves(axes, curves)
+    for style, bands in curves:
         last = bands[-1]
         if last.x < end:
             # the run stopped early, at an accuracy that it is assumed to keep
@@ -120,10 +126,9 @@ def _lengths(axes: "Axes", results: Sequence[Result]) -> None:
         for style, test in zip(styles_of_tests(tests), tests, strict=True):
             _draw_curve(axes, by_length(results, test), style)
     else:
-        for style, own in _styled(results):
-            _draw_curve(axes, by_length(own, tests[0]), style)
+        _draw_curves(axes, [(style, by_length(own, tests[0])) for style, own in _styled(results)])
     longest = max(result["config"]["max_length"] for result in results)
-    axes.axvline(longest, color="black", lw=0.9, ls=":", label="longest in training")
+    axes.axvline(longest, color="black", lw=0.9, ls=":", label=_LONGEST)
     log_scale(axes, "x", base=2)
     _ticks(axes, sorted({score["length"] for result in results for score in result["tests"]}), longest)
     axes.set_xlabel("length of the string")
@@ -142,8 +147,9 @@ def _keys(axes: "Axes", results: Sequence[Result]) -> None:
     """Accuracy against the length of the n-gram that occurs twice; a dotted line for strings without one."""
     from matplotlib.ticker import MaxNLocator
 
-    for style, own in _styled(results):
-        _draw_curve(axes, by_key(own), style)
+    styled = _styled(results)
+    _draw_curves(axes, [(style, by_key(own)) for style, own in styled])
+    for style, own in styled:
         for plain in by_length(own, "copy"):
             axes.axhline(plain.mean, color=style["color"], lw=0.9, ls=":")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -181,6 +187,21 @@ _X: dict[str, Callable[["Axes", Sequence[Result]], None]] = {
     "examples": _examples,
     "length": _lengths,
 }
+
+
+def _draw_curves(axes: "Axes", curves: Sequence[tuple[Style, Sequence[Band]]]) -> None:
+    """Draw curves of accuracy. Those that coincide have different widths, so that all are visible."""
+    for place, (style, bands) in enumerate(curves):
+        above = sum(_coincide(bands, other) for _, other in curves[place + 1 :])
+        size = {"linewidth": 1.4 + 0.9 * above, "markersize": 4.5 + 1.5 * above} if above else {}
+        _draw_curve(axes, bands, {**style, **size})
+
+
+def _coincide(one: Sequence[Band], other: Sequence[Band]) -> bool:
+    return len(one) == len(other) and all(
+        isclose(a.x, b.x, rel_tol=0.02) and abs(a.mean - b.mean) < _HIDES
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def _draw_curve(axes: "Axes", bands: Sequence[Band], style: Style) -> None:

@@ -21,7 +21,14 @@ from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_written_by_us, write_text
 from dataset_builders.markdown import markdown_table
-from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot, short_number
+from dataset_builders.plotting import (
+    legend_beside,
+    log_scale,
+    mark_1_2_5,
+    plot_style,
+    save_plot,
+    short_number,
+)
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
@@ -205,7 +212,6 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
         InputError: a file cannot be written.
     """
     from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import LogLocator
 
     with plot_style():
         canvas = Canvas(figsize=(3.8, 3.4), layout="constrained")
@@ -222,8 +228,8 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
         axes.set_xlabel("length of the strings in letters")
         low, high = axes.get_ylim()
         axes.set_ylim(low, 2 * high)  # room for the arrows
-        places = LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,))
-        axes.yaxis.set_major_locator(places)
+        if high < 100 * low:
+            mark_1_2_5(axes.yaxis)
         axes.set_ylabel(f"examples until {accuracy:g} are right (arrow: more)")
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         names = [name for label in found if (name := model_title(label)) in handles]

@@ -45,8 +45,7 @@ def errors_at_repeats(results: Sequence[Result]) -> dict[int, tuple[float, float
     """Error rate caused by a repeated n-gram and its upper limit, by n, over all seeds.
 
     The rate is relative to strings without the repeat. The upper limit is the end of the 95% interval of the
-    difference (Newcombe, 1998, method 10) over the strings of all seeds together. Values between measured
-    values of n are interpolated.
+    difference (Newcombe, 1998, method 10). Values between measured values of n are interpolated.
 
     Raises:
         InputError: the results have no such tests, or none without a repeat.
@@ -75,9 +74,13 @@ def errors_at_repeats(results: Sequence[Result]) -> dict[int, tuple[float, float
 
 
 def _accuracy(tests: Sequence[Mapping[str, Any]]) -> tuple[float, tuple[float, float]]:
-    """Accuracy over all strings of these tests, and its 95% interval."""
+    """Mean accuracy in these tests, and its 95% interval.
+
+    All seeds are tested on the same strings, so the interval is for the strings of one seed: more seeds do
+    not add strings.
+    """
     accuracy = mean(test["string_accuracy"] for test in tests)
-    return accuracy, wilson_interval(accuracy, sum(test["num_examples"] for test in tests))
+    return accuracy, wilson_interval(accuracy, max(test["num_examples"] for test in tests))
 
 
 def accuracy_with_repeats(length: int, errors: Mapping[int, float], letters: int, least: int) -> float:

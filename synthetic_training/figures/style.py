@@ -53,7 +53,7 @@ _NAMES = {
     "as_published": "As published",
     "log_length": "Scores times log length",
     "repeats": "Repeats in training",
-    "log_length_repeats": "Both",
+    "log_length_repeats": "Repeats, log length",
     "short_repeats": "Short repeats",
     "log_length_short_repeats": "Short repeats, log length",
     "rows_64": "64 rows",

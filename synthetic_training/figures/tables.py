@@ -154,10 +154,13 @@ def _about(label: str, results: Sequence[Result]) -> list[str]:
 
 
 def _until(results: Sequence[Result], accuracy: float) -> str:
-    """Number of examples until this accuracy, with an interval over seeds, or how many never reached it."""
+    """Number of examples until this accuracy, with an interval over seeds, or how many never reached it.
+
+    If several seeds never reached it, the number of the shortest run is shown, because it holds for all.
+    """
     reached = [n for result in results if (n := examples_until(result, accuracy)) is not None]
     missed = [result for result in results if examples_until(result, accuracy) is None]
-    never = f"not within {max((result['curve'][-1]['examples'] for result in missed), default=0):,}"
+    never = f"not within {min((result['curve'][-1]['examples'] for result in missed), default=0):,}"
     if not reached:
         return never
     found, low, high = geometric_mean(reached)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from dataset_builders import InputError
 from dataset_builders.checks import is_integer
 from dataset_builders.files import read_json
-from dataset_builders.plotting import log_scale, plot_style, save_plot
+from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot
 from synthetic_training.evaluation.plot import Point, error_bars, read_points
+from synthetic_training.figures.style import Style, style_of
 from synthetic_training.theory.bounds import half_error_length, log2_accuracy_bound, repeated_ngram_proportion
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Measured:
 
     Attributes:
         name: name of the file, without its extension.
+        architecture: the ``--model`` that was trained; None for other checkpoints.
         points: string accuracy by length.
         letters: D, the number of different letters in the strings.
         bits: size in bits of the model's state after a string and its two special tokens, by length of the
@@ -39,6 +41,7 @@ class Measured:
     """
 
     name: str
+    architecture: str | None
     points: list[Point]
     letters: int
     bits: dict[int, int]
@@ -72,13 +75,16 @@ def _read(source: Path, trust_remote_code: bool = False) -> Measured:
     if source.is_dir():
         raise InputError(f"{source} is a folder; pass a file written by evaluate")
     points = read_points(source, source.stem)
-    config = read_json(source).get("config")
+    content = read_json(source)
+    config, training = content.get("config"), content.get("training")
     letters = config.get("vocabulary") if isinstance(config, dict) else None
     if not isinstance(config, dict) or config.get("task") != "copy" or not is_integer(letters):
         raise InputError(f"{source} is not an evaluation of the copy task")
     lengths = sorted({point.length for point in points})
     checkpoint = Path(str(config.get("checkpoint")))
-    return Measured(source.stem, points, letters, _state(checkpoint, lengths, trust_remote_code))
+    bits = _state(checkpoint, lengths, trust_remote_code)
+    architecture = training.get("model") if isinstance(training, dict) else None
+    return Measured(source.stem, architecture, points, letters, bits)
 
 
 def _state(checkpoint: Path, lengths: Sequence[int], trust_remote_code: bool) -> dict[int, int]:
@@ -105,28 +111,43 @@ def _state(checkpoint: Path, lengths: Sequence[int], trust_remote_code: bool) ->
 def _figure(measured: Sequence[Measured], letters: int, n: int) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    figure = Figure(figsize=(6.6, 3.0), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _accuracy(left, measured, letters, n)
-    _states(right, measured, letters)
+    drawn = list(zip(measured, _styles(measured), strict=True))
+    _accuracy(left, drawn, letters, n)
+    _states(right, drawn, letters)
     for axes in (left, right):
         log_scale(axes, "x")
         axes.set_xlabel("length L (letters)")
-        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    handles = {
+        label: handle
+        for axes in (left, right)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    legend_beside(figure, handles.values(), handles.keys())
     return figure
 
 
-def _accuracy(axes: Axes, measured: Sequence[Measured], letters: int, n: int) -> None:
-    for color, one in enumerate(measured):
+def _styles(measured: Sequence[Measured]) -> list[Style]:
+    """Colour, marker and name of each model: those of its architecture, if no other model has the same."""
+    architectures = [one.architecture for one in measured]
+    labels = [
+        one.architecture if one.architecture and architectures.count(one.architecture) == 1 else one.name
+        for one in measured
+    ]
+    return [style_of(label, [{"label": other} for other in labels]) for label in labels]
+
+
+def _accuracy(axes: Axes, drawn: Sequence[tuple[Measured, Style]], letters: int, n: int) -> None:
+    for one, style in drawn:
         line = sorted(one.points, key=lambda point: point.length)
         x, y = [p.length for p in line], [p.accuracy for p in line]
-        axes.errorbar(x, y, yerr=error_bars(line), marker="o", capsize=3, color=f"C{color}", label=one.name)
+        axes.errorbar(x, y, yerr=error_bars(line), capsize=3, **style)
         if _constant(one.bits):
             bits = next(iter(one.bits.values()))
-            axes.plot(
-                *_most(bits, letters), "--", color=f"C{color}", label=f"bound for {bits:,} bits of state"
-            )
-    lengths = [x for x in sorted({p.length for one in measured for p in one.points}) if x >= 2 * n]
+            bound = f"bound for {bits:,} bits of state"
+            axes.plot(*_most(bits, letters), "--", color=style["color"], label=bound)
+    lengths = [x for x in sorted({p.length for one, _ in drawn for p in one.points}) if x >= 2 * n]
     if lengths:
         least = [1 - repeated_ngram_proportion(letters, n, x, _STRINGS).mean for x in lengths]
         axes.plot(lengths, least, ":", color="black", label=f"guaranteed by the construction, n = {n}")
@@ -142,11 +163,11 @@ def _most(bits: int, letters: int) -> tuple[list[int], list[float]]:
     return lengths, [2 ** max(-1000.0, log2_accuracy_bound(bits, letters, x)) for x in lengths]
 
 
-def _states(axes: Axes, measured: Sequence[Measured], letters: int) -> None:
-    lengths = sorted({p.length for one in measured for p in one.points})
-    for color, one in enumerate(measured):
+def _states(axes: Axes, drawn: Sequence[tuple[Measured, Style]], letters: int) -> None:
+    lengths = sorted({p.length for one, _ in drawn for p in one.points})
+    for one, style in drawn:
         if one.bits:
-            axes.plot([*one.bits], [*one.bits.values()], "o-", color=f"C{color}", label=one.name)
+            axes.plot([*one.bits], [*one.bits.values()], **style)
     needed = [x * math.log2(letters) for x in lengths]
     axes.plot(lengths, needed, "--", color="black", label="the string: L log2 D")
     log_scale(axes, "y")
