@@ -9,7 +9,13 @@ from synthetic_training.figures.figure_file import read_figure, shipped
 from synthetic_training.figures.plan import Result, key_of, plan
 from synthetic_training.figures.repeats import least_accuracy
 from synthetic_training.figures.results import read_results
-from synthetic_training.figures.summary import by_length, by_test, final_accuracy, learning_curve
+from synthetic_training.figures.summary import (
+    by_length,
+    by_test,
+    examples_until,
+    final_accuracy,
+    learning_curve,
+)
 from tests.import_graph import ROOT
 
 FIGURES = ROOT / "synthetic_training/figures"
@@ -169,6 +175,24 @@ def test_the_examples_at_50_letters_are_those_in_the_text() -> None:
     nope, lstm = (min(around(label)[0]) for label in ("T_nope", "lstm"))
     check("mamba_weights.md", f"at least {thousands([nope])} and {thousands([lstm])}.")
     assert min(nope, lstm) >= max(mamba)
+
+
+def test_the_budgets_of_examples_are_those_in_the_text() -> None:
+    def budget(stem: str, label: str, results: list[Result]) -> float:
+        """Steps of the figure's runs, relative to those after which RoPE copies half of the strings."""
+        runs = plan(read_figure(shipped()[stem]).scales["paper"], stem)
+        (steps,) = {run.config.steps for run in runs if run.label == label}
+        until = [examples_until(one, 0.5) / learning_curve(one)[-1]["examples"] for one in results]
+        return steps / mean(part * one["config"]["steps"] for part, one in zip(until, results, strict=True))
+
+    trial = [one for one in of("efficiency_50_rates_paper", "T_rope") if one["config"]["lr"] == 3e-4]
+    check("README.md", "At 50 letters, they give Mamba forty times")
+    assert 40 < budget("efficiency_50", "mamba", trial) < 45
+    assert budget("efficiency_50", "mamba_authors", trial) == budget("efficiency_50", "mamba", trial)
+    check("README.md", "and the LSTM thirty times; at 300, both get more than thirteen times")
+    assert 30 < budget("efficiency_50", "lstm", trial) < 35
+    earlier = of("efficiency_paper", "T_rope")
+    assert all(budget("efficiency_300", label, earlier) > 13 for label in ("mamba", "mamba_authors", "lstm"))
 
 
 def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:
