@@ -12,6 +12,7 @@ _LEFT_OUT = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)|https?://\S+|arXiv\s+\d
 _NUMBER = re.compile(
     r"(?<![\w.^/-])(\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(e-?\d+)?(?:\s?(k|M|%|thousand|million|billion)\b|(%))?(?!\.?\w)"
 )
+_TARGET = re.compile(r"(?:\]\(|<!-- table: )([\w./-]+)")
 _UNITS = {"k": 1e3, "M": 1e6, "thousand": 1e3, "million": 1e6, "billion": 1e9, "%": 1e-2}
 
 
@@ -40,7 +41,30 @@ def numbers(text: str) -> Iterator[Number]:
         digits, exponent = found[1].replace(",", ""), found[2] or ""
         scale = _UNITS.get(found[3] or found[4] or "", 1.0) * float(f"1{exponent}")
         places = len(digits.partition(".")[2])
-        yield Number(found[0], float(digits) * scale, 10.0**-places * scale)
+        yield Number(" ".join(found[0].split()), float(digits) * scale, 10.0**-places * scale)
+
+
+def sections(text: str) -> list[str]:
+    """The parts of a document that begin with a heading of the second level, and what is before them."""
+    return re.split(r"^(?=## )", text, flags=re.MULTILINE)
+
+
+def linked_results(section: str, folder: Path) -> list[Path]:
+    """Files of results and configurations that a section links to, or that its tables and plots come from.
+
+    Args:
+        section: a part of a document.
+        folder: the document's folder.
+    """
+    links = _TARGET.findall(section)
+    found = {
+        (folder / (link.removesuffix(".png") + ".md" * link.endswith(".png"))).resolve() for link in links
+    }
+    return sorted(file for file in found if file.is_file() and _is_results(file))
+
+
+def _is_results(file: Path) -> bool:
+    return file.suffix == ".yaml" or ("results" in file.parts and file.suffix in (".md", ".json", ".jsonl"))
 
 
 def values(file: Path) -> set[float]:

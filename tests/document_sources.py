@@ -6,18 +6,6 @@ from tests.import_graph import ROOT
 
 CHECKPOINTS = "synthetic_training/checkpoints"
 
-FIGURES = (
-    "synthetic_training/figures/results/*.md",
-    "synthetic_training/figures/results/*.jsonl",
-    "synthetic_training/figures/configs/*.yaml",
-    "synthetic_training/figures/models.yaml",
-)
-MAMBA = (
-    "synthetic_training/figures/results/*mamba*",
-    "synthetic_training/figures/results/unfinished_runs.jsonl",
-    "synthetic_training/figures/results/pair_*.md",
-)
-
 RESULTS = "lm_eval_tasks/documents/results"
 RUNS = "lm_eval_tasks/documents/runs.yml"
 CARDS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / CHECKPOINTS).glob("*/README.md"))
@@ -54,27 +42,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "synthetic_training/models/presets.yaml",
         "synthetic_training/config.py",
     ),
-    "synthetic_training/figures/README.md": (
-        "synthetic_training/figures/results/*.md",
-        "synthetic_training/figures/configs/*.yaml",
-        "synthetic_training/precision/results/*.jsonl",
-    ),
-    "synthetic_training/figures/hard_alibi.md": (
-        "synthetic_training/figures/results/length_*.md",
-        "synthetic_training/figures/results/length_generalization_small.jsonl",
-        "synthetic_training/figures/results/duplicates_*.md",
-        "synthetic_training/figures/results/hard_alibi_*.md",
-        "synthetic_training/figures/configs/hard_alibi.yaml",
-        "synthetic_training/figures/results/unfinished_runs.jsonl",
-    ),
-    "synthetic_training/figures/mamba_weights.md": (
-        *MAMBA,
-        "synthetic_training/figures/results/length_generalization_paper.*",
-        "synthetic_training/figures/configs/mamba*.yaml",
-        "synthetic_training/figures/models.yaml",
-    ),
-    "synthetic_training/figures/runs.md": FIGURES,
-    "synthetic_training/precision/README.md": ("synthetic_training/precision/results/*",),
     "lm_eval_tasks/speed/README.md": ("lm_eval_tasks/speed/results/*",),
     "synthetic_training/speed/README.md": ("synthetic_training/speed/results/*",),
     "synthetic_training/theory/README.md": (
@@ -84,6 +51,15 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
 }
 """Where the numbers of each document come from, besides the output of commands that it has."""
+
+LINKED = (
+    "synthetic_training/figures/README.md",
+    "synthetic_training/figures/hard_alibi.md",
+    "synthetic_training/figures/mamba_weights.md",
+    "synthetic_training/figures/runs.md",
+    "synthetic_training/precision/README.md",
+)
+"""Documents of which each section links to the results and configurations that its numbers come from."""
 
 _CARD = {
     "the confidence level": ("95%",),
@@ -177,15 +153,36 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     },
     "synthetic_training/figures/README.md": {
         "an exit status": ("124",),
-        "steps in an issue of the released code": ("250,000", "300,000"),
+        "figures and sections of the paper": (
+            "1", "2", "3.2", "3.3", "3.5", "4.2", "4.3", "5", "6", "7", "50", "100", "300",
+        ),
+        "steps and settings in an issue of the released code": ("3", "30", "250,000", "300,000"),
+        "runs that tests/test_document_claims.py counts": ("42",),
+        "runs of the precision study, which has a table of them": ("26",),
+    },
+    "synthetic_training/figures/hard_alibi.md": {
+        "examples in training": ("436 thousand",),
+        "letters whose rates are interpolated": ("7", "9"),
+        "errors that tests/test_document_numbers.py computes": (".064", ".179"),
     },
     "synthetic_training/figures/mamba_weights.md": {
         "the log of a run that is not kept": ("1,050",),
         "settings of runs that were cut off": ("16,000",),
         "the width of the bundled Mamba": ("192",),
+        "the weights of Mamba's authors, and layers": ("0.58", "24"),
+    },
+    "synthetic_training/figures/runs.md": {
+        "times of runs on a CPU that are not kept": (
+            "1.8", "7", "13", "19", "21", "24", "47",
+        ),
+        "runs that are not in the tables, and their hours": ("2.5", "28", "42"),
+        "an exit status": ("124",),
+        "a seed": ("2",),
     },
     "synthetic_training/precision/README.md": {
         "the width of the model": ("1,024",),
+        "layers": ("24",),
+        "runs of both files": ("42",),
         "a median of speeds": ("84.7",),
     },
     "lm_eval_tasks/speed/README.md": {

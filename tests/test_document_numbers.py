@@ -2,6 +2,7 @@
 
 import bisect
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from synthetic_training.figures.results import read_results
 from synthetic_training.figures.stages import stage_of
 from synthetic_training.speed.trainer import parts_table
 from synthetic_training.speed.trainer import table as speed_table
-from tests.document_numbers import Number, numbers, values
+from tests.document_numbers import Number, linked_results, numbers, sections, values
 from tests.document_outputs import Shown, output_of, shown_outputs
-from tests.document_sources import ELSEWHERE, SOURCES
+from tests.document_sources import ELSEWHERE, LINKED, SOURCES
 from tests.figure_lines import rows_of
 from tests.import_graph import ROOT
 
@@ -33,41 +34,47 @@ def sources(document: str) -> list[Path]:
 
 
 @cache
-def known_values(document: str) -> list[float]:
-    """All numbers of a document's sources, and of the output of commands in it, in order."""
+def parts(document: str) -> list[tuple[list[Number], list[float]]]:
+    """The numbers of a document, by section if it is one of LINKED, and those of its sources, in order."""
     outputs = "".join(one.output for one in shown_outputs() if one.document == document)
     written = {float(one.replace(",", "")) for one in re.findall(r"\d*\.\d+|\d[\d,]*\d|\d", outputs)}
-    return sorted(written.union(*(values(file) for file in sources(document))))
+    text, folder = text_of(document), (ROOT / document).parent
+    if document in SOURCES:
+        files = [(text, sources(document))]
+    else:
+        files = [(section, linked_results(section, folder)) for section in sections(text)]
+    return [([*numbers(part)], sorted(written.union(*map(values, own)))) for part, own in files]
 
 
 def text_of(document: str) -> str:
     return (ROOT / document).read_text(encoding="utf-8")
 
 
-def is_found(number: Number, document: str) -> bool:
-    known = known_values(document)
+def is_found(number: Number, known: Sequence[float]) -> bool:
     first = bisect.bisect_left(known, number.value - 0.5001 * number.unit)
     return first < len(known) and number.is_rounded(known[first])
 
 
-@pytest.mark.parametrize("document", SOURCES)
+@pytest.mark.parametrize("document", [*SOURCES, *LINKED])
 def test_every_number_is_in_the_results(document: str) -> None:
     listed = [text for texts in ELSEWHERE.get(document, {}).values() for text in texts]
-    missing = {one.text for one in numbers(text_of(document)) if not is_found(one, document)}
+    missing = {one.text for own, known in parts(document) for one in own if not is_found(one, known)}
     assert sorted(missing) == sorted(listed)
 
 
-def test_a_wrong_number_is_mostly_not_in_the_results() -> None:
+@pytest.mark.parametrize(("documents", "least"), [(SOURCES, 0.6), (LINKED, 0.5)], ids=["files", "links"])
+def test_a_wrong_number_is_mostly_not_in_the_results(documents: Iterable[str], least: float) -> None:
     """The power of the test above: it detects most numbers changed by one to three in the last digit."""
     changed = [
-        (Number(one.text, one.value + by * one.unit, one.unit), document)
-        for document in SOURCES
-        for one in numbers(text_of(document))
+        is_found(Number(one.text, one.value + by * one.unit, one.unit), known)
+        for document in documents
+        for own, known in parts(document)
+        for one in own
         for by in (-1, 1, 2, 3)
         if len(one.text.strip("0.,")) > 1
     ]
     assert len(changed) > 500
-    assert sum(not is_found(*one) for one in changed) > 0.5 * len(changed)
+    assert changed.count(False) > least * len(changed)
 
 
 def test_numbers_are_read_as_they_are_meant() -> None:
