@@ -258,10 +258,14 @@ _MQAR_ARGS = ("power_a", "random_non_queries")
 CHANGEABLE = frozenset({"tracker", "log_every", "save_every", "trust_remote_code"})
 """Settings that may change when a run is resumed, because they affect neither the training nor its length."""
 
+_HOW = frozenset({"accumulation_steps", "compile"})
+"""Settings of how a step is computed, which change no more than another number of processes does. With fewer
+GPUs, a run may need more passes per step."""
+
 
 def differing(one: TrainConfig, other: TrainConfig) -> list[str]:
-    """Names of the settings that differ between two runs and affect the training."""
-    names = [f.name for f in fields(TrainConfig) if f.name not in CHANGEABLE]
+    """Names of the settings that differ between two runs and affect what is trained."""
+    names = [f.name for f in fields(TrainConfig) if f.name not in CHANGEABLE | _HOW]
     return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 

@@ -12,7 +12,10 @@ import pytest
 from dataset_builders import InputError
 from dataset_builders.files import read_json
 from dataset_builders.mqar import Mqar
+from synthetic_training.config import differing
 from synthetic_training.data.training_data import training_data
+from synthetic_training.figures.figure_file import read_figure, shipped
+from synthetic_training.figures.plan import plan
 from synthetic_training.models.sizes import count_parameters
 from synthetic_training.speed import mqar
 from synthetic_training.speed.mqar_run import Model, MqarRun, train_config, train_with_ours
@@ -51,6 +54,15 @@ def test_our_trainer_has_the_same_settings(model: Model) -> None:
     assert config.model_args["hidden_size"] == 32 and config.model_args["num_hidden_layers"] == 2
     assert train_config(run, fresh=True).fixed_examples is None
     assert training_data(config).tokens["vocab_size"] == 40
+
+
+def test_the_figure_trains_mamba_with_these_settings() -> None:
+    runs = [run.config for run in plan(read_figure(shipped()["mqar"]).scales["paper"], "mqar")]
+    for config in (one for one in runs if one.model == "mamba"):
+        width: Any = config.model_args["hidden_size"]
+        sizes = width, 2, 100_000, config.batch_size, 64
+        run = MqarRun("mamba", config.mqar, *sizes, config.lr, config.seed)
+        assert differing(config, train_config(run, fresh=False)) == []
 
 
 def test_our_trainer_trains_the_attention_model() -> None:

@@ -83,6 +83,7 @@ def test_settings_survive_json() -> None:
 
 def test_differing_settings_leave_out_what_changes_nothing_learned() -> None:
     assert differing(tiny(), tiny(log_every=7, save_every=9, tracker="wandb")) == []
+    assert differing(tiny(), tiny(accumulation_steps=2, compile="on")) == []
     assert differing(tiny(), tiny(lr=7.0, steps=31, log_every=9)) == ["steps", "lr"]
 
 

@@ -231,7 +231,13 @@ def _kernels(run: Callable[[], None], seconds: float) -> dict[str, float]:
 
 
 def matrix_rate(size: int = 8192) -> float:
-    """TFLOP/s of a large bfloat16 matrix product of random numbers."""
+    """TFLOP/s of a large bfloat16 matrix product of random numbers.
+
+    Raises:
+        InputError: there is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise InputError("there is no CUDA device to measure on")
     a, b = torch.randn(2, size, size, device="cuda", dtype=torch.bfloat16)
     return 2 * size**3 / _seconds(lambda: a @ b, warm_up=5, rounds=5, steps=10) / 1e12
 

@@ -53,7 +53,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     """Train a model, and return its folder; ``run_folder`` describes the other content of ``out``.
 
     Under ``torchrun`` or ``accelerate launch``, the processes share the rows of each batch; batches, losses
-    and weights are the same as with one process, except for rounding.
+    and weights are the same as with one process, except for rounding, dropout and auxiliary losses.
 
     Args:
         config: settings of the run.
