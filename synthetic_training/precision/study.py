@@ -21,6 +21,7 @@ from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
 from synthetic_training.figures.results import write_results
 from synthetic_training.precision.arms import ARMS, applied, arm_named
+from synthetic_training.training.device import resolve_device
 from synthetic_training.training.run_folder import METRICS
 from synthetic_training.training.run_log import read_lines, read_metrics
 
@@ -38,6 +39,7 @@ PAPER_RUN = TrainConfig(
     eval_every=500,
     eval_examples=256,
     save_every=10**6,
+    device="cuda",
 )
 """The paper's Mamba (24 layers, 1,024 wide, state 32) with its authors' initial weights."""
 
@@ -66,8 +68,9 @@ def run_study(study: Study) -> None:
     """Train all runs that are not in the result file yet.
 
     Raises:
-        InputError: an arm is unknown, or the result file is damaged or cannot be written.
+        InputError: an arm is unknown, there is no GPU, or the result file is damaged or cannot be written.
     """
+    resolve_device(study.settings.device)
     for name in study.arms:
         arm_named(name)
     study.folder.mkdir(parents=True, exist_ok=True)
