@@ -18,7 +18,7 @@ from dataset_builders.files import write_text
 from synthetic_training.__main__ import main as training
 from synthetic_training.figures import cost, repeats
 from synthetic_training.theory.__main__ import main as theory
-from tests.document_sources import SOURCES
+from tests.document_sources import DESCRIBED
 from tests.import_graph import ROOT
 
 
@@ -57,7 +57,7 @@ class Shown:
 
 def shown_outputs() -> Iterator[Shown]:
     """The commands that can be run here, with the output that the documents show."""
-    for document in SOURCES:
+    for document in DESCRIBED:
         for block in _BLOCK.finditer((ROOT / document).read_text(encoding="utf-8")):
             command = _one_line(block["command"])
             if _main_of(command):
@@ -97,7 +97,7 @@ def main() -> None:
         command = _one_line(block["command"])
         return f"{block[1]}{output_of(command)}\n```" if _main_of(command) else block[0]
 
-    for document in SOURCES:
+    for document in DESCRIBED:
         file = ROOT / document
         text = file.read_text(encoding="utf-8")
         new = _BLOCK.sub(present, text)

@@ -217,6 +217,10 @@ def test_accuracy_by_a_size_at_the_best_learning_rate(tmp_path: Path) -> None:
     draw(figure, lines, tmp_path, "best")
     drawn = (tmp_path / "best.svg").read_text()
     assert "<!-- string accuracy, best learning rate -->" in drawn and "<!-- width -->" in drawn
+    queries = [{**line, "config": {**line["config"], "task": "mqar"}} for line in lines]
+    draw(figure, queries, tmp_path, "queries")
+    assert "<!-- query accuracy, best learning rate -->" in (tmp_path / "queries.svg").read_text()
+    assert "String accuracy at the end" in text and "Query accuracy at the end" in report(figure, queries)
 
 
 @pytest.mark.parametrize("x", ["examples", "length", "lr"])

@@ -20,6 +20,7 @@ from synthetic_training.figures.style import (
 )
 from synthetic_training.figures.summary import (
     Band,
+    accuracy_name,
     best_of,
     by_key,
     by_length,
@@ -179,7 +180,7 @@ def _best(axes: "Axes", results: Sequence[Result], name: str, over: str) -> None
     log_scale(axes, "x", base=2)
     _ticks(axes, swept_values(results, name))
     axes.set_xlabel(setting_title(name))
-    axes.set_ylabel(f"string accuracy, best {setting_title(over)}")
+    axes.set_ylabel(f"{accuracy_name(results)}, best {setting_title(over)}")
     axes.set_ylim(-0.03, 1.03)
 
 

@@ -20,6 +20,7 @@ from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.plan_text import log_of
 from synthetic_training.figures.progress import Progress, last_step
 from synthetic_training.figures.stages import Stage
+from synthetic_training.figures.summary import accuracy_name
 from synthetic_training.training.run_folder import MODEL
 
 
@@ -115,7 +116,8 @@ class Execution(Progress):
             result_file(job.name, self._out).unlink()
             last, minutes = result["curve"][-1], result["seconds"] / 60
             score = f"{last['string_accuracy']:.3f} at {last['length']} {work.run.config.length_unit}"
-            self.say(f"{work.run}: string accuracy {score}, {minutes:.1f} min", sys.stdout)
+            name = accuracy_name([result])
+            self.say(f"{work.run}: {name} {score}, {minutes:.1f} min", sys.stdout)
         else:
             self._failed.add(job.name)
             self.failures.append(f"the run ({work.run}) failed: {last_line(job.log)} ({job.log})")

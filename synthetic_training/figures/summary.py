@@ -8,6 +8,7 @@ from math import exp, inf, isnan, log, nan, sqrt
 from statistics import mean, median, stdev
 from typing import Any, TypeVar
 
+from synthetic_training.config import MQAR
 from synthetic_training.figures.plan import Result, short
 
 Group = TypeVar("Group", bound=Hashable)
@@ -227,6 +228,13 @@ def ranked_loss(result: Result) -> float:
 def final_accuracy(result: Result) -> float:
     """String accuracy after training, at ``last_length``."""
     return float(result["curve"][-1]["string_accuracy"])
+
+
+def accuracy_name(results: Iterable[Result]) -> str:
+    """What an accuracy is the fraction of: strings, or queries of ``mqar``."""
+    return (
+        "query accuracy" if all(one["config"].get("task") == MQAR for one in results) else "string accuracy"
+    )
 
 
 def lowest(bands: Sequence[Band]) -> Band:

@@ -8,6 +8,7 @@ from synthetic_training.figures.figure_file import Figure
 from synthetic_training.figures.plan import Result, short
 from synthetic_training.figures.style import setting_title
 from synthetic_training.figures.summary import (
+    accuracy_name,
     best_of,
     by_swept,
     by_test,
@@ -115,7 +116,7 @@ def _swept(results: Sequence[Result], name: str) -> list[str]:
     return [
         f"Training loss at the end, by {setting_title(name)}:",
         markdown_table(["model", *headers, "lowest at"], losses),
-        f"String accuracy at the end, by {setting_title(name)}:",
+        f"{accuracy_name(results).capitalize()} at the end, by {setting_title(name)}:",
         markdown_table(["model", *headers], accuracies),
     ]
 
@@ -128,8 +129,9 @@ def _best(results: Sequence[Result], name: str, over: str) -> list[str]:
         accuracies.append([label, *(_mean(final_accuracy(result) for result in at) for at in each)])
         best.append([label, *(short(at[0]["sweep"][over]) if at else "" for at in each)])
     headers = ["model", *(f"{value:g}" for value in values)]
+    what = accuracy_name(results).capitalize()
     return [
-        f"String accuracy at the end, by {setting_title(name)}, with the best {setting_title(over)}:",
+        f"{what} at the end, by {setting_title(name)}, with the best {setting_title(over)}:",
         markdown_table(headers, accuracies),
         f"Best {setting_title(over)}:",
         markdown_table(headers, best),
