@@ -148,7 +148,6 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         ),
         "tokens of rows and examples": ("41", "43", "2,001"),
         "found by running the released code": ("8e-7", "3e-7", "6.6%", "2.97", "2.93"),
-        "found by drawing strings in the released way for a small model": (".172", ".322"),
         "steps of a small run": ("251", "300"),
     },
     "synthetic_training/figures/README.md": {

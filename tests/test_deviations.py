@@ -7,14 +7,19 @@ import pytest
 
 import synthetic_training
 from dataset_builders.files import read_json
+from synthetic_training.deviations import released_accuracy
 from synthetic_training.deviations.duplicates import (
     RESULTS,
+    _longest_repeat,
     distribution_table,
     effect_table,
     main,
     measured,
     released_strings,
 )
+from synthetic_training.deviations.released_accuracy import string_accuracy
+from synthetic_training.theory import __main__ as theory
+from synthetic_training.theory.construction import construct
 from tests.figure_lines import a_line, a_test, rows_of
 
 DOCUMENT = Path(synthetic_training.__file__).parent / "DEVIATIONS.md"
@@ -53,6 +58,24 @@ def test_strings_are_expected_to_be_copied_as_those_with_a_duplicate_of_their_lo
     assert rows_of(effect_table([ours, {**a_line("mamba"), "tests": []}]))[2:] == [
         [str(n), f"{found:.3f}", f"{expected[n]:.3f}", "1"] for n, found in ((3, 0.8), (10, 0.5))
     ]
+
+
+def test_a_model_is_tested_on_released_strings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The constructed transformer copies all strings in which no three letters repeat."""
+    model = construct(26, 3, 20).eval()
+    strings = [*released_strings(6, 20, 300, 0)]
+    repeats = [_longest_repeat(string) for string in strings]
+    assert string_accuracy(model, [s for s, size in zip(strings, repeats, strict=True) if size < 3]) == 1
+    assert string_accuracy(model, [s for s, size in zip(strings, repeats, strict=True) if size >= 3]) < 0.2
+    with pytest.raises(SystemExit, match=r"^error: .*none is not a folder"):
+        released_accuracy.main([str(tmp_path / "none"), "--out", str(tmp_path / "a.json")])
+    theory.main(["construction", "--letters", "26", "--n", "3", "--out", str(tmp_path / "run")])
+    released_accuracy.main(
+        [str(tmp_path / "run"), "--strings", "300", "--ns", "6", "--out", str(tmp_path / "a.json")]
+    )
+    (row,) = read_json(tmp_path / "a.json")["results"]
+    assert row["released"] == string_accuracy(model, strings) == pytest.approx(row["expected"], abs=0.05)
+    assert f"| {row['released']:.3f} " in capsys.readouterr().out
 
 
 def test_strings_are_measured_by_their_repeats() -> None:

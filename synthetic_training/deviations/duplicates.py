@@ -129,9 +129,7 @@ def distribution_table(content: Mapping[str, Any]) -> str:
 def effect_table(results: Sequence[Result], model: str = "T_hard_alibi") -> str:
     """A model's accuracy on our strings, and its expected accuracy on the released ones, as Markdown.
 
-    A string is assumed to be copied as often as our strings with a duplicate as long as its longest repeat.
-    Where two n-grams overlap, the released sampler leaves a shorter repeat. Accuracies between measured
-    lengths are interpolated; longer repeats have that of the longest.
+    Where two n-grams overlap, the released sampler leaves a shorter repeat.
 
     Args:
         results: results of the figure ``duplicates`` at the paper's size.
@@ -143,16 +141,27 @@ def effect_table(results: Sequence[Result], model: str = "T_hard_alibi") -> str:
     for test in tests:
         if test["task"] != "copy":
             found.setdefault(test["n"], []).append(test["string_accuracy"])
-    lengths = sorted(found)
+    means = {n: mean(accuracies) for n, accuracies in found.items()}
     rows = []
     for row in read_json(RESULTS)["results"]:
         own = found.get(row["n"])
         if row["sampler"] == "released" and own:
-            shares = {int(size): share for size, share in row["by_longest_repeat"].items()}
-            copied = np.interp([*shares], lengths, [mean(found[n]) for n in lengths])
-            expected = float(copied @ [*shares.values()])
+            expected = expected_accuracy(row["by_longest_repeat"], means)
             rows.append([str(row["n"]), f"{mean(own):.3f}", f"{expected:.3f}", str(len(own))])
     return markdown_table(["n", "found on our strings", "expected on released strings", "seeds"], rows) + "\n"
+
+
+def expected_accuracy(by_longest_repeat: Mapping[str, float], found: Mapping[int, float]) -> float:
+    """The accuracy if a string is copied as often as ours with a duplicate as long as its longest repeat.
+
+    Args:
+        by_longest_repeat: fractions of strings, by the letters of their longest repeat.
+        found: accuracy on our strings, by n; on plain strings for 0. It is interpolated between these; longer
+            repeats have that of the longest.
+    """
+    lengths = sorted(found)
+    copied = np.interp([int(size) for size in by_longest_repeat], lengths, [found[n] for n in lengths])
+    return float(copied @ [*by_longest_repeat.values()])
 
 
 def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:
