@@ -154,15 +154,19 @@ def test_only_the_first_process_tries_to_save_an_own_model(tmp_path: Path, saved
 
 
 FULL = """
+import atexit
 import os
+import time
 import torch
 from torch import nn
 
 class Full(nn.Module):
-    def __init__(self, vocab_size, rank):
+    def __init__(self, vocab_size, rank, late):
         super().__init__()
         self.embed, self.head = nn.Embedding(vocab_size, 8), nn.Linear(8, vocab_size)
         self.rank = str(rank)
+        if os.environ["RANK"] == "1":
+            atexit.register(time.sleep, late)
 
     def forward(self, ids):
         if self.training and os.environ["RANK"] == self.rank:
@@ -171,10 +175,15 @@ class Full(nn.Module):
 """
 
 
-@pytest.mark.parametrize(("full", "lost"), [(0, ""), (1, "error: another process of this run has ended;")])
-def test_a_process_whose_gpu_alone_is_full_reports_it(tmp_path: Path, full: int, lost: str) -> None:
+@pytest.mark.parametrize(
+    ("full", "late", "lost"), [(0, 1, ""), (1, 0, "error: another process of this run has ended;")]
+)
+def test_a_process_whose_gpu_alone_is_full_reports_it(
+    tmp_path: Path, full: int, late: int, lost: str
+) -> None:
+    """Process 1 may end later than process 0, which keeps the store if there is no launcher."""
     (tmp_path / "own.py").write_text(FULL)
-    config = config_file(tmp_path, model="own:Full", model_args={"rank": full})
+    config = config_file(tmp_path, model="own:Full", model_args={"rank": full, "late": late})
     ended = run_pair(tmp_path, "--config", config, "--out", "run")
     assert [status for status, _, _ in ended] == [1, 1]
     err, other = ended[full][2], ended[1 - full][2]

@@ -11,7 +11,7 @@ import atexit
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from typing import Literal
@@ -28,8 +28,11 @@ from dataset_builders.command_line import unreported
 _REPORTED = "repeat-after-me/reported"
 """Key that process 0 sets in the launcher's store when it ends."""
 
+_LEFT = "repeat-after-me/left/{}"
+"""Key that each other process sets once it knows this."""
+
 _PATIENCE = timedelta(seconds=5)
-"""Maximum time for which the other processes wait: process 0 may hang if another process failed."""
+"""Maximum time for which a process waits for others: process 0 may hang if another process failed."""
 
 
 class Processes:
@@ -157,19 +160,29 @@ def connect() -> Processes:
     # operations on CPU tensors, as in ``max``, do not wait for the GPU
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=PrefixStore("run", store), rank=rank, world_size=count)
-    atexit.register(_leave, store, rank)
+    atexit.register(_leave, store, rank, count)
     return Processes(rank, count)
 
 
-def _leave(store: Store, rank: int) -> None:
-    """Wait for the end of process 0, which has then printed its message: ``atexit`` functions run later."""
-    try:
-        if rank == 0:
+def _leave(store: Store, rank: int, count: int) -> None:
+    """Wait for the end of process 0, which has then printed its message: ``atexit`` functions run later.
+
+    Process 0 ends its exchanges, for which the others may wait, and then waits until the others know that it
+    has reported, because the store may end with it.
+    """
+    if rank == 0:
+        with suppress(dist.DistError):  # another process hangs, or has ended, or the store has
             store.set(_REPORTED, "1")
-        else:
-            store.wait([_REPORTED], _PATIENCE)
+            dist.destroy_process_group()
+            store.wait([_LEFT.format(other) for other in range(1, count)], _PATIENCE)
+        return
+    try:
+        store.wait([_REPORTED], _PATIENCE)
+        store.set(_LEFT.format(rank), "1")
     except dist.DistError:  # process 0 hangs, or has ended together with its store
         for message in unreported():  # it waits for this process, whose error it does not know
             print(f"process {rank}: {message}", file=sys.stderr, flush=True)
+        with suppress(dist.DistError):
+            store.set(_LEFT.format(rank), "1")
         return
     dist.destroy_process_group()
