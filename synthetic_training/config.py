@@ -259,8 +259,8 @@ CHANGEABLE = frozenset({"tracker", "log_every", "save_every", "trust_remote_code
 """Settings that may change when a run is resumed, because they affect neither the training nor its length."""
 
 _HOW = frozenset({"accumulation_steps", "compile"})
-"""Settings of how a step is computed, which change no more than another number of processes does. With fewer
-GPUs, a run may need more passes per step."""
+"""Settings of how a step is computed, which may also change: with fewer GPUs, a step may need more passes.
+Like another number of processes, they change nothing but rounding and dropout."""
 
 
 def differing(one: TrainConfig, other: TrainConfig) -> list[str]:

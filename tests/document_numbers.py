@@ -50,7 +50,7 @@ def sections(text: str) -> list[str]:
 
 
 def linked_results(section: str, folder: Path) -> list[Path]:
-    """Files of results and configurations that a section links to, or that its tables and plots come from.
+    """The results and configurations that a section links to, or from which its tables and plots are made.
 
     Args:
         section: a part of a document.

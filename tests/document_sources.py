@@ -59,7 +59,7 @@ LINKED = (
     "synthetic_training/figures/runs.md",
     "synthetic_training/precision/README.md",
 )
-"""Documents of which each section links to the results and configurations that its numbers come from."""
+"""Documents in which each section links to the results and configurations that its numbers come from."""
 
 _CARD = {
     "the confidence level": ("95%",),

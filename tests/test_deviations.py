@@ -69,6 +69,14 @@ def test_a_model_is_tested_on_released_strings(tmp_path: Path, capsys: pytest.Ca
     assert string_accuracy(model, [s for s, size in zip(strings, repeats, strict=True) if size >= 3]) < 0.2
     with pytest.raises(SystemExit, match=r"^error: .*none is not a folder"):
         released_accuracy.main([str(tmp_path / "none"), "--out", str(tmp_path / "a.json")])
+    for options, sentence in (
+        (("--ns",), "pass at least one number of letters to --ns"),
+        (("--ns", "3", "0"), "ns must be an integer of at least 1, not 0"),
+        (("--ns", "11"), "ns must be at most 10, not 11"),
+        (("--length", "1"), "length must be an integer of at least 2, not 1"),
+    ):
+        with pytest.raises(SystemExit, match=f"^error: {sentence}"):
+            released_accuracy.main([str(tmp_path), *options, "--out", str(tmp_path / "a.json")])
     theory.main(["construction", "--letters", "26", "--n", "3", "--out", str(tmp_path / "run")])
     released_accuracy.main(
         [str(tmp_path / "run"), "--strings", "300", "--ns", "6", "--out", str(tmp_path / "a.json")]

@@ -62,7 +62,7 @@ def test_errors_are_those_beyond_plain_copying_and_interpolated() -> None:
 
 
 def test_the_upper_limit_of_an_error_rate_covers_it_in_19_of_20_experiments() -> None:
-    """Also over seeds, which are tested on the same strings and here err on the same of them."""
+    """Several seeds are tested on the same strings; here, they also make the same errors."""
     rng, plain, rate, strings = Random(0), 0.998, 0.002, 2000
 
     def one() -> float:

@@ -24,7 +24,7 @@ from dataset_builders.checks import check_integer
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.markdown import markdown_table
-from dataset_builders.string_tasks import DuplicateNgram
+from dataset_builders.string_tasks import Copy, DuplicateNgram
 from dataset_builders.string_tasks.sampling import sample
 from dataset_builders.string_tasks.symbols import LETTERS
 from synthetic_training.figures.plan import Result
@@ -56,8 +56,8 @@ def released_strings(n: int, length: int, count: int, seed: int) -> Iterator[str
 
 
 def our_strings(n: int, length: int, count: int, seed: int) -> Iterator[str]:
-    """Strings of this project's task ``duplicate_ngram``."""
-    task = DuplicateNgram(length, length, n=n)
+    """Strings of this project's task ``duplicate_ngram``; random ones if n is 0."""
+    task = DuplicateNgram(length, length, n=n) if n else Copy(length, length)
     for row in sample(task, count, Philox(key=seed)).tokens[:, 1 : length + 1]:
         yield task.symbols.decode(row)
 

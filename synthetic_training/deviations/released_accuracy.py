@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from dataset_builders import InputError
 from dataset_builders.checks import check_integer
 from dataset_builders.command_line import command_errors
 from dataset_builders.files import check_new_file, write_json
@@ -50,13 +51,11 @@ def measure(model: Any, length: int, ns: Sequence[int], count: int, seed: int) -
     Args:
         model: a model in evaluation mode that was trained to copy letters.
         length: length of the strings in letters.
-        ns: lengths of the duplicates.
+        ns: lengths of the duplicates in letters, from 1 to half of ``length``.
         count: number of strings per sampler and n.
         seed: random seed of the strings.
     """
-    found = {n: string_accuracy(model, [*our_strings(n, length, count, seed)]) for n in range(1, max(ns) + 1)}
-    # a duplicate of one letter is in nearly every string of this length
-    found[0] = found[1]
+    found = {n: string_accuracy(model, [*our_strings(n, length, count, seed)]) for n in range(max(ns) + 1)}
     rows = []
     for n in ns:
         strings = [*released_strings(n, length, count, seed)]
@@ -92,6 +91,11 @@ def _measure(
 
     check_integer("strings", strings, 1)
     check_integer("seed", seed, 0)
+    check_integer("length", length, 2)
+    if not ns:
+        raise InputError("pass at least one number of letters to --ns")
+    for n in ns:
+        check_integer("ns", n, 1, length // 2)
     check_new_file(out)
     logging.disable_progress_bar()
     folder = model_folder(run)

@@ -231,7 +231,7 @@ def final_accuracy(result: Result) -> float:
 
 
 def accuracy_name(results: Iterable[Result]) -> str:
-    """What an accuracy is the fraction of: strings, or queries of ``mqar``."""
+    """Name of the accuracy: the fraction of correct strings, or of correct queries in ``mqar``."""
     return (
         "query accuracy" if all(one["config"].get("task") == MQAR for one in results) else "string accuracy"
     )

@@ -158,7 +158,7 @@ def _about(label: str, results: Sequence[Result]) -> list[str]:
 def _until(results: Sequence[Result], accuracy: float) -> str:
     """Number of examples until this accuracy, with an interval over seeds, or how many never reached it.
 
-    If several seeds never reached it, the number of the shortest run is shown, because it holds for all.
+    Runs that never reached it may differ in length. Their number of examples is then that of the shortest.
     """
     reached = [n for result in results if (n := examples_until(result, accuracy)) is not None]
     missed = [result for result in results if examples_until(result, accuracy) is None]

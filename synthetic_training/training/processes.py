@@ -29,7 +29,7 @@ _REPORTED = "repeat-after-me/reported"
 """Key that process 0 sets in the launcher's store when it ends."""
 
 _LEFT = "repeat-after-me/left/{}"
-"""Key that each other process sets once it knows this."""
+"""Key that each other process sets when it has seen the key of process 0, or has waited long enough."""
 
 _PATIENCE = timedelta(seconds=5)
 """Maximum time for which a process waits for others: process 0 may hang if another process failed."""
@@ -167,8 +167,8 @@ def connect() -> Processes:
 def _leave(store: Store, rank: int, count: int) -> None:
     """Wait for the end of process 0, which has then printed its message: ``atexit`` functions run later.
 
-    Process 0 ends its exchanges, for which the others may wait, and then waits until the others know that it
-    has reported, because the store may end with it.
+    Process 0 first closes its connections, because the others may be waiting for it. It then waits until they
+    know that it has printed its message: without a launcher, the store ends with process 0.
     """
     if rank == 0:
         with suppress(dist.DistError):  # another process hangs, or has ended, or the store has

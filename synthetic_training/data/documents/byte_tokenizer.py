@@ -18,7 +18,7 @@ def byte_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
     """The byte-level tokenizer that is saved with a model; decoding restores every text exactly.
 
     It adds no special tokens, and pads on the left with the end-of-text token. As with GPT-2's tokenizer, the
-    text ``<|endoftext|>`` is that token, and its bytes only with ``split_special_tokens=True``.
+    text ``<|endoftext|>`` becomes this token; with ``split_special_tokens=True``, it becomes its bytes.
 
     Args:
         max_length: maximum length in tokens, recorded as ``model_max_length``. Configurations of recurrent
