@@ -9,9 +9,12 @@ import torch
 
 import synthetic_training
 from dataset_builders import InputError
+from dataset_builders.files import read_json
+from synthetic_training.config import TrainConfig
 from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.models.registry import build_model
 from synthetic_training.precision.arms import ARMS, Arm, applied, arm_named
+from synthetic_training.precision.study import run_job
 from synthetic_training.precision.summary import report
 from synthetic_training.training import step
 
@@ -61,6 +64,31 @@ def test_what_an_arm_changes_is_undone() -> None:
         torch.set_float32_matmul_precision("high")
     assert step.ClippedAdamW is optimizer and not FastMambaMixer.float32_operations
     assert torch.get_float32_matmul_precision() == precision
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_finished_run_has_its_losses_and_keeps_its_model_only_if_asked_to(
+    tmp_path: Path, keep: bool
+) -> None:
+    config = TrainConfig(
+        model="mamba",
+        model_args={"hidden_size": 16, "num_hidden_layers": 1, "state_size": 4},
+        max_length=8,
+        context_length=32,
+        batch_size=2,
+        steps=4,
+        log_every=2,
+        eval_examples=2,
+        device="cpu",
+        precision="bf16",
+    )
+    folder = tmp_path / "run"
+    job = {"arm": "bf16", "folder": str(folder), "keep_model": keep, "config": config.as_json()}
+    run_job(job)
+    line = read_json(tmp_path / "run.json")
+    assert list(line["losses"]) == ["2", "4"] and line["losses"]["4"] == line["final_loss"]
+    assert (line["arm"], line["seed"], line["curve"][-1]["step"]) == ("bf16", 0, 4)
+    assert folder.exists() == keep
 
 
 def test_an_unknown_arm_is_refused() -> None:

@@ -2,8 +2,8 @@
 
     python -m synthetic_training.precision.study --arms bf16 tf32 --seeds 0 1 --out results.jsonl
 
-Each finished run is one line of the file: the arm, the seed, the settings, string accuracy by step, the
-largest gradient norm, speed and provenance. Runs that are already in the file are skipped.
+Each finished run is one line of the file: the arm, the seed, the settings, string accuracy and
+loss by step, the largest gradient norm, speed and provenance. Runs already in the file are skipped.
 """
 
 import json
@@ -113,12 +113,13 @@ def run_job(job: dict[str, Any]) -> None:
     folder = Path(job["folder"])
     with applied(arm_named(job["arm"])):
         train(TrainConfig(**job["config"]), folder)
-    norms = [line["grad_norm"] for line in read_metrics(folder / METRICS) if line["kind"] == "train"]
+    records = [line for line in read_metrics(folder / METRICS) if line["kind"] == "train"]
     line = {
         "arm": job["arm"],
         "seed": job["config"]["seed"],
-        "largest_grad_norm": max(norms),
+        "largest_grad_norm": max(record["grad_norm"] for record in records),
         **trained(folder),
+        "losses": {str(record["step"]): record["loss"] for record in records},
     }
     write_json(folder.with_suffix(".json"), line)
     if not job["keep_model"]:
