@@ -4,10 +4,12 @@ from collections import Counter
 from itertools import product
 from typing import Any
 
+import array_api_compat.numpy as numpy_namespace
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from dataset_builders import InputError
 from dataset_builders.string_tasks import (
@@ -19,7 +21,9 @@ from dataset_builders.string_tasks import (
     SuffixNgram,
     string_task,
 )
+from dataset_builders.string_tasks.ngram_lookup import ranked_by_comparison, ranked_by_sorting
 from dataset_builders.string_tasks.sampling import NumpyRandomIntegers, longest_example, sample
+from synthetic_training.data.strings.device_sampling import xp as torch_namespace
 from tests.string_examples import (
     DRAWS,
     LOOKUPS,
@@ -38,6 +42,25 @@ each = pytest.mark.parametrize("kind", TASKS, ids=lambda kind: kind.name)
 
 
 # ---- against plain loops
+
+
+@pytest.mark.parametrize("xp", [numpy_namespace, torch_namespace], ids=["numpy", "torch"])
+@given(data=st.data(), width=st.integers(1, 12))
+def test_both_ways_to_rank_ngrams_find_what_a_loop_finds(xp: Any, data: st.DataObject, width: int) -> None:
+    """The comparison in pairs is used on a GPU, in place of the sort."""
+    count = data.draw(st.integers(1, 3))
+    codes = data.draw(arrays(np.int64, (count, width), elements=st.integers(-1, 6)))
+    begins = data.draw(arrays(np.bool_, (count, width)))
+    expected = []
+    for row, may_begin in zip(codes.tolist(), begins.tolist(), strict=True):
+        keys = sorted(c for c, b in zip(row, may_begin, strict=True) if b and row.count(c) == 1)
+        expected.append({row.index(code): rank for rank, code in enumerate(keys)})
+    for ranked in (ranked_by_sorting, ranked_by_comparison):
+        order, possible, rank = (np.asarray(x) for x in ranked(xp, xp.asarray(codes), xp.asarray(begins)))
+        assert [
+            dict(zip(o[p].tolist(), r[p].tolist(), strict=True))
+            for o, p, r in zip(order, possible, rank, strict=True)
+        ] == expected
 
 
 @both

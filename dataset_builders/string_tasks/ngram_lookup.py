@@ -22,6 +22,10 @@ from dataset_builders.string_tasks.task import (
 _LEAST_BEYOND = 3
 """Minimum number of letters after the key, or after the answer's k letters, as in the released sampler."""
 
+_MOST_COMPARED = 512
+"""Maximum number of n-grams per string that are compared in pairs on a GPU, because PyTorch's compiler takes
+two minutes for a sort of 98 there. It does not compile a sort of more than 512."""
+
 
 @dataclass(frozen=True)
 class _NgramLookup(StringTask):
@@ -66,11 +70,15 @@ class _NgramLookup(StringTask):
     def _draw(self, random: RandomIntegers, lengths: Array) -> tuple[Part, Part, Part, Array]:
         """The string, its key, the answer, and whether there is a key."""
         xp, string = random.xp, self.random_string(random, lengths)
-        order, possible = self._keys(xp, string)
-        counts = xp.sum(possible, axis=1)
+        codes = self._codes(xp, string)
+        positions = indices(xp, codes.shape[1], codes)
+        begins = positions <= (lengths - self.n - self._after_key)[:, None]
+        compared = getattr(codes, "is_cuda", False) and codes.shape[1] <= _MOST_COMPARED
+        ranked = ranked_by_comparison if compared else ranked_by_sorting
+        order, possible, rank = ranked(xp, codes, begins)
+        counts = xp.sum(xp.astype(possible, xp.int64), axis=1)
         chosen = random.integers(xp.where(counts > 0, counts, 1))
-        running = xp.cumulative_sum(possible, axis=1)
-        here = xp.argmax(possible * (running == chosen[:, None] + 1), axis=1)
+        here = xp.argmax(xp.astype(possible & (rank == chosen[:, None]), xp.int64), axis=1)
         at = xp.take_along_axis(order, here[:, None], axis=1)[:, 0]
         key = Part(piece(xp, string.letters, at, self.n), xp.full_like(lengths, self.n))
         rest = lengths - at - self.n
@@ -79,29 +87,44 @@ class _NgramLookup(StringTask):
         answer = Part(piece(xp, string.letters, at + self.n, width), answer_lengths, scored=True)
         return string, key, answer, counts > 0
 
-    def _keys(self, xp: Any, string: Part) -> tuple[Array, Array]:
-        """The positions of a string's n-grams, sorted by n-gram, and whether each can be the key (1 or 0).
-
-        Both are (B, max_length - n + 1) int64. The order of equal n-grams does not matter: none of them can
-        be the key.
-        """
-        codes = self._codes(xp, string)
-        order = xp.argsort(codes, axis=1)
-        ordered = xp.take_along_axis(codes, order, axis=1)
-        as_before = ordered[:, 1:] == ordered[:, :-1]
-        edge = xp.zeros_like(ordered[:, :1]) > 0
-        once = ~(xp.concat([edge, as_before], axis=1) | xp.concat([as_before, edge], axis=1))
-        last = string.lengths - self.n - self._after_key
-        return order, xp.astype(once & (order <= last[:, None]), xp.int64)
-
     def _codes(self, xp: Any, string: Part) -> Array:
         """A number that identifies each n-gram; -1 if the n-gram would extend beyond the string's end."""
         width = self.max_length - self.n + 1
         codes = string.letters[:, :width]
         for offset in range(1, self.n):
             codes = codes * self.vocabulary + string.letters[:, offset : offset + width]
-        begins = indices(xp, width, codes)
-        return xp.where(begins <= (string.lengths - self.n)[:, None], codes, -1)
+        positions = indices(xp, width, codes)
+        return xp.where(positions <= (string.lengths - self.n)[:, None], codes, -1)
+
+
+def ranked_by_sorting(xp: Any, codes: Array, begins: Array) -> tuple[Array, Array, Array]:
+    """The n-grams of each string in some order, which of them can be the key, and their ranks.
+
+    Args:
+        xp: array API namespace.
+        codes: (B, W) int64, the code of the n-gram at each position.
+        begins: (B, W) bools, whether a key may begin at each position.
+
+    Returns:
+        The positions of the n-grams, (B, W) int64; whether each can be the key, because it occurs once, (B,
+        W) bools; and for those that can, the number of such n-grams with smaller codes, (B, W) int64.
+    """
+    # the order of equal n-grams does not matter: none of them can be the key
+    order = xp.argsort(codes, axis=1)
+    ordered = xp.take_along_axis(codes, order, axis=1)
+    as_before = ordered[:, 1:] == ordered[:, :-1]
+    edge = xp.zeros_like(ordered[:, :1]) > 0
+    once = ~(xp.concat([edge, as_before], axis=1) | xp.concat([as_before, edge], axis=1))
+    possible = once & xp.take_along_axis(begins, order, axis=1)
+    return order, possible, xp.cumulative_sum(xp.astype(possible, xp.int64), axis=1) - 1
+
+
+def ranked_by_comparison(xp: Any, codes: Array, begins: Array) -> tuple[Array, Array, Array]:
+    """The same as ``ranked_by_sorting``, but ordered by position, from all pairs of n-grams."""
+    one, other = codes[:, :, None], codes[:, None, :]
+    possible = begins & (xp.sum(xp.astype(one == other, xp.int64), axis=2) == 1)
+    rank = xp.sum(xp.astype((other < one) & possible[:, None, :], xp.int64), axis=2)
+    return xp.broadcast_to(indices(xp, codes.shape[1], codes), codes.shape), possible, rank
 
 
 @register_string_task
