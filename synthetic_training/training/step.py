@@ -4,6 +4,7 @@ Nothing here waits for the device: sums for the metrics stay on the device until
 """
 
 import logging
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -134,8 +135,8 @@ class TrainingStep:
         kernel by kernel; either logs a warning.
 
         Raises:
-            InputError: compiling or recording fails with several processes, which might not all fall back, or
-                the model's auxiliary loss is not a scalar.
+            InputError: compiling or recording fails with several processes, which might not all fall back, an
+                operation fails because of bfloat16, or the model's auxiliary loss is not a scalar.
         """
         self._step.fill_(step)
         self._optimizer.learning_rate.fill_(learning_rate)
@@ -153,6 +154,7 @@ class TrainingStep:
                 final = lost_process(error) or (is_full(error) and not recording)
                 failed = None if final else self._simplify(error, first=before is not None)
                 if failed is None:
+                    self._check_precision(error)
                     raise
                 recording = False
                 if self._processes.count > 1:
@@ -189,6 +191,14 @@ class TrainingStep:
             self._optimizer.do_not_compile()
             return "the model cannot be compiled"
         return None
+
+    def _check_precision(self, error: Exception) -> None:
+        """Raise ``InputError`` if an operation failed because of bfloat16, such as with a float32 matrix."""
+        if self._bf16 and re.search("bf16|bfloat16", str(error), re.IGNORECASE):
+            other = "tf32" if self._device.type == "cuda" else "fp32"
+            raise InputError(
+                f"the model cannot be trained in bf16 ({first_line(error)}); pass --precision {other}"
+            ) from error
 
     def release(self) -> None:
         """Free the work recorded on the device, before the processes disconnect."""
