@@ -104,8 +104,9 @@ def test_it_trains_and_resumes(run: Path, tmp_path: Path, request: pytest.Fixtur
     shutil.rmtree(again / "checkpoints" / "step_100", ignore_errors=True)
     train(settings(request.node.callspec.params["run"]), again, resume=True)
     resumed = [line["loss"] for line in read_metrics(again / "metrics.jsonl") if line["kind"] == "train"]
-    assert len(resumed) == len(losses)
-    assert resumed[-1] == pytest.approx(losses[-1], rel=0.1)
+    assert len(resumed) == len(losses) and resumed[:5] == losses[:5]
+    # the first ten steps after the checkpoint; sums in another order later lead to other losses
+    assert resumed[5] == pytest.approx(losses[5], rel=0.01) and resumed[-1] < 0.9 * losses[5]
 
 
 @pytest.mark.gpu

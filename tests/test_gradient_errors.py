@@ -81,13 +81,14 @@ def test_after_learning_on_a_cpu(model: str, tmp_path: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("model", OWN_SIZES)
 def test_bfloat16_and_tf32_after_learning(model: str, tmp_path: Path) -> None:
-    """bfloat16 rounds eight times as coarsely as TF32, also what is passed between layers: on an H200,
-    its error was up to 90 times that of TF32."""
-    run = trained(model, tmp_path / "run", "cuda", steps=1000)
+    """bfloat16 rounds eight times as coarsely as TF32, also what is passed between layers: after 1,000 steps,
+    its error was up to 156 times that of TF32. In a T_hard_alibi, it was then .45 of the gradient, on
+    an H100 and on a CPU, but .02 on the CPU after 300 steps, when there was more left to learn."""
+    run = trained(model, tmp_path / "run", "cuda", steps=300)
     assert learned_letters(run) > 0.45  # of guessing: 1/3
     found = measure(settings(run, "cuda"))
     coarse, fine = found["bf16_without_copies"]["gradient"], found["tf32"]["gradient"]
-    assert found["float32"]["gradient"] < fine < coarse < min(0.3, 180 * fine)
+    assert found["float32"]["gradient"] < fine < coarse < min(0.2, 180 * fine)
 
 
 def learned_letters(run: Path) -> float:

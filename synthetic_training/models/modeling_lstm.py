@@ -24,7 +24,7 @@ class LstmConfig(PreTrainedConfig):
         hidden_size: width of the embedding and of the layers.
         num_hidden_layers: number of layers.
         dropout: fraction of the outputs of all layers but the last that is zeroed in training, from 0 to
-            below 1. On a GPU, no seed determines which outputs these are: cuDNN has its own random state.
+            below 1.
         head_bias: whether the head has a bias.
         initial_weights: ``orthogonal`` or ``uniform``, see ``LstmForCausalLM``.
 

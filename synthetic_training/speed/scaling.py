@@ -117,9 +117,10 @@ def table(measured: list[dict[str, Any]], rows_per_gpu: int, rows: int) -> str:
         base = speeds[1, rows_of(1)]["tokens_per_s"]
         for n in numbers:
             one = speeds[n, rows_of(n)]
-            speed, loss = f"{one['tokens_per_s'] / 1e3:.1f}k", f"{one['loss']:.4f}"
-            lines.append([kind, n, one["rows"], speed, f"{one['tokens_per_s'] / base:.2f}", loss])
-    headers = ["scaling", "GPUs", "rows", "tokens/s", "times one GPU", "loss"]
+            speed, losses = f"{one['tokens_per_s'] / 1e3:.1f}k", (one["first_loss"], one["loss"])
+            line = [kind, n, one["rows"], speed, f"{one['tokens_per_s'] / base:.2f}"]
+            lines.append([*line, *(f"{loss:.4f}" for loss in losses)])
+    headers = ["scaling", "GPUs", "rows", "tokens/s", "times one GPU", "first loss", "loss"]
     return markdown_table(headers, lines)
 
 

@@ -119,7 +119,7 @@ class TrainingRun:
         try:
             with StopSignals(insist=self._processes.count == 1) as signals:
                 for step in range(first, config.steps):
-                    # so that dropout depends only on seed, step and process, except in cuDNN's LSTM
+                    # so that dropout depends only on the seed, the step and the process
                     seed_everything((config.seed * 2**20 + step) * 2**10 + self._processes.rank)
                     self._step.run(step, self._schedule(step))
                     if self._after(step + 1):
