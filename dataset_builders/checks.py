@@ -58,8 +58,9 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or the name of its type if the message is empty."""
     # errors of Triton's compiler begin with source code, and have their message in an attribute
-    message = getattr(error, "error_message", None) or error
-    return (str(message).strip() or type(error).__name__).splitlines()[0]
+    reason = getattr(error, "error_message", None)
+    message = reason if isinstance(reason, str) else str(error)
+    return (message.strip() or type(error).__name__).splitlines()[0]
 
 
 def printable(text: str) -> str:
