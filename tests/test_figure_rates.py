@@ -8,11 +8,12 @@ import yaml
 
 from dataset_builders import InputError
 from synthetic_training.bundled.recipe import best_rates, best_run
-from synthetic_training.figures import job
+from synthetic_training.figures import draw, job
 from synthetic_training.figures.figure_file import read_figure
 from synthetic_training.figures.ledger import Ledger
-from synthetic_training.figures.rates import choice_table, chosen, score
+from synthetic_training.figures.rates import choice_table, chosen, score, trials_figure
 from synthetic_training.figures.stages import read_stages
+from tests.figure_lines import a_line
 from tests.tiny_figure import LSTM, a_figure
 from tests.tiny_run import SETTINGS
 
@@ -105,6 +106,37 @@ def test_the_table_says_why_a_rate_was_chosen(tmp_path: Path) -> None:
     assert rows(by_examples=True)[0][2] == "mean accuracy over the evaluations, by learning rate"
     # 4 evaluations were planned, and the last one stands for those not made
     assert rows(by_examples=True)[2][2] == "0.001: 0.200, 0.01: 0.800, 0.1: 0.275"
+
+
+def test_the_plot_of_trials_rings_the_chosen_rate_and_other_sweeps_ring_the_lowest_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canvases: list[Any] = []
+    monkeypatch.setattr(draw, "save_plot", lambda canvas, *_, **__: canvases.append(canvas) or [])
+    file = a_figure(tmp_path / "f.yaml", learning_rates={"others": [1e-3, 1e-2]}, runs={"lstm": LSTM})
+    stage = read_stages([str(file)], "small")[0]
+    lines = [{**a_line(), **a_trial(*one)} for one in ((1e-3, [0.9], 2.0), (1e-2, [0.5], 1.0))]
+    lines = [{**one, "config": {**a_line()["config"], **one["config"]}} for one in lines]
+
+    def ringed(results: list[dict[str, Any]], show: Any) -> tuple[list[tuple[float, float]], str]:
+        show(results)
+        (axes,) = canvases[-1].axes
+        rings = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
+        return [(ring.get_xdata()[0], ring.get_ydata()[0]) for ring in rings], axes.get_ylabel()
+
+    def show_trials(results: list[dict[str, Any]]) -> None:
+        stage.show(results, tmp_path)
+
+    assert ringed(lines, show_trials) == (
+        [(1e-3, 2.0)],
+        "final training loss\n(ringed: chosen learning rate)",
+    )
+    assert ringed(lines[:1], show_trials)[0] == []  # not all rates were tried
+
+    def show_sweep(results: list[dict[str, Any]]) -> None:
+        draw.draw(trials_figure(stage.figure), results, tmp_path, "sweep")
+
+    assert ringed(lines, show_sweep) == ([(1e-2, 1.0)], "final training loss (ringed: lowest)")
 
 
 def test_trials_of_a_run_that_the_file_no_longer_contains_are_left_out(tmp_path: Path) -> None:

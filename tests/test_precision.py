@@ -27,6 +27,42 @@ def test_the_readme_has_the_tables_of_the_committed_results() -> None:
     assert shown is not None and shown[1] == report()
 
 
+def test_the_errors_with_the_scan_of_mamba_ssm_are_those_in_the_text() -> None:
+    text = " ".join((FOLDER / "README.md").read_text(encoding="utf-8").split())
+    files = {
+        name: read_json(FOLDER / f"results/gradient_errors_{name}.json") for name in ("mamba_ssm", "learned")
+    }
+    errors, learned = (file["errors"] for file in files.values())
+    assert files["mamba_ssm"]["rows"] == 4
+    rows = (
+        "bf16_without_copies",
+        "bf16_float32_recurrence",
+        "bf16_mamba_ssm_scan",
+        "bf16_mamba_ssm_scan_float32",
+    )
+    gradients = {arm: one["gradient"] for arm, one in errors.items()}
+    of_d = {arm: one["parameters"]["backbone.layers.mixer.D"]["largest"] for arm, one in errors.items()}
+
+    assert "the gradient has nearly the same error with it as with our scan" in text
+    assert max(gradients[arm] for arm in rows) < 1.05 * min(gradients[arm] for arm in rows)
+    alone, tf32 = (f"{gradients[arm]:.1e}".replace("e-0", "e-") for arm in ("bf16_float32_scan", "tf32"))
+    assert f"with our scan alone in float32, it is as large ({alone}), but in TF32 it is {tf32}." in text
+    assert gradients["bf16_float32_scan"] == pytest.approx(gradients["bf16_without_copies"], rel=0.01)
+
+    assert (
+        "the largest error of a parameter is that of `D` in one layer. It differs by a factor of two" in text
+    )
+    for arm in rows:
+        assert of_d[arm] == max(one["largest"] for one in errors[arm]["parameters"].values())
+    assert 2 < max(of_d[arm] for arm in rows) / min(of_d[arm] for arm in rows) < 2.5
+    convolution = f"{of_d['bf16_float32_convolution']:.1e}".replace("e-0", "e-")
+    assert f"and is {convolution} with our convolution alone in float32." in text
+
+    assert "has about half the error of this model, and `bf16_float32_recurrence` nearly twice." in text
+    ratios = [learned[arm]["gradient"] / gradients[arm] for arm in rows[:2]]
+    assert ratios == pytest.approx([0.54, 1.78], abs=0.005)
+
+
 def test_every_run_is_of_one_revision_and_differs_in_arm_and_seed_alone() -> None:
     for file in (FOLDER / "results").glob("*.jsonl"):
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

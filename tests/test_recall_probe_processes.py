@@ -1,20 +1,25 @@
 """Probes of models that several processes train together."""
 
+import logging
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from lm_eval_tasks.probe import RecallEvaluation
+from lm_eval_tasks.probe import RecallEvaluation, RecallProbe, probe_recall
+from lm_eval_tasks.probe import callback as callback_module
+from lm_eval_tasks.probe import evaluation as evaluation_module
 from tests.models import byte_tokenizer
 from tests.ngram_model import NgramConfig, NgramModel
 from tests.test_recall_probe import TASKS, Nano, verdicts
+from tests.test_recall_probe_trainer import a_trainer
 
 Task = Callable[[RecallEvaluation], Any]
 
@@ -88,3 +93,39 @@ def test_sharded_models_are_as_sharded_after_a_probe_as_before(tmp_path: Path) -
     after = evaluation(model)
     assert before != after
     assert in_two_processes(_sharded, evaluation, tmp_path) == [[(True, before, after)] * 3] * 2
+
+
+def test_of_processes_that_each_train_by_themselves_only_the_first_writes_results_and_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under torchrun without a GPU and without ``use_cpu``, transformers' Trainer is not distributed."""
+    trainer = a_trainer(tmp_path / "run")
+    probe = RecallProbe(trainer, ["string_copy_5"], num_docs=2)
+    written: list[str] = []
+    monkeypatch.setattr(callback_module, "write_results", lambda *_, model, **__: written.append(model))
+
+    def begin(evaluation: RecallEvaluation) -> Any:
+        monkeypatch.setattr(callback_module, "RecallEvaluation", lambda *_, **__: evaluation)
+        assert trainer.state.is_world_process_zero
+        with caplog.at_level(logging.WARNING):
+            probe.on_train_begin(trainer.args, trainer.state, trainer.control)
+        return len(written), [record.message for record in caplog.records]
+
+    evaluation = RecallEvaluation(byte_tokenizer(), ["string_copy_5"], num_docs=2)
+    first, second = in_two_processes(begin, evaluation, tmp_path)
+    assert first[0] == 1 and second == (0, [])
+    assert "2 processes train a model each" in first[1][0] and "use_cpu=True" in first[1][0]
+
+
+def test_a_warning_of_probe_recall_comes_from_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def score(evaluation: RecallEvaluation) -> Any:
+        monkeypatch.setattr(evaluation_module, "RecallEvaluation", lambda *_, **__: evaluation)
+        found = probe_recall(DistributedDataParallel(NgramModel(NgramConfig())), None)
+        return list(found), len(caplog.records)
+
+    tasks = ["string_copy_5", "string_copy_100"]
+    evaluation = RecallEvaluation(byte_tokenizer(), tasks, num_docs=2, max_length=100)
+    kept = ["string_copy_5"]
+    assert in_two_processes(score, evaluation, tmp_path) == [(kept, 1), (kept, 0)]

@@ -23,7 +23,9 @@ from transformers import (
     set_seed,
 )
 
+from dataset_builders.checks import check_integer
 from dataset_builders.command_line import command_errors
+from dataset_builders.files import check_folder
 from dataset_builders.registry import find
 from lm_eval_tasks.probe import RecallProbe
 
@@ -77,6 +79,11 @@ def main(
         num_docs: Number of documents per task.
         seed: Seed of the initial weights.
     """
+    check_integer("--steps", steps, 1)
+    check_integer("--every", every, 1)
+    check_integer("--num-docs", num_docs, 2)
+    check_integer("--seed", seed, 0, 2**32 - 1)
+    check_folder(out)
     set_seed(seed)
     tokenizer = byte_tokenizer()
     config = LlamaConfig(
@@ -98,6 +105,8 @@ def main(
         save_strategy="no",
         report_to="none",
         seed=seed,
+        # without a GPU, processes of torchrun train one model together only if this is set
+        use_cpu=not torch.cuda.is_available(),
     )
     trainer = Trainer(
         LlamaForCausalLM(config), arguments, train_dataset=Strings(tokenizer), processing_class=tokenizer

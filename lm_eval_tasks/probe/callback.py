@@ -13,7 +13,7 @@ from dataset_builders.checks import check_integer
 from lm_eval_tasks.probe.documents import check_names
 from lm_eval_tasks.probe.evaluation import BATCH_TOKENS, DEFAULT_TASKS, NUM_DOCS, RecallEvaluation
 from lm_eval_tasks.probe.logits import Forward
-from lm_eval_tasks.probe.processes import Replica
+from lm_eval_tasks.probe.processes import Replica, is_first_process, process_count
 from lm_eval_tasks.probe.results import write_results, written_model, written_steps
 from lm_eval_tasks.probe.scores import RecallScore
 
@@ -116,8 +116,15 @@ class RecallProbe(TrainerCallback):
         self._evaluation = RecallEvaluation(tokenizer, self._tasks, **self._options)
         for warning in self._evaluation.fit(self._model):
             self._warn(state, warning)
+        if process_count() > args.world_size and not Replica.of(self._model).shares:
+            self._warn(
+                state,
+                f"{process_count()} processes train a model each, because transformers' Trainer is not "
+                "distributed; only the first one writes results. To train one model on CPUs, pass "
+                "use_cpu=True to TrainingArguments",
+            )
         base = Path(args.output_dir) / "recall_probe" if self._out is None else Path(self._out)
-        if state.is_world_process_zero:
+        if _is_first(state):
             self._folder, self._name = _run_folder(base, str(args.output_dir), fresh=state.global_step == 0)
         if state.global_step == 0:
             scores = self._probe(state, control)
@@ -172,7 +179,7 @@ class RecallProbe(TrainerCallback):
         return scores
 
     def _write(self, state: Any, scores: Mapping[str, RecallScore]) -> None:
-        if not state.is_world_process_zero or not scores:
+        if not _is_first(state) or not scores:
             return
         name = self._trainer.accelerator.mixed_precision
         mixed = _PRECISIONS.get(name, name)
@@ -189,9 +196,14 @@ class RecallProbe(TrainerCallback):
 
     def _warn(self, state: Any, sentence: str) -> None:
         """Warn once, in one process."""
-        if state.is_world_process_zero and sentence not in self._warned:
+        if _is_first(state) and sentence not in self._warned:
             log.warning("%s", sentence)
         self._warned.add(sentence)
+
+
+def _is_first(state: Any) -> bool:
+    # if the Trainer is not distributed, each of several processes is its "world process zero"
+    return state.is_world_process_zero and is_first_process()
 
 
 def _run_folder(base: Path, name: str, *, fresh: bool) -> tuple[Path, str]:

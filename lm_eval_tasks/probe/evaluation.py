@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import nn
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
@@ -14,7 +14,7 @@ from lm_eval_tasks.probe.documents import ProbeTask, probe_tasks
 from lm_eval_tasks.probe.encoding import Candidate, EncodedDocument, encode_task, tokenizer_in
 from lm_eval_tasks.probe.fit import check_model, fits, task_warnings, window_of
 from lm_eval_tasks.probe.logits import Forward
-from lm_eval_tasks.probe.processes import Replica
+from lm_eval_tasks.probe.processes import Replica, is_first_process
 from lm_eval_tasks.probe.scores import DocumentScore, RecallScore
 from lm_eval_tasks.probe.scoring import Row, batches, rows_of, score_batch
 from lm_eval_tasks.probe.training_state import preserved_training_state
@@ -148,7 +148,7 @@ class RecallEvaluation:
         if self._warned_of_nan or not any(math.isnan(one.logprob_per_token or 0.0) for one in documents):
             return
         self._warned_of_nan = True
-        if not distributed.is_initialized() or distributed.get_rank() == 0:
+        if is_first_process():
             log.warning("%s", NAN_WARNING)
 
     @property
@@ -243,7 +243,8 @@ def probe_recall(
         forward=forward,
     )
     for warning in evaluation.fit(model):
-        log.warning("%s", warning)
+        if is_first_process():
+            log.warning("%s", warning)
     return evaluation(model)
 
 

@@ -9,6 +9,16 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 
+def process_count() -> int:
+    """The number of processes that torchrun or a similar launcher has started; 1 without one."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def is_first_process() -> bool:
+    """Whether this process is the only or the first one of a run."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
+
+
 @dataclass(frozen=True)
 class Replica:
     """A model without its wrappers, and the processes that have the same model.
@@ -55,7 +65,7 @@ class Replica:
     @property
     def in_step(self) -> bool:
         """Whether other processes may take part in each forward pass."""
-        return not self.shares and distributed.is_initialized() and distributed.get_world_size() > 1
+        return not self.shares and process_count() > 1
 
     @property
     def device(self) -> torch.device:

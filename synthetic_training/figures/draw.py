@@ -1,6 +1,6 @@
 """A figure's plot, only from its results: the mean over seeds, with a band from minimum to maximum."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import isclose
 from pathlib import Path
@@ -54,8 +54,22 @@ _ROOM = 0.11
 """Minimum distance between two tick labels, as a fraction of the axis."""
 
 
-def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> list[Path]:
+def draw(
+    figure: Figure,
+    results: Sequence[Result],
+    folder: Path,
+    name: str,
+    chosen: Mapping[tuple[str, str | None], float] | None = None,
+) -> list[Path]:
     """Plot the results of one scale, as ``NAME.png`` and ``NAME.svg``.
+
+    Args:
+        figure: what the results show.
+        results: results of one scale.
+        folder: folder of the plot.
+        name: name of the plot without extension.
+        chosen: in plots of the loss by a swept setting, the value to ring, by label and panel; None to ring
+            the lowest loss.
 
     Raises:
         InputError: a file cannot be written.
@@ -64,7 +78,7 @@ def draw(figure: Figure, results: Sequence[Result], folder: Path, name: str) -> 
 
     scale = figure.scales.get(results[0]["scale"])
     by_n = figure.x == "length" and _one_length(results)
-    plot = _keys if by_n else _X.get(figure.x, partial(_swept, name=figure.x))
+    plot = _keys if by_n else _X.get(figure.x, partial(_swept, name=figure.x, chosen=chosen))
     if figure.best_of is not None:
         plot = partial(_best, name=figure.x, over=figure.best_of)
     facets = _facets(figure, results, list(scale.panels) if scale else [])
@@ -159,19 +173,28 @@ def _keys(axes: "Axes", results: Sequence[Result]) -> None:
     axes.set_ylim(-0.03, 1.03)
 
 
-def _swept(axes: "Axes", results: Sequence[Result], name: str) -> None:
+def _swept(
+    axes: "Axes",
+    results: Sequence[Result],
+    name: str,
+    chosen: Mapping[tuple[str, str | None], float] | None,
+) -> None:
     for label, own in grouped(results, lambda result: result["label"]).items():
         style, bands = style_of(label, results), by_swept(own, name, final_loss)
         if not bands:
             continue
         _draw_curve(axes, bands, style)
-        best = lowest(bands)
-        axes.plot(best.x, best.mean, "o", ms=10, mfc="none", mec=style["color"], mew=1.2)
+        ringed = [lowest(bands)]
+        if chosen is not None:
+            ringed = [one for one in bands if one.x == chosen.get((label, own[0]["panel"]))]
+        for one in ringed:
+            axes.plot(one.x, one.mean, "o", ms=10, mfc="none", mec=style["color"], mew=1.2)
     log_scale(axes, "x")
     log_scale(axes, "y")
     _ticks(axes, swept_values(results, name))
     axes.set_xlabel(setting_title(name))
-    axes.set_ylabel("final training loss (ringed: lowest)")
+    ringed_are = " (ringed: lowest)" if chosen is None else "\n(ringed: chosen learning rate)"
+    axes.set_ylabel(f"final training loss{ringed_are}")
 
 
 def _best(axes: "Axes", results: Sequence[Result], name: str, over: str) -> None:

@@ -93,7 +93,8 @@ class Stage:
 
     def show(self, results: Sequence[Result], out: Path) -> list[Path]:
         """Draw the plot and write the table from results; return the files."""
-        drawn = draw(self._drawn, results, out, self.stem)
+        rates = self.rates(results) if self.of_trials else None
+        drawn = draw(self._drawn, results, out, self.stem, rates)
         table = out / f"{self.stem}.md"
         write_text(table, self.text(results))
         return [*drawn, table]

@@ -33,6 +33,12 @@ _STATES = {
     "half_learned": "authors' weights, letter accuracy .10",
     "at_chance": "authors' weights, at chance",
 }
+_SCANS = {
+    "bf16_without_copies": ("ours", "bfloat16"),
+    "bf16_mamba_ssm_scan": ("`mamba_ssm`", "bfloat16"),
+    "bf16_float32_recurrence": ("ours", "float32"),
+    "bf16_mamba_ssm_scan_float32": ("`mamba_ssm`", "float32"),
+}
 
 
 def seeds_table() -> str:
@@ -112,9 +118,32 @@ def errors_table() -> str:
     return markdown_table(["arm", *_STATES.values()], rows)
 
 
+def scans_table() -> str:
+    """Relative errors against float64 with our scan and with that of ``mamba_ssm``, for one model."""
+    file = RESULTS / "gradient_errors_mamba_ssm.json"
+    errors = json.loads(file.read_text(encoding="utf-8"))["errors"]
+    rows = []
+    for arm, (scan, precision) in _SCANS.items():
+        one = errors[arm]
+        kinds = {kind: error["largest"] for kind, error in one["parameters"].items()}
+        worst = max(kinds, key=kinds.__getitem__)
+        numbers = (one["loss"], one["gradient"], one["outputs"]["largest"], kinds[worst])
+        rows.append([scan, precision, *(f"{number:.1e}" for number in numbers), worst.rpartition(".")[2]])
+    headers = [
+        "scan",
+        "recurrence in",
+        "loss",
+        "gradient",
+        "largest of a layer's output",
+        "largest of a parameter's gradient",
+        "parameter",
+    ]
+    return markdown_table(headers, rows)
+
+
 def report() -> str:
-    """The three tables, as in the README."""
-    return "\n\n".join([seeds_table(), comparisons_table(), errors_table()])
+    """The four tables, as in the README."""
+    return "\n\n".join([seeds_table(), comparisons_table(), errors_table(), scans_table()])
 
 
 def _share(count: int, total: int) -> str:

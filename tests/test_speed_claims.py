@@ -1,0 +1,172 @@
+"""Tables and sentences of the speed of training that would become wrong with other results."""
+
+import re
+from collections.abc import Sequence
+from itertools import combinations
+from math import log
+from statistics import mean
+from typing import Any
+
+from dataset_builders.files import read_json
+from synthetic_training.training.run_log import read_lines
+from tests.import_graph import ROOT
+from tests.test_document_claims import check, short
+
+SPEED = ROOT / "synthetic_training/speed"
+README = "../speed/README.md"
+
+
+def results(name: str) -> Any:
+    return read_json(SPEED / "results" / f"{name}.json")
+
+
+def has_row(*cells: str) -> None:
+    """The document has a table with this row."""
+    line = f"| {' | '.join(cells)} |"
+    assert line in (SPEED / "README.md").read_text(encoding="utf-8").splitlines(), line
+
+
+def scientific(value: float) -> str:
+    return re.sub("e-0", "e-", f"{value:.1e}")
+
+
+def thousands(speed: float) -> str:
+    return f"{speed / 1000:.1f}k"
+
+
+def ratios(name: str) -> dict[tuple[str, int], tuple[dict[str, Any], float]]:
+    """The measurements by kind of scaling and number of GPUs, with the speed relative to one GPU."""
+    found = {(one["gpus"], one["rows"]): one for one in results(name)["measured"]}
+    arms = {("weak", n): found[n, 32 * n] for n in (1, 2, 4)}
+    arms |= {("strong", n): found[n, 128] for n in (1, 2, 4)}
+    return {
+        (kind, n): (one, one["tokens_per_s"] / arms[kind, 1]["tokens_per_s"])
+        for (kind, n), one in arms.items()
+    }
+
+
+def test_the_table_of_several_gpus() -> None:
+    goals = {("weak", 2): 1.9, ("weak", 4): 3.7, ("strong", 2): 1.8, ("strong", 4): 3.3}
+    found = ratios("scaling_h100")
+    for (kind, gpus), (one, ratio) in found.items():
+        goal = str(goals.get((kind, gpus), ""))
+        has_row(
+            kind,
+            str(gpus),
+            str(one["rows"]),
+            thousands(one["tokens_per_s"]),
+            f"{ratio:.2f}" if gpus > 1 else "1",
+            goal,
+            f"{one['first_loss']:.4f}",
+            f"{one['loss']:.4f}",
+        )
+    missed = [100 * (1 - found[arm][1] / goal) for arm, goal in goals.items()]
+    check(README, f"All four goals are missed by {min(missed):.0f} to {max(missed):.0f}%.")
+    *first, last = (f"{ratios('scaling_h200')[arm][1]:.2f}" for arm in goals)
+    check(README, f"On H200s, the ratios were {', '.join(first)} and {last}")
+
+
+def test_losses_diverge_with_several_gpus_and_with_one() -> None:
+    def ranges(first: Sequence[float], last: Sequence[float]) -> tuple[float, float]:
+        return max(first) - min(first), max(last) - min(last)
+
+    several = [one for one in results("scaling_h100")["measured"] if one["rows"] == 128]
+    assert sorted(one["gpus"] for one in several) == [1, 2, 4]
+    first, last = ranges([one["first_loss"] for one in several], [one["loss"] for one in several])
+    check(README, f"losses differ by at most {scientific(first)}, their last ones by up to {last:.3f}.")
+
+    alone = results("rounding_h100")["runs"]
+    ends = {steps: [] for steps in (1, 2, 4)}
+    for one in alone:
+        assert one["processes"] == 1
+        ends[one["accumulation_steps"]].append(f"{one['losses']['300']:.3f}")
+    check(README, f"two runs of one command ended at {' and '.join(ends[1])}, and runs with")
+    check(README, f"`--accumulation-steps` of 2 and 4 at {ends[2][0]} and {ends[4][0]}.")
+    first, spread = ranges(*([one["losses"][step] for one in alone] for step in ("50", "300")))
+    check(README, f"first losses of these four differ by at most {scientific(first)}")
+    check(README, "On one GPU alone, losses diverge as far")
+    assert spread > last
+
+
+def test_the_fast_and_the_plain_step_have_the_losses_in_the_text() -> None:
+    arms: dict[str, list[dict[int, float]]] = {"bf16": [], "bf16_without_copies": []}
+    for line in read_lines(SPEED / "results/unchanged_losses_h100.jsonl"):
+        assert line["seed"] == len(arms[line["arm"]])
+        arms[line["arm"]].append({int(step): loss for step, loss in line["losses"].items()})
+        assert line["config"]["compile"] == ("on" if line["arm"] == "bf16" else "off")
+        assert line["curve"][-1]["string_accuracy"] == 1
+    fast, plain = arms.values()
+    assert len(fast) == len(plain) == 3
+    check(README, "All six runs end with a string accuracy of 1.")
+    for step in (50, 100, 200, 500, 1000, 2000):
+        losses = [one[step] for pair in zip(fast, plain, strict=True) for one in pair]
+        has_row(f"{step:,}", *(f"{one:.5f}" if one > 1e-3 else scientific(one) for one in losses))
+
+    own, ratio = {}, {}
+    for step in fast[0]:
+        own[step] = [abs(one[step] - other[step]) for one, other in zip(fast, plain, strict=True)]
+        others = [abs(a[step] - b[step]) for arm in (fast, plain) for a, b in combinations(arm, 2)]
+        ratio[step] = mean(own[step]) / mean(others)
+    assert list(own) == list(range(50, 2001, 50))
+    most = max(max(own[step]) for step in (50, 100))
+    check(README, f"Until step 100, a seed's two losses differ by at most {scientific(most)}.")
+    early = [ratio[step] for step in range(150, 851, 50)]
+    text = f"From step 150 to 850, the mean of their difference over the seeds is {min(early):.2f} to"
+    check(README, f"{text} {max(early):.2f} times the mean difference between two seeds")
+    late = [ratio[step] for step in range(900, 2001, 50)]
+    check(README, f"From step 900 on, it is {min(late):.2f} to {max(late):.2f} times as large.")
+
+
+def test_the_table_of_types_of_transformers() -> None:
+    names = {"synthetic_training.speed.mamba_ssm_models:Mamba2": "Mamba-2 of `mamba_ssm`"}
+    shown = 0
+    for one in results("architectures")["rows"]:
+        if "error" in one or not one["model"].startswith(("hf:", *names)):
+            continue
+        has_row(
+            names.get(one["model"], f"`{one['model']}`"),
+            f"{one['parameters'] / 1e6:.1f}M",
+            thousands(one["eager_tokens_per_s"]),
+            "fails" if "graph_error" in one else thousands(one["graph_tokens_per_s"]),
+            f"{one['first_step_s']:.0f}",
+        )
+        shown += 1
+        worse = one["loss"] > 1.1 * log(26)
+        assert worse == (one["model"] == "hf:falcon_mamba")
+        if worse:
+            check(
+                README, f"its loss after 50 steps was {one['loss']:.1f}, more than at chance ({log(26):.1f})"
+            )
+    assert shown == 15
+
+
+def test_mamba_at_64_tokens_of_mqar() -> None:
+    (one,) = results("mqar_mamba_64_h100")["measured"]
+
+    def best(trainer: str) -> dict[float, float]:
+        return {run["lr"]: max(point["accuracy"] for point in run["curve"]) for run in one[trainer]}
+
+    def speed(trainer: str, lr: float) -> str:
+        (run,) = (run for run in one[trainer] if run["lr"] == lr)
+        return thousands(run["examples_per_s"])
+
+    zoology, ours = best("zoology"), best("ours")
+    ended = {run["lr"]: len(run["curve"]) for run in one["zoology"]}
+    (complete,) = (lr for lr, epochs in ended.items() if epochs == 16)
+    assert len(ours) == 4 and max(ours, key=ours.__getitem__) == complete
+    assert max(zoology, key=zoology.__getitem__) == complete
+    has_row(
+        "mamba",
+        "64, 4",
+        scientific(complete),
+        speed("zoology", complete),
+        speed("ours", complete),
+        f"{one['ratio']:.1f}x",
+        "4x",
+        f"{zoology[complete]:.3f}",
+        f"{ours[complete]:.3f}",
+    )
+    check(README, f"Zoology's ran to the end only with {scientific(complete)}; with 1e-2 it had")
+    assert ended[1e-2] == 2
+    check(README, f"it had {short(zoology[1e-2], 3)} after two epochs, when the time was over")
+    check(README, f"Ours had {short(ours[1e-2], 3)} with 1e-2.")
