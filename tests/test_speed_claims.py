@@ -111,10 +111,10 @@ def test_the_fast_and_the_plain_step_have_the_losses_in_the_text() -> None:
     most = max(max(own[step]) for step in (50, 100))
     check(README, f"Until step 100, a seed's two losses differ by at most {scientific(most)}.")
     early = [ratio[step] for step in range(150, 851, 50)]
-    text = f"From step 150 to 850, the mean of their difference over the seeds is {min(early):.2f} to"
-    check(README, f"{text} {max(early):.2f} times the mean difference between two seeds")
+    text = "until step 850 less than two seeds differ (on average"
+    check(README, f"{text} {min(early):.2f} to {max(early):.2f} times as much)")
     late = [ratio[step] for step in range(900, 2001, 50)]
-    check(README, f"From step 900 on, it is {min(late):.2f} to {max(late):.2f} times as large.")
+    check(README, f"from step 900 on about as much ({min(late):.2f} to {max(late):.2f} times)")
 
 
 def test_the_table_of_types_of_transformers() -> None:
