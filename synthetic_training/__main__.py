@@ -24,7 +24,7 @@ with command_errors():
     require("train")  # before anything below imports it
 
 from dataset_builders.interruption import Interrupted, interrupt_on_sigterm
-from synthetic_training.config import TrainConfig, config_path
+from synthetic_training.config import MQAR, TrainConfig, config_path
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
 
@@ -153,7 +153,7 @@ def _evaluate(settings: EvaluateConfig) -> None:
 
     _disable_progress_bars()
     content = evaluate(settings)
-    print(table(content["results"]))
+    print(table(content["results"], mqar=content["config"]["task"] == MQAR))
     if settings.out:
         print(f"\nwritten: {settings.out}")
 
