@@ -213,7 +213,7 @@ def _reproduce(
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
         dry_run: Print the plan with the expected hours, without running anything.
-        gpus: With dry_run and minutes, also print the schedule of repeated calls on this number of GPUs.
+        gpus: With dry_run, also print the schedule on this number of GPUs; with minutes, of repeated calls.
         calls: Number of calls whose runs the schedule lists one by one.
     """
     from synthetic_training.figures.reproduce import reproduce
