@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -121,21 +122,37 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def check_command(words: Sequence[str], commands: Collection[str], what: str = "command") -> None:
-    """Check that the first word, unless it is an option, is a command.
+def check_command(
+    words: Sequence[str],
+    commands: Collection[str],
+    what: str = "command",
+    *,
+    repeatable: Collection[str] = (),
+) -> None:
+    """Check that the first word, unless it is an option, is a command, and that no option is repeated.
 
-    Given an unknown command, tyro would report the options after it instead.
+    Given an unknown command, tyro would report the options after it instead. Of an option that is given
+    twice, it would silently drop the first values.
 
     Args:
         words: the command line.
         commands: names of the commands.
         what: word for a command in the message.
+        repeatable: options that may be given several times.
 
     Raises:
-        InputError: there is no such command.
+        InputError: there is no such command, or an option is given twice.
     """
     name = words[0] if words else "-"
     known = {one.replace("-", "_") for one in commands}
     if not name.startswith("-") and name.replace("-", "_") not in known:
         hint = did_you_mean(name, commands)
         raise InputError(f"there is no {what} {name!r}; the {what}s are {', '.join(commands)}{hint}")
+    options = Counter(word.split("=")[0].replace("_", "-") for word in words if word.startswith("--"))
+    twice = next(
+        (option for option, count in options.items() if count > 1 and option not in repeatable), None
+    )
+    if twice is not None:
+        raise InputError(
+            f"{twice} is given twice, and only the last one would count; pass it once, with all its values"
+        )

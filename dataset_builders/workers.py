@@ -1,6 +1,7 @@
 """Runs jobs in subprocesses, one per GPU, or one per CPU core without a GPU."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -167,6 +168,13 @@ def end_with_parent() -> None:
 def _end_at_end_of_input() -> None:
     sys.stdin.read()
     os._exit(1)
+
+
+def reason(job: Job, status: int) -> str:
+    """Why a job failed: the signal that killed it, or else the last line of its log."""
+    if status == -signal.SIGKILL:
+        return "it was killed, perhaps because the machine ran out of memory"
+    return f"it was terminated by signal {-status}" if status < 0 else last_line(job.log)
 
 
 def last_line(log: Path) -> str:

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "leaderboard": leaderboard,
             "submit": submit,
         }
-        check_command(words, commands)
+        check_command(words, commands, repeatable=["--label"])
         tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="python -m lm_eval_tasks",

@@ -24,7 +24,7 @@ with command_errors():
     require("train")  # before anything below imports it
 
 from dataset_builders.interruption import Interrupted, interrupt_on_sigterm
-from synthetic_training.config import TrainConfig, config_path
+from synthetic_training.config import MQAR, TrainConfig, config_path
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.settings import parse_settings, read_settings
 
@@ -153,7 +153,7 @@ def _evaluate(settings: EvaluateConfig) -> None:
 
     _disable_progress_bars()
     content = evaluate(settings)
-    print(table(content["results"]))
+    print(table(content["results"], mqar=content["config"]["task"] == MQAR))
     if settings.out:
         print(f"\nwritten: {settings.out}")
 
@@ -213,7 +213,7 @@ def _reproduce(
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
         dry_run: Print the plan with the expected hours, without running anything.
-        gpus: With dry_run and minutes, also print the schedule of repeated calls on this number of GPUs.
+        gpus: With dry_run, also print the schedule on this number of GPUs; with minutes, of repeated calls.
         calls: Number of calls whose runs the schedule lists one by one.
     """
     from synthetic_training.figures.reproduce import reproduce

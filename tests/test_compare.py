@@ -119,7 +119,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     result_file(tmp_path, {TASK: 0.5}, model="d")
     scores = read_scores([tmp_path])
     for one, other, message in (
-        ("a", "A", "there is no row 'A'; the rows are a, b, c, d; did you mean 'a'?"),
+        ("a", "A", "there is no row 'A'; the rows are 'a', 'b', 'c', 'd'; did you mean 'a'?"),
         ("a", "a", "--compare takes two different rows, not 'a' twice"),
         ("a", "c", "'a' and 'c' were not evaluated on the same task"),
         ("a", "d", "does not exist; run lm_eval with --log_samples"),

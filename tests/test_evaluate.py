@@ -222,7 +222,6 @@ def test_a_loaded_model_has_the_fastest_way_that_a_new_one_has(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"lengths": ()}, "there is no length to evaluate"),
         ({"lengths": (0,)}, "length must be an integer of at least 1, not 0"),
         ({"num_examples": 1}, "num_examples must be an integer of at least 2, not 1"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, not 0"),

@@ -156,6 +156,20 @@ def test_the_record_of_a_split_run_that_is_cut_off_has_its_seconds_on_one_gpu(
     assert (record["step"], record["seconds"]) == (20, 1601.6)  # 1,001 s on two GPUs, at 1.6 times the speed
 
 
+def test_a_run_that_is_killed_does_not_give_its_progress_bar_as_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(tmp_path, monkeypatch)
+    started = runs.start()
+    for (job, _), status in zip(started, (-9, -11), strict=True):
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        job.log.write_text("  0%|          | 0/2667 [00:00<?, ?step/s]")
+        runs.execution.ended(job, status)
+    killed, crashed = runs.execution.failures
+    assert ") failed: it was killed, perhaps because the machine ran out of memory (" in killed
+    assert ") failed: it was terminated by signal 11 (" in crashed
+
+
 def test_a_run_that_fails_is_not_started_again_and_is_no_work_that_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

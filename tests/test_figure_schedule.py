@@ -43,7 +43,7 @@ def test_the_schedule_of_the_shipped_figures(tmp_path: Path) -> None:
     again = simulate(ledger, expectations, count=4, per_gpu=3, minutes=9, whole_runs=True)
     assert 0 < len(again.planned) < len(schedule.planned)
     few = simulate(ledger, expectations, count=1, per_gpu=1, minutes=2, whole_runs=True)
-    assert few.too_long and "do not fit into 2 minutes on 1 GPUs" in schedule_text(few, 0)
+    assert few.too_long and "do not fit into 2 minutes on 1 GPU:" in schedule_text(few, 0)
 
 
 def test_runs_that_are_cut_off_are_continued_in_the_schedule(tmp_path: Path) -> None:

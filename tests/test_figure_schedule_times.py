@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from synthetic_training.figures.allocation import START
 from synthetic_training.figures.estimate import Expected
 from synthetic_training.figures.ledger import Ledger, Work
 from synthetic_training.figures.plan import Run
+from synthetic_training.figures.reproduce import reproduce
 from synthetic_training.figures.schedule import Schedule, schedule_text, simulate
 from synthetic_training.figures.stages import read_stages
 from tests.tiny_figure import a_figure
@@ -106,6 +108,18 @@ def test_a_model_of_unknown_speed_is_counted_and_the_table_has_hours_and_calls()
     (sums,) = (line for line in text.splitlines() if line.startswith("efficiency_50_paper"))
     assert sums.split()[1] == "2" and sums.split()[-5:] == ["1.03", "1", "1", "to", "2"]
     assert "call 2 of" not in text and "do not fit" not in text
+
+
+def test_without_a_time_limit_the_schedule_says_when_all_runs_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = schedule_text(
+        scheduled({1: 3600.0, 2: 1800.0, 3: 1800.0}, count=2, per_gpu=1, minutes=inf), calls=1
+    )
+    assert "\n2 GPUs, done after 61 minutes:\n" in text and "call 1 of" not in text
+    file = a_figure(tmp_path / "one.yaml", tests=[])
+    reproduce(str(file), out=tmp_path / "out", dry_run=True, gpus=1)
+    assert "\n1 GPU, done after " in capsys.readouterr().out
 
 
 def test_a_models_runs_start_when_its_last_trial_has_ended(tmp_path: Path) -> None:

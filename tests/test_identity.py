@@ -213,8 +213,8 @@ def test_names_that_the_user_gives(tmp_path: Path) -> None:
     for name, message in (
         ("Mamba", "a label must be NAME=PATTERN"),
         ("=x", "a label must be NAME=PATTERN"),
-        ("x=*", "must match one row, and matches mamba, pythia"),
-        ("x=nothing", "matches none; the rows are mamba, pythia"),
+        ("x=*", "must match one row, and matches 'mamba', 'pythia'; the rows are"),
+        ("x=nothing", "matches none; the rows are 'mamba', 'pythia'"),
         ("pythia=mamba", "two rows would have the label 'pythia'"),
     ):
         with pytest.raises(InputError, match=message):

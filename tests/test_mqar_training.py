@@ -145,7 +145,9 @@ def test_evaluation_is_on_examples_that_training_does_not_have_and_in_evaluation
     assert not {tuple(row) for row in model.rows} & {tuple(row) for row in trained}
 
 
-def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) -> None:
+def test_a_model_is_trained_and_evaluated_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     arguments = ["--task", "mqar", "--vocabulary", "8", "--pairs", "2", "--context-length", "8"]
     arguments += ["--model", "lstm", "--model-args", "hidden_size=32", "num_hidden_layers=2"]
@@ -170,6 +172,15 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(tmp_path: Path) 
     for found, expected in zip(content["results"], scores, strict=True):
         assert found["length"] == expected["length"] and found["num_examples"] == 128
         assert found["string_accuracy"] == pytest.approx(expected["string_accuracy"])
+    # without --lengths, at the numbers of pairs of training, and with one accuracy
+    capsys.readouterr()
+    main(["evaluate", str(run), "--num-examples", "128"])
+    header, _, *rows = capsys.readouterr().out.splitlines()[:4]
+    assert header.split() == ["|", "pairs", "|", "examples", "|", "accuracy", "|"]
+    assert [row.split()[1] for row in rows] == ["1", "2"]
+    main(["plot", str(run), str(tmp_path / "scores.json"), "--out", str(tmp_path / "plots")])
+    assert "length (pairs)" in (tmp_path / "plots" / "accuracy_by_length.svg").read_text()
+    assert "run, 2 pairs" in (tmp_path / "plots" / "accuracy_by_examples.svg").read_text()
     for wrong, message in (
         (["3"], "3 pairs and their queries need a length of at least 12 tokens, not 8"),
         (["2", "--generate"], "generate cannot be set for mqar"),

@@ -192,9 +192,9 @@ def test_a_batch_that_exceeds_the_memory_is_halved(monkeypatch: pytest.MonkeyPat
     ("tasks", "options", "message"),
     [
         (
-            ["phone_bok_20"],
+            ["phone_bok_21"],
             {},
-            "there is no forced task 'phone_bok_20'; did you mean 'phone_book_20'",
+            "there is no forced task 'phone_bok_21'; did you mean 'phone_book_21'",
         ),
         (
             ["phone_book_n"],

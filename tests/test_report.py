@@ -220,7 +220,7 @@ def test_the_command_compares_two_rows(
     assert row[:5] + row[6:] == [
         "phone_book", "20 entries", "10", "0.900", "0.100", "0.008", "McNemar, exact (8 : 0)"
     ]  # fmt: skip
-    with pytest.raises(SystemExit, match="error: there is no row 'c'; the rows are a, b"):
+    with pytest.raises(SystemExit, match="error: there is no row 'c'; the rows are 'a', 'b'"):
         command(monkeypatch, "report", tmp_path, "--out", tmp_path / "new", "--compare", "a", "c")
     with pytest.raises(SystemExit, match="error: --compare takes the labels of two rows, not 1: a"):
         command(monkeypatch, "report", tmp_path, "--out", tmp_path / "new", "--compare", "a")

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dataset_builders import InputError
 from dataset_builders.files import partial_path
-from dataset_builders.workers import Job, Watcher, last_line, run_jobs
+from dataset_builders.workers import Job, Watcher, reason, run_jobs
 from lm_eval_tasks.paper.plan import Files, Run
 from lm_eval_tasks.results.reader import read_results
 from lm_eval_tasks.results.samples import samples_file
@@ -120,7 +120,7 @@ class _Runs(Watcher):
         self._ended += 1
         try:
             if status:
-                raise InputError(_reason(job, status))
+                raise InputError(reason(job, status))
             accept(run, self._files)
         except InputError as error:
             shutil.rmtree(partial_path(self._files.results(run)), ignore_errors=True)
@@ -138,12 +138,6 @@ class _Runs(Watcher):
     def _say(self, text: str) -> None:
         tqdm.write(text, file=self._stream)
         self._stream.flush()
-
-
-def _reason(job: Job, status: int) -> str:
-    if status == -9:
-        return "it was killed, perhaps because the machine ran out of memory"
-    return f"it was terminated by signal {-status}" if status < 0 else last_line(job.log)
 
 
 def answered(log: Path, begin: int = 0) -> float:

@@ -84,7 +84,10 @@ def _unknown_name(name: str) -> InputError:
             f"{sentence}; write a length into the name, as in {longest}_{lengths[longest][0]}: {longest} has "
             f"the lengths {known}, and takes any other"
         )
-    guess = did_you_mean(name, (f"{one}_{length}" for one, own in lengths.items() for length in own))
+    number = name.rpartition("_")[2]  # any length is valid, so only the benchmark is misspelt
+    guess = did_you_mean(
+        name, (f"{one}_{number if number.isdecimal() else own[0]}" for one, own in lengths.items())
+    )
     return InputError(f"{sentence}{guess or '; a name is a benchmark with a length, as in phone_book_20'}")
 
 

@@ -127,7 +127,8 @@ def compare_rows(scores: Sequence[Score], first: str, second: str) -> dict[tuple
     for label in (first, second):
         if label not in known:
             raise InputError(
-                f"there is no row {label!r}; the rows are {', '.join(known)}{did_you_mean(label, known)}"
+                f"there is no row {label!r}; the rows are {', '.join(map(repr, known))}"
+                f"{did_you_mean(label, known)}"
             )
     if first == second:
         raise InputError(f"--compare takes two different rows, not {first!r} twice")

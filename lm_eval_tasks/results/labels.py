@@ -151,10 +151,10 @@ def _named(found: dict[Identity, str], names: Sequence[str]) -> dict[Identity, s
             if fnmatchcase(label, pattern) or fnmatchcase(identity.source, pattern)
         ]
         if len(matching) != 1:
-            which = ", ".join(found[identity] for identity in matching) or "none"
+            which = ", ".join(repr(found[identity]) for identity in matching) or "none"
             raise InputError(
                 f"the label {text!r} must match one row, and matches {which}; "
-                f"the rows are {', '.join(found.values())}"
+                f"the rows are {', '.join(map(repr, found.values()))}"
             )
         result[matching[0]] = printable(name.strip())
     taken = Counter(result.values())

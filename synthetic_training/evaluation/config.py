@@ -18,9 +18,9 @@ class EvaluateConfig:
     """Folder of a run, of one of its checkpoints, or of another model with the same symbols."""
     task: Annotated[str | None, DEFAULT_IN_TEXT] = None
     """String task, such as copy (default: the task and settings of training)."""
-    lengths: Annotated[tuple[int, ...], length_ranges] = (10, 20, 50, 100)
-    """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20; for mqar,
-    numbers of pairs."""
+    lengths: Annotated[tuple[int, ...], length_ranges, DEFAULT_IN_TEXT] = ()
+    """String lengths in letters, as numbers or ranges that include their end, such as 20:120:20 (default: 10
+    20 50 100); for mqar, numbers of pairs (default: as in training)."""
     num_examples: int = 500
     """Number of examples per length."""
     documents: Literal["fresh", "benchmark"] = "fresh"

@@ -15,7 +15,9 @@ _MEANS = ("string_accuracy", "letter_accuracy", "exact_match")
 _NOTE = """\
 String accuracy: every letter of the answer is correct. Letter accuracy: mean fraction of correct letters.
 Exact match: every letter is correct and the answer ends there, as in lm-eval.
-Brackets: 95% confidence intervals over examples (Wilson)."""
+"""
+_MQAR_NOTE = "Accuracy: fraction of queries that are answered correctly.\n"
+_INTERVALS = "Brackets: 95% confidence intervals over examples (Wilson)."
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -62,16 +64,23 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     return content
 
 
-def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """The results of ``evaluate`` as a Markdown table of means with 95% confidence intervals."""
+def table(results: Sequence[Mapping[str, Any]], *, mqar: bool = False) -> str:
+    """The results of ``evaluate`` as a Markdown table of means with 95% confidence intervals.
+
+    Args:
+        results: scores by length.
+        mqar: whether lengths are numbers of pairs, and all accuracies are the same.
+    """
     from dataset_builders.intervals import bounded_interval, with_interval
     from dataset_builders.markdown import markdown_table
 
-    headers = ["length", "examples", *(mean.replace("_", " ") for mean in _MEANS)]
+    means = _MEANS[:1] if mqar else _MEANS
+    names = ["accuracy"] if mqar else [mean.replace("_", " ") for mean in means]
+    headers = ["pairs" if mqar else "length", "examples", *names]
     lines = []
     for one in results:
-        ends = {m: bounded_interval(one[m], one[f"{m}_stderr"], one["num_examples"]) for m in _MEANS}
+        ends = {m: bounded_interval(one[m], one[f"{m}_stderr"], one["num_examples"]) for m in means}
         lines.append(
-            [one["length"], one["num_examples"], *(with_interval(one[m], ends[m], 3) for m in _MEANS)]
+            [one["length"], one["num_examples"], *(with_interval(one[m], ends[m], 3) for m in means)]
         )
-    return f"{markdown_table(headers, lines)}\n\n{_NOTE}"
+    return f"{markdown_table(headers, lines)}\n\n{_MQAR_NOTE if mqar else _NOTE}{_INTERVALS}"

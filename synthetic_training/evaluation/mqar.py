@@ -38,6 +38,8 @@ def mqar_scores(
     if config.documents == "benchmark":
         raise InputError("benchmark documents of mqar are evaluated with lm-eval; pass --documents fresh")
     examples = parse_settings(TrainConfig, trained, str(folder / RUN))
+    lengths = config.lengths or tuple(examples.eval_lengths) or (examples.pairs,)
+    config = replace(config, lengths=lengths)
     examples = replace(
         examples, eval_lengths=config.lengths, eval_examples=config.num_examples, seed=config.seed
     )

@@ -1,9 +1,9 @@
 """``plot``: accuracy against training examples and against length, from the files of runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,6 +12,8 @@ from dataset_builders.checks import first_problem
 from dataset_builders.files import read_json
 from dataset_builders.intervals import bounded_interval
 from dataset_builders.plotting import log_scale, plot_style, save_plot
+from synthetic_training.config import MQAR
+from synthetic_training.evaluation.saved_model import training_settings
 from synthetic_training.training.run_folder import METRICS
 from synthetic_training.training.run_log import read_metrics
 
@@ -26,7 +28,8 @@ class Point:
 
     Attributes:
         run: name of the run in the plot.
-        length: length of the strings in letters.
+        length: length of the strings in letters, or number of pairs.
+        unit: the unit of the length.
         examples: number of examples trained on so far; None if unknown.
         accuracy: mean accuracy, from 0 to 1.
         ends: ends of the 95% interval of the mean.
@@ -35,6 +38,7 @@ class Point:
 
     run: str
     length: int
+    unit: str
     examples: int | None
     accuracy: float
     ends: tuple[float, float]
@@ -91,6 +95,7 @@ class _Evaluation(BaseModel):
     """A file written by ``evaluate``."""
 
     results: list[_Score]
+    config: dict[str, Any] = {}
 
 
 def read_points(source: Path, name: str) -> list[Point]:
@@ -114,18 +119,23 @@ def _run_points(folder: Path, name: str) -> list[Point]:
     lines = read_metrics(folder / METRICS)
     records = [_Record.model_validate(line) for line in lines if line["kind"] == "eval"]
     end = max((record.step for record in records), default=0)
-    return [_point(record, name, record.examples, record.step == end) for record in records]
+    unit = _unit(training_settings(folder) or {})
+    return [_point(record, name, unit, record.examples, record.step == end) for record in records]
 
 
 def _evaluation_points(file: Path, name: str) -> list[Point]:
-    results = _Evaluation.model_validate(read_json(file)).results
-    return [_point(result, name, None, True) for result in results]
+    content = _Evaluation.model_validate(read_json(file))
+    return [_point(result, name, _unit(content.config), None, True) for result in content.results]
 
 
-def _point(score: _Score, name: str, examples: int | None, last: bool) -> Point:
+def _unit(settings: Mapping[str, Any]) -> str:
+    return "pairs" if settings.get("task") == MQAR else "letters"
+
+
+def _point(score: _Score, name: str, unit: str, examples: int | None, last: bool) -> Point:
     accuracy, error = score.string_accuracy, score.string_accuracy_stderr
     ends = bounded_interval(accuracy, error, score.num_examples) or (accuracy, accuracy)
-    return Point(name, score.length, examples, accuracy, ends, last)
+    return Point(name, score.length, unit, examples, accuracy, ends, last)
 
 
 def _names(sources: Sequence[Path]) -> list[str]:
@@ -137,7 +147,7 @@ def _names(sources: Sequence[Path]) -> list[str]:
 def _by_length(points: Sequence[Point]) -> "Figure":
     from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-    figure, axes = _axes("length (letters)")
+    figure, axes = _axes(f"length ({' or '.join(dict.fromkeys(p.unit for p in points))})")
     for run in dict.fromkeys(p.run for p in points):
         curve = sorted((p for p in points if p.run == run), key=lambda p: p.length)
         _draw_curve(axes, [p.length for p in curve], curve, run)
@@ -152,9 +162,9 @@ def _by_length(points: Sequence[Point]) -> "Figure":
 
 def _by_examples(points: Sequence[Point]) -> "Figure":
     figure, axes = _axes("training examples")
-    for run, length in dict.fromkeys((p.run, p.length) for p in points):
+    for run, length, unit in dict.fromkeys((p.run, p.length, p.unit) for p in points):
         curve = [p for p in points if (p.run, p.length) == (run, length)]
-        _draw_curve(axes, [p.examples or 0 for p in curve], curve, f"{run}, length {length}")
+        _draw_curve(axes, [p.examples or 0 for p in curve], curve, f"{run}, {length} {unit}")
     _set_scale(axes, [p.examples for p in points if p.examples])
     axes.legend()
     return figure

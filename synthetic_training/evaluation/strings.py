@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from synthetic_training.data.strings import EvaluationBatch
     from synthetic_training.evaluation.accuracy import LengthScore
 
+_LENGTHS = (10, 20, 50, 100)
+"""Lengths of the strings if none are passed."""
+
 log = logging.getLogger(__name__)
 
 
@@ -31,6 +34,7 @@ def string_scores(
     config: EvaluateConfig, folder: Path, trained: Mapping[str, Any]
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
     """Scores by string length, and the settings as JSON values, completed from the training settings."""
+    config = replace(config, lengths=config.lengths or _LENGTHS)
     tasks = _tasks(config, trained)
 
     import torch
@@ -75,8 +79,6 @@ def string_scores(
 
 def _tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTask]:
     """The task at each length; settings that are not passed are taken from training."""
-    if not config.lengths:
-        raise InputError("there is no length to evaluate; pass --lengths, such as --lengths 10 20")
     name = config.task or trained.get("task", "copy")
     vocabulary = trained.get("vocabulary", 26) if config.vocabulary is None else config.vocabulary
     kept = {**(trained.get("task_args") or {}), **{key: trained.get(key) for key in ("n", "k")}}

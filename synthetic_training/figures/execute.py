@@ -12,7 +12,7 @@ from typing import Any
 
 from dataset_builders.files import read_json
 from dataset_builders.interruption import TimeLimitReached
-from dataset_builders.workers import Job, Source, last_line
+from dataset_builders.workers import Job, Source, reason
 from synthetic_training.figures.allocation import Allocation
 from synthetic_training.figures.estimate import SPEEDUP, Expectations, Expected, add_cut_run
 from synthetic_training.figures.ledger import Ledger, Work
@@ -120,7 +120,7 @@ class Execution(Progress):
             self.say(f"{work.run}: {name} {score}, {minutes:.1f} min", sys.stdout)
         else:
             self._failed.add(job.name)
-            self.failures.append(f"the run ({work.run}) failed: {last_line(job.log)} ({job.log})")
+            self.failures.append(f"the run ({work.run}) failed: {reason(job, status)} ({job.log})")
             self.say(self.failures[-1], sys.stdout)
         super().ended(job, status)
 

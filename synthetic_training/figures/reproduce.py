@@ -78,7 +78,7 @@ def reproduce(
             history.
         imports: packages to import first in every run, in addition to those of the figure's file.
         trust_remote_code: whether code in the folders of the runs' models may run.
-        dry_run: only print the plan, and with ``gpus`` and ``minutes`` also the schedule of the calls.
+        dry_run: only print the plan, and with ``gpus`` also the schedule.
         gpus: number of GPUs of the schedule.
         calls: number of calls that the schedule shows run by run.
         again: command that continues this work, for the message when it is interrupted (default:
@@ -104,8 +104,6 @@ def reproduce(
         raise InputError("whole runs need the minutes of a call; pass --minutes")
     if gpus is not None:
         check_integer("gpus", gpus, 1)
-        if minutes is None:
-            raise InputError("a schedule for a number of GPUs needs the minutes of a call; pass --minutes")
     budget = inf if minutes is None else 60 * minutes
     end = time.monotonic() + budget
     figures = [figures] if isinstance(figures, str) else list(figures)
@@ -132,8 +130,8 @@ def reproduce(
         cut_runs(RESULTS, out),
     )
     if dry_run:
-        if gpus is not None and minutes is not None:
-            schedule = simulate(ledger, expectations, gpus, per_gpu, minutes, whole_runs=whole_runs)
+        if gpus is not None:
+            schedule = simulate(ledger, expectations, gpus, per_gpu, budget / 60, whole_runs=whole_runs)
             print("\n" + schedule_text(schedule, calls))
         return []
     try:

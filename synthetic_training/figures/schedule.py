@@ -49,7 +49,7 @@ class Schedule:
     Attributes:
         planned: the runs in the order of their starts.
         too_long: runs that do not fit into a call on all GPUs.
-        minutes: minutes of a call.
+        minutes: minutes of a call; infinite for one call without a limit.
         count: number of GPUs.
     """
 
@@ -118,7 +118,7 @@ def simulate(
         expectations: expected times.
         count: number of GPUs.
         per_gpu: maximum number of runs that share a GPU.
-        minutes: minutes of a call.
+        minutes: minutes of a call; infinite for one call without a limit.
         whole_runs: whether to start only runs that can end in time.
     """
     rest = _Rest(ledger, expectations)
@@ -208,7 +208,8 @@ def schedule_text(schedule: Schedule, calls: int) -> str:
             for one in sorted(runs, key=lambda one: (one.gpus, one.start))
         ]
         headers = ["GPU", "time", "figure", "run", "tokens", "GPU minutes", "estimated from"]
-        parts.append(f"call {call} of {schedule.minutes:g} minutes:\n\n{tabulate(rows, headers)}")
+        limit = "" if schedule.minutes == inf else f"call {call} of {schedule.minutes:g} minutes:\n\n"
+        parts.append(f"{limit}{tabulate(rows, headers)}")
     parts.append(_sums(schedule))
     if schedule.too_long:
         rows = [
@@ -216,7 +217,7 @@ def schedule_text(schedule: Schedule, calls: int) -> str:
             for work, expected in schedule.too_long
         ]
         parts.append(
-            f"These runs do not fit into {schedule.minutes:g} minutes on {schedule.count} GPUs:\n\n"
+            f"These runs do not fit into {schedule.minutes:g} minutes on {_gpus(schedule)}:\n\n"
             + tabulate(rows, ["run", "figure", "GPU minutes"])
         )
     return "\n\n".join(parts)
@@ -232,7 +233,14 @@ def _sums(schedule: Schedule) -> str:
         rows.append(_sum("all", schedule.planned))
     headers = ["results", "runs", "tokens", "GPU hours", "assumed", "calls"]
     table = tabulate(rows, headers, colalign=("left", *["right"] * 5))
-    return f"{schedule.count} GPUs, calls of {schedule.minutes:g} minutes:\n\n{table}"
+    if schedule.minutes == inf:
+        end = max((one.end for one in schedule.planned), default=0.0)
+        return f"{_gpus(schedule)}, done after {end / 60:.0f} minutes:\n\n{table}"
+    return f"{_gpus(schedule)}, calls of {schedule.minutes:g} minutes:\n\n{table}"
+
+
+def _gpus(schedule: Schedule) -> str:
+    return "1 GPU" if schedule.count == 1 else f"{schedule.count} GPUs"
 
 
 def _sum(name: str, planned: Sequence[Planned]) -> list[str]:
