@@ -213,3 +213,20 @@ def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
         reproduce(str(file), out=tmp_path / "out", per_gpu=0)
     with pytest.raises(InputError, match=r"has no scale 'paper', only small"):
         reproduce(str(file), "paper", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_model_that_does_not_exist_is_named_before_the_first_run(tmp_path: Path, dry_run: bool) -> None:
+    file = a_figure(tmp_path / "f.yaml", runs={"lstm": LSTM, "new": {"model": "tests.models:NoSuchModel"}})
+    with pytest.raises(InputError, match="NoSuchModel"):
+        reproduce(str(file), out=tmp_path / "out", dry_run=dry_run)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_papers_scale_needs_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="need a GPU, and PyTorch finds none; use --scale small"):
+        reproduce("efficiency", "paper", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not capsys.readouterr().out
+    reproduce("efficiency", "paper", out=tmp_path / "out", dry_run=True)
+    assert "GPU hours" in capsys.readouterr().out

@@ -32,6 +32,9 @@ from synthetic_training.figures.plan_text import plan_text, runs_text
 from synthetic_training.figures.results import check_others
 from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import Stage, read_stages
+from synthetic_training.models.model_types import PACKAGES
+from synthetic_training.models.registry import find_architecture
+from synthetic_training.models.user_code import import_packages
 
 
 class RunsFailed(InputError):  # noqa: N818  what happened, as with Interrupted and TimeLimitReached
@@ -88,10 +91,10 @@ def reproduce(
         The files that were written: results, plots and tables.
 
     Raises:
-        InputError: no figure is given; a figure, scale or label does not exist, or a setting is invalid;
-            ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set; ``out``
-            contains a plot or table that this function did not write; or another process is working on a
-            figure.
+        InputError: no figure is given; a figure, scale, label or model does not exist, or a setting is
+            invalid; the runs need a GPU, and there is none; ``out`` contains results or unfinished runs of
+            the figures, and ``resume`` is not set; ``out`` contains a plot or table that this function did
+            not write; or another process is working on a figure.
         RunsFailed: a run failed, after the other runs were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeLimitReached: the time limit is reached, or no other run fits into the time that is left; results
@@ -117,6 +120,7 @@ def reproduce(
     stages = read_stages(figures, scale, models=models, seeds=seeds, overrides=overrides)
     ledger = Ledger(stages, out)
     _check_folder(ledger, out, begun=resume or dry_run)
+    _check_models(stages, dry_run=dry_run)
     if known is not None:
         if not known.is_dir():
             raise InputError(f"{known} is not a folder; pass one with results of reproduce")
@@ -124,6 +128,12 @@ def reproduce(
     on_gpu = any(run.config.device != "cpu" for stage in stages for run in stage.planned)
     slots = worker_slots(on_gpu) if ledger.work() else []
     per_slot = per_gpu if any("CUDA_VISIBLE_DEVICES" in slot for slot in slots) else 1
+    without_gpu = on_gpu and slots and not any("CUDA_VISIBLE_DEVICES" in slot for slot in slots)
+    if without_gpu and scale == "paper" and not dry_run and not shipped().keys().isdisjoint(figures):
+        raise InputError(
+            "runs at the paper's scale need a GPU, and PyTorch finds none; use --scale small, or pass "
+            "--dry-run to see the plan"
+        )
     print(plan_text(ledger, out / "runs", len(slots) * per_slot), flush=True)
     expectations = Expectations(
         [*committed_results(), *(one for stage in stages for one in ledger.results(stage))],
@@ -156,6 +166,20 @@ def reproduce(
         allocation = Allocation(len(slots), per_slot, budget, whole_runs)
         execution = Execution(ledger, allocation, slots, out, revision, expectations, end)
         return _carry_out(ledger, execution)
+
+
+def _check_models(stages: Sequence[Stage], *, dry_run: bool) -> None:
+    """Find the models of all runs, so that none is missed only after hours.
+
+    Raises:
+        InputError: there is no such model, a module to import or a model's package is missing, or a model's
+            code is not trusted. A dry run needs no packages of models.
+    """
+    configs = [run.config for stage in stages for run in stage.planned]
+    for imports, model, trusted in dict.fromkeys((c.imports, c.model, c.trust_remote_code) for c in configs):
+        if not (dry_run and model.partition(":")[0] in PACKAGES):
+            import_packages(imports)
+            find_architecture(model, trust_remote_code=trusted)
 
 
 def _carry_out(ledger: Ledger, execution: Execution) -> list[Path]:
