@@ -1,5 +1,6 @@
 """Models trained on MQAR from the command line, and logits only at the queries."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,7 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(
     arguments += ["--steps", "240", "--batch-size", "32", "--lr", "1e-2", "--warmup-steps", "20"]
     arguments += ["--eval-every", "240", "--eval-lengths", "1", "2", "--device", "cpu"]
     main(["train", *arguments, "--out", str(run)])
+    assert re.search(r"step 240: accuracy [.\d]+ at 1, [.\d]+ at 2 pairs", capsys.readouterr().out)
     scores = [record for record in read_metrics(run / "metrics.jsonl") if record["kind"] == "eval"]
     assert [score["length"] for score in scores] == [1, 2]
     # half of the queries are right if either of the two values is answered
@@ -179,7 +181,8 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(
     assert header.split() == ["|", "pairs", "|", "examples", "|", "accuracy", "|"]
     assert [row.split()[1] for row in rows] == ["1", "2"]
     main(["plot", str(run), str(tmp_path / "scores.json"), "--out", str(tmp_path / "plots")])
-    assert "length (pairs)" in (tmp_path / "plots" / "accuracy_by_length.svg").read_text()
+    drawn = (tmp_path / "plots" / "accuracy_by_length.svg").read_text()
+    assert "length (pairs)" in drawn and "string accuracy" not in drawn
     assert "run, 2 pairs" in (tmp_path / "plots" / "accuracy_by_examples.svg").read_text()
     for wrong, message in (
         (["3"], "3 pairs and their queries need a length of at least 12 tokens, not 8"),

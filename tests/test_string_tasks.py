@@ -205,7 +205,7 @@ def test_raw_bits_are_scaled_as_documented() -> None:
         (("copy", 5, 5, 26, {"n": 2}), "copy has no setting 'n'; it has k"),
         (("reverse", 5, 5, 26, {"k": 2}), "reverse has no setting 'k'; it has none"),
         (("prefix_ngram", 5, 5, 26, {"n": 0}), "n must be an integer of at least 1, not 0"),
-        (("prefix_ngram", 5, 5), "n = 3 and k = None needs strings of at least 6 letters, not 5"),
+        (("prefix_ngram", 5, 5), "prefix_ngram with n = 3 needs strings of at least 6 letters, not 5"),
         (("suffix_ngram", 8, 8, 26, {"k": 3}), "n = 3 and k = 3 needs strings of at least 9 letters, not 8"),
         (("suffix_ngram", 50, 50, 26, {"n": 14}), "n-grams of 14 do not fit in 64 bits"),
         (("prefix_ngram", 8, 8, 1), "vocabulary of at least 2"),

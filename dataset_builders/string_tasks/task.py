@@ -109,7 +109,8 @@ class StringTask(ABC):
         check_integer("vocabulary", self.vocabulary, 1, MAX_VOCABULARY)
         self.check()
         if self.min_length < self.shortest:
-            settings = " and ".join(f"{name} = {value}" for name, value in self.settings.items())
+            given = {name: value for name, value in self.settings.items() if value is not None}
+            settings = " and ".join(f"{name} = {value}" for name, value in given.items())
             raise InputError(
                 f"{self.name}{' with ' if settings else ''}{settings} needs strings of at least "
                 f"{self.shortest} letters, not {self.min_length}"

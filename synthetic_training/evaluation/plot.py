@@ -147,7 +147,7 @@ def _names(sources: Sequence[Path]) -> list[str]:
 def _by_length(points: Sequence[Point]) -> "Figure":
     from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-    figure, axes = _axes(f"length ({' or '.join(dict.fromkeys(p.unit for p in points))})")
+    figure, axes = _axes(f"length ({' or '.join(dict.fromkeys(p.unit for p in points))})", points)
     for run in dict.fromkeys(p.run for p in points):
         curve = sorted((p for p in points if p.run == run), key=lambda p: p.length)
         _draw_curve(axes, [p.length for p in curve], curve, run)
@@ -161,7 +161,7 @@ def _by_length(points: Sequence[Point]) -> "Figure":
 
 
 def _by_examples(points: Sequence[Point]) -> "Figure":
-    figure, axes = _axes("training examples")
+    figure, axes = _axes("training examples", points)
     for run, length, unit in dict.fromkeys((p.run, p.length, p.unit) for p in points):
         curve = [p for p in points if (p.run, p.length) == (run, length)]
         _draw_curve(axes, [p.examples or 0 for p in curve], curve, f"{run}, {length} {unit}")
@@ -170,13 +170,14 @@ def _by_examples(points: Sequence[Point]) -> "Figure":
     return figure
 
 
-def _axes(label: str) -> "tuple[Figure, Axes]":
+def _axes(label: str, points: Sequence[Point]) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(label)
-    axes.set_ylabel("string accuracy (bars: 95% intervals)")
+    accuracy = "string accuracy" if all(point.unit == "letters" for point in points) else "accuracy"
+    axes.set_ylabel(f"{accuracy} (bars: 95% intervals)")
     axes.set_ylim(-0.03, 1.03)
     return figure, axes
 

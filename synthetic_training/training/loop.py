@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.interruption import Interrupted, StopSignals
-from synthetic_training.config import TrainConfig
+from synthetic_training.config import MQAR, TrainConfig
 from synthetic_training.data.training_data import TrainingData
 from synthetic_training.evaluation.accuracy import Shard
 from synthetic_training.models.sizes import window
@@ -199,7 +199,8 @@ class TrainingRun:
             self._write({**where, **asdict(score), "seconds": round(self._seconds(), 3)})
         if self._processes.is_main:
             shown = ", ".join(f"{one.string_accuracy:.3f} at {one.length}" for one in scores)
-            self._bar.write(f"step {progress.step}: string accuracy {shown}")
+            name, unit = ("accuracy", " pairs") if config.task == MQAR else ("string accuracy", "")
+            self._bar.write(f"step {progress.step}: {name} {shown}{unit}")
         return config.stop_accuracy is not None and scores[-1].string_accuracy >= config.stop_accuracy
 
     def _save(self) -> None:
