@@ -197,6 +197,8 @@ def test_evaluate_prints_a_table_and_writes_a_file_once(
 
 
 def test_lengths_beyond_the_window_keep_their_place(trained: Path) -> None:
+    results = evaluate(EvaluateConfig(trained, num_examples=2))["results"]
+    assert [score["length"] for score in results] == [10, 20, 50, 100]  # as the help text says
     asked = EvaluateConfig(trained, lengths=(2, 1100, 5), num_examples=2)
     assert [result["length"] for result in evaluate(asked)["results"]] == [2, 1100, 5]
 

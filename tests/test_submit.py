@@ -37,7 +37,8 @@ def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
     def run(content: Content, *options: str, model: str = MODEL) -> tuple[Any, str, str]:
         file = written(tmp_path, content)
-        argv = ["submit", str(file), "--model", model, "--dataset", DATASET, *options]
+        dataset = [] if "--dataset" in options else ["--dataset", DATASET]
+        argv = ["submit", str(file), "--model", model, *dataset, *options]
         monkeypatch.setattr(sys, "argv", ["lm_eval_tasks", *argv])
         status: Any = 0
         capsys.readouterr()  # what lm-eval said as it made the results
