@@ -271,3 +271,11 @@ def test_a_card_that_cannot_be_merged_with_is_refused(existing):
     with pytest.raises(InputError, match=r"README\.md") as error:
         merged(made(manifest("phone_book_20")), existing, [])
     assert "\n" not in str(error.value)
+
+
+def test_keys_that_people_added_stay_in_their_order():
+    """Older versions of huggingface_hub write them in an order that differs from process to process."""
+    added = ["x-f", "x-b", "doi", "x-e", "x-a", "size"]
+    header = "".join(f"{key}: 1\n" for key in added)
+    written = yaml.safe_load(merged(NEW, f"---\n{header}---\n", []).split("---\n")[1])
+    assert [*written][-len(added) :] == added

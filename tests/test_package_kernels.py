@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from synthetic_training.models.model_types import PACKAGES as PACKAGES_OF_MODELS
 from tests.import_graph import ROOT
 from tests.package_kernels import PACKAGES
 
@@ -53,9 +54,8 @@ def check_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], er
 @pytest.mark.parametrize("model", MODELS)
 def test_kernels_compute_what_pytorch_code_does(model: str, tmp_path: Path) -> None:
     reference, missed = gradients(model, "cuda", tmp_path / "reference", *PACKAGES)
-    missing = [name for name in missed.split() if find_spec(name.replace("-", "_")) is None]
-    if "flash-linear-attention" in missing and find_spec("fla") is not None:
-        missing.remove("flash-linear-attention")
+    module_of = {package: module for module, package in PACKAGES_OF_MODELS.items()}
+    missing = [one for one in missed.split() if find_spec(module_of.get(one, one.replace("-", "_"))) is None]
     if missing or not missed:
         pytest.skip(f"not installed: {', '.join(missing) or 'any package that this model uses'}")
     found, still_missed = gradients(model, "cuda", tmp_path / "kernels")

@@ -92,6 +92,7 @@ def merged(new: DatasetCard, existing: str | None, replaced: Iterable[str]) -> s
     ours = {config["config_name"] for config in new.data["configs"]} | set(replaced)
     result = DatasetCard(_written(new))
     kept = old.data.to_dict()
+    order = [*result.data.to_dict(), *kept]
     for key in ("configs", "dataset_info"):
         others = [c for c in _listed(kept.pop(key, None)) if c.get("config_name", "default") not in ours]
         if others:
@@ -103,8 +104,9 @@ def merged(new: DatasetCard, existing: str | None, replaced: Iterable[str]) -> s
     for key, value in kept.items():
         if result.data.get(key) is None:
             result.data[key] = value
-    result.text = _merged_text(result.text, old.text)
-    return _written(result)
+    # older versions of huggingface_hub write keys that were added to a card in random order
+    metadata = result.data.to_yaml(original_order=list(dict.fromkeys(order)))
+    return f"---\n{metadata}\n---\n{_merged_text(result.text, old.text)}".rstrip() + "\n"
 
 
 def _written(made: DatasetCard) -> str:
