@@ -1,4 +1,4 @@
-"""Tables and sentences of the speed of training that would become wrong with other results."""
+"""The tables and sentences about the speed of training, derived again from the results."""
 
 import re
 from collections.abc import Sequence

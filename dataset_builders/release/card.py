@@ -104,7 +104,7 @@ def merged(new: DatasetCard, existing: str | None, replaced: Iterable[str]) -> s
     for key, value in kept.items():
         if result.data.get(key) is None:
             result.data[key] = value
-    # older versions of huggingface_hub write keys that were added to a card in random order
+    # otherwise older versions of huggingface_hub, such as 1.20, write added keys in random order
     metadata = result.data.to_yaml(original_order=list(dict.fromkeys(order)))
     return f"---\n{metadata}\n---\n{_merged_text(result.text, old.text)}".rstrip() + "\n"
 

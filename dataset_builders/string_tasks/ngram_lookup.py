@@ -23,8 +23,8 @@ _LEAST_BEYOND = 3
 """Minimum number of letters after the key, or after the answer's k letters, as in the released sampler."""
 
 _MOST_COMPARED = 512
-"""Maximum number of n-grams per string that are compared in pairs on a GPU, because PyTorch's compiler takes
-two minutes for a sort of 98 there. It does not compile a sort of more than 512."""
+"""Up to this many n-grams per string are compared in pairs on a GPU, because PyTorch's compiler takes two
+minutes for a sort of 98 there. It leaves sorts of more than 512 uncompiled."""
 
 
 @dataclass(frozen=True)

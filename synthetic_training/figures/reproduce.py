@@ -91,10 +91,10 @@ def reproduce(
         The files that were written: results, plots and tables.
 
     Raises:
-        InputError: no figure is given; a figure, scale, label or model does not exist, or a setting is
-            invalid; the runs need a GPU, and there is none; ``out`` contains results or unfinished runs of
-            the figures, and ``resume`` is not set; ``out`` contains a plot or table that this function did
-            not write; or another process is working on a figure.
+        InputError: no figure is given; a figure, scale, label or model does not exist; a setting is invalid;
+            the runs need a GPU, and there is none; ``out`` contains results or unfinished runs of the
+            figures, and ``resume`` is not set; ``out`` contains a plot or table that this function did not
+            write; or another process is working on a figure.
         RunsFailed: a run failed, after the other runs were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeLimitReached: the time limit is reached, or no other run fits into the time that is left; results
@@ -169,7 +169,7 @@ def reproduce(
 
 
 def _check_models(stages: Sequence[Stage], *, dry_run: bool) -> None:
-    """Find the models of all runs, so that none is missed only after hours.
+    """Find the models of all runs, so that a missing one is noticed before the first run.
 
     Raises:
         InputError: there is no such model, a module to import or a model's package is missing, or a model's

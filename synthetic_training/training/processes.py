@@ -29,7 +29,7 @@ _REPORTED = "repeat-after-me/reported"
 """Key that process 0 sets in the launcher's store when it ends."""
 
 _LEFT = "repeat-after-me/left/{}"
-"""Key that each other process sets when it has seen the key of process 0, or has waited long enough."""
+"""Key that every other process sets once it has seen the key of process 0, or has waited long enough."""
 
 _PATIENCE = timedelta(seconds=5)
 """Maximum time for which a process waits for others: process 0 may hang if another process failed."""
