@@ -1,8 +1,8 @@
-"""PyTorch code for tensors off the GPU, in models for which packages of CUDA kernels are installed.
+"""PyTorch code where CUDA kernels fail or are wrong, in models for which their packages are installed.
 
 When transformers imports a modeling file, it decides whether its layers call PyTorch code or the functions of
 causal-conv1d, mamba-ssm and flash-linear-attention, on whatever device they run later. On a CPU, and on
-PyTorch's meta device, these functions fail.
+PyTorch's meta device, these functions fail. One of them is also wrong on a GPU: see ``_is_wrong``.
 """
 
 import functools
@@ -21,7 +21,7 @@ def use_kernels_only_on_gpus(model: nn.Module) -> None:
     """Let the layers of a model call the PyTorch code of transformers for tensors that are not on a GPU.
 
     The modules of the layers' classes and of their base classes are changed in this process. Nothing changes
-    for tensors on a GPU.
+    for tensors on a GPU, except that a kernel which is wrong is not called.
     """
     classes = {one for layer in model.modules() for one in type(layer).__mro__}
     for name in {one.__module__ for one in classes} & sys.modules.keys():
@@ -55,9 +55,21 @@ def _by_device(kernel: Function, plain: Function) -> Function:
 
     @functools.wraps(plain)
     def function(*args: Any, **kwargs: Any) -> Any:
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, torch.Tensor) and value.is_cuda:
-                return kernel(*args, **kwargs)
+        if not _is_wrong(plain.__name__, kwargs):
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, torch.Tensor) and value.is_cuda:
+                    return kernel(*args, **kwargs)
         return plain(*args, **{key: value for key, value in kwargs.items() if key in known})
 
     return function
+
+
+def _is_wrong(name: str, arguments: dict[str, Any]) -> bool:
+    """Whether a kernel gives wrong results for these arguments.
+
+    Falcon-Mamba normalises B, C and the time step. In training, transformers leaves this to the function
+    ``mamba_inner_fn`` of mamba-ssm (2.3.2), which leaves the norms out of the gradient, and normalises the
+    time step after its projection instead of before. Its stand-in returns None, and then transformers
+    computes the norms itself and calls the kernel of the scan.
+    """
+    return name == "mamba_inner_fn" and arguments.get("b_rms_weight") is not None

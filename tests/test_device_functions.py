@@ -18,7 +18,7 @@ from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.models.sizes import preset_arguments
 from synthetic_training.theory.state import state_bits
 
-LAYERS = {"hf:mamba2": 1, "hf:qwen3_next": 2}
+LAYERS = {"hf:mamba2": 1, "hf:qwen3_next": 2, "hf:falcon_mamba": 1}
 
 
 def refuse(*_: Any, **__: Any) -> None:
@@ -95,3 +95,16 @@ def test_a_layer_derived_from_one_of_transformers_runs_on_a_cpu(monkeypatch: pyt
         layer(x)
     use_kernels_only_on_gpus(layer)
     assert layer(x).equal(expected)
+
+
+def test_a_layer_whose_kernel_is_wrong_does_not_call_it_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mamba_ssm's layer ignores Falcon-Mamba's norms in the gradient; without norms, it is right."""
+    model = built("hf:falcon_mamba")
+    module = sys.modules[type(model).__module__]
+    install_kernels(monkeypatch, module)
+    use_kernels_only_on_gpus(model)
+    x, norm = torch.zeros(1), torch.ones(1)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    with pytest.raises(RuntimeError, match="is_cuda"):
+        module.mamba_inner_fn(x, *[x] * 7)
+    assert module.mamba_inner_fn(x, *[x] * 7, b_rms_weight=norm) is None
