@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from synthetic_training.precision import gradient_errors
+from synthetic_training.precision.arms import ARMS
 from synthetic_training.precision.gradient_errors import GradientErrors, main, measure
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics
@@ -53,6 +56,30 @@ def test_float32_is_nearer_than_bfloat16(model: str, tmp_path: Path) -> None:
     for kind in ("gradient", "loss"):
         assert found["float32"][kind] < found["bf16_without_copies"][kind] < 0.1
     assert found["float32"]["outputs"]["largest"] < 1e-5 < found["bf16_without_copies"]["outputs"]["median"]
+
+
+def test_float32_has_no_tf32_in_cudnn_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's default for recurrent layers and convolutions is TF32, whatever matrix products use."""
+    seen: list[tuple[str, bool]] = []
+    compute = gradient_errors._gradients
+
+    def record(*arguments: Any, **named: Any) -> Any:
+        seen.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        return compute(*arguments, **named)
+
+    monkeypatch.setattr(gradient_errors, "_gradients", record)
+    before = torch.backends.cudnn.allow_tf32
+    found = measure(settings(trained("lstm", tmp_path / "run", "cpu", steps=2), "cpu"))
+    assert before and torch.backends.cudnn.allow_tf32
+    assert dict(zip(found, seen, strict=False))["float32"] == ("highest", False)
+    with gradient_errors._arm(ARMS["tf32"])() as bf16:
+        assert torch.backends.cudnn.allow_tf32 and not bf16
+
+
+@pytest.mark.gpu
+def test_an_lstm_is_more_precise_in_float32_than_in_tf32(tmp_path: Path) -> None:
+    found = measure(settings(trained("lstm", tmp_path / "run", "cuda", steps=10), "cuda"))
+    assert found["float32"]["gradient"] < 0.1 * found["tf32"]["gradient"]
 
 
 def test_the_command_writes_what_it_prints(

@@ -27,6 +27,7 @@ from synthetic_training.models import mamba
 from synthetic_training.precision.arms import ARMS, RECURRENCE, Arm, applied
 from synthetic_training.provenance import provenance
 from synthetic_training.training.compilation import repeated_layers
+from synthetic_training.training.precision import float32_precision
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,7 @@ class _Found:
 def _arm(arm: Arm) -> Callable[[], Any]:
     @contextmanager
     def context() -> Iterator[bool]:
-        with applied(arm):
-            # as in the study, projections in float32 use TF32 products on a GPU
-            torch.set_float32_matmul_precision("high" if arm.precision == "tf32" else "highest")
+        with applied(arm), float32_precision(arm.precision):
             yield arm.precision == "bf16"
 
     return context
