@@ -1,9 +1,10 @@
 """The loss of a model of transformers and its gradient, with or without the packages of its kernels.
 
-    python -m tests.package_kernels MODEL DEVICE OUT [PACKAGE ...]
+    python -m tests.package_kernels MODEL DEVICE OUT [PACKAGE ...] [any_kernel]
 
-writes them to the file OUT, as if the packages were not installed. Each call is a process of its own, because
-transformers looks for the packages once, when it imports a model's file.
+writes them to the file OUT, as if the packages were not installed; with ``any_kernel``, also with kernels
+that this project avoids because they are wrong. Each call is a process of its own, because transformers looks
+for the packages once, when it imports a model's file.
 """
 
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 PACKAGES = ("mamba_ssm", "causal_conv1d", "fla")
 """Import names of the packages whose kernels transformers calls."""
+
+ANY_KERNEL = "any_kernel"
 
 
 def write_gradients(name: str, device: str, out: Path) -> None:
@@ -34,5 +37,10 @@ def write_gradients(name: str, device: str, out: Path) -> None:
 
 if __name__ == "__main__":
     for package in sys.argv[4:]:
-        sys.modules[package] = None  # type: ignore[assignment]  # Python's way to say that it is not there
+        if package == ANY_KERNEL:
+            from dataset_builders import device_functions
+
+            device_functions._is_wrong = lambda *_: False
+        else:
+            sys.modules[package] = None  # type: ignore[assignment]  # Python's way to say: not there
     write_gradients(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
