@@ -144,7 +144,8 @@ COMMANDS = {
     "synthetic_training": ("train", "evaluate", "plot", "reproduce"),
 }
 OTHER_OPTIONS = {
-    *("--no-deps", "--no-build-isolation", "--resolution"),  # pip and uv
+    *("--no-deps", "--no-build-isolation", "--resolution", "--no-index", "--find-links"),  # pip and uv
+    "--threads",  # nvcc
     *("--extra", "--multi_gpu", "--nproc_per_node", "--nnodes"),  # pytest, accelerate and torchrun
     *("--epochs", "--examples"),  # synthetic_training.speed.mqar
     "--reports",  # lm_eval_tasks.documents

@@ -131,42 +131,45 @@ def test_the_table_of_types_of_transformers() -> None:
             f"{one['first_step_s']:.0f}",
         )
         shown += 1
-        worse = one["loss"] > 1.1 * log(26)
-        assert worse == (one["model"] == "hf:falcon_mamba")
-        if worse:
-            check(
-                README, f"its loss after 50 steps was {one['loss']:.1f}, more than at chance ({log(26):.1f})"
-            )
+        assert one["loss"] < 1.1 * log(26)
     assert shown == 15
 
 
+def best(run: dict[str, Any]) -> float:
+    return max(point["accuracy"] for point in run["curve"])
+
+
 def test_mamba_at_64_tokens_of_mqar() -> None:
-    (one,) = results("mqar_mamba_64_h100")["measured"]
-
-    def best(trainer: str) -> dict[float, float]:
-        return {run["lr"]: max(point["accuracy"] for point in run["curve"]) for run in one[trainer]}
-
-    def speed(trainer: str, lr: float) -> str:
-        (run,) = (run for run in one[trainer] if run["lr"] == lr)
-        return thousands(run["examples_per_s"])
-
-    zoology, ours = best("zoology"), best("ours")
-    ended = {run["lr"]: len(run["curve"]) for run in one["zoology"]}
-    (complete,) = (lr for lr, epochs in ended.items() if epochs == 16)
-    assert len(ours) == 4 and max(ours, key=ours.__getitem__) == complete
-    assert max(zoology, key=zoology.__getitem__) == complete
+    (one,) = results("mqar_mamba_64_fast_rate_h100")["measured"]
+    (zoology,), (ours,) = one["zoology"], one["ours"]
+    assert zoology["lr"] == ours["lr"] == 1e-2
     has_row(
         "mamba",
         "64, 4",
-        scientific(complete),
-        speed("zoology", complete),
-        speed("ours", complete),
+        "1e-2",
+        thousands(zoology["examples_per_s"]),
+        thousands(ours["examples_per_s"]),
         f"{one['ratio']:.1f}x",
         "4x",
-        f"{zoology[complete]:.3f}",
-        f"{ours[complete]:.3f}",
+        f"{best(zoology):.3f}",
+        f"{best(ours):.3f}",
     )
-    check(README, f"Zoology's ran to the end only with {scientific(complete)}; with 1e-2 it had")
-    assert ended[1e-2] == 2
-    check(README, f"it had {short(zoology[1e-2], 3)} after two epochs, when the time was over")
-    check(README, f"Ours had {short(ours[1e-2], 3)} with 1e-2.")
+    ends = [run["curve"][-1]["examples"] for run in (zoology, ours)]
+    assert all(best(run) >= 0.99 > run["curve"][-2]["accuracy"] for run in (zoology, ours))
+    check(
+        README,
+        f"It reached .99 after {ends[0]:,} examples in Zoology's trainer and after {ends[1]:,} in ours",
+    )
+
+
+def test_an_earlier_run_of_mamba_at_64_tokens() -> None:
+    (one,) = results("mqar_mamba_64_h100")["measured"]
+    (zoology,) = (run for run in one["zoology"] if len(run["curve"]) == 16)
+    (ours,) = (run for run in one["ours"] if run["lr"] == zoology["lr"])
+    assert len(one["ours"]) == 4
+    check(README, f"Zoology's ran to the end only with {scientific(zoology['lr'])}")
+    check(
+        README,
+        f"At this rate it reached {short(best(zoology), 3)} and ours {short(best(ours), 3)}, "
+        f"at {one['ratio']:.1f} times the speed.",
+    )
