@@ -12,7 +12,7 @@ from typing import Annotated
 
 import tyro
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from lm_eval_tasks.results import read_reports
 
 
@@ -62,4 +62,4 @@ def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path =
 
 if __name__ == "__main__":
     with command_errors():  # invalid input is one sentence, without a traceback
-        tyro.cli(main)
+        cli(main)

@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from lm_eval import simple_evaluate
 from lm_eval.loggers.utils import get_git_commit_hash
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.machine import this_machine
 from dataset_builders.markdown import markdown_table
@@ -71,7 +70,7 @@ class Speed:
 
 def main() -> None:
     """Measure, print a table, and write the results with their settings."""
-    settings = tyro.cli(Speed, prog="python -m lm_eval_tasks.speed.evaluation")
+    settings = cli(Speed, prog="python -m lm_eval_tasks.speed.evaluation")
     if settings.out:
         check_new_file(settings.out)
     logging.disable(logging.WARNING)

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import read_json
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
@@ -196,7 +196,7 @@ def _print_costs(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of costs for the files on the command line."""
     with command_errors():
-        tyro.cli(_print_costs, prog="python -m synthetic_training.figures.cost", args=arguments)
+        cli(_print_costs, prog="python -m synthetic_training.figures.cost", args=arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import read_json, write_json
 from dataset_builders.workers import Job, Watcher, last_line, run_jobs, worker_slots
 from synthetic_training.config import TrainConfig
@@ -130,7 +130,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--job"]:
         run_job(json.loads(sys.argv[2]))
     else:
-        run_study(tyro.cli(Study, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)))
+        run_study(cli(Study, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)))
 
 
 if __name__ == "__main__":

@@ -29,11 +29,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
 from pydantic import BaseModel, ValidationError
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import read_json, write_json
 from dataset_builders.markdown import markdown_table
 from synthetic_training.models.presets import PARAMETERS, presets
@@ -79,7 +78,7 @@ class Speed:
 
 def main() -> None:
     """Measure, print a table, and write the rows."""
-    settings = tyro.cli(Speed, prog="python -m synthetic_training.speed.architectures")
+    settings = cli(Speed, prog="python -m synthetic_training.speed.architectures")
     if settings.preset not in presets():
         raise InputError(f"there is no preset {settings.preset!r}; the presets are {', '.join(PARAMETERS)}")
     for name in settings.models:
