@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from dataset_builders import InputError
 from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import read_json
 from dataset_builders.markdown import markdown_table
@@ -190,7 +191,14 @@ def _print_costs(
         figures: Print the hours of each figure instead.
     """
     results = results_of(files)
-    print(by_figure(results) if figures else table(costs(results, baselines(read_json(speed)))))
+    if figures:
+        print(by_figure(results))
+        return
+    try:
+        known = baselines(read_json(speed))
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{speed} was not written by synthetic_training.speed.trainer") from None
+    print(table(costs(results, known)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -32,6 +32,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from dataset_builders import InputError
+from dataset_builders.checks import check_integer
 from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import read_json, write_json
 from dataset_builders.markdown import markdown_table
@@ -82,8 +83,10 @@ def main() -> None:
     if settings.preset not in presets():
         raise InputError(f"there is no preset {settings.preset!r}; the presets are {', '.join(PARAMETERS)}")
     for name in settings.models:
-        if name not in presets()[settings.preset] and not is_own_code(name):
+        if name not in presets()[settings.preset] and not (is_own_code(name) and ":" in name):
             raise InputError(f"{name} has no preset {settings.preset}")
+    check_integer("rows", settings.rows, 1)
+    check_integer("context_length", settings.context_length, 1)
     results = _Results(settings)
     jobs = [job for job in _jobs(settings.models or _every(settings.preset)) if job not in results]
     start, lacked_memory = time.monotonic(), []
