@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any, TypeVar
 
 from dataset_builders.checks import did_you_mean, printable, shortened
 from dataset_builders.errors import InputError
@@ -21,6 +22,8 @@ _MOST_SHOWN = 4000
 BROKEN_PIPE = 128 + 13
 """Exit status of a program whose output is no longer read, e.g. because ``head`` has ended."""
 
+
+T = TypeVar("T")
 
 _unreported: list[str] = []
 
@@ -131,8 +134,7 @@ def check_command(
 ) -> None:
     """Check that the first word, unless it is an option, is a command, and that no option is repeated.
 
-    Given an unknown command, tyro would report the options after it instead. Of an option that is given
-    twice, it would silently drop the first values.
+    Given an unknown command, tyro would report the options after it instead.
 
     Args:
         words: the command line.
@@ -148,6 +150,26 @@ def check_command(
     if not name.startswith("-") and name.replace("-", "_") not in known:
         hint = did_you_mean(name, commands)
         raise InputError(f"there is no {what} {name!r}; the {what}s are {', '.join(commands)}{hint}")
+    _check_given_once(words, repeatable)
+
+
+def cli(
+    command: Callable[..., T], *, args: Sequence[str] | None = None, prog: str | None = None, **options: Any
+) -> T:
+    """Call a function or a dataclass with the command line's values, like ``tyro.cli``.
+
+    Raises:
+        InputError: an option is given twice.
+    """
+    import tyro
+
+    words = sys.argv[1:] if args is None else list(args)
+    _check_given_once(words)
+    return tyro.cli(command, args=words, prog=prog, **options)
+
+
+def _check_given_once(words: Sequence[str], repeatable: Collection[str] = ()) -> None:
+    """Raise InputError if an option is repeated, because tyro would silently drop the first values."""
     options = Counter(word.split("=")[0].replace("_", "-") for word in words if word.startswith("--"))
     twice = next(
         (option for option, count in options.items() if count > 1 and option not in repeatable), None

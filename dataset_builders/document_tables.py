@@ -24,10 +24,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import tyro
-
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import write_text
 
 REPOSITORY = Path(__file__).parents[1]
@@ -187,7 +185,7 @@ def _write(check: bool = False) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. For invalid input, print one sentence and exit with status 1."""
     with command_errors():
-        tyro.cli(_write, prog="python -m dataset_builders.document_tables", args=arguments)
+        cli(_write, prog="python -m dataset_builders.document_tables", args=arguments)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def open_archive(archive: Path) -> Iterator[tarfile.TarFile]:
         with tarfile.open(archive, "r:gz") as content:
             yield content
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{archive} cannot be unpacked: {first_line(error)}") from None
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"{archive} cannot be unpacked: {reason}") from None
 
 
 def extract(archives: Iterable[Path], folder: Path, prefix: str = "") -> None:

@@ -16,7 +16,7 @@ from tyro.conf import arg
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.command_help import DEFAULT_IN_TEXT, default_hint
-from dataset_builders.mqar import Mqar
+from dataset_builders.mqar import LEAST_TOKENS_PER_PAIR, Mqar
 from dataset_builders.string_tasks import (
     StringTask,
     string_task,
@@ -196,6 +196,12 @@ class TrainConfig(Settings):
         Raises:
             InputError: a setting in ``task_args`` is unknown, or the context is too short for the pairs.
         """
+        most = max((self.pairs, *self.eval_lengths))
+        if self.context_length < most * LEAST_TOKENS_PER_PAIR:
+            raise InputError(
+                f"context_length = {self.context_length} is too short: {most} pairs and their queries need "
+                f"{most * LEAST_TOKENS_PER_PAIR} tokens"
+            )
         for name in self.task_args:
             if name not in _MQAR_ARGS:
                 raise InputError(

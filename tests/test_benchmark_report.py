@@ -80,6 +80,18 @@ def test_the_example_refuses_a_missing_folder_in_one_sentence(
         runpy.run_path(str(EXAMPLE), run_name="__main__")
 
 
+def test_the_example_prints_nothing_if_the_plots_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result_file(tmp_path, {"string_prefix_ngram_20": 0.5})
+    out = tmp_path / "plots"
+    out.write_text("mine")
+    monkeypatch.setattr("sys.argv", ["own_results.py", str(tmp_path), "--out", str(out)])
+    with pytest.raises(SystemExit, match=f"^error: {out} cannot be written: {out} is not a folder$"):
+        runpy.run_path(str(EXAMPLE), run_name="__main__")
+    assert capsys.readouterr().out == "" and out.read_text() == "mine"
+
+
 def record(batch: int, seconds: float = 0.01) -> dict[str, object]:
     return {**TIMING, "batch_size": batch, "token_seconds": seconds}
 

@@ -233,22 +233,6 @@ def test_a_command_that_does_not_exist_is_named(command: str, sentence: str) -> 
     assert "\n" not in str(ended.value)
 
 
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [
-        ("dataset_builders build phone_book --entries 20 --entries 40 --out o", "--entries"),
-        ("lm_eval_tasks report results --out a --out=b", "--out"),
-        ("synthetic_training train --model-args width=8 --model_args depth=1 --out o", "--model-args"),
-    ],
-)
-def test_an_option_that_is_given_twice_loses_no_value(command: str, option: str) -> None:
-    module, *words = command.split()
-    if module == "synthetic_training" and missing("train"):
-        pytest.skip(missing("train"))
-    with pytest.raises(SystemExit, match=f"error: {option} is given twice"):
-        importlib.import_module(f"{module}.__main__").main(words)
-
-
 def test_a_full_disk_behind_the_output_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)

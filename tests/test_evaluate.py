@@ -291,7 +291,7 @@ def test_what_cannot_be_plotted_is_refused(trained: Path, tmp_path: Path) -> Non
         (tmp_path / "other.json").write_text(text)
         with pytest.raises(InputError, match="is neither a folder of a run nor a file written by evaluate"):
             plot([tmp_path / "other.json"], tmp_path / "plots")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="it has no metrics.jsonl"):
         plot([tmp_path], tmp_path / "plots")
     (tmp_path / "metrics.jsonl").write_text("")
     with pytest.raises(InputError, match="has no evaluation to plot yet"):

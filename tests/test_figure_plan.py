@@ -203,8 +203,12 @@ def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
     file = a_figure(tmp_path / "f.yaml")
     with pytest.raises(InputError, match=r"no figure 'efficency'; use .*; did you mean 'efficiency'\?"):
         figure_path("efficency")
-    with pytest.raises(InputError, match=r"no figure 'figures/configs/mqar.yaml'; .* mqar, .*mean 'mqar'\?"):
+    with pytest.raises(InputError, match=r"no file 'figures/configs/mqar.yaml'; .* mqar, .*mean 'mqar'\?"):
         figure_path("figures/configs/mqar.yaml")
+    with pytest.raises(InputError, match=r"no file 'my_figure.yml'; use .*efficiency.* or a YAML file$"):
+        figure_path("my_figure.yml")
+    with pytest.raises(InputError, match=f"no figure '{tmp_path}'; use"):  # it exists, but is a folder
+        figure_path(str(tmp_path))
     with pytest.raises(InputError, match=r"no run 'lstn'; its runs are .*; did you mean 'lstm'\?"):
         runs_of(file, models=["lstn"])
     with pytest.raises(InputError, match=r"no figure is named; use .*efficiency.* or a YAML file"):

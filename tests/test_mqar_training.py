@@ -185,7 +185,7 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(
     assert "length (pairs)" in drawn and "string accuracy" not in drawn
     assert "run, 2 pairs" in (tmp_path / "plots" / "accuracy_by_examples.svg").read_text()
     for wrong, message in (
-        (["3"], "3 pairs and their queries need a length of at least 12 tokens, not 8"),
+        (["3"], "context_length = 8 is too short: 3 pairs and their queries need 12 tokens"),
         (["2", "--generate"], "generate cannot be set for mqar"),
         (["2", "--documents", "benchmark"], "benchmark documents of mqar are evaluated with lm-eval"),
     ):
@@ -196,8 +196,8 @@ def test_a_model_is_trained_and_evaluated_from_the_command_line(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"context_length": 7}, "2 pairs and their queries need a length of at least 8 tokens, not 7"),
-        ({"eval_lengths": [5]}, "5 pairs and their queries need a length of at least 20 tokens, not 16"),
+        ({"context_length": 7}, "context_length = 7 is too short: 2 pairs and their queries need 8 tokens"),
+        ({"eval_lengths": [5]}, "context_length = 16 is too short: 5 pairs and their queries need 20 tokens"),
         ({"task_args": {"gap": 1}}, "mqar has no setting 'gap'; it has power_a, random_non_queries"),
     ],
 )

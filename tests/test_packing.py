@@ -198,13 +198,13 @@ def test_batches_in_a_cuda_graph_are_the_same(kind: type[StringTask], context: i
 @pytest.mark.parametrize(
     ("arguments", "context", "said"),
     [
-        (("copy", 5, 20), 42, "context of 42 tokens is too short: .* letters has 43 tokens"),
-        (("copy", 5, 20, 26, {"k": 4}), 26, "of 26 tokens .* has 27 tokens"),
-        (("reverse", 5, 20), 42, "of 42 tokens .* has 43 tokens"),
-        (("prefix_ngram", 6, 20), 43, "of 43 tokens .* of up to 20 letters has 44 tokens"),
-        (("suffix_ngram", 6, 20), 42, "of 42 tokens .* has 43 tokens"),
-        (("suffix_ngram", 8, 20, 26, {"k": 2}), 27, "of 27 tokens .* has 28 tokens"),
-        (("duplicate_ngram", 6, 20), 42, "of 42 tokens .* has 43 tokens"),
+        (("copy", 5, 20), 42, "context_length = 42 is too short: .* letters has 43 tokens"),
+        (("copy", 5, 20, 26, {"k": 4}), 26, "= 26 is .* has 27 tokens"),
+        (("reverse", 5, 20), 42, "= 42 is .* has 43 tokens"),
+        (("prefix_ngram", 6, 20), 43, "= 43 is .* of up to 20 letters has 44 tokens"),
+        (("suffix_ngram", 6, 20), 42, "= 42 is .* has 43 tokens"),
+        (("suffix_ngram", 8, 20, 26, {"k": 2}), 27, "= 27 is .* has 28 tokens"),
+        (("duplicate_ngram", 6, 20), 42, "= 42 is .* has 43 tokens"),
         (("copy", 5, 20), 0, "context must be an integer of at least 1, not 0"),
     ],
 )

@@ -146,7 +146,7 @@ def test_numbers_that_are_none_are_refused(settings: dict[str, Any], sentence: s
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"max_length": 20}, "a context of 32 tokens is too short"),
+        ({"max_length": 20}, "context_length = 32 is too short: .* has 43 tokens"),
         ({"task": "prefix_ngram", "min_length": 3}, "needs strings of at least 6 letters"),
         ({"min_length": 2, "k": 2, "eval_lengths": [2, 1]}, "needs strings of at least 2 letters, not 1"),
         ({"min_length": 9}, "max_length = 5 is smaller than min_length = 9; "),

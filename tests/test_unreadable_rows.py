@@ -16,6 +16,7 @@ from dataset_builders import InputError
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.models.registry import build_model
+from synthetic_training.models.sizes import check_forward
 from synthetic_training.training.run import train
 from tests.tiny_run import SETTINGS, tiny
 
@@ -86,6 +87,24 @@ def test_positions_out_of_range_are_one_sentence_on_a_gpu_too(tmp_path: Path) ->
         InputError, match=f"OnGpu cannot be run with its defaults: AcceleratorError: {reason}"
     ):
         train(replace(config, context_length=33), tmp_path / "run")
+
+
+class Float32Only(FewPositions):
+    """Adds float32 numbers in place to products, which are bfloat16 under autocast."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        index = torch.arange(len(ids))
+        return super().forward(ids).index_add(0, index, torch.zeros(*ids.shape, self.head.out_features))
+
+
+def test_a_model_that_fails_in_bfloat16_can_be_trained_in_another_precision(tmp_path: Path) -> None:
+    name = f"{__name__}:Float32Only"
+    config = tiny(model=name, model_args={}, context_length=32, eval_lengths=(5,))
+    with pytest.raises(InputError, match=r"cannot be run with .*BFloat16.*; pass --precision fp32$"):
+        train(replace(config, precision="bf16"), tmp_path / "run")
+    with pytest.raises(InputError, match=r"cannot read a row of .*BFloat16.*; pass --precision fp32$"):
+        check_forward(name, build_model(name), 32, bf16=True)
+    check_forward(name, build_model(name), 32, bf16=False)
 
 
 @pytest.mark.gpu

@@ -25,6 +25,9 @@ from dataset_builders.string_tasks.task import MAX_LENGTH, MAX_VOCABULARY, Array
 BLANK = 0
 """The token that fills an example; it is neither a key nor a value."""
 
+LEAST_TOKENS_PER_PAIR = 4
+"""Smallest length of an example per pair: its two tokens, and two for its query, at an even distance."""
+
 _WORD = 2**31
 """Bound of the random integers from which the gaps are computed."""
 
@@ -73,9 +76,10 @@ class Mqar:
         check_integer("pairs", self.pairs, 1, MAX_LENGTH)
         check_integer("length", self.length, 1, 4 * MAX_LENGTH)
         check_integer("vocabulary", self.vocabulary, 1, MAX_VOCABULARY)
-        if self.length < 4 * self.pairs:
+        least = LEAST_TOKENS_PER_PAIR * self.pairs
+        if self.length < least:
             raise InputError(
-                f"{self.pairs} pairs and their queries need a length of at least {4 * self.pairs} tokens, "
+                f"{self.pairs} pairs and their queries need a length of at least {least} tokens, "
                 f"not {self.length}"
             )
         if self.vocabulary // 2 - 1 < self.pairs:

@@ -70,9 +70,10 @@ def _read(source: str) -> list[Any]:
         return _hub()
     path = user_path(source)
     if not path.is_file():
+        problem = f"{source!r} is a folder" if path.is_dir() else f"the file {source!r} does not exist"
         raise InputError(
-            f"the file {source!r} does not exist; pass a {_FORMATS} file in SQuAD v2's schema, or omit "
-            f"'squad_source' to read {DEFAULT_SOURCE} from the Hub"
+            f"{problem}; pass a {_FORMATS} file in SQuAD v2's schema, or omit 'squad_source' to read "
+            f"{DEFAULT_SOURCE} from the Hub"
         )
     if path.suffix not in (".parquet", ".jsonl", ".json"):
         raise InputError(f"{source!r} has an unknown file extension; pass a {_FORMATS} file")

@@ -85,8 +85,8 @@ def _file(name: str) -> Path:
         return path
     if path.suffix == ".json" or path.is_absolute() or name.count("/") > 1:
         raise InputError(
-            f"the tokenizer {name!r} does not exist; pass a tokenizer.json, a folder that contains one, or a "
-            "name on the Hub"
+            f"the tokenizer {str(path)!r} does not exist; pass a tokenizer.json, a folder that contains one, "
+            "or a name on the Hub"
         )
     from huggingface_hub import hf_hub_download
 

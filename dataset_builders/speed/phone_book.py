@@ -9,9 +9,8 @@ from collections import deque
 from pathlib import Path
 
 import names
-import tyro
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.machine import this_machine
 from dataset_builders.markdown import markdown_table
@@ -67,4 +66,4 @@ def main(entries: int = 100, num_docs: int = 10_000, out: Path | None = None) ->
 
 if __name__ == "__main__":
     with command_errors():
-        tyro.cli(main)
+        cli(main)

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import tyro
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
+from dataset_builders.files import check_folder
 from lm_eval_tasks.results import read_reports
 
 
@@ -23,6 +24,7 @@ def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path =
         results: Result files of lm_eval, or folders that contain them.
         out: Folder for the plots.
     """
+    check_folder(out)  # before anything is printed
     for report in read_reports(results):
         print(f"\n## {report.benchmark}")
 
@@ -62,4 +64,4 @@ def main(results: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path =
 
 if __name__ == "__main__":
     with command_errors():  # invalid input is one sentence, without a traceback
-        tyro.cli(main)
+        cli(main)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-import tyro
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch.utils.data import IterableDataset
 from transformers import (
@@ -24,7 +23,7 @@ from transformers import (
 )
 
 from dataset_builders.checks import check_integer
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_folder
 from dataset_builders.registry import find
 from lm_eval_tasks.probe import RecallProbe
@@ -120,4 +119,4 @@ def main(
 
 if __name__ == "__main__":
     with command_errors():  # invalid input is one sentence, without a traceback
-        tyro.cli(main)
+        cli(main)

@@ -12,10 +12,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
-
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.document_tables import check_tables, write_tables
 from dataset_builders.files import write_text
 from lm_eval_tasks.documents.evaluate import evaluate_all, result_file
@@ -108,7 +106,7 @@ def _documents(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. For invalid input, print one sentence and exit with status 1."""
     with command_errors("interrupted; the same command continues"):
-        tyro.cli(_documents, prog="python -m lm_eval_tasks.documents", args=arguments)
+        cli(_documents, prog="python -m lm_eval_tasks.documents", args=arguments)
 
 
 if __name__ == "__main__":

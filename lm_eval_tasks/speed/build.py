@@ -11,12 +11,11 @@ import logging
 import time
 from collections import defaultdict
 
-import tyro
 from lm_eval.tasks import TaskManager
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.markdown import markdown_table
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.catalog import task_files
@@ -56,4 +55,4 @@ def main(metadata: str = "{}") -> None:
 
 if __name__ == "__main__":
     with command_errors():
-        tyro.cli(main)
+        cli(main)

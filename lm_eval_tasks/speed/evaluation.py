@@ -16,24 +16,26 @@ import logging
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from lm_eval import simple_evaluate
 from lm_eval.loggers.utils import get_git_commit_hash
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
-from dataset_builders.command_line import command_errors
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.machine import this_machine
 from dataset_builders.markdown import markdown_table
 from dataset_builders.phone_book import rows
+from dataset_builders.sources.tokenizer import load_tokenizer
 from lm_eval_tasks import TASKS_FOLDER
 
 _PYTHIA_410M = {
@@ -63,7 +65,7 @@ class Speed:
     """Batch sizes to try; the best is reported."""
     device: str = "cuda"
     """Device on which the model runs."""
-    revision: str | None = field(default_factory=get_git_commit_hash)
+    revision: str | None = None
     """Code revision to record (default: from git)."""
     out: Path | None = None
     """JSON file for the results; it must not exist."""
@@ -71,14 +73,20 @@ class Speed:
 
 def main() -> None:
     """Measure, print a table, and write the results with their settings."""
-    settings = tyro.cli(Speed, prog="python -m lm_eval_tasks.speed.evaluation")
+    settings = cli(Speed, prog="python -m lm_eval_tasks.speed.evaluation")
     if settings.out:
         check_new_file(settings.out)
     logging.disable(logging.WARNING)
 
+    try:
+        torch.empty(0, device=settings.device)
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f"the device {settings.device!r} cannot be used: {first_line(error)}; pass --device cpu"
+        ) from None
+    tokenizer = _tokenizer(settings.tokenizer)
     torch.manual_seed(0)
     model = GPTNeoXForCausalLM(GPTNeoXConfig(**_PYTHIA_410M)).eval().to(settings.device)
-    tokenizer = _tokenizer(settings.tokenizer)
     measured: dict[int, dict[str, float]] = {}
     for entries in settings.entries:
         run = _one_at_a_time(model, tokenizer, entries)
@@ -97,10 +105,12 @@ def main() -> None:
 
     print(_table(measured))
     if settings.out:
-        _write(settings.out, measured, asdict(settings))
+        revision = settings.revision or get_git_commit_hash()
+        _write(settings.out, measured, asdict(settings) | {"revision": revision})
 
 
 def _tokenizer(name: str) -> Any:
+    load_tokenizer(name)  # raises InputError if it cannot be read
     if name.endswith(".json"):
         return PreTrainedTokenizerFast(tokenizer_file=name, eos_token="<|endoftext|>")
     return AutoTokenizer.from_pretrained(name)

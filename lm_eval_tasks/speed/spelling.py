@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.markdown import markdown_table
 from dataset_builders.sources.tokenizer import TextTokenizer, load_tokenizer
 from dataset_builders.string_tasks.documents import rows
@@ -42,4 +42,4 @@ def _pieces(tokenizer: TextTokenizer, text: str) -> list[str]:
 
 if __name__ == "__main__":
     with command_errors():
-        tyro.cli(main)
+        cli(main)

@@ -17,11 +17,10 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-import tyro
 from numpy.random import Philox
 
 from dataset_builders.checks import check_integer
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.markdown import markdown_table
 from dataset_builders.string_tasks import Copy, DuplicateNgram
@@ -183,7 +182,7 @@ def _measure(out: Path, strings: int = 10_000, seed: int = 0) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. For invalid input, print one sentence and exit with status 1."""
     with command_errors():
-        tyro.cli(_measure, prog="python -m synthetic_training.deviations.duplicates", args=arguments)
+        cli(_measure, prog="python -m synthetic_training.deviations.duplicates", args=arguments)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import tyro
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.markdown import markdown_table
 from dataset_builders.string_tasks import Copy
@@ -113,7 +113,7 @@ def _measure(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. For invalid input, print one sentence and exit with status 1."""
     with command_errors():
-        tyro.cli(_measure, prog="python -m synthetic_training.deviations.released_accuracy", args=arguments)
+        cli(_measure, prog="python -m synthetic_training.deviations.released_accuracy", args=arguments)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,10 @@ def read_points(source: Path, name: str) -> list[Point]:
     Raises:
         InputError: the source is neither a run nor an evaluation, is damaged or contains no evaluation.
     """
+    if source.is_dir() and not (source / METRICS).exists():
+        raise InputError(
+            f"{source} is neither a folder of a run nor a file written by evaluate: it has no {METRICS}"
+        )
     try:
         points = _run_points(source, name) if source.is_dir() else _evaluation_points(source, name)
     except ValidationError as error:

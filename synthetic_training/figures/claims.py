@@ -15,7 +15,7 @@ from typing import Annotated
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_text
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.examples_by_length import BASE, factor, needed
@@ -193,7 +193,7 @@ def _write(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = Non
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table for the folder on the command line."""
     with command_errors():
-        tyro.cli(_write, prog="python -m synthetic_training.figures.claims", args=arguments)
+        cli(_write, prog="python -m synthetic_training.figures.claims", args=arguments)
 
 
 if __name__ == "__main__":

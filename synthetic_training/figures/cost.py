@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from dataset_builders.command_line import command_errors
+from dataset_builders import InputError
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import read_json
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
@@ -190,13 +191,20 @@ def _print_costs(
         figures: Print the hours of each figure instead.
     """
     results = results_of(files)
-    print(by_figure(results) if figures else table(costs(results, baselines(read_json(speed)))))
+    if figures:
+        print(by_figure(results))
+        return
+    try:
+        known = baselines(read_json(speed))
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{speed} was not written by synthetic_training.speed.trainer") from None
+    print(table(costs(results, known)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of costs for the files on the command line."""
     with command_errors():
-        tyro.cli(_print_costs, prog="python -m synthetic_training.figures.cost", args=arguments)
+        cli(_print_costs, prog="python -m synthetic_training.figures.cost", args=arguments)
 
 
 if __name__ == "__main__":

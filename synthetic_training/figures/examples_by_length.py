@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_written_by_us, write_text
 from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import (
@@ -286,7 +286,7 @@ def _write(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the plot and the table for the files on the command line."""
     with command_errors():
-        tyro.cli(_write, prog="python -m synthetic_training.figures.examples_by_length", args=arguments)
+        cli(_write, prog="python -m synthetic_training.figures.examples_by_length", args=arguments)
 
 
 if __name__ == "__main__":

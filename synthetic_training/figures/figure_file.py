@@ -23,6 +23,7 @@
           - {task: copy, lengths: [20, 30, 60], num_examples: 500}
 """
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,10 +172,12 @@ def figure_path(name: str) -> Path:
     known = shipped()
     if name in known:
         return known[name]
-    if name.endswith((".yaml", ".yml", ".json")) and Path(name).exists():
+    is_file = name.endswith((".yaml", ".yml", ".json"))
+    if is_file and Path(name).exists():
         return Path(name)
+    what = "file" if (is_file or os.sep in name) and not Path(name).exists() else "figure"
     raise InputError(
-        f"there is no figure {name!r}; use {', '.join(known)} or a YAML file"
+        f"there is no {what} {name!r}; use {', '.join(known)} or a YAML file"
         f"{did_you_mean(Path(name).stem, known)}"
     )
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.checks import check_integer
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_text
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
@@ -227,6 +228,7 @@ def _print_keys(
         fit_to: Length in letters up to which strings are used for the estimate.
         out: Markdown file for the tables; it must not exist.
     """
+    check_integer("fit_to", fit_to, 1)
     if out is not None:
         check_new_file(out)
     text = table(results_of([file]), fit_to)
@@ -238,7 +240,7 @@ def _print_keys(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables for the file on the command line."""
     with command_errors():
-        tyro.cli(_print_keys, prog="python -m synthetic_training.figures.keys", args=arguments)
+        cli(_print_keys, prog="python -m synthetic_training.figures.keys", args=arguments)
 
 
 if __name__ == "__main__":

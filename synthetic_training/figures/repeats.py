@@ -26,7 +26,7 @@ from typing import Annotated, Any
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.intervals import wilson_interval
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
@@ -172,7 +172,7 @@ def _print_repeats(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of a model."""
     with command_errors():
-        tyro.cli(_print_repeats, prog="python -m synthetic_training.figures.repeats", args=arguments)
+        cli(_print_repeats, prog="python -m synthetic_training.figures.repeats", args=arguments)
 
 
 if __name__ == "__main__":

@@ -73,12 +73,16 @@ def results_of(files: Sequence[Path]) -> list[Result]:
     """The results in the files that a user names.
 
     Raises:
-        InputError: there is no file, or one does not exist, is damaged, or contains something else.
+        InputError: there is no file, or one does not exist, is empty or damaged, or contains something else.
     """
     missing = [str(file) for file in files if not file.is_file()]
     if missing or not files:
         raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
-    return [result for file in files for result in read_results(file)]
+    found = [read_results(file) for file in files]
+    for file, results in zip(files, found, strict=True):
+        if not results:
+            raise InputError(f"{file} contains no results; pass files written by reproduce")
+    return [result for results in found for result in results]
 
 
 def checked_results(lines: list[Record], name: str) -> list[Result]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_written_by_us, write_text
 from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot
@@ -213,7 +213,7 @@ def _write(file: Annotated[Path, tyro.conf.Positional], out: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the table and the plot for the file on the command line."""
     with command_errors():
-        tyro.cli(_write, prog="python -m synthetic_training.figures.state", args=arguments)
+        cli(_write, prog="python -m synthetic_training.figures.state", args=arguments)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Creates a model from its configuration, and handles the errors of incompatible sizes."""
 
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -133,6 +135,16 @@ def own_code_error(
     reason = _OUT_OF_RANGE if _failed_on_gpu(error) else " ".join(str(error).split())
     message = ": ".join(filter(None, (type(error).__name__, reason)))
     return InputError(f"{name} cannot be {what} with {given or 'its defaults'}: {message}{place}")
+
+
+def bf16_advice(error: Exception, device: torch.device) -> str:
+    """The end of the message about an error of bf16 training; empty unless bfloat16 is the reason.
+
+    Operations with a float32 matrix, and those without an implementation for bfloat16, fail for this reason.
+    """
+    if not re.search("bf16|bfloat16", str(error), re.IGNORECASE):
+        return ""
+    return f"; pass --precision {'tf32' if device.type == 'cuda' else 'fp32'}"
 
 
 def _owner(model_class: type[PreTrainedModel]) -> type[nn.Module]:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean, first_line
 from synthetic_training.models.config_arguments import ConfigArguments
-from synthetic_training.models.construction import MISFITS, reraise_bug
+from synthetic_training.models.construction import MISFITS, bf16_advice, reraise_bug
 from synthetic_training.models.presets import presets
 from synthetic_training.models.registry import (
     SYMBOL_TOKENS,
@@ -84,8 +84,9 @@ def check_forward(name: str, model: PreTrainedModel, context_length: int, *, bf1
             model.eval()(input_ids=ids, use_cache=False)
     except MISFITS as error:
         reraise_bug(error)
+        advice = bf16_advice(error, model.device) if bf16 else ""
         raise InputError(
-            f"{name} cannot read a row of {context_length} tokens with these sizes: {first_line(error)}; "
-            f"pass another --context-length, others in --model-args{preset_hint(name)}"
+            f"{name} cannot read a row of {context_length} tokens with these sizes: {first_line(error)}"
+            + (advice or f"; pass another --context-length, others in --model-args{preset_hint(name)}")
         ) from error
     model.train(was_training)

@@ -18,7 +18,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings.packing import IGNORED, PackedBatches
@@ -192,7 +192,7 @@ def _median_and_largest(values: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    settings = tyro.cli(GradientErrors, description=__doc__)
+    settings = cli(GradientErrors, description=__doc__)
     if settings.out is not None:
         check_new_file(settings.out)
     errors = measure(settings)

@@ -14,8 +14,8 @@ from typing import Any
 
 import tyro
 
-from dataset_builders.command_line import command_errors
-from dataset_builders.files import read_json, write_json
+from dataset_builders.command_line import cli, command_errors
+from dataset_builders.files import check_folder, read_json, write_json
 from dataset_builders.workers import Job, Watcher, last_line, run_jobs, worker_slots
 from synthetic_training.config import TrainConfig
 from synthetic_training.figures.job import trained
@@ -73,8 +73,10 @@ def run_study(study: Study) -> None:
     resolve_device(study.settings.device)
     for name in study.arms:
         arm_named(name)
-    study.folder.mkdir(parents=True, exist_ok=True)
     finished = read_lines(study.out) if study.out.exists() else []
+    check_folder(study.out.parent)
+    check_folder(study.folder)
+    study.folder.mkdir(parents=True, exist_ok=True)
     done = {(line["arm"], line["seed"]) for line in finished}
     wanted = [(arm, seed) for seed in study.seeds for arm in study.arms if (arm, seed) not in done]
     runs = {f"{arm}-{seed}": (arm, seed) for arm, seed in wanted}
@@ -130,7 +132,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--job"]:
         run_job(json.loads(sys.argv[2]))
     else:
-        run_study(tyro.cli(Study, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)))
+        run_study(cli(Study, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)))
 
 
 if __name__ == "__main__":

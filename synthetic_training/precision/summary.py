@@ -11,7 +11,7 @@ from typing import Any
 from scipy.stats import binomtest, fisher_exact
 from tabulate import tabulate
 
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.markdown import markdown_table
 from synthetic_training.precision.arms import ARMS
 from synthetic_training.training.run_log import read_lines
@@ -153,4 +153,4 @@ def _share(count: int, total: int) -> str:
 
 if __name__ == "__main__":
     with command_errors():
-        print(report())
+        print(cli(report))

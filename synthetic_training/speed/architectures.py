@@ -29,11 +29,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
 from pydantic import BaseModel, ValidationError
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.checks import check_integer
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import read_json, write_json
 from dataset_builders.markdown import markdown_table
 from synthetic_training.models.presets import PARAMETERS, presets
@@ -79,12 +79,14 @@ class Speed:
 
 def main() -> None:
     """Measure, print a table, and write the rows."""
-    settings = tyro.cli(Speed, prog="python -m synthetic_training.speed.architectures")
+    settings = cli(Speed, prog="python -m synthetic_training.speed.architectures")
     if settings.preset not in presets():
         raise InputError(f"there is no preset {settings.preset!r}; the presets are {', '.join(PARAMETERS)}")
     for name in settings.models:
-        if name not in presets()[settings.preset] and not is_own_code(name):
+        if name not in presets()[settings.preset] and not (is_own_code(name) and ":" in name):
             raise InputError(f"{name} has no preset {settings.preset}")
+    check_integer("rows", settings.rows, 1)
+    check_integer("context_length", settings.context_length, 1)
     results = _Results(settings)
     jobs = [job for job in _jobs(settings.models or _every(settings.preset)) if job not in results]
     start, lacked_memory = time.monotonic(), []

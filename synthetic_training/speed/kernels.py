@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from tabulate import tabulate
 from torch import Tensor
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from synthetic_training.provenance import provenance
 from synthetic_training.speed.operations import (
@@ -53,7 +52,7 @@ class Kernels:
 
 def main() -> None:
     """Measure, print a table, and write the results."""
-    settings = tyro.cli(Kernels, prog="python -m synthetic_training.speed.kernels")
+    settings = cli(Kernels, prog="python -m synthetic_training.speed.kernels")
     if settings.out is not None:
         check_new_file(settings.out)
     if not torch.cuda.is_available():

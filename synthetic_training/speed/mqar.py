@@ -35,7 +35,7 @@ import tyro
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, check_positive
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.mqar import Mqar
 from synthetic_training.data.training_data import training_data
@@ -105,7 +105,7 @@ class Comparison:
 def main() -> None:
     """Train with both trainers, print a table, and write the results with their settings."""
     begun = time.monotonic()
-    settings = tyro.cli(Comparison, prog="python -m synthetic_training.speed.mqar")
+    settings = cli(Comparison, prog="python -m synthetic_training.speed.mqar")
     if settings.minutes is not None:
         check_positive("minutes", settings.minutes)
     if not settings.lr or not all(0 < lr < math.inf for lr in settings.lr):

@@ -23,7 +23,7 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.mqar import Mqar, MqarExamples
 from synthetic_training.config import TrainConfig
@@ -89,7 +89,7 @@ class Equality:
 
 def main() -> None:
     """Train each model with both trainers, print how much they differ, and write the results."""
-    settings = tyro.cli(Equality, prog="python -m synthetic_training.speed.mqar_equality")
+    settings = cli(Equality, prog="python -m synthetic_training.speed.mqar_equality")
     if not settings.models:
         raise InputError("there are no models to compare; omit --models for the default")
     if settings.out is not None:

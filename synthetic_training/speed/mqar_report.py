@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_problem
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.markdown import markdown_table
 from dataset_builders.plotting import legend_beside, log_scale, plot_style, save_plot
@@ -229,7 +229,7 @@ def _read(file: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Merge the files on the command line. For invalid input, print one sentence and exit with status 1."""
     with command_errors():
-        tyro.cli(_merge, prog="python -m synthetic_training.speed.mqar_report", args=arguments)
+        cli(_merge, prog="python -m synthetic_training.speed.mqar_report", args=arguments)
 
 
 if __name__ == "__main__":

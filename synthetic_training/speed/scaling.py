@@ -19,11 +19,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import tyro
-
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, read_json, write_json
 from dataset_builders.markdown import markdown_table
 from dataset_builders.workers import worker_slots
@@ -68,7 +66,7 @@ class Arm:
 
 def main() -> None:
     """Measure, print a table, and write the results."""
-    settings = tyro.cli(Scaling, prog="python -m synthetic_training.speed.scaling")
+    settings = cli(Scaling, prog="python -m synthetic_training.speed.scaling")
     if settings.out is not None:
         check_new_file(settings.out)
     # by their names in CUDA_VISIBLE_DEVICES, which may be only some of the machine's

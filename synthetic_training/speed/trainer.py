@@ -24,10 +24,9 @@ from statistics import median
 from typing import Any
 
 import torch
-import tyro
 
 from dataset_builders import InputError
-from dataset_builders.command_line import command_errors
+from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.markdown import markdown_table
 from dataset_builders.string_tasks import Copy
@@ -71,7 +70,7 @@ class Speed:
 
 def main() -> None:
     """Measure, print a table, and write the results with their settings."""
-    settings = tyro.cli(Speed, prog="python -m synthetic_training.speed.trainer")
+    settings = cli(Speed, prog="python -m synthetic_training.speed.trainer")
     for name in settings.models:
         if name not in MODELS:
             raise InputError(f"there is no model {name!r}; the models are {', '.join(MODELS)}")

@@ -21,7 +21,7 @@ from synthetic_training.memory import check_bytes, check_memory, enough_memory
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.code_files import code_digests
-from synthetic_training.models.construction import MISFITS, own_code_error, reraise_bug
+from synthetic_training.models.construction import MISFITS, bf16_advice, own_code_error, reraise_bug
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.model_types import check_device, is_of_package, package_of
 from synthetic_training.models.registry import build_model, is_own_code, preset_hint
@@ -184,7 +184,8 @@ def _model(
             raise
         except MISFITS as error:
             reraise_bug(error)
-            raise own_code_error(config.model, "run", config.model_args, type(model), error) from error
+            refusal = own_code_error(config.model, "run", config.model_args, type(model), error)
+            raise InputError(f"{refusal}{bf16_advice(error, device) if bf16 else ''}") from error
         if not isinstance(model, GenerationMixin):
             warnings.append(
                 f"{config.model} does not inherit from transformers' GenerationMixin: it can be trained, and "

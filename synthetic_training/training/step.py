@@ -4,7 +4,6 @@ Nothing here waits for the device: sums for the metrics stay on the device until
 """
 
 import logging
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from synthetic_training.data.training_data import Batches
 from synthetic_training.memory import is_full
+from synthetic_training.models.construction import bf16_advice
 from synthetic_training.models.output_positions import OutputPositions
 from synthetic_training.training.compilation import CompiledLayers
 from synthetic_training.training.distributed import GradientReducer
@@ -194,11 +194,8 @@ class TrainingStep:
 
     def _check_precision(self, error: Exception) -> None:
         """Raise ``InputError`` if an operation failed because of bfloat16, such as with a float32 matrix."""
-        if self._bf16 and re.search("bf16|bfloat16", str(error), re.IGNORECASE):
-            other = "tf32" if self._device.type == "cuda" else "fp32"
-            raise InputError(
-                f"the model cannot be trained in bf16 ({first_line(error)}); pass --precision {other}"
-            ) from error
+        if self._bf16 and (advice := bf16_advice(error, self._device)):
+            raise InputError(f"the model cannot be trained in bf16 ({first_line(error)}){advice}") from error
 
     def release(self) -> None:
         """Free the work recorded on the device, before the processes disconnect."""

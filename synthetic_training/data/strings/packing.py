@@ -138,8 +138,8 @@ def check_context(task: StringTask, context: int) -> None:
     longest = longest_example(task)
     if context < longest:
         raise InputError(
-            f"a context of {context} tokens is too short: the longest example of {task.name} with "
-            f"strings of up to {task.max_length} letters has {longest} tokens"
+            f"context_length = {context} is too short: the longest example of {task.name} with strings of up "
+            f"to {task.max_length} letters has {longest} tokens"
         )
 
 
