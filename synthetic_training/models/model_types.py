@@ -69,14 +69,21 @@ def classes_of_type(model_type: str, prefix: str = "") -> Classes:
         prefix: prefix of the name that an error message suggests, such as ``hf:``.
 
     Raises:
-        InputError: the type is unknown; the message suggests the closest one, or how to use other packages.
+        InputError: the type is unknown (the message suggests the closest one, or how to use other packages),
+            or transformers cannot import it.
     """
     if is_shipped(model_type):
         with keep_shipped_types():  # the modeling files of some types import flash-linear-attention
-            return (
-                getattr(transformers, CONFIG_MAPPING_NAMES[model_type]),
-                getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type]),
-            )
+            try:
+                return (
+                    getattr(transformers, CONFIG_MAPPING_NAMES[model_type]),
+                    getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type]),
+                )
+            except ImportError as error:
+                raise InputError(
+                    f"transformers cannot import {prefix}{model_type}: {error.__cause__ or error}; is there "
+                    "a folder of this name here, or another version of the package?"
+                ) from error
     if model_type in CONFIG_MAPPING:
         config_class = CONFIG_MAPPING[model_type]
         if config_class in MODEL_FOR_CAUSAL_LM_MAPPING:
