@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from dataset_builders import InputError
 from synthetic_training.precision import gradient_errors
 from synthetic_training.precision.arms import ARMS
 from synthetic_training.precision.gradient_errors import GradientErrors, main, measure
@@ -21,13 +23,25 @@ OWN_SIZES: dict[str, dict[str, int]] = {
     "lstm": {},
     "mamba": {"state_size": 8},
 }
+OTHERS = (
+    "hf:mamba2",
+    "hf:xlstm",
+    "hf:rwkv",
+    "hf:recurrent_gemma",
+    "hf:qwen3_next",
+    "hf:kimi_linear",
+    "hf:lfm2",
+)
+"""Recurrent models and hybrids of transformers, at the sizes of the preset ``small``."""
 RECURRENCE = {f"bf16_float32_{name}" for name in ("recurrence", "convolution", "projections", "scan")}
 
 
 def trained(model: str, out: Path, device: str, steps: int) -> Path:
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, **OWN_SIZES[model]} if model in OWN_SIZES else {}
     config = tiny(
         model=model,
-        model_args={"hidden_size": 64, "num_hidden_layers": 2, **OWN_SIZES[model]},
+        model_args=sizes,
+        preset=None if sizes else "small",
         device=device,
         deterministic=device == "cpu",
         precision="fp32",
@@ -82,6 +96,20 @@ def test_an_lstm_is_more_precise_in_float32_than_in_tf32(tmp_path: Path) -> None
     assert found["float32"]["gradient"] < 0.1 * found["tf32"]["gradient"]
 
 
+def test_a_model_that_does_not_compute_in_float64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained("T_nope", tmp_path / "run", "cpu", steps=2)
+    compute = nn.functional.linear
+
+    def only_float32(x: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        if x.dtype == torch.float64:
+            raise RuntimeError("Expected Float32, got Double\n  at line 5")
+        return compute(x, *arguments)
+
+    monkeypatch.setattr(nn.functional, "linear", only_float32)
+    with pytest.raises(InputError, match=r"has no model that computes in float64: Expected Float32, got Dou"):
+        measure(settings(run, "cpu"))
+
+
 def test_the_command_writes_what_it_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -96,7 +124,7 @@ def test_the_command_writes_what_it_prints(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", OWN_SIZES)
+@pytest.mark.parametrize("model", [*OWN_SIZES, *OTHERS])
 def test_after_learning_on_a_cpu(model: str, tmp_path: Path) -> None:
     run = trained(model, tmp_path / "run", "cpu", steps=300)
     assert learned_letters(run) > 0.45  # of guessing: 1/3

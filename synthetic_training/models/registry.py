@@ -36,6 +36,7 @@ from synthetic_training.models.construction import (
     text_config,
     untrained,
 )
+from synthetic_training.models.float32_gates import keep_gates_in_float32
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.modeling_alibi import (
     AlibiConfig,
@@ -264,10 +265,12 @@ def build_model(
 def trainable(model: PreTrainedModel) -> PreTrainedModel:
     """A model in float32 whose weights do not overlap in memory, as those do that were expanded.
 
-    The optimizer updates each number, and would write behind the end of an expanded weight.
+    The optimizer updates each number, and would write behind the end of an expanded weight. The gates of an
+    xLSTM stay in float32 under autocast too.
     """
     for weight in model.float().parameters():
         weight.data = weight.data.contiguous()
+    keep_gates_in_float32(model)
     return model
 
 

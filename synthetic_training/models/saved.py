@@ -23,6 +23,7 @@ from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.code_files import file_of, files_to_copy, is_installed
 from synthetic_training.models.config_arguments import MOST_LAYERS, ConfigArguments
 from synthetic_training.models.construction import reraise_bug, untrained
+from synthetic_training.models.float32_gates import keep_gates_in_float32
 from synthetic_training.models.model_types import PACKAGES, is_shipped
 from synthetic_training.models.registry import use_fast_kernels
 from synthetic_training.models.size_limit import check_size
@@ -157,4 +158,5 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
         raise InputError(f"{folder} contains no model that can be loaded: {message}") from None
     use_fast_kernels(model)
     use_kernels_only_on_gpus(model)
+    keep_gates_in_float32(model)
     return model

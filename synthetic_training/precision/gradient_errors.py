@@ -18,6 +18,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from dataset_builders import InputError
+from dataset_builders.checks import first_line
 from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_new_file, write_json
 from dataset_builders.string_tasks import Copy
@@ -68,7 +70,8 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
         operations in float32.
 
     Raises:
-        InputError: a setting is out of range, or the folder has no model with the symbols of string tasks.
+        InputError: a setting is out of range, or the folder has no model with the symbols of string tasks
+            that computes in float64.
     """
     folder = model_folder(settings.checkpoint)
     model = load_symbol_model(folder, trust_remote_code=settings.trust_remote_code).to(settings.device)
@@ -93,7 +96,10 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
         with context() as bf16:
             found[name] = _gradients(model, packed.input_ids, packed.targets, bf16)
     model.double()
-    exact = _gradients(model, packed.input_ids, packed.targets, bf16=False)
+    try:
+        exact = _gradients(model, packed.input_ids, packed.targets, bf16=False)
+    except (RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{folder} has no model that computes in float64: {first_line(error)}") from error
     return {name: _errors(one, exact) for name, one in found.items()}
 
 
