@@ -64,7 +64,7 @@ def test_the_errors_with_the_scan_of_mamba_ssm_are_those_in_the_text() -> None:
 
 
 def test_every_run_is_of_one_revision_and_differs_in_arm_and_seed_alone() -> None:
-    for file in (FOLDER / "results").glob("*.jsonl"):
+    for file in (FOLDER / "results").glob("mamba_*.jsonl"):
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         assert len({line["git_revision"] for line in lines}) == 1
         assert len({(line["arm"], line["seed"]) for line in lines}) == len(lines)
