@@ -128,6 +128,7 @@ def test_the_table_of_types_of_transformers() -> None:
             f"{one['parameters'] / 1e6:.1f}M",
             thousands(one["eager_tokens_per_s"]),
             "fails" if "graph_error" in one else thousands(one["graph_tokens_per_s"]),
+            f"{one['mfu']:.2f}",
             f"{one['first_step_s']:.0f}",
         )
         shown += 1
