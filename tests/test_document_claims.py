@@ -130,7 +130,7 @@ def test_mamba_falls_behind_in_ngram_lookup_at_the_lengths_in_the_text() -> None
     check("README.md", "In our results, Mamba is not ahead of RoPE or Hard-ALiBi in either task.")
     as_good = "Mamba is about as accurate as RoPE, ALiBi and Hard-ALiBi, and more accurate than NoPE."
     check("README.md", f"On strings of up to 40 letters, {as_good}")
-    check("README.md", "At 60 letters it is behind these three, and from 80 letters on behind all transf")
+    check("README.md", "At 60 letters it is behind the first three, and from 80 letters on behind all transf")
     check(
         "README.md", "On strings of up to 20 letters, the same holds. From 30 to 150 letters, Mamba is behind"
     )
