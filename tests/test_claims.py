@@ -6,7 +6,7 @@ import pytest
 
 from synthetic_training.figures.claims import CLAIMS, accuracy, main, read_folder, table
 from synthetic_training.figures.figure_file import shipped
-from tests.figure_lines import a_line, rows_of
+from tests.figure_lines import a_line, a_test, rows_of
 
 RESULTS = Path("synthetic_training/figures/results")
 LONGEST = 15
@@ -30,13 +30,11 @@ def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest
     assert len(rows) == len(CLAIMS)
     assert all(cell.startswith("not run yet: ") for cell in rows.values())
     assert rows["Hard-ALiBi looks up n-grams"].endswith("duplicates")
-    lookups = [a_line(label, panel="prefix_ngram") for label in ("T_rope", "mamba")]
-    small = {"ngram_lookup_small": lookups}
-    assert "| RoPE 0.50, Mamba 0.50 (small models) " in table(small)
-    tried = [a_line("mamba", panel="prefix_ngram", accuracies=(accuracy,)) for accuracy in (0.2, 0.9, 0.1)]
-    both = {**small, "ngram_lookup_rates_paper": [lookups[0], *tried]}
-    assert "| RoPE 0.50, Mamba 0.90 (short runs); RoPE 0.50, Mamba 0.50 (small models) " in table(both)
-    assert "| RoPE 0.50, Mamba 0.50  " in table({**both, "ngram_lookup_paper": lookups})
+    tests = [a_test(length, score, "prefix_ngram") for length, score in ((40, 0.8), (100, 0.4))]
+    lookups = [a_line(label, panel="prefix_ngram", tests=tests) for label in ("T_rope", "mamba")]
+    found = table({"ngram_lookup_by_length_paper": lookups})
+    assert "| RoPE 0.800, Mamba 0.800 at 40; RoPE 0.400, Mamba 0.400 at 100 |" in found
+    assert "not run yet: ngram_lookup_by_length" in table({"ngram_lookup_by_length_paper": lookups[:1]})
     main([str(tmp_path), "--out", str(tmp_path / "claims.md")])
     assert (tmp_path / "claims.md").read_text() in capsys.readouterr().out
     with pytest.raises(SystemExit, match="none is not a folder"):

@@ -168,6 +168,9 @@ def test_an_earlier_run_of_mamba_at_64_tokens() -> None:
     (zoology,) = (run for run in one["zoology"] if len(run["curve"]) == 16)
     (ours,) = (run for run in one["ours"] if run["lr"] == zoology["lr"])
     assert len(one["ours"]) == 4
+    (fast,) = (run for run in one["ours"] if run["lr"] == 1e-2)
+    assert len(fast["curve"]) == 16
+    check(README, f"and with 1e-2 it reached only {short(best(fast), 3)} in 16 epochs.")
     check(README, f"Zoology's ran to the end only with {scientific(zoology['lr'])}")
     check(
         README,

@@ -21,7 +21,7 @@ from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.examples_by_length import BASE, factor, needed
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import read_results
-from synthetic_training.figures.summary import by_test, final_accuracy
+from synthetic_training.figures.summary import by_test
 
 Results = Mapping[str, Sequence[Result]]
 """Results by figure and scale, such as ``efficiency_50_paper``; files without results are missing."""
@@ -93,23 +93,20 @@ def _efficiency(results: Results) -> list[str]:
     return [stem for stem in (*stems, *last) if stem in results]
 
 
-def _lookup(panel: str) -> Callable[[Results], str | None]:
-    """A function that finds the accuracy of RoPE and Mamba after training on n-gram lookup.
-
-    Without the figure at the paper's size, the best of the runs there that try learning rates are added to
-    the small models.
-    """
+def _lookup(task: str) -> Callable[[Results], str | None]:
+    """A function that finds the accuracy of RoPE and Mamba in n-gram lookup, by length."""
 
     def found(results: Results) -> str | None:
-        def of(stem: str, average: Callable[[list[float]], float]) -> str | None:
-            own = [one for one in results.get(stem, ()) if one["panel"] == panel]
-            values = [[final_accuracy(one) for one in own if one["label"] == m] for m in ("T_rope", "mamba")]
-            return "RoPE {:.2f}, Mamba {:.2f}".format(*map(average, values)) if all(values) else None
-
-        if paper := of(f"{_LOOKUP}_paper", mean):
-            return paper
-        some = {"short runs": of(_LOOKUP_RATES, max), "small models": of(f"{_LOOKUP}_small", mean)}
-        return "; ".join(f"{text} ({what})" for what, text in some.items() if text) or None
+        parts = []
+        for length in (40, 100):
+            rope, mamba = (
+                accuracy(results, "ngram_lookup_by_length_paper", label, f"{task}, n = 3", length)
+                for label in ("T_rope", "mamba")
+            )
+            if rope is None or mamba is None:
+                return None
+            parts.append(f"RoPE {rope:.3f}, Mamba {mamba:.3f} at {length}")
+        return "; ".join(parts)
 
     return found
 
@@ -125,8 +122,7 @@ def _duplicates(results: Results) -> str | None:
     return ", ".join(parts)
 
 
-_COPY, _LOOKUP = "length_generalization", "ngram_lookup"
-_LOOKUP_RATES = "ngram_lookup_rates_paper"
+_COPY, _LOOKUP = "length_generalization", "ngram_lookup_by_length"
 _EXAMPLES = "efficiency_50, efficiency_100, efficiency_300"
 
 CLAIMS = (
@@ -154,7 +150,7 @@ def table(results: Results) -> str:
 
 
 def read_folder(folder: Path) -> Results:
-    """The results of the figures in a folder by figure and scale.
+    """The results of the figures in a folder at the paper's size, by figure and scale.
 
     Raises:
         InputError: the path is not a folder, or a file is damaged.
@@ -167,12 +163,9 @@ def read_folder(folder: Path) -> Results:
 def _files(folder: Path) -> Iterator[Path]:
     names = [name for claim in CLAIMS for name in claim.figure.split(", ")]
     for figure in dict.fromkeys([*names, "efficiency"]):
-        for scale in ("paper", "small"):
-            file = folder / f"{figure}_{scale}.jsonl"
-            if file.is_file():
-                yield file
-    if (rates := folder / f"{_LOOKUP_RATES}.jsonl").is_file():
-        yield rates
+        file = folder / f"{figure}_paper.jsonl"
+        if file.is_file():
+            yield file
 
 
 def _write(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None) -> None:

@@ -1,7 +1,8 @@
-"""The gates of an xLSTM in float32, also under autocast.
+"""The input and forget gates of an xLSTM in float32, also under autocast.
 
 The input gate is the exponential of a projection, whose absolute value transformers caps at 15. In bfloat16,
-numbers between 8 and 16 are rounded by up to 1/32, so the gate would be wrong by up to 3%.
+numbers between 8 and 16 are rounded by up to 1/32, which changes the gate by up to 3%. The projection and the
+steps of the cap are each rounded like this.
 """
 
 import torch
@@ -20,7 +21,7 @@ class Float32Linear(nn.Linear):
 
 
 def keep_gates_in_float32(model: nn.Module) -> None:
-    """Let the gates of xLSTM layers ignore autocast; other models are unchanged.
+    """Let the input and forget gates of xLSTM layers ignore autocast; other models are unchanged.
 
     Only the class of the projections changes, not the names and shapes of their weights.
     """

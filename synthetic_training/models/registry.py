@@ -265,8 +265,8 @@ def build_model(
 def trainable(model: PreTrainedModel) -> PreTrainedModel:
     """A model in float32 whose weights do not overlap in memory, as those do that were expanded.
 
-    The optimizer updates each number, and would write behind the end of an expanded weight. The gates of an
-    xLSTM stay in float32 under autocast too.
+    The optimizer updates each number, and would write behind the end of an expanded weight. The input and
+    forget gates of an xLSTM stay in float32 under autocast too.
     """
     for weight in model.float().parameters():
         weight.data = weight.data.contiguous()
