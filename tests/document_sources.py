@@ -56,6 +56,7 @@ LINKED = (
     "synthetic_training/figures/README.md",
     "synthetic_training/figures/hard_alibi.md",
     "synthetic_training/figures/mamba_weights.md",
+    "synthetic_training/figures/ngram_lookup.md",
     "synthetic_training/figures/runs.md",
     "synthetic_training/precision/README.md",
 )

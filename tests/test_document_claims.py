@@ -20,10 +20,6 @@ from synthetic_training.figures.summary import (
 from tests.import_graph import ROOT
 
 FIGURES = ROOT / "synthetic_training/figures"
-LOOKUP, SMALL_LOOKUP, LOOKUP_RATES = "ngram_lookup_paper", "ngram_lookup_small", "ngram_lookup_rates_paper"
-LOOKUP_BY_LENGTH = "ngram_lookup_by_length_paper"
-TRANSFORMERS = ("T_rope", "T_nope", "T_alibi", "T_hard_alibi")
-RECURRENT = ("mamba", "mamba_authors", "lstm")
 
 
 def of(stem: str, label: str, panel: str | None = None) -> list[Result]:
@@ -94,123 +90,6 @@ def test_models_lose_by_repeats_what_the_text_says() -> None:
     most = max(plain - sum(some) / len(some) for some in losses("mamba", 3))
     check("README.md", f"Mamba's accuracy falls from {short(plain, 3)} to {short(most, 3)} and less")
     assert all(loss > 0 for some in losses("mamba", 3) for loss in some)
-
-
-@pytest.mark.parametrize("panel", ["prefix_ngram", "suffix_ngram"])
-def test_small_mamba_is_ahead_in_ngram_lookup_only_where_the_text_says(panel: str) -> None:
-    check(
-        "README.md",
-        "With the key last, the transformers are far ahead. With the key first, Mamba is ahead, but",
-    )
-    models = ("mamba", "T_rope", "T_hard_alibi")
-    small = {label: [final_accuracy(one) for one in of(SMALL_LOOKUP, label, panel)] for label in models}
-    rope_and_hard = [*small["T_rope"], *small["T_hard_alibi"]]
-    if panel == "prefix_ngram":
-        assert 0.5 > min(small["mamba"]) > 2 * max(rope_and_hard) and max(small["mamba"]) < 0.5
-    else:
-        assert min(rope_and_hard) > 2 * max(small["mamba"])
-
-
-PLACES = ("prefix", "suffix")
-
-
-def lookup_leads(place: str, label: str) -> dict[int, list[float]]:
-    """By how much a model is more accurate than Mamba on each seed, by length."""
-
-    def scores(model: str) -> list[dict[int, float]]:
-        found = {one["seed"]: by_test(one) for one in of(LOOKUP_BY_LENGTH, model, f"{place}_ngram")}
-        assert sorted(found) == [0, 1, 2]
-        return [found[seed][f"{place}_ngram, n = 3"] for seed in range(3)]
-
-    pairs = [*zip(scores(label), scores("mamba"), strict=True)]
-    return {length: [one[length] - mamba[length] for one, mamba in pairs] for length in pairs[0][0]}
-
-
-def test_mamba_falls_behind_in_ngram_lookup_at_the_lengths_in_the_text() -> None:
-    check("README.md", "In our results, Mamba is not ahead of RoPE or Hard-ALiBi in either task.")
-    as_good = "Mamba is about as accurate as RoPE, ALiBi and Hard-ALiBi, and more accurate than NoPE."
-    check("README.md", f"On strings of up to 40 letters, {as_good}")
-    check("README.md", "At 60 letters it is behind the first three, and from 80 letters on behind all transf")
-    check(
-        "README.md", "On strings of up to 20 letters, the same holds. From 30 to 150 letters, Mamba is behind"
-    )
-    check("README.md", "and at 100 and 150 behind all transformers. At 200 letters, RoPE fails too.")
-    first, last = ({label: lookup_leads(place, label) for label in TRANSFORMERS} for place in PLACES)
-    for leads, longest in ((first, 40), (last, 20)):
-        for label, by in leads.items():
-            near = [lead for length, leads_ in by.items() if length <= longest for lead in leads_]
-            assert max(near) < 0 if label == "T_nope" else max(map(abs, near)) < 0.03
-    for label in TRANSFORMERS:
-        lengths = (80, 100, 150, 200) if label == "T_nope" else (60, 80, 100, 150, 200)
-        assert all(min(first[label][length]) > 0 for length in lengths)
-        assert all(min(last[label][length]) > 0 for length in (100, 150))
-    assert min(first["T_nope"][60]) < 0 < max(first["T_nope"][60])
-    for label in ("T_rope", "T_hard_alibi"):
-        assert all(min(last[label][length]) > 0 for length in (30, 40, 60, 80, 100, 150))
-    assert mean(last["T_rope"][200]) < 0
-
-
-def test_lookup_with_the_key_first_and_last() -> None:
-    check(
-        "README.md", "on 100 letters, Mamba, Mamba with its authors' weights, and the LSTM are more accurate"
-    )
-    check("README.md", "But so is NoPE, while RoPE, ALiBi and Hard-ALiBi are about as accurate in one task")
-    for label in (*TRANSFORMERS, *RECURRENT):
-        first, last = ([final_accuracy(one) for one in of(LOOKUP, label, f"{p}_ngram")] for p in PLACES)
-        if label in ("T_nope", *RECURRENT):
-            assert min(first) > max(last)
-        else:
-            assert abs(mean(first) - mean(last)) < 0.03
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_hard_alibi_looks_up_best_in_longer_strings(place: str) -> None:
-    check(
-        "README.md",
-        "Hard-ALiBi is the most accurate model on strings longer than those in training, on every",
-    )
-    hard = lookup_leads(place, "T_hard_alibi")
-    for label in {*TRANSFORMERS, *RECURRENT} - {"T_hard_alibi"}:
-        other = lookup_leads(place, label)
-        assert all(min(hard[length]) > max(other[length]) for length in (150, 200))
-
-
-def test_models_that_were_still_learning_to_look_up() -> None:
-    check("README.md", "No model reached an accuracy of .99 on 100 letters within its 6,000 steps")
-    gains = {}
-    for place in PLACES:
-        for label in (*TRANSFORMERS, *RECURRENT):
-            curves = [learning_curve(one) for one in of(LOOKUP, label, f"{place}_ngram")]
-            ends = [[point["string_accuracy"] for point in curve][-10:] for curve in curves]
-            assert all(curve[-1]["step"] - curve[-6]["step"] == 1000 for curve in curves)
-            assert {curve[-1]["step"] for curve in curves} == {6000} and max(map(max, ends)) < 0.99
-            gains[place, label] = mean(mean(end[5:]) - mean(end[:5]) for end in ends)
-    mamba = {short(gains[place, "mamba"], 2) for place in PLACES}
-    nope = " and ".join(short(gains[place, "T_nope"], 2) for place in PLACES)
-    check("README.md", f"by {mamba.pop()} for Mamba in both tasks, by {nope} for NoPE")
-    authors, lstm = (short(gains["prefix", label], 2) for label in ("mamba_authors", "lstm"))
-    check(
-        "README.md", f"key first by {authors} for Mamba with its authors' weights and by {lstm} for the LSTM."
-    )
-    check("README.md", "For RoPE, ALiBi and Hard-ALiBi, the difference was less than .02.")
-    assert not mamba
-    assert all(abs(gains[p, m]) < 0.02 for p in PLACES for m in TRANSFORMERS if m != "T_nope")
-
-
-def test_the_learning_rates_at_which_lookup_was_not_learned() -> None:
-    check("runs.md", "where the LSTM and Mamba with its authors' weights learned at no rate")
-    check("README.md", "There, the LSTM and Mamba with its authors' weights learned at no rate.")
-    for panel in ("prefix_ngram", "suffix_ngram"):
-        for label in ("lstm", "mamba_authors"):
-            assert max(final_accuracy(one) for one in of(LOOKUP_RATES, label, panel)) == 0
-
-
-def test_small_transformers_do_not_learn_lookup_with_the_key_first() -> None:
-    check("README.md", "RoPE and Hard-ALiBi reach at most .12 there, also at other learning rates")
-    runs = read_results(FIGURES / "results/ngram_prefix_rates.jsonl")
-    runs += [one for m in ("T_rope", "T_hard_alibi") for one in of(SMALL_LOOKUP, m, "prefix_ngram")]
-    most = max(point["string_accuracy"] for one in runs for point in learning_curve(one))
-    assert short(most, 2) == ".12" and len(runs) == 6 + 2 * 3
 
 
 def test_runs_end_early_where_the_text_says() -> None:
@@ -286,7 +165,7 @@ def test_the_figures_with_missing_runs_are_those_in_the_text() -> None:
     check("runs.md", f"some runs of {', '.join(missing[:-1])} and {missing[-1]} are still missing")
     tried, used = (
         next(final_accuracy(one) for one in of(stem, "T_rope", "suffix_ngram") if one["seed"] == 0)
-        for stem in ("ngram_rope_rate", SMALL_LOOKUP)
+        for stem in ("ngram_rope_rate", "ngram_lookup_small")
     )
     check("runs.md", f"an accuracy of {short(tried, 2)} in the suffix look-up")
     check("runs.md", f"and {short(used, 2)} with the same seed at 1e-3")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from synthetic_training.models.model_types import is_shipped
 from tests.import_graph import ROOT
 
 BUILD = """
@@ -17,6 +18,7 @@ with command_errors():
 """
 
 
+@pytest.mark.skipif(not is_shipped("xlstm"), reason="transformers has no xLSTM")
 @pytest.mark.skipif(find_spec("xlstm") is not None, reason="the package xlstm is installed")
 def test_a_run_in_a_folder_named_like_a_package(tmp_path: Path) -> None:
     (tmp_path / "xlstm").mkdir()
