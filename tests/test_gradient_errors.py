@@ -110,6 +110,18 @@ def test_a_model_that_does_not_compute_in_float64(tmp_path: Path, monkeypatch: p
         measure(settings(run, "cpu"))
 
 
+def test_a_full_gpu_in_float64_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained("T_nope", tmp_path / "run", "cpu", steps=2)
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(nn.Module, "double", lambda model: model.register_forward_pre_hook(full))
+    monkeypatch.setattr("sys.argv", ["x", str(run), "--device", "cpu"])
+    with pytest.raises(InputError, match=r"too little memory for another 2\.00 GiB; reduce --rows"):
+        main()
+
+
 def test_the_command_writes_what_it_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -25,6 +25,7 @@ from dataset_builders.files import check_new_file, write_json
 from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings.packing import IGNORED, PackedBatches
 from synthetic_training.evaluation.saved_model import load_symbol_model, model_folder
+from synthetic_training.memory import enough_memory, is_full
 from synthetic_training.models import mamba
 from synthetic_training.precision.arms import ARMS, RECURRENCE, Arm, applied
 from synthetic_training.provenance import provenance
@@ -99,6 +100,8 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
     try:
         exact = _gradients(model, packed.input_ids, packed.targets, bf16=False)
     except (RuntimeError, NotImplementedError) as error:
+        if is_full(error):
+            raise
         raise InputError(f"{folder} has no model that computes in float64: {first_line(error)}") from error
     return {name: _errors(one, exact) for name, one in found.items()}
 
@@ -201,7 +204,8 @@ def main() -> None:
     settings = cli(GradientErrors, description=__doc__)
     if settings.out is not None:
         check_new_file(settings.out)
-    errors = measure(settings)
+    with enough_memory("reduce --rows, or pass --device cpu"):
+        errors = measure(settings)
     for arm, one in errors.items():
         print(
             f"{arm:32} loss {one['loss']:.1e}  gradient {one['gradient']:.1e}  "
