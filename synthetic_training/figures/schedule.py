@@ -188,6 +188,8 @@ def schedule_text(schedule: Schedule, calls: int) -> str:
         schedule: from ``simulate``.
         calls: number of calls to print run by run.
     """
+    if not schedule.planned and not schedule.too_long:
+        return "nothing is left to train"
     by_call: dict[int, list[Planned]] = {}
     for one in schedule.planned:
         by_call.setdefault(one.call, []).append(one)
@@ -210,7 +212,8 @@ def schedule_text(schedule: Schedule, calls: int) -> str:
         headers = ["GPU", "time", "figure", "run", "tokens", "GPU minutes", "estimated from"]
         limit = "" if schedule.minutes == inf else f"call {call} of {schedule.minutes:g} minutes:\n\n"
         parts.append(f"{limit}{tabulate(rows, headers)}")
-    parts.append(_sums(schedule))
+    if schedule.planned:
+        parts.append(_sums(schedule))
     if schedule.too_long:
         rows = [
             [str(work.run), work.stages[0].stem, f"{expected.seconds / 60:.1f}"]
@@ -234,7 +237,7 @@ def _sums(schedule: Schedule) -> str:
     headers = ["results", "runs", "tokens", "GPU hours", "assumed", "calls"]
     table = tabulate(rows, headers, colalign=("left", *["right"] * 5))
     if schedule.minutes == inf:
-        end = max((one.end for one in schedule.planned), default=0.0)
+        end = max(one.end for one in schedule.planned)
         return f"{_gpus(schedule)}, done after {end / 60:.0f} minutes:\n\n{table}"
     return f"{_gpus(schedule)}, calls of {schedule.minutes:g} minutes:\n\n{table}"
 
