@@ -121,10 +121,15 @@ def test_the_page_has_a_causal_model_of_40_lines() -> None:
     assert not torch.allclose(model(ids)[:, 8:], model(changed)[:, 8:], atol=1e-3)
 
 
-def test_the_page_has_a_figure_of_54_runs(tmp_path: Path) -> None:
+def test_the_page_has_a_figure_of_54_runs_and_one_by_length(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "your_architecture.md").read_text(encoding="utf-8")
-    file = tmp_path / "sizes.yaml"
-    file.write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
-    figure = read_figure(file)
-    assert figure.best_of == "lr"
-    assert len(plan(figure.scales["small"], str(file))) == 54
+    files = [tmp_path / "sizes.yaml", tmp_path / "by_length.yaml"]
+    for file, content in zip(files, re.findall(r"```yaml\n(.*?)```", text, re.DOTALL), strict=True):
+        file.write_text(content)
+    sizes, by_length = (read_figure(file) for file in files)
+    assert sizes.best_of == "lr" and by_length.x == "length"
+    assert len(plan(sizes.scales["small"], str(files[0]))) == 54
+    runs = plan(by_length.scales["small"], str(files[1]))
+    assert {(run.label, run.config.task) for run in runs} == {
+        (label, f"{side}_ngram") for label in ("mine", "T_rope") for side in ("prefix", "suffix")
+    }

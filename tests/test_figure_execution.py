@@ -32,7 +32,7 @@ class Runs:
         self.now, self.end = 0.0, 1000.0
         monkeypatch.setattr(execute, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(Ledger, "show", lambda *_: [])
-        stages = read_stages([str(a_figure(folder / "one.yaml", x="length", **figure))], "small")
+        stages = read_stages([str(a_figure(folder / "one.yaml", **figure))], "small")
         self.stage, self.out = stages[0], folder / "out"
         self.ledger = Ledger(stages, self.out)
         slots = [{"CUDA_VISIBLE_DEVICES": name} for name in "35"[: options["count"]]]

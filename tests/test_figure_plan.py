@@ -199,6 +199,20 @@ def test_an_axis_must_be_there_to_draw(tmp_path: Path) -> None:
         runs_of(a_figure(file, sweep={"model_arg.hidden_size": [16]}))
 
 
+def test_tests_are_checked_before_training(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    with pytest.raises(InputError, match="scale small: x = 'length' needs the lengths to draw"):
+        read_figure(a_figure(file, x="length", tests=[]))
+    tests = [{"lengths": [7]}, {"lengths": [5, 2]}]
+    panels = {"first": {"task": "prefix_ngram", "n": 2, "min_length": 5, "eval_lengths": [5]}}
+    a_figure(file, x="length", panels=panels, tests=tests)
+    short = r"panel first: test 2: prefix_ngram with n = 2 needs strings of at least 5 letters, not 2"
+    with pytest.raises(InputError, match=short):
+        reproduce(str(file), out=tmp_path / "out", dry_run=True)
+    a_figure(file, x="length", panels=panels, tests=[{"task": "copy", "lengths": [2]}])
+    assert len(runs_of(file)) == 2
+
+
 def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
     file = a_figure(tmp_path / "f.yaml")
     with pytest.raises(InputError, match=r"no figure 'efficency'; use .*; did you mean 'efficiency'\?"):
@@ -215,7 +229,7 @@ def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
         reproduce([], out=tmp_path / "out")
     with pytest.raises(InputError, match="per_gpu must be an integer of at least 1, not 0"):
         reproduce(str(file), out=tmp_path / "out", per_gpu=0)
-    with pytest.raises(InputError, match=r"has no scale 'paper', only small"):
+    with pytest.raises(InputError, match=r"has no scale 'paper'; pass --scale small"):
         reproduce(str(file), "paper", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

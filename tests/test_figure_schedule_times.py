@@ -124,7 +124,7 @@ def test_without_a_time_limit_the_schedule_says_when_all_runs_are_done(
 
 def test_a_models_runs_start_when_its_last_trial_has_ended(tmp_path: Path) -> None:
     rates = {"others": [1e-3, 1e-2], "lstm": [1e-2, 1e-1]}
-    file = a_figure(tmp_path / "one.yaml", x="length", learning_rates=rates, seeds=[3, 4], tests=[])
+    file = a_figure(tmp_path / "one.yaml", x="length", learning_rates=rates, seeds=[3, 4])
     ledger: Any = Ledger(read_stages([str(file)], "small"), tmp_path / "out")
     known: Any = Known({"T_hard_alibi": 10.0, "lstm": 1000.0})
     schedule = simulate(ledger, known, count=6, per_gpu=1, minutes=60)

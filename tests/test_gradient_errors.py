@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -133,6 +134,28 @@ def test_the_command_writes_what_it_prints(
     assert found["context"] == 64 and found["vocabulary"] == 3
     printed = capsys.readouterr().out
     assert all(f"{arm:32} loss {one['loss']:.1e}" in printed for arm, one in found["errors"].items())
+    norm = found["errors"]["float32"]["gradient_norm"]
+    assert "strings of 1 to 5 letters, 3 different ones" in printed and f"gradient: {norm:.1e}\n" in printed
+
+
+def test_logits_stand_for_layers_that_are_in_no_list() -> None:
+    class Sequential(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Embedding(30, 8), nn.GELU(), nn.Linear(8, 30))
+
+        def forward(self, input_ids: torch.Tensor, use_cache: bool) -> Any:
+            return SimpleNamespace(logits=self.layers(input_ids))
+
+    ids = torch.arange(8)[None]
+    model = Sequential()
+    rounded = gradient_errors._gradients(model, ids, ids, bf16=True)
+    exact = gradient_errors._gradients(model.double(), ids, ids, bf16=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model.float()(ids, use_cache=False).logits.double()
+    wanted = ((logits - exact.outputs["logits"]).norm() / exact.outputs["logits"].norm()).item()
+    found = gradient_errors._errors(rounded, exact)["outputs"]
+    assert 1e-5 < wanted == pytest.approx(found["median"]) == pytest.approx(found["largest"])
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def string_scores(
 ) -> "tuple[list[LengthScore], dict[str, Any]]":
     """Scores by string length, and the settings as JSON values, completed from the training settings."""
     config = replace(config, lengths=config.lengths or _LENGTHS)
-    tasks = _tasks(config, trained)
+    tasks = evaluated_tasks(config, trained)
 
     import torch
     from transformers import GenerationMixin
@@ -77,8 +77,12 @@ def string_scores(
     return [results[task.max_length] for task in tasks], _settings(config, tasks[0], trained.get("n", 3))
 
 
-def _tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTask]:
-    """The task at each length; settings that are not passed are taken from training."""
+def evaluated_tasks(config: EvaluateConfig, trained: Mapping[str, Any]) -> list[StringTask]:
+    """The task at each length; settings that are not passed are taken from training.
+
+    Raises:
+        InputError: there is no such string task, or a length or setting is out of range.
+    """
     name = config.task or trained.get("task", "copy")
     vocabulary = trained.get("vocabulary", 26) if config.vocabulary is None else config.vocabulary
     kept = {**(trained.get("task_args") or {}), **{key: trained.get(key) for key in ("n", "k")}}

@@ -206,7 +206,12 @@ def read_figure(file: Path) -> Figure:
         raise InputError(
             f"{file}: best_of = {figure.best_of!r} must be a setting that every scale sweeps, other than x"
         )
-    for scale in figure.scales.values():
+    for name, scale in figure.scales.items():
+        if figure.x == "length" and not scale.tests:
+            raise InputError(
+                f"{file}: scale {name}: x = 'length' needs the lengths to draw, as in "
+                "tests: [{lengths: [10, 20]}]"
+            )
         for value in scale.sweep.get(figure.x, ()):
             number = parse_value(value) if isinstance(value, str) else value
             if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:

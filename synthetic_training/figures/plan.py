@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from synthetic_training.argument_types import parse_value
-from synthetic_training.config import CHANGEABLE, TrainConfig
-from synthetic_training.figures.figure_file import Scale, Values
+from synthetic_training.config import CHANGEABLE, DOCUMENTS, MQAR, TrainConfig
+from synthetic_training.figures.figure_file import Scale, Test, Values
 from synthetic_training.settings import parse_settings, parse_values
 
 Result = dict[str, Any]
@@ -84,7 +85,7 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
         seeds: seeds to use instead of those in the file, if not empty.
 
     Raises:
-        InputError: a label is unknown, a run's settings are invalid, or two runs are the same.
+        InputError: a label is unknown, settings of a run or a test are invalid, or two runs are the same.
     """
     for label in models:
         if label not in scale.runs:
@@ -100,7 +101,7 @@ def plan(scale: Scale, source: str, models: Sequence[str] = (), seeds: Sequence[
     runs: dict[str, Run] = {}
     for seed, panel, label, sweep in itertools.product(seeds or scale.seeds, panels, labels, grid):
         parts = (scale.settings, panels[panel], scale.runs[label], *_parts(sweep))
-        run = _run(label, panel, seed, sweep, parts, source)
+        run = _run(label, panel, seed, sweep, parts, scale.tests, source)
         if run.name in runs:
             raise InputError(f"{source}: ({run}) is the same run as ({runs[run.name]})")
         runs[run.name] = run
@@ -113,7 +114,13 @@ def _values(scale: Scale) -> list[list[Any]]:
 
 
 def _run(
-    label: str, panel: str | None, seed: int, sweep: Values, parts: Sequence[Values], source: str
+    label: str,
+    panel: str | None,
+    seed: int,
+    sweep: Values,
+    parts: Sequence[Values],
+    tests: Sequence[Test],
+    source: str,
 ) -> Run:
     from synthetic_training.data.training_data import training_data  # imports torch, which plots do not need
 
@@ -130,7 +137,24 @@ def _run(
         training_data(config)  # only checked here; the process of the run creates it again
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+    for number, test in enumerate(tests, 1):
+        _check_test(test, config, f"{where}: test {number}")
     return Run(label, panel, seed, {name: _value(config, name) for name in sweep}, config)
+
+
+def _check_test(test: Test, config: TrainConfig, where: str) -> None:
+    """Raise InputError if the strings of a test cannot be drawn, before any run is trained."""
+    from synthetic_training.evaluation.config import EvaluateConfig
+    from synthetic_training.evaluation.strings import evaluated_tasks
+
+    if (test.task or config.task) in (MQAR, DOCUMENTS):
+        return
+    try:
+        evaluated_tasks(
+            EvaluateConfig(Path(), lengths=test.lengths, task=test.task, n=test.n, k=test.k), config.as_json()
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _parts(sweep: Values) -> tuple[Values, Values]:

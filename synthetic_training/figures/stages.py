@@ -168,7 +168,7 @@ def _stage(name: str, scale: str, overrides: Mapping[str, object]) -> Stage:
     if scale not in content.scales:
         known = [str(one) for one in content.scales]
         raise InputError(
-            f"{file} has no scale {scale!r}, only {', '.join(known)}{did_you_mean(scale, known)}"
+            f"{file} has no scale {scale!r}; pass --scale {' or '.join(known)}{did_you_mean(scale, known)}"
         )
     size = content.scales[scale]
     size = replace(size, settings={**size.settings, **overrides}) if overrides else size

@@ -2,7 +2,8 @@
 
     python -m synthetic_training.precision.gradient_errors RUN/model --out errors.json
 
-Gradients are of the training loss on a batch of the copy task. A Mamba is also measured with single
+Gradients are of the loss on a batch of the copy task, also for a model that was trained on another task. Pass
+the string lengths, vocabulary and tokens per row of its training. A Mamba is also measured with single
 operations in float32 and, if the package ``mamba_ssm`` is installed, with its CUDA scan.
 """
 
@@ -67,6 +68,7 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
     Returns:
         For each arm, the error of the ``loss`` and of all gradients together (``gradient``), and the median
         and maximum over layers of the errors of ``outputs`` and, by kind, of the gradients of ``parameters``.
+        Without layers in an ``nn.ModuleList`` or ``nn.RNNBase``, ``outputs`` is that of the logits.
         The arms are ``bf16_without_copies``, ``tf32`` on a GPU, and ``float32``; for a Mamba, also those with
         operations in float32.
 
@@ -171,6 +173,8 @@ def _gradients(model: Any, input_ids: Tensor, targets: Tensor, bf16: bool) -> _F
     wide = logits if logits.dtype == torch.float64 else logits.float()
     loss = nn.functional.cross_entropy(wide.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
     loss.backward()
+    if not layers:
+        outputs["logits"] = logits.detach().double()
     for hook in hooks:
         hook.remove()
     gradients = {name: p.grad.double() for name, p in model.named_parameters() if p.grad is not None}
@@ -211,6 +215,12 @@ def main() -> None:
             f"{arm:32} loss {one['loss']:.1e}  gradient {one['gradient']:.1e}  "
             f"outputs {one['outputs']['median']:.1e} to {one['outputs']['largest']:.1e}"
         )
+    norm = errors["float32"]["gradient_norm"]
+    print(
+        "\nErrors relative to float64: of the loss, the gradient, and layers' outputs (median to largest).\n"
+        f"Batch: copies of strings of {settings.min_length} to {settings.max_length} letters, "
+        f"{settings.vocabulary} different ones. Norm of the exact gradient: {norm:.1e}"
+    )
     if settings.out is not None:
         content = {
             "errors": errors,
