@@ -17,11 +17,11 @@ from torch import nn
 Function = Callable[..., Any]
 
 
-def use_kernels_only_on_gpus(model: nn.Module) -> None:
-    """Let the layers of a model call the PyTorch code of transformers for tensors that are not on a GPU.
+def use_kernels_where_they_work(model: nn.Module) -> None:
+    """Let the layers of a model call transformers' PyTorch code where a kernel would fail or be wrong.
 
-    The modules of the layers' classes and of their base classes are changed in this process. Nothing changes
-    for tensors on a GPU, except that a kernel which is wrong is not called.
+    Kernels fail for tensors that are not on a GPU, and one of them is wrong on any device. The modules of the
+    layers' classes and of their base classes are changed in this process.
     """
     classes = {one for layer in model.modules() for one in type(layer).__mro__}
     for name in {one.__module__ for one in classes} & sys.modules.keys():

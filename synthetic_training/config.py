@@ -265,7 +265,7 @@ CHANGEABLE = frozenset({"tracker", "log_every", "save_every", "trust_remote_code
 """Settings that may change when a run is resumed, because they affect neither the training nor its length."""
 
 _HOW = frozenset({"accumulation_steps", "compile"})
-"""Settings of how a step is computed. A resumed run may have other ones: with fewer GPUs, a step may need
+"""Settings for how a step is computed, which a resumed run may change: with fewer GPUs, a step may need
 more passes. As with another number of processes, only rounding and dropout then differ."""
 
 

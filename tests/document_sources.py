@@ -197,7 +197,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         ),
         "a share of the best rate, from two measured rates": ("94",),
         "a goal": ("120k",),
-        "a version of PyTorch, and seconds of an installation": ("2.11", "263", "433"),
+        "a version of PyTorch": ("2.11",),
         "a rate of the card's data sheet": ("989",),
         "an issue of another project": ("640",),
         "a step's time, from its tokens per second": ("254.7", "278.6"),

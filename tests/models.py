@@ -6,7 +6,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from dataset_builders.device_functions import use_kernels_only_on_gpus
+from dataset_builders.device_functions import use_kernels_where_they_work
 
 END = "<|endoftext|>"
 
@@ -69,7 +69,7 @@ def tiny_model(architecture: str, **overrides: Any) -> Any:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **arguments))
     model = model.float().eval()
-    use_kernels_only_on_gpus(model)
+    use_kernels_where_they_work(model)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import synthetic_training
 from dataset_builders import phone_book
-from dataset_builders.device_functions import use_kernels_only_on_gpus
+from dataset_builders.device_functions import use_kernels_where_they_work
 from dataset_builders.files import read_json
 from synthetic_training.bundled.recipe import best_run
 from synthetic_training.config import TrainConfig, differing
@@ -50,7 +50,7 @@ def answers_right(name: str, entries: int, count: int) -> int:
     """The number of right answers of a bundled model to the benchmark's books."""
     folder = next(folder for folder in FOLDERS if folder.name == name)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    use_kernels_only_on_gpus(model)
+    use_kernels_where_they_work(model)
     documents = list(phone_book.rows(entries, count))
     asked = tokenizer([one["prompt"] for one in documents], padding=True, return_tensors="pt")
     made = model.generate(**asked, max_new_tokens=12, do_sample=False)[:, asked.input_ids.shape[1] :]

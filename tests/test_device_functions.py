@@ -12,7 +12,7 @@ from transformers import MambaConfig, PreTrainedModel
 from transformers.integrations import hub_kernels
 from transformers.models.mamba.modeling_mamba import MambaMixer
 
-from dataset_builders.device_functions import closure_of, use_kernels_only_on_gpus
+from dataset_builders.device_functions import closure_of, use_kernels_where_they_work
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model, save_with_code
 from synthetic_training.models.sizes import preset_arguments
@@ -93,7 +93,7 @@ def test_a_layer_derived_from_one_of_transformers_runs_on_a_cpu(monkeypatch: pyt
     install_kernels(monkeypatch, sys.modules[MambaMixer.__module__])
     with pytest.raises(RuntimeError, match="is_cuda"):
         layer(x)
-    use_kernels_only_on_gpus(layer)
+    use_kernels_where_they_work(layer)
     assert layer(x).equal(expected)
 
 
@@ -102,7 +102,7 @@ def test_a_layer_whose_kernel_is_wrong_does_not_call_it_on_a_gpu(monkeypatch: py
     model = built("hf:falcon_mamba")
     module = sys.modules[type(model).__module__]
     install_kernels(monkeypatch, module)
-    use_kernels_only_on_gpus(model)
+    use_kernels_where_they_work(model)
     x, norm = torch.zeros(1), torch.ones(1)
     monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     with pytest.raises(RuntimeError, match="is_cuda"):

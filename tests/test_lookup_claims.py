@@ -34,7 +34,7 @@ PLACES = ("prefix", "suffix")
 
 
 def lookup_leads(place: str, label: str) -> dict[int, list[float]]:
-    """By how much a model is more accurate than Mamba on each seed, by length."""
+    """The accuracy of a model minus that of Mamba, by length, for each seed."""
 
     def scores(model: str) -> list[dict[int, float]]:
         found = {one["seed"]: by_test(one) for one in of(LOOKUP_BY_LENGTH, model, f"{place}_ngram")}

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dataset_builders.device_functions import use_kernels_only_on_gpus
+from dataset_builders.device_functions import use_kernels_where_they_work
 from synthetic_training.models import mamba
 from synthetic_training.models.kernels.mamba_scan import (
     scan_floor,
@@ -109,7 +109,7 @@ def make_pair(**arguments: object) -> tuple[Any, Any]:
     torch.manual_seed(1)
     sizes = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "state_size": 4, "pad_token_id": 0}
     stock = transformers.MambaForCausalLM(transformers.MambaConfig(**sizes, **arguments))
-    use_kernels_only_on_gpus(stock)
+    use_kernels_where_they_work(stock)
     for name, parameter in stock.named_parameters():
         if name.endswith("conv1d.bias"):
             torch.nn.init.normal_(parameter)  # zero at first, which would hide what padding turns into

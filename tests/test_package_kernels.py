@@ -27,7 +27,7 @@ MODELS = (
 
 
 def gradients(model: str, device: str, out: Path, *without: str) -> tuple[dict[str, torch.Tensor], str]:
-    """The loss and gradients, and the packages that transformers missed."""
+    """The loss and gradients, and the packages that transformers would have used if they were there."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.package_kernels", model, device, str(out), *without],
         cwd=ROOT,

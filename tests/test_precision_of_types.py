@@ -8,13 +8,10 @@ from dataset_builders.files import read_json
 from synthetic_training.training.run_log import read_lines
 from tests.import_graph import ROOT
 from tests.test_document_claims import check
+from tests.test_speed_claims import scientific
 
 README = "../precision/README.md"
 RESULTS = ROOT / "synthetic_training/precision/results"
-
-
-def scientific(value: float) -> str:
-    return f"{value:.1e}".replace("e-0", "e-").replace("e+00", "")
 
 
 def lines(name: str) -> list[dict]:
@@ -48,7 +45,13 @@ def test_gates_in_bfloat16_were_the_cause() -> None:
 def test_the_norms_of_gradients() -> None:
     norms = [one["errors"]["float32"]["gradient_norm"] for one in lines("gradient_errors_types_small.jsonl")]
     least, most = map(scientific, (min(norms), max(norms)))
-    check(README, f"The exact gradients have norms from {least} to {most}")
+    check(README, f"the norms of their exact gradients range from {least} to {most}")
+
+
+def test_the_lstm_had_learned() -> None:
+    check(README, "After 3,000 steps on strings of up to 20 letters, all of which it then copied")
+    last = read_json(RESULTS / "gradient_errors_lstm.json")["last_evaluation_of_the_run"]
+    assert (last["step"], last["length"], last["string_accuracy"]) == (3000, 20, 1.0)
 
 
 def test_the_errors_of_the_lstm_by_layer() -> None:

@@ -1,6 +1,5 @@
 """The tables and sentences about the speed of training, derived again from the results."""
 
-import re
 from collections.abc import Sequence
 from itertools import combinations
 from math import log
@@ -27,7 +26,7 @@ def has_row(*cells: str) -> None:
 
 
 def scientific(value: float) -> str:
-    return re.sub("e-0", "e-", f"{value:.1e}")
+    return f"{value:.1e}".replace("e-0", "e-").removesuffix("e+00")
 
 
 def thousands(speed: float) -> str:

@@ -47,7 +47,7 @@ RUN_TIME_SUFFIXES = {".py", ".yaml", ".yml", ".typed", ".jinja"}
 RUN_TIME_FILES = {"architectures.json", "card_template.md", "checksums.json", "speed_h200.json"}
 ESTIMATED_FROM = Path("synthetic_training/figures/results")
 LARGEST = 1_400_000
-"""Bytes; the wheel had 1,130,000 when this was set, 260,000 of them results that estimates use."""
+"""In bytes. The wheel had 1,130,000 when this was set, of which 260,000 are results that estimates use."""
 
 
 @pytest.fixture(scope="module")

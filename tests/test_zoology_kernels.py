@@ -9,7 +9,7 @@ from transformers import MambaConfig
 from transformers.models.mamba.modeling_mamba import MambaMixer, MambaRMSNorm
 
 from dataset_builders import InputError
-from dataset_builders.device_functions import use_kernels_only_on_gpus
+from dataset_builders.device_functions import use_kernels_where_they_work
 from synthetic_training.speed import zoology_kernels
 
 
@@ -17,7 +17,7 @@ from synthetic_training.speed import zoology_kernels
 def test_a_layer_is_that_of_transformers() -> None:
     torch.manual_seed(0)
     layer = MambaMixer(MambaConfig(hidden_size=8, state_size=3, num_hidden_layers=1), layer_idx=0).double()
-    use_kernels_only_on_gpus(layer)
+    use_kernels_where_they_work(layer)
     for parameter in layer.parameters():
         parameter.uniform_(-0.5, 0.5)
     x = torch.randn(2, 7, 8, dtype=torch.double)

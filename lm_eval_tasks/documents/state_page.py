@@ -27,13 +27,13 @@ def _rows(name: str, folder: Path) -> Iterator[list[str]]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    from dataset_builders.device_functions import use_kernels_only_on_gpus
+    from dataset_builders.device_functions import use_kernels_where_they_work
 
     (document,) = phone_book.rows(ENTRIES, num_docs=1)
     tokens = AutoTokenizer.from_pretrained(folder)(before_query(document["prompt"], document)).input_ids
     with torch.device("meta"), torch.no_grad():
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).eval()
-        use_kernels_only_on_gpus(model)
+        use_kernels_where_they_work(model)
         state = state_of(model(torch.zeros(1, len(tokens), dtype=torch.int64), use_cache=True))
     parts = Counter((part, tuple(one.shape), one.element_size()) for part, one in counted(state))
     total = 0

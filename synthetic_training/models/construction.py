@@ -138,7 +138,7 @@ def own_code_error(
 
 
 def bf16_advice(error: Exception, device: torch.device) -> str:
-    """The end of the message about an error of bf16 training; empty unless bfloat16 is the reason.
+    """What to pass instead of bf16, as the end of an error message; empty if bfloat16 is not the reason.
 
     Operations with a float32 matrix, and those without an implementation for bfloat16, fail for this reason.
     """

@@ -23,7 +23,7 @@ from transformers import (
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
-from dataset_builders.device_functions import use_kernels_only_on_gpus
+from dataset_builders.device_functions import use_kernels_where_they_work
 from dataset_builders.files import read_json
 from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
 from synthetic_training.models import alibi, gpt_neox, mamba
@@ -258,7 +258,7 @@ def build_model(
     architecture.initialise(model)
     if "attn_implementation" not in overrides:
         architecture.use_fast_kernels(model)
-    use_kernels_only_on_gpus(model)
+    use_kernels_where_they_work(model)
     return trainable(model)
 
 

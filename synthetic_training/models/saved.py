@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
 from dataset_builders.checks import check_integer, is_integer
-from dataset_builders.device_functions import use_kernels_only_on_gpus
+from dataset_builders.device_functions import use_kernels_where_they_work
 from dataset_builders.files import read_json, write_json, write_text
 from synthetic_training.models import packed_attention
 from synthetic_training.models.bare_module import BareModuleForCausalLM
@@ -157,6 +157,6 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
         message = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(f"{folder} contains no model that can be loaded: {message}") from None
     use_fast_kernels(model)
-    use_kernels_only_on_gpus(model)
+    use_kernels_where_they_work(model)
     keep_gates_in_float32(model)
     return model
