@@ -211,6 +211,19 @@ def test_tests_are_checked_before_training(tmp_path: Path) -> None:
         reproduce(str(file), out=tmp_path / "out", dry_run=True)
     a_figure(file, x="length", panels=panels, tests=[{"task": "copy", "lengths": [2]}])
     assert len(runs_of(file)) == 2
+    mqar = {"task": "mqar", "pairs": 4, "context_length": 64, "eval_lengths": [4]}
+    for settings, test, message in (
+        (mqar, {"lengths": [40]}, "context_length = 64 is too short: 40 pairs"),
+        (mqar, {"lengths": [4], "n": 2}, "n cannot be set for mqar; lengths are numbers of pairs"),
+        (mqar, {"lengths": [4], "task": "copy"}, "task cannot be set for mqar"),
+        (
+            {"task": "documents", "context_length": 512},
+            {"lengths": [4]},
+            "models trained on documents are evaluated with lm-eval; omit",
+        ),
+    ):
+        with pytest.raises(InputError, match=f"run lstm: test 1: {message}"):
+            runs_of(a_figure(file, settings={}, runs={"lstm": {**LSTM, **settings}}, tests=[test]))
 
 
 def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:
@@ -239,6 +252,27 @@ def test_a_model_that_does_not_exist_is_named_before_the_first_run(tmp_path: Pat
     file = a_figure(tmp_path / "f.yaml", runs={"lstm": LSTM, "new": {"model": "tests.models:NoSuchModel"}})
     with pytest.raises(InputError, match="NoSuchModel"):
         reproduce(str(file), out=tmp_path / "out", dry_run=dry_run)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({**LSTM, "model_args": {"hiden_size": 16}}, "hiden_size.*did you mean 'hidden_size'"),
+        ({"model": "hf:mamba2", "preset": "papr"}, "there is no preset 'papr'.*did you mean 'paper'"),
+        ({"model": "T_rope", "model_args": {"num_attention_heads": 7}}, "7"),
+        (
+            {"model": "tests.gated_linear_attention:GatedLinearAttention", "model_args": {"widht": 16}},
+            "widht",
+        ),
+    ],
+)
+def test_arguments_of_models_are_checked_before_the_first_run(
+    tmp_path: Path, settings: dict[str, object], message: str
+) -> None:
+    file = a_figure(tmp_path / "f.yaml", runs={"lstm": LSTM, "new": settings})
+    with pytest.raises(InputError, match=f"run new: .*{message}"):
+        reproduce(str(file), out=tmp_path / "out", dry_run=True)
     assert not (tmp_path / "out").exists()
 
 

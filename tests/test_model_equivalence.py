@@ -9,7 +9,7 @@ from transformers import AttentionInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from synthetic_training.data.symbol_tokenizer import PAD_ID
-from synthetic_training.models.registry import MODELS
+from synthetic_training.models.paper_models import MODELS
 from tests.tiny_synthetic_models import PROMPTS, TRANSFORMERS, letters, prompts, tiny, without_padding
 
 

@@ -9,8 +9,9 @@ import torch
 from dataset_builders import InputError
 from dataset_builders.files import read_json
 from synthetic_training.__main__ import main
+from synthetic_training.models.paper_models import MODELS
 from synthetic_training.models.presets import PARAMETERS, TOLERANCE, presets
-from synthetic_training.models.registry import MODELS, build_model
+from synthetic_training.models.registry import build_model
 from synthetic_training.models.sizes import preset_arguments
 from tests.tiny_run import SETTINGS
 

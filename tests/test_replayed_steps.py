@@ -15,7 +15,8 @@ from torch.utils._pytree import tree_leaves
 from dataset_builders.mqar import Mqar
 from synthetic_training.data.mqar.batches import MqarBatches
 from synthetic_training.data.strings.packing import PackedBatches
-from synthetic_training.models.registry import MODELS, build_model
+from synthetic_training.models.paper_models import MODELS
+from synthetic_training.models.registry import build_model
 from synthetic_training.seeding import seed_everything
 from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.optimizer import ClippedAdamW

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from synthetic_training.data.symbol_tokenizer import decode, encode, symbol_tokenizer
-from synthetic_training.models.registry import MODELS
+from synthetic_training.models.paper_models import MODELS
 from synthetic_training.training.run import train
 from tests.test_train_documents import tiny as tiny_documents
 from tests.tiny_synthetic_models import PROMPTS, letters, prompts, tiny, without_padding

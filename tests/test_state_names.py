@@ -15,7 +15,8 @@ from dataset_builders.inference_state import lost_state
 from lm_eval_tasks.state_names import lost_state_warning
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.evaluation.evaluate import evaluate
-from synthetic_training.models.registry import MODELS, build_model
+from synthetic_training.models.paper_models import MODELS
+from synthetic_training.models.registry import build_model
 from synthetic_training.training.run import train
 from tests.models import byte_tokenizer, tiny_model
 from tests.tiny_run import tiny as tiny_settings

@@ -11,7 +11,8 @@ from dataset_builders import InputError
 from synthetic_training.data.symbol_tokenizer import END_ID, PAD_ID, START_ID
 from synthetic_training.models.embeddings import draw_embeddings
 from synthetic_training.models.mamba import FastMambaMixer
-from synthetic_training.models.registry import MODELS, build_model
+from synthetic_training.models.paper_models import MODELS
+from synthetic_training.models.registry import build_model
 from tests.tiny_synthetic_models import TINY, TRANSFORMERS, letters, tiny
 
 HEADS = {"num_attention_heads": 4}

@@ -19,7 +19,7 @@ from synthetic_training.config import TrainConfig, config_path, differing, shipp
 from synthetic_training.data.training_data import training_data
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.figures.figure_file import shipped
-from synthetic_training.models.registry import MODELS
+from synthetic_training.models.paper_models import MODELS
 from synthetic_training.settings import parse_settings, read_settings
 from tests.conftest import Run
 from tests.tiny_run import SETTINGS, tiny

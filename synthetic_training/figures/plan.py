@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -143,16 +143,22 @@ def _run(
 
 
 def _check_test(test: Test, config: TrainConfig, where: str) -> None:
-    """Raise InputError if the strings of a test cannot be drawn, before any run is trained."""
+    """Raise InputError if the examples of a test cannot be drawn, before any run is trained."""
+    from synthetic_training.data.training_data import training_data
     from synthetic_training.evaluation.config import EvaluateConfig
     from synthetic_training.evaluation.strings import evaluated_tasks
 
-    if (test.task or config.task) in (MQAR, DOCUMENTS):
-        return
     try:
-        evaluated_tasks(
-            EvaluateConfig(Path(), lengths=test.lengths, task=test.task, n=test.n, k=test.k), config.as_json()
-        )
+        if config.task == DOCUMENTS:
+            raise InputError("models trained on documents are evaluated with lm-eval; omit the tests")
+        if config.task == MQAR:
+            for name in ("task", "n", "k"):
+                if getattr(test, name) is not None:
+                    raise InputError(f"{name} cannot be set for mqar; lengths are numbers of pairs")
+            training_data(replace(config, eval_lengths=test.lengths))
+        else:
+            strings = EvaluateConfig(Path(), lengths=test.lengths, task=test.task, n=test.n, k=test.k)
+            evaluated_tasks(strings, config.as_json())
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
 

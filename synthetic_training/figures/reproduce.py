@@ -23,6 +23,7 @@ from dataset_builders import InputError
 from dataset_builders.checks import check_integer, check_positive
 from dataset_builders.interruption import Interrupted, TimeLimitReached
 from dataset_builders.workers import run_from, worker_slots
+from synthetic_training.data.training_data import training_data
 from synthetic_training.figures.allocation import Allocation
 from synthetic_training.figures.estimate import RESULTS, Expectations, committed_results, cut_runs
 from synthetic_training.figures.execute import Execution
@@ -33,7 +34,8 @@ from synthetic_training.figures.results import check_others
 from synthetic_training.figures.schedule import schedule_text, simulate
 from synthetic_training.figures.stages import Stage, read_stages
 from synthetic_training.models.model_types import PACKAGES
-from synthetic_training.models.registry import find_architecture
+from synthetic_training.models.registry import check_arguments
+from synthetic_training.models.sizes import preset_arguments
 from synthetic_training.models.user_code import import_packages
 
 
@@ -169,17 +171,30 @@ def reproduce(
 
 
 def _check_models(stages: Sequence[Stage], *, dry_run: bool) -> None:
-    """Find the models of all runs, so that a missing one is noticed before the first run.
+    """Check the models of all runs and their arguments, so that a slip is noticed before the first run.
 
     Raises:
-        InputError: there is no such model, a module to import or a model's package is missing, or a model's
-            code is not trusted. A dry run needs no packages of models.
+        InputError: there is no such model or preset, its arguments are invalid, a module to import or a
+            model's package is missing, or a model's code is not trusted. A dry run needs no packages of
+            models.
     """
-    configs = [run.config for stage in stages for run in stage.planned]
-    for imports, model, trusted in dict.fromkeys((c.imports, c.model, c.trust_remote_code) for c in configs):
-        if not (dry_run and model.partition(":")[0] in PACKAGES):
-            import_packages(imports)
-            find_architecture(model, trust_remote_code=trusted)
+    checked = set()
+    for stage in stages:
+        for run in stage.planned:
+            config = run.config
+            tokens = training_data(config).tokens
+            key = repr((config.model, config.preset, config.model_args, config.imports, tokens))
+            if key in checked or (dry_run and config.model.partition(":")[0] in PACKAGES):
+                continue
+            checked.add(key)
+            import_packages(config.imports)
+            arguments, trusted = config.model_args, config.trust_remote_code
+            try:
+                if config.preset is not None:
+                    arguments = preset_arguments(config.preset, config.model, arguments)
+                check_arguments(config.model, tokens, trust_remote_code=trusted, **arguments)
+            except InputError as error:
+                raise InputError(f"{stage.source}: run {run.label}: {error}") from error
 
 
 def _carry_out(ledger: Ledger, execution: Execution) -> list[Path]:

@@ -1,32 +1,19 @@
-"""The registry of models, which builds untrained models by name.
-
-By default, the six models of arXiv 2402.01032, section 3, have the paper's sizes. Other names select other
-architectures; see ``find_architecture``.
-"""
+"""Finds architectures by name, and builds untrained models of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    GPTNeoXConfig,
-    GPTNeoXForCausalLM,
-    JambaForCausalLM,
-    MambaConfig,
-    MambaForCausalLM,
-    PreTrainedModel,
-)
+from transformers import AutoConfig, JambaForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.device_functions import use_kernels_where_they_work
 from dataset_builders.files import read_json
-from synthetic_training.data.symbol_tokenizer import USUAL, model_tokens
-from synthetic_training.models import alibi, gpt_neox, mamba
+from synthetic_training.models import gpt_neox, mamba
 from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
 from synthetic_training.models.construction import (
@@ -38,19 +25,7 @@ from synthetic_training.models.construction import (
 )
 from synthetic_training.models.float32_gates import keep_gates_in_float32
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
-from synthetic_training.models.modeling_alibi import (
-    AlibiConfig,
-    AlibiForCausalLM,
-    HardAlibiConfig,
-    HardAlibiForCausalLM,
-)
-from synthetic_training.models.modeling_lstm import LstmConfig, LstmForCausalLM
-from synthetic_training.models.modeling_mamba_layer_norm import (
-    FinalLayerNormMambaConfig,
-    FinalLayerNormMambaForCausalLM,
-    LayerNormMambaConfig,
-    LayerNormMambaForCausalLM,
-)
+from synthetic_training.models.paper_models import LAYERS, MODELS, SYMBOL_TOKENS, TRANSFORMER, WIDTH
 from synthetic_training.models.presets import presets
 from synthetic_training.models.size_limit import check_allocation, check_size
 from synthetic_training.models.user_code import (
@@ -60,76 +35,11 @@ from synthetic_training.models.user_code import (
     registered_type,
 )
 
-SYMBOL_TOKENS: Mapping[str, int] = model_tokens(USUAL)
-"""The 30 symbols of the string tasks, as arguments of a model's configuration."""
-
-_WIDTH, _LAYERS, _HEADS = 1024, 12, 16
-
-_TRANSFORMER = {
-    "hidden_size": _WIDTH,
-    "num_hidden_layers": _LAYERS,
-    "num_attention_heads": _HEADS,
-    "max_position_embeddings": 2048,
-}
-
-_ANY_ARCHITECTURE = {**_TRANSFORMER, "is_decoder": True}
+_ANY_ARCHITECTURE = {**TRANSFORMER, "is_decoder": True}
 """Default arguments of ``hf:TYPE``, as far as the architecture has arguments with these names."""
 
-_PACKAGE_SIZES = {"hidden_size": _WIDTH, "num_hidden_layers": _LAYERS}
+_PACKAGE_SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS}
 """Default arguments of ``PACKAGE:TYPE``; heads and other sizes are the package's own defaults."""
-
-
-MODELS: dict[str, Architecture] = {
-    "T_rope": Architecture(
-        GPTNeoXConfig,
-        GPTNeoXForCausalLM,
-        _TRANSFORMER,
-        {"rotary_pct": 0.25},
-        use_fast_kernels=gpt_neox.use_causal_attention,
-    ),
-    "T_nope": Architecture(
-        GPTNeoXConfig,
-        GPTNeoXForCausalLM,
-        _TRANSFORMER,
-        {"rotary_pct": 0.0},
-        use_fast_kernels=gpt_neox.use_causal_attention,
-    ),
-    "T_alibi": Architecture(
-        AlibiConfig, AlibiForCausalLM, _TRANSFORMER, use_fast_kernels=alibi.use_fast_attention
-    ),
-    "T_hard_alibi": Architecture(
-        HardAlibiConfig,
-        HardAlibiForCausalLM,
-        {**_TRANSFORMER, "num_masked_heads": 8},
-        use_fast_kernels=alibi.use_fast_attention,
-    ),
-    "mamba": Architecture(
-        MambaConfig,
-        MambaForCausalLM,
-        {"hidden_size": _WIDTH, "num_hidden_layers": 24, "state_size": 32},
-        {"x_proj_gain": 1.0},
-        initialise=mamba.draw_authors_weights,
-        use_fast_kernels=mamba.use_fast_scan,
-        variants={
-            "norm": {
-                "rms": (MambaConfig, MambaForCausalLM),
-                "layer": (LayerNormMambaConfig, LayerNormMambaForCausalLM),
-                "final_layer": (FinalLayerNormMambaConfig, FinalLayerNormMambaForCausalLM),
-            }
-        },
-    ),
-    "lstm": Architecture(LstmConfig, LstmForCausalLM, {"hidden_size": _WIDTH, "num_hidden_layers": 4}),
-}
-
-for _config, _model in (
-    (AlibiConfig, AlibiForCausalLM),
-    (HardAlibiConfig, HardAlibiForCausalLM),
-    (LstmConfig, LstmForCausalLM),
-    (FinalLayerNormMambaConfig, FinalLayerNormMambaForCausalLM),
-    (LayerNormMambaConfig, LayerNormMambaForCausalLM),
-):
-    AutoConfig.register(_config.model_type, _config)
-    AutoModelForCausalLM.register(_config, _model)
 
 
 def find_architecture(name: str, *, trust_remote_code: bool = False) -> Architecture:
@@ -219,47 +129,72 @@ def build_model(
             incompatible or do not fit into memory (checked before memory is allocated), or the user's own
             code raises an error for these arguments.
     """
-    requested = dict(overrides)
-    architecture = find_architecture(name, trust_remote_code=trust_remote_code)
+    architecture, config = _configured(name, tokens, overrides, trust_remote_code)
+    with _one_sentence(name, architecture, overrides):
+        model = architecture.model_class(text_config(config, architecture.model_class))
+    architecture.initialise(model)
+    if "attn_implementation" not in overrides:
+        architecture.use_fast_kernels(model)
+    use_kernels_where_they_work(model)
+    return trainable(model)
+
+
+def check_arguments(
+    name: str, tokens: Mapping[str, int], /, *, trust_remote_code: bool = False, **overrides: Any
+) -> None:
+    """Check, without allocating memory, the arguments of ``build_model`` as far as is possible.
+
+    Raises:
+        InputError: as ``build_model``; errors that need the values of weights are noticed only there.
+    """
+    _configured(name, tokens, overrides, trust_remote_code)
+
+
+def _configured(
+    name: str, tokens: Mapping[str, int], overrides: Mapping[str, Any], trusted: bool
+) -> tuple[Architecture, PreTrainedConfig]:
+    """The variant of an architecture and its configuration, from which a model of a fitting size is built."""
+    architecture = find_architecture(name, trust_remote_code=trusted)
     chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
-    overrides = {key: value for key, value in overrides.items() if key not in chosen}
+    given = {key: value for key, value in overrides.items() if key not in chosen}
     architecture = architecture.variant(name, chosen)
     config_class, model_class = architecture.config_class, architecture.model_class
     arguments = ConfigArguments(name, config_class, frozenset(architecture.extra))
     size = tokens.get("vocab_size")
-    if size is not None and overrides.get("vocab_size", size) != size:
+    if size is not None and given.get("vocab_size", size) != size:
         raise InputError(
-            f"the task has {size} tokens; omit vocab_size={overrides['vocab_size']} from the arguments of "
-            f"{name}"
+            f"the task has {size} tokens; omit vocab_size={given['vocab_size']} from the arguments of {name}"
         )
     if hasattr(model_class, "module_class"):
-        overrides = bare_module_arguments(name, model_class, tokens, architecture.defaults, overrides)
+        given = bare_module_arguments(name, model_class, tokens, architecture.defaults, given)
     defaults = {**architecture.defaults, **architecture.extra, **tokens}
-    given = arguments.resolve(overrides, defaults)
+    all_arguments = arguments.resolve(given, defaults)
     if architecture.sizes_follow:
-        given |= arguments.transformer_sizes(given)
-    try:
-        config = config_class(**given)
+        all_arguments |= arguments.transformer_sizes(all_arguments)
+    with _one_sentence(name, architecture, overrides):
+        config = config_class(**all_arguments)
         check_size(name, lambda: untrained(model_class, config), preset_hint(name))
-        model = model_class(text_config(config, model_class))
+    arguments.check_taken(config, given)
+    return architecture, config
+
+
+@contextmanager
+def _one_sentence(name: str, architecture: Architecture, overrides: Mapping[str, Any]) -> Iterator[None]:
+    """Turn the errors of an impossible configuration into one sentence."""
+    try:
+        yield
     except InputError:
         raise
     except MISFITS as error:
         reraise_bug(error)
         check_allocation(name, error)
         if is_own_code(name):
-            raise own_code_error(name, "built", requested, model_class, error) from error
+            raise own_code_error(name, "built", overrides, architecture.model_class, error) from error
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{name} cannot be built with these arguments: {message.rstrip('.')}; pass others in --model-args"
             f"{preset_hint(name)}"
         ) from error
-    arguments.check_taken(config, overrides)
-    architecture.initialise(model)
-    if "attn_implementation" not in overrides:
-        architecture.use_fast_kernels(model)
-    use_kernels_where_they_work(model)
-    return trainable(model)
 
 
 def trainable(model: PreTrainedModel) -> PreTrainedModel:

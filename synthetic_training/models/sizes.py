@@ -12,13 +12,9 @@ from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean, first_line
 from synthetic_training.models.config_arguments import ConfigArguments
 from synthetic_training.models.construction import MISFITS, bf16_advice, reraise_bug
+from synthetic_training.models.paper_models import SYMBOL_TOKENS
 from synthetic_training.models.presets import presets
-from synthetic_training.models.registry import (
-    SYMBOL_TOKENS,
-    build_model,
-    find_architecture,
-    preset_hint,
-)
+from synthetic_training.models.registry import build_model, find_architecture, preset_hint
 
 
 def window(model: PreTrainedModel) -> int | None:

@@ -36,8 +36,9 @@ from dataset_builders.checks import check_integer
 from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import read_json, write_json
 from dataset_builders.markdown import markdown_table
+from synthetic_training.models.paper_models import MODELS
 from synthetic_training.models.presets import PARAMETERS, presets
-from synthetic_training.models.registry import MODELS, is_own_code
+from synthetic_training.models.registry import is_own_code
 from synthetic_training.provenance import provenance
 from synthetic_training.speed.measuring_process import Job, MeasuringProcess
 from synthetic_training.speed.trainer import matrix_rate

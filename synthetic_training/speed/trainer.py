@@ -31,7 +31,8 @@ from dataset_builders.files import check_new_file, write_json
 from dataset_builders.markdown import markdown_table
 from dataset_builders.string_tasks import Copy
 from synthetic_training.data.strings import PackedBatches
-from synthetic_training.models.registry import MODELS, build_model
+from synthetic_training.models.paper_models import MODELS
+from synthetic_training.models.registry import build_model
 from synthetic_training.provenance import provenance
 from synthetic_training.speed.paper_trainer import LAYERS, STATE, PaperTrainer
 from synthetic_training.training.optimizer import OptimizerConfig
