@@ -39,3 +39,11 @@ def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest
     assert (tmp_path / "claims.md").read_text() in capsys.readouterr().out
     with pytest.raises(SystemExit, match="none is not a folder"):
         main([str(tmp_path / "none")])
+
+
+def test_a_claim_about_examples_says_if_seeds_are_missing() -> None:
+    rope = [a_line("T_rope", seed, accuracies=(0.1, 0.9)) for seed in range(3)]
+    lstm = [a_line("lstm", seed, accuracies=(0.1,) * 9) for seed in range(3)]
+    for seeds, cell in ((3, "more than 5.9 at 5"), (1, "more than 5.8 at 5 (1 seed)")):
+        rows = {row[0]: row[2] for row in rows_of(table({"efficiency_50_paper": [*rope, *lstm[:seeds]]}))}
+        assert rows["The LSTM's examples"] == cell

@@ -6,6 +6,7 @@ from statistics import mean
 
 import pytest
 
+from synthetic_training.figures.examples_by_length import needed
 from synthetic_training.figures.figure_file import read_figure, shipped
 from synthetic_training.figures.plan import Result, key_of, plan
 from synthetic_training.figures.repeats import least_accuracy
@@ -133,13 +134,36 @@ def test_the_budgets_of_examples_are_those_in_the_text() -> None:
         return steps / mean(part * one["config"]["steps"] for part, one in zip(until, results, strict=True))
 
     trial = [one for one in of("efficiency_50_rates_paper", "T_rope") if one["config"]["lr"] == 3e-4]
-    check("README.md", "At 50 letters, they give Mamba forty times")
+    check("README.md", "They give Mamba at 50 letters forty times")
     assert 40 < budget("efficiency_50", "mamba", trial) < 45
     assert budget("efficiency_50", "mamba_authors", trial) == budget("efficiency_50", "mamba", trial)
     check("README.md", "and the LSTM thirty times; at 300, both get more than thirteen times")
     assert 30 < budget("efficiency_50", "lstm", trial) < 35
     earlier = of("efficiency_paper", "T_rope")
     assert all(budget("efficiency_300", label, earlier) > 13 for label in ("mamba", "mamba_authors", "lstm"))
+
+
+def test_what_the_first_runs_at_50_letters_found() -> None:
+    done = read_results(FIGURES / "results/efficiency_50_paper.jsonl")
+    planned = plan(read_figure(shipped()["efficiency_50"]).scales["paper"], "efficiency_50")
+    check("README.md", f"only {len(done)} of the {len(planned)} runs of `efficiency_50` are done")
+    found = needed(done, 0.5)
+    rope, authors, lstm = (found[label][50] for label in ("T_rope", "mamba_authors", "lstm"))
+    ((reached,), (missed,)) = authors.reached, authors.trained
+    check(
+        "README.md", f"half of the strings on one of two seeds, after {reached:,.0f} examples. The other seed"
+    )
+    check("README.md", f"did not within {missed:,}. RoPE needs {rope.interval[0]:,.0f}.")
+    check("README.md", "The LSTM** learned half of the strings with the one seed so far")
+    assert lstm.by_all and lstm.seeds == 1 and "mamba" not in found
+    (mamba, trial) = (
+        next(one for one in of("efficiency_50_rates_paper", label) if one["config"]["lr"] == lr)
+        for label, lr in (("mamba", 2e-4), ("T_rope", 3e-4))
+    )
+    until = [examples_until(one, 0.5) for one in (mamba, trial)]
+    ratio = f"{until[0] / until[1]:.1f}"
+    check("README.md", f"At 2e-4 it needed {ratio} times RoPE's examples for half of the strings, and at the")
+    check("README.md", f"end {100 * final_accuracy(mamba):.0f}% were correct")
 
 
 def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:

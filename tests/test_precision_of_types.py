@@ -1,13 +1,16 @@
 """The precision of transformers' recurrent models, as the documents state it."""
 
 from pathlib import Path
+from statistics import fmean
 
 import pytest
+from scipy.stats import ttest_ind
 
 from dataset_builders.files import read_json
+from synthetic_training.figures.summary import examples_until
 from synthetic_training.training.run_log import read_lines
 from tests.import_graph import ROOT
-from tests.test_document_claims import check
+from tests.test_document_claims import check, short
 from tests.test_speed_claims import scientific
 
 README = "../precision/README.md"
@@ -64,6 +67,28 @@ def test_the_errors_of_the_lstm_by_layer() -> None:
 
     (low, high), (lowest, highest) = percent("_l1", "_l2", "_l3"), percent("_l0")
     check(README, f"{low} to {high} in the three upper LSTM layers, {lowest} to {highest} in the lowest")
+
+
+def test_the_lstm_learns_from_as_many_examples_in_bf16() -> None:
+    runs = lines("lstm_seeds.jsonl")
+    arms = {arm: [one for one in runs if one["arm"] == arm] for arm in ("bf16", "tf32")}
+    assert [len(some) for some in arms.values()] == [4, 4]
+
+    def until(accuracy: float) -> list[list[float]]:
+        found = [[examples_until(one, accuracy) for one in some] for some in arms.values()]
+        return [[one for one in some if one is not None] for some in found]
+
+    (a, b), (c, d) = (
+        [f"{round(fmean(some), -3):,.0f}" for some in until(accuracy)] for accuracy in (0.5, 0.9)
+    )
+    check(README, f"20 letters after {a} examples in bf16 and {b} in TF32, and 90% after {c} and {d}")
+    check(README, "we found no difference in learning. With four seeds in each precision and as many steps")
+    assert all(ttest_ind(*until(accuracy), equal_var=False).pvalue > 0.3 for accuracy in (0.5, 0.9))
+    (e, f), (g, h) = (
+        [short(limit(one["curve"][-1]["string_accuracy"] for one in some), 3) for limit in (min, max)]
+        for some in arms.values()
+    )
+    check(README, f"{e} to {f} of the strings were correct in bf16, and {g} to {float(h):.0f} in TF32")
 
 
 def test_an_xlstm_learns_with_gates_in_either_precision() -> None:

@@ -44,6 +44,10 @@ class Claim:
     found: Callable[[Results], str | None]
 
 
+_SEEDS = 3
+"""Seeds of a figure at the paper's size; a cell says if there are fewer."""
+
+
 def accuracy(results: Results, stem: str, label: str, test: str, length: int) -> float | None:
     """Mean string accuracy over seeds in a test; None without results."""
     own = [result for result in results.get(stem, ()) if result["label"] == label]
@@ -77,9 +81,12 @@ def _factors(label: str) -> Callable[[Results], str | None]:
             return None
         parts = []
         for length, one in sorted(models[label].items()):
-            ratio = factor(one, models[BASE][length]) if length in models[BASE] else None
-            if ratio is not None:
-                parts.append(f"{'more than ' * ratio.is_bound}{ratio.value:.1f} at {length}")
+            base = models[BASE].get(length)
+            ratio = factor(one, base) if base is not None else None
+            if ratio is not None and base is not None:
+                seeds = min(one.seeds, base.seeds)
+                few = f" ({seeds} {'seeds' if seeds > 1 else 'seed'})" if seeds < _SEEDS else ""
+                parts.append(f"{'more than ' * ratio.is_bound}{ratio.value:.1f} at {length}{few}")
         return ", ".join(parts) or None
 
     return found

@@ -65,6 +65,11 @@ class Needed:
     grid: float
 
     @property
+    def seeds(self) -> int:
+        """Number of seeds."""
+        return len(self.reached) + len(self.trained)
+
+    @property
     def by_all(self) -> bool:
         """Whether all seeds reached the accuracy."""
         return bool(self.reached) and not self.trained
@@ -83,7 +88,7 @@ class Factor:
         value: the ratio, or a lower bound of it.
         low: lower end of the 95% confidence interval; NaN if unknown.
         high: upper end of the 95% confidence interval; NaN if unknown.
-        is_bound: whether the ratio is larger than ``value``, because no seed reached the accuracy.
+        is_bound: whether the ratio is larger than ``value``, because some seeds missed the accuracy.
     """
 
     value: float
@@ -117,15 +122,16 @@ def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Ne
 
 
 def factor(one: Needed, base: Needed) -> Factor | None:
-    """The examples that a model needs relative to ``base``; None if unknown."""
+    """The examples that a model needs relative to ``base``; None if a seed of ``base`` missed the accuracy.
+
+    Seeds of the model that missed it needed more than all of their examples, so these give a lower bound.
+    """
     if not base.by_all:
         return None
     center, _, high = base.interval
-    if not one.reached:
-        bound = min(one.trained) / (center if isnan(high) else high)
-        return Factor(bound, is_bound=True)
     if one.trained:
-        return None
+        least = exp(mean(log(n) for n in (*one.reached, *one.trained)))
+        return Factor(least / (center if isnan(high) else high), is_bound=True)
     logs = [[log(n) for n in some.reached] for some in (one, base)]
     ratio = mean(logs[0]) - mean(logs[1])
     if min(map(len, logs)) < 2:
@@ -193,7 +199,7 @@ def _cell(one: Needed | None) -> str:
     center, low, high = one.interval
     text = f"{center:,.0f}"
     if one.trained:
-        return f"{text} ({len(one.trained)} of {len(one.trained) + len(one.reached)}: {never})"
+        return f"{text} ({len(one.trained)} of {one.seeds}: {never})"
     return text if isnan(low) else f"{text} ({low:,.0f} to {high:,.0f})"
 
 
