@@ -33,7 +33,7 @@ def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest
     tests = [a_test(length, score, "prefix_ngram") for length, score in ((40, 0.8), (100, 0.4))]
     lookups = [a_line(label, panel="prefix_ngram", tests=tests) for label in ("T_rope", "mamba")]
     found = table({"ngram_lookup_by_length_paper": lookups})
-    assert "| RoPE 0.800, Mamba 0.800 at 40; RoPE 0.400, Mamba 0.400 at 100 |" in found
+    assert "| RoPE 0.800, Mamba 0.800 at 40; RoPE 0.400, Mamba 0.400 at 100 (1 seed) |" in found
     assert "not run yet: ngram_lookup_by_length" in table({"ngram_lookup_by_length_paper": lookups[:1]})
     main([str(tmp_path), "--out", str(tmp_path / "claims.md")])
     assert (tmp_path / "claims.md").read_text() in capsys.readouterr().out
@@ -41,9 +41,14 @@ def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest
         main([str(tmp_path / "none")])
 
 
-def test_a_claim_about_examples_says_if_seeds_are_missing() -> None:
+def test_a_claim_says_if_seeds_are_missing() -> None:
     rope = [a_line("T_rope", seed, accuracies=(0.1, 0.9)) for seed in range(3)]
     lstm = [a_line("lstm", seed, accuracies=(0.1,) * 9) for seed in range(3)]
     for seeds, cell in ((3, "more than 5.9 at 5"), (1, "more than 5.8 at 5 (1 seed)")):
         rows = {row[0]: row[2] for row in rows_of(table({"efficiency_50_paper": [*rope, *lstm[:seeds]]}))}
         assert rows["The LSTM's examples"] == cell
+    tests = [a_test(length, 0.5) for length in (75, 100)]
+    for seeds, cell in ((3, "0.500 at 75, 0.500 at 100"), (2, "0.500 at 75, 0.500 at 100 (2 seeds)")):
+        copies = [a_line("T_nope", seed, tests=tests) for seed in range(seeds)]
+        rows = {row[0]: row[2] for row in rows_of(table({"length_generalization_paper": copies}))}
+        assert rows["NoPE by length"] == cell

@@ -45,7 +45,17 @@ class Claim:
 
 
 _SEEDS = 3
-"""Seeds of a figure at the paper's size; a cell says if there are fewer."""
+"""Seeds of a figure at the paper's size."""
+
+
+def _few(*counts: int) -> str:
+    """How many seeds there are, if one of these counts is smaller than planned."""
+    seeds = min(counts)
+    return "" if seeds >= _SEEDS else f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
+
+
+def _seeds(results: Results, stem: str, label: str) -> int:
+    return len({result["seed"] for result in results[stem] if result["label"] == label})
 
 
 def accuracy(results: Results, stem: str, label: str, test: str, length: int) -> float | None:
@@ -59,14 +69,16 @@ def accuracy(results: Results, stem: str, label: str, test: str, length: int) ->
 def _lengths(label: str, *lengths: int) -> Callable[[Results], str | None]:
     """A function that finds a model's accuracy at these lengths in the results of length_generalization."""
 
+    stem = "length_generalization_paper"
+
     def found(results: Results) -> str | None:
         parts = []
         for length in lengths:
-            value = accuracy(results, "length_generalization_paper", label, "copy", length)
+            value = accuracy(results, stem, label, "copy", length)
             if value is None:
                 return None
             parts.append(f"{value:.3f} at {length}")
-        return ", ".join(parts)
+        return ", ".join(parts) + _few(_seeds(results, stem, label))
 
     return found
 
@@ -84,8 +96,7 @@ def _factors(label: str) -> Callable[[Results], str | None]:
             base = models[BASE].get(length)
             ratio = factor(one, base) if base is not None else None
             if ratio is not None and base is not None:
-                seeds = min(one.seeds, base.seeds)
-                few = f" ({seeds} {'seeds' if seeds > 1 else 'seed'})" if seeds < _SEEDS else ""
+                few = _few(one.seeds, base.seeds)
                 parts.append(f"{'more than ' * ratio.is_bound}{ratio.value:.1f} at {length}{few}")
         return ", ".join(parts) or None
 
@@ -103,17 +114,16 @@ def _efficiency(results: Results) -> list[str]:
 def _lookup(task: str) -> Callable[[Results], str | None]:
     """A function that finds the accuracy of RoPE and Mamba in n-gram lookup, by length."""
 
+    stem, labels = "ngram_lookup_by_length_paper", ("T_rope", "mamba")
+
     def found(results: Results) -> str | None:
         parts = []
         for length in (40, 100):
-            rope, mamba = (
-                accuracy(results, "ngram_lookup_by_length_paper", label, f"{task}, n = 3", length)
-                for label in ("T_rope", "mamba")
-            )
+            rope, mamba = (accuracy(results, stem, label, f"{task}, n = 3", length) for label in labels)
             if rope is None or mamba is None:
                 return None
             parts.append(f"RoPE {rope:.3f}, Mamba {mamba:.3f} at {length}")
-        return "; ".join(parts)
+        return "; ".join(parts) + _few(*(_seeds(results, stem, label) for label in labels))
 
     return found
 
@@ -126,7 +136,7 @@ def _duplicates(results: Results) -> str | None:
         if value is None:
             return None
         parts.append(f"{value:.3f} with {n} letters twice")
-    return ", ".join(parts)
+    return ", ".join(parts) + _few(_seeds(results, "duplicates_paper", "T_hard_alibi"))
 
 
 _COPY, _LOOKUP = "length_generalization", "ngram_lookup_by_length"
