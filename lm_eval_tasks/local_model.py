@@ -129,13 +129,19 @@ def is_hugging_face(lm: Any) -> bool:
 
 
 def local_model(lm: Any) -> LocalModel | None:
-    """The decoder that an ``LM`` runs in this process; None for servers, other engines and encoder-decoders.
+    """The decoder that PyTorch runs in this process; None for servers, other engines and encoder-decoders.
 
-    Decoders come from lm-eval's ``hf`` and ``mamba_ssm``, and from classes derived from them.
+    Decoders come from lm-eval's ``hf`` and ``mamba_ssm``, and from classes derived from them. One of these,
+    ``openvino``, runs models in another engine.
     """
     if not is_hugging_face(lm):
         return None
-    model = lm.model
-    if hasattr(getattr(model, "config", None), "is_encoder_decoder"):
-        return None if model.config.is_encoder_decoder else _Transformers(lm)
+    import torch
+
+    model: Any = lm.model
+    if not isinstance(model, torch.nn.Module):
+        return None
+    encoder_decoder = getattr(getattr(model, "config", None), "is_encoder_decoder", None)
+    if encoder_decoder is not None:
+        return None if encoder_decoder else _Transformers(lm)
     return _MambaSsm(lm) if hasattr(model, "allocate_inference_cache") else None

@@ -65,6 +65,29 @@ def test_mamba_ssm(task: str, mamba_ssm: Samples, hf: Any) -> None:
     check_same(mamba_ssm[task], hf(MAMBA, task), set())
 
 
+class Engine:
+    """A model that is called like those of OpenVINO, and is no ``torch.nn.Module``."""
+
+    def __init__(self, model: Any) -> None:
+        self.forward, self.generate = model.forward, model.generate
+        self.config, self.generation_config, self.device = model.config, model.generation_config, "cpu"
+
+    def __call__(self, input_ids: torch.Tensor) -> Any:
+        return self.forward(input_ids=input_ids)
+
+
+@pytest.fixture(scope="module")
+def engine(metadata: dict[str, Any]) -> Samples:
+    lm = HFLM(pretrained=TRANSFORMER, dtype="float32", device="cpu")
+    lm._model = Engine(lm.model)
+    return evaluated(lm, None, (*GENERATED, *FORCED), metadata)
+
+
+@pytest.mark.parametrize("task", [*GENERATED, *FORCED])
+def test_an_engine_that_is_not_pytorch(task: str, engine: Samples, hf: Any) -> None:
+    check_same(engine[task], hf(TRANSFORMER, task), set())
+
+
 @pytest.mark.gpu
 def test_the_package_mamba_ssm_itself(metadata: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("mamba_ssm")
