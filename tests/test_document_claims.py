@@ -134,7 +134,7 @@ def test_the_budgets_of_examples_are_those_in_the_text() -> None:
         return steps / mean(part * one["config"]["steps"] for part, one in zip(until, results, strict=True))
 
     trial = [one for one in of("efficiency_50_rates_paper", "T_rope") if one["config"]["lr"] == 3e-4]
-    check("README.md", "They give Mamba at 50 letters forty times")
+    check("README.md", "These figures give Mamba at 50 letters forty times")
     assert 40 < budget("efficiency_50", "mamba", trial) < 45
     assert budget("efficiency_50", "mamba_authors", trial) == budget("efficiency_50", "mamba", trial)
     check("README.md", "and the LSTM thirty times; at 300, both get more than thirteen times")
@@ -156,6 +156,9 @@ def test_what_the_first_runs_at_50_letters_found() -> None:
     check("README.md", f"did not within {missed:,}. RoPE needs {rope.interval[0]:,.0f}.")
     check("README.md", "The LSTM** learned half of the strings with the one seed so far")
     assert lstm.by_all and lstm.seeds == 1 and "mamba" not in found
+    check("README.md", "three seeds of ALiBi and Hard-ALiBi, two of RoPE and of Mamba with its authors'")
+    assert [found[one][50].seeds for one in ("T_alibi", "T_hard_alibi")] == [3, 3]
+    assert rope.seeds == authors.seeds == 2
     (mamba, trial) = (
         next(one for one in of("efficiency_50_rates_paper", label) if one["config"]["lr"] == lr)
         for label, lr in (("mamba", 2e-4), ("T_rope", 3e-4))
