@@ -6,6 +6,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from lm_eval_tasks.backends import check_generation, is_api
+from lm_eval_tasks.cleaned_spaces import keep_spaces
 from lm_eval_tasks.context_window import generated_needs
 from lm_eval_tasks.end_of_text import ended_prompt_warning
 from lm_eval_tasks.max_new_tokens import max_new_tokens, set_max_new_tokens
@@ -58,6 +59,7 @@ class GeneratedView(ModelView):
                 f"the model's tokens cannot be counted, so answers may have {limit} tokens, one per byte; "
                 "pass --gen_kwargs max_gen_toks=N to set another limit."
             )
+        self._warn_if(keep_spaces(lm, documents["answer"] if "answer" in requests[0].doc else ()))
         self._warn_if(padding_warning(lm))
         self._warn_if(lost_state_warning(lm))
         if warning := repetition_warning(lm, options, from_server=is_api(lm)):
