@@ -250,6 +250,9 @@ def test_controls_without_a_pair_are_named(tmp_path: Path) -> None:
         {"config": {"model_dtype": "torch.float16"}},
         {"chat_template": "x"},
         {"system_instruction": "x"},
+        {"config": {"model": "vllm"}},
+        {"config": {"gen_kwargs": {"until": ["."]}}},
+        {"n-shot": {"phone_book_20": 2}},
     ],
     ids=lambda other: json.dumps(other),
 )

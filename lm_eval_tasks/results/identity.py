@@ -37,6 +37,9 @@ _NOT_DOCUMENTS = frozenset((
 ))  # fmt: skip
 """Metadata that does not affect the documents, or affects only their number."""
 
+_CHOSEN = "--samples"
+"""The setting with the number of documents, if the user has chosen documents."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -147,8 +150,21 @@ def _settings(score: Score) -> tuple[tuple[str, str], ...]:
     if run.gen_kwargs or score.shots:  # greedy answers without examples do not depend on them
         settings |= run.seeds
     if run.limit is None and score.limited:
-        settings["--samples"] = score.documents  # documents chosen by the user, not the first ones
+        settings[_CHOSEN] = score.documents  # documents chosen by the user, not the first ones
     return tuple(sorted((name, as_text(value)) for name, value in settings.items() if value is not None))
+
+
+def prompted_alike(one: Score, other: Score) -> bool:
+    """Whether scores, perhaps of different tasks, are of the same model, prompted alike."""
+    found = [
+        (
+            score.run.model,
+            _commit(score, ()),
+            [(name, value) for name, value in _settings(score) if name != _CHOSEN],
+        )
+        for score in (one, other)
+    ]
+    return found[0] == found[1]
 
 
 def _other_arguments(score: Score) -> Iterator[tuple[str, Any]]:
