@@ -17,6 +17,7 @@ from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import lm_eval_run as harness
 from lm_eval_tasks import timing
+from lm_eval_tasks.answer_start import after_chat_template, space_warning
 from lm_eval_tasks.backends import check_chat_template
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
@@ -109,14 +110,20 @@ class RecallTask(ConfigurableTask):
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
         """The requests of one document: several if it has several questions or measures nats gained."""
         if self._questions is None:
-            return super().construct_requests(doc, ctx, **options)
+            return self._request(doc, ctx, **options)
         requests = []
         for number, question in enumerate(self._questions(doc)):
             prompt = with_other_prompt(ctx, doc["prompt"], question["prompt"])
-            request = super().construct_requests(question, prompt, **options)
+            request = self._request(question, prompt, **options)
             request.idx = number
             requests.append(request)
         return requests
+
+    def _request(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
+        request = super().construct_requests(doc, ctx, **options)
+        if options.get("apply_chat_template") and self.OUTPUT_TYPE == "loglikelihood":
+            request.arguments = after_chat_template(*request.args)
+        return request
 
     def build_all_requests(self, **options: Any) -> None:
         """Build the requests, then check them for the model.
@@ -135,10 +142,17 @@ class RecallTask(ConfigurableTask):
             self._view = self._view_of(lm, chat)
         except InputError as error:
             raise self._refusal(error) from None
+        if chat and self.OUTPUT_TYPE == "loglikelihood":
+            self._warn_of_space()
         if self._view.ended_prompts:
             self.config.metadata["ended_prompts"] = True
         self._measure_state(lm)
         self._measure_time(lm)
+
+    def _warn_of_space(self) -> None:
+        warning = space_warning(self.instances[0].args[0])
+        if warning is not None:
+            self._warn(warning)
 
     def _view_of(self, lm: Any, chat: bool) -> ModelView:
         if self.OUTPUT_TYPE == "loglikelihood":
