@@ -45,14 +45,20 @@ _LONGEST = 120
 
 
 def training_step(text: str) -> int | None:
-    """The training step in a checkpoint's name, as in ``step1000`` or ``run/checkpoint-500``."""
-    found = _STEP.search(text)
-    return int(found[1]) if found else None
+    """The training step in a checkpoint's name, as in ``step1000`` or ``run/checkpoint-500``.
+
+    Of several, as in ``model-iter1/checkpoint-500``, it is the last one.
+    """
+    found = _STEP.findall(text)
+    return int(found[-1]) if found else None
 
 
-def without_step(text: str) -> str:
-    """The text with its training step, and the characters that join it to the rest, replaced by a star."""
-    return _STEP.sub("*", text)
+def without_step(text: str, step: int) -> str:
+    """The text with this training step, and the characters that join it to the rest, replaced by a star.
+
+    Other steps are kept, because they distinguish training runs.
+    """
+    return _STEP.sub(lambda found: "*" if int(found[1]) == step else found[0], text)
 
 
 def labels(identities: Sequence[Identity], names: Sequence[str] = ()) -> dict[Identity, str]:
