@@ -26,6 +26,7 @@ from lm_eval_tasks.questions import questions_of, with_other_prompt
 from lm_eval_tasks.state_size import before_query, state_bytes
 from lm_eval_tasks.task_documents import TaskDocuments
 from lm_eval_tasks.task_metadata import read_user_metadata
+from lm_eval_tasks.weights_checksum import weights_checksum
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # a child of lm-eval's logger: same format and verbosity
 
@@ -59,6 +60,8 @@ class RecallTask(ConfigurableTask):
     - ``state_bytes``, if it can be measured: the bytes of state that the model keeps of the first document
       before it reads the query;
     - ``no_state``, if the model does not show its state: the reason;
+    - ``weights``, if the model runs in this process: see
+      :func:`~lm_eval_tasks.weights_checksum.weights_checksum`;
     - ``timing``, if the user's metadata requests it: see
       :class:`~lm_eval_tasks.results.timing_record.Timing`;
     - ``ended_prompts``, which is true if the model's tokenizer ended each prompt with end-of-text, so that
@@ -146,6 +149,8 @@ class RecallTask(ConfigurableTask):
             self._warn_of_space()
         if self._view.ended_prompts:
             self.config.metadata["ended_prompts"] = True
+        if (checksum := weights_checksum(lm)) is not None:
+            self.config.metadata["weights"] = checksum
         self._measure_state(lm)
         self._measure_time(lm)
 

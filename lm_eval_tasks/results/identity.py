@@ -33,7 +33,7 @@ _NOT_IDENTITY = frozenset((
 _NOT_DOCUMENTS = frozenset((
     "version", "benchmark", "length_of", "length", "unit", "new_tokens", "config_source", "documents_sha256",
     "repeat_after_me", "num_docs", "dataset", "dataset_revision", "state_bytes",
-    "no_state", "timing", "ended_prompts",
+    "no_state", "timing", "ended_prompts", "weights",
 ))  # fmt: skip
 """Metadata that does not affect the documents, or affects only their number."""
 
@@ -96,6 +96,7 @@ def _rank(score: Score) -> tuple[int, float]:
 def _identities(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
     found = [(Identity(score.run.model, _settings(score)), score) for score in scores]
     found = _split(found, lambda _: "", _commit)
+    found = _split(found, lambda _: "", _weights)
     found = _split(found, lambda score: score.benchmark, _document_settings)
     found = _split(found, lambda score: f"{score.benchmark} {score.length}", _version)
     return _split(found, lambda score: f"{score.benchmark} {score.length}", _document_set)
@@ -160,6 +161,7 @@ def prompted_alike(one: Score, other: Score) -> bool:
         (
             score.run.model,
             _commit(score, ()),
+            _weights(score, (one, other)),
             [(name, value) for name, value in _settings(score) if name != _CHOSEN],
         )
         for score in (one, other)
@@ -200,6 +202,13 @@ def differences_from_task(score: Score) -> dict[str, tuple[Any, Any]]:
 def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
     found = {"commit": score.run.commit, "adapter commit": score.run.adapter_commit}
     return {name: commit for name, commit in found.items() if commit}
+
+
+def _weights(score: Score, together: Sequence[Score]) -> dict[str, str]:
+    """The checksum of the model's weights, if it is known that not all scores are of the same weights."""
+    own = score.metadata.get("weights")
+    known = {as_text(one.metadata.get("weights")) for one in together} - {as_text(None)}
+    return {"weights": as_text(own)} if own is not None and len(known) > 1 else {}
 
 
 def _version(score: Score, _: Sequence[Score]) -> dict[str, str]:

@@ -122,7 +122,7 @@ def _rendered(name: str, values: Sequence[str | None]) -> dict[str | None, str]:
             rendered[value] = f", {value}-shot"
         elif name == "dtype":
             rendered[value] = f", {value}"
-        elif name in ("commit", "adapter commit"):
+        elif name in ("commit", "adapter commit", "weights"):
             rendered[value] = f", {name} {value[:7]}"
         elif name in ("chat template", "system instruction"):
             rendered[value] = f", {name}" if len(given) == 1 else f", {name} {value[:7]}"
