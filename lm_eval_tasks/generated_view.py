@@ -12,7 +12,13 @@ from lm_eval_tasks.end_of_text import ended_prompt_warning
 from lm_eval_tasks.max_new_tokens import max_new_tokens, set_max_new_tokens
 from lm_eval_tasks.model_view import ModelView, Score, Scores
 from lm_eval_tasks.padding import padding_warning
-from lm_eval_tasks.reasoning import may_reason, reasoning_advice, stops_reasoning, without_reasoning
+from lm_eval_tasks.reasoning import (
+    may_reason,
+    reasoning_advice,
+    removes_reasoning,
+    stops_reasoning,
+    without_reasoning,
+)
 from lm_eval_tasks.repetition import repetition_warning
 from lm_eval_tasks.state_names import lost_state_warning
 from lm_eval_tasks.tokens import counts_tokens
@@ -78,7 +84,8 @@ class GeneratedView(ModelView):
         if self.truncates(doc):
             scores = dict.fromkeys({"unanswered": 0.0} | score(doc, [""] * len(results)), 0.0)
             return {**scores, **self._shares(doc)}
-        answers = [without_reasoning(result, self._prompt) for result in results]
+        prompt = "" if removes_reasoning(self._lm) else self._prompt
+        answers = [without_reasoning(result, prompt) for result in results]
         if None in answers:
             self._warn_once(
                 "generation stopped before the model had finished reasoning, so there is no answer; "
