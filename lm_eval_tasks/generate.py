@@ -162,14 +162,14 @@ def _content(file: Path) -> str | None:
 
 
 def _stale(wanted: dict[str, str], folder: Path) -> Iterator[str]:
-    """Generated files that are no longer needed, of these benchmarks or of deleted benchmarks."""
-    others = benchmarks().keys() - {_benchmark_of(text) for text in wanted.values()}
-    for family in {path.partition("/")[0] for path in wanted}:
-        for pattern in ("*.yaml", "_*_yaml"):
-            for file in (folder / family).glob(pattern):
-                name = _benchmark_of(_content(file) or "")
-                if name is not None and name not in others:
-                    yield str(file.relative_to(folder))
+    """Files of these benchmarks that are no longer needed; in this package, also those of deleted ones."""
+    chosen = {_benchmark_of(text) for text in wanted.values()}
+    known = benchmarks().keys() if folder.resolve() == TASKS_FOLDER.resolve() else None
+    for family in {folder / path.partition("/")[0] for path in wanted}:
+        for file in (*family.glob("*.yaml"), *family.glob("_*_yaml")):
+            name = _benchmark_of(_content(file) or "")
+            if name in chosen or (name is not None and known is not None and name not in known):
+                yield str(file.relative_to(folder))
 
 
 def _benchmark_of(text: str) -> str | None:

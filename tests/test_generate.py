@@ -72,6 +72,16 @@ def test_a_folder_with_files_of_others_is_refused(name: str, tmp_path: Path) -> 
     assert mine.is_dir() or mine.read_text() == content
 
 
+def test_files_of_benchmarks_that_this_call_does_not_know_are_kept(tmp_path: Path) -> None:
+    """As of two modules with string tasks, each imported in a call of its own."""
+    other = replace(find("string_copy"), name="string_other", aliases=())
+    generate([other], tmp_path)
+    before = {file: file.read_text() for file in tmp_path.rglob("*yaml")}
+    generate([find("string_copy")], tmp_path)
+    assert before.items() <= {file: file.read_text() for file in tmp_path.rglob("*yaml")}.items()
+    assert (tmp_path / "strings" / "string_copy.yaml").exists()
+
+
 def test_the_files_of_an_earlier_call_are_replaced(tmp_path: Path) -> None:
     main(["generate", "--out", str(tmp_path), "--benchmarks", "string_copy"])
     main(["generate", "--out", str(tmp_path), "--benchmarks", "string_copy", "phone_book"])
