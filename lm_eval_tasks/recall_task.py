@@ -5,6 +5,8 @@ keys, documents that differ from the benchmark's, and backends that cannot run t
 documents that are truncated or unanswered, or that the model's tokenizer cannot encode, are counted.
 """
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -60,6 +62,7 @@ class RecallTask(ConfigurableTask):
     - ``state_bytes``, if it can be measured: the bytes of state that the model keeps of the first document
       before it reads the query;
     - ``no_state``, if the model does not show its state: the reason;
+    - ``samples``, a checksum of the indices in lm-eval's ``--samples``, if it was passed;
     - ``weights``, if the model runs in this process: see
       :func:`~lm_eval_tasks.weights_checksum.weights_checksum`;
     - ``timing``, if the user's metadata requests it: see
@@ -149,6 +152,9 @@ class RecallTask(ConfigurableTask):
             self._warn_of_space()
         if self._view.ended_prompts:
             self.config.metadata["ended_prompts"] = True
+        if options.get("samples"):
+            chosen = json.dumps(sorted(set(options["samples"]))).encode()
+            self.config.metadata["samples"] = hashlib.sha256(chosen).hexdigest()[:8]
         if (checksum := weights_checksum(lm)) is not None:
             self.config.metadata["weights"] = checksum
         self._measure_state(lm)

@@ -33,7 +33,7 @@ _NOT_IDENTITY = frozenset((
 _NOT_DOCUMENTS = frozenset((
     "version", "benchmark", "length_of", "length", "unit", "new_tokens", "config_source", "documents_sha256",
     "repeat_after_me", "num_docs", "dataset", "dataset_revision", "state_bytes",
-    "no_state", "timing", "ended_prompts", "weights",
+    "no_state", "timing", "ended_prompts", "weights", "samples",
 ))  # fmt: skip
 """Metadata that does not affect the documents, or affects only their number."""
 
@@ -99,6 +99,7 @@ def _identities(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
     found = _split(found, lambda _: "", _weights)
     found = _split(found, lambda score: score.benchmark, _document_settings)
     found = _split(found, lambda score: f"{score.benchmark} {score.length}", _version)
+    found = _split(found, lambda score: f"{score.benchmark} {score.length}", _samples)
     return _split(found, lambda score: f"{score.benchmark} {score.length}", _document_set)
 
 
@@ -209,6 +210,11 @@ def _weights(score: Score, together: Sequence[Score]) -> dict[str, str]:
     own = score.metadata.get("weights")
     known = {as_text(one.metadata.get("weights")) for one in together} - {as_text(None)}
     return {"weights": as_text(own)} if own is not None and len(known) > 1 else {}
+
+
+def _samples(score: Score, _: Sequence[Score]) -> dict[str, str]:
+    """A checksum of the indices of the documents, if the user has chosen documents."""
+    return {"samples": as_text(score.metadata["samples"])} if "samples" in score.metadata else {}
 
 
 def _version(score: Score, _: Sequence[Score]) -> dict[str, str]:

@@ -24,7 +24,7 @@ PUBLIC_ARGUMENTS = (
 _SHOWN = frozenset((
     "peft", "delta", "pretrained", "tokenizer", "backend", "parameters", "gen_kwargs", "documents", "seed",
     "spelling", "source", "position", "entries", "announced", "questions", "version",
-    "--samples", "until", "max_gen_toks", "started", "do_sample", "random_seed",
+    "--samples", "samples", "until", "max_gen_toks", "started", "do_sample", "random_seed",
     "numpy_seed", "torch_seed", "fewshot_seed",
 ))  # fmt: skip
 """Other settings whose values are shown."""
