@@ -265,10 +265,3 @@ def read_yaml(path: Path) -> Any:
 def partial_path(path: Path) -> Path:
     """The path under which a file or folder is written before it gets its final name."""
     return path.with_name(f".{path.name}{_PARTIAL}")
-
-
-def remove_partial_files(folder: Path) -> None:
-    """Remove partial files that killed processes left in a folder and its subfolders."""
-    for pattern in (f".*{_PARTIAL}", f"*/.*{_PARTIAL}"):
-        for partial in folder.glob(pattern):
-            partial.unlink(missing_ok=True)

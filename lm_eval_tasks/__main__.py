@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             --import MODULE adds the benchmarks of a module.
 
             Args:
-                out: Output folder, for lm_eval --include_path (default: this package, for its own
-                    benchmarks).
+                out: Output folder, for lm_eval --include_path: new, or from an earlier call (default: this
+                    package, for its own benchmarks).
                 benchmarks: Names of benchmarks (default: the imported benchmarks, or this package's own if
                     none are imported).
                 check: Write nothing, and fail if this package's files are not up to date.

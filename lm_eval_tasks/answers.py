@@ -6,6 +6,7 @@ Each takes a document and lm-eval's results, the first of which is the generated
 
 import re
 from typing import Any
+from unicodedata import normalize
 
 from lm_eval_tasks.metrics import squad_exact_match, squad_f1
 from lm_eval_tasks.scoring import answer_scores, mean_scores
@@ -35,9 +36,12 @@ def forced_line(doc: dict[str, Any]) -> str:
 
 
 def running_text(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """The answer ends at the first empty line; newlines become spaces."""
+    """The answer ends at the first empty line; newlines become spaces.
+
+    Composed and decomposed letters are equal: many tokenizers compose those of the prompt.
+    """
     prediction = results[0].split("\n\n", 1)[0].replace("\n", " ").strip()
-    return answer_scores(prediction, doc["answer"].strip())
+    return answer_scores(normalize("NFC", prediction), normalize("NFC", doc["answer"].strip()))
 
 
 def paragraph_answer(doc: dict[str, Any], results: list[str]) -> dict[str, float]:

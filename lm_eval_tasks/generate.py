@@ -6,6 +6,7 @@ group. A suite, which is a group of benchmarks without a mean over them, has its
 for each twin that at least two of its benchmarks have.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 
 from dataset_builders.benchmark import Benchmark
 from dataset_builders.errors import InputError
-from dataset_builders.files import write_text
+from dataset_builders.files import read_bounded, write_text
 from dataset_builders.registry import benchmarks, own_benchmarks, reference
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.twins import FORCED, GAIN, TWINS
@@ -33,8 +34,8 @@ GAIN_METRICS = ("nats_gained", "logprob_per_token")
 """The metrics of every ``_gain`` task; higher is better."""
 
 _HEADER = "# Written by `python -m lm_eval_tasks generate`; edit the benchmark {name!r} instead.\n"
+_MARK = _HEADER.partition("{")[0].encode()
 _HEADER_PATTERN = re.compile(re.escape(_HEADER).replace(r"\{name!r\}", "'(.*)'"))
-
 
 _QUOTED_FUNCTION = re.compile(r"!function '([\w.]+)'")
 """Writes functions unquoted: PyYAML quotes every scalar with a tag."""
@@ -87,14 +88,16 @@ def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
 
     Args:
         chosen: benchmarks whose files to write.
-        folder: output folder, for lm-eval's ``--include_path``.
+        folder: output folder: this package's, or one without files of others.
 
     Returns:
         The files that were written or removed; files that are up to date are not touched.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: the folder contains other files, or a file cannot be written.
     """
+    if folder.resolve() != TASKS_FOLDER.resolve():
+        _check_no_other_files(folder)
     wanted = _all_files(chosen)
     changed = _differing(wanted, folder)
     for path in changed:
@@ -103,6 +106,16 @@ def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
         else:
             (folder / path).unlink()
     return [folder / path for path in changed]
+
+
+def _check_no_other_files(folder: Path) -> None:
+    """Raise InputError if ``generate`` did not write everything in a folder; hidden names are ignored."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent, name) for name in (*folders, *files) if not name.startswith(".")):
+            if path.is_symlink() or (path.is_file() and not read_bounded(path).startswith(_MARK)):
+                what = f"{path.relative_to(folder)}, which this command did not write"
+                raise InputError(f"{folder} contains {what}; pass a new folder with --out")
 
 
 def check(folder: Path = TASKS_FOLDER) -> None:
@@ -149,14 +162,14 @@ def _content(file: Path) -> str | None:
 
 
 def _stale(wanted: dict[str, str], folder: Path) -> Iterator[str]:
-    """Generated files that are no longer needed, of these benchmarks or of deleted benchmarks."""
-    others = benchmarks().keys() - {_benchmark_of(text) for text in wanted.values()}
-    for family in {path.partition("/")[0] for path in wanted}:
-        for pattern in ("*.yaml", "_*_yaml"):
-            for file in (folder / family).glob(pattern):
-                name = _benchmark_of(_content(file) or "")
-                if name is not None and name not in others:
-                    yield str(file.relative_to(folder))
+    """Files of these benchmarks that are no longer needed; in this package, also those of deleted ones."""
+    chosen = {_benchmark_of(text) for text in wanted.values()}
+    known = benchmarks().keys() if folder.resolve() == TASKS_FOLDER.resolve() else None
+    for family in {folder / path.partition("/")[0] for path in wanted}:
+        for file in (*family.glob("*.yaml"), *family.glob("_*_yaml")):
+            name = _benchmark_of(_content(file) or "")
+            if name in chosen or (name is not None and known is not None and name not in known):
+                yield str(file.relative_to(folder))
 
 
 def _benchmark_of(text: str) -> str | None:

@@ -6,12 +6,19 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from lm_eval_tasks.backends import check_generation, is_api
+from lm_eval_tasks.cleaned_spaces import keep_spaces
 from lm_eval_tasks.context_window import generated_needs
 from lm_eval_tasks.end_of_text import ended_prompt_warning
 from lm_eval_tasks.max_new_tokens import max_new_tokens, set_max_new_tokens
 from lm_eval_tasks.model_view import ModelView, Score, Scores
 from lm_eval_tasks.padding import padding_warning
-from lm_eval_tasks.reasoning import may_reason, reasoning_advice, stops_reasoning, without_reasoning
+from lm_eval_tasks.reasoning import (
+    may_reason,
+    reasoning_advice,
+    removes_reasoning,
+    stops_reasoning,
+    without_reasoning,
+)
 from lm_eval_tasks.repetition import repetition_warning
 from lm_eval_tasks.state_names import lost_state_warning
 from lm_eval_tasks.tokens import counts_tokens
@@ -58,6 +65,7 @@ class GeneratedView(ModelView):
                 f"the model's tokens cannot be counted, so answers may have {limit} tokens, one per byte; "
                 "pass --gen_kwargs max_gen_toks=N to set another limit."
             )
+        self._warn_if(keep_spaces(lm, documents["answer"] if "answer" in requests[0].doc else ()))
         self._warn_if(padding_warning(lm))
         self._warn_if(lost_state_warning(lm))
         if warning := repetition_warning(lm, options, from_server=is_api(lm)):
@@ -76,7 +84,8 @@ class GeneratedView(ModelView):
         if self.truncates(doc):
             scores = dict.fromkeys({"unanswered": 0.0} | score(doc, [""] * len(results)), 0.0)
             return {**scores, **self._shares(doc)}
-        answers = [without_reasoning(result, self._prompt) for result in results]
+        prompt = "" if removes_reasoning(self._lm) else self._prompt
+        answers = [without_reasoning(result, prompt) for result in results]
         if None in answers:
             self._warn_once(
                 "generation stopped before the model had finished reasoning, so there is no answer; "

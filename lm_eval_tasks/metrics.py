@@ -4,6 +4,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+from unicodedata import normalize
 
 # with curly single quotes and the acute accent; string.punctuation contains the backquote
 _MARKS = string.punctuation + "\u2018\u2019\u00b4"
@@ -43,9 +44,9 @@ def squad_normalize(text: str) -> str:
     """Lower case, spaces in place of punctuation, no articles (a, an, the), and single spaces.
 
     As in the paper's code, punctuation becomes spaces, so that "U.S." becomes "u s"; SQuAD's own script
-    removes it.
+    removes it. Letters are composed, as many tokenizers compose those of the prompt.
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_TO_SPACES)).split())
+    return " ".join(_ARTICLES.sub(" ", normalize("NFC", text.lower()).translate(_TO_SPACES)).split())
 
 
 def squad_exact_match(prediction: str, answers: Sequence[str]) -> float:

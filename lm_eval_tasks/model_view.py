@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from lm_eval.api.instance import Instance
 
+from lm_eval_tasks.begin_of_text import missing_begin_warning
 from lm_eval_tasks.context_window import (
     ContextWindow,
     leave_out,
@@ -51,6 +52,8 @@ class ModelView(ABC):
         self._warn = warn
         documents = list({request.doc["id"]: request.doc for request in reversed(requests)}.values())
         check_tokenizer(lm, documents)
+        if warning := missing_begin_warning(lm, requests[0].args[0]):
+            self._warn_once(warning)
         found = unknown_characters(lm, documents)
         self._unknown: dict[str, float] | None = None
         if found is not None:

@@ -31,6 +31,11 @@ def without_reasoning(text: str, prompt: str = "") -> str | None:
     return text
 
 
+def removes_reasoning(lm: Any) -> bool:
+    """Whether lm-eval itself removes reasoning from answers (``think_end_token=`` in ``--model_args``)."""
+    return getattr(lm, "think_end_token", None) is not None
+
+
 def may_reason(lm: Any) -> bool:
     """Whether the model's chat template allows reasoning, and the run does not disable it."""
     template = getattr(tokenizer_of(lm), "chat_template", None)

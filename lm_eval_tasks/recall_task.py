@@ -5,6 +5,8 @@ keys, documents that differ from the benchmark's, and backends that cannot run t
 documents that are truncated or unanswered, or that the model's tokenizer cannot encode, are counted.
 """
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,6 +19,7 @@ from dataset_builders import InputError
 from dataset_builders.checksum import content_sha256
 from lm_eval_tasks import lm_eval_run as harness
 from lm_eval_tasks import timing
+from lm_eval_tasks.answer_start import after_chat_template, space_warning
 from lm_eval_tasks.backends import check_chat_template
 from lm_eval_tasks.forced_view import ForcedView
 from lm_eval_tasks.generated_view import GeneratedView
@@ -25,6 +28,7 @@ from lm_eval_tasks.questions import questions_of, with_other_prompt
 from lm_eval_tasks.state_size import before_query, state_bytes
 from lm_eval_tasks.task_documents import TaskDocuments
 from lm_eval_tasks.task_metadata import read_user_metadata
+from lm_eval_tasks.weights_checksum import weights_checksum
 
 log = logging.getLogger("lm_eval.repeat_after_me")  # a child of lm-eval's logger: same format and verbosity
 
@@ -58,6 +62,9 @@ class RecallTask(ConfigurableTask):
     - ``state_bytes``, if it can be measured: the bytes of state that the model keeps of the first document
       before it reads the query;
     - ``no_state``, if the model does not show its state: the reason;
+    - ``samples``, a checksum of the indices in lm-eval's ``--samples``, if it was passed;
+    - ``weights``, if the model runs in this process: see
+      :func:`~lm_eval_tasks.weights_checksum.weights_checksum`;
     - ``timing``, if the user's metadata requests it: see
       :class:`~lm_eval_tasks.results.timing_record.Timing`;
     - ``ended_prompts``, which is true if the model's tokenizer ended each prompt with end-of-text, so that
@@ -109,14 +116,20 @@ class RecallTask(ConfigurableTask):
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
         """The requests of one document: several if it has several questions or measures nats gained."""
         if self._questions is None:
-            return super().construct_requests(doc, ctx, **options)
+            return self._request(doc, ctx, **options)
         requests = []
         for number, question in enumerate(self._questions(doc)):
             prompt = with_other_prompt(ctx, doc["prompt"], question["prompt"])
-            request = super().construct_requests(question, prompt, **options)
+            request = self._request(question, prompt, **options)
             request.idx = number
             requests.append(request)
         return requests
+
+    def _request(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
+        request = super().construct_requests(doc, ctx, **options)
+        if options.get("apply_chat_template") and self.OUTPUT_TYPE == "loglikelihood":
+            request.arguments = after_chat_template(*request.args)
+        return request
 
     def build_all_requests(self, **options: Any) -> None:
         """Build the requests, then check them for the model.
@@ -135,10 +148,22 @@ class RecallTask(ConfigurableTask):
             self._view = self._view_of(lm, chat)
         except InputError as error:
             raise self._refusal(error) from None
+        if chat and self.OUTPUT_TYPE == "loglikelihood":
+            self._warn_of_space()
         if self._view.ended_prompts:
             self.config.metadata["ended_prompts"] = True
+        if options.get("samples"):
+            chosen = json.dumps(sorted(set(options["samples"]))).encode()
+            self.config.metadata["samples"] = hashlib.sha256(chosen).hexdigest()[:8]
+        if (checksum := weights_checksum(lm)) is not None:
+            self.config.metadata["weights"] = checksum
         self._measure_state(lm)
         self._measure_time(lm)
+
+    def _warn_of_space(self) -> None:
+        warning = space_warning(self.instances[0].args[0])
+        if warning is not None:
+            self._warn(warning)
 
     def _view_of(self, lm: Any, chat: bool) -> ModelView:
         if self.OUTPUT_TYPE == "loglikelihood":

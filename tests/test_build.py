@@ -167,6 +167,31 @@ def test_a_folder_with_something_else_and_a_file_are_refused(tmp_path: Path) -> 
     assert files(tmp_path) == {"notes.txt": b"mine"}
 
 
+@pytest.mark.parametrize("manifest", [None, '{"manifest_version": 3}', '{"name": "not JSON'])
+def test_nothing_is_deleted_or_written_in_a_folder_of_others(tmp_path: Path, manifest: str | None) -> None:
+    mine = {".video.mp4.partial": b"a download", "notes/.draft.partial": b"a draft"}
+    if manifest is not None:
+        mine["manifest.json"] = manifest.encode()
+    for name, content in mine.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"is not empty and has no|is not a manifest|is not JSON"):
+        build(find("phone_book").configs([20], num_docs=5), tmp_path, {})
+    found = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    assert found == set(mine)
+    assert all((tmp_path / name).read_bytes() == content for name, content in mine.items())
+
+
+def test_hidden_files_of_others_in_a_built_folder_are_kept(tmp_path: Path) -> None:
+    configs = find("phone_book").configs([20], num_docs=5)
+    build(configs, tmp_path, {})
+    mine = [tmp_path / ".notes.partial", tmp_path / "phone_book_20" / ".notes.partial"]
+    for file in mine:
+        file.write_text("mine")
+    assert build(configs, tmp_path, {})[0].state == "kept"
+    assert [file.read_text() for file in mine] == ["mine", "mine"]
+
+
 def test_two_builds_in_one_folder_are_refused(tmp_path: Path) -> None:
     with FileLock(tmp_path / LOCK), pytest.raises(InputError, match="another build is running"):
         build(find("phone_book").configs([20], num_docs=5), tmp_path, {})

@@ -250,6 +250,10 @@ def test_controls_without_a_pair_are_named(tmp_path: Path) -> None:
         {"config": {"model_dtype": "torch.float16"}},
         {"chat_template": "x"},
         {"system_instruction": "x"},
+        {"config": {"model": "vllm"}},
+        {"config": {"gen_kwargs": {"until": ["."]}}},
+        {"n-shot": {"phone_book_20": 2}},
+        {"metadata": {"weights": "bbbbbbbb"}},
     ],
     ids=lambda other: json.dumps(other),
 )
@@ -257,7 +261,7 @@ def test_controls_are_compared_with_runs_of_the_same_model_prompted_alike(
     tmp_path: Path, other: dict[str, Any]
 ) -> None:
     for task, rows, options in (
-        ("phone_book_query_first_20", list(query_first_rows(20, 2)), {}),
+        ("phone_book_query_first_20", list(query_first_rows(20, 2)), {"metadata": {"weights": "aaaaaaaa"}}),
         ("phone_book_20", list(phone_book.rows(20, 2)), other),
     ):
         file = result_file(tmp_path, {task: 1.0}, model="m", documents=2, **options)

@@ -45,10 +45,47 @@ def test_a_file_that_was_edited_or_is_left_over_is_named(tmp_path: Path) -> None
 def test_one_benchmark_of_a_family_leaves_the_files_of_the_others(tmp_path: Path) -> None:
     generate(own_benchmarks().values(), tmp_path)
     assert generate([find("string_copy")], tmp_path) == []
-    mine = tmp_path / "strings" / "mine.yaml"
-    mine.write_text("task: mine\n")
-    generate(own_benchmarks().values(), tmp_path)
-    assert mine.exists() and (tmp_path / "strings" / "string_prefix_ngram_20.yaml").exists()
+    assert (tmp_path / "strings" / "string_prefix_ngram_20.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["strings/string_copy_10.yaml", "strings/mine.yaml", "notes.txt", "link", "strings"]
+)
+def test_a_folder_with_files_of_others_is_refused(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "tasks"
+    generate([find("string_reverse")], out)
+    (out / ".gitignore").write_text("*\n")
+    mine, content = out / name, "task: mine\n"
+    if name == "link":
+        mine.symlink_to(tmp_path)
+    elif name == "strings":
+        mine = mine.rename(tmp_path / "elsewhere")
+        (out / name).symlink_to(mine)
+        mine = next(mine.iterdir())
+        content = mine.read_text()
+    else:
+        mine.write_text(content)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit, match=rf"error: .*tasks contains {name}, which this command did not wri"):
+        main(["generate", "--out", str(out), "--benchmarks", "string_copy"])
+    assert sorted(tmp_path.rglob("*")) == before
+    assert mine.is_dir() or mine.read_text() == content
+
+
+def test_files_of_benchmarks_that_this_call_does_not_know_are_kept(tmp_path: Path) -> None:
+    """As of two modules with string tasks, each imported in a call of its own."""
+    other = replace(find("string_copy"), name="string_other", aliases=())
+    generate([other], tmp_path)
+    before = {file: file.read_text() for file in tmp_path.rglob("*yaml")}
+    generate([find("string_copy")], tmp_path)
+    assert before.items() <= {file: file.read_text() for file in tmp_path.rglob("*yaml")}.items()
+    assert (tmp_path / "strings" / "string_copy.yaml").exists()
+
+
+def test_the_files_of_an_earlier_call_are_replaced(tmp_path: Path) -> None:
+    main(["generate", "--out", str(tmp_path), "--benchmarks", "string_copy"])
+    main(["generate", "--out", str(tmp_path), "--benchmarks", "string_copy", "phone_book"])
+    assert (tmp_path / "phone_book" / "phone_book_20.yaml").exists()
 
 
 @pytest.mark.parametrize("benchmark", own_benchmarks().values(), ids=lambda benchmark: benchmark.name)

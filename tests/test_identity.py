@@ -227,7 +227,8 @@ def test_training_steps() -> None:
         ("step1000-tokens4B", 1000), ("iter-7", 7), ("main", None), ("pythia-410m", None), ("misstep1", None),
     ):  # fmt: skip
         assert training_step(text) == step, text
-    assert without_step("stage1-step10-tokens4B") == without_step("stage1-step20-tokens8B") == "stage1-*"
+    assert without_step("stage1-step10-tokens4B", 10) == without_step("stage1-step20-tokens8B", 20)
+    assert without_step("iter1/checkpoint-500", 500) == "iter1/*"
 
 
 parts = st.sampled_from(["a", "b", "model", "step1", "step2", "@step1", ", x", "", "."])

@@ -15,9 +15,10 @@ from lm_eval_tasks.paper.execute import accept, answered
 from lm_eval_tasks.paper.experiments import experiments
 from lm_eval_tasks.paper.figures import read_scores
 from lm_eval_tasks.paper.model_list import Model, read_model_list
-from lm_eval_tasks.paper.plan import Files, Run
+from lm_eval_tasks.paper.plan import Files, Run, plan
 from tests import mamba_ssm_stand_in
 from tests.paper_results import write_results
+from tests.result_files import result_file
 
 
 def a_run() -> Run:
@@ -113,6 +114,17 @@ def test_lm_eval_takes_the_arguments_and_its_results_are_accepted(
     assert [score.task for score in scores] == list(one.experiment.tasks)
     assert {score.label for score in scores} == {"tiny"}
     assert {score.run.model_arguments["max_length"] for score in scores} == {512}
+
+
+def test_runs_of_a_model_that_was_replaced_are_not_shown_as_one_model(tmp_path: Path) -> None:
+    """As one in a folder that was trained on between two experiments."""
+    files, model = Files(tmp_path), read_model_list("paper").models[0]
+    runs = plan([model], [experiments()[name] for name in ("phone_book", "c4_copy")], {}, None)
+    for run, weights in zip(runs, ("aaaa", "bbbb"), strict=True):
+        result_file(files.results(run), {run.experiment.tasks[0]: 0.5}, metadata={"weights": weights})
+    with pytest.raises(InputError, match=r"pythia-410m are of different weights, as in .*-phone_book-"):
+        read_scores(runs, files)
+    assert [score.task for score in read_scores(runs[1:], files)] == [runs[1].experiment.tasks[0]]
 
 
 def test_a_batch_is_as_in_the_released_code(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from dataset_builders import InputError
 from lm_eval_tasks.probe import RecallScore, write_results
 from lm_eval_tasks.probe.callback import _run_folder
+from lm_eval_tasks.probe.results import STARTED, written_run
 from lm_eval_tasks.probe.scores import DocumentScore
 
 RIGHT = DocumentScore("a", 1.0, -0.5, 0.0, 0.0, 0.0)
@@ -79,9 +80,12 @@ def test_a_file_of_something_else_is_kept(text: str, tmp_path: Path) -> None:
     assert file.read_text() == text
 
 
-def test_a_resumed_run_keeps_its_name(tmp_path: Path) -> None:
-    """Even if its output directory has moved, or is written differently."""
-    assert _run_folder(tmp_path, "out", fresh=True) == (tmp_path, "out")
+def test_a_resumed_run_continues_in_its_folder(tmp_path: Path) -> None:
+    assert _run_folder(tmp_path, fresh=True) == (tmp_path, 1)
     written(tmp_path, model="out")
-    assert _run_folder(tmp_path, "/home/me/out", fresh=False) == (tmp_path, "out")
-    assert _run_folder(tmp_path, "/home/me/out", fresh=True) == (tmp_path / "run-2", "/home/me/out/run-2")
+    assert _run_folder(tmp_path, fresh=False) == (tmp_path, 1)
+    assert _run_folder(tmp_path, fresh=True) == (tmp_path / "run-2", 2)
+    assert written_run(tmp_path / "run-2") is None
+    assert written_run(tmp_path) == ("out", None)
+    written(tmp_path, model="out", step=5, settings={STARTED: "today"})
+    assert written_run(tmp_path) == ("out", "today")

@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 from lm_eval import simple_evaluate
+from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from lm_eval_tasks import TASKS_FOLDER
+from lm_eval_tasks.answers import first_line
+from lm_eval_tasks.generated_view import GeneratedView
 from lm_eval_tasks.reasoning import may_reason, reasoning_advice, stops_reasoning, without_reasoning
 from tests.models import byte_tokenizer, tiny_model
+from tests.scripted import Scripted, look_up
 
 OPEN_IN_PROMPT = "<|assistant|><think>\n"
 
@@ -85,6 +89,17 @@ def test_a_template_that_opens_the_block_leaves_documents_unanswered(
     warnings = [r.getMessage() for r in caplog.records if "reasoning" in r.getMessage()]
     assert len(warnings) == 1
     assert "phone_book_20: generation stopped before the model had finished reasoning" in warnings[0]
+
+
+def test_reasoning_that_lm_eval_has_removed_is_not_missed() -> None:
+    """As with a template that opens the block, and a model argument for lm-eval that names its end."""
+    lm = Scripted(look_up)
+    lm.think_end_token = "</think>"
+    doc = {"id": "a", "prompt": "p", "answer": "1"}
+    request = Instance("generate_until", doc, ("p<think>", {"max_gen_toks": 9}), 0)
+    view = GeneratedView(lm, [request], lambda _: None, {"answer": ["1"]}, 9, rule=None, chat=True)
+    found = view.scores(doc, [" 1"], first_line)
+    assert (found["unanswered"], found["exact_match"]) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("arguments", "count"), [({}, 1), ({"enable_thinking": False}, 0)])

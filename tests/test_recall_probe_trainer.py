@@ -101,6 +101,25 @@ def test_a_run_is_probed_logged_reported_resumed_and_repeated(tmp_path: Path) ->
     assert written["config"]["model_args"]["mixed_precision_dtype"] == "bfloat16"
 
 
+def test_runs_of_the_same_name_are_curves_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of several seeds, each in a folder of its own, with the same relative output_dir; one is resumed."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        for steps in (2, 4) if name == "a" else (4,):
+            trainer = a_trainer(Path("out"), max_steps=steps)
+            trainer.add_callback(RecallProbe(trainer, TASKS[:1], every=2, num_docs=3))
+            trainer.train(resume_from_checkpoint=steps == 4 and name == "a")
+    scores = read_scores([tmp_path])
+    assert len(scores) == 6 and {score.run.model for score in scores} == {"out"}
+    curves = learning_curves(scores)
+    assert [list(curve.steps) for curve in curves] == [[0, 2, 4], [0, 2, 4]]
+    assert len({curve.name for curve in curves}) == 2
+    assert all(curve.name.startswith("out, started=20") for curve in curves)
+
+
 class Averages(Trainer):
     """Logs a metric of its own with the next entry, whatever it is, as TRL's trainers do."""
 

@@ -1,5 +1,6 @@
 """Tables and plots of accuracy by length and by training step, and the command ``report``."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -120,6 +121,20 @@ def test_checkpoints_in_folders_are_a_sweep_and_named_after_their_run(tmp_path: 
     scores = read_scores([tmp_path])
     assert row_labels(scores)[0] == "a/checkpoints/step_100"
     assert [curve.name for curve in learning_curves(scores)] == ["a/checkpoints", "b/checkpoints"]
+
+
+@pytest.mark.parametrize("model", ["x/model-iter{run}/checkpoint-{step}", "x/model-iter{run}"])
+def test_runs_with_a_step_in_their_names_are_sweeps_of_their_own(tmp_path: Path, model: str) -> None:
+    for number, (run, step) in enumerate(itertools.product((1, 2), (500, 1000))):
+        name = model.format(run=run, step=step)
+        revision = {} if "{step}" in model else {"revision": f"step{step}"}
+        arguments = {"pretrained": name, **revision}
+        result_file(tmp_path, {"phone_book_20": number / 4}, model=name, model_args=arguments)
+    found = {
+        curve.name: {step: of_step[20].main_value for step, of_step in curve.steps.items()}
+        for curve in learning_curves(read_scores([tmp_path]))
+    }
+    assert found == {"model-iter1": {500: 0.0, 1000: 0.25}, "model-iter2": {500: 0.5, 1000: 0.75}}
 
 
 # ---- the plot

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from dataset_builders import InputError
 from dataset_builders.command_line import command_errors
 from dataset_builders.sources.squad import DEFAULT_SOURCE, read_squad
 from dataset_builders.sources.texts import read_texts
 from dataset_builders.sources.tokenizer import load_tokenizer
+from tests.material import neox_tokenizer
 
 LINES = gzip.compress("".join(json.dumps({"text": f"line {i}"}) + "\n" for i in range(1000)).encode())
 
@@ -107,3 +109,17 @@ def test_a_name_that_is_too_long_is_one_sentence_of_every_command() -> None:
         Path("x" * 5000).is_file()
     with pytest.raises(PermissionError), command_errors():  # others are not expected
         raise PermissionError(13, "denied", "file")
+
+
+def test_padding_and_truncation_in_a_tokenizers_file_do_not_change_lengths(tmp_path: Path) -> None:
+    """As in the files of tokenizers that were saved after they had encoded a batch."""
+    file = tmp_path / "tokenizer.json"
+    saved = Tokenizer.from_file(str(neox_tokenizer()))
+    saved.enable_padding(length=20, pad_token="<|endoftext|>")
+    saved.enable_truncation(10)
+    saved.save(str(file))
+    texts = ["a short text", "a long text " * 20]
+    expected = load_tokenizer(str(neox_tokenizer()))
+    found = load_tokenizer(str(file))
+    assert found.encode_batch(texts) == expected.encode_batch(texts)
+    assert list(map(found.encode, texts)) == list(map(expected.encode, texts))

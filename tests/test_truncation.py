@@ -1,6 +1,8 @@
 """Prompts that do not fit the model's context window are counted, cause a warning, and count as wrong."""
 
+import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,10 @@ from lm_eval.models.huggingface import HFLM
 
 from dataset_builders.phone_book import rows
 from lm_eval_tasks.context_window import NOT_RUN
+from lm_eval_tasks.results.rows import read_scores
 from tests.evaluation import evaluate, scores
 from tests.models import byte_tokenizer, tiny_model
+from tests.result_files import content
 from tests.scripted import Scripted, look_up
 
 
@@ -115,3 +119,27 @@ def test_the_documents_that_fit_are_run_alone(
             assert NOT_RUN in str(sample["filtered_resps"]) and "logprob_per_token" not in sample
         else:
             assert sample["filtered_resps"] == whole["filtered_resps"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "truncated", "limit", "expected"),
+    [
+        (310, 0.38, None, 500),
+        (500, 0.38, None, 500),
+        (31, 0.38, 50.0, 50),
+        (31, 0.38, 0.1, 50),
+        (50, 0.38, 50.0, 50),
+        (31, 0.38, float("nan"), 31),
+        (31, 0.0, None, 31),
+    ],
+)
+def test_documents_without_a_log_probability_are_counted(
+    documents: int, truncated: float, limit: float | None, expected: int, tmp_path: Path
+) -> None:
+    """lm-eval 0.4.12 writes the number of log-probabilities if the first document does not fit."""
+    task = "phone_book_20_forced"
+    written = content({task: 0.5}, documents=documents, truncated=truncated, config={"limit": limit})
+    written["results"][task]["logprob_per_token,none"] = -1.0
+    (tmp_path / "results_1.json").write_text(json.dumps(written))
+    (score,) = read_scores([tmp_path])
+    assert score.documents == expected

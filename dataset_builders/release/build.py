@@ -16,8 +16,9 @@ from dataset_builders.benchmark import Config, Row
 from dataset_builders.checksum import content_sha256
 from dataset_builders.config_documents import Documents, documents
 from dataset_builders.errors import InputError
-from dataset_builders.files import check_links, remove_partial_files
-from dataset_builders.release.folder import write_card
+from dataset_builders.files import check_links, partial_path
+from dataset_builders.release import eval_yaml
+from dataset_builders.release.folder import CARD, write_card
 from dataset_builders.release.manifest import (
     FILE,
     Entry,
@@ -93,10 +94,14 @@ def _planned(config: Config, sources: Mapping[str, str | None]) -> Documents:
 
 @contextmanager
 def _own(folder: Path) -> Iterator[Manifest]:
-    """Lock the folder, remove the partial files of interrupted builds, and read the manifest."""
+    """Lock the folder, read the manifest, and remove the partial files of interrupted builds."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; pass a folder with --out")
     check_links(folder, (LOCK, *(path.name for path in folder.glob("*"))))
+    if (folder / FILE).exists():
+        read_manifest(folder)  # nothing is written into the folder of another program
+    elif {path.name for path in folder.glob("*")} - {LOCK, partial_path(Path(FILE)).name}:
+        raise InputError(f"{folder} is not empty and has no {FILE}; pass a new folder with --out")
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,14 +113,21 @@ def _own(folder: Path) -> Iterator[Manifest]:
     except OSError as error:
         raise InputError(f"{folder} cannot be written to: {error.strerror or error}") from None
     try:
-        remove_partial_files(folder)
         if not (folder / FILE).exists():
-            if any(child.name != LOCK for child in folder.iterdir()):
-                raise InputError(f"{folder} is not empty and has no {FILE}; pass a new folder with --out")
             Manifest().write(folder)
-        yield read_manifest(folder)
+        manifest = read_manifest(folder)
+        _remove_partial_files(folder)
+        yield manifest
     finally:
         lock.release()
+
+
+def _remove_partial_files(folder: Path) -> None:
+    """Remove the partial files that killed builds left in a folder; other hidden files are not touched."""
+    written = (parquet_path(folder, "*"), *(folder / name for name in (FILE, CARD, eval_yaml.FILE)))
+    for path in written:
+        for partial in folder.glob(str(partial_path(path).relative_to(folder))):
+            partial.unlink(missing_ok=True)
 
 
 def _check_same(config: Config, made: Documents, entry: Entry, folder: Path) -> None:

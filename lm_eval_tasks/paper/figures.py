@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dataset_builders.errors import InputError
 from dataset_builders.plotting import check_plots
 from lm_eval_tasks.paper.batches import as_in_the_paper, deviations
 from lm_eval_tasks.paper.experiments import Experiment
@@ -31,15 +32,31 @@ def read_scores(runs: Sequence[Run], files: Files) -> list[Score]:
     """The scores of the complete runs, labelled with the models' names, by experiment, model and length.
 
     Raises:
-        InputError: a result file is damaged.
+        InputError: a result file is damaged, or the runs of a model are of different weights.
     """
-    found = []
+    found: list[Score] = []
     order: dict[tuple[str, str], int] = {}
     for run in runs:
         order[run.experiment.name, run.model.name] = len(order)
         if files.is_complete(run):
             found += [replace(s, label=run.model.name) for s in read_results([files.results(run)])]
+    _check_weights(found, files)
     return sorted(found, key=lambda s: (s.benchmark, order[s.benchmark, s.label], s.length))
+
+
+def _check_weights(scores: Sequence[Score], files: Files) -> None:
+    """Raise InputError if a model, such as one in a folder, was replaced between two of its runs."""
+    found: dict[str, dict[str, str]] = {}
+    for score in scores:
+        if (weights := score.metadata.get("weights")) is not None:
+            folder = score.file.relative_to(files.runs).parts[0]
+            found.setdefault(score.label, {}).setdefault(str(weights), folder)
+    for name, folders in found.items():
+        if len(folders) > 1:
+            raise InputError(
+                f"the runs of {name} are of different weights, as in {' and '.join(folders.values())} of "
+                f"{files.runs}; delete those of the other weights, and run the same command again"
+            )
 
 
 def family_styles(models: Sequence[Model]) -> dict[str, RowStyle]:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lm_eval_tasks.probe.documents import check_names
 from lm_eval_tasks.probe.evaluation import BATCH_TOKENS, DEFAULT_TASKS, NUM_DOCS, RecallEvaluation
 from lm_eval_tasks.probe.logits import Forward
 from lm_eval_tasks.probe.processes import Replica, is_first_process, process_count
-from lm_eval_tasks.probe.results import write_results, written_model, written_steps
+from lm_eval_tasks.probe.results import STARTED, write_results, written_run, written_steps
 from lm_eval_tasks.probe.scores import RecallScore
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class RecallProbe(TrainerCallback):
         self._evaluation: RecallEvaluation | None = None
         self._folder = Path()
         self._name = ""
+        self._started: str | None = None
         self._warned: set[str] = set()
         self._last_step = 0
 
@@ -125,7 +127,9 @@ class RecallProbe(TrainerCallback):
             )
         base = Path(args.output_dir) / "recall_probe" if self._out is None else Path(self._out)
         if _is_first(state):
-            self._folder, self._name = _run_folder(base, str(args.output_dir), fresh=state.global_step == 0)
+            self._folder, number = _run_folder(base, fresh=state.global_step == 0)
+            name = str(args.output_dir) if number == 1 else f"{args.output_dir}/run-{number}"
+            self._name, self._started = written_run(self._folder) or (name, datetime.now(UTC).isoformat())
         if state.global_step == 0:
             scores = self._probe(state, control)
             self._write(state, scores)
@@ -184,6 +188,7 @@ class RecallProbe(TrainerCallback):
         name = self._trainer.accelerator.mixed_precision
         mixed = _PRECISIONS.get(name, name)
         parameters = Replica.of(self._model).model.parameters()
+        settings = {"mixed_precision_dtype": mixed, STARTED: self._started}
         dtype = next(one.dtype for one in parameters if one.is_floating_point())  # others are quantized
         write_results(
             scores,
@@ -191,7 +196,7 @@ class RecallProbe(TrainerCallback):
             model=self._name,
             step=state.global_step,
             dtype=str(dtype).removeprefix("torch."),
-            settings={"mixed_precision_dtype": mixed} if mixed else {},
+            settings={name: value for name, value in settings.items() if value is not None},
         )
 
     def _warn(self, state: Any, sentence: str) -> None:
@@ -206,22 +211,19 @@ def _is_first(state: Any) -> bool:
     return state.is_world_process_zero and is_first_process()
 
 
-def _run_folder(base: Path, name: str, *, fresh: bool) -> tuple[Path, str]:
-    """The folder of a training run's results, and the name of the run in reports.
+def _run_folder(base: Path, *, fresh: bool) -> tuple[Path, int]:
+    """The folder of a training run's results, and the number of the run.
 
     Args:
         base: folder of the first training run; later ones use its subfolders ``run-2`` and so on.
-        name: name of the first training run.
-        fresh: whether the training run starts from step 0; a resumed one continues in the newest folder,
-            under the name that its results have there.
+        fresh: whether the training run starts from step 0; a resumed one continues in the newest folder.
     """
     number = 1
     while written_steps(_numbered(base, number)):
         number += 1
     if not fresh and number > 1:
         number -= 1
-    folder = _numbered(base, number)
-    return folder, written_model(folder) or (name if number == 1 else f"{name}/run-{number}")
+    return _numbered(base, number), number
 
 
 def _numbered(base: Path, number: int) -> Path:

@@ -19,6 +19,9 @@ from lm_eval_tasks.twins import FORCED
 BACKEND = "recall_probe"
 """Kind of model in the result files of probes, by which reports distinguish them from lm-eval's results."""
 
+STARTED = "started"
+"""Setting that distinguishes training runs of the same name, such as those of several seeds: their start."""
+
 _WRITTEN = re.compile(r"results_step(\d{1,15})\.json")
 
 
@@ -87,14 +90,21 @@ def written_steps(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def written_model(folder: Path) -> str | None:
-    """The name in reports of the training run with results in a folder; None if there are no results.
+def written_run(folder: Path) -> tuple[str, str | None] | None:
+    """The training run with results in a folder: its name in reports, and ``STARTED`` if it is known.
+
+    Returns:
+        None if there are no results.
 
     Raises:
         InputError: a file of results cannot be read.
     """
     steps = written_steps(folder)
-    return _Written.read(folder / _name(steps[-1])).model_name if steps else None
+    if not steps:
+        return None
+    found = _Written.read(folder / _name(steps[-1]))
+    started = found.config.model_args.get(STARTED)
+    return found.model_name, started if isinstance(started, str) else None
 
 
 class _Config(BaseModel):

@@ -62,5 +62,13 @@ def _reshard(model: nn.Module) -> None:
 
 
 def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
+    """Restore the modes of modules, of which parents come before their children.
+
+    ``train`` is called where ``eval`` was called, because some modules do more in it: those of loralib add
+    their adapters to the weights in evaluation mode, and train nothing until they have subtracted them.
+    """
+    for module, mode in modes:
+        if module.training != mode:
+            module.train(mode)
     for module, mode in modes:
         module.training = mode

@@ -11,6 +11,7 @@ import numpy as np
 from dataset_builders import InputError
 from dataset_builders.markdown import markdown_table
 from lm_eval_tasks.results.compare import Comparison, compare, p_text, paired_note
+from lm_eval_tasks.results.identity import prompted_alike
 from lm_eval_tasks.results.intervals import scale_of
 from lm_eval_tasks.results.paired_intervals import Values
 from lm_eval_tasks.results.samples import Sample
@@ -50,7 +51,7 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
     for score, samples in everything:
         wanted = _wanted(samples)
         for other, candidates in everything if wanted else ():
-            if other is score or not _alike(score, other):
+            if other is score or not _scored_alike(score, other):
                 continue
             pairs = [(wanted[one.name], one) for one in candidates if one.name in wanted]
             if pairs and not any(pair.row.get(PAIR) for _, pair in pairs):
@@ -72,13 +73,9 @@ def _wanted(samples: Sequence[Sample]) -> dict[str, Sample]:
     return {str(sample.row[PAIR]): sample for sample in samples if sample.row.get(PAIR)}
 
 
-def _alike(one: Score, other: Score) -> bool:
+def _scored_alike(one: Score, other: Score) -> bool:
     """Whether both scores are of the same model, prompted and scored in the same way."""
-    runs = [
-        (run.model, run.model_arguments, run.dtype, run.commit, run.chat_template, run.system_instruction)
-        for run in (one.run, other.run)
-    ]
-    return runs[0] == runs[1] and twin_of(one.benchmark) == twin_of(other.benchmark)
+    return prompted_alike(one, other) and twin_of(one.benchmark) == twin_of(other.benchmark)
 
 
 def _values(score: Score, samples: Sequence[Sample]) -> Values:

@@ -33,9 +33,12 @@ _NOT_IDENTITY = frozenset((
 _NOT_DOCUMENTS = frozenset((
     "version", "benchmark", "length_of", "length", "unit", "new_tokens", "config_source", "documents_sha256",
     "repeat_after_me", "num_docs", "dataset", "dataset_revision", "state_bytes",
-    "no_state", "timing", "ended_prompts",
+    "no_state", "timing", "ended_prompts", "weights", "samples",
 ))  # fmt: skip
 """Metadata that does not affect the documents, or affects only their number."""
+
+_CHOSEN = "--samples"
+"""The setting with the number of documents, if the user has chosen documents."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,10 @@ def _rank(score: Score) -> tuple[int, float]:
 def _identities(scores: Sequence[Score]) -> list[tuple[Identity, Score]]:
     found = [(Identity(score.run.model, _settings(score)), score) for score in scores]
     found = _split(found, lambda _: "", _commit)
+    found = _split(found, lambda _: "", _weights)
     found = _split(found, lambda score: score.benchmark, _document_settings)
     found = _split(found, lambda score: f"{score.benchmark} {score.length}", _version)
+    found = _split(found, lambda score: f"{score.benchmark} {score.length}", _samples)
     return _split(found, lambda score: f"{score.benchmark} {score.length}", _document_set)
 
 
@@ -147,8 +152,22 @@ def _settings(score: Score) -> tuple[tuple[str, str], ...]:
     if run.gen_kwargs or score.shots:  # greedy answers without examples do not depend on them
         settings |= run.seeds
     if run.limit is None and score.limited:
-        settings["--samples"] = score.documents  # documents chosen by the user, not the first ones
+        settings[_CHOSEN] = score.documents  # documents chosen by the user, not the first ones
     return tuple(sorted((name, as_text(value)) for name, value in settings.items() if value is not None))
+
+
+def prompted_alike(one: Score, other: Score) -> bool:
+    """Whether scores, perhaps of different tasks, are of the same model, prompted alike."""
+    found = [
+        (
+            score.run.model,
+            _commit(score, ()),
+            _weights(score, (one, other)),
+            [(name, value) for name, value in _settings(score) if name != _CHOSEN],
+        )
+        for score in (one, other)
+    ]
+    return found[0] == found[1]
 
 
 def _other_arguments(score: Score) -> Iterator[tuple[str, Any]]:
@@ -184,6 +203,18 @@ def differences_from_task(score: Score) -> dict[str, tuple[Any, Any]]:
 def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
     found = {"commit": score.run.commit, "adapter commit": score.run.adapter_commit}
     return {name: commit for name, commit in found.items() if commit}
+
+
+def _weights(score: Score, together: Sequence[Score]) -> dict[str, str]:
+    """The checksum of the model's weights, if it is known that not all scores are of the same weights."""
+    own = score.metadata.get("weights")
+    known = {as_text(one.metadata.get("weights")) for one in together} - {as_text(None)}
+    return {"weights": as_text(own)} if own is not None and len(known) > 1 else {}
+
+
+def _samples(score: Score, _: Sequence[Score]) -> dict[str, str]:
+    """A checksum of the indices of the documents, if the user has chosen documents."""
+    return {"samples": as_text(score.metadata["samples"])} if "samples" in score.metadata else {}
 
 
 def _version(score: Score, _: Sequence[Score]) -> dict[str, str]:

@@ -24,7 +24,7 @@ PUBLIC_ARGUMENTS = (
 _SHOWN = frozenset((
     "peft", "delta", "pretrained", "tokenizer", "backend", "parameters", "gen_kwargs", "documents", "seed",
     "spelling", "source", "position", "entries", "announced", "questions", "version",
-    "--samples", "until", "max_gen_toks", "do_sample", "random_seed",
+    "--samples", "samples", "until", "max_gen_toks", "started", "do_sample", "random_seed",
     "numpy_seed", "torch_seed", "fewshot_seed",
 ))  # fmt: skip
 """Other settings whose values are shown."""
@@ -45,14 +45,20 @@ _LONGEST = 120
 
 
 def training_step(text: str) -> int | None:
-    """The training step in a checkpoint's name, as in ``step1000`` or ``run/checkpoint-500``."""
-    found = _STEP.search(text)
-    return int(found[1]) if found else None
+    """The training step in a checkpoint's name, as in ``step1000`` or ``run/checkpoint-500``.
+
+    Of several, as in ``model-iter1/checkpoint-500``, it is the last one.
+    """
+    found = _STEP.findall(text)
+    return int(found[-1]) if found else None
 
 
-def without_step(text: str) -> str:
-    """The text with its training step, and the characters that join it to the rest, replaced by a star."""
-    return _STEP.sub("*", text)
+def without_step(text: str, step: int) -> str:
+    """The text with this training step, and the characters that join it to the rest, replaced by a star.
+
+    Other steps are kept, because they distinguish training runs.
+    """
+    return _STEP.sub(lambda found: "*" if int(found[1]) == step else found[0], text)
 
 
 def labels(identities: Sequence[Identity], names: Sequence[str] = ()) -> dict[Identity, str]:
@@ -116,7 +122,7 @@ def _rendered(name: str, values: Sequence[str | None]) -> dict[str | None, str]:
             rendered[value] = f", {value}-shot"
         elif name == "dtype":
             rendered[value] = f", {value}"
-        elif name in ("commit", "adapter commit"):
+        elif name in ("commit", "adapter commit", "weights"):
             rendered[value] = f", {name} {value[:7]}"
         elif name in ("chat template", "system instruction"):
             rendered[value] = f", {name}" if len(given) == 1 else f", {name} {value[:7]}"

@@ -51,8 +51,8 @@ def _learning_curve(scores: Sequence[Score]) -> LearningCurve:
     steps: dict[int, dict[int, Score]] = {}
     for score in sorted(scores, key=_step):
         steps.setdefault(_step(score), {})[score.length] = score
-    names = [without_step(label) for label in row_labels(scores)]
-    name = re.sub(r"[@/=_ -]*\*", "", names[0]).strip(" ,") if len(set(names)) == 1 else ""
+    names = list({without_step(score.label, _step(score)) for score in scores})
+    name = re.sub(r"[@/=_ -]*\*", "", names[0]).strip(" ,") if len(names) == 1 else ""
     return LearningCurve(name or " and ".join(row_labels(scores)[:2]), steps)
 
 

@@ -1,6 +1,7 @@
 """Reads the scores of this package's tasks from lm-eval's result files."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from lm_eval_tasks.results.result_file import (
     read_result_file,
 )
 from lm_eval_tasks.results.score import Run, Score, is_number, is_proportion
+from lm_eval_tasks.scoring import UNBOUNDED
 
 _METRIC = re.compile(r"([a-z][a-z0-9_]{0,63}),[^,]*")
 
@@ -84,6 +86,9 @@ def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -
             f"not {shortened(printable(repr(documents)), 40)}"
         )
     size = (content.samples or {}).get(task)
+    task_documents = None if size is None else parse(Samples, size, f"{problem}: n-samples").original
+    if task_documents is not None:
+        documents = _all_evaluated(documents, result, task_documents, run.limit)
     return Score(
         file=file,
         task=task,
@@ -93,7 +98,7 @@ def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -
         values=_values(result, problem),
         documents=documents,
         document_set=metadata.documents_sha256,
-        task_documents=None if size is None else parse(Samples, size, f"{problem}: n-samples").original,
+        task_documents=task_documents,
         metadata=metadata.model_dump(),
         directions=_directions((content.higher_is_better or {}).get(task)),
         generation=checked.generation_kwargs or {},
@@ -101,6 +106,22 @@ def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -
         prompt={name: getattr(checked, name) for name in _PROMPT_FIELDS},
         run=run,
     )
+
+
+def _all_evaluated(documents: int, result: Part, task_documents: int, limit: float | None) -> int:
+    """The number of evaluated documents, which lm-eval 0.4.12 may understate.
+
+    It writes the number of values of the last metric. This may be a log-probability, which documents that do
+    not fit the model's window lack.
+    """
+    truncated = result.get("truncated,none")
+    if not is_number(truncated) or not 0 < truncated < 1 or not any(f"{m},none" in result for m in UNBOUNDED):
+        return documents
+    evaluated = task_documents
+    if limit is not None and math.isfinite(limit):
+        evaluated = min(evaluated, math.ceil(evaluated * limit) if limit < 1 else int(limit))
+    is_count = math.isclose(truncated * documents, round(truncated * documents), abs_tol=1e-6)
+    return evaluated if not is_count and round(documents / (1 - truncated)) == evaluated else documents
 
 
 def _unknown(file: Path, kind: str, name: str, known: Iterable[str]) -> InputError:

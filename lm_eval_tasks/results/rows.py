@@ -47,9 +47,9 @@ def _checkpoint(identity: Identity) -> Checkpoint | None:
         step = training_step(text or "")
         if step is not None:
             settings = tuple(
-                (name, without_step(value)) for name, value in identity.settings if name != "commit"
+                (name, without_step(value, step)) for name, value in identity.settings if name != "commit"
             )
-            return Checkpoint((without_step(identity.source), settings), step)
+            return Checkpoint((without_step(identity.source, step), settings), step)
     return None
 
 

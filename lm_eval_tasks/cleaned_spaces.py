@@ -1,0 +1,30 @@
+"""Stops tokenizers from removing spaces of generated answers, such as the one in "the cat ,".
+
+With ``clean_up_tokenization_spaces``, as in the files of Llama 3, a tokenizer of transformers removes spaces
+before punctuation marks when it decodes. A right copy of a text with such spaces would count as wrong.
+Newer versions of transformers, such as 5.23, ignore the setting for most tokenizers.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lm_eval_tasks.local_model import is_hugging_face
+from lm_eval_tasks.tokens import tokenizer_of
+
+
+def keep_spaces(lm: Any, answers: Iterable[str]) -> str | None:
+    """Switch the setting off if it would change one of these answers.
+
+    Returns:
+        The warning about it; None if nothing was changed.
+    """
+    tokenizer: Any = tokenizer_of(lm) if is_hugging_face(lm) else None
+    if not getattr(tokenizer, "clean_up_tokenization_spaces", False):
+        return None
+    if all(tokenizer.clean_up_tokenization(answer) == answer for answer in answers):
+        return None
+    tokenizer.clean_up_tokenization_spaces = False
+    return (
+        "the model's tokenizer would remove spaces before punctuation marks from its answers, so that right "
+        "copies would count as wrong; clean_up_tokenization_spaces is switched off for all tasks of this run"
+    )
