@@ -26,6 +26,8 @@ def weights_checksum(lm: Any) -> str | None:
         return None
     import torch
 
+    if not isinstance(lm.model, torch.nn.Module):
+        return None
     parameters = list(lm.model.parameters())
     if any(type(one) is not torch.nn.Parameter or one.device.type == "meta" for one in parameters):
         return None
