@@ -187,11 +187,13 @@ def swept_values(results: Iterable[Result], name: str) -> list[float]:
 
 
 def by_swept(results: Sequence[Result], name: str, value: Callable[[Result], float]) -> list[Band]:
-    """A number per run, by the value of a swept setting; runs for which the number is NaN are left out."""
+    """A number per run, by the value of a swept setting; a value is left out if a run has no number (NaN).
+
+    The other runs at such a value would look better than the value is.
+    """
     places = swept_values(results, name)
     found = [(x, [value(result) for result in results if result["sweep"].get(name) == x]) for x in places]
-    kept = [(x, [v for v in values if not isnan(v)]) for x, values in found]
-    return [band(x, values) for x, values in kept if values]
+    return [band(x, values) for x, values in found if not any(map(isnan, values))]
 
 
 def best_of(results: Iterable[Result], name: str) -> list[Result]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import isnan
 
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.figure_file import Figure
@@ -110,7 +111,7 @@ def _swept(results: Sequence[Result], name: str) -> list[str]:
         bands = by_swept(own, name, final_loss)
         best = f"{lowest(bands).x:g}" if bands else ""
         each = [[result for result in own if result["sweep"].get(name) == value] for value in values]
-        losses.append([label, *(_mean((final_loss(result) for result in at), ".4f") for at in each), best])
+        losses.append([label, *map(_loss, each), best])
         accuracies.append([label, *(_mean(final_accuracy(result) for result in at) for at in each)])
     headers = [f"{value:g}" for value in values]
     return [
@@ -170,6 +171,12 @@ def _until(results: Sequence[Result], accuracy: float) -> str:
     if missed:  # an interval over the seeds that reached it would be too low
         return f"{text} ({len(missed)} of {len(results)}: {never})"
     return text if len(reached) == 1 else f"{text} ({low:,.0f} to {high:,.0f})"
+
+
+def _loss(results: Sequence[Result]) -> str:
+    losses = [final_loss(result) for result in results]
+    diverged = sum(map(isnan, losses))
+    return f"{diverged} of {len(losses)} diverged" if diverged else _mean(losses, ".4f")
 
 
 def _mean(values: Iterable[float], form: str = ".3f") -> str:
