@@ -152,10 +152,10 @@ def _lengths(axes: "Axes", results: Sequence[Result]) -> None:
 
 
 def _one_length(results: Sequence[Result]) -> bool:
-    """Whether all tests have the same length, but keys of several lengths."""
-    scores = [score for result in results for score in result["tests"]]
-    lengths, keys = ({s[name] for s in scores if s["task"] != "copy"} for name in ("length", "n"))
-    return len(lengths) == 1 < len(keys)
+    """Whether all tests have the same length, but n-grams of several lengths that occur twice."""
+    scores = [score for result in results for score in result["tests"] if score["task"] != "copy"]
+    tasks, lengths, keys = ({score[name] for score in scores} for name in ("task", "length", "n"))
+    return tasks == {"duplicate_ngram"} and len(lengths) == 1 < len(keys)
 
 
 def _keys(axes: "Axes", results: Sequence[Result]) -> None:

@@ -146,7 +146,9 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
     # trusted, because it is the code of the model that this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
     found = evaluate(EvaluateConfig(folder, **settings, trust_remote_code=trusted))
-    test_key = {"task": found["config"]["task"], "n": found["config"]["n"]}
+    task = found["config"]["task"]
+    k = test["k"] or (config["k"] if task == config["task"] else None)
+    test_key = {"task": task, "n": found["config"]["n"], "k": k}
     keys = _keys(folder, settings, config, trusted=trusted) if with_keys else {}
     scores = []
     for score in found["results"]:

@@ -137,8 +137,13 @@ def _run(
         training_data(config)  # only checked here; the process of the run creates it again
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+    scored = set()
     for number, test in enumerate(tests, 1):
         _check_test(test, config, f"{where}: test {number}")
+        for task, n, k, length, _ in scores_of(test, config):
+            if (task, n, k, length) in scored:
+                raise InputError(f"{where}: test {number} repeats another one at length {length}; remove one")
+            scored.add((task, n, k, length))
     return Run(label, panel, seed, {name: _value(config, name) for name in sweep}, config)
 
 
@@ -147,14 +152,24 @@ def _check_test(test: Test, config: TrainConfig, where: str) -> None:
     from synthetic_training.evaluation.config import EvaluateConfig
     from synthetic_training.evaluation.strings import evaluated_tasks
 
-    if (test.task or config.task) in (MQAR, DOCUMENTS):
-        return
+    if config.task in (MQAR, DOCUMENTS):
+        raise InputError(
+            f"{where}: tests are of string tasks, and the run trains on {config.task}; remove the tests, and "
+            "set the eval_lengths of the run"
+        )
     try:
         evaluated_tasks(
             EvaluateConfig(Path(), lengths=test.lengths, task=test.task, n=test.n, k=test.k), config.as_json()
         )
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def scores_of(test: Test, config: TrainConfig) -> list[tuple[str, int, int | None, int, int]]:
+    """Task, n, k, length and number of examples of each score of a test of a run."""
+    task = test.task or config.task
+    k = test.k or (config.k if task == config.task else None)
+    return [(task, test.n or config.n, k, length, test.num_examples) for length in test.lengths]
 
 
 def _parts(sweep: Values) -> tuple[Values, Values]:

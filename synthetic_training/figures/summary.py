@@ -163,8 +163,9 @@ def by_test(result: Result) -> dict[str, dict[int, float]]:
 
 
 def test_name(score: Result) -> str:
-    """``copy``, or the task and the length of its key in letters."""
-    return score["task"] if score["task"] == "copy" else f"{score['task']}, n = {score['n']}"
+    """``copy``, or the task and the length of its key in letters; and that of the answer if it is set."""
+    name = score["task"] if score["task"] == "copy" else f"{score['task']}, n = {score['n']}"
+    return f"{name}, k = {score['k']}" if score.get("k") else name
 
 
 def by_length(results: Sequence[Result], test: str) -> list[Band]:
