@@ -170,9 +170,10 @@ def test_packed_results_have_limited_size_and_are_merged(
     results = shipped()["duplicates"].parents[1] / "results"
     lines = read_results(results / "duplicates_paper.jsonl")
     out, to, into = tmp_path / "out", tmp_path / "to", tmp_path / "into"
-    (out / "runs" / "a" / "checkpoints" / "step_20").mkdir(parents=True)
+    (out / "runs" / "a").mkdir(parents=True)
     with pytest.raises(InputError, match="contains no results"):
         pack(out, to)
+    (out / "runs" / "a" / "checkpoints" / "step_20").mkdir(parents=True)
     write_results(out / "duplicates_paper.jsonl", lines[2:])
     cut = {"run": "a", "label": "a", "step": 20, "steps": 30, "seconds": 4.0}
     (out / CUT).write_text(json.dumps(cut) + "\n")
