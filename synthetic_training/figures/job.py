@@ -89,6 +89,7 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
     speeds = [record["tokens_per_second"] for record in records[1:] or records]
     return {
         **{key: run[key] for key in ("config", "parameters", "git_revision", "versions", "machine")},
+        **({"code": run["code"]} if run.get("code") else {}),
         "seconds": metrics[-1]["seconds"] if metrics else 0.0,
         "tokens": curve[-1]["tokens"],
         "tokens_per_second": median(speeds) if speeds else 0.0,
