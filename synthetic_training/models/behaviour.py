@@ -140,7 +140,7 @@ def check_own_model(
         warnings += _ignored(run, noisy, ids) + _lost_state(name, model)
         _check_state(run, noisy, ids)
         if saves:
-            _check_saving(run, noisy, ids)
+            warnings += _check_saving(run, noisy, ids)
     return warnings
 
 
@@ -187,11 +187,17 @@ def _check_state(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
         raise InputError(f"forward_with_state of {run.name} gives other logits than forward")
 
 
-def _check_saving(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
-    """Raise InputError if a model has other logits after it is saved and loaded."""
+def _check_saving(run: _Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
+    """A warning if a model that has done training passes does others after it is saved and loaded.
+
+    Raises InputError if it then has other logits in evaluation mode, or cannot be saved.
+    """
+    with torch.enable_grad():
+        for seed in (1, 2, 3):
+            run.logits(model.train(), ids, seed)
     with TemporaryDirectory() as folder:
         try:
-            save_with_code(model, Path(folder) / "model")
+            save_with_code(model.eval(), Path(folder) / "model")
         except (OSError, SafetensorError) as error:  # such as a full disk
             raise InputError(
                 f"{run.name} cannot be saved in {folder}, a temporary folder: {first_line(error)}; TMPDIR "
@@ -206,8 +212,12 @@ def _check_saving(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
     if not run.equal(run.logits(again, ids), run.logits(model, ids), 1e-4):
         raise InputError(
             f"{run.name} has other logits after it is saved and loaded; register each tensor that its "
-            "constructor draws at random as a parameter, or with register_buffer"
+            "constructor draws at random, or that forward changes, as a parameter or with register_buffer"
         )
+    with torch.enable_grad():
+        one, other = (run.logits(each.train(), ids).detach() for each in (again, model))
+    what = "carries something from one training step to the next that is not saved, so a resumed run differs"
+    return [] if run.equal(one, other, 1e-4, 1e-3) else [f"{run.name} {what}; use register_buffer"]
 
 
 def _check_signature(name: str, model: PreTrainedModel) -> None:
