@@ -33,6 +33,7 @@ from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
 from synthetic_training.figures.summary import (
+    check_alike,
     evaluation_grid,
     examples_until,
     geometric_mean,
@@ -105,8 +106,7 @@ def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Ne
     found: dict[str, dict[int, Needed]] = {}
     for label, own in grouped(results, lambda result: str(result["label"])).items():
         for length, some in grouped(own, last_length).items():
-            if len({(result["panel"], repr(result["sweep"])) for result in some}) > 1:
-                raise InputError(f"{label} has several panels or swept values at {length} letters")
+            check_alike(label, some, f" at {length} letters")
             examples = [examples_until(result, accuracy) for result in some]
             missed = [r["curve"][-1]["examples"] for r, n in zip(some, examples, strict=True) if n is None]
             reached = [n for n in examples if n is not None]

@@ -8,6 +8,7 @@ from math import exp, inf, isnan, log, nan, sqrt
 from statistics import mean, median, stdev
 from typing import Any, TypeVar
 
+from dataset_builders import InputError
 from synthetic_training.config import MQAR
 from synthetic_training.figures.plan import Result, short
 
@@ -69,6 +70,18 @@ def _place(result: Result) -> tuple[Any, ...]:
     # width_64 before width_128
     label = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", result["label"])]
     return rank, label, values, result["seed"]
+
+
+def check_alike(label: str, results: Iterable[Result], where: str = "") -> None:
+    """Raise InputError unless results of one label differ only in seeds, because their mean would mix models.
+
+    Args:
+        label: label of the results.
+        results: the results.
+        where: which results they are, for the end of the message.
+    """
+    if len({(result["panel"], repr(result["sweep"])) for result in results}) > 1:
+        raise InputError(f"{label} has several panels or swept values{where}")
 
 
 def label_of(result: Result) -> str:
