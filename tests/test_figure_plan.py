@@ -123,6 +123,15 @@ def test_a_model_of_the_list_can_have_settings_of_its_own(tmp_path: Path) -> Non
     assert run.config.model_args == {**plain[0].config.model_args, "hidden_size": 64}
 
 
+def test_a_preset_sets_settings_of_the_run_too(tmp_path: Path) -> None:
+    """As on the command line; what the file sets overrides them."""
+    settings = {"preset": "released", "eval_examples": 9}
+    a_figure(tmp_path / "f.yaml", settings=settings, runs={"lstm": {"model": "lstm"}}, tests=[])
+    (run,) = runs_of(tmp_path / "f.yaml")
+    assert (run.config.steps, run.config.schedule, run.config.precision) == (2000, "linear_from_zero", "fp32")
+    assert run.config.eval_lengths == (*range(10, 20),) and run.config.eval_examples == 9
+
+
 def test_a_size_of_the_model_can_be_swept(tmp_path: Path) -> None:
     name = "model_args.hidden_size"
     file = a_figure(tmp_path / "f.yaml", x=name, sweep={name: [16, 32], "lr": [1e-3]}, runs={"lstm": LSTM})

@@ -14,6 +14,7 @@ from dataset_builders.checks import did_you_mean
 from synthetic_training.argument_types import parse_value
 from synthetic_training.config import CHANGEABLE, DOCUMENTS, MQAR, TrainConfig
 from synthetic_training.figures.figure_file import Scale, Test, Values
+from synthetic_training.models.presets import preset_settings
 from synthetic_training.settings import parse_settings, parse_values
 
 Result = dict[str, Any]
@@ -132,6 +133,8 @@ def _run(
             raise InputError(f"{where} has a seed; list all of them under seeds")
         settings |= part
         model_args |= _model_args(part)
+    if isinstance(preset := settings.get("preset"), str):
+        settings = {**preset_settings(preset), **settings}
     config = parse_settings(TrainConfig, {**settings, "model_args": model_args, "seed": seed}, where)
     try:
         training_data(config)  # only checked here; the process of the run creates it again
