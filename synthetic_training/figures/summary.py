@@ -84,9 +84,9 @@ def check_alike(label: str, results: Iterable[Result], where: str = "") -> None:
         raise InputError(f"{label} has several panels or swept values{where}")
 
 
-def label_of(result: Result) -> str:
-    """The model, and the values of the swept settings."""
-    swept = [f"{name} = {short(value)}" for name, value in result["sweep"].items()]
+def label_of(result: Result, *apart: str) -> str:
+    """The model, and the values of the swept settings other than ``apart``."""
+    swept = [f"{name} = {short(value)}" for name, value in result["sweep"].items() if name not in apart]
     return ", ".join([result["label"], *swept])
 
 

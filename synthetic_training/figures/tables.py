@@ -107,7 +107,8 @@ def _tests(results: Sequence[Result], tests: Sequence[str], length: int) -> list
 def _swept(results: Sequence[Result], name: str) -> list[str]:
     values = swept_values(results, name)
     losses, accuracies = [], []
-    for label, own in grouped(results, lambda result: result["label"]).items():
+    swept = [result for result in results if name in result["sweep"]]
+    for label, own in grouped(swept, lambda result: label_of(result, name)).items():
         bands = by_swept(own, name, final_loss)
         best = f"{lowest(bands).x:g}" if bands else ""
         each = [[result for result in own if result["sweep"].get(name) == value] for value in values]
@@ -125,7 +126,7 @@ def _swept(results: Sequence[Result], name: str) -> list[str]:
 def _best(results: Sequence[Result], name: str, over: str) -> list[str]:
     values = swept_values(results, name)
     accuracies, best = [], []
-    for label, own in grouped(best_of(results, over), lambda result: result["label"]).items():
+    for label, own in grouped(best_of(results, over), lambda result: label_of(result, name, over)).items():
         each = [[result for result in own if result["sweep"].get(name) == value] for value in values]
         accuracies.append([label, *(_mean(final_accuracy(result) for result in at) for at in each)])
         best.append([label, *(short(at[0]["sweep"][over]) if at else "" for at in each)])
