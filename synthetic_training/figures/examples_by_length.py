@@ -105,8 +105,10 @@ def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Ne
     """
     found: dict[str, dict[int, Needed]] = {}
     for label, own in grouped(results, lambda result: str(result["label"])).items():
-        for length, some in grouped(own, last_length).items():
-            check_alike(label, some, f" at {length} letters")
+        for length, with_copies in grouped(own, last_length).items():
+            check_alike(label, with_copies, f" at {length} letters")
+            # a run that several files contain is one seed
+            some = list({result["run"]: result for result in with_copies}.values())
             examples = [examples_until(result, accuracy) for result in some]
             missed = [r["curve"][-1]["examples"] for r, n in zip(some, examples, strict=True) if n is None]
             reached = [n for n in examples if n is not None]
