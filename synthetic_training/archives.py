@@ -2,13 +2,16 @@
 
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from dataset_builders.files import atomic_file, check_folder
+
+Wanted: TypeAlias = Callable[[tarfile.TarFile, tarfile.TarInfo], bool]
 
 SUFFIX = ".tar.gz"
 MEBIBYTE = 2**20
@@ -60,13 +63,16 @@ def open_archive(archive: Path) -> Iterator[tarfile.TarFile]:
         raise InputError(f"{archive} cannot be unpacked: {reason}") from None
 
 
-def extract(archives: Iterable[Path], folder: Path, prefix: str = "") -> None:
+def extract(
+    archives: Iterable[Path], folder: Path, prefix: str = "", *, wanted: Wanted | None = None
+) -> None:
     """Unpack archives into a folder, after ``check_members``.
 
     Args:
         archives: the archives.
         folder: the folder; created if it does not exist.
         prefix: start of the names that are unpacked.
+        wanted: function that says whether a member is unpacked; None to unpack all of them.
 
     Raises:
         InputError: an archive is damaged, or a member is refused.
@@ -76,6 +82,7 @@ def extract(archives: Iterable[Path], folder: Path, prefix: str = "") -> None:
     for archive in archives:
         with open_archive(archive) as content:
             members = [member for member in content.getmembers() if member.name.startswith(prefix)]
+            members = [member for member in members if wanted is None or wanted(content, member)]
             content.extractall(folder, members, filter="data")
 
 

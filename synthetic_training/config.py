@@ -48,7 +48,8 @@ class TrainConfig(Settings):
     """Settings of a training run, validated when created.
 
     A step is one update of the weights by ``batch_size`` rows of ``context_length`` tokens, over all
-    processes.
+    processes. The command line and figures also set the settings of the run that a ``preset`` changes; in
+    Python, pass ``preset_settings(preset)``.
 
     Raises:
         InputError: a value is invalid, or two values are incompatible.

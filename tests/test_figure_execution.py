@@ -5,9 +5,11 @@ from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from dataset_builders import InputError
 from dataset_builders.interruption import TimeLimitReached
 from dataset_builders.workers import Job
 from synthetic_training.figures import execute
@@ -100,12 +102,19 @@ def test_a_run_with_a_gpu_of_its_own_says_nothing(tmp_path: Path, monkeypatch: p
 def test_models_of_trials_of_learning_rates_are_deleted(
     figure: dict[str, Any], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """But not before their results are saved: a model is all that is left of a run that has ended."""
     runs = Runs(tmp_path, monkeypatch, figure=figure)
     (job, _), *_ = runs.start()
     model = runs.out / "runs" / job.name / MODEL
     model.mkdir(parents=True)
     (model / "model.safetensors").write_bytes(b"")
-    runs.succeed(job)
+    with monkeypatch.context() as full_disk, pytest.raises(InputError, match="disk"):
+        full_disk.setattr(Ledger, "add", mock.Mock(side_effect=InputError("the disk is full")))
+        runs.succeed(job)
+    assert model.exists()
+    (again, _), *_ = runs.start()
+    assert again.name == job.name
+    runs.succeed(again)
     assert model.exists() is kept
     assert runs.result(job)["label"] == "T_hard_alibi"
 

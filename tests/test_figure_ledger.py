@@ -66,6 +66,22 @@ def test_a_new_result_replaces_the_one_at_another_learning_rate(tmp_path: Path) 
     assert read_results(ledger.file(stage())) == ledger.results(stage())
 
 
+def test_results_that_others_have_added_since_are_kept(tmp_path: Path) -> None:
+    """By another call that was about to end, or by merging packed results."""
+    ledger = ledger_of(tmp_path / "out", lines()[:1])
+    ledger.take(RESULTS)
+    other = [{**lines()[0], "seconds": 1.0}, lines()[1], {**lines()[2], "seed": 77, "run": "of another call"}]
+    write_results(ledger.file(stage()), other)
+    ledger.save()
+    assert seconds(ledger)["of another call"] == lines()[2]["seconds"]
+    assert len(read_results(ledger.file(stage()))) == len(lines()) + 1
+    write_results(ledger.file(stage()), [*other, {**lines()[3], "seed": 78}])
+    ledger.add(stage(), {**lines()[1], "seconds": 2.0})
+    found = {key_of(one): one for one in read_results(ledger.file(stage()))}
+    assert len(found) == len(lines()) + 2
+    assert [found[key_of(one)]["seconds"] for one in lines()[:2]] == [1.0, 2.0]
+
+
 def test_a_result_counts_at_the_chosen_learning_rate_alone(tmp_path: Path) -> None:
     ready = ledger_of(tmp_path / "ready", []).work()
     run, line = next((work.run, line) for work in ready for line in lines() if key_of(line) == work.run.key)

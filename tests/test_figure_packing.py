@@ -12,6 +12,7 @@ from dataset_builders import InputError
 from synthetic_training.figures import cost, stages
 from synthetic_training.figures.estimate import CUT, RESULTS, cut_runs
 from synthetic_training.figures.packing import main, merge, pack
+from synthetic_training.training import run_log
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
 
 
@@ -123,3 +124,24 @@ def test_records_of_runs_that_were_cut_off_are_added_once(tmp_path: Path) -> Non
     for _ in range(2):
         assert merge(archives, tmp_path / "into") == []
         assert cut_runs(tmp_path / "into") == [second, first]
+
+
+def test_metrics_of_a_run_that_has_gone_on_are_not_replaced(tmp_path: Path) -> None:
+    """Whatever the order of the archives; checkpoints are unpacked beside the others."""
+    packed = []
+    for step in (100, 200):
+        run = tmp_path / str(step) / "runs" / "a"
+        (run / "checkpoints" / f"step_{step}").mkdir(parents=True)
+        (run / "checkpoints" / f"step_{step}" / "model").write_text("{}")
+        (run / RUN).write_text("{}")
+        lines = [{"kind": "eval", "step": one} for one in range(50, step + 1, 50)]
+        (run / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        packed.append(pack(tmp_path / str(step), tmp_path / f"packed_{step}"))  # there are no results yet
+        assert members(packed[-1][0]) == {f"runs/a/{RUN}", f"runs/a/{METRICS}"}
+    first, second = packed
+    for name, calls in (("in_order", [first + second]), ("late", [second, first, first[:1]])):
+        for archives in calls:
+            merge(archives, tmp_path / f"results_{name}", tmp_path / name)
+        run = tmp_path / name / "runs" / "a"
+        assert run_log.read_metrics(run / METRICS)[-1]["step"] == 200
+        assert {one.name for one in (run / "checkpoints").iterdir()} == {"step_100", "step_200"}

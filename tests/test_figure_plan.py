@@ -123,6 +123,15 @@ def test_a_model_of_the_list_can_have_settings_of_its_own(tmp_path: Path) -> Non
     assert run.config.model_args == {**plain[0].config.model_args, "hidden_size": 64}
 
 
+def test_a_preset_sets_settings_of_the_run_too(tmp_path: Path) -> None:
+    """As on the command line; what the file sets overrides them."""
+    settings = {"preset": "released", "eval_examples": 9}
+    a_figure(tmp_path / "f.yaml", settings=settings, runs={"lstm": {"model": "lstm"}}, tests=[])
+    (run,) = runs_of(tmp_path / "f.yaml")
+    assert (run.config.steps, run.config.schedule, run.config.precision) == (2000, "linear_from_zero", "fp32")
+    assert run.config.eval_lengths == (*range(10, 20),) and run.config.eval_examples == 9
+
+
 def test_a_size_of_the_model_can_be_swept(tmp_path: Path) -> None:
     name = "model_args.hidden_size"
     file = a_figure(tmp_path / "f.yaml", x=name, sweep={name: [16, 32], "lr": [1e-3]}, runs={"lstm": LSTM})
@@ -211,19 +220,6 @@ def test_tests_are_checked_before_training(tmp_path: Path) -> None:
         reproduce(str(file), out=tmp_path / "out", dry_run=True)
     a_figure(file, x="length", panels=panels, tests=[{"task": "copy", "lengths": [2]}])
     assert len(runs_of(file)) == 2
-    mqar = {"task": "mqar", "pairs": 4, "context_length": 64, "eval_lengths": [4]}
-    for settings, test, message in (
-        (mqar, {"lengths": [40]}, "context_length = 64 is too short: 40 pairs"),
-        (mqar, {"lengths": [4], "n": 2}, "n cannot be set for mqar; lengths are numbers of pairs"),
-        (mqar, {"lengths": [4], "task": "copy"}, "task cannot be set for mqar"),
-        (
-            {"task": "documents", "context_length": 512},
-            {"lengths": [4]},
-            "models trained on documents are evaluated with lm-eval; omit",
-        ),
-    ):
-        with pytest.raises(InputError, match=f"run lstm: test 1: {message}"):
-            runs_of(a_figure(file, settings={}, runs={"lstm": {**LSTM, **settings}}, tests=[test]))
 
 
 def test_slips_on_the_command_line_are_named(tmp_path: Path) -> None:

@@ -30,8 +30,7 @@ from synthetic_training.figures.stages import read_stages
 from synthetic_training.training.run_folder import METRICS
 from synthetic_training.training.run_log import read_lines
 from tests.test_figure_allocation import works
-from tests.tiny_figure import a_figure
-from tests.tiny_run import SETTINGS
+from tests.tiny_figure import SMALL, a_figure
 
 PAPER = ["length_generalization", "duplicates", "ngram_lookup", "ngram_lookup_by_length", "efficiency_50"]
 
@@ -128,7 +127,7 @@ def test_a_run_that_does_not_fit_into_the_time_is_left(
         return Expected(1e4 if run.label == "lstm" else 1.0, "its speed")
 
     monkeypatch.setattr(Expectations, "of", expected)
-    file = a_figure(tmp_path / "one.yaml", settings={**SETTINGS, "device": "auto"}, tests=[])
+    file = a_figure(tmp_path / "one.yaml", settings={**SMALL, "device": "auto"}, tests=[])
     with pytest.raises(
         TimeLimitReached, match="the time limit is reached: 1 of 2 runs finished, with results in"
     ):
@@ -158,7 +157,7 @@ def test_a_run_that_takes_several_calls_starts_in_the_first(
         "synthetic_training.figures.reproduce.worker_slots", lambda gpu: [{"CUDA_VISIBLE_DEVICES": "0"}]
     )
     monkeypatch.setattr(Expectations, "of", lambda *_: Expected(1e4, "its speed"))
-    file = a_figure(tmp_path / "one.yaml", settings={**SETTINGS, "device": "auto"}, tests=[])
+    file = a_figure(tmp_path / "one.yaml", settings={**SMALL, "device": "auto"}, tests=[])
     reproduce(str(file), out=tmp_path / "out", minutes=2)
     found = read_results(tmp_path / "out" / "one_small.jsonl")
     assert [one["label"] for one in found] == ["T_hard_alibi", "lstm"]
@@ -170,9 +169,10 @@ def test_packed_results_have_limited_size_and_are_merged(
     results = shipped()["duplicates"].parents[1] / "results"
     lines = read_results(results / "duplicates_paper.jsonl")
     out, to, into = tmp_path / "out", tmp_path / "to", tmp_path / "into"
-    (out / "runs" / "a" / "checkpoints" / "step_20").mkdir(parents=True)
+    (out / "runs" / "a").mkdir(parents=True)
     with pytest.raises(InputError, match="contains no results"):
         pack(out, to)
+    (out / "runs" / "a" / "checkpoints" / "step_20").mkdir(parents=True)
     write_results(out / "duplicates_paper.jsonl", lines[2:])
     cut = {"run": "a", "label": "a", "step": 20, "steps": 30, "seconds": 4.0}
     (out / CUT).write_text(json.dumps(cut) + "\n")

@@ -42,9 +42,9 @@ def test_the_schedule_of_the_shipped_figures(tmp_path: Path) -> None:
     ledger.take(shipped()["duplicates"].parents[1] / "results")
     again = simulate(ledger, expectations, count=4, per_gpu=3, minutes=9, whole_runs=True)
     assert 0 < len(again.planned) < len(schedule.planned)
-    few = simulate(ledger, expectations, count=1, per_gpu=1, minutes=2, whole_runs=True)
+    few = simulate(ledger, expectations, count=1, per_gpu=1, minutes=0.5, whole_runs=True)
     assert few.too_long and not few.planned
-    assert schedule_text(few, 0).startswith("These runs do not fit into 2 minutes on 1 GPU:")
+    assert schedule_text(few, 0).startswith("These runs do not fit into 0.5 minutes on 1 GPU:")
 
 
 def test_a_schedule_of_finished_runs_says_that_nothing_is_left(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Gradients that are summed over processes, and what processes agree on."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import distributed as dist
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from dataset_builders import InputError
 from synthetic_training.training.distributed import GradientReducer
@@ -75,13 +77,7 @@ def reduce_halves(rank: int, port: int, folder: str) -> None:
 
 
 def test_gradients_are_summed_over_processes_passes_and_buckets(tmp_path: Path) -> None:
-    port = free_port()
-    pair = [context().Process(target=reduce_halves, args=(rank, port, str(tmp_path))) for rank in range(2)]
-    for process in pair:
-        process.start()
-    for process in pair:
-        process.join(120)
-        assert process.exitcode == 0
+    run_pair(reduce_halves, tmp_path)
     model, copy, leaves = model_and_leaves()
     for rank, half in enumerate(inputs().chunk(2)):
         model(half, copy, rank).backward()
@@ -96,6 +92,67 @@ def test_gradients_are_summed_over_processes_passes_and_buckets(tmp_path: Path) 
             # bfloat16 has 8 bits, and each of the four passes and their sum round to them once
             rtol, atol = (2**-7, 2**-6) if leaf is copy else (1e-5, 1e-5)
             torch.testing.assert_close(found.float(), leaf.grad.float(), rtol=rtol, atol=atol)
+
+
+class Looped(nn.Module):
+    """A layer that is applied three times, each time recomputed in the backward pass, between two others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.last = nn.Linear(5, 7), nn.Linear(7, 7), nn.Linear(7, 5)
+        self.phase = nn.Parameter(torch.ones(7, dtype=torch.complex64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x)
+        for _ in range(3):
+            hidden = checkpoint(self._step, hidden, use_reentrant=True)
+        return self.last(hidden).square().sum()
+
+    def _step(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.again(x).relu() * self.phase).abs()
+
+
+def reduce_loops(rank: int, port: int, folder: str) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    connect()
+    for bucket_bytes in BUCKET_BYTES:
+        torch.manual_seed(0)
+        model = Looped()
+        reducer = GradientReducer([*model.parameters()], bucket_bytes)
+        half = inputs()[4 * rank : 4 * rank + 4]
+        for _ in range(2):
+            model(half[:1]).backward()
+            reducer.expect()
+            model(half[1:]).backward()
+            gradients = reducer.finish()
+            assert all(leaf.grad is None for leaf in model.parameters())
+        torch.save([one.clone() for one in gradients], f"{folder}/{rank}_{bucket_bytes}.pt")
+    reducer.expect()
+    nn.functional.embedding(torch.tensor([1]), model.again.weight, sparse=True).sum().backward()
+    with pytest.raises(InputError, match="cannot update a weight from a sparse gradient; remove sparse=True"):
+        reducer.finish()
+
+
+def test_a_layer_that_is_used_and_recomputed_several_times_gets_all_of_its_gradients(tmp_path: Path) -> None:
+    run_pair(reduce_loops, tmp_path)
+    torch.manual_seed(0)
+    model = Looped()
+    model(inputs()).backward()
+    for bucket_bytes in BUCKET_BYTES:
+        for rank in range(2):
+            found = torch.load(tmp_path / f"{rank}_{bucket_bytes}.pt")
+            torch.testing.assert_close(found, [one.grad for one in model.parameters()])
+
+
+def run_pair(work: Callable[[int, int, str], None], folder: Path) -> None:
+    port = free_port()
+    pair = [context().Process(target=work, args=(rank, port, str(folder))) for rank in range(2)]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join(120)
+        assert process.exitcode == 0
 
 
 def test_one_process_is_alone() -> None:

@@ -109,6 +109,8 @@ def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     line["config"] = {**line["config"], "vocabulary": 8}
     perfect = KeyCounts((9,) * 13, {}).as_json()
     other: Line = {**a_line("T_rope"), "tests": [{**tests[0], "keys": perfect}]}
+    with pytest.raises(InputError, match="^T_hard_alibi has several panels or swept values$"):
+        table([line, {**line, "panel": "other"}], 24)
     text = table([line, other], 24)
     assert "| T_rope " in text and "unknown" in text and "| predicted " in text
     assert "the largest difference between the accuracies is 0." in text

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from dataset_builders.files import read_json
 from synthetic_training.config import TrainConfig
 from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.models.registry import build_model
+from synthetic_training.precision import study
 from synthetic_training.precision.arms import ARMS, Arm, applied, arm_named
-from synthetic_training.precision.study import run_job
+from synthetic_training.precision.study import PAPER_RUN, Study, run_job, run_study
 from synthetic_training.precision.summary import report
 from synthetic_training.training import step
 
@@ -130,3 +132,18 @@ def test_a_finished_run_has_its_losses_and_keeps_its_model_only_if_asked_to(
 def test_an_unknown_arm_is_refused() -> None:
     with pytest.raises(InputError, match="there is no arm 'tf23'"):
         arm_named("tf23")
+
+
+def test_finished_runs_with_other_settings_are_not_taken_for_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "resolve_device", lambda _: "cuda")
+    committed = FOLDER / "results" / "mamba_authors_weights.jsonl"
+    (tmp_path / "out.jsonl").write_bytes(committed.read_bytes())
+    options = {"out": tmp_path / "out.jsonl", "folder": tmp_path / "runs", "arms": ("bf16",), "seeds": (0,)}
+    run_study(Study(**options))  # nothing is left to do
+    with pytest.raises(
+        InputError, match=r"has bf16 with seed 0 and other settings \(lr\); pass another --out"
+    ):
+        run_study(Study(**options, settings=replace(PAPER_RUN, lr=1e-3)))
+    assert (tmp_path / "out.jsonl").read_bytes() == committed.read_bytes()

@@ -168,6 +168,7 @@ def test_models_look_as_in_the_figures_of_training(tmp_path: Path) -> None:
     ("changed", "sentence"),
     [
         ({"task": "suffix_ngram"}, "is not an evaluation of the copy task"),
+        ({"k": 3}, "has copies of the first 3 letters; the theory is about whole strings"),
         ({"vocabulary": 5}, r"must have the same alphabet; these have \[4, 5\] letters"),
     ],
 )

@@ -162,7 +162,7 @@ class Full(nn.Module):
             atexit.register(time.sleep, late)
 
     def forward(self, ids):
-        if self.training and os.environ["RANK"] == self.rank:
+        if self.training and len(ids) > 1 and os.environ["RANK"] == self.rank:  # not in the checks before
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return self.head(self.embed(ids).cumsum(1))
 """

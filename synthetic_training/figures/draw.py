@@ -152,10 +152,10 @@ def _lengths(axes: "Axes", results: Sequence[Result]) -> None:
 
 
 def _one_length(results: Sequence[Result]) -> bool:
-    """Whether all tests have the same length, but keys of several lengths."""
-    scores = [score for result in results for score in result["tests"]]
-    lengths, keys = ({s[name] for s in scores if s["task"] != "copy"} for name in ("length", "n"))
-    return len(lengths) == 1 < len(keys)
+    """Whether all tests have the same length, but n-grams of several lengths that occur twice."""
+    scores = [score for result in results for score in result["tests"] if score["task"] != "copy"]
+    tasks, lengths, keys = ({score[name] for score in scores} for name in ("task", "length", "n"))
+    return tasks == {"duplicate_ngram"} and len(lengths) == 1 < len(keys)
 
 
 def _keys(axes: "Axes", results: Sequence[Result]) -> None:
@@ -179,14 +179,14 @@ def _swept(
     name: str,
     chosen: Mapping[tuple[str, str | None], float] | None,
 ) -> None:
-    for label, own in grouped(results, lambda result: result["label"]).items():
-        style, bands = style_of(label, results), by_swept(own, name, final_loss)
+    for style, own in _styled(results, name):
+        bands = by_swept(own, name, final_loss)
         if not bands:
             continue
         _draw_curve(axes, bands, style)
         ringed = [lowest(bands)]
         if chosen is not None:
-            ringed = [one for one in bands if one.x == chosen.get((label, own[0]["panel"]))]
+            ringed = [one for one in bands if one.x == chosen.get((own[0]["label"], own[0]["panel"]))]
         for one in ringed:
             axes.plot(one.x, one.mean, "o", ms=10, mfc="none", mec=style["color"], mew=1.2)
     log_scale(axes, "x")
@@ -198,8 +198,8 @@ def _swept(
 
 
 def _best(axes: "Axes", results: Sequence[Result], name: str, over: str) -> None:
-    for label, own in grouped(best_of(results, over), lambda result: result["label"]).items():
-        _draw_curve(axes, by_swept(own, name, final_accuracy), style_of(label, results))
+    for style, own in _styled(best_of(results, over), name, over):
+        _draw_curve(axes, by_swept(own, name, final_accuracy), style)
     log_scale(axes, "x", base=2)
     _ticks(axes, swept_values(results, name))
     axes.set_xlabel(setting_title(name))
@@ -236,9 +236,9 @@ def _draw_curve(axes: "Axes", bands: Sequence[Band], style: Style) -> None:
         axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
 
 
-def _styled(results: Sequence[Result]) -> list[tuple[Style, list[Result]]]:
-    """Results of each model and sweep value, with their style."""
-    groups = grouped(results, label_of)
+def _styled(results: Sequence[Result], *apart: str) -> list[tuple[Style, list[Result]]]:
+    """Results of each model and sweep value, with their style; the settings ``apart`` are left together."""
+    groups = grouped(results, lambda result: label_of(result, *apart))
     labels = [own[0]["label"] for own in groups.values()]
     dashes = [DASHES[labels[:i].count(label) % len(DASHES)] for i, label in enumerate(labels)]
     return [

@@ -4,8 +4,8 @@
 
 reads the results of the efficiency figures, one file per length, and writes ``examples_by_length.png``,
 ``.svg`` and ``.md``. A factor is the ratio of two geometric means over seeds, with a 95% confidence interval
-(Welch's t on logarithms). If no seed of a model reached the accuracy, its factor is *more than* the examples
-of its shortest run, divided by the upper end of RoPE's interval.
+(Welch's t on logarithms). If a seed of a model missed the accuracy, all of its examples count, and the factor
+is *more than* the mean divided by the upper end of RoPE's interval.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,6 +33,7 @@ from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
 from synthetic_training.figures.summary import (
+    check_alike,
     evaluation_grid,
     examples_until,
     geometric_mean,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 _HEADING = "Training examples until"
 """The beginning of the tables, by which they are recognised."""
-
 BASE = "T_rope"
 """The model with which the others are compared."""
 
@@ -109,9 +109,10 @@ def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Ne
     """
     found: dict[str, dict[int, Needed]] = {}
     for label, own in grouped(results, lambda result: str(result["label"])).items():
-        for length, some in grouped(own, last_length).items():
-            if len({(result["panel"], repr(result["sweep"])) for result in some}) > 1:
-                raise InputError(f"{label} has several panels or swept values at {length} letters")
+        for length, with_copies in grouped(own, last_length).items():
+            check_alike(label, with_copies, f" at {length} letters")
+            # a run that several files contain is one seed
+            some = list({result["run"]: result for result in with_copies}.values())
             examples = [examples_until(result, accuracy) for result in some]
             missed = [r["curve"][-1]["examples"] for r, n in zip(some, examples, strict=True) if n is None]
             reached = [n for n in examples if n is not None]

@@ -140,12 +140,12 @@ class Execution(Progress):
                 result["runs_per_gpu"] = round(sharing, 2)
             if gpus > 1:
                 result["gpus"] = gpus
-        if all(stage.of_trials for stage in work.stages):
-            # the model is never evaluated again, and many models of the paper's size would fill a disk
-            shutil.rmtree(self._out / "runs" / work.name / MODEL, ignore_errors=True)
         for stage, run in work.parts:
             self._ledger.add(stage, {**_head(stage, run), **result, "tests": tests[stage.stem]})
             self._ledger.show(stage)
+        if all(stage.of_trials for stage in work.stages):
+            # the model is never evaluated again, and many models of the paper's size would fill a disk
+            shutil.rmtree(self._out / "runs" / work.name / MODEL, ignore_errors=True)
 
     def _count_shares(self) -> None:
         """Distribute the time since the last call among the runs that share a GPU."""

@@ -81,6 +81,8 @@ class Test(Settings):
     def check(self) -> None:
         if self.keys and self.task != "copy":
             raise InputError(f"keys: true needs task: copy, not {self.task or 'the training task'}")
+        if self.keys and self.k is not None:
+            raise InputError(f"keys: true needs whole strings; remove k = {self.k}")
 
 
 @dataclass(frozen=True)

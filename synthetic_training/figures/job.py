@@ -21,6 +21,7 @@ from dataset_builders.command_line import command_errors
 from dataset_builders.files import partial_path, read_json, write_json
 from dataset_builders.interruption import Interrupted
 from dataset_builders.workers import end_with_parent
+from synthetic_training.config import DOCUMENTS, MQAR
 from synthetic_training.figures.plan import Result
 from synthetic_training.training.run_folder import METRICS, RUN
 from synthetic_training.training.run_log import read_metrics
@@ -80,7 +81,7 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
     if diverged is not None:
         config = run["config"]
         zero = dict.fromkeys(SCORES[:3], 0.0)
-        length = (config["eval_lengths"] or [config["max_length"]])[-1]
+        length = (config["eval_lengths"] or [_default_length(config)])[-1]
         examples = records[-1]["examples"] if records else 0
         last = {"step": diverged, "examples": examples, "tokens": diverged * tokens_per_step}
         curve.append({**last, "length": length, **zero})
@@ -88,12 +89,21 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
     speeds = [record["tokens_per_second"] for record in records[1:] or records]
     return {
         **{key: run[key] for key in ("config", "parameters", "git_revision", "versions", "machine")},
+        **({"code": run["code"]} if run.get("code") else {}),
         "seconds": metrics[-1]["seconds"] if metrics else 0.0,
         "tokens": curve[-1]["tokens"],
         "tokens_per_second": median(speeds) if speeds else 0.0,
         "curve": curve,
         "final_loss": records[-1]["loss"] if diverged is None else None,
     }
+
+
+def _default_length(config: dict[str, Any]) -> int:
+    """The length that a run evaluates if its settings name none."""
+    from synthetic_training.data.documents.document_data import EVAL_ENTRIES
+
+    others = {MQAR: config.get("pairs"), DOCUMENTS: EVAL_ENTRIES[-1]}
+    return int(others.get(config.get("task", "")) or config["max_length"])
 
 
 def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int | None:
@@ -137,7 +147,9 @@ def _test(folder: Path, test: dict[str, Any], config: dict[str, Any]) -> list[Re
     # trusted, because it is the code of the model that this run trained
     trusted = is_own_code(config["model"]) or bool(config["imports"])
     found = evaluate(EvaluateConfig(folder, **settings, trust_remote_code=trusted))
-    test_key = {"task": found["config"]["task"], "n": found["config"]["n"]}
+    task = found["config"]["task"]
+    k = test["k"] or (config["k"] if task == config["task"] else None)
+    test_key = {"task": task, "n": found["config"]["n"], "k": k}
     keys = _keys(folder, settings, config, trusted=trusted) if with_keys else {}
     scores = []
     for score in found["results"]:

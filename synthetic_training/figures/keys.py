@@ -27,7 +27,7 @@ from dataset_builders.files import check_new_file, write_text
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
-from synthetic_training.figures.summary import grouped, label_of
+from synthetic_training.figures.summary import check_alike, grouped, label_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +181,7 @@ def table(results: Sequence[Result], fit_to: int) -> str:
     """For each model, the length of its key and the accuracies by length, as Markdown.
 
     Raises:
-        InputError: no result has counts of keys.
+        InputError: no result has counts of keys, or a model has several panels.
     """
     models = grouped((one for one in results if any(t.get("keys") for t in one["tests"])), label_of)
     if not models:
@@ -189,6 +189,7 @@ def table(results: Sequence[Result], fit_to: int) -> str:
     found: dict[str, Mapping[int, tuple[float, float]]] = {}
     heads, lengths = [], set()
     for label, own in models.items():
+        check_alike(label, own)
         try:
             keys, rows = fit_model(own, fit_to)
         except InputError as error:

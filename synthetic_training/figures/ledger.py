@@ -89,16 +89,20 @@ class Ledger:
 
     def add(self, stage: Stage, result: Result) -> None:
         """Save a result; it replaces a result with the same key and another learning rate."""
-        kept = [one for one in self.results(stage) if key_of(one) != key_of(result)]
-        self._results[stage.stem] = [*kept, result]
-        write_results(self.file(stage), self.results(stage))
+        self._write(stage, result)
 
     def save(self) -> None:
         """Write the results that ``take`` has added."""
         for stage in self.stages:
             if stage.stem in self._unsaved:
-                write_results(self.file(stage), self.results(stage))
+                self._write(stage)
         self._unsaved.clear()
+
+    def _write(self, stage: Stage, *new: Result) -> None:
+        """Write all results of a stage, including those that others have added to the file."""
+        both = [*self.results(stage), *read_results(self.file(stage)), *new]
+        self._results[stage.stem] = list({key_of(one): one for one in both}.values())
+        write_results(self.file(stage), self.results(stage))
 
     def show(self, stage: Stage) -> list[Path]:
         """Write the plot and table of a stage's results; return all files, including the results."""

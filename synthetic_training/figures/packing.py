@@ -20,7 +20,9 @@ tables of the folder again.
 
 import json
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -43,6 +45,7 @@ from synthetic_training.deviations.duplicates import effect_table
 from synthetic_training.figures import claims, cost
 from synthetic_training.figures.estimate import CUT
 from synthetic_training.figures.plan import key_of
+from synthetic_training.figures.progress import last_step, step_of
 from synthetic_training.figures.results import checked_results, read_results, write_results
 from synthetic_training.figures.stages import stage_of
 from synthetic_training.training.run_folder import METRICS, MODEL, RUN
@@ -77,7 +80,7 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
     check_target(to)
     archive = to / _RESULTS
     results = sorted(out.glob("*.jsonl"))
-    if not results:
+    if not results and not any(_last_checkpoints(out)):
         raise InputError(f"{out} contains no results; pass the output folder of reproduce")
     settings = sorted((out / "runs").glob(f"*/{RUN}"))
     metrics = sorted((out / "runs").glob(f"*/{METRICS}"))
@@ -94,12 +97,7 @@ def pack(out: Path, to: Path, largest: float = 16, most: int = 8) -> list[Path]:
 
 def _pack_checkpoints(out: Path, to: Path, largest: float, most: int) -> Iterator[Path]:
     """Write the last checkpoint of each run that was cut off, the run with most steps first."""
-    last = []
-    for folder in (out / "runs").glob("*/checkpoints"):
-        steps = [one for one in folder.glob("step_*") if one.name.removeprefix("step_").isdigit()]
-        if steps and not (folder.parent / MODEL).exists():
-            last.append(max(steps, key=lambda one: int(one.name.removeprefix("step_"))))
-    for step in sorted(last, key=lambda one: -int(one.name.removeprefix("step_"))):
+    for step in sorted(_last_checkpoints(out), key=lambda one: -int(one.name.removeprefix("step_"))):
         if most == 0:
             return
         run = step.parent.parent
@@ -117,6 +115,14 @@ def _pack_checkpoints(out: Path, to: Path, largest: float, most: int) -> Iterato
         yield archive
 
 
+def _last_checkpoints(out: Path) -> Iterator[Path]:
+    """The last checkpoint of each run that was cut off."""
+    for folder in (out / "runs").glob("*/checkpoints"):
+        steps = [one for one in folder.glob("step_*") if one.name.removeprefix("step_").isdigit()]
+        if steps and not (folder.parent / MODEL).exists():
+            yield max(steps, key=lambda one: int(one.name.removeprefix("step_")))
+
+
 def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> list[Path]:
     """Add packed results to a folder; a new result replaces one of the same run at another learning rate.
 
@@ -124,7 +130,8 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
         archives: files from ``pack``, in the order of the calls; if there are none, all results in the folder
             are drawn again.
         into: folder of results; created if it does not exist.
-        runs: output folder of ``reproduce`` that receives settings, metrics and checkpoints of runs.
+        runs: output folder of ``reproduce`` that receives settings, metrics and checkpoints of runs. Metrics
+            of a run that has gone on there are kept.
 
     Returns:
         The files with new results, plots and tables.
@@ -144,7 +151,7 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
         check_members(archives, runs, _RUNS)
     changed = dict.fromkeys(Path(name).stem for name, records in found if _add(records, into / name))
     if runs is not None:
-        extract(archives, runs, _RUNS)
+        extract(archives, runs, _RUNS, wanted=partial(_is_not_behind, runs))
     drawn = changed if archives else sorted(file.stem for file in into.glob("*.jsonl"))
     made = [file for stem in drawn for file in _show(stem, into)]
     for name, write in SUMMARIES.items():
@@ -152,6 +159,16 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
             write_text(into / name, write(into))
             made.append(into / name)
     return made
+
+
+def _is_not_behind(runs: Path, content: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
+    """Whether a packed file is not the metrics of a run that has since continued in ``runs``.
+
+    A run that goes on from a later checkpoint would lack the evaluations before it.
+    """
+    file = runs / member.name
+    stream = content.extractfile(member) if file.name == METRICS and file.exists() else None
+    return stream is None or step_of(stream.read()) >= last_step(file.parent)
 
 
 def _packed_results(archive: Path) -> list[tuple[str, list[Record]]]:

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from dataset_builders.checks import did_you_mean
 from synthetic_training.argument_types import parse_value
 from synthetic_training.config import CHANGEABLE, DOCUMENTS, MQAR, TrainConfig
 from synthetic_training.figures.figure_file import Scale, Test, Values
+from synthetic_training.models.presets import preset_settings
 from synthetic_training.settings import parse_settings, parse_values
 
 Result = dict[str, Any]
@@ -132,35 +133,46 @@ def _run(
             raise InputError(f"{where} has a seed; list all of them under seeds")
         settings |= part
         model_args |= _model_args(part)
+    if isinstance(preset := settings.get("preset"), str):
+        settings = {**preset_settings(preset), **settings}
     config = parse_settings(TrainConfig, {**settings, "model_args": model_args, "seed": seed}, where)
     try:
         training_data(config)  # only checked here; the process of the run creates it again
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+    scored = set()
     for number, test in enumerate(tests, 1):
         _check_test(test, config, f"{where}: test {number}")
+        for task, n, k, length, _ in scores_of(test, config):
+            if (task, n, k, length) in scored:
+                raise InputError(f"{where}: test {number} repeats another one at length {length}; remove one")
+            scored.add((task, n, k, length))
     return Run(label, panel, seed, {name: _value(config, name) for name in sweep}, config)
 
 
 def _check_test(test: Test, config: TrainConfig, where: str) -> None:
     """Raise InputError if the examples of a test cannot be drawn, before any run is trained."""
-    from synthetic_training.data.training_data import training_data
     from synthetic_training.evaluation.config import EvaluateConfig
     from synthetic_training.evaluation.strings import evaluated_tasks
 
+    if config.task in (MQAR, DOCUMENTS):
+        raise InputError(
+            f"{where}: tests are of string tasks, and the run trains on {config.task}; remove the tests, and "
+            "set the eval_lengths of the run"
+        )
     try:
-        if config.task == DOCUMENTS:
-            raise InputError("models trained on documents are evaluated with lm-eval; omit the tests")
-        if config.task == MQAR:
-            for name in ("task", "n", "k"):
-                if getattr(test, name) is not None:
-                    raise InputError(f"{name} cannot be set for mqar; lengths are numbers of pairs")
-            training_data(replace(config, eval_lengths=test.lengths))
-        else:
-            strings = EvaluateConfig(Path(), lengths=test.lengths, task=test.task, n=test.n, k=test.k)
-            evaluated_tasks(strings, config.as_json())
+        evaluated_tasks(
+            EvaluateConfig(Path(), lengths=test.lengths, task=test.task, n=test.n, k=test.k), config.as_json()
+        )
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def scores_of(test: Test, config: TrainConfig) -> list[tuple[str, int, int | None, int, int]]:
+    """Task, n, k, length and number of examples of each score of a test of a run."""
+    task = test.task or config.task
+    k = test.k or (config.k if task == config.task else None)
+    return [(task, test.n or config.n, k, length, test.num_examples) for length in test.lengths]
 
 
 def _parts(sweep: Values) -> tuple[Values, Values]:

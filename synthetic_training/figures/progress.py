@@ -153,11 +153,15 @@ def tokens(run: Run) -> int:
 
 def last_step(folder: Path) -> int:
     """The step of the last complete line of a run's metrics; 0 if there is none yet."""
-    with suppress(OSError):  # there is no file yet
-        with (folder / METRICS).open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - _TAIL))
-            lines = file.read().split(b"\n")[:-1]
-        for line in reversed(lines):
-            with suppress(ValueError):  # the first line of the tail may be cut off
-                return int(json.loads(line)["step"])
+    with suppress(OSError), (folder / METRICS).open("rb") as file:  # there may be no file yet
+        file.seek(max(0, file.seek(0, 2) - _TAIL))
+        return step_of(file.read())
+    return 0
+
+
+def step_of(metrics: bytes) -> int:
+    """The step of the last complete line of metrics, whose first line may be cut off; 0 if there is none."""
+    for line in reversed(metrics.split(b"\n")[:-1]):
+        with suppress(ValueError, LookupError, TypeError, OverflowError, RecursionError):
+            return int(json.loads(line)["step"])
     return 0

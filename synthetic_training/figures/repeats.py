@@ -31,6 +31,7 @@ from dataset_builders.intervals import wilson_interval
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
+from synthetic_training.figures.summary import check_alike
 
 SHORTEST_REPEATS = (4, 3, 2)
 """Minimum lengths of the repeats that are counted; each is a column of the table."""
@@ -109,13 +110,14 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     """Table of the measured accuracy by length and the accuracy predicted from repeats alone, as Markdown.
 
     Raises:
-        InputError: one of the files has no results of this model.
+        InputError: one of the files has no results of this model, or of several panels or swept values.
     """
     mine = [[result for result in results if result["label"] == model] for results in (lengths, duplicates)]
     for results, given in zip(mine, (lengths, duplicates), strict=True):
         if not results:
             known = ", ".join(sorted({result["label"] for result in given})) or "no model"
             raise InputError(f"there are no results of {model!r}; there are results of {known}")
+        check_alike(model, results)
     errors = errors_at_repeats(mine[1])
     rates = {n: rate for n, (rate, _) in errors.items()}
     letters = mine[0][0]["config"]["vocabulary"]

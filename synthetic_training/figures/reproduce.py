@@ -29,6 +29,7 @@ from synthetic_training.figures.estimate import RESULTS, Expectations, committed
 from synthetic_training.figures.execute import Execution
 from synthetic_training.figures.figure_file import shipped
 from synthetic_training.figures.ledger import Ledger
+from synthetic_training.figures.own_code import check_own_code
 from synthetic_training.figures.plan_text import plan_text, runs_text
 from synthetic_training.figures.results import check_others
 from synthetic_training.figures.schedule import schedule_text, simulate
@@ -94,9 +95,10 @@ def reproduce(
 
     Raises:
         InputError: no figure is given; a figure, scale, label or model does not exist; a setting is invalid;
-            the runs need a GPU, and there is none; ``out`` contains results or unfinished runs of the
-            figures, and ``resume`` is not set; ``out`` contains a plot or table that this function did not
-            write; or another process is working on a figure.
+            the runs need a GPU, and there is none; the code of your own model has changed since a run of the
+            figures; ``out`` contains results or unfinished runs of the figures, and ``resume`` is not set;
+            ``out`` contains a plot or table that this function did not write; or another process is working
+            on a figure.
         RunsFailed: a run failed, after the other runs were done.
         Interrupted: Ctrl-C or SIGTERM; results and checkpoints are kept.
         TimeLimitReached: the time limit is reached, or no other run fits into the time that is left; results
@@ -127,6 +129,7 @@ def reproduce(
         if not known.is_dir():
             raise InputError(f"{known} is not a folder; pass one with results of reproduce")
         ledger.take(known)
+    check_own_code(ledger, out / "runs", dry_run=dry_run)
     on_gpu = any(run.config.device != "cpu" for stage in stages for run in stage.planned)
     slots = worker_slots(on_gpu) if ledger.work() else []
     per_slot = per_gpu if any("CUDA_VISIBLE_DEVICES" in slot for slot in slots) else 1

@@ -13,7 +13,7 @@ from dataset_builders.files import write_text
 from dataset_builders.plotting import check_plots
 from synthetic_training.config import CHANGEABLE, TrainConfig
 from synthetic_training.figures.figure_file import Test
-from synthetic_training.figures.plan import Key, Result, Run, key_of
+from synthetic_training.figures.plan import Key, Result, Run, key_of, scores_of
 from synthetic_training.training.run_log import Record, read_lines
 
 
@@ -36,6 +36,7 @@ class _Score(BaseModel):
 
     task: str
     n: int
+    k: int | None = None
     length: int
     num_examples: int
     string_accuracy: float
@@ -148,11 +149,8 @@ def _changed(result: Result, run: Run, tests: Sequence[Test]) -> str | None:
         return (
             f"other settings ({', '.join(names)})" if names else f"the name {result['run']}, not {run.name}"
         )
-    tests_now = [
-        (t.task or run.config.task, t.n or run.config.n, length, t.num_examples)
-        for t in tests
-        for length in t.lengths
-    ]
-    if tests_now != [(t["task"], t["n"], t["length"], t["num_examples"]) for t in result["tests"]]:
+    tests_now = [score for test in tests for score in scores_of(test, run.config)]
+    fields = ("task", "n", "k", "length", "num_examples")
+    if tests_now != [tuple(score.get(field) for field in fields) for score in result["tests"]]:
         return "other tests"
     return None

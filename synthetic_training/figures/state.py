@@ -25,7 +25,7 @@ from dataset_builders.plotting import legend_beside, log_scale, plot_style, save
 from synthetic_training.figures.plan import Result
 from synthetic_training.figures.results import results_of
 from synthetic_training.figures.style import model_title, style_of
-from synthetic_training.figures.summary import by_test, grouped
+from synthetic_training.figures.summary import by_test, check_alike, grouped
 from synthetic_training.theory.bounds import half_error_length
 
 if TYPE_CHECKING:
@@ -79,10 +79,11 @@ def models_of(results: Sequence[Result]) -> dict[str, Model]:
     """The models of a figure that tests copying by length.
 
     Raises:
-        InputError: there are no such tests.
+        InputError: there are no such tests, or a model has several panels or swept values.
     """
     found = {}
     for label, own in grouped(results, lambda result: str(result["label"])).items():
+        check_alike(label, own)
         tests = [by_test(result).get("copy", {}) for result in own]
         lengths = sorted({length for test in tests for length in test})
         if not lengths:

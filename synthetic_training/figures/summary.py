@@ -8,6 +8,7 @@ from math import exp, inf, isnan, log, nan, sqrt
 from statistics import mean, median, stdev
 from typing import Any, TypeVar
 
+from dataset_builders import InputError
 from synthetic_training.config import MQAR
 from synthetic_training.figures.plan import Result, short
 
@@ -71,9 +72,21 @@ def _place(result: Result) -> tuple[Any, ...]:
     return rank, label, values, result["seed"]
 
 
-def label_of(result: Result) -> str:
-    """The model, and the values of the swept settings."""
-    swept = [f"{name} = {short(value)}" for name, value in result["sweep"].items()]
+def check_alike(label: str, results: Iterable[Result], where: str = "") -> None:
+    """Raise InputError unless results of one label differ only in seeds, because their mean would mix models.
+
+    Args:
+        label: label of the results.
+        results: the results.
+        where: which results they are, for the end of the message.
+    """
+    if len({(result["panel"], repr(result["sweep"])) for result in results}) > 1:
+        raise InputError(f"{label} has several panels or swept values{where}")
+
+
+def label_of(result: Result, *apart: str) -> str:
+    """The model, and the values of the swept settings other than ``apart``."""
+    swept = [f"{name} = {short(value)}" for name, value in result["sweep"].items() if name not in apart]
     return ", ".join([result["label"], *swept])
 
 
@@ -163,8 +176,9 @@ def by_test(result: Result) -> dict[str, dict[int, float]]:
 
 
 def test_name(score: Result) -> str:
-    """``copy``, or the task and the length of its key in letters."""
-    return score["task"] if score["task"] == "copy" else f"{score['task']}, n = {score['n']}"
+    """``copy``, or the task and the length of its key in letters; and that of the answer if it is set."""
+    name = score["task"] if score["task"] == "copy" else f"{score['task']}, n = {score['n']}"
+    return f"{name}, k = {score['k']}" if score.get("k") else name
 
 
 def by_length(results: Sequence[Result], test: str) -> list[Band]:
@@ -187,11 +201,13 @@ def swept_values(results: Iterable[Result], name: str) -> list[float]:
 
 
 def by_swept(results: Sequence[Result], name: str, value: Callable[[Result], float]) -> list[Band]:
-    """A number per run, by the value of a swept setting; runs for which the number is NaN are left out."""
+    """A number per run, by the value of a swept setting; a value is left out if a run has no number (NaN).
+
+    The other runs at such a value would look better than the value is.
+    """
     places = swept_values(results, name)
     found = [(x, [value(result) for result in results if result["sweep"].get(name) == x]) for x in places]
-    kept = [(x, [v for v in values if not isnan(v)]) for x, values in found]
-    return [band(x, values) for x, values in kept if values]
+    return [band(x, values) for x, values in found if not any(map(isnan, values))]
 
 
 def best_of(results: Iterable[Result], name: str) -> list[Result]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import isnan
 
 from dataset_builders.markdown import markdown_table
 from synthetic_training.figures.figure_file import Figure
@@ -106,11 +107,12 @@ def _tests(results: Sequence[Result], tests: Sequence[str], length: int) -> list
 def _swept(results: Sequence[Result], name: str) -> list[str]:
     values = swept_values(results, name)
     losses, accuracies = [], []
-    for label, own in grouped(results, lambda result: result["label"]).items():
+    swept = [result for result in results if name in result["sweep"]]
+    for label, own in grouped(swept, lambda result: label_of(result, name)).items():
         bands = by_swept(own, name, final_loss)
         best = f"{lowest(bands).x:g}" if bands else ""
         each = [[result for result in own if result["sweep"].get(name) == value] for value in values]
-        losses.append([label, *(_mean((final_loss(result) for result in at), ".4f") for at in each), best])
+        losses.append([label, *map(_loss, each), best])
         accuracies.append([label, *(_mean(final_accuracy(result) for result in at) for at in each)])
     headers = [f"{value:g}" for value in values]
     return [
@@ -124,7 +126,7 @@ def _swept(results: Sequence[Result], name: str) -> list[str]:
 def _best(results: Sequence[Result], name: str, over: str) -> list[str]:
     values = swept_values(results, name)
     accuracies, best = [], []
-    for label, own in grouped(best_of(results, over), lambda result: result["label"]).items():
+    for label, own in grouped(best_of(results, over), lambda result: label_of(result, name, over)).items():
         each = [[result for result in own if result["sweep"].get(name) == value] for value in values]
         accuracies.append([label, *(_mean(final_accuracy(result) for result in at) for at in each)])
         best.append([label, *(short(at[0]["sweep"][over]) if at else "" for at in each)])
@@ -170,6 +172,12 @@ def _until(results: Sequence[Result], accuracy: float) -> str:
     if missed:  # an interval over the seeds that reached it would be too low
         return f"{text} ({len(missed)} of {len(results)}: {never})"
     return text if len(reached) == 1 else f"{text} ({low:,.0f} to {high:,.0f})"
+
+
+def _loss(results: Sequence[Result]) -> str:
+    losses = [final_loss(result) for result in results]
+    diverged = sum(map(isnan, losses))
+    return f"{diverged} of {len(losses)} diverged" if diverged else _mean(losses, ".4f")
 
 
 def _mean(values: Iterable[float], form: str = ".3f") -> str:

@@ -9,7 +9,6 @@ accept no other.
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,72 +23,15 @@ from dataset_builders.checks import first_line
 from dataset_builders.inference_state import bits_of, lost_state
 from dataset_builders.random_states import preserved_random_states
 from synthetic_training.models.bare_module import BareModuleForCausalLM
+from synthetic_training.models.compared_logits import SEED, Forward
 from synthetic_training.models.construction import MISFITS, reraise_bug
 from synthetic_training.models.registry import trainable
 from synthetic_training.models.saved import save_with_code
 from synthetic_training.models.weights import load_weights
 from synthetic_training.seeding import seed_everything
 
-_EQUAL = 1e-2
-"""Largest difference, relative to the largest logit, between logits that should be equal.
-
-Rounding gives about 1e-6, and constants that keep divisions stable, as in Performer, up to 3e-3."""
-
-_EQUAL_BF16 = 2e-2
-"""The same in bfloat16, where rounding alone gave up to 1e-2, with twelve causal layers that subtract a
-maximum over all tokens and so let later tokens change the rounding of earlier results."""
-
 _EQUAL_STATES_BF16 = 5e-2
 """The same for a state that is updated token by token, so that differences add up."""
-
-_SEED = 0
-
-
-@dataclass(frozen=True)
-class _Forward:
-    """Runs a user's models and compares their logits.
-
-    Attributes:
-        name: name of the model.
-        bf16: whether models run under bfloat16 autocast.
-    """
-
-    name: str
-    bf16: bool
-
-    def autocast(self, model: PreTrainedModel) -> torch.autocast:
-        """The precision in which a model runs."""
-        return torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16)
-
-    def logits(self, model: PreTrainedModel, ids: Tensor, seed: int = _SEED) -> Tensor:
-        """A model's logits in float32, of shape (batch, length, vocabulary).
-
-        Raises:
-            InputError: the model returns something else.
-        """
-        seed_everything(seed)
-        with self.autocast(model):
-            if isinstance(model, BareModuleForCausalLM):  # call the module itself: the wrapper expects logits
-                output = logits = model.module(ids)
-                wanted = "the logits alone, as a tensor"
-            else:
-                output = model(input_ids=ids, use_cache=False)
-                logits, wanted = getattr(output, "logits", None), "an output whose logits are a tensor"
-        if not isinstance(logits, Tensor):
-            raise InputError(
-                f"the forward method of {self.name} must return {wanted}, not a {type(output).__name__}"
-            )
-        shape = (*ids.shape, model.config.vocab_size)
-        if logits.shape != shape:
-            raise InputError(
-                f"{self.name} must map ids {(*ids.shape,)} to logits {shape}, not {(*logits.shape,)}"
-            )
-        return logits.float()
-
-    def equal(self, one: Tensor, other: Tensor, tolerance: float = _EQUAL, bf16: float = _EQUAL_BF16) -> bool:
-        """Whether logits are equal up to a tolerance, relative to the largest, or another in bfloat16."""
-        tolerance = bf16 if self.bf16 else tolerance
-        return bool((one - other).abs().max() <= tolerance * other.abs().max())
 
 
 @torch.no_grad()
@@ -118,10 +60,10 @@ def check_own_model(
             another model after it is saved and loaded.
     """
     _check_signature(name, model)
-    length, run = max(length, 4), _Forward(name, bf16)
+    length, run = max(length, 4), Forward(name, bf16)
     with preserved_random_states(model.device):
         ids = torch.randint(
-            model.config.vocab_size, (1, length), generator=torch.Generator().manual_seed(_SEED)
+            model.config.vocab_size, (1, length), generator=torch.Generator().manual_seed(SEED)
         )
         ids = ids.to(model.device)
         plain = _new(model)
@@ -140,13 +82,13 @@ def check_own_model(
         warnings += _ignored(run, noisy, ids) + _lost_state(name, model)
         _check_state(run, noisy, ids)
         if saves:
-            _check_saving(run, noisy, ids)
+            warnings += _check_saving(run, noisy, ids)
     return warnings
 
 
 def _new(model: PreTrainedModel) -> PreTrainedModel:
     """A new model of the same configuration, on the same device."""
-    seed_everything(_SEED)
+    seed_everything(SEED)
     return trainable(type(model)(model.config)).to(model.device).eval()
 
 
@@ -158,7 +100,7 @@ def _with_noise(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def _check_state(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
+def _check_state(run: Forward, model: PreTrainedModel, ids: Tensor) -> None:
     """Raise InputError if a bare module's ``forward_with_state`` does not give the logits of ``forward``."""
     if not isinstance(model, BareModuleForCausalLM) or not hasattr(model.module, "forward_with_state"):
         return
@@ -187,17 +129,23 @@ def _check_state(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
         raise InputError(f"forward_with_state of {run.name} gives other logits than forward")
 
 
-def _check_saving(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
-    """Raise InputError if a model has other logits after it is saved and loaded."""
+def _check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
+    """A warning if a model that has done training passes does others after it is saved and loaded.
+
+    Raises InputError if it then has other logits in evaluation mode, or cannot be saved.
+    """
+    with torch.enable_grad():
+        for seed in (1, 2, 3):
+            run.logits(model.train(), ids, seed)
     with TemporaryDirectory() as folder:
         try:
-            save_with_code(model, Path(folder) / "model")
+            save_with_code(model.eval(), Path(folder) / "model")
         except (OSError, SafetensorError) as error:  # such as a full disk
             raise InputError(
                 f"{run.name} cannot be saved in {folder}, a temporary folder: {first_line(error)}; TMPDIR "
                 "can name a folder with more room"
             ) from error
-        seed_everything(_SEED + 1)  # other random values than in ``_new``
+        seed_everything(SEED + 1)  # other random values than in ``_new``
         try:
             again = load_weights(type(model), Path(folder) / "model").to(model.device).eval()
         except InputError as error:
@@ -206,8 +154,12 @@ def _check_saving(run: _Forward, model: PreTrainedModel, ids: Tensor) -> None:
     if not run.equal(run.logits(again, ids), run.logits(model, ids), 1e-4):
         raise InputError(
             f"{run.name} has other logits after it is saved and loaded; register each tensor that its "
-            "constructor draws at random as a parameter, or with register_buffer"
+            "constructor draws at random, or that forward changes, as a parameter or with register_buffer"
         )
+    with torch.enable_grad():
+        one, other = (run.logits(each.train(), ids).detach() for each in (again, model))
+    what = "carries something from one training step to the next that is not saved, so a resumed run differs"
+    return [] if run.equal(one, other, 1e-4, 1e-3) else [f"{run.name} {what}; use register_buffer"]
 
 
 def _check_signature(name: str, model: PreTrainedModel) -> None:
@@ -225,7 +177,7 @@ def _lost_state(name: str, model: PreTrainedModel) -> list[str]:
     return [f"{name} {fault}: generated answers would be wrong; let forward take cache too"]
 
 
-def _check_causal(run: _Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
+def _check_causal(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
     """A warning if logits depend slightly on later tokens; in bfloat16, rounding may hide this.
 
     Tokens are changed from the second on, because a model that is not causal within chunks of tokens is so
@@ -246,7 +198,7 @@ def _check_causal(run: _Forward, model: PreTrainedModel, ids: Tensor) -> list[st
     ] * slightly
 
 
-def _unequal_lengths(run: _Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
+def _unequal_lengths(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
     """Warnings if a row's logits depend on its length, or on the other rows of the batch.
 
     Raises:
@@ -279,7 +231,7 @@ def _unequal_lengths(run: _Forward, model: PreTrainedModel, ids: Tensor) -> list
     return warnings
 
 
-def _ignored(run: _Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
+def _ignored(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
     """Warnings if the logits do not depend on earlier tokens or on their order."""
     last, of = run.logits(model, ids)[:, -1], ids[:, -1:]
     changed, reordered = (

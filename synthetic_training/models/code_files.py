@@ -23,8 +23,13 @@ def code_digests(model: PreTrainedModel) -> dict[str, str]:
     The files are those that define the classes, and the files in the same folder that these import. Installed
     packages are left out, because their versions identify them.
     """
-    bare = isinstance(model, BareModuleForCausalLM)
-    classes = [type(model).module_class] if bare else [type(model), type(model.config)]
+    return class_digests(type(model), type(model.config))
+
+
+def class_digests(model_class: type[PreTrainedModel], config_class: type) -> dict[str, str]:
+    """``code_digests`` of a model with these classes."""
+    bare = issubclass(model_class, BareModuleForCausalLM)
+    classes = [model_class.module_class] if bare else [model_class, config_class]
     files = set[Path]()
     for one in classes:
         file, package = file_of(one), one.__module__.split(".")[0]

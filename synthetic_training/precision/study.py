@@ -14,13 +14,15 @@ from typing import Any
 
 import tyro
 
+from dataset_builders import InputError
 from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_folder, read_json, write_json
 from dataset_builders.workers import Job, Watcher, last_line, run_jobs, worker_slots
-from synthetic_training.config import TrainConfig
+from synthetic_training.config import TrainConfig, differing
 from synthetic_training.figures.job import trained
 from synthetic_training.figures.results import write_results
 from synthetic_training.precision.arms import ARMS, applied, arm_named
+from synthetic_training.settings import parse_settings
 from synthetic_training.training.device import resolve_device
 from synthetic_training.training.run_folder import METRICS
 from synthetic_training.training.run_log import read_lines, read_metrics
@@ -68,12 +70,21 @@ def run_study(study: Study) -> None:
     """Train all runs that are not in the result file yet.
 
     Raises:
-        InputError: an arm is unknown, there is no GPU, or the result file is damaged or cannot be written.
+        InputError: an arm is unknown, there is no GPU, the result file is damaged or cannot be written, or it
+            has one of the runs with other settings.
     """
     resolve_device(study.settings.device)
     for name in study.arms:
         arm_named(name)
     finished = read_lines(study.out) if study.out.exists() else []
+    for line in finished:
+        if line["arm"] in study.arms and line["seed"] in study.seeds:
+            before = parse_settings(TrainConfig, line["config"], str(study.out))
+            if names := differing(before, _config(study, line["arm"], line["seed"])):
+                raise InputError(
+                    f"{study.out} has {line['arm']} with seed {line['seed']} and other settings "
+                    f"({', '.join(names)}); pass another --out"
+                )
     check_folder(study.out.parent)
     check_folder(study.folder)
     study.folder.mkdir(parents=True, exist_ok=True)
@@ -83,8 +94,7 @@ def run_study(study: Study) -> None:
     jobs = []
     for name, (arm, seed) in runs.items():
         job = {"arm": arm, "folder": str(study.folder / name), "keep_model": study.keep_models}
-        config = replace(study.settings, seed=seed, precision=arm_named(arm).precision)
-        job["config"] = config.as_json()
+        job["config"] = _config(study, arm, seed).as_json()
         command = [sys.executable, "-m", "synthetic_training.precision.study", "--job", json.dumps(job)]
         jobs.append(Job(name, command, study.folder / f"{name}.log"))
 
@@ -101,6 +111,10 @@ def run_study(study: Study) -> None:
             print(f"{job.name}: {accuracy:.3f}, {line['seconds']:.0f} s", flush=True)
 
     run_jobs(jobs, worker_slots(gpu=True), Recorder())
+
+
+def _config(study: Study, arm: str, seed: int) -> TrainConfig:
+    return replace(study.settings, seed=seed, precision=arm_named(arm).precision)
 
 
 def run_job(job: dict[str, Any]) -> None:

@@ -80,6 +80,10 @@ def _read(source: Path, trust_remote_code: bool = False) -> Measured:
     letters = config.get("vocabulary") if isinstance(config, dict) else None
     if not isinstance(config, dict) or config.get("task") != "copy" or not is_integer(letters):
         raise InputError(f"{source} is not an evaluation of the copy task")
+    if config.get("k") is not None:
+        raise InputError(
+            f"{source} has copies of the first {config['k']} letters; the theory is about whole strings"
+        )
     lengths = sorted({point.length for point in points})
     checkpoint = Path(str(config.get("checkpoint")))
     bits = _state(checkpoint, lengths, trust_remote_code)

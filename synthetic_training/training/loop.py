@@ -186,6 +186,7 @@ class TrainingRun:
     def _evaluate(self) -> bool:
         """Write one record per length; return whether accuracy at the last length is high enough to stop."""
         config, progress = self._config, self._progress
+        self._processes.share(self._model.buffers())
         self._model.eval()
         scores = self._data.evaluate(
             self._model,
@@ -204,6 +205,7 @@ class TrainingRun:
         return config.stop_accuracy is not None and scores[-1].string_accuracy >= config.stop_accuracy
 
     def _save(self) -> None:
+        self._processes.share(self._model.buffers())
         with self._processes.agree():
             if self._processes.is_main:
                 progress = replace(self._progress, seconds=self._seconds())

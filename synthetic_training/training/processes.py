@@ -10,7 +10,7 @@ another process has ended.
 import atexit
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
@@ -81,6 +81,20 @@ class Processes:
         largest = torch.tensor(number)
         dist.all_reduce(largest, dist.ReduceOp.MAX)
         return int(largest)
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Copy the content of process 0 into tensors of all processes, such as running means.
+
+        Expanded tensors, which cannot be written, are left as they are.
+        """
+        for tensor in tensors if self.count > 1 else ():
+            expanded = any(
+                size > 1 and not stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+            )
+            if tensor.numel() and not expanded:
+                content = tensor.detach().contiguous()  # the tensor itself, unless it is transposed
+                dist.broadcast(content.view(-1).view(torch.uint8), 0)
+                tensor.detach().copy_(content)
 
     @contextmanager
     def agree(self) -> Iterator[None]:

@@ -98,12 +98,16 @@ def check_code(out: Path, code: Mapping[str, str]) -> None:
     before = content.get("code", {}) if isinstance(content, dict) else None
     if not isinstance(before, dict):
         raise InputError(f"{out / RUN} is damaged: its code is not a mapping of files to checksums")
-    names = sorted(name for name in {*before, *code} if before.get(name) != code.get(name))
-    if names:
+    if names := changed_files(before, code):
         raise InputError(
             f"the model's code has changed since the run in {out} began: {', '.join(names)}; restore it, or "
             "use another folder"
         )
+
+
+def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names of the files that differ between two results of ``code_digests``."""
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
 def read_run(out: Path) -> TrainConfig:
