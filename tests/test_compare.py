@@ -25,7 +25,7 @@ def test_mcnemars_exact_test_by_hand() -> None:
     found = compare(first, second, "binary")
     assert (found.first_better, found.second_better, found.documents) == (7, 1, 16)
     assert found.p_value == pytest.approx(2 * (1 + 8) / 2**8)
-    assert found.first - found.second == pytest.approx(6 / 16)
+    assert found.difference == pytest.approx(6 / 16)
     assert found.ends == tango_interval(7, 1, 16)
     alike = compare(first, first, "binary")
     assert (alike.p_value, alike.ends) == (1.0, tango_interval(0, 0, 16))
