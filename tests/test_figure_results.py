@@ -101,9 +101,9 @@ def test_bands_over_lengths_and_rates() -> None:
     other = a_line(seed=1, tests=[a_test(4, 1.0)])
     assert by_length([one, other], "copy") == [Band(4, 0.75, 0.5, 1.0), Band(8, 0.1, 0.1, 0.1)]
     assert by_length([one, other], "duplicate_ngram, n = 3") == [Band(4, 0.0, 0.0, 0.0)]
-    twice = [[a_test(4, accuracy, "duplicate_ngram", n) for n in (2, 1)] for accuracy in (0.25, 0.75)]
+    twice = [[a_test(4, accuracy / n, "duplicate_ngram", n) for n in (2, 1)] for accuracy in (0.25, 0.75)]
     lines = [a_line(seed=seed, tests=[a_test(4, 1.0), *tests]) for seed, tests in enumerate(twice)]
-    assert by_key(lines) == [Band(1, 0.5, 0.25, 0.75), Band(2, 0.5, 0.25, 0.75)]
+    assert by_key(lines) == [Band(1, 0.5, 0.25, 0.75), Band(2, 0.25, 0.125, 0.375)]
     lines = [rated(1e-2, 0.5), rated(1e-3, 0.1), rated(1e-3, 0.3, 1), rated(1e-1, None)]
     bands = by_swept(lines, "lr", final_loss)
     assert plain(bands) == [(1e-3, 0.2, 0.1, 0.3), (1e-2, 0.5, 0.5, 0.5)]
