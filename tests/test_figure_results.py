@@ -17,6 +17,7 @@ from synthetic_training.figures.figure_file import Figure, Scale
 from synthetic_training.figures.results import read_results, write_results
 from synthetic_training.figures.summary import (
     Band,
+    accuracy_name,
     best_of,
     by_key,
     by_length,
@@ -94,6 +95,7 @@ def test_lines_are_in_the_order_of_models_sweeps_and_seeds() -> None:
     lines = [a_line(panel=panel) for panel in ("c", "b", "a", "b")]
     assert panels_of(lines, ["b", "a", "none"]) == ["b", "a", "c"]
     assert panels_of([a_line()], []) == [None]
+    assert accuracy_name([{**a_line(), "config": {"task": "mqar"}}, a_line()]) == "string accuracy"
 
 
 def test_bands_over_lengths_and_rates() -> None:

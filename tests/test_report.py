@@ -75,12 +75,14 @@ def test_settings_in_which_documents_differ_are_named(tmp_path: Path) -> None:
     task = "string_copy_20"
     result_file(tmp_path, {task: 0.1}, model="a", metadata={"spelling": "spaced", "seed": 1}, checksum="aa")
     result_file(tmp_path, {task: 0.9}, model="b", metadata={"spelling": "symbols"}, checksum="bb")
+    for model in "ab":  # at another length, the same documents of both
+        result_file(tmp_path, {"string_copy_50": 0.5}, model=model, metadata={"vocabulary": 4}, checksum="cc")
     text = table(read_scores([tmp_path]))
     assert "different documents at 20 letters (another seed or spelling), so their scores" in text
 
 
 def test_what_is_no_score_is_marked(tmp_path: Path) -> None:
-    result_file(tmp_path, {"phone_book_20": None, "phone_book_40": 0.5})
+    result_file(tmp_path, {"phone_book_20": None, "phone_book_40": 0.5}, error=10**400)
     text = table(read_scores([tmp_path]))
     assert cells(text)[1][2:] == ["no score", "0.500 [0.46, 0.54]"]
     assert "'no score': the result file has no valid number there." in text

@@ -204,6 +204,15 @@ def test_the_marker_is_the_smallest_that_leads_by_enough(letters: int) -> None:
         assert enough == [False] * (design.marker - 2) + [True]
 
 
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_the_gap_is_2_minus_the_errors_of_both_windows(n: int) -> None:
+    design, u = Design(4, n), 2.0**-24
+    of_codes = sum(4 * h + 5 for h in range(n)) + sum(4 * h + 5 for h in range(1, n + 1))
+    of_norms = 2 * n * design.code * design.norm_drift
+    error = (design.code * of_codes + 4 * n * design.marker) * u + of_norms
+    assert design.gap("float32") == pytest.approx(2 - 2.5 * error, rel=1e-12)
+
+
 def test_the_stream_has_every_feature_with_its_negative() -> None:
     model: Any = construct(4, 3)
     half = Design(4, 3).dimension // 2
