@@ -206,7 +206,7 @@ def test_accuracy_by_a_size_at_the_best_learning_rate(tmp_path: Path) -> None:
         for seed, accuracy in enumerate(accuracies)
     ]
     lines += [{**lines[0], "label": "lstm"}, rated(1e-3, 0.1)]  # the last of another version of the file
-    kept = best_of(lines, "lr")
+    kept = best_of([*lines, a_line()], "lr")  # the last does not have the setting
     rates = {(line["sweep"].get("model_args.width"), line["sweep"]["lr"]) for line in kept}
     # of (16, 1e-3) and (16, 1e-2) the second has the higher mean
     assert {(16, 1e-2), (32, 1e-3)} < rates and (32, 1e-2) not in rates

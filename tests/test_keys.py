@@ -22,7 +22,7 @@ from synthetic_training.figures.results import write_results
 from synthetic_training.models.modeling_alibi import KEYS_WITHOUT_SCALING
 from synthetic_training.models.registry import build_model
 from synthetic_training.theory.construction import construct
-from tests.figure_lines import Line, a_line
+from tests.figure_lines import Line, a_line, a_test
 from tests.string_examples import chi_square, chi_square_bound, drawn_by_numpy, drawn_on_device
 from tests.test_positions import attention_of, by_loops, left_padding
 
@@ -98,7 +98,8 @@ def test_known_hazards_are_estimated() -> None:
     for n in (2, 3, 4):
         assert keys.hazards[n] == pytest.approx(float(hazards[n]), rel=0.2)
     assert 3.5 < (keys.length or 0) < 4.5
-    assert Keys((0.0,) * 13).length is None and Keys((0.0, 0.0, 9.0)).length == pytest.approx(1.5, abs=0.01)
+    assert Keys((9.0,)).length == 0 and Keys((0.0,) * 13).length is None
+    assert Keys((0.0, 0.0, 9.0)).length == pytest.approx(1.5, abs=0.01)
     with pytest.raises(InputError, match="no letter was copied wrongly in these strings"):
         fit({40: [KeyCounts((5,) * 13, {})]})
 
@@ -113,8 +114,7 @@ def test_without_data_a_hazard_equals_that_of_fewer_letters() -> None:
 
 def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts = counts_of(construct(8, 2, 64).eval(), 8, 24, 100)
-    accuracy = {"task": "copy", "n": 3, "num_examples": 100, "string_accuracy": 0.5}
-    tests = [{**accuracy, "length": length, "keys": counts.as_json()} for length in (24, 30)]
+    tests = [{**a_test(length, 0.5), "keys": counts.as_json()} for length in (24, 30)]
     line: Line = {**a_line("T_hard_alibi"), "tests": tests}
     line["config"] = {**line["config"], "vocabulary": 8}
     perfect = KeyCounts((9,) * 13, {}).as_json()
@@ -122,10 +122,13 @@ def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     rare = KeyCounts((9000,) * 13, {(1,) * 13: 1}).as_json()
     long: Line = {**line, "label": "lstm", "tests": [{**tests[0], "keys": rare}]}
     text = table([line, other, long], 24)
-    assert "more than 12" in text
+    assert "more than 12" in text and f"| {fit({24: [counts]}).length:.1f} " in text
     assert "| T_rope " in text and "unknown" in text and "| predicted " in text
     assert "the largest difference between the accuracies is 0." in text
-    file = tmp_path / "f.jsonl"
+    file, out = tmp_path / "f.jsonl", tmp_path / "keys.md"
+    write_results(tmp_path / "keys.jsonl", [line, other, long])
+    main([str(tmp_path / "keys.jsonl"), "--fit-to", "24", "--out", str(out)])
+    assert out.read_text() == capsys.readouterr().out == f"{text}\n"
     write_results(file, [a_line("T_rope")])
     with pytest.raises(SystemExit, match="these results have no counts of keys"):
         main([str(file)])
