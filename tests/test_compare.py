@@ -120,7 +120,7 @@ def test_the_intervals_are_named_after_the_scores() -> None:
     binary = compare(first.round(), second.round(), "binary")
     texts = [comparison_table({("b", "20"): one}, "x", "y") for one in (binary, fractions)]
     assert ["Tango's" in text for text in texts] == [True, True]
-    assert ["Wilson's with the effective number of documents" in text for text in texts] == [False, True]
+    assert ["Wilson's at the effective number of documents" in text for text in texts] == [False, True]
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def paired_note(found: Iterable[Comparison]) -> str:
     method = "Tango's score interval"
     if any(one.test != MCNEMAR for one in shown):
         method += (
-            " for scores of 0 or 1, Wilson's with the effective number of documents for other fractions, "
+            " for scores of 0 or 1, Wilson's at the effective number of documents for other fractions, "
             "Student's for other numbers"
         )
     text = f"95% intervals of the difference ({method})"
