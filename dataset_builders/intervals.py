@@ -16,8 +16,7 @@ def wilson_interval(mean: float, documents: int) -> tuple[float, float]:
         mean: the proportion; rounded to a whole number of documents.
         documents: number of documents, at least 1.
     """
-    right = min(documents, round(mean * documents))
-    return _wilson(right / documents, NORMAL**2 / documents)
+    return _wilson(round(mean * documents) / documents, NORMAL**2 / documents)
 
 
 def bounded_interval(mean: float, error: float | None, documents: int) -> tuple[float, float] | None:

@@ -176,9 +176,7 @@ class _TokenRanges(Lengths):
         return ("min_tokens", "max_tokens")
 
     def parse(self, given: object) -> tuple[str, ...]:
-        texts = [given] if isinstance(given, str) else given
-        if not isinstance(texts, list | tuple):
-            raise InputError(f"{self.option} must be ranges such as 50_100, not {given!r}")
+        texts = given if isinstance(given, list | tuple) else [given]
         for text in texts:
             self.arguments(text)
         return tuple(dict.fromkeys(texts))

@@ -68,7 +68,7 @@ def squad_f1(prediction: str, answers: Sequence[str]) -> float:
 
 
 def _f1(prediction: list[str], answer: list[str]) -> float:
-    if not prediction or not answer:
-        return float(prediction == answer)
+    if not prediction:
+        return float(not answer)
     common = (Counter(prediction) & Counter(answer)).total()
     return 2 * common / (len(prediction) + len(answer))

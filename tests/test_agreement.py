@@ -40,6 +40,19 @@ def test_agreement_by_document_and_its_refusals(tmp_path: Path) -> None:
         agreements([file])
 
 
+def test_the_table_has_a_row_for_each_length(tmp_path: Path) -> None:
+    tasks = [*TWINS, "phone_book_40", "phone_book_40_forced"]
+    file = result_file(tmp_path, dict.fromkeys(tasks, 0.5), documents=2)
+    for task, values in zip(tasks, ([1.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]), strict=True):
+        log_samples(file, task, values)
+    heads, _, *lines = agreement_table(agreements([file])).splitlines()[:4]
+    assert heads.split("|")[-3].strip() == "generated alone"
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines] == [
+        ["model", "phone_book", "20", "2", "0.500", "1", "0", "1", "0"],
+        ["model", "phone_book", "40", "2", "0.500", "0", "1", "0", "1"],
+    ]
+
+
 def test_runs_without_samples_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     result_file(tmp_path / "early", dict.fromkeys(TWINS, 0.6), model="early", documents=5)
     file = result_file(tmp_path / "late", dict.fromkeys(TWINS, 0.6), model="late", documents=5)

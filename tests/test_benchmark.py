@@ -201,6 +201,9 @@ def test_what_is_no_integer_or_range_is_one_sentence(given: object) -> None:
 def test_a_range_too_large_takes_no_memory() -> None:
     with pytest.raises(InputError, match=f"at most {MAX_VALUES}"):
         parse_integers("entries", "1:999999999999")
+    assert len(parse_integers("entries", f"1:{MAX_VALUES}")) == MAX_VALUES
+    with pytest.raises(InputError, match=f"at most {MAX_VALUES}"):
+        parse_integers("entries", f"1:{MAX_VALUES},{MAX_VALUES + 1}")
 
 
 # ---- one place

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
@@ -84,6 +84,7 @@ def test_a_tokenizer_that_composes_letters_does_not_change_scores() -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=30, max_size=120))
+@example(text=" " * 40)
 def test_any_text_can_be_copied_or_is_refused(text: str, tmp_path: Path, byte_tokens: str) -> None:
     source = tmp_path / f"{abs(hash(text))}.txt"  # sources are cached by their name
     source.write_text(text, encoding="utf-8", newline="")

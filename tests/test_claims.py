@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from synthetic_training.figures.claims import CLAIMS, accuracy, main, read_folder, table
+from synthetic_training.figures.claims import (
+    CLAIMS,
+    _efficiency,
+    _factors,
+    accuracy,
+    main,
+    read_folder,
+    table,
+)
 from synthetic_training.figures.figure_file import shipped
 from tests.figure_lines import a_line, a_test, rows_of
 
@@ -22,6 +30,22 @@ def test_the_committed_table_is_that_of_the_committed_results() -> None:
     results = read_folder(RESULTS)
     value = accuracy(results, "length_generalization_paper", "T_hard_alibi", "copy", 1000)
     assert value is not None and found["Hard-ALiBi by length"].endswith(f"{value:.3f} at 1000")
+
+
+def test_the_short_runs_at_300_letters_stand_in_for_the_long_ones() -> None:
+    short, long = "efficiency_paper", "efficiency_300_paper"
+    stems = {one: [a_line()] for one in ("efficiency_50_paper", "efficiency_100_paper", short, long)}
+    assert _efficiency(stems)[-1] == long and short not in _efficiency(stems)
+    del stems[long]
+    assert _efficiency(stems)[-1] == short
+
+
+def test_factors_are_named_by_length() -> None:
+    rope, mamba = a_line("T_rope", accuracies=(0.0, 1.0)), a_line("mamba", accuracies=(0.0, 0.0, 0.0, 1.0))
+    length = rope["curve"][-1]["length"]
+    assert _factors("mamba")({"efficiency_50_paper": [rope, mamba]}) == f"2.3 at {length}"
+    mamba["curve"][-1]["string_accuracy"] = 0.0
+    assert _factors("mamba")({"efficiency_50_paper": [rope, mamba]}) == f"more than 2.7 at {length}"
 
 
 def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ def test_mcnemars_exact_test_by_hand() -> None:
     found = compare(first, second, "binary")
     assert (found.first_better, found.second_better, found.documents) == (7, 1, 16)
     assert found.p_value == pytest.approx(2 * (1 + 8) / 2**8)
-    assert found.first - found.second == pytest.approx(6 / 16)
+    assert found.difference == pytest.approx(6 / 16)
     assert found.ends == tango_interval(7, 1, 16)
     alike = compare(first, first, "binary")
     assert (alike.p_value, alike.ends) == (1.0, tango_interval(0, 0, 16))
@@ -111,6 +111,16 @@ def test_a_table_says_why_an_interval_without_0_may_have_a_large_p_value(tmp_pat
         and "the exact test is stricter" in few
     )
     assert "| +1.000 [+0.35, +1.00] | 0.008 |" in more and "the exact test" not in more
+
+
+def test_the_intervals_are_named_after_the_scores() -> None:
+    first, second = np.array([0.9, 0.4, 0.5, 0.8]), np.array([0.2, 0.3, 0.4, 0.1])
+    fractions, numbers = (compare(first, second, scale) for scale in ("bounded", "real"))
+    assert fractions.ends != numbers.ends
+    binary = compare(first.round(), second.round(), "binary")
+    texts = [comparison_table({("b", "20"): one}, "x", "y") for one in (binary, fractions)]
+    assert ["Tango's" in text for text in texts] == [True, True]
+    assert ["Wilson's at the effective number of documents" in text for text in texts] == [False, True]
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:

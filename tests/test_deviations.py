@@ -70,6 +70,8 @@ def test_a_model_is_tested_on_released_strings(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit, match=r"^error: .*none is not a folder"):
         released_accuracy.main([str(tmp_path / "none"), "--out", str(tmp_path / "a.json")])
     for options, sentence in (
+        (("--strings", "0"), "strings must be an integer of at least 1, not 0"),
+        (("--seed", "-1"), "seed must be an integer of at least 0, not -1"),
         (("--ns",), "pass at least one number of letters to --ns"),
         (("--ns", "3", "0"), "ns must be an integer of at least 1, not 0"),
         (("--ns", "11"), "ns must be at most 10, not 11"),

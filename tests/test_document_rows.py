@@ -1,7 +1,9 @@
 """Rows of documents: their content, what is predicted in them, and invalid mixes."""
 
 import re
-from itertools import pairwise
+from collections import Counter
+from itertools import pairwise, permutations
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 
 from dataset_builders import InputError
 from synthetic_training.data.documents.byte_tokenizer import END_ID
+from synthetic_training.data.documents.draws import log_uniform, sample
 from synthetic_training.data.documents.kinds import KINDS
 from synthetic_training.data.documents.rows import FIRST, PREDICTED, TOKEN, Mix, make_rows, row
 from tests.document_texts import as_benchmark
+from tests.string_examples import chi_square, chi_square_bound
 
 
 def documents_of(codes: np.ndarray) -> list[str]:
@@ -74,6 +78,20 @@ def test_long_phone_books_occur_whole() -> None:
     assert sum(size >= 100 for size in sizes) >= 10
     assert sum(size <= 10 for size in sizes) >= 10
     assert max(sizes) >= 120
+
+
+def test_log_uniform_integers_include_both_ends() -> None:
+    rng = Random(0)
+    counts = Counter(log_uniform(rng, 3, 8) for _ in range(3000))
+    expected = {n: 3000 * np.log((n + 1) / n) / np.log(3) for n in range(3, 9)}
+    assert chi_square(counts, expected) < chi_square_bound(len(expected))
+
+
+def test_samples_are_drawn_in_every_order_equally_often() -> None:
+    rng = Random(0)
+    counts = Counter(tuple(sample(rng, 4, 3)) for _ in range(2400))
+    expected = dict.fromkeys(permutations(range(4), 3), 100.0)
+    assert chi_square(counts, expected) < chi_square_bound(len(expected))
 
 
 def test_every_second_row_begins_with_a_long_document_and_other_sizes_are_log_uniform() -> None:

@@ -1,6 +1,7 @@
 """Training documents of each kind, read back by plain parsers."""
 
 import re
+from string import ascii_letters
 
 import pytest
 from hypothesis import given, settings
@@ -63,6 +64,14 @@ def test_a_lookup_asks_for_values_of_the_list(pieces: list[tuple[str, bool]]) ->
     asked = [text for text, is_asked in pieces if is_asked]
     assert len(asked) == len(lines)
     assert all(f"{line}\n".endswith(value) for line, value in zip(lines, asked, strict=True))
+
+
+def test_keys_and_values_have_at_most_16_bytes_of_many_alphabets() -> None:
+    of_lookups = [text for i in range(300) for text, _ in document("lookup", 0, i, 1000)[1:]]
+    keys = [re.sub(r"( is|[ :=,|\t>-]+)$", "", text) for text in of_lookups[::2]]
+    assert max(len(key.encode()) for key in keys) == 16
+    assert set(f"{ascii_letters}0123456789!@#$%&*") <= set("".join(keys))
+    assert max(len(text.strip().encode()) for text in of_lookups[1::2]) == 16
 
 
 @settings(deadline=None)

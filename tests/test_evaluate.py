@@ -196,11 +196,12 @@ def test_evaluate_prints_a_table_and_writes_a_file_once(
     assert out.read_bytes() == written
 
 
-def test_lengths_beyond_the_window_keep_their_place(trained: Path) -> None:
+def test_lengths_beyond_the_window_keep_their_place(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
     results = evaluate(EvaluateConfig(trained, num_examples=2))["results"]
     assert [score["length"] for score in results] == [10, 20, 50, 100]  # as the help text says
-    asked = EvaluateConfig(trained, lengths=(2, 1100, 5), num_examples=2)
+    asked = EvaluateConfig(trained, lengths=(2, 1100, 5), num_examples=2, batch_size=2**31)
     assert [result["length"] for result in evaluate(asked)["results"]] == [2, 1100, 5]
+    assert [text[:15] for text in caplog.messages if "context window" in text] == ["strings of 1100"]
 
 
 def test_a_checkpoint_can_be_evaluated_too(trained: Path) -> None:

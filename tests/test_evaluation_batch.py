@@ -14,8 +14,9 @@ from dataset_builders import InputError
 from dataset_builders.string_tasks import Copy, DuplicateNgram, StringTask, SuffixNgram
 from synthetic_training.data.strings import EvaluationBatch, PackedBatches, evaluation_batch
 from synthetic_training.data.strings.device_sampling import tries_needed
+from synthetic_training.data.strings.packing import IGNORED
 from synthetic_training.data.symbol_tokenizer import decode
-from synthetic_training.evaluation.accuracy import length_score
+from synthetic_training.evaluation.accuracy import generated_answers, length_score
 from synthetic_training.models.registry import build_model
 from tests.string_examples import NAMES, TASKS, check_example, few_tasks, setting, solve, valid_places
 
@@ -129,6 +130,18 @@ def test_strings_that_are_too_rare_are_refused(shortest: int, vocabulary: int, n
 def test_rows_that_cannot_be_are_refused(count: int, first: int, seed: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluation_batch(Copy(5, 5), count, seed, "cpu", first)
+
+
+@torch.no_grad()
+def test_what_a_model_did_not_generate_is_minus_one() -> None:
+    model = build_model("T_rope", hidden_size=8, num_hidden_layers=1, num_attention_heads=2).eval()
+    model.gpt_neox.final_layer_norm.bias.fill_(1.0)
+    model.lm_head.weight.zero_()
+    batch = evaluation_batch(Copy(3, 3), 4, 0, "cpu")
+    model.lm_head.weight[batch.end_id] = 1.0  # the answers end before their first letter
+    generated, is_scored = generated_answers(model, batch), batch.targets != IGNORED
+    assert generated[is_scored].view(4, 4).tolist() == [[batch.end_id, -1, -1, -1]] * 4
+    assert (generated[~is_scored] == -1).all()
 
 
 @pytest.mark.gpu

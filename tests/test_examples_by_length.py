@@ -83,6 +83,9 @@ def test_the_command_draws_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     main([*map(str, files), "--out", str(tmp_path)])
     assert (tmp_path / "examples_by_length.md").read_text() in capsys.readouterr().out
     assert (tmp_path / "examples_by_length.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (tmp_path / "examples_by_length.svg").read_bytes()
+    main([*map(str, reversed(files)), "--out", str(tmp_path)])
+    assert (tmp_path / "examples_by_length.svg").read_bytes() == drawn
     with pytest.raises(SystemExit, match="none: no such file"):
         main([str(tmp_path / "none"), "--out", str(tmp_path)])
     with pytest.raises(SystemExit, match="accuracy must be above 0 and at most 1, not 2"):

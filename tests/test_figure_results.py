@@ -17,6 +17,7 @@ from synthetic_training.figures.figure_file import Figure, Scale
 from synthetic_training.figures.results import read_results, write_results
 from synthetic_training.figures.summary import (
     Band,
+    accuracy_name,
     best_of,
     by_key,
     by_length,
@@ -94,6 +95,7 @@ def test_lines_are_in_the_order_of_models_sweeps_and_seeds() -> None:
     lines = [a_line(panel=panel) for panel in ("c", "b", "a", "b")]
     assert panels_of(lines, ["b", "a", "none"]) == ["b", "a", "c"]
     assert panels_of([a_line()], []) == [None]
+    assert accuracy_name([{**a_line(), "config": {"task": "mqar"}}, a_line()]) == "string accuracy"
 
 
 def test_bands_over_lengths_and_rates() -> None:
@@ -101,9 +103,9 @@ def test_bands_over_lengths_and_rates() -> None:
     other = a_line(seed=1, tests=[a_test(4, 1.0)])
     assert by_length([one, other], "copy") == [Band(4, 0.75, 0.5, 1.0), Band(8, 0.1, 0.1, 0.1)]
     assert by_length([one, other], "duplicate_ngram, n = 3") == [Band(4, 0.0, 0.0, 0.0)]
-    twice = [[a_test(4, accuracy, "duplicate_ngram", n) for n in (2, 1)] for accuracy in (0.25, 0.75)]
+    twice = [[a_test(4, accuracy / n, "duplicate_ngram", n) for n in (2, 1)] for accuracy in (0.25, 0.75)]
     lines = [a_line(seed=seed, tests=[a_test(4, 1.0), *tests]) for seed, tests in enumerate(twice)]
-    assert by_key(lines) == [Band(1, 0.5, 0.25, 0.75), Band(2, 0.5, 0.25, 0.75)]
+    assert by_key(lines) == [Band(1, 0.5, 0.25, 0.75), Band(2, 0.25, 0.125, 0.375)]
     lines = [rated(1e-2, 0.5), rated(1e-3, 0.1), rated(1e-3, 0.3, 1), rated(1e-1, None)]
     bands = by_swept(lines, "lr", final_loss)
     assert plain(bands) == [(1e-3, 0.2, 0.1, 0.3), (1e-2, 0.5, 0.5, 0.5)]
@@ -204,7 +206,7 @@ def test_accuracy_by_a_size_at_the_best_learning_rate(tmp_path: Path) -> None:
         for seed, accuracy in enumerate(accuracies)
     ]
     lines += [{**lines[0], "label": "lstm"}, rated(1e-3, 0.1)]  # the last of another version of the file
-    kept = best_of(lines, "lr")
+    kept = best_of([*lines, a_line()], "lr")  # the last does not have the setting
     rates = {(line["sweep"].get("model_args.width"), line["sweep"]["lr"]) for line in kept}
     # of (16, 1e-3) and (16, 1e-2) the second has the higher mean
     assert {(16, 1e-2), (32, 1e-3)} < rates and (32, 1e-2) not in rates

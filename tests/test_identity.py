@@ -90,6 +90,7 @@ def test_the_default_of_a_setting_is_not_named(tmp_path: Path, task: str) -> Non
         ("subfolder=final", "model, subfolder=final"),
         ("load_in_4bit=True", "model, load_in_4bit=True"),
         ("max_length=128", "model, max_length=128"),
+        ("tokenizer=org/model", "model, tokenizer=model"),
         ("base_url=http://me:secret@host", "model, base_url"),
     ],
 )

@@ -47,7 +47,7 @@ def test_means_of_fractions_have_wilsons_interval_at_the_effective_number() -> N
     # a mean of 0.5 with an error of 0.1 is that of 25 documents scored 0 or 1
     half = t / (1 + t * t / 25) * np.sqrt(0.25 / 25 + t * t / (4 * 25**2))
     assert interval("char_accuracy", 0.5, 0.1, 16) == pytest.approx((0.5 - half, 0.5 + half))
-    assert interval("char_accuracy", 0.5, None, 1) is None
+    assert interval("char_accuracy", 0.5, None, 16) is None and interval("char_accuracy", 0.5, 0.1, 1) is None
     assert interval("char_accuracy", 1.0, 0.0, 16) == interval("exact_match", 1.0, 0.0, 16), (
         "no false comfort"
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor
 
 from dataset_builders import InputError
-from dataset_builders.string_tasks import Copy, string_task
+from dataset_builders.registry import import_module
+from dataset_builders.string_tasks import string_task
 from synthetic_training.data.copy_repeats import CopyRepeats
 from synthetic_training.data.strings import evaluation_batches
 from synthetic_training.evaluation.keys import LONGEST, KeyCounts, competitors, key_counts
@@ -20,8 +22,8 @@ from synthetic_training.figures.results import write_results
 from synthetic_training.models.modeling_alibi import KEYS_WITHOUT_SCALING
 from synthetic_training.models.registry import build_model
 from synthetic_training.theory.construction import construct
-from tests.figure_lines import Line, a_line
-from tests.string_examples import drawn_by_numpy, drawn_on_device
+from tests.figure_lines import Line, a_line, a_test
+from tests.string_examples import chi_square, chi_square_bound, drawn_by_numpy, drawn_on_device
 from tests.test_positions import attention_of, by_loops, left_padding
 
 
@@ -96,25 +98,39 @@ def test_known_hazards_are_estimated() -> None:
     for n in (2, 3, 4):
         assert keys.hazards[n] == pytest.approx(float(hazards[n]), rel=0.2)
     assert 3.5 < (keys.length or 0) < 4.5
-    assert Keys((0.0,) * 13).length is None and Keys((0.0, 0.0, 9.0)).length == pytest.approx(1.5, abs=0.01)
+    assert Keys((9.0,)).length == 0 and Keys((0.0,) * 13).length is None
+    assert Keys((0.0, 0.0, 9.0)).length == pytest.approx(1.5, abs=0.01)
     with pytest.raises(InputError, match="no letter was copied wrongly in these strings"):
         fit({40: [KeyCounts((5,) * 13, {})]})
 
 
+def test_without_data_a_hazard_equals_that_of_fewer_letters() -> None:
+    one, three = ((*(int(n == own) for n in range(LONGEST + 1)),) for own in (0, 2))
+    right = (900, 0, 50, *[0] * (LONGEST - 2))
+    hazards = fit({40: [KeyCounts(right, {one: 100, three: 50})]}).hazards
+    assert hazards[0] == hazards[1] == pytest.approx(-math.log(0.9), rel=1e-3)
+    assert hazards[2] == hazards[-1] == pytest.approx(-math.log(0.5), rel=1e-3)
+
+
 def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts = counts_of(construct(8, 2, 64).eval(), 8, 24, 100)
-    accuracy = {"task": "copy", "n": 3, "num_examples": 100, "string_accuracy": 0.5}
-    tests = [{**accuracy, "length": length, "keys": counts.as_json()} for length in (24, 30)]
+    tests = [{**a_test(length, 0.5), "keys": counts.as_json()} for length in (24, 30)]
     line: Line = {**a_line("T_hard_alibi"), "tests": tests}
     line["config"] = {**line["config"], "vocabulary": 8}
     perfect = KeyCounts((9,) * 13, {}).as_json()
     other: Line = {**a_line("T_rope"), "tests": [{**tests[0], "keys": perfect}]}
     with pytest.raises(InputError, match="^T_hard_alibi has several panels or swept values$"):
         table([line, {**line, "panel": "other"}], 24)
-    text = table([line, other], 24)
+    rare = KeyCounts((9000,) * 13, {(1,) * 13: 1}).as_json()
+    long: Line = {**line, "label": "lstm", "tests": [{**tests[0], "keys": rare}]}
+    text = table([line, other, long], 24)
+    assert "more than 12" in text and f"| {fit({24: [counts]}).length:.1f} " in text
     assert "| T_rope " in text and "unknown" in text and "| predicted " in text
     assert "the largest difference between the accuracies is 0." in text
-    file = tmp_path / "f.jsonl"
+    file, out = tmp_path / "f.jsonl", tmp_path / "keys.md"
+    write_results(tmp_path / "keys.jsonl", [line, other, long])
+    main([str(tmp_path / "keys.jsonl"), "--fit-to", "24", "--out", str(out)])
+    assert out.read_text() == capsys.readouterr().out == f"{text}\n"
     write_results(file, [a_line("T_rope")])
     with pytest.raises(SystemExit, match="these results have no counts of keys"):
         main([str(file)])
@@ -133,9 +149,18 @@ def test_strings_with_a_repeat_of_random_length(draw: Any) -> None:
                                                    for i in range(len(string) - n + 1)))  # fmt: skip
         found[longest] += 1
     assert set(found) <= set(range(1, 9)) and all(found[n] > 30 for n in range(1, 7))
+    places = Counter[tuple[int, ...]]()
+    for text, _, _ in draw(CopyRepeats(4, 4, 10_000, longest=1), 600):
+        letters = text.split()[1:5]
+        places[tuple(i for i in range(4) if letters.count(letters[i]) > 1)] += 1
+    pairs = dict.fromkeys(combinations(range(4), 2), 100.0)
+    assert chi_square(places, pairs) < chi_square_bound(len(pairs))
     with pytest.raises(InputError, match="longest must be an integer of at least 1"):
         CopyRepeats(4, 30, longest=0)
-    assert "copy_repeats" not in {task.name for task in (Copy,)}
+    with pytest.raises(InputError, match="needs strings of at least 2 letters, not 1"):
+        CopyRepeats(1, 30)
+    with pytest.raises(InputError, match="contains no Benchmark"):
+        import_module(CopyRepeats.__module__)
 
 
 def scaled_by_loops(qkv: Tensor, heads: int, masked: int, real: Tensor) -> Tensor:

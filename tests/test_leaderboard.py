@@ -54,6 +54,13 @@ def test_models_without_a_first_score_come_last(tmp_path: Path) -> None:
     assert [row.model for row in page_of(tmp_path).rows] == ["b", "a"]
 
 
+def test_a_benchmark_without_a_main_metric_has_no_score(tmp_path: Path) -> None:
+    file = result_file(tmp_path, {"phone_book_20": 0.5}, model="a")
+    file.write_text(file.read_text().replace('"exact_match', '"unanswered'))
+    content = page_of(tmp_path)
+    assert content.groups[0].metric == "no score" and cells(content) == {"a": ["no score"]}
+
+
 @pytest.mark.parametrize("bad", ["N/A", None, 1.5, -0.1, float("nan"), True])
 def test_what_is_no_score_is_neither_shown_nor_drawn(tmp_path: Path, bad: Any) -> None:
     result_file(tmp_path, {"phone_book_20": bad}, model="a")

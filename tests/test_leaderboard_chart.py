@@ -64,6 +64,10 @@ def test_states_are_drawn_by_their_logarithm_and_lengths_stand_beside(tmp_path: 
     assert list(at) == ["10 kB", "100 kB", "1 MB"]
     assert at["100 kB"] - at["10 kB"] == pytest.approx(at["1 MB"] - at["100 kB"], abs=0.2)
     assert [point.x for point in second.points] == [at["100 kB"], at["1 MB"]]
+    assert all(LEFT < point.x < RIGHT for point in (*first.points, *second.points))
+    assert [(tick.label, tick.at) for tick in by_state.y_ticks] == [
+        ("0", BOTTOM), ("", 176.5), ("0.5", (TOP + BOTTOM) / 2), ("", 73.5), ("1", TOP)
+    ]  # fmt: skip
     left, middle, right = (point.x for point in first.points)
     assert left < middle == at["10 kB"] < right, "points of equal state do not hide each other"
     assert [point.text for point in first.points] == ["20", "", "40 to 60"]

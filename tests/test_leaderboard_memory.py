@@ -39,6 +39,16 @@ def test_the_numbers_are_those_of_the_report(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_state_that_is_known_at_one_length_names_it_and_one_at_two_lengths_both(tmp_path: Path) -> None:
+    lengths = (20, 40)
+    for model, measured in (("a", lengths[:1]), ("b", lengths)):
+        for length in measured:
+            result_file(tmp_path, {f"phone_book_{length}": 1.0}, model=model, metadata={"state_bytes": 1000})
+    content = page_of(tmp_path)
+    assert columns(content, "a")["phone_book, state"] == ("1 kB", "", ("at 20 entries",))
+    assert columns(content, "b")["phone_book, state"] == ("1 kB", "", ("at 20 to 40 entries",))
+
+
 def test_a_state_that_grows_is_that_of_the_longest_book(tmp_path: Path) -> None:
     for task, size in (("phone_book_20", 2_000_000), ("phone_book_120", 16_256_000)):
         result_file(tmp_path, {task: 1.0}, model="a", metadata={"state_bytes": size})

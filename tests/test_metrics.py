@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from lm_eval_tasks.answers import first_line as generated
 from lm_eval_tasks.answers import forced_line as forced_target
+from lm_eval_tasks.answers import forced_value, value
 from lm_eval_tasks.metrics import char_accuracy, copied_fraction, exact_match
 from lm_eval_tasks.scoring import forced, forced_questions
 
@@ -79,6 +80,17 @@ def test_each_question_has_its_own_tokens_and_endings() -> None:
     results = [(-2.0, True), (-8.0, False), (-9.0, False), (-5.0, False)]
     assert forced_questions(document, results) == {"recall": 0.5, "logprob_per_token": -1.0}
     assert forced_questions({"answers": ["a", "b"]}, results) == {"recall": 0.5}
+
+
+def test_the_first_word_is_the_value() -> None:
+    scores = [value({"answer": "5002"}, [text]) for text in (" 5002 77\n", " 77 5002", " \n")]
+    assert [one["exact_match"] for one in scores] == [1.0, 0.0, 0.0]
+    assert [one["unanswered"] for one in scores] == [0.0, 0.0, 1.0]
+
+
+def test_values_end_in_a_newline_except_in_symbols() -> None:
+    texts = [forced_value({"answer": "5002", "spelling": spelling}) for spelling in ("symbols", "spaced")]
+    assert texts == [" 5002", " 5002\n"]
 
 
 @pytest.mark.parametrize(("text", "unanswered"), [("", 1.0), (" \n6", 1.0), ("\n\n6", 1.0), (" 6", 0.0)])

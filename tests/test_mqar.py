@@ -127,6 +127,12 @@ def test_a_batch_depends_on_its_step_and_rows_alone() -> None:
     assert not any(torch.equal(whole.input_ids, other.input_ids) for other in others)
 
 
+def test_a_batch_has_at_least_one_row() -> None:
+    assert len(MqarBatches(Mqar(16, 2, 12), 1, seed=1).batch(0).input_ids) == 1
+    with pytest.raises(InputError, match="rows must be an integer of at least 1, not 0"):
+        MqarBatches(Mqar(16, 2, 12), 0, seed=1)
+
+
 def test_a_fixed_training_set_is_repeated_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Mqar(16, 2, 100)
     batches = MqarBatches(task, 4, seed=1, fixed_examples=6)

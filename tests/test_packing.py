@@ -49,6 +49,16 @@ def batches(draw: st.DrawFn, kind: type[StringTask]) -> PackedBatches:
 each = pytest.mark.parametrize("kind", TASKS, ids=NAMES)
 
 
+def test_a_row_that_its_examples_do_not_fill_ends_with_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Copy(3, 3)
+    full = PackedBatches(task, 20, 2, 0).batch(0)
+    monkeypatch.setattr("synthetic_training.data.strings.packing.examples_to_fill", lambda *_: 1)
+    packed = PackedBatches(task, 20, 2, 0).batch(0)
+    assert [decode(row) for row in packed.input_ids] == [decode(row[:9]) + "*" * 11 for row in full.input_ids]
+    assert packed.targets[:, :9].equal(full.targets[:, :9]) and (packed.targets[:, 9:] == -100).all()
+    assert packed.examples == 2
+
+
 @each
 @settings(deadline=None, max_examples=40)
 @given(data=st.data(), step=st.integers(0, 2**32 - 1))

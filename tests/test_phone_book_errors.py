@@ -107,7 +107,14 @@ def test_parts_of_a_splice_have_at_least_three_digits(cut: int) -> None:
     assert found == of.SPLICE if 3 <= cut <= 7 else found in (of.NEAR_OTHER, of.NEAR_MISS)
 
 
-@pytest.mark.parametrize("row", [{}, {"prompt": 3}, {"prompt": "a\n\nb\n\nc:"}])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {}, {"prompt": 3}, {"prompt": "a\n\nb\n\nc:"},
+        {"prompt": "a: 6000000000\nb: 7000000000\n\nb: 7000000000\n\nc:"},
+        {"prompt": "a: 6000000000\nb: 7000000000\n\nc: 7000000000\n\nb:"},
+    ],
+)  # fmt: skip
 def test_other_documents_are_refused(row: Row) -> None:
     with pytest.raises(InputError, match="is not a phone book"):
         classify(row, "6000000000")
@@ -124,14 +131,11 @@ def test_references_are_probabilities_of_all_but_the_right_answer() -> None:
     assert number[of.NEAR_MISS] == pytest.approx((9 * 9 + 3 + 36 * 81 + 3 * 9 * 9) / 4e9)
 
 
-def test_random_numbers_begin_right_as_often_as_they_should() -> None:
+def test_one_in_400_random_numbers_begins_right() -> None:
     random, row = np.random.default_rng(0), ROWS[0]
-    drawn = random.integers(6 * 10**9, 10**10, 2500)
-    found = Counter(classify(row, str(number)) for number in drawn)
-    expected = ERRORS.references["random number"](row)
-    assert set(found) == {of.BEGINS_RIGHT, of.OTHER}
-    share = found[of.BEGINS_RIGHT] / len(drawn)
-    assert abs(share - expected[of.BEGINS_RIGHT]) < 4 * (expected[of.BEGINS_RIGHT] / len(drawn)) ** 0.5
+    found = Counter(classify(row, f"{first}{random.integers(10**7):07}") for first in range(600, 1000))
+    assert found == {of.BEGINS_RIGHT: 1, of.OTHER: 399}
+    assert ERRORS.references["random number"](row)[of.BEGINS_RIGHT] == 1 / 400
 
 
 # ---- the report
@@ -196,6 +200,11 @@ def test_truncated_documents_are_a_class_and_forced_answers_are_not_classified(t
     (errors,) = count_errors(logged([scores["phone_book"]]))
     assert {name: count for name, count in errors.classes.items() if count} == {TRUNCATED: 2}
     assert count_errors(logged([scores["phone_book_forced"]])) == []
+    log_answers(file, "phone_book_20", ROWS[:2], ["6", "<think>The book has"])
+    (errors,) = count_errors(logged([scores["phone_book"]]))
+    assert errors.classes[of.NO_ANSWER] == 1
+    samples.write_text("")
+    assert count_errors(logged([scores["phone_book"]])) == []
 
 
 def test_samples_without_scores_are_refused(run: Path) -> None:

@@ -59,19 +59,31 @@ def test_cells_with_fewer_documents_name_their_number(tmp_path: Path) -> None:
 def test_other_documents_are_noted(tmp_path: Path) -> None:
     result_file(tmp_path, {"phone_book_20": 0.1}, model="a")
     result_file(tmp_path, {"phone_book_20": 0.9}, model="b", checksum="beef")
+    for model in "ab":
+        result_file(tmp_path, {"phone_book_40": 0.5}, model=model)
     assert "evaluated on different documents at 20 entries, so" in table(read_scores([tmp_path]))
+
+
+def test_an_unknown_window_is_noted(tmp_path: Path) -> None:
+    file = result_file(tmp_path, {"phone_book_20": 0.1})
+    note = "If 'truncated' is missing, the model's context window is unknown."
+    assert note not in table(read_scores([tmp_path]))
+    file.write_text(file.read_text().replace('"truncated,none"', '"misaligned,none"'))
+    assert note in table(read_scores([tmp_path]))
 
 
 def test_settings_in_which_documents_differ_are_named(tmp_path: Path) -> None:
     task = "string_copy_20"
     result_file(tmp_path, {task: 0.1}, model="a", metadata={"spelling": "spaced", "seed": 1}, checksum="aa")
     result_file(tmp_path, {task: 0.9}, model="b", metadata={"spelling": "symbols"}, checksum="bb")
+    for model in "ab":  # at another length, the same documents of both
+        result_file(tmp_path, {"string_copy_50": 0.5}, model=model, metadata={"vocabulary": 4}, checksum="cc")
     text = table(read_scores([tmp_path]))
     assert "different documents at 20 letters (another seed or spelling), so their scores" in text
 
 
 def test_what_is_no_score_is_marked(tmp_path: Path) -> None:
-    result_file(tmp_path, {"phone_book_20": None, "phone_book_40": 0.5})
+    result_file(tmp_path, {"phone_book_20": None, "phone_book_40": 0.5}, error=10**400)
     text = table(read_scores([tmp_path]))
     assert cells(text)[1][2:] == ["no score", "0.500 [0.46, 0.54]"]
     assert "'no score': the result file has no valid number there." in text
@@ -105,6 +117,17 @@ def test_checkpoints_are_shown_by_training_step(tmp_path: Path) -> None:
     drawing = files[1].read_text()
     for text in ("training step, logarithmic", "20 entries", "40 entries", "phone_book: model", "1k", "20k"):
         assert f"<!-- {text}" in drawing, text
+
+
+def test_a_length_at_which_a_checkpoint_was_not_evaluated_is_an_empty_cell(tmp_path: Path) -> None:
+    for step, tasks in ((10, ("phone_book_20", "phone_book_40")), (20, ("phone_book_40",))):
+        arguments = {"pretrained": "org/model", "revision": f"step{step}"}
+        result_file(tmp_path, dict.fromkeys(tasks, 0.5), model_args=arguments)
+    (curve,) = learning_curves(read_scores([tmp_path]))
+    assert [(row[0], bool(row[1]), bool(row[2])) for row in cells(learning_curve_table(curve))[1:]] == [
+        ("10", True, True),
+        ("20", False, True),
+    ]
 
 
 def test_checkpoints_that_differ_otherwise_are_no_sweep(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataset_builders.string_tasks import Reverse
 from synthetic_training.__main__ import main
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.evaluation.evaluate import evaluate
+from synthetic_training.evaluation.strings import evaluated_tasks
 from synthetic_training.training.run import train
 from tests.evaluation import evaluate as evaluate_with_lm_eval
 from tests.evaluation import scores
@@ -34,6 +35,14 @@ def test_every_task_is_trained_on_and_evaluated(
     capsys.readouterr()
     main([*evaluating, "--documents", "benchmark", "--generate"])
     assert capsys.readouterr().out.count("[") == 3
+
+
+def test_only_the_length_of_the_key_carries_over_to_another_task() -> None:
+    trained = {"task": "suffix_ngram", "n": 2, "k": 4, "vocabulary": 5}
+    (same,) = evaluated_tasks(EvaluateConfig(Path("run"), lengths=(9,)), trained)
+    assert (same.name, same.vocabulary, same.settings) == ("suffix_ngram", 5, {"n": 2, "k": 4})
+    (other,) = evaluated_tasks(EvaluateConfig(Path("run"), task="prefix_ngram", lengths=(9,)), trained)
+    assert (other.name, other.vocabulary, other.settings) == ("prefix_ngram", 5, {"n": 2, "k": None})
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from dataset_builders import InputError
+from dataset_builders.string_tasks.symbols import Symbols
 from synthetic_training.data.documents.byte_tokenizer import byte_tokenizer
 from synthetic_training.data.mqar.number_tokenizer import number_tokenizer
 from synthetic_training.data.symbol_tokenizer import (
@@ -34,6 +35,15 @@ def test_the_worked_example() -> None:
 @given(TEXTS)
 def test_every_text_comes_back(text: str) -> None:
     assert decode(encode(text)) == text
+
+
+def test_a_large_vocabulary_is_written_as_numbers() -> None:
+    symbols = Symbols(512)
+    assert symbols.encode("$ 7 503 | 7 503 . *") == [512, 7, 503, 513, 7, 503, 514, 515]
+    assert symbols.decode([512, 7, 503, 513, 7, 503, 514, 515]) == "$ 7 503 | 7 503 . *"
+    with pytest.raises(InputError, match=r"'512' is not one of the 516 symbols 0 to 511 \$\|\.\*"):
+        symbols.encode("512")
+    assert [symbols.start_id, symbols.bar_id, symbols.end_id, symbols.pad_id] == symbols.encode("$ | . *")
 
 
 @pytest.mark.parametrize(("text", "named"), [("a b", "' '"), ("aB", "'B'"), ("é", "'é'"), ("a\n", r"'\\n'")])

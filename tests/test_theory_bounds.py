@@ -42,6 +42,7 @@ def test_seeds_are_kept_and_short_strings_have_no_repeat() -> None:
     assert repeated_ngram_proportion(4, 3, 9, 500) == repeated_ngram_proportion(4, 3, 9, 500)
     assert repeated_ngram_proportion(4, 3, 9, 500) != repeated_ngram_proportion(4, 3, 9, 500, seed=1)
     assert repeated_ngram_proportion(2, 5, 3, 10).mean == 0
+    assert repeated_ngram_proportion(2, 1, 3, 10).mean == 1
     with pytest.raises(InputError, match="n-grams of 14 do not fit in 63 bits"):
         repeated_ngram_proportion(26, 14, 30)
 

@@ -18,7 +18,7 @@ from synthetic_training.evaluation.accuracy import forced_answers, generated_ans
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.evaluation.evaluate import evaluate
 from synthetic_training.theory.__main__ import main
-from synthetic_training.theory.construction import construct
+from synthetic_training.theory.construction import _Features, codes, construct
 from synthetic_training.theory.design import ROUNDOFF, Design
 from synthetic_training.theory.measure import copy, measure, occurs_again, sizes
 from synthetic_training.theory.unrepeated import unrepeated_strings
@@ -178,6 +178,57 @@ def test_the_table_has_the_sizes_of_the_theorem() -> None:
         assert min(lengths) == 2 * n
         assert max(lengths) == min(2 * letters**n, 2000)
         assert min(letters**n, 2000) in lengths
+
+
+def least_leads(design: Design, t: int) -> list[float]:
+    """By how much the correct score exceeds others at worst, for each place of ``|`` in the query, with t.
+
+    The other windows are one with a letter at the place of ``|``, and one that begins before the text.
+    """
+    b, n = design.bits, design.n
+    letters, unbegun, before = b + 1, -b - (t - 1) / 2, b + t * (t - 1) / 2
+    leads = []
+    for k in range(n):
+        right = k * letters + (b + t * t) + (n - 1 - k) * unbegun
+        leads.append(right - ((n - 1) * letters + b - t))
+        if k > 0:
+            leads.append(right - (before + (n - 2) * letters + b - t))
+    return leads
+
+
+@pytest.mark.parametrize("letters", [2, 3, 5, 9, 26])
+def test_the_marker_is_the_smallest_that_leads_by_enough(letters: int) -> None:
+    for n in range(1, 33):
+        design = Design(letters, n)
+        enough = [min(least_leads(design, t)) >= 2 + t * t / 8 for t in range(2, design.marker + 1)]
+        assert enough == [False] * (design.marker - 2) + [True]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_the_gap_is_2_minus_the_errors_of_both_windows(n: int) -> None:
+    design, u = Design(4, n), 2.0**-24
+    of_codes = sum(4 * h + 5 for h in range(n)) + sum(4 * h + 5 for h in range(1, n + 1))
+    of_norms = 2 * n * design.code * design.norm_drift
+    error = (design.code * of_codes + 4 * n * design.marker) * u + of_norms
+    assert design.gap("float32") == pytest.approx(2 - 2.5 * error, rel=1e-12)
+
+
+def test_the_stream_has_every_feature_with_its_negative() -> None:
+    model: Any = construct(4, 3)
+    half = Design(4, 3).dimension // 2
+    layers = [layer.attention.dense.weight.T for layer in model.gpt_neox.layers]
+    for written in (model.gpt_neox.embed_in.weight, *layers):
+        assert written.any() and torch.equal(written[:, half : 2 * half], -written[:, :half])
+
+
+def test_layer_1_writes_the_codes_of_the_tokens_before() -> None:
+    design, tokens = Design(4, 3), torch.tensor([encode("$abcdabd|abc")])
+    with torch.no_grad():
+        stream = construct(4, 3)(tokens, output_hidden_states=True).hidden_states[1][0]
+    for back in range(4):
+        written = stream[3:, list(_Features(design).token(back))]
+        expected = codes(design)[tokens[0, 3 - back : tokens.shape[1] - back]]
+        torch.testing.assert_close(written, expected, atol=1e-3, rtol=1e-3)
 
 
 def test_the_dimension_grows_as_n_times_log_of_the_alphabet() -> None:

@@ -15,7 +15,7 @@ from synthetic_training.figures.style import style_of
 from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import save_with_code
 from synthetic_training.theory.__main__ import main
-from synthetic_training.theory.figure import _most, _read, draw
+from synthetic_training.theory.figure import _constant, _most, _read, draw
 from synthetic_training.theory.state import state_bits
 
 WIDTH, LAYERS = 32, 2
@@ -82,6 +82,20 @@ def test_mamba_keeps_its_recurrent_state_in_float32() -> None:
     assert state_bits(model, 6, torch.bfloat16) == LAYERS * 2 * WIDTH * (5 * 32 + 4 * 16)
 
 
+def test_a_model_that_reads_values_is_measured_in_its_own_dtype_alone() -> None:
+    model = build_model("T_rope", **HEADS)
+
+    class ReadsValues(type(model)):
+        def forward(self, input_ids: torch.Tensor, **options: Any) -> Any:
+            assert input_ids.sum().item() == 0
+            return super().forward(input_ids, **options)
+
+    model.__class__ = ReadsValues
+    assert state_bits(model, 5) == state_bits(model, 5, torch.float32) == 32 * attention(5)
+    with pytest.raises(InputError, match="gpt_neox cannot run on the meta device"):
+        state_bits(model, 5, torch.bfloat16)
+
+
 def test_a_model_of_the_papers_size_takes_no_memory() -> None:
     with torch.device("meta"):
         model = build_model("T_rope")
@@ -140,6 +154,7 @@ def test_the_figure_has_each_model_and_its_bound(tmp_path: Path) -> None:
     # 64 bits hold 32 of four letters; one letter more leaves a quarter
     assert dict(zip(*_most(64, 4), strict=True))[32] == 1
     assert dict(zip(*_most(64, 4), strict=True))[33] == 0.25
+    assert _constant(one.bits) and not _constant(other.bits) and not _constant({10: 64})
 
 
 def test_models_look_as_in_the_figures_of_training(tmp_path: Path) -> None:

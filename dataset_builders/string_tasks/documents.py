@@ -85,7 +85,6 @@ def rows(
     Raises:
         InputError: an argument is of the wrong type or out of range, or no such strings exist.
     """
-    check_integer("length", length, 1)
     check_integer("num_docs", num_docs, 1, MAX_DOCUMENTS)
     check_integer("seed", seed)
     if spelling not in SPELLINGS:

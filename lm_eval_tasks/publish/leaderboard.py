@@ -229,8 +229,8 @@ def _sources(cells: Sequence[tuple[Score, Cell]]) -> tuple[Source, ...]:
     ordered = sorted(cells, key=lambda pair: (pair[0].run.date, str(pair[0].file)))
     found = []
     for (date, file), pairs in groupby(ordered, key=lambda pair: (pair[0].run.date, pair[0].file)):
-        own = sorted(pairs, key=lambda pair: (pair[0].benchmark, pair[0].length))
-        found.append(Source(file.name, iso_date(date), _how(own[0][0].run), tuple(own)))
+        own = tuple(pairs)
+        found.append(Source(file.name, iso_date(date), _how(own[0][0].run), own))
     return tuple(found)
 
 

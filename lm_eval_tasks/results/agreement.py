@@ -107,8 +107,8 @@ def agreement_table(found: dict[tuple[str, str, int], Agreement]) -> str:
     rows = []
     for (model, benchmark, length), a in sorted(found.items()):
         agree = f"{(a.both + a.neither) / a.documents:.3f}"
-        rows.append([in_markdown(model), benchmark, length, a.documents, agree, a.both, a.neither])
-        rows[-1] += [a.generated_alone, a.forced_alone]
+        start = [in_markdown(model), benchmark, length, a.documents, agree]
+        rows.append([*start, a.both, a.neither, a.generated_alone, a.forced_alone])
     lines = [markdown_table(headers, rows), ""]
     for a in found.values():
         lines += [

@@ -66,8 +66,7 @@ def _capacity(scores: Sequence[tuple[int, Score]]) -> Capacity:
     lengths = [length for length, _ in scores]
     documents = [score.documents for _, score in scores]
     right = [
-        min(n, round((score.values[WHOLE][0] or 0.0) * n))
-        for (_, score), n in zip(scores, documents, strict=True)
+        round((score.values[WHOLE][0] or 0.0) * n) for (_, score), n in zip(scores, documents, strict=True)
     ]
     observed = [(length, one) for length, score in scores for one in _observed(score)]
     bits: dict[int, float] = {}

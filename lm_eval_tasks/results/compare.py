@@ -208,7 +208,10 @@ def paired_note(found: Iterable[Comparison]) -> str:
     shown = list(found)
     method = "Tango's score interval"
     if any(one.test != MCNEMAR for one in shown):
-        method += " where scores are 0 or 1, by Student's t elsewhere"
+        method += (
+            " for scores of 0 or 1, Wilson's at the effective number of documents for other fractions, "
+            "Student's for other numbers"
+        )
     text = f"95% intervals of the difference ({method})"
     if any(one.ends and one.ends[0] * one.ends[1] > 0 and one.p_value >= 1 - CONFIDENCE for one in shown):
         text += "; with few documents, the exact test is stricter than these intervals"

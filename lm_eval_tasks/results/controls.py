@@ -54,7 +54,7 @@ def controls(logged: Iterable[tuple[Score, Sequence[Sample]]]) -> list[Control]:
             if other is score or not _scored_alike(score, other):
                 continue
             pairs = [(wanted[one.name], one) for one in candidates if one.name in wanted]
-            if pairs and not any(pair.row.get(PAIR) for _, pair in pairs):
+            if pairs:
                 first, second = zip(*pairs, strict=True)
                 scale = scale_of(score.main_metric or "", other.main_metric or "")
                 compared = compare(_values(score, first), _values(other, second), scale)

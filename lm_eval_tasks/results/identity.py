@@ -187,7 +187,7 @@ def differences_from_task(score: Score) -> dict[str, tuple[Any, Any]]:
     prompt = {
         name: (value, task.get(name))
         for name, value in score.prompt.items()
-        if (value or None) != (task.get(name) or None)
+        if (value or None) != task.get(name)
     }
     own = task.get("generation_kwargs") or {}
     # if the task sets no number of new tokens, the number depends on the documents

@@ -36,24 +36,19 @@ def learning_curves(scores: Sequence[Score]) -> list[LearningCurve]:
     Rows belong together if they differ only in a training step, as in ``step1000``, in the model's path,
     revision or subfolder.
     """
-    runs: dict[Hashable, list[Score]] = {}
+    runs: dict[Hashable, dict[int, dict[int, Score]]] = {}
     for score in scores:
         if score.checkpoint is not None:
-            runs.setdefault(score.checkpoint.training_run, []).append(score)
-    return [_learning_curve(own) for own in runs.values() if len({_step(score) for score in own}) > 1]
+            steps = runs.setdefault(score.checkpoint.training_run, {})
+            steps.setdefault(score.checkpoint.step, {})[score.length] = score
+    return [_learning_curve(steps) for steps in runs.values() if len(steps) > 1]
 
 
-def _step(score: Score) -> int:
-    return score.checkpoint.step if score.checkpoint else 0
-
-
-def _learning_curve(scores: Sequence[Score]) -> LearningCurve:
-    steps: dict[int, dict[int, Score]] = {}
-    for score in sorted(scores, key=_step):
-        steps.setdefault(_step(score), {})[score.length] = score
-    names = list({without_step(score.label, _step(score)) for score in scores})
-    name = re.sub(r"[@/=_ -]*\*", "", names[0]).strip(" ,") if len(names) == 1 else ""
-    return LearningCurve(name or " and ".join(row_labels(scores)[:2]), steps)
+def _learning_curve(steps: dict[int, dict[int, Score]]) -> LearningCurve:
+    labels = row_labels([score for scores in steps.values() for score in scores.values()])
+    names = {without_step(one.label, step) for step, scores in steps.items() for one in scores.values()}
+    name = re.sub(r"[@/=_ -]*\*", "", names.pop()).strip(" ,") if len(names) == 1 else ""
+    return LearningCurve(name or " and ".join(labels[:2]), dict(sorted(steps.items())))
 
 
 def learning_curve_table(curve: LearningCurve) -> str:

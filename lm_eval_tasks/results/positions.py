@@ -87,11 +87,11 @@ def position_table(documents: Sequence[QueriedDocument]) -> str:
     empty if no length is left.
     """
     by_cell = cells(documents)
+    lengths = sorted({length for _, length, _ in by_cell})
     rows = []
     for label in dict.fromkeys(one.label for one in documents):
         tenths = sorted({tenth for name, _, tenth in by_cell if name == label})
-        own = sorted({length for name, length, _ in by_cell if name == label})
-        whole = [n for n in own if all((label, n, tenth) in by_cell for tenth in tenths)]
+        whole = [n for n in lengths if all((label, n, tenth) in by_cell for tenth in tenths)]
         if whole:
             means = {tenth: _mean([by_cell[label, n, tenth] for n in whole]) for tenth in tenths}
             row = [means.get(tenth, "") for tenth in range(TENTHS)]

@@ -73,7 +73,7 @@ def lower_accuracy(metric: str, mean: float, documents: int, tail: float) -> flo
     unknown distribution, it follows from Chernoff's inequality, which holds for all variables in [0, 1].
     """
     if metric == WHOLE:
-        right = min(documents, round(mean * documents))
+        right = round(mean * documents)
         return float(
             stats.binomtest(right, documents, alternative="greater").proportion_ci(1 - tail, "exact").low
         )
@@ -93,7 +93,7 @@ def lower_accuracy(metric: str, mean: float, documents: int, tail: float) -> flo
 
 def _fano(p: float, log_size: float) -> float:
     """log2 M - h(p) - (1 - p) log2(M - 1), 0 up to p = 1 / M; from ln M, since M may exceed any float."""
-    if log_size == 0 or p <= math.exp(-log_size):
+    if p <= math.exp(-log_size):
         return 0.0
     nats = p * log_size - (1 - p) * math.log1p(-math.exp(-log_size))
     return (nats - float(special.entr(p) + special.entr(1 - p))) / math.log(2)

@@ -86,7 +86,6 @@ def smallest_n(letters: int, length: int, error: Fraction) -> int:
         InputError: the error is not above 0, or 2n > L.
     """
     check_integer("letters", letters, 2)
-    check_integer("length", length, 1)
     if error <= 0:
         raise InputError(f"the error must be above 0, not {error}")
     n = 1

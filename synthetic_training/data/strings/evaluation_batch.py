@@ -22,7 +22,6 @@ from dataset_builders.string_tasks.sequences import sequences
 from dataset_builders.string_tasks.symbols import END, Symbols
 from synthetic_training.data.strings.device_sampling import EVALUATE, DeviceSampler, xp
 from synthetic_training.data.strings.packing import IGNORED, targets_of
-from synthetic_training.data.strings.philox import check_seed
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ def evaluation_batch(
     """
     check_integer("count", count, 1)
     check_integer("first", first, 0, 2**32 - count)
-    check_seed(seed)
     numbers = torch.arange(first, first + count, device=device)
     examples = DeviceSampler(task, 1, EVALUATE, seed, device).sample(numbers, 0)
     drawn, symbols = sequences(task, examples, xp), task.symbols
