@@ -43,9 +43,9 @@ def test_the_short_runs_at_300_letters_stand_in_for_the_long_ones() -> None:
 def test_factors_are_named_by_length() -> None:
     rope, mamba = a_line("T_rope", accuracies=(0.0, 1.0)), a_line("mamba", accuracies=(0.0, 0.0, 0.0, 1.0))
     length = rope["curve"][-1]["length"]
-    assert _factors("mamba")({"efficiency_50_paper": [rope, mamba]}) == f"2.3 at {length}"
+    assert _factors("mamba")({"efficiency_50_paper": [rope, mamba]}) == f"2.3 at {length} (1 seed)"
     mamba["curve"][-1]["string_accuracy"] = 0.0
-    assert _factors("mamba")({"efficiency_50_paper": [rope, mamba]}) == f"more than 2.7 at {length}"
+    assert _factors("mamba")({"efficiency_50_paper": [rope, mamba]}) == f"more than 2.7 at {length} (1 seed)"
 
 
 def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

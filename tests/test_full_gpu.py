@@ -82,7 +82,7 @@ def test_keys_of_a_figure_that_fill_the_gpu_are_one_sentence(
     monkeypatch.setattr("synthetic_training.evaluation.keys.forced_answers", full)
     config = tiny(steps=1, warmup_steps=0, eval_every=1)
     train(config, tmp_path / "run")
-    test = {"lengths": [4], "num_examples": 4, "batch_size": 4, "keys": True}
+    test = {"lengths": [4], "k": None, "num_examples": 4, "batch_size": 4, "keys": True}
     with pytest.raises(
         InputError, match="^the GPU has too little memory for what is needed; reduce batch_size"
     ):
