@@ -60,3 +60,16 @@ def test_runs_without_samples_are_left_out(tmp_path: Path, caplog: pytest.LogCap
         log_samples(file, task, [1.0, 0.0, 1.0, 0.0, 1.0])
     assert [label for label, _, _ in agreements([tmp_path])] == ["late"]
     assert "left out: phone_book at 20 of early, because lm_eval ran without --log_samples" in caplog.text
+
+
+def test_tasks_with_several_questions_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    multi = ("phone_book_multi_20", "phone_book_multi_20_forced")
+    several = result_file(tmp_path / "multi", dict.fromkeys(multi, 0.5), documents=5)
+    several.write_text(several.read_text().replace("exact_match", "recall"))
+    file = result_file(tmp_path / "one", dict.fromkeys(TWINS, 0.6), documents=5)
+    for result, task in ((several, multi[0]), (several, multi[1]), (file, TWINS[0]), (file, TWINS[1])):
+        log_samples(result, task, [1.0, 0.0, 1.0, 0.0, 1.0], "recall" if result == several else "exact_match")
+    assert [benchmark for _, benchmark, _ in agreements([tmp_path])] == ["phone_book"]
+    assert "left out: phone_book_multi at 20 of model, because its answers are not scored" in caplog.text
+    with pytest.raises(InputError, match="the samples of phone_book_multi_20 lack exact_match"):
+        agreements([several])

@@ -1,10 +1,11 @@
 """How often a forced task and its generated twin give a document the same score."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
+from typing import TypeAlias
 
 from dataset_builders import InputError
 from dataset_builders.checks import printable
@@ -16,6 +17,10 @@ from lm_eval_tasks.results.text import in_markdown
 from lm_eval_tasks.twins import FORCED
 
 log = logging.getLogger(__name__)
+
+_Pairs: TypeAlias = dict[tuple[str, str, int], tuple[Score, Score]]
+"""Twins by model, benchmark and length."""
+
 _SHOWN = 80  # letters of a generated answer; lm-eval's logged samples contain all of it
 
 
@@ -45,7 +50,8 @@ class Agreement:
 def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
     """The agreement of both twins by document, for every (model, benchmark, length) that has both.
 
-    A warning names twins whose samples were not logged.
+    A warning names twins that are left out: those whose samples were not logged, and those of tasks with
+    several questions per document, whose answers are not scored as right or wrong.
 
     Args:
         paths: result files of runs with ``--log_samples``, or folders that contain them.
@@ -65,17 +71,25 @@ def agreements(paths: Iterable[Path]) -> dict[tuple[str, str, int], Agreement]:
             "the results contain no task together with its forced twin; run both, as in "
             "phone_book_20,phone_book_20_forced"
         )
-    sampled = {
-        key: twins for key, twins in pairs.items() if all(samples_file(one).is_file() for one in twins)
-    }
-    for label, benchmark, length in sorted(pairs.keys() - (sampled or pairs).keys()):
-        log.warning(
-            "left out: %s at %d of %s, because lm_eval ran without --log_samples",
-            benchmark,
-            length,
-            printable(label),
-        )
-    return {key: _compare(score, twin) for key, (score, twin) in (sampled or pairs).items()}
+    pairs = _without(pairs, _have_verdicts, "its answers are not scored as right or wrong")
+    pairs = _without(pairs, _have_samples, "lm_eval ran without --log_samples")
+    return {key: _compare(*twins) for key, twins in pairs.items()}
+
+
+def _have_verdicts(twins: tuple[Score, Score]) -> bool:
+    return all("exact_match" in one.values for one in twins)
+
+
+def _have_samples(twins: tuple[Score, Score]) -> bool:
+    return all(samples_file(one).is_file() for one in twins)
+
+
+def _without(pairs: _Pairs, wanted: Callable[[tuple[Score, Score]], bool], reason: str) -> _Pairs:
+    """The pairs that are wanted, with a warning about each of the others; if none is, all of them."""
+    kept = {key: twins for key, twins in pairs.items() if wanted(twins)} or pairs
+    for label, benchmark, length in sorted(pairs.keys() - kept.keys()):
+        log.warning("left out: %s at %d of %s, because %s", benchmark, length, printable(label), reason)
+    return kept
 
 
 def _compare(score: Score, twin: Score) -> Agreement:
