@@ -11,6 +11,8 @@ from typing import Any
 from lm_eval_tasks.local_model import is_hugging_face
 from lm_eval_tasks.tokens import tokenizer_of
 
+_SETTING = "clean_up_tokenization_spaces"
+
 
 def keep_spaces(lm: Any, answers: Iterable[str]) -> str | None:
     """Switch the setting off if it would change one of these answers.
@@ -19,9 +21,10 @@ def keep_spaces(lm: Any, answers: Iterable[str]) -> str | None:
         The warning about it; None if nothing was changed.
     """
     tokenizer: Any = tokenizer_of(lm) if is_hugging_face(lm) else None
-    if not getattr(tokenizer, "clean_up_tokenization_spaces", False):
+    if not getattr(tokenizer, _SETTING, False):
         return None
-    if all(tokenizer.clean_up_tokenization(answer) == answer for answer in answers):
+    ids = [tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in answers]
+    if all(tokenizer.decode(one) == tokenizer.decode(one, **{_SETTING: False}) for one in ids):
         return None
     tokenizer.clean_up_tokenization_spaces = False
     return (

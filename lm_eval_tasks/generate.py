@@ -88,7 +88,7 @@ def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
 
     Args:
         chosen: benchmarks whose files to write.
-        folder: output folder: this package's, or one without files of others.
+        folder: output folder: this package's, or one that contains nothing but files of ``generate``.
 
     Returns:
         The files that were written or removed; files that are up to date are not touched.

@@ -63,7 +63,7 @@ class RecallTask(ConfigurableTask):
       before it reads the query;
     - ``no_state``, if the model does not show its state: the reason;
     - ``samples``, a checksum of the indices in lm-eval's ``--samples``, if it was passed;
-    - ``weights``, if the model runs in this process: see
+    - ``weights``, if they are ordinary PyTorch tensors in this process: see
       :func:`~lm_eval_tasks.weights_checksum.weights_checksum`;
     - ``timing``, if the user's metadata requests it: see
       :class:`~lm_eval_tasks.results.timing_record.Timing`;

@@ -48,8 +48,9 @@ class TrainConfig(Settings):
     """Settings of a training run, validated when created.
 
     A step is one update of the weights by ``batch_size`` rows of ``context_length`` tokens, over all
-    processes. The command line and figures also set the settings of the run that a ``preset`` changes; in
-    Python, pass ``preset_settings(preset)``.
+    processes. Here, ``preset`` only sets arguments of the model. The preset ``released`` also changes
+    settings of the run, such as ``steps``; the command line and figures apply them, and in Python you pass
+    ``**preset_settings(preset)`` too.
 
     Raises:
         InputError: a value is invalid, or two values are incompatible.

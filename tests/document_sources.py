@@ -106,6 +106,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "tokens of the window that lm-eval assumes": ("2,048",),
         "a version of transformers": ("5.24",),
         "the confidence level": ("95%",),
+        "a tolerance": ("0.01%",),
         "lines of wrappers of other packages": ("8", "9", "11", "12", "14", "16", "21", "34"),
     },
     "lm_eval_tasks/CAPACITY.md": {

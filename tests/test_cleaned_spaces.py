@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 from lm_eval.models.huggingface import HFLM
+from packaging.version import parse
 from transformers import GenerationMixin
 
+from lm_eval_tasks.cleaned_spaces import keep_spaces
 from tests.evaluation import evaluate, scores
 from tests.material import neox_tokenizer
 from tests.models import byte_tokenizer
@@ -26,11 +29,11 @@ class Copier(NgramModel, GenerationMixin):
         return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
-def copier(*, cleans: bool) -> HFLM:
+def copier(*, cleans: bool, obeys: bool = True) -> HFLM:
     tokenizer = byte_tokenizer()
     setattr(tokenizer, SWITCH, cleans)
     # as in versions of transformers before this setting, which clean every tokenizer's text
-    setattr(tokenizer, f"{SWITCH}_for_bpe_even_though_it_will_corrupt_output", True)
+    setattr(tokenizer, f"{SWITCH}_for_bpe_even_though_it_will_corrupt_output", obeys)
     return HFLM(pretrained=Copier(NgramConfig(n=8, num_hidden_layers=1)), tokenizer=tokenizer, device="cpu")
 
 
@@ -49,3 +52,11 @@ def test_the_tokenizer_does_not_change_copies(
     is_changed = cleans and " ," in text
     assert any("switched off" in record.getMessage() for record in caplog.records) == is_changed
     assert getattr(lm.tokenizer, SWITCH) == (cleans and not is_changed)
+
+
+@pytest.mark.skipif(
+    parse(transformers.__version__) < parse("5.10"), reason="obeys the setting for every tokenizer"
+)
+def test_a_setting_that_is_ignored_is_no_warning() -> None:
+    lm = copier(cleans=True, obeys=False)
+    assert keep_spaces(lm, ["the cat , sat ."]) is None and getattr(lm.tokenizer, SWITCH)

@@ -134,10 +134,10 @@ def test_the_budgets_of_examples_are_those_in_the_text() -> None:
         return steps / mean(part * one["config"]["steps"] for part, one in zip(until, results, strict=True))
 
     trial = [one for one in of("efficiency_50_rates_paper", "T_rope") if one["config"]["lr"] == 3e-4]
-    check("README.md", "These figures give Mamba at 50 letters forty times")
+    check("README.md", "Mamba trains on about forty times the examples that RoPE's trial of learning rates")
     assert 40 < budget("efficiency_50", "mamba", trial) < 45
     assert budget("efficiency_50", "mamba_authors", trial) == budget("efficiency_50", "mamba", trial)
-    check("README.md", "and the LSTM thirty times; at 300, both get more than thirteen times")
+    check("README.md", "the LSTM on about thirty times. At 300 letters, both train on more than thirteen")
     assert 30 < budget("efficiency_50", "lstm", trial) < 35
     earlier = of("efficiency_paper", "T_rope")
     assert all(budget("efficiency_300", label, earlier) > 13 for label in ("mamba", "mamba_authors", "lstm"))
@@ -165,8 +165,8 @@ def test_what_the_first_runs_at_50_letters_found() -> None:
     )
     until = [examples_until(one, 0.5) for one in (mamba, trial)]
     ratio = f"{until[0] / until[1]:.1f}"
-    check("README.md", f"At 2e-4 it needed {ratio} times RoPE's examples for half of the strings, and at the")
-    check("README.md", f"end {100 * final_accuracy(mamba):.0f}% were correct")
+    end = f"{100 * final_accuracy(mamba):.0f}% at the end"
+    check("README.md", f"after {ratio} times the examples of RoPE's trial, and {end}")
 
 
 def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:

@@ -94,5 +94,7 @@ def test_the_command_draws_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     main([*map(str, files), str(files[0]), "--out", str(tmp_path)])
     assert (tmp_path / "examples_by_length.md").read_text() == once
     swept = [a_run("T_rope", 0, 50, [1.0], sweep={"lr": lr}) for lr in (1, 2)]
-    with pytest.raises(InputError, match="T_rope has several panels or swept values at 50 letters"):
+    with pytest.raises(
+        InputError, match="T_rope has results of several panels or swept values at 50 letters"
+    ):
         needed(swept, 0.5)

@@ -258,8 +258,8 @@ def test_a_model_that_does_not_exist_is_named_before_the_first_run(tmp_path: Pat
         ({"model": "hf:mamba2", "preset": "papr"}, "there is no preset 'papr'.*did you mean 'paper'"),
         ({"model": "T_rope", "model_args": {"num_attention_heads": 7}}, "7"),
         (
-            {"model": "tests.gated_linear_attention:GatedLinearAttention", "model_args": {"widht": 16}},
-            "widht",
+            {"model": "tests.gated_linear_attention:GatedLinearAttention", "model_args": {"breadth": 16}},
+            "breadth",
         ),
     ],
 )

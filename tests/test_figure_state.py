@@ -46,7 +46,7 @@ def test_state_is_that_of_the_models_and_beside_what_they_copy(
     assert bound["LSTM"] == f"{half_error_length(24_576, 26):,}" and bound["Transformer: RoPE"] == ""
     with pytest.raises(InputError, match="no accuracy of copying by length"):
         models_of([a_line()])
-    with pytest.raises(InputError, match="^lstm has several panels or swept values$"):
+    with pytest.raises(InputError, match="^lstm has results of several panels or swept values"):
         models_of([*LINES, {**LINES[-1], "label": "lstm", "sweep": {"model_args.hidden_size": 64}}])
     with pytest.raises(SystemExit, match="none: no such file"):
         main([str(tmp_path / "none"), "--out", str(tmp_path)])

@@ -119,7 +119,7 @@ def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     line["config"] = {**line["config"], "vocabulary": 8}
     perfect = KeyCounts((9,) * 13, {}).as_json()
     other: Line = {**a_line("T_rope"), "tests": [{**tests[0], "keys": perfect}]}
-    with pytest.raises(InputError, match="^T_hard_alibi has several panels or swept values$"):
+    with pytest.raises(InputError, match="^T_hard_alibi has results of several panels or swept values"):
         table([line, {**line, "panel": "other"}], 24)
     rare = KeyCounts((9000,) * 13, {(1,) * 13: 1}).as_json()
     long: Line = {**line, "label": "lstm", "tests": [{**tests[0], "keys": rare}]}

@@ -58,7 +58,7 @@ def test_results_of_other_code_are_not_mixed_with_new_ones(stage: Stage) -> None
 
     Path("changing.py").write_text(CODE.replace("/ 8", "/ 4"))
     sentence = (
-        r"f_small.jsonl has \(mine, seed 0\) with other code of the model \(changing.py\); restore it, or"
+        r"changing.py has changed since the run \(mine, seed 0\) in .*f_small.jsonl; restore the old code"
     )
     for arguments in ({"out": Path("out"), "resume": True}, {"out": Path("new"), "known": Path("out")}):
         with pytest.raises(InputError, match=sentence):

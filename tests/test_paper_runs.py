@@ -122,7 +122,7 @@ def test_runs_of_a_model_that_was_replaced_are_not_shown_as_one_model(tmp_path: 
     runs = plan([model], [experiments()[name] for name in ("phone_book", "c4_copy")], {}, None)
     for run, weights in zip(runs, ("aaaa", "bbbb"), strict=True):
         result_file(files.results(run), {run.experiment.tasks[0]: 0.5}, metadata={"weights": weights})
-    with pytest.raises(InputError, match=r"pythia-410m are of different weights, as in .*-phone_book-"):
+    with pytest.raises(InputError, match=r"pythia-410m have different weights, for example .*-phone_book-"):
         read_scores(runs, files)
     assert [score.task for score in read_scores(runs[1:], files)] == [runs[1].experiment.tasks[0]]
 

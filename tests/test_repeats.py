@@ -112,7 +112,7 @@ def test_the_table_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
     row = next(row for row in found if row[0] == "300")
     assert row[:5] == ["300", "0.500", "1.000", expected, expected]
     assert float(row[5]) < float(expected)
-    with pytest.raises(InputError, match="^T_hard_alibi has several panels or swept values$"):
+    with pytest.raises(InputError, match="^T_hard_alibi has results of several panels or swept values"):
         table([lengths, {**lengths, "panel": "other"}], lines, "T_hard_alibi")
     files = []
     for name, line in (("lengths", lengths), ("duplicates", lines[0])):

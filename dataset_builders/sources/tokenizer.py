@@ -74,7 +74,7 @@ def load_tokenizer(name: str) -> TextTokenizer:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # noqa: BLE001  tokenizers raises all errors of a file as plain Exception
         raise InputError(f"the tokenizer {name!r} cannot be read: {first_line(error)}") from None
-    # a file may contain those of the last batch that it encoded, which would change lengths
+    # the file may contain the padding and truncation of its last use, which would change lengths
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return TextTokenizer(name, hashlib.sha256(content).hexdigest(), tokenizer)

@@ -32,7 +32,7 @@ def read_scores(runs: Sequence[Run], files: Files) -> list[Score]:
     """The scores of the complete runs, labelled with the models' names, by experiment, model and length.
 
     Raises:
-        InputError: a result file is damaged, or the runs of a model are of different weights.
+        InputError: a result file is damaged, or the runs of a model have different weights.
     """
     found: list[Score] = []
     order: dict[tuple[str, str], int] = {}
@@ -54,8 +54,8 @@ def _check_weights(scores: Sequence[Score], files: Files) -> None:
     for name, folders in found.items():
         if len(folders) > 1:
             raise InputError(
-                f"the runs of {name} are of different weights, as in {' and '.join(folders.values())} of "
-                f"{files.runs}; delete those of the other weights, and run the same command again"
+                f"the runs of {name} have different weights, for example {' and '.join(folders.values())} in "
+                f"{files.runs}; delete the folders of the outdated model, and run the same command again"
             )
 
 

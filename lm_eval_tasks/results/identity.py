@@ -1,9 +1,9 @@
 """Identifies runs that evaluate the same model with the same prompts, which share a row of a report.
 
-The identity of a run is everything that changes the model or the way it was prompted: the model's path and
-revision, the precision, adapters and every other argument of its backend, the chat template, few-shot
-examples, generation settings, and the documents. Settings that only change the speed, such as the batch size
-or the device, are not part of it.
+The identity of a run is everything that changes the model or the way it was prompted: the model's path,
+revision and weights, the precision, adapters and every other argument of its backend, the chat template,
+few-shot examples, generation settings, and the documents. Settings that only change the speed, such as the
+batch size or the device, are not part of it.
 """
 
 import json
@@ -35,7 +35,7 @@ _NOT_DOCUMENTS = frozenset((
     "repeat_after_me", "num_docs", "dataset", "dataset_revision", "state_bytes",
     "no_state", "timing", "ended_prompts", "weights", "samples",
 ))  # fmt: skip
-"""Metadata that does not affect the documents, or affects only their number."""
+"""Metadata that is not compared as a setting of the documents; some of it is compared separately."""
 
 _CHOSEN = "--samples"
 """The setting with the number of documents, if the user has chosen documents."""

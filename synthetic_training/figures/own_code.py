@@ -1,4 +1,4 @@
-"""Checks that the models of your own in a figure have the code with which its earlier runs were trained."""
+"""Checks that your own models have the same code as in earlier runs of a figure."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from synthetic_training.training.run_folder import RUN, changed_files, check_cod
 
 
 def check_own_code(ledger: Ledger, runs: Path, *, dry_run: bool) -> None:
-    """Check that no model's code has changed since a run of the figures; seeds would be of different models.
+    """Check that no model's code has changed since a run of the figures; means over seeds would mix both.
 
     Args:
         ledger: results and runs of the figures, whose models can be imported.
@@ -44,8 +44,8 @@ def check_own_code(ledger: Ledger, runs: Path, *, dry_run: bool) -> None:
                 continue
             if names := changed_files(before, digests(run.config)):
                 raise InputError(
-                    f"{ledger.file(stage)} has ({run}) with other code of the model ({', '.join(names)}); "
-                    "restore it, or pass another --out"
+                    f"{', '.join(names)} has changed since the run ({run}) in {ledger.file(stage)}; "
+                    "restore the old code, or pass another --out"
                 )
     for work in ledger.work():
         if (runs / work.name / RUN).is_file() and is_checked(work.run.config):

@@ -130,8 +130,8 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
         archives: files from ``pack``, in the order of the calls; if there are none, all results in the folder
             are drawn again.
         into: folder of results; created if it does not exist.
-        runs: output folder of ``reproduce`` that receives settings, metrics and checkpoints of runs. Metrics
-            of a run that has gone on there are kept.
+        runs: output folder of ``reproduce`` that receives settings, metrics and checkpoints of runs. If a
+            run has continued there since it was packed, its metrics are not overwritten.
 
     Returns:
         The files with new results, plots and tables.

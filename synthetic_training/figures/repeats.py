@@ -110,7 +110,7 @@ def table(lengths: Sequence[Result], duplicates: Sequence[Result], model: str) -
     """Table of the measured accuracy by length and the accuracy predicted from repeats alone, as Markdown.
 
     Raises:
-        InputError: one of the files has no results of this model, or of several panels or swept values.
+        InputError: a file has no results of this model, or its results are of several panels or swept values.
     """
     mine = [[result for result in results if result["label"] == model] for results in (lengths, duplicates)]
     for results, given in zip(mine, (lengths, duplicates), strict=True):

@@ -174,7 +174,7 @@ def reproduce(
 
 
 def _check_models(stages: Sequence[Stage], *, dry_run: bool) -> None:
-    """Check the models of all runs and their arguments, so that a slip is noticed before the first run.
+    """Check the models of all runs and their arguments, so that errors are reported before the first run.
 
     Raises:
         InputError: there is no such model or preset, its arguments are invalid, a module to import or a

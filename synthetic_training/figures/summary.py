@@ -80,14 +80,23 @@ def check_alike(label: str, results: Iterable[Result], where: str = "") -> None:
         results: the results.
         where: which results they are, for the end of the message.
     """
-    if len({(result["panel"], repr(result["sweep"])) for result in results}) > 1:
-        raise InputError(f"{label} has several panels or swept values{where}")
+    found = {", ".join(filter(None, (one["panel"], swept_text(one)))) or "none" for one in results}
+    if len(found) > 1:
+        raise InputError(
+            f"{label} has results of several panels or swept values{where} ({'; '.join(sorted(found))}), "
+            "which cannot be averaged; pass a file with one of them"
+        )
 
 
 def label_of(result: Result, *apart: str) -> str:
     """The model, and the values of the swept settings other than ``apart``."""
+    return ", ".join(filter(None, [result["label"], swept_text(result, *apart)]))
+
+
+def swept_text(result: Result, *apart: str) -> str:
+    """The values of the swept settings other than ``apart``."""
     swept = [f"{name} = {short(value)}" for name, value in result["sweep"].items() if name not in apart]
-    return ", ".join([result["label"], *swept])
+    return ", ".join(swept)
 
 
 def panels_of(results: Iterable[Result], order: Sequence[str]) -> list[str | None]:
@@ -201,9 +210,9 @@ def swept_values(results: Iterable[Result], name: str) -> list[float]:
 
 
 def by_swept(results: Sequence[Result], name: str, value: Callable[[Result], float]) -> list[Band]:
-    """A number per run, by the value of a swept setting; a value is left out if a run has no number (NaN).
+    """A number per run, by the value of a swept setting.
 
-    The other runs at such a value would look better than the value is.
+    A value is left out if a run has no number (NaN), because the mean of the others would be too good.
     """
     places = swept_values(results, name)
     found = [(x, [value(result) for result in results if result["sweep"].get(name) == x]) for x in places]

@@ -130,9 +130,13 @@ def _check_state(run: Forward, model: PreTrainedModel, ids: Tensor) -> None:
 
 
 def _check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
-    """A warning if a model that has done training passes does others after it is saved and loaded.
+    """Save and load a model after three training passes, and compare the two.
 
-    Raises InputError if it then has other logits in evaluation mode, or cannot be saved.
+    Returns:
+        A warning if their logits differ in training mode.
+
+    Raises:
+        InputError: the model cannot be saved or loaded, or their logits differ in evaluation mode.
     """
     with torch.enable_grad():
         for seed in (1, 2, 3):

@@ -153,7 +153,7 @@ def check_arguments(
 def _configured(
     name: str, tokens: Mapping[str, int], overrides: Mapping[str, Any], trusted: bool
 ) -> tuple[Architecture, PreTrainedConfig]:
-    """The variant of an architecture and its configuration, from which a model of a fitting size is built."""
+    """The variant of an architecture and its configuration, whose model was checked to fit into memory."""
     architecture = find_architecture(name, trust_remote_code=trusted)
     chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
     given = {key: value for key, value in overrides.items() if key not in chosen}

@@ -53,8 +53,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False) -> Path:
     """Train a model, and return its folder; ``run_folder`` describes the other content of ``out``.
 
     Under ``torchrun`` or ``accelerate launch``, the processes share the rows of each batch; batches, losses
-    and weights are the same as with one process, except for rounding, dropout, auxiliary losses and running
-    statistics of rows, as of BatchNorm. Those of process 0 are evaluated and saved.
+    and weights are the same as with one process, except for rounding, dropout, auxiliary losses and layers
+    that normalise over rows, such as BatchNorm, whose running statistics are those of process 0.
 
     Args:
         config: settings of the run.
