@@ -15,7 +15,7 @@ Everything here can be captured in a CUDA graph: buffers keep their addresses, a
 NCCL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,13 +47,7 @@ class _Bucket:
 
     @torch.no_grad()
     def gather(self) -> None:
-        """Move the leaves' gradients into the buffer, in one kernel launch on a GPU.
-
-        Raises:
-            InputError: a gradient is sparse.
-        """
-        if any(leaf.grad is not None and leaf.grad.is_sparse for leaf in self.leaves):
-            raise InputError("AdamW cannot update a weight from a sparse gradient; remove sparse=True")
+        """Move the leaves' gradients into the buffer, in one kernel launch on a GPU."""
         gradients = []
         for view, leaf in zip(self.views, self.leaves, strict=True):
             # a leaf without a gradient may have one in another process
@@ -67,12 +61,13 @@ class GradientReducer:
     """Sums the gradients of leaf tensors over all processes.
 
     Args:
-        leaves: tensors that require gradients, in the order of the model.
+        leaves: tensors that require gradients by name, in the order of the model.
         bucket_bytes: size at which a bucket is reduced.
     """
 
-    def __init__(self, leaves: Sequence[Tensor], bucket_bytes: int = BUCKET_BYTES) -> None:
-        self._leaves = list(leaves)
+    def __init__(self, leaves: Mapping[str, Tensor], bucket_bytes: int = BUCKET_BYTES) -> None:
+        self._leaves = list(leaves.values())
+        self._names = {leaf: name for name, leaf in leaves.items()}
         self._buckets: list[_Bucket] = []
         self._views: dict[Tensor, Tensor] = {}
         self._bucket_of: dict[Tensor, _Bucket] = {}
@@ -102,7 +97,10 @@ class GradientReducer:
         self._bucket_of.update(dict.fromkeys(leaves, bucket))
 
     def expect(self) -> None:
-        """Reduce gradients during the next backward pass, including those accumulated by earlier passes."""
+        """Reduce gradients during the next backward pass, including those accumulated by earlier passes.
+
+        The backward pass, or ``finish``, raises InputError if a gradient is sparse.
+        """
         if not self._hooked:
             # not in __init__: a hook runs on the stream on which it was registered, and a captured step has
             # its own stream
@@ -153,6 +151,10 @@ class GradientReducer:
             return
         self._arrived.add(leaf)
         if leaf.grad is not None:
+            if leaf.grad.is_sparse:
+                raise InputError(
+                    f"AdamW cannot update {self._names[leaf]} from a sparse gradient; remove sparse=True"
+                )
             self._present.add(leaf)
         self._bucket_of[leaf].missing -= 1
         while len(self._works) < len(self._buckets) and not self._buckets[len(self._works)].missing:

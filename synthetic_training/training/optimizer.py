@@ -52,6 +52,7 @@ class ClippedAdamW:
     Attributes:
         copies: bfloat16 copies of weights, which the model reads instead, by name of the weight.
         leaves: the tensors whose gradients are needed: parameters and copies.
+        named_leaves: the same by name of the parameter.
         learning_rate: learning rate of the next step, a scalar tensor.
         grad_norm: norm of the last step's gradient before clipping, a scalar tensor.
     """
@@ -70,7 +71,8 @@ class ClippedAdamW:
         self.grad_norm = torch.zeros_like(self.learning_rate)
         self._config, self._weights = config, trained
         others = {name: p for name, p in trained.items() if name not in self.copies}
-        self.leaves = [*others.values(), *self.copies.values()]
+        self.named_leaves = {**others, **self.copies}
+        self.leaves = list(self.named_leaves.values())
         self._names, self._others = [*others], [self._real[name] for name in others]
         self._adamw = torch.optim.AdamW(
             self._others,

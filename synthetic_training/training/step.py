@@ -109,7 +109,7 @@ class TrainingStep:
         self._auxiliary_weight = auxiliary_weight(model)
         copies = config.compile and config.accumulation_steps == 1 and self._bf16 and on_gpu
         self._optimizer = ClippedAdamW(model, optimizer, copies=copies)
-        self._reducer = GradientReducer(self._optimizer.leaves) if processes.count > 1 else None
+        self._reducer = GradientReducer(self._optimizer.named_leaves) if processes.count > 1 else None
         self._step = torch.zeros((), dtype=torch.int64, device=self._device)
         self._sums = torch.zeros(len(_COUNTS), dtype=torch.float64, device=self._device)
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
