@@ -1,6 +1,7 @@
 """Small random models and a way to run the real lm-eval."""
 
 import gc
+import logging
 import os
 import shutil
 import subprocess
@@ -54,6 +55,13 @@ def pytest_runtestloop() -> Generator[None, object, object]:
 def lm_eval_is_quick() -> Iterator[None]:
     with quick_lm_eval():
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_is_enabled() -> Iterator[None]:
+    """Some commands switch warnings off for their process, which here runs other tests too."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
