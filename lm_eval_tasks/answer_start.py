@@ -1,10 +1,10 @@
-"""The start of forced answers: the space before an answer depends on the text that precedes it."""
+"""The space before a forced answer, which chat models do not write after most chat templates."""
 
 from typing import Any
 
 
 def after_chat_template(prompt: Any, answer: str) -> tuple[Any, str]:
-    """A forced request without the space before its answer, if the chat template ends in white space.
+    """Leave out the space before a forced answer if the chat template ends in white space.
 
     The space is part of an answer that continues a line, such as ``Ada Lovelace:``. Most templates end with a
     newline, after which a model begins its answer without a space.
@@ -13,7 +13,7 @@ def after_chat_template(prompt: Any, answer: str) -> tuple[Any, str]:
 
 
 def space_warning(prompt: Any) -> str | None:
-    """The warning about a chat template after which answers keep their space; None if they do not."""
+    """A warning if the template does not end in white space, so that the space is scored; otherwise None."""
     if _ends_in_white_space(prompt):
         return None
     return (

@@ -7,7 +7,7 @@ from lm_eval_tasks.tokens import counts_tokens, tokenizer_of
 
 
 def missing_begin_warning(lm: Any, prompt: Any) -> str | None:
-    """The warning that a prompt lacks the token with which its tokenizer begins texts; None if it has it.
+    """A warning if a prompt lacks the token with which its tokenizer begins texts; otherwise None.
 
     There is no warning if the user has passed ``add_bos_token=``, or if the server itself tokenizes.
     """

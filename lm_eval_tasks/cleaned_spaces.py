@@ -1,7 +1,7 @@
-"""Stops tokenizers from removing spaces of generated answers, such as the one in "the cat ,".
+"""Keeps tokenizers from removing spaces from generated answers, such as the one in "the cat ,".
 
 With ``clean_up_tokenization_spaces``, as in the files of Llama 3, a tokenizer of transformers removes spaces
-before punctuation marks when it decodes. A right copy of a text with such spaces would count as wrong.
+before punctuation marks when it decodes. A correct copy of a text with such spaces would count as wrong.
 Newer versions of transformers, such as 5.23, ignore the setting for most tokenizers.
 """
 
@@ -28,6 +28,7 @@ def keep_spaces(lm: Any, answers: Iterable[str]) -> str | None:
         return None
     tokenizer.clean_up_tokenization_spaces = False
     return (
-        "the model's tokenizer would remove spaces before punctuation marks from its answers, so that right "
-        "copies would count as wrong; clean_up_tokenization_spaces is switched off for all tasks of this run"
+        "the model's tokenizer would remove spaces before punctuation marks from its answers, so that "
+        "correct copies would count as wrong; clean_up_tokenization_spaces is switched off for all tasks of "
+        "this run"
     )

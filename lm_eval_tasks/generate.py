@@ -109,7 +109,7 @@ def generate(chosen: Iterable[Benchmark], folder: Path) -> list[Path]:
 
 
 def _check_no_other_files(folder: Path) -> None:
-    """Raise InputError if ``generate`` did not write everything in a folder; hidden names are ignored."""
+    """Raise InputError if ``generate`` did not write all files in a folder; hidden ones are ignored."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in (*folders, *files) if not name.startswith(".")):
@@ -162,7 +162,7 @@ def _content(file: Path) -> str | None:
 
 
 def _stale(wanted: dict[str, str], folder: Path) -> Iterator[str]:
-    """Files of these benchmarks that are no longer needed; in this package, also those of deleted ones."""
+    """Files of these benchmarks that are no longer needed; in this package, also of deleted benchmarks."""
     chosen = {_benchmark_of(text) for text in wanted.values()}
     known = benchmarks().keys() if folder.resolve() == TASKS_FOLDER.resolve() else None
     for family in {folder / path.partition("/")[0] for path in wanted}:

@@ -1,6 +1,6 @@
-"""A checksum of a model's weights, by which reports distinguish models of the same name.
+"""A checksum of a model's weights, with which reports tell models of the same name apart.
 
-A name does not identify a model: a folder such as ``out`` contains another one after the next training run.
+A name does not identify a model: a folder such as ``out`` contains another model after the next training run.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from typing import Any
 from lm_eval_tasks.local_model import is_hugging_face
 
 _VALUES = 16
-"""Number of values of each parameter in the checksum; training changes nearly all of them."""
+"""Number of values per parameter that enter the checksum."""
 
 
 def weights_checksum(lm: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Forced answers of chat models begin as the models begin them."""
+"""Forced answers of chat models begin without a space, as the models themselves begin them."""
 
 import logging
 from typing import Any

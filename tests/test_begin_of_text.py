@@ -1,4 +1,4 @@
-"""Prompts without the token with which their tokenizer begins texts are warned of."""
+"""A warning about prompts without the token with which their tokenizer begins texts."""
 
 import logging
 from pathlib import Path

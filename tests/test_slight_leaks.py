@@ -1,4 +1,4 @@
-"""Own models that hardly depend on later tokens: too little to be refused, but enough to learn from."""
+"""Models that depend slightly on later tokens: too little to be refused, but perhaps enough to learn from."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Figures that sweep more settings than their axis shows."""
+"""Figures that sweep another setting besides the one on their axis."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an own model leaves to later steps, and whether a saved model contains it."""
+"""Models whose training steps change something that later steps need, saved or not."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ HERE = __name__
 
 
 class Counting(nn.Module):
-    """Its logits grow with the number of training passes, which is a number, a buffer, or not counted."""
+    """Counts its training passes in a number or a buffer, by which its logits grow in some kinds."""
 
     def __init__(self, vocab_size: int, kind: str = "number", dropout: float = 0.0) -> None:
         super().__init__()

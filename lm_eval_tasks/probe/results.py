@@ -20,7 +20,7 @@ BACKEND = "recall_probe"
 """Kind of model in the result files of probes, by which reports distinguish them from lm-eval's results."""
 
 STARTED = "started"
-"""Setting that distinguishes training runs of the same name, such as those of several seeds: their start."""
+"""Setting with the start of a training run, which distinguishes runs whose output folders share a name."""
 
 _WRITTEN = re.compile(r"results_step(\d{1,15})\.json")
 
@@ -91,7 +91,7 @@ def written_steps(folder: Path) -> list[int]:
 
 
 def written_run(folder: Path) -> tuple[str, str | None] | None:
-    """The training run with results in a folder: its name in reports, and ``STARTED`` if it is known.
+    """The name in reports of the training run with results in a folder, and its start if it is known.
 
     Returns:
         None if there are no results.

@@ -85,7 +85,7 @@ def _have_samples(twins: tuple[Score, Score]) -> bool:
 
 
 def _without(pairs: _Pairs, wanted: Callable[[tuple[Score, Score]], bool], reason: str) -> _Pairs:
-    """The pairs that are wanted, with a warning about each of the others; if none is, all of them."""
+    """The wanted pairs, or all if none is wanted, with a warning about each pair that is left out."""
     kept = {key: twins for key, twins in pairs.items() if wanted(twins)} or pairs
     for label, benchmark, length in sorted(pairs.keys() - kept.keys()):
         log.warning("left out: %s at %d of %s, because %s", benchmark, length, printable(label), reason)

@@ -38,7 +38,7 @@ _NOT_DOCUMENTS = frozenset((
 """Metadata that is not compared as a setting of the documents; some of it is compared separately."""
 
 _CHOSEN = "--samples"
-"""The setting with the number of documents, if the user has chosen documents."""
+"""The setting with the number of documents that the user has chosen."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _settings(score: Score) -> tuple[tuple[str, str], ...]:
 
 
 def prompted_alike(one: Score, other: Score) -> bool:
-    """Whether scores, perhaps of different tasks, are of the same model, prompted alike."""
+    """Whether scores, perhaps of different tasks, are of the same model with the same prompt settings."""
     found = [
         (
             score.run.model,
@@ -206,7 +206,7 @@ def _commit(score: Score, _: Sequence[Score]) -> dict[str, str]:
 
 
 def _weights(score: Score, together: Sequence[Score]) -> dict[str, str]:
-    """The checksum of the model's weights, if it is known that not all scores are of the same weights."""
+    """The checksum of the model's weights, if the scores are known to be of different weights."""
     own = score.metadata.get("weights")
     known = {as_text(one.metadata.get("weights")) for one in together} - {as_text(None)}
     return {"weights": as_text(own)} if own is not None and len(known) > 1 else {}

@@ -47,7 +47,7 @@ _LONGEST = 120
 def training_step(text: str) -> int | None:
     """The training step in a checkpoint's name, as in ``step1000`` or ``run/checkpoint-500``.
 
-    Of several, as in ``model-iter1/checkpoint-500``, it is the last one.
+    If there are several, as in ``model-iter1/checkpoint-500``, it is the last one.
     """
     found = _STEP.findall(text)
     return int(found[-1]) if found else None

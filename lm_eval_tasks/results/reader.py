@@ -109,10 +109,10 @@ def _score(file: Path, task: str, config: Part, run: Run, content: ResultFile) -
 
 
 def _all_evaluated(documents: int, result: Part, task_documents: int, limit: float | None) -> int:
-    """The number of evaluated documents, which lm-eval 0.4.12 may understate.
+    """The number of evaluated documents; lm-eval 0.4.12 may write a smaller one.
 
-    It writes the number of values of the last metric. This may be a log-probability, which documents that do
-    not fit the model's window lack.
+    It counts the values of the last metric. This may be a log-probability, and documents that do not fit the
+    model's window have none.
     """
     truncated = result.get("truncated,none")
     if not is_number(truncated) or not 0 < truncated < 1 or not any(f"{m},none" in result for m in UNBOUNDED):

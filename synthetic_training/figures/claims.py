@@ -49,7 +49,7 @@ _SEEDS = 3
 
 
 def _few(*counts: int) -> str:
-    """How many seeds there are, if one of these counts is smaller than planned."""
+    """The number of seeds, as the end of a cell; empty if there are as many as planned."""
     seeds = min(counts)
     return "" if seeds >= _SEEDS else f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
 

@@ -237,7 +237,7 @@ def _draw_curve(axes: "Axes", bands: Sequence[Band], style: Style) -> None:
 
 
 def _styled(results: Sequence[Result], *apart: str) -> list[tuple[Style, list[Result]]]:
-    """Results of each model and sweep value, with their style; the settings ``apart`` are left together."""
+    """Results by model and swept values, each with its style; values of ``apart`` are not separated."""
     groups = grouped(results, lambda result: label_of(result, *apart))
     labels = [own[0]["label"] for own in groups.values()]
     dashes = [DASHES[labels[:i].count(label) % len(DASHES)] for i, label in enumerate(labels)]

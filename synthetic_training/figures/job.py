@@ -99,7 +99,7 @@ def trained(folder: Path, diverged: int | None = None) -> Result:
 
 
 def _default_length(config: dict[str, Any]) -> int:
-    """The length that a run evaluates if its settings name none."""
+    """The length at which a run is evaluated if its settings do not name one."""
     from synthetic_training.data.documents.document_data import EVAL_ENTRIES
 
     others = {MQAR: config.get("pairs"), DOCUMENTS: EVAL_ENTRIES[-1]}

@@ -162,9 +162,9 @@ def merge(archives: Sequence[Path], into: Path, runs: Path | None = None) -> lis
 
 
 def _is_not_behind(runs: Path, content: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
-    """Whether a packed file is not the metrics of a run that has since continued in ``runs``.
+    """Whether unpacking a file does not overwrite the metrics of a run that has since continued in ``runs``.
 
-    A run that goes on from a later checkpoint would lack the evaluations before it.
+    A run that continues from a later checkpoint would lack the evaluations before it.
     """
     file = runs / member.name
     stream = content.extractfile(member) if file.name == METRICS and file.exists() else None

@@ -73,7 +73,7 @@ def _place(result: Result) -> tuple[Any, ...]:
 
 
 def check_alike(label: str, results: Iterable[Result], where: str = "") -> None:
-    """Raise InputError unless results of one label differ only in seeds, because their mean would mix models.
+    """Raise InputError if results of one label differ in more than their seeds; a mean would mix models.
 
     Args:
         label: label of the results.
@@ -185,7 +185,7 @@ def by_test(result: Result) -> dict[str, dict[int, float]]:
 
 
 def test_name(score: Result) -> str:
-    """``copy``, or the task and the length of its key in letters; and that of the answer if it is set."""
+    """The task and the length of its key, or only ``copy``; and the length of the answer, if it is set."""
     name = score["task"] if score["task"] == "copy" else f"{score['task']}, n = {score['n']}"
     return f"{name}, k = {score['k']}" if score.get("k") else name
 

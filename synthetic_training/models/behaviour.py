@@ -188,7 +188,7 @@ def _check_causal(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str
     within the first; only the last, in case that chunks end with the row; and the second half.
 
     Raises:
-        InputError: logits depend on later tokens by more than a constant for stability would explain.
+        InputError: logits depend on later tokens by more than constants that keep divisions stable explain.
     """
     logits, length, slightly = run.logits(model, ids), ids.shape[1], False
     for first in (1, length // 2, length - 1):

@@ -67,6 +67,6 @@ class Forward:
         return logits.float()
 
     def equal(self, one: Tensor, other: Tensor, tolerance: float = _EQUAL, bf16: float = _EQUAL_BF16) -> bool:
-        """Whether logits are equal up to a tolerance, relative to the largest, or another in bfloat16."""
+        """Whether logits are equal within a tolerance relative to the largest, ``bf16`` in bfloat16."""
         tolerance = bf16 if self.bf16 else tolerance
         return bool((one - other).abs().max() <= tolerance * other.abs().max())

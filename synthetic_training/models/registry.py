@@ -142,7 +142,7 @@ def build_model(
 def check_arguments(
     name: str, tokens: Mapping[str, int], /, *, trust_remote_code: bool = False, **overrides: Any
 ) -> None:
-    """Check, without allocating memory, the arguments of ``build_model`` as far as is possible.
+    """Check the arguments of ``build_model`` as far as possible without allocating memory.
 
     Raises:
         InputError: as ``build_model``; errors that need the values of weights are noticed only there.
