@@ -186,15 +186,14 @@ def _check_models(stages: Sequence[Stage], *, dry_run: bool) -> None:
         for run in stage.planned:
             config = run.config
             tokens = training_data(config).tokens
-            key = repr((config.model, config.preset, config.model_args, config.imports, tokens))
+            trusted = config.trust_remote_code
+            key = repr((config.model, config.preset, config.model_args, config.imports, trusted, tokens))
             if key in checked or (dry_run and config.model.partition(":")[0] in PACKAGES):
                 continue
             checked.add(key)
             import_packages(config.imports)
-            arguments, trusted = config.model_args, config.trust_remote_code
             try:
-                if config.preset is not None:
-                    arguments = preset_arguments(config.preset, config.model, arguments)
+                arguments = preset_arguments(config.preset, config.model, config.model_args)
                 check_arguments(config.model, tokens, trust_remote_code=trusted, **arguments)
             except InputError as error:
                 raise InputError(f"{stage.source}: run {run.label}: {error}") from error

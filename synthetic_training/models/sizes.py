@@ -23,17 +23,19 @@ def window(model: PreTrainedModel) -> int | None:
     return next((length for length in lengths if isinstance(length, int) and length > 0), None)
 
 
-def preset_arguments(preset: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def preset_arguments(preset: str | None, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A model's arguments from the user, completed from the preset.
 
     Args:
-        preset: name of the preset.
+        preset: name of the preset; None for none.
         model: name of the model, as in ``find_architecture``.
         given: arguments from the user, under any of their names.
 
     Raises:
         InputError: there is no such preset, or it has no sizes for this model.
     """
+    if preset is None:
+        return dict(given)
     known = presets()
     if preset not in known:
         raise InputError(

@@ -113,9 +113,8 @@ def _model_args(config: TrainConfig) -> dict[str, Any]:
     Raises:
         InputError: there is no such preset, or it has no sizes for this model.
     """
-    if config.preset is None:
-        return config.model_args
-    import_packages(config.imports)
+    if config.preset is not None:
+        import_packages(config.imports)
     return preset_arguments(config.preset, config.model, config.model_args)
 
 
