@@ -37,8 +37,7 @@ _HEADER = "# Written by `python -m lm_eval_tasks generate`; edit the benchmark {
 _MARK = _HEADER.partition("{")[0].encode()
 _HEADER_PATTERN = re.compile(re.escape(_HEADER).replace(r"\{name!r\}", "'(.*)'"))
 
-_QUOTED_FUNCTION = re.compile(r"!function '([\w.]+)'")
-"""Writes functions unquoted: PyYAML quotes every scalar with a tag."""
+_QUOTED_FUNCTION = re.compile(r"!function '([\w.]+)'")  # PyYAML quotes every scalar with a tag
 
 
 class _Function(str):
@@ -113,7 +112,8 @@ def _check_no_other_files(folder: Path) -> None:
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in (*folders, *files) if not name.startswith(".")):
-            if path.is_symlink() or (path.is_file() and not read_bounded(path).startswith(_MARK)):
+            foreign = path.suffix == ".yaml" if path.is_dir() else not read_bounded(path).startswith(_MARK)
+            if path.is_symlink() or foreign:
                 what = f"{path.relative_to(folder)}, which this command did not write"
                 raise InputError(f"{folder} contains {what}; pass a new folder with --out")
 
@@ -158,7 +158,7 @@ def _differing(wanted: dict[str, str], folder: Path) -> list[str]:
 
 
 def _content(file: Path) -> str | None:
-    return file.read_text(encoding="utf-8") if file.exists() else None
+    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else None
 
 
 def _stale(wanted: dict[str, str], folder: Path) -> Iterator[str]:

@@ -72,6 +72,18 @@ def test_a_folder_with_files_of_others_is_refused(name: str, tmp_path: Path) -> 
     assert mine.is_dir() or mine.read_text() == content
 
 
+def test_damaged_files_are_written_again_and_folders_in_their_place_are_refused(tmp_path: Path) -> None:
+    generate([find("string_reverse")], tmp_path)
+    file = tmp_path / "strings/string_reverse_10.yaml"
+    before = file.read_bytes()
+    file.write_bytes(before + b"\xff\xfe")
+    assert generate([find("string_reverse")], tmp_path) == [file] and file.read_bytes() == before
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(InputError, match=r"contains strings/string_reverse_10.yaml, which this command did"):
+        generate([find("string_reverse")], tmp_path)
+
+
 def test_files_of_benchmarks_that_this_call_does_not_know_are_kept(tmp_path: Path) -> None:
     """As of two modules with string tasks, each imported in a call of its own."""
     other = replace(find("string_copy"), name="string_other", aliases=())

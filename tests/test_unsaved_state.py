@@ -65,3 +65,21 @@ def test_other_state_is_not_reported(arguments: dict[str, Any], tmp_path: Path) 
     config = tiny(model=f"{HERE}:Counting", model_args=arguments, steps=6, eval_every=3)
     train(config, tmp_path / "run")
     assert len(metrics_without_times(tmp_path / "run")) > 3
+
+
+class NormalisesSteps(nn.Module):
+    """Normalises each token over the rows of the batch, as recurrent batch normalisation does."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(vocab_size, 8), nn.Linear(8, vocab_size)
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embed(ids)
+        steps = [self.norm(one) for one in (x + x.cumsum(1).tanh().cumsum(1)).unbind(1)]
+        return self.head(torch.stack(steps, 1))
+
+
+def test_a_module_that_needs_several_rows_in_training_is_accepted() -> None:
+    assert check_own_model("it", build_model(f"{HERE}:NormalisesSteps"), 16) == []

@@ -138,9 +138,11 @@ def _check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str
     Raises:
         InputError: the model cannot be saved or loaded, or their logits differ in evaluation mode.
     """
+    # several rows, because some layers, such as those of BatchNorm, compute statistics over them
+    rows = torch.cat([ids, _others(model, ids), ids.flip(1), _others(model, ids.flip(1))])
     with torch.enable_grad():
         for seed in (1, 2, 3):
-            run.logits(model.train(), ids, seed)
+            run.logits(model.train(), rows, seed)
     with TemporaryDirectory() as folder:
         try:
             save_with_code(model.eval(), Path(folder) / "model")
@@ -161,7 +163,7 @@ def _check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str
             "constructor draws at random, or that forward changes, as a parameter or with register_buffer"
         )
     with torch.enable_grad():
-        one, other = (run.logits(each.train(), ids).detach() for each in (again, model))
+        one, other = (run.logits(each.train(), rows).detach() for each in (again, model))
     what = "carries something from one training step to the next that is not saved, so a resumed run differs"
     return [] if run.equal(one, other, 1e-4, 1e-3) else [f"{run.name} {what}; use register_buffer"]
 
