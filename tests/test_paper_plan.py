@@ -15,6 +15,7 @@ from dataset_builders.sources.tokenizer import load_tokenizer
 from lm_eval_tasks.catalog import task_files
 from lm_eval_tasks.paper.estimate import H100, Machine, evaluation_seconds, hours, new_tokens, prompt_tokens
 from lm_eval_tasks.paper.experiments import experiments, read_metadata, select_experiments
+from lm_eval_tasks.paper.model_files import folder_checksum
 from lm_eval_tasks.paper.model_list import Model, read_model_list
 from lm_eval_tasks.paper.plan import Files, Run, command_line, plan
 from tests.import_graph import ROOT
@@ -95,6 +96,37 @@ def test_a_folder_is_named_after_what_its_results_depend_on() -> None:
     ]
     assert {run.name for run in same} == {first.name}
     assert len({run.name for run in [first, *others]}) == 1 + len(others)
+
+
+def test_a_model_that_was_trained_again_in_its_folder_is_run_again(tmp_path: Path) -> None:
+    """Its complete runs, and the cached answers of interrupted ones, are those of the earlier weights."""
+    folder, tokenizer = tmp_path / "model", tmp_path / "tokenizer"
+    weights, vocabulary = folder / "model.safetensors", tokenizer / "tokenizer.json"
+    folder.mkdir()
+    tokenizer.mkdir()
+    weights.write_bytes(bytes(300_000))
+    vocabulary.write_text("{}")
+
+    def name() -> str:
+        folder_checksum.cache_clear()
+        changes = {"pretrained": str(folder), "tokenizer": str(tokenizer)}
+        return Run(MODELS["mamba-370m"].model_copy(update=changes), experiments()["c4_copy"], {}, None).name
+
+    first = name()
+    (folder / "README.md").write_text("a model")
+    (folder / "metrics.jsonl").write_text("{}")
+    assert name() == first
+    names = [first]
+    for content in (b"1" + bytes(299_999), bytes(299_999) + b"1", bytes(300_001)):
+        weights.write_bytes(content)
+        names.append(name())
+    (folder / "config.json").write_text("{}")
+    names.append(name())
+    vocabulary.write_text("[]")
+    names.append(name())
+    assert len(set(names)) == len(names)
+    assert folder_checksum(str(folder)) == folder_checksum(str(folder.rename(tmp_path / "elsewhere")))
+    assert folder_checksum("EleutherAI/pythia-410m") is None
 
 
 def test_metadata_goes_to_the_experiments_that_take_it() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.paper.experiments import Experiment, experiments
+from lm_eval_tasks.paper.model_files import folder_checksum
 from lm_eval_tasks.paper.model_list import Dtype, Model
 
 
@@ -37,7 +38,11 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's folder: model, experiment, and a hash of all settings that change the results."""
+        """Name of the run's folder: model, experiment, and a hash of all settings that change the results.
+
+        The hash of a local model includes the files in its folder, because it may be trained again there.
+        """
+        folders = [folder_checksum(one) for one in (self.model.pretrained, self.model.tokenizer) if one]
         content = [
             self.model.backend,
             self.model_arguments,
@@ -45,6 +50,7 @@ class Run:
             self.experiment.benchmark.version,
             dict(self.metadata),
             self.limit,
+            *(one for one in folders if one is not None),
         ]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.model.name}-{self.experiment.name}-{digest[:10]}"
