@@ -20,7 +20,7 @@ from dataset_builders.device_functions import use_kernels_where_they_work
 from dataset_builders.files import read_json, write_json, write_text
 from synthetic_training.models import packed_attention
 from synthetic_training.models.bare_module import BareModuleForCausalLM
-from synthetic_training.models.code_files import file_of, files_to_copy, is_installed
+from synthetic_training.models.code_files import file_of, files_to_copy
 from synthetic_training.models.config_arguments import MOST_LAYERS, ConfigArguments
 from synthetic_training.models.construction import reraise_bug, untrained
 from synthetic_training.models.float32_gates import keep_gates_in_float32
@@ -121,13 +121,12 @@ def _copied_or_imported(one: type, folder: Path, ours: set[str]) -> str:
         folder: folder of the saved model.
         ours: names of this project's files in the folder, which a copy must not replace.
     """
-    file = file_of(one)
-    files = None if is_installed(file) else files_to_copy(file, one.__module__.split(".")[0])
+    files = files_to_copy(one.__module__)
     if files is None or ours & {needed.stem for needed in files}:
         return f"from {one.__module__} import {one.__name__}"
     for needed in files:
         shutil.copyfile(needed, folder / needed.name)
-    return f"from .{file.stem} import {one.__name__}"
+    return f"from .{file_of(one).stem} import {one.__name__}"
 
 
 def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:
