@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from dataset_builders import InputError
 from synthetic_training.models import code_files
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.code_files import class_digests, files_to_copy
+from synthetic_training.models.registry import build_model
+from synthetic_training.models.saved import load_model, save_with_code
 
 MODEL = """
 import json
@@ -120,3 +123,29 @@ def test_files_are_copied_only_if_a_copy_finds_all_of_them(
     monkeypatch.syspath_prepend(tmp_path)
     files = files_to_copy("my_models.model")
     assert (None if files is None else {file.name for file in files}) == copied
+
+
+@pytest.mark.parametrize("statement", ["from my_helpers.cell import WIDTH", "from my_cell import WIDTH"])
+def test_a_saved_model_says_which_module_it_lacks(
+    statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than to install a distribution with the module's name, which would be somebody else's."""
+    (tmp_path / "my_helpers").mkdir()
+    for name in ("my_helpers/cell.py", "my_cell.py"):
+        (tmp_path / name).write_text("WIDTH = 8\n")
+    (tmp_path / "my_letters.py").write_text(
+        f"from torch import nn\n{statement}\n"
+        "class Letters(nn.Sequential):\n"
+        "    def __init__(self, vocab_size):\n"
+        "        super().__init__(nn.Embedding(vocab_size, WIDTH), nn.Linear(WIDTH, vocab_size))\n"
+    )
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        save_with_code(build_model("my_letters:Letters"), tmp_path / "saved")
+        load_model(tmp_path / "saved", trust_remote_code=True)
+    for name in [one for one in sys.modules if one.startswith(("my_", "transformers_modules.saved."))]:
+        del sys.modules[name]
+    sentence = "needs the module my_letters, which is not saved with it"
+    with pytest.raises(InputError, match=sentence) as raised:
+        load_model(tmp_path / "saved", trust_remote_code=True)
+    assert "pip install" not in str(raised.value)
