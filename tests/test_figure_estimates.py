@@ -17,6 +17,7 @@ from synthetic_training.figures.estimate import (
     expected_gpu_hours,
 )
 from synthetic_training.figures.plan import Run
+from synthetic_training.models.sizes import preset_arguments
 from tests.tiny_figure import a_figure, runs_of
 
 RUN_TOKENS = 30 * 4 * 32
@@ -60,6 +61,19 @@ def test_a_run_takes_as_long_as_runs_with_the_same_settings(run: Run) -> None:
     long = changed(run, steps=1000)
     results = [result(long, 30.0, config={"compile": "on"}), result(long, 70.0, config={"compile": "off"})]
     assert Expectations(results).of(long) == Expected(30.0, "the same run")
+
+
+def test_a_run_whose_sizes_are_from_a_preset_takes_as_long_as_one_that_has_begun(run: Run) -> None:
+    """A run that has begun contains the sizes of the preset too."""
+    given = {"initializer_range": 0.03, "intermediate_size": 288}
+    planned = changed(run, model="hf:jamba", preset="small", model_args=given)
+    begun = changed(planned, model_args=preset_arguments("small", "hf:jamba", given))
+    assert "hidden_size" in begun.config.model_args
+    found = Expectations([result(begun, 70.0, speed=RUN_TOKENS / 10)])
+    assert found.of(planned) == Expected(70.0, "the same run")
+    assert found.of(changed(planned, steps=60)) == Expected(20.0 + START, "its speed")
+    other = changed(planned, model_args={**given, "hidden_size": 64})
+    assert found.of(other).basis == "assumed"
 
 
 def test_times_are_those_on_one_gpu_that_is_not_shared(run: Run) -> None:

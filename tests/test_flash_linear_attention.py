@@ -15,7 +15,10 @@ import synthetic_training
 from synthetic_training.config import TrainConfig
 from synthetic_training.evaluation.config import EvaluateConfig
 from synthetic_training.evaluation.evaluate import evaluate
+from synthetic_training.models.registry import build_model
 from synthetic_training.models.saved import load_model
+from synthetic_training.models.sizes import preset_arguments
+from synthetic_training.theory.state import state_bits
 from synthetic_training.training.run import train
 from synthetic_training.training.run_log import read_metrics
 
@@ -69,6 +72,32 @@ def test_importing_it_changes_no_type_of_transformers(tmp_path: Path) -> None:
     for name, module in found.items():
         package = "fla" if "fla:" in name or name == "hf:gla" else "transformers"
         assert module.split(".")[0] == package, (name, module)
+
+
+WINDOW = {"num_hidden_layers": 2, "attn": {"layers": [1], "num_heads": 4, "window_size": 8}}
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "numbers"),
+    [
+        # per layer: heads, keys and values of each; inputs of three convolutions over four tokens
+        ("fla:gla", {}, 32 * 2 * 4 * 16 * 32),
+        ("fla:gated_deltanet", {}, 2 * (32 * 4 * 32 * 64 + 16 * 4 * (128 + 128 + 256))),
+        # one convolution, which also runs over the two projections of the state's size
+        ("fla:mamba2", {}, 3 * (32 * 8 * 32 * 112 + 16 * 4 * (256 + 2 * 112))),
+        # the last input of each of two blocks
+        ("fla:rwkv7", {}, 2 * (32 * 4 * 32 * 32 + 16 * 2 * 128)),
+        # retention, and the keys and values of the last eight tokens
+        ("fla:retnet", WINDOW, 32 * 4 * 32 * 64 + 16 * 2 * 8 * 128),
+    ],
+)
+def test_the_state_is_counted_without_a_gpu(model: str, arguments: dict[str, Any], numbers: int) -> None:
+    """Recurrent states are kept in float32, everything else in the precision of training."""
+    sizes = preset_arguments("small", model, arguments)
+    with torch.device("meta"):
+        untrained = build_model(model, **sizes)
+    for length in (9, 70):
+        assert state_bits(untrained, length, torch.bfloat16) == numbers
 
 
 TRAINED: dict[str, dict[str, Any]] = {

@@ -163,12 +163,15 @@ def test_a_run_is_not_resumed_with_other_code(tmp_path: Path, monkeypatch: pytes
     monkeypatch.syspath_prepend(tmp_path)
     config = tiny(model="edited_models.model:Letters", model_args={}, steps=2, warmup_steps=0)
     train(config, out)
-    assert set(json.loads((out / "run.json").read_text())["code"]) == {"model.py", "width.py"}
+    assert set(json.loads((out / "run.json").read_text())["code"]) == {
+        "edited_models/model.py",
+        "edited_models/width.py",
+    }
     shutil.rmtree(out / "model")
     for file in (model, width):
         text = file.read_text()
         file.write_text(text + "# edited\n")
-        with pytest.raises(InputError, match=f"code has changed since the run in .* began: {file.name}; "):
+        with pytest.raises(InputError, match=f"code has changed since the run in .* began: .*/{file.name}; "):
             train(config, out, resume=True)
         file.write_text(text)
     (package / "other.py").write_text("EDITED = True\n")

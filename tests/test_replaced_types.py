@@ -95,7 +95,7 @@ def test_a_saved_model_of_a_known_package_needs_no_trust_here(
     site.mkdir()
     (site / "other_stand_in.py").write_text(STAND_IN.replace("quite_new", "newer"))
     monkeypatch.syspath_prepend(site)
-    monkeypatch.setattr("synthetic_training.models.saved.is_installed", lambda file: file.parent == site)
+    monkeypatch.setattr("synthetic_training.models.code_files.is_installed", lambda file: file.parent == site)
     monkeypatch.setitem(PACKAGES, "other_stand_in", "stand-in-package")
     sizes = {"hidden_size": 16, "num_hidden_layers": 1}
     for model_type in ("mamba", "newer"):

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from synthetic_training.data.strings.packing import PackedBatches
+from synthetic_training.figures.stages import read_stages
 from synthetic_training.models.registry import build_model
 from synthetic_training.seeding import seed_everything
 from synthetic_training.training.graphs import Replayed
 from synthetic_training.training.processes import Processes
 from synthetic_training.training.step import StepConfig, TrainingStep
-from tests.test_step_fallback import OPTIMIZER, Counting, losses
+from tests.test_step_fallback import OPTIMIZER, Counting, losses, make_step, refuse
 from tests.tiny_run import tiny
 
 
@@ -235,6 +236,18 @@ def test_no_process_replays_if_another_one_does_not() -> None:
         step._run = step._replayed = Recorded(step._update)
         losses(step)
         assert (step._replayed is not None) == replays
+
+
+def test_a_step_that_cannot_be_compiled_is_replayed_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures rely on it for RWKV-7."""
+    monkeypatch.setattr(torch, "compile", refuse)
+    step = make_step(compiled=True)
+    step._run = step._replayed = recorded = Recorded(step._update)
+    losses(step)
+    assert step._run is recorded and recorded._graph is not None
+    for figure in ("length_generalization", "ngram_lookup", "mqar"):
+        (*_, stage) = read_stages([f"beyond_{figure}"], "paper")
+        assert {run.config.compile for run in stage.planned if run.label == "rwkv7"} == {"auto"}
 
 
 @pytest.mark.parametrize("ends", [True, False])

@@ -96,6 +96,32 @@ def test_a_model_that_reads_values_is_measured_in_its_own_dtype_alone() -> None:
         state_bits(model, 5, torch.bfloat16)
 
 
+def test_kernels_that_need_a_gpu_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    triton = pytest.importorskip("triton")
+
+    def kernel(x):
+        pass
+
+    configs = [triton.Config({}, num_warps=warps) for warps in (1, 2)]
+    plain = triton.jit(kernel)
+    given = triton.heuristics({"BLOCK": lambda arguments: arguments["x"].item()})(triton.jit(kernel))
+    tuned = triton.autotune(configs, key=[])(triton.jit(kernel))
+
+    class HasKernels(type(build_model("lstm", **SIZES))):
+        def forward(self, input_ids: torch.Tensor, **options: Any) -> Any:
+            for one in (plain, given, tuned):
+                one[(1,)](input_ids)
+            return super().forward(input_ids, **options)
+
+    model = build_model("lstm", **SIZES)
+    model.__class__ = HasKernels
+    assert state_bits(model, 5, torch.bfloat16) == 16 * LAYERS * 2 * WIDTH
+    launched: list[torch.Tensor] = []
+    monkeypatch.setattr(type(plain), "run", lambda _, x, **__: launched.append(x))
+    plain[(1,)](torch.zeros(1))
+    assert len(launched) == 1
+
+
 def test_a_model_of_the_papers_size_takes_no_memory() -> None:
     with torch.device("meta"):
         model = build_model("T_rope")

@@ -13,6 +13,7 @@ from synthetic_training.figures.cost import SPEED
 from synthetic_training.figures.plan import Result, Run
 from synthetic_training.figures.progress import tokens
 from synthetic_training.figures.results import read_results
+from synthetic_training.models.presets import presets
 from synthetic_training.training.compilation import resolve_compile
 from synthetic_training.training.run_log import read_lines
 
@@ -166,7 +167,7 @@ def _alone(result: Result) -> float:
 def _settings(config: Mapping[str, Any], device: Literal["cpu", "cuda"]) -> str:
     """The settings on which the time of a run depends, as text."""
     default = TrainConfig().as_json()
-    settings = {**default, **config}
+    settings = {**default, **config, "model_args": _model_args(config)}
     settings["compile"] = resolve_compile(settings["compile"], device, settings["steps"])
     return repr(
         sorted((k, repr(v)) for k, v in settings.items() if k not in _NOT_TIME and v != default.get(k))
@@ -175,7 +176,13 @@ def _settings(config: Mapping[str, Any], device: Literal["cpu", "cuda"]) -> str:
 
 def _model(config: Mapping[str, Any]) -> str:
     """The model and its sizes as text."""
-    return json.dumps([config["model"], config.get("preset"), config["model_args"]], sort_keys=True)
+    return json.dumps([config["model"], config.get("preset"), _model_args(config)], sort_keys=True)
+
+
+def _model_args(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's arguments with those of the preset, which only runs that have begun contain."""
+    preset = presets().get(config.get("preset") or "", {})
+    return {**preset.get(config["model"], {}), **config["model_args"]}
 
 
 def _measured_speeds() -> dict[str, float]:

@@ -20,7 +20,7 @@ from dataset_builders.device_functions import use_kernels_where_they_work
 from dataset_builders.files import read_json, write_json, write_text
 from synthetic_training.models import packed_attention
 from synthetic_training.models.bare_module import BareModuleForCausalLM
-from synthetic_training.models.code_files import file_of, files_to_copy, is_installed
+from synthetic_training.models.code_files import file_of, files_to_copy
 from synthetic_training.models.config_arguments import MOST_LAYERS, ConfigArguments
 from synthetic_training.models.construction import reraise_bug, untrained
 from synthetic_training.models.float32_gates import keep_gates_in_float32
@@ -79,7 +79,8 @@ def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str
     lines = [
         f'"""{module_class.__name__} as a causal language model of transformers."""\n',
         f"from .{wrapper.stem} import BareModuleConfig, BareModuleForCausalLM",
-        f"{_copied_or_imported(module_class, folder, {wrapper.stem, _WRAPPED})}\n\n",
+        *_copied_or_imported(module_class, folder, {wrapper.stem, _WRAPPED}),
+        "\n",
         f"class {model_class.__name__}(BareModuleForCausalLM):",
         f"    module_class = {module_class.__name__}",
     ]
@@ -89,16 +90,7 @@ def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str
 
 def _write_classes(classes: dict[str, type], folder: Path) -> dict[str, str]:
     ours = {_IMPORTED, Path(packed_attention.__file__).stem}
-    imports = [*dict.fromkeys(_copied_or_imported(one, folder, ours) for one in classes.values())]
-    packages = {one.__module__.split(".")[0] for one in classes.values()} & set(PACKAGES)
-    if packages:  # the error of transformers would name the module instead of the distribution
-        package = PACKAGES[packages.pop()]
-        imports = [
-            "try:",
-            *(f"    {line}" for line in imports),
-            "except ModuleNotFoundError as error:",
-            f'    raise ImportError("this model needs {package}; run: pip install {package}") from error',
-        ]
+    imports = [line for one in classes.values() for line in _copied_or_imported(one, folder, ours)]
     lines = ['"""The classes of this model."""\n', *imports]
     write_text(folder / f"{_IMPORTED}.py", "\n".join(lines) + "\n")
     return {key: f"{_IMPORTED}.{one.__name__}" for key, one in classes.items()}
@@ -113,21 +105,29 @@ def _supply_attention(folder: Path) -> None:
     write_text(code, code.read_text(encoding="utf-8") + "\n".join(lines) + "\n")
 
 
-def _copied_or_imported(one: type, folder: Path, ours: set[str]) -> str:
-    """The line that imports a class; its files are copied into the folder if it needs no others.
+def _copied_or_imported(one: type, folder: Path, ours: set[str]) -> list[str]:
+    """The lines that import a class; its files are copied into the folder if it needs no others.
 
     Args:
         one: the class.
         folder: folder of the saved model.
         ours: names of this project's files in the folder, which a copy must not replace.
     """
-    file = file_of(one)
-    files = None if is_installed(file) else files_to_copy(file, one.__module__.split(".")[0])
-    if files is None or ours & {needed.stem for needed in files}:
-        return f"from {one.__module__} import {one.__name__}"
-    for needed in files:
-        shutil.copyfile(needed, folder / needed.name)
-    return f"from .{file.stem} import {one.__name__}"
+    files = files_to_copy(one.__module__)
+    if files is not None and not ours & {needed.stem for needed in files}:
+        for needed in files:
+            shutil.copyfile(needed, folder / needed.name)
+        return [f"from .{file_of(one).stem} import {one.__name__}"]
+    # the error of transformers would suggest to install a distribution with the module's name
+    what, package = f"the module {one.__module__}, which is not saved with it", one.__module__.split(".")[0]
+    if package in PACKAGES:
+        what = f"{PACKAGES[package]}; run: pip install {PACKAGES[package]}"
+    return [
+        "try:",
+        f"    from {one.__module__} import {one.__name__}",
+        "except ModuleNotFoundError as error:",
+        f'    raise ImportError(f"this model needs {what} ({{error}})") from error',
+    ]
 
 
 def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:

@@ -6,6 +6,9 @@ The model reads ``length`` tokens, and the size of the state that it passes to i
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dataset_builders import InputError
@@ -21,7 +24,8 @@ def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = 
     """Size in bits of a model's state after one text of ``length`` tokens.
 
     The model is created again on PyTorch's ``meta`` device, which has only shapes, so that large models and
-    lengths take no memory. If it cannot run there and ``dtype`` is its own dtype, it runs on its own device.
+    lengths take no memory. Kernels written in Triton, which need a GPU, do nothing there. If the model cannot
+    run there and ``dtype`` is its own dtype, it runs on its own device.
 
     Args:
         model: any causal language model of transformers, or of this project.
@@ -38,7 +42,8 @@ def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = 
     try:
         with torch.device("meta"):
             shapes = type(model)(model.config).to(dtype or model.dtype).eval()
-        return _count(shapes, length)
+        with _without_triton():
+            return _count(shapes, length)
     except (NotImplementedError, RuntimeError) as error:
         if model.device.type == "meta" or dtype not in (None, model.dtype):
             raise InputError(
@@ -46,6 +51,26 @@ def state_bits(model: PreTrainedModel, length: int, dtype: torch.dtype | None = 
             ) from error
     # mixtures of experts cannot run on the meta device: the selected experts depend on values
     return _count(model, length)
+
+
+@contextmanager
+def _without_triton() -> Iterator[None]:
+    """Launches of Triton kernels do nothing; tensors without values would be null pointers on a GPU."""
+    if "triton" not in sys.modules:
+        yield
+        return
+    from triton.runtime.autotuner import Autotuner, Heuristics
+    from triton.runtime.jit import JITFunction
+
+    launchers = (JITFunction, Autotuner, Heuristics)
+    kept = [one.run for one in launchers]
+    try:
+        for one in launchers:
+            one.run = lambda *_, **__: None
+        yield
+    finally:
+        for one, run in zip(launchers, kept, strict=True):
+            one.run = run
 
 
 def _count(model: PreTrainedModel, length: int) -> int:
