@@ -24,7 +24,7 @@ ORDER = (
     "mamba",
     "mamba_authors",
     "hybrid",
-    "retnet_window",
+    "gated_deltanet_window",
     "lstm",
     "mamba2",
     "gated_deltanet",
