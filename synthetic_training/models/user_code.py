@@ -142,6 +142,12 @@ def _check_importable(path: str, *classes: type) -> None:
             )
 
 
+def is_own_class(model_class: type[PreTrainedModel]) -> bool:
+    """Whether a class, or the module that it wraps, is not of this project, transformers or ``PACKAGES``."""
+    shipped = {__name__.partition(".")[0], "transformers", *PACKAGES}
+    return hasattr(model_class, "module_class") or model_class.__module__.partition(".")[0] not in shipped
+
+
 def bare_module_arguments(
     name: str,
     model_class: type[PreTrainedModel],
