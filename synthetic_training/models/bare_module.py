@@ -108,17 +108,18 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         return super().get_parameter(target) if known is None else known
 
     def _unsaved_buffers(self) -> dict[nn.Module, dict[str, Tensor]]:
-        """Copies of the non-persistent buffers, by the module that contains them."""
+        """The non-persistent buffers, by the module that contains them."""
         unsaved = dict(self.named_non_persistent_buffers())
         found: dict[nn.Module, dict[str, Tensor]] = {}
         for name, buffer in unsaved.items():
             owner, _, short = name.rpartition(".")
-            found.setdefault(self.get_submodule(owner), {})[short] = buffer.clone()
+            found.setdefault(self.get_submodule(owner), {})[short] = buffer
         return found
 
     def _init_weights(self, module: nn.Module) -> None:
         for name, value in self._constants.get(module, {}).items():
-            module.get_buffer(name).copy_(value)
+            # not in place: the elements of an expanded buffer share memory
+            module._buffers[name] = value.to(module.get_buffer(name))
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
