@@ -222,13 +222,19 @@ def _one_sentence(name: str, architecture: Architecture, overrides: Mapping[str,
 
 
 def trainable(model: PreTrainedModel) -> PreTrainedModel:
-    """A model in float32 whose weights do not overlap in memory, as those do that were expanded.
+    """A model in float32 whose saved tensors do not overlap in memory, as those do that were expanded.
 
-    The optimizer updates each number, and would write behind the end of an expanded weight. The input and
-    forget gates of an xLSTM stay in float32 under autocast too.
+    The optimizer updates each number, and would write behind the end of an expanded weight; a checkpoint
+    cannot be loaded into an expanded buffer. The input and forget gates of an xLSTM stay in float32 under
+    autocast too.
     """
-    for weight in model.float().parameters():
-        weight.data = weight.data.contiguous()
+    weights, unsaved = (
+        model.float().parameters(),
+        {id(one) for _, one in model.named_non_persistent_buffers()},
+    )
+    for tensor in (*weights, *(one for one in model.buffers() if id(one) not in unsaved)):
+        if tensor.layout == torch.strided:
+            tensor.data = tensor.data.contiguous()
     keep_gates_in_float32(model)
     return model
 
