@@ -70,17 +70,22 @@ def import_module(name: str) -> ModuleType:
     except (TypeError, ValueError) as error:  # from importlib, for names such as "" and "..module"
         if name and all(part.isidentifier() for part in name.split(".")):
             raise
-        raise InputError(f"{name!r} is not the name of a module: {error}") from None
+        reason = f"; write it as in an import statement: {_dotted(name)}" if "/" in name else f": {error}"
+        raise InputError(f"{name!r} is not the name of a module{reason}") from None
 
 
 def _where(name: str) -> str:
     """What to install or type instead of a missing module, as the end of an error message."""
     if installed := installation(name.partition(".")[0]):
         return installed
-    dotted = name.removesuffix(".py").replace("/", ".").strip(".")
-    if dotted != name:
+    if (dotted := _dotted(name)) != name:
         return f"; write it as in an import statement: {dotted}"
     return f", neither in the current folder ({Path.cwd()}) nor among the installed packages"
+
+
+def _dotted(path: str) -> str:
+    """The name of the module in a file, from the file's path."""
+    return path.removesuffix(".py").replace("/", ".").strip(".")
 
 
 def import_class(path: str) -> type[nn.Module]:
@@ -93,6 +98,11 @@ def import_class(path: str) -> type[nn.Module]:
     module = import_module(module_name)
     found = getattr(module, class_name, None)
     if isinstance(found, type) and issubclass(found, nn.Module):
+        if inspect.isabstract(found):
+            missing = ", ".join(sorted(vars(found)["__abstractmethods__"]))
+            raise InputError(
+                f"{path} is an abstract class, which lacks {missing}; pass one of its subclasses"
+            )
         return found
     if found is not None:
         raise InputError(f"{path} is not a class of torch.nn.Module")
@@ -168,7 +178,8 @@ def bare_module_arguments(
         InputError: the class does not accept an argument, or needs one that was not passed.
     """
     module_class: type[nn.Module] = model_class.module_class
-    parameters = inspect.signature(module_class).parameters
+    signature = inspect.signature(module_class)
+    parameters = signature.parameters
     takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     if "vocab_size" not in parameters and not takes_all:
         raise InputError(f"{name} must take the argument vocab_size, the number of tokens")
@@ -181,6 +192,10 @@ def bare_module_arguments(
     missing = set(needed) - set(arguments) - {"vocab_size"}
     if missing:
         raise InputError(f"{name} needs --model-args {' '.join(f'{one}=...' for one in sorted(missing))}")
+    try:
+        signature.bind(vocab_size=0, **arguments)
+    except TypeError as error:  # such as a parameter that is positional only
+        raise InputError(f"{name} cannot be built with arguments by name: {error}") from None
     return {"arguments": arguments, "module": f"{module_class.__module__}:{module_class.__qualname__}"}
 
 
