@@ -70,22 +70,24 @@ def import_module(name: str) -> ModuleType:
     except (TypeError, ValueError) as error:  # from importlib, for names such as "" and "..module"
         if name and all(part.isidentifier() for part in name.split(".")):
             raise
-        reason = f"; write it as in an import statement: {_dotted(name)}" if "/" in name else f": {error}"
-        raise InputError(f"{name!r} is not the name of a module{reason}") from None
+        raise InputError(f"{name!r} is not the name of a module{_spelling(name) or f': {error}'}") from None
 
 
 def _where(name: str) -> str:
     """What to install or type instead of a missing module, as the end of an error message."""
     if installed := installation(name.partition(".")[0]):
         return installed
-    if (dotted := _dotted(name)) != name:
-        return f"; write it as in an import statement: {dotted}"
-    return f", neither in the current folder ({Path.cwd()}) nor among the installed packages"
+    missing = f", neither in the current folder ({Path.cwd()}) nor among the installed packages"
+    return _spelling(name) or missing
 
 
-def _dotted(path: str) -> str:
-    """The name of the module in a file, from the file's path."""
-    return path.removesuffix(".py").replace("/", ".").strip(".")
+def _spelling(name: str) -> str:
+    """How to write the path of a file instead, as the end of an error message; empty for other names."""
+    file = Path(name.removesuffix(".py"))
+    if "/" in name and (file.is_absolute() or ".." in file.parts):
+        return f"; run the command in {file.parent}, and pass {file.name}"
+    dotted = ".".join(file.parts)
+    return "" if dotted == name else f"; write it as in an import statement: {dotted}"
 
 
 def import_class(path: str) -> type[nn.Module]:
