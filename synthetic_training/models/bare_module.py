@@ -48,6 +48,18 @@ class BareModuleConfig(PreTrainedConfig):
     use_cache: bool = True
 
 
+def _in_default_precision(tensor: Tensor) -> Tensor:
+    """A weight or buffer in the default precision, unless it is in float32.
+
+    ``from_pretrained`` would keep another precision, such as that of a matrix from NumPy, in which the module
+    was not trained.
+    """
+    if tensor.dtype == torch.complex128:
+        return tensor.to(torch.complex64)
+    other = tensor.is_floating_point() and tensor.dtype != torch.float32
+    return tensor.to(torch.get_default_dtype()) if other else tensor
+
+
 class ModuleState:
     """What ``forward_with_state`` has returned after ``length`` tokens."""
 
@@ -83,9 +95,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         # have no values
         with torch.device("cpu"):
             self.module = self.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
-        for weight in self.module.parameters():  # ``float`` and ``from_pretrained`` convert only real weights
-            if weight.dtype == torch.complex128:
-                weight.data = weight.data.to(torch.complex64)
+        self.module._apply(_in_default_precision)
         if isinstance(limit := getattr(self.module, "max_position_embeddings", None), int):
             config.max_position_embeddings = limit
         self._tied_weights_keys = self._shared_tensors()

@@ -41,7 +41,8 @@ def load_weights(
             ignore_mismatched_sizes=True,  # ``check_weights`` names them
         )
     check_weights(model, report, folder)
-    return model
+    loaded: PreTrainedModel = model.float()  # also weights for which the model's code has another precision
+    return loaded
 
 
 @contextmanager
