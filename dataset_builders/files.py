@@ -138,6 +138,8 @@ def check_written_by_us(path: Path, mark: str, refusal: str, advice: str) -> Non
             head = stream.read(_HEAD)
     except FileNotFoundError:
         return
+    except NotADirectoryError:
+        raise InputError(f"{path} cannot be written: {path.parent} is not a folder; {advice}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be replaced: {error.strerror}; {advice}") from None
     if mark.encode() not in head:
@@ -156,7 +158,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
+    except (FileExistsError, NotADirectoryError):
         raise InputError(f"{path} cannot be written: {path.parent} is not a folder") from None
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None

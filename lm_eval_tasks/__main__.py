@@ -16,6 +16,7 @@ import tyro
 from dataset_builders import InputError
 from dataset_builders.benchmark import Benchmark
 from dataset_builders.command_line import check_command, command_errors
+from dataset_builders.files import check_folder
 from dataset_builders.registry import IMPORT_OPTION, find, own_benchmarks, take_imports
 from lm_eval_tasks import TASKS_FOLDER
 from lm_eval_tasks.paper.command import paper
@@ -107,6 +108,8 @@ def _generate(out: Path | None, names: Sequence[str], check: bool, imported: Seq
     others = [benchmark.name for benchmark in chosen if benchmark.name not in own_benchmarks()]
     if out is None and others:
         raise InputError(f"{others[0]} is not in this package; pass a folder for its files with --out")
+    if out is not None:
+        check_folder(out)
     changed = generate.generate(chosen, TASKS_FOLDER if out is None else out)
     print(f"{len(changed)} files changed in {TASKS_FOLDER if out is None else out}")
 

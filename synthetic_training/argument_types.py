@@ -7,16 +7,19 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from dataset_builders.ranges import parse_integers
 
-Value = int | float | bool | str | list[Any] | dict[str, Any]
+Value = int | float | bool | str | list[Any] | dict[str, Any] | None
 
 
 def parse_value(text: str) -> Value:
-    """``true``, ``8``, ``1e-3``, ``gelu``, ``[1, 3]`` and ``{"layers": [1]}`` as Python values."""
+    """``true``, ``null``, ``8``, ``1e-3``, ``gelu``, ``[1, 3]`` and ``{"layers": [1]}`` as Python values."""
     try:
-        value = json.loads(text.lower() if text in ("True", "False") else text)
+        value = json.loads(_PYTHON.get(text, text))
     except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, int | float | list | dict) else text
+    return text if isinstance(value, str) else value
+
+
+_PYTHON = {"True": "true", "False": "false", "None": "null"}
 
 
 def _written(value: Value) -> str:

@@ -37,9 +37,10 @@ class Settings:
         try:
             model = _model(type(self)).model_validate(values)  # type: ignore[arg-type]  # a class is hashable
         except ValidationError as error:
-            first = error.errors()[0]
-            name, value = _locate(values, first["loc"])
-            raise InputError(f"{name} = {value!r}: {_reason(first['msg'], value)}") from None
+            located = [(*_locate(values, one["loc"]), one["msg"]) for one in error.errors()]
+            name, value, _ = located[0]
+            reasons = [_reason(message, value) for other, _, message in located if other == name]
+            raise InputError(f"{name} = {value!r}: {_any_of(reasons)}") from None
         for name in values:
             object.__setattr__(self, name, getattr(model, name))
         self.check()
@@ -132,6 +133,16 @@ def _locate(values: Mapping[str, Any], location: tuple[int | str, ...]) -> tuple
         value = value[part]
         names.append(str(part))
     return ".".join(names), value
+
+
+def _any_of(reasons: list[str]) -> str:
+    """The reasons why a value has none of the possible types, as the end of a sentence."""
+    first, *others = dict.fromkeys(reasons)
+    start = "it should be "
+    if not others or not all(one.startswith(start) for one in others):
+        return first
+    *middle, last = (one.removeprefix(start) for one in others)
+    return f"{', '.join([first, *middle])} or {last}"
 
 
 def _reason(message: str, value: Any) -> str:

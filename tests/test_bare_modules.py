@@ -34,14 +34,14 @@ HERE = __name__
 
 
 class Tricky(nn.Module):
-    """Has a tied head, a buffer that is not saved, and a tensor that is no parameter or buffer."""
+    """Has a tied head, an expanded buffer that is not saved, and a tensor that is no parameter or buffer."""
 
     def __init__(self, vocab_size: int, width: int = 8) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocab_size, width)
         self.head = nn.Linear(width, vocab_size, bias=False)
         self.head.weight = self.embed.weight
-        self.register_buffer("scale", torch.full((width,), 3.0), persistent=False)
+        self.register_buffer("scale", torch.full((1,), 3.0).expand(width), persistent=False)
         self.shift = torch.linspace(0, 1, width)
 
     def forward(self, ids: Tensor) -> Tensor:

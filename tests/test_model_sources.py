@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
@@ -85,6 +86,20 @@ class Unnamed(nn.Module):
         super().__init__()
 
 
+class Abstract(nn.Module, ABC):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits."""
+
+
+class ByPosition(nn.Module):
+    def __init__(self, vocab_size: int, /) -> None:
+        super().__init__()
+
+
 class Needy(nn.Module):
     def __init__(self, vocab_size: int, width: int, depth: int) -> None:
         super().__init__()
@@ -111,12 +126,17 @@ class Needy(nn.Module):
         ("no_such.module:Class", {}, "there is no module 'no_such' to import, neither in the current folder"),
         ("gated_linear.py:Class", {}, "no module .*; write it as in an import statement: gated_linear$"),
         ("models/mine.py:Class", {}, "no module .*; write it as in an import statement: models.mine$"),
+        ("./models/mine.py:Class", {}, "not the name of a module; write it as .*statement: models.mine$"),
+        ("/work/mine.py:Class", {}, "to import; run the command in /work, and pass mine$"),
+        ("../mine.py:Class", {}, "not the name of a module; run the command in .., and pass mine$"),
         ("..:Class", {}, "'..' is not the name of a module"),
         (f"{HERE}:Unknown", {}, f"module {HERE} has no class 'Unknown'"),
         (f"{HERE}:HERE", {}, "is not a class of torch.nn.Module"),
         (f"{HERE}:Path", {}, "is not a class of torch.nn.Module"),
         (f"{HERE}:Unnamed", {}, "must take the argument vocab_size"),
         (f"{HERE}:Needy", {"width": 3}, "needs --model-args depth=...$"),
+        (f"{HERE}:Abstract", {}, "Abstract is an abstract class, which lacks forward; pass one of its subcl"),
+        (f"{HERE}:ByPosition", {}, "cannot be built with arguments by name: 'vocab_size' parameter is posi"),
         ("tests.gated_linear_attention:GatedLinearAttention", {"width": 3}, "has no argument 'width'"),
         ("tests.gated_linear_attention:GatedLinearAttentionForCausalLM", {"n": 3}, "has no argument 'n'"),
     ],

@@ -10,7 +10,7 @@ import pytest
 import tyro
 
 from dataset_builders import InputError
-from dataset_builders.files import check_new_file
+from dataset_builders.files import check_new_file, check_written_by_us, write_text
 from synthetic_training.figures import examples_by_length, state
 from synthetic_training.figures.estimate import RESULTS
 from synthetic_training.speed import architectures
@@ -64,6 +64,20 @@ def test_tables_replace_only_their_own(
     for _ in range(2):
         command.main(arguments)
         assert table.read_text() == texts[name]
+
+
+def test_no_table_is_written_into_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    table = tmp_path / "file" / "table.md"
+    with pytest.raises(
+        InputError, match=r"table.md cannot be written: .*file is not a folder; choose another"
+    ):
+        check_written_by_us(table, "", "is foreign", "choose another folder")
+    with pytest.raises(InputError, match=r"table.md cannot be written: .*file is not a folder$"):
+        write_text(table, "text")
+    with pytest.raises(InputError, match=r"x.md cannot be written: .*x is not a folder$"):
+        write_text(table / "x" / "x.md", "text")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_new_file_must_be_possible(tmp_path: Path) -> None:

@@ -57,15 +57,23 @@ def test_a_file_may_be_json_or_yaml(tmp_path: Path) -> None:
     assert one == other == TrainConfig(lr=1e-3, model_args=settings["model_args"])
 
 
-@given(st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False))
-def test_values_of_model_arguments_keep_their_kind(value: float) -> None:
+@given(st.none() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False))
+def test_values_of_model_arguments_keep_their_kind(value: float | None) -> None:
     parsed = parse_value(str(value))
     assert parsed == value and type(parsed) is type(value)
 
 
-@pytest.mark.parametrize("text", ["gelu", "", "null", "[1", '"a"', "1.2.3"])
+@pytest.mark.parametrize("text", ["gelu", "", "nul", "[1", '"a"', "1.2.3"])
 def test_other_model_arguments_are_text(text: str) -> None:
     assert parse_value(text) == text
+
+
+def test_null_in_a_file_and_on_the_command_line_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("model_args: {window: null, gate: None}")
+    typed = key_values.instance_from_str(["window=null", "gate=None"])
+    for arguments in (read_settings(tmp_path / "a.yaml")["model_args"], typed):
+        config = TrainConfig(model_args=arguments)
+        assert config.model_args == config.as_json()["model_args"] == {"window": None, "gate": None}
 
 
 @settings(max_examples=20)
@@ -115,7 +123,7 @@ def test_settings_of_another_task_are_refused(settings: dict[str, Any], sentence
         ({"lr": float("inf")}, "lr = inf"),
         ({"eval_lengths": [0]}, "eval_lengths"),
         ({"eval_lengths": 5}, "eval_lengths"),
-        ({"model_args": {"hidden_size": None}}, "model_args"),
+        ({"model_args": {"a": 1j}}, "model_args.a = 1j: it should be a valid integer, a valid number,"),
         ({"stop_accuracy": 1.5}, "stop_accuracy = 1.5"),
         ({"seed": -1}, "seed = -1"),
     ],

@@ -19,6 +19,9 @@ WRONG = [
      "none.tar.gz cannot be unpacked: No such file or directory$"),
     ("synthetic_training plot folder --out new",
      "folder is neither a folder of a run nor a file written by evaluate: it has no metrics.jsonl"),
+    ("synthetic_training train --out text/new", "text/new cannot be written: text is not a folder$"),
+    ("lm_eval_tasks generate --out text", "text cannot be written: text is not a folder$"),
+    ("lm_eval_tasks generate --out loop/new", "loop/new cannot be written: loop is not a folder$"),
     ("synthetic_training.precision.study --device cpu --out text", "text has a damaged line: it is not JSON"),
     ("synthetic_training.precision.study --device cpu --out text/new.jsonl", "text is not a folder"),
     ("synthetic_training.precision.study --device cpu --out new.jsonl --folder text", "text is not a folder"),
@@ -47,6 +50,7 @@ def test_a_wrong_value_is_one_sentence(command: str, sentence: str, run_here: Ru
     files = {"results.jsonl": lines, "cut.jsonl": lines[:100], "other.json": b"{}", "text": b"mine\n"}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
+    (tmp_path / "loop").symlink_to("loop")
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     result = run_here(*command.split())
     assert result.returncode == 1 and result.stdout == ""

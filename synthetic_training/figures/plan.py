@@ -132,7 +132,7 @@ def _run(
         if "seed" in part:
             raise InputError(f"{where} has a seed; list all of them under seeds")
         settings |= part
-        model_args |= _model_args(part)
+        model_args |= _model_args(part, where)
     if isinstance(preset := settings.get("preset"), str):
         settings = {**preset_settings(preset), **settings}
     config = parse_settings(TrainConfig, {**settings, "model_args": model_args, "seed": seed}, where)
@@ -191,8 +191,11 @@ def _value(config: TrainConfig, name: str) -> Any:
     return getattr(config, name)
 
 
-def _model_args(part: Values) -> Values:
+def _model_args(part: Values, where: str) -> Values:
     model_args = part.get("model_args", {})
     if not isinstance(model_args, dict):
-        return {"model_args": model_args}  # an error that is reported with the other unknown arguments
+        raise InputError(
+            f"{where}: model_args must be arguments of the model, as in {{hidden_size: 64}}, not "
+            f"{model_args!r}"
+        )
     return parse_values(model_args)

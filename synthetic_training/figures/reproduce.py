@@ -191,8 +191,8 @@ def _check_models(stages: Sequence[Stage], *, dry_run: bool) -> None:
             if key in checked or (dry_run and config.model.partition(":")[0] in PACKAGES):
                 continue
             checked.add(key)
-            import_packages(config.imports)
             try:
+                import_packages(config.imports)
                 arguments = preset_arguments(config.preset, config.model, config.model_args)
                 check_arguments(config.model, tokens, trust_remote_code=trusted, **arguments)
             except InputError as error:

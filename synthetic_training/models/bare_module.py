@@ -48,6 +48,18 @@ class BareModuleConfig(PreTrainedConfig):
     use_cache: bool = True
 
 
+def _in_default_precision(tensor: Tensor) -> Tensor:
+    """A weight or buffer in the default precision, unless it is in float32.
+
+    ``from_pretrained`` would keep another precision, such as that of a matrix from NumPy, in which the module
+    was not trained.
+    """
+    if tensor.dtype == torch.complex128:
+        return tensor.to(torch.complex64)
+    other = tensor.is_floating_point() and tensor.dtype != torch.float32
+    return tensor.to(torch.get_default_dtype()) if other else tensor
+
+
 class ModuleState:
     """What ``forward_with_state`` has returned after ``length`` tokens."""
 
@@ -83,9 +95,7 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         # have no values
         with torch.device("cpu"):
             self.module = self.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
-        for weight in self.module.parameters():  # ``float`` and ``from_pretrained`` convert only real weights
-            if weight.dtype == torch.complex128:
-                weight.data = weight.data.to(torch.complex64)
+        self.module._apply(_in_default_precision)
         if isinstance(limit := getattr(self.module, "max_position_embeddings", None), int):
             config.max_position_embeddings = limit
         self._tied_weights_keys = self._shared_tensors()
@@ -108,17 +118,18 @@ class BareModuleForCausalLM(PreTrainedModel, GenerationMixin):
         return super().get_parameter(target) if known is None else known
 
     def _unsaved_buffers(self) -> dict[nn.Module, dict[str, Tensor]]:
-        """Copies of the non-persistent buffers, by the module that contains them."""
+        """The non-persistent buffers, by the module that contains them."""
         unsaved = dict(self.named_non_persistent_buffers())
         found: dict[nn.Module, dict[str, Tensor]] = {}
         for name, buffer in unsaved.items():
             owner, _, short = name.rpartition(".")
-            found.setdefault(self.get_submodule(owner), {})[short] = buffer.clone()
+            found.setdefault(self.get_submodule(owner), {})[short] = buffer
         return found
 
     def _init_weights(self, module: nn.Module) -> None:
         for name, value in self._constants.get(module, {}).items():
-            module.get_buffer(name).copy_(value)
+            # not in place: the elements of an expanded buffer share memory
+            module._buffers[name] = value.to(module.get_buffer(name))
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:

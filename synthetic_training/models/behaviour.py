@@ -23,11 +23,18 @@ from dataset_builders.checks import first_line
 from dataset_builders.inference_state import bits_of, lost_state
 from dataset_builders.random_states import preserved_random_states
 from synthetic_training.models.bare_module import BareModuleForCausalLM
-from synthetic_training.models.compared_logits import SEED, Forward
+from synthetic_training.models.compared_logits import (
+    SEED,
+    Forward,
+    others,
+    with_noise,
+    with_noise_everywhere,
+)
 from synthetic_training.models.construction import MISFITS, reraise_bug
 from synthetic_training.models.registry import trainable
 from synthetic_training.models.saved import save_with_code
-from synthetic_training.models.weights import load_weights
+from synthetic_training.models.unsaved import saved_shapes, why_not_saved
+from synthetic_training.models.weights import LOADING_ERRORS, load_weights
 from synthetic_training.seeding import seed_everything
 
 _EQUAL_STATES_BF16 = 5e-2
@@ -73,7 +80,7 @@ def check_own_model(
                 f"the logits of {name} are not finite before training; does its constructor set all weights?"
             )
         random = not all(run.equal(run.logits(plain, ids, seed), logits, 1e-4) for seed in (1, 2))
-        noisy = _with_noise(_new(model))
+        noisy = with_noise(_new(model))
         if not run.logits(noisy, ids).isfinite().all():
             noisy = plain
         warnings = _check_causal(run, noisy, ids)
@@ -90,14 +97,6 @@ def _new(model: PreTrainedModel) -> PreTrainedModel:
     """A new model of the same configuration, on the same device."""
     seed_everything(SEED)
     return trainable(type(model)(model.config)).to(model.device).eval()
-
-
-def _with_noise(model: PreTrainedModel) -> PreTrainedModel:
-    for weight in model.parameters():
-        if weight.requires_grad:
-            std = 0.5 * max(weight.shape[-1], 1) ** -0.5 if weight.ndim > 1 else 0.02
-            weight.add_(torch.randn_like(weight), alpha=std)
-    return model
 
 
 def _check_state(run: Forward, model: PreTrainedModel, ids: Tensor) -> None:
@@ -138,11 +137,8 @@ def _check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str
     Raises:
         InputError: the model cannot be saved or loaded, or their logits differ in evaluation mode.
     """
-    # several rows, because some layers, such as those of BatchNorm, compute statistics over them
-    rows = torch.cat([ids, _others(model, ids), ids.flip(1), _others(model, ids.flip(1))])
-    with torch.enable_grad():
-        for seed in (1, 2, 3):
-            run.logits(model.train(), rows, seed)
+    before = saved_shapes(model)
+    rows = run.train(model, ids)
     with TemporaryDirectory() as folder:
         try:
             save_with_code(model.eval(), Path(folder) / "model")
@@ -151,12 +147,18 @@ def _check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str
                 f"{run.name} cannot be saved in {folder}, a temporary folder: {first_line(error)}; TMPDIR "
                 "can name a folder with more room"
             ) from error
+        except MISFITS as error:
+            if (reason := why_not_saved(model, before)) is None:
+                reraise_bug(error)
+            raise InputError(f"{run.name} cannot be saved: {reason or first_line(error)}") from error
         seed_everything(SEED + 1)  # other random values than in ``_new``
         try:
             again = load_weights(type(model), Path(folder) / "model").to(model.device).eval()
-        except InputError as error:
-            message = str(error).replace(f"{folder}/model", "the saved model")
-            raise InputError(f"{run.name} cannot be loaded again: {message}") from error
+        except LOADING_ERRORS as error:
+            reraise_bug(error)
+            message = first_line(error).replace(f"{folder}/model", "the saved model")
+            reason = why_not_saved(model, before) or f"it cannot be loaded again: {message}"
+            raise InputError(f"{run.name} cannot be saved: {reason}") from error
     if not run.equal(run.logits(again, ids), run.logits(model, ids), 1e-4):
         raise InputError(
             f"{run.name} has other logits after it is saved and loaded; register each tensor that its "
@@ -194,7 +196,7 @@ def _check_causal(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str
     """
     logits, length, slightly = run.logits(model, ids), ids.shape[1], False
     for first in (1, length // 2, length - 1):
-        changed = torch.where(torch.arange(length, device=ids.device) >= first, _others(model, ids), ids)
+        changed = torch.where(torch.arange(length, device=ids.device) >= first, others(model, ids), ids)
         before, after = logits[:, :first], run.logits(model, changed)[:, :first]
         if not run.equal(after, before):
             raise InputError(f"{run.name} is not causal: its logits depend on later tokens")
@@ -228,7 +230,7 @@ def _unequal_lengths(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[
             "answers may differ"
         )
     # a recurrence over rows changes only later ones
-    rows = run.logits(model, torch.cat([ids, _others(model, ids), ids]))
+    rows = run.logits(model, torch.cat([ids, others(model, ids), ids]))
     if not run.equal(rows[::2], logits.expand(2, -1, -1)):
         warnings.append(
             f"the logits of {run.name} depend on the other rows of the batch; ids have the shape "
@@ -238,19 +240,36 @@ def _unequal_lengths(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[
 
 
 def _ignored(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
-    """Warnings if the logits do not depend on earlier tokens or on their order."""
+    """A warning if the logits do not depend on earlier tokens or on their order.
+
+    Training may open a gate that is closed at first: in its passes, or in a buffer or frozen weight.
+    """
+    if _what_is_ignored(run, model, ids) is None:
+        return []
+    trained = with_noise(_new(model))
+    run.train(trained, ids)
+    if (ignored := _what_is_ignored(run, trained.eval(), ids)) is None:
+        return []
+    sentence = f"the logits of {run.name} do not depend on {ignored}"
+    consequence = "it cannot learn to copy"
+    try:
+        if _what_is_ignored(run, with_noise_everywhere(trained), ids) != ignored:
+            return [f"{sentence} unless its buffers or frozen weights change; otherwise, {consequence}"]
+    except MISFITS as error:  # noise makes some buffers meaningless
+        reraise_bug(error)
+    return [f"{sentence}, so {consequence}" if ignored == _EARLIER else sentence]
+
+
+_EARLIER = "earlier tokens"
+
+
+def _what_is_ignored(run: Forward, model: PreTrainedModel, ids: Tensor) -> str | None:
+    """What the last token's logits do not depend on; None if on all of it, or if they are not finite."""
     last, of = run.logits(model, ids)[:, -1], ids[:, -1:]
     changed, reordered = (
         run.logits(model, torch.cat([past, of], dim=1))[:, -1]
-        for past in (_others(model, ids[:, :-1]), ids[:, :-1].flip(1))
+        for past in (others(model, ids[:, :-1]), ids[:, :-1].flip(1))
     )
     if run.equal(changed, last, 1e-6, bf16=1e-6):
-        return [f"the logits of {run.name} do not depend on earlier tokens, so it cannot learn to copy"]
-    if run.equal(reordered, last, 1e-5, bf16=5e-3):
-        return [f"the logits of {run.name} do not depend on the order of earlier tokens"]
-    return []
-
-
-def _others(model: PreTrainedModel, ids: Tensor) -> Tensor:
-    """Another token at each position."""
-    return (ids + 1) % model.config.vocab_size
+        return _EARLIER
+    return "the order of earlier tokens" if run.equal(reordered, last, 1e-5, bf16=5e-3) else None

@@ -66,7 +66,47 @@ class Forward:
             )
         return logits.float()
 
+    def train(self, model: PreTrainedModel, ids: Tensor) -> Tensor:
+        """Pass rows through a model three times in training mode, and return them.
+
+        There are several rows, because some layers, such as those of BatchNorm, compute statistics over them.
+        """
+        rows = torch.cat([ids, others(model, ids), ids.flip(1), others(model, ids.flip(1))])
+        with torch.enable_grad():
+            for seed in (1, 2, 3):
+                self.logits(model.train(), rows, seed)
+        return rows
+
     def equal(self, one: Tensor, other: Tensor, tolerance: float = _EQUAL, bf16: float = _EQUAL_BF16) -> bool:
         """Whether logits are equal within a tolerance relative to the largest, ``bf16`` in bfloat16."""
         tolerance = bf16 if self.bf16 else tolerance
         return bool((one - other).abs().max() <= tolerance * other.abs().max())
+
+
+def others(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """Another token at each position."""
+    return (ids + 1) % model.config.vocab_size
+
+
+def with_noise(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, with noise added to its trained weights."""
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.add_(_noise(weight))
+    return model
+
+
+def with_noise_everywhere(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, with noise added to its trained and frozen weights and its buffers."""
+    for weight in model.parameters():
+        weight.add_(_noise(weight))
+    for module in model.modules():
+        for name, value in module._buffers.items():
+            if value is not None and value.is_floating_point() and value.layout == torch.strided:
+                module._buffers[name] = value + _noise(value)  # not in place, because it may be expanded
+    return model
+
+
+def _noise(weight: Tensor) -> Tensor:
+    std = 0.5 * max(weight.shape[-1], 1) ** -0.5 if weight.ndim > 1 else 0.02
+    return torch.randn_like(weight) * std

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
+from torch.nn.parameter import is_lazy
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from dataset_builders import InputError
@@ -103,6 +104,17 @@ def untrained(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> n
     if issubclass(model_class, BareModuleForCausalLM):
         return model_class.module_class(vocab_size=config.vocab_size, **(config.arguments or {}))
     return model_class(text_config(config, model_class))
+
+
+def check_shapes(name: str, model: nn.Module) -> None:
+    """Raise InputError if a layer of a model, such as ``LazyLinear``, waits for its first input."""
+    for weight, value in model.named_parameters():
+        if is_lazy(value):
+            raise InputError(
+                f"{name} has a lazy layer, whose weight {weight.removeprefix('module.')} has no shape yet; "
+                "give its sizes, or call the model at the end of its constructor, as in "
+                "self(torch.zeros(1, 1, dtype=torch.long))"
+            )
 
 
 def text_config(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> PreTrainedConfig:

@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoConfig, JambaForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from dataset_builders.device_functions import use_kernels_where_they_work
 from dataset_builders.files import read_json
+from dataset_builders.random_states import preserved_random_states
 from synthetic_training.models import gpt_neox, mamba
 from synthetic_training.models.architecture import Architecture
 from synthetic_training.models.config_arguments import ConfigArguments
 from synthetic_training.models.construction import (
     MISFITS,
+    check_shapes,
     own_code_error,
     reraise_bug,
     text_config,
@@ -27,11 +30,12 @@ from synthetic_training.models.float32_gates import keep_gates_in_float32
 from synthetic_training.models.model_types import PACKAGES, classes_of_type, is_shipped
 from synthetic_training.models.paper_models import LAYERS, MODELS, SYMBOL_TOKENS, TRANSFORMER, WIDTH
 from synthetic_training.models.presets import presets
-from synthetic_training.models.size_limit import check_allocation, check_size
+from synthetic_training.models.size_limit import check_allocation, check_size, size_checked
 from synthetic_training.models.user_code import (
     bare_module_arguments,
     classes_of_folder,
     classes_of_path,
+    is_own_class,
     registered_type,
 )
 
@@ -130,8 +134,7 @@ def build_model(
             code raises an error for these arguments.
     """
     architecture, config = _configured(name, tokens, overrides, trust_remote_code)
-    with _one_sentence(name, architecture, overrides):
-        model = architecture.model_class(text_config(config, architecture.model_class))
+    model = _built(name, architecture, config, overrides)
     architecture.initialise(model)
     if "attn_implementation" not in overrides:
         architecture.use_fast_kernels(model)
@@ -139,21 +142,41 @@ def build_model(
     return trainable(model)
 
 
+def _built(
+    name: str, architecture: Architecture, config: PreTrainedConfig, overrides: Mapping[str, Any]
+) -> PreTrainedModel:
+    """A new model, which was checked to fit into memory and to have weights of known shapes."""
+    model_class = architecture.model_class
+    with _one_sentence(name, architecture, overrides):
+        if not is_own_class(model_class):
+            return model_class(text_config(config, model_class))
+        with size_checked(name, lambda: untrained(model_class, config), preset_hint(name)):
+            model = model_class(text_config(config, model_class))
+        check_shapes(name, model)
+        return model
+
+
 def check_arguments(
     name: str, tokens: Mapping[str, int], /, *, trust_remote_code: bool = False, **overrides: Any
 ) -> None:
-    """Check the arguments of ``build_model`` as far as possible without allocating memory.
+    """Check the arguments of ``build_model``, for shipped models without allocating memory.
+
+    A model of the user's own code is built, because only this shows what its arguments do.
 
     Raises:
-        InputError: as ``build_model``; errors that need the values of weights are noticed only there.
+        InputError: as ``build_model``; errors of shipped models that need the values of weights are noticed
+            only there.
     """
-    _configured(name, tokens, overrides, trust_remote_code)
+    architecture, config = _configured(name, tokens, overrides, trust_remote_code)
+    if is_own_class(architecture.model_class):
+        with preserved_random_states(torch.device("cpu")):
+            _built(name, architecture, config, overrides)
 
 
 def _configured(
     name: str, tokens: Mapping[str, int], overrides: Mapping[str, Any], trusted: bool
 ) -> tuple[Architecture, PreTrainedConfig]:
-    """The variant of an architecture and its configuration, whose model was checked to fit into memory."""
+    """The variant of an architecture and its configuration, whose shipped model fits into memory."""
     architecture = find_architecture(name, trust_remote_code=trusted)
     chosen = {key: value for key, value in overrides.items() if key in architecture.variants}
     given = {key: value for key, value in overrides.items() if key not in chosen}
@@ -173,7 +196,8 @@ def _configured(
         all_arguments |= arguments.transformer_sizes(all_arguments)
     with _one_sentence(name, architecture, overrides):
         config = config_class(**all_arguments)
-        check_size(name, lambda: untrained(model_class, config), preset_hint(name))
+        if not is_own_class(model_class):
+            check_size(name, lambda: untrained(model_class, config), preset_hint(name))
     arguments.check_taken(config, given)
     return architecture, config
 
@@ -198,13 +222,19 @@ def _one_sentence(name: str, architecture: Architecture, overrides: Mapping[str,
 
 
 def trainable(model: PreTrainedModel) -> PreTrainedModel:
-    """A model in float32 whose weights do not overlap in memory, as those do that were expanded.
+    """A model in float32 whose saved tensors do not overlap in memory, as those do that were expanded.
 
-    The optimizer updates each number, and would write behind the end of an expanded weight. The input and
-    forget gates of an xLSTM stay in float32 under autocast too.
+    The optimizer updates each number, and would write behind the end of an expanded weight; a checkpoint
+    cannot be loaded into an expanded buffer. The input and forget gates of an xLSTM stay in float32 under
+    autocast too.
     """
-    for weight in model.float().parameters():
-        weight.data = weight.data.contiguous()
+    weights, unsaved = (
+        model.float().parameters(),
+        {id(one) for _, one in model.named_non_persistent_buffers()},
+    )
+    for tensor in (*weights, *(one for one in model.buffers() if id(one) not in unsaved)):
+        if tensor.layout == torch.strided:
+            tensor.data = tensor.data.contiguous()
     keep_gates_in_float32(model)
     return model
 

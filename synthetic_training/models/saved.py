@@ -26,8 +26,8 @@ from synthetic_training.models.construction import reraise_bug, untrained
 from synthetic_training.models.float32_gates import keep_gates_in_float32
 from synthetic_training.models.model_types import PACKAGES, is_shipped
 from synthetic_training.models.registry import use_fast_kernels
-from synthetic_training.models.size_limit import check_size
-from synthetic_training.models.user_code import MODEL_KEY, classes_of_folder
+from synthetic_training.models.size_limit import check_size, size_checked
+from synthetic_training.models.user_code import MODEL_KEY, classes_of_folder, is_own_class
 from synthetic_training.models.weights import LOADING_ERRORS, load_weights
 
 _CONFIG = "config.json"
@@ -148,8 +148,12 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
         check_integer(f"num_hidden_layers of {folder}", layers, 1, MOST_LAYERS)
     try:
         config = config_class.from_pretrained(folder)
-        check_size(str(folder), lambda: untrained(model_class, config))
-        model = load_weights(model_class, folder, config)
+        if is_own_class(model_class):
+            with size_checked(str(folder), lambda: untrained(model_class, config)):
+                model = load_weights(model_class, folder, config)
+        else:
+            check_size(str(folder), lambda: untrained(model_class, config))
+            model = load_weights(model_class, folder, config)
     except InputError:
         raise
     except LOADING_ERRORS as error:

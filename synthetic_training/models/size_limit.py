@@ -1,9 +1,14 @@
-"""Checks the size of a model before it is built, on torch's meta device, whose tensors have no data."""
+"""Checks the size of a model before, or while, it is built, and before memory for it is allocated.
+
+Shipped models are built once more for this on torch's meta device, whose tensors have no data. The user's own
+code may not work there, or may keep such tensors, so it is only built for real, and each of its operations is
+first tried on the meta device.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -13,8 +18,9 @@ from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
@@ -22,6 +28,9 @@ from synthetic_training.memory import check_bytes, total_memory
 
 MAX_PARTS = 50_000
 """Maximum number of modules and tensors; counting this many takes seconds."""
+
+_MOST_BYTES = 2**34
+"""Bytes from which a user's model is built on the meta device after all, to not fill the memory in vain."""
 
 _CPU = torch.device("cpu")
 _TOO_LARGE = ("overflow", "Overflow", "can't allocate memory")
@@ -42,20 +51,42 @@ def check_size(name: str, build: Callable[[], nn.Module], hint: str = "") -> Non
     """
     limit = _Limit(name, hint)
     with ExitStack() as stack:
-        for register in (
-            register_module_parameter_registration_hook,
-            register_module_buffer_registration_hook,
-            register_module_module_registration_hook,
-        ):
-            stack.callback(register(limit.count).remove)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.device("meta"))
-        stack.enter_context(limit)
+        stack.enter_context(limit.active())
         try:
             build()
         except (RuntimeError, TypeError) as error:
             check_allocation(name, error)
             # the model needs values, which a meta tensor does not have; a real error recurs when it is built
+
+
+@contextmanager
+def size_checked(name: str, build: Callable[[], nn.Module], hint: str = "") -> Iterator[None]:
+    """While a model is built in the block, refuse tensors that do not fit into memory before they exist.
+
+    Args:
+        name: name of the model in error messages.
+        build: function that builds the same model, for ``check_size`` if the model is very large.
+        hint: further advice in the error message, after "reduce the sizes in --model-args".
+
+    Raises:
+        InputError: as ``check_size``.
+    """
+
+    def rehearse() -> None:
+        try:
+            check_size(name, build, hint)
+        except InputError:
+            raise
+        except Exception:  # noqa: BLE001, S110  any error of code that cannot be built on the meta device
+            pass
+
+    try:
+        with _LimitOfRealTensors(name, hint, rehearse).active():
+            yield
+    except MemoryError as error:  # of NumPy
+        raise InputError(f"{name} needs more memory than there is: {first_line(error)}; {_ADVICE}") from error
 
 
 def check_allocation(name: str, error: Exception) -> None:
@@ -73,7 +104,21 @@ class _Limit(TorchDispatchMode):
     def __init__(self, name: str, hint: str) -> None:
         super().__init__()
         self._name, self._hint, self._total = name, hint, total_memory(_CPU)
-        self._parts = self._bytes = 0
+        self._sizes: dict[tuple[int, str], int] = {}
+        self._bytes = 0
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Check all operations and registrations in the block."""
+        with ExitStack() as stack:
+            for register in (
+                register_module_parameter_registration_hook,
+                register_module_buffer_registration_hook,
+                register_module_module_registration_hook,
+            ):
+                stack.callback(register(self.count).remove)
+            stack.enter_context(self)
+            yield
 
     def __torch_dispatch__(
         self,
@@ -83,22 +128,105 @@ class _Limit(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                self._check(tensor.untyped_storage().nbytes(), "a tensor of")
+        self._check_tensors(result)
         return result
 
-    def count(self, _owner: nn.Module, _name: str, part: nn.Module | Tensor | None) -> None:
-        """Count a module or tensor that was registered."""
-        self._parts += 1
-        if self._parts > MAX_PARTS:
+    def count(self, owner: nn.Module, name: str, part: nn.Module | Tensor | None) -> None:
+        """Count a module or tensor that was registered; another under the same name replaces it."""
+        size = _allocated(part) if isinstance(part, Tensor) else 0
+        self._bytes += size - self._sizes.get((id(owner), name), 0)
+        self._sizes[id(owner), name] = size
+        if len(self._sizes) > MAX_PARTS:
             raise InputError(
                 f"{self._name} has more than {MAX_PARTS:,} layers and tensors; reduce the number of layers"
             )
-        if isinstance(part, Tensor):
-            self._bytes += part.nbytes
-            self._check(self._bytes, "")
+        self._check(self._bytes, "")
+
+    def _check_tensors(self, result: Any) -> None:
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._check(_stored(tensor), "a tensor of")
 
     def _check(self, size: int, what: str) -> None:
         if self._total is not None and size > self._total:
             check_bytes(size, _CPU, f"{what} {self._name}".strip(), _ADVICE + self._hint)
+
+
+class _LimitOfRealTensors(_Limit):
+    """Stops a model's construction before it allocates a tensor that is too large.
+
+    Args:
+        name: name of the model.
+        hint: further advice.
+        rehearse: function that checks the whole model, which is called once if the model is very large.
+    """
+
+    def __init__(self, name: str, hint: str, rehearse: Callable[[], None]) -> None:
+        super().__init__(name, hint)
+        self._rehearse: Callable[[], None] | None = rehearse
+        self._paused = False
+        self._large = _MOST_BYTES if self._total is None else min(_MOST_BYTES, self._total // 4)
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if not self._paused:
+            self._check_tensors(_on_meta(func, args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def count(self, owner: nn.Module, name: str, part: nn.Module | Tensor | None) -> None:
+        """Count a module or tensor that was registered, unless the model is rehearsed."""
+        if not self._paused:
+            super().count(owner, name, part)
+
+    def _check(self, size: int, what: str) -> None:
+        super()._check(size, what)
+        if size > self._large and (rehearse := self._rehearse) is not None:
+            self._rehearse, self._paused = None, True
+            try:
+                rehearse()
+            finally:
+                self._paused = False
+
+
+def _on_meta(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The results of an operation as meta tensors; None if they are not on the CPU or depend on values."""
+    try:
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        device = kwargs.get("device")
+        devices = {tensor.device for tensor in tensors} if device is None else {torch.device(device)}
+        if not devices <= {_CPU}:
+            return None
+        moved, options = tree_map(_without_values, (args, dict(kwargs)))
+        if device is not None or not tensors:
+            options["device"] = torch.device("meta")
+        options.pop("pin_memory", None)
+        return func(*moved, **options)
+    except Exception:  # noqa: BLE001  if something is wrong with the operation, it will say so itself
+        return None
+
+
+def _without_values(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+    return None if isinstance(value, torch.Generator) else value
+
+
+def _allocated(tensor: Tensor) -> int:
+    """Bytes of a registered tensor; weights that were expanded will be copied."""
+    stored = _stored(tensor)
+    if isinstance(tensor, nn.Parameter) and not is_lazy(tensor):
+        return tensor.nbytes
+    return min(stored, tensor.nbytes) if stored else 0
+
+
+def _stored(tensor: Tensor) -> int:
+    """Bytes of a tensor's storage; 0 if it has none, as a sparse one."""
+    try:
+        return tensor.untyped_storage().nbytes()
+    except (NotImplementedError, RuntimeError, ValueError):
+        return 0

@@ -70,17 +70,24 @@ def import_module(name: str) -> ModuleType:
     except (TypeError, ValueError) as error:  # from importlib, for names such as "" and "..module"
         if name and all(part.isidentifier() for part in name.split(".")):
             raise
-        raise InputError(f"{name!r} is not the name of a module: {error}") from None
+        raise InputError(f"{name!r} is not the name of a module{_spelling(name) or f': {error}'}") from None
 
 
 def _where(name: str) -> str:
     """What to install or type instead of a missing module, as the end of an error message."""
     if installed := installation(name.partition(".")[0]):
         return installed
-    dotted = name.removesuffix(".py").replace("/", ".").strip(".")
-    if dotted != name:
-        return f"; write it as in an import statement: {dotted}"
-    return f", neither in the current folder ({Path.cwd()}) nor among the installed packages"
+    missing = f", neither in the current folder ({Path.cwd()}) nor among the installed packages"
+    return _spelling(name) or missing
+
+
+def _spelling(name: str) -> str:
+    """How to write the path of a file instead, as the end of an error message; empty for other names."""
+    file = Path(name.removesuffix(".py"))
+    if "/" in name and (file.is_absolute() or ".." in file.parts):
+        return f"; run the command in {file.parent}, and pass {file.name}"
+    dotted = ".".join(file.parts)
+    return "" if dotted == name else f"; write it as in an import statement: {dotted}"
 
 
 def import_class(path: str) -> type[nn.Module]:
@@ -93,6 +100,11 @@ def import_class(path: str) -> type[nn.Module]:
     module = import_module(module_name)
     found = getattr(module, class_name, None)
     if isinstance(found, type) and issubclass(found, nn.Module):
+        if inspect.isabstract(found):
+            missing = ", ".join(sorted(vars(found)["__abstractmethods__"]))
+            raise InputError(
+                f"{path} is an abstract class, which lacks {missing}; pass one of its subclasses"
+            )
         return found
     if found is not None:
         raise InputError(f"{path} is not a class of torch.nn.Module")
@@ -142,6 +154,12 @@ def _check_importable(path: str, *classes: type) -> None:
             )
 
 
+def is_own_class(model_class: type[PreTrainedModel]) -> bool:
+    """Whether a class, or the module that it wraps, is not of this project, transformers or ``PACKAGES``."""
+    shipped = {__name__.partition(".")[0], "transformers", *PACKAGES}
+    return hasattr(model_class, "module_class") or model_class.__module__.partition(".")[0] not in shipped
+
+
 def bare_module_arguments(
     name: str,
     model_class: type[PreTrainedModel],
@@ -162,7 +180,8 @@ def bare_module_arguments(
         InputError: the class does not accept an argument, or needs one that was not passed.
     """
     module_class: type[nn.Module] = model_class.module_class
-    parameters = inspect.signature(module_class).parameters
+    signature = inspect.signature(module_class)
+    parameters = signature.parameters
     takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     if "vocab_size" not in parameters and not takes_all:
         raise InputError(f"{name} must take the argument vocab_size, the number of tokens")
@@ -175,6 +194,10 @@ def bare_module_arguments(
     missing = set(needed) - set(arguments) - {"vocab_size"}
     if missing:
         raise InputError(f"{name} needs --model-args {' '.join(f'{one}=...' for one in sorted(missing))}")
+    try:
+        signature.bind(vocab_size=0, **arguments)
+    except TypeError as error:  # such as a parameter that is positional only
+        raise InputError(f"{name} cannot be built with arguments by name: {error}") from None
     return {"arguments": arguments, "module": f"{module_class.__module__}:{module_class.__qualname__}"}
 
 

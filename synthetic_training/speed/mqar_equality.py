@@ -183,7 +183,7 @@ def _config(model: Literal["attention", "mamba"], settings: Equality) -> tuple[T
     without_dropout = {"embedding_dropout": 0.0, "attention_dropout": 0.0} if model == "attention" else {}
     config = replace(
         config,
-        model_args=config.model_args | without_dropout,
+        model_args={**config.model_args, **without_dropout},
         schedule="constant",
         log_every=1,
         stop_accuracy=None,

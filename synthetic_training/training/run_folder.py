@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dataset_builders import InputError
+from dataset_builders import InputError, files
 from dataset_builders.files import check_links, read_json
 from synthetic_training.config import TrainConfig, differing
 from synthetic_training.settings import parse_settings
@@ -65,7 +65,9 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
                 f"the run in {out} has other settings: {', '.join(names)}; resume it without changes, or use "
                 "another folder"
             )
-    elif out.exists() and not (out.is_dir() and _is_unused(out)):
+    elif not out.exists():
+        files.check_folder(out)
+    elif not (out.is_dir() and _is_unused(out)):
         what = "is not empty;" if out.is_dir() else "is not a folder;"
         if (out / RUN).exists():
             what = "contains a run; pass --resume to continue it, or"
