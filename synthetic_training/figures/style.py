@@ -59,8 +59,8 @@ _NAMES = {
     "few_letters": "Few letters",
     "log_length_few_letters": "Few letters, log length",
     "rows_64": "64 rows",
-    "rows_64_log_length": "64 rows, log length",
-    "rows_64_log_length_few_letters": "64 rows, few letters, log length",
+    "long_rows": "Long rows",
+    "long_rows_log_length_few_letters": "Long rows, few letters, log length",
     "mamba_hf": "Mamba of transformers",
 }
 _SETTINGS = {
