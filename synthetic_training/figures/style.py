@@ -60,7 +60,7 @@ _NAMES = {
     "log_length_few_letters": "Few letters, log length",
     "rows_64": "64 rows",
     "long_rows": "Long rows",
-    "long_rows_log_length_few_letters": "Long rows, few letters, log length",
+    "long_rows_log_length": "Long rows, log length",
     "mamba_hf": "Mamba of transformers",
 }
 _SETTINGS = {
