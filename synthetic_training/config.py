@@ -25,7 +25,7 @@ from dataset_builders.string_tasks import (
     task_settings,
 )
 from synthetic_training.argument_types import Value, key_values, length_ranges
-from synthetic_training.data import copy_repeats  # noqa: F401  registers its task
+from synthetic_training.data import copy_few_letters, copy_repeats  # noqa: F401  registers their tasks
 from synthetic_training.settings import Settings
 from synthetic_training.training.schedule import Decay
 
@@ -73,8 +73,8 @@ class TrainConfig(Settings):
     model)."""
 
     task: str = "copy"
-    """Training task: copy, copy_repeats (strings with a repeat), reverse, prefix_ngram, suffix_ngram,
-    duplicate_ngram or another string task; mqar; or documents."""
+    """Training task: copy, copy_repeats (strings with a repeat), copy_few_letters (many repeats), reverse,
+    prefix_ngram, suffix_ngram, duplicate_ngram or another string task; mqar; or documents."""
     min_length: Count = 5
     """Minimum string length in letters; lengths are uniform."""
     max_length: Count = 20

@@ -48,6 +48,11 @@ def test_factors_are_named_by_length() -> None:
     assert _factors("mamba")({"efficiency_50_paper": [rope, mamba]}) == f"more than 2.7 at {length} (1 seed)"
 
 
+def test_a_factor_is_unknown_where_a_seed_of_rope_did_not_learn() -> None:
+    lines = [a_line("mamba"), *(a_line("T_rope", seed, accuracies=(0.0, 0.9 * seed)) for seed in range(2))]
+    assert _factors("mamba")({"efficiency_50_paper": lines}) == "unknown at 5 (1 seed)"
+
+
 def test_a_claim_without_results_names_its_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, _, *lines = rows_of(table({}))
     rows = {row[0]: row[2] for row in lines}

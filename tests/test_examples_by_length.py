@@ -3,11 +3,20 @@
 from math import exp, isnan, log
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy.stats import ttest_ind
 
 from dataset_builders import InputError
-from synthetic_training.figures.examples_by_length import Needed, as_text, factor, main, needed
+from synthetic_training.figures.examples_by_length import (
+    Needed,
+    _draw_model,
+    as_text,
+    factor,
+    main,
+    needed,
+)
 from synthetic_training.figures.results import write_results
 from tests.figure_lines import Line, a_line, rows_of
 
@@ -56,6 +65,18 @@ def test_factors_between_models() -> None:
     assert one is not None and one.value == pytest.approx(3) and isnan(one.low)
     text = as_text(found, 0.5)
     assert "not within 90,000" in text and "more than 11.4" in text and "1,000 at 50, 1,000 at 300" in text
+
+
+def test_a_model_of_which_a_seed_missed_the_accuracy_is_drawn_as_a_bound() -> None:
+    axes = Figure().subplots()
+    all_of_two, one_of_two = Needed((900.0, 1000.0), (), 1), Needed((2000.0,), (8000,), 1)
+    own = {50: all_of_two, 100: one_of_two, 300: Needed((), (9000,), 1)}
+    _draw_model(axes, own, {"marker": "o", "color": "C0", "label": "Mamba"}, 1.0)
+    (bars,) = axes.containers
+    hollow = [np.array(one.get_xydata()) for one in axes.lines if one.get_markerfacecolor() == "none"]
+    assert list(bars[0].get_xdata()) == [50]
+    assert np.concatenate(hollow) == pytest.approx(np.array([[100, 4000], [300, 9000]]))
+    assert len(axes.texts) == 2
 
 
 def test_a_length_without_rope_has_examples_and_no_factor() -> None:

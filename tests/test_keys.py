@@ -14,6 +14,7 @@ from torch import Tensor
 from dataset_builders import InputError
 from dataset_builders.registry import import_module
 from dataset_builders.string_tasks import string_task
+from synthetic_training.data.copy_few_letters import CopyFewLetters
 from synthetic_training.data.copy_repeats import CopyRepeats
 from synthetic_training.data.strings import evaluation_batches
 from synthetic_training.evaluation.keys import LONGEST, KeyCounts, competitors, key_counts
@@ -161,6 +162,22 @@ def test_strings_with_a_repeat_of_random_length(draw: Any) -> None:
         CopyRepeats(1, 30)
     with pytest.raises(InputError, match="contains no Benchmark"):
         import_module(CopyRepeats.__module__)
+
+
+@pytest.mark.parametrize("draw", [drawn_by_numpy, drawn_on_device])
+def test_strings_of_few_letters(draw: Any) -> None:
+    found: Counter[tuple[int, int]] = Counter()
+    for text, _, key in draw(CopyFewLetters(80, 90, 6, fewest=3), 900):
+        string, answer = text.removeprefix("$").removesuffix(".").split("|")
+        assert answer == string and 80 <= len(string) <= 90 and key == ""
+        letters = {"abcdef".index(letter) for letter in string}
+        first = [one for one in letters if (one - 1) % 6 not in letters]
+        assert len(first) <= 1  # the letters follow each other
+        found[len(letters), first[0] if first else -1] += 1
+    expected = {(count, first): 900 / 24 for count in (3, 4, 5) for first in range(6)} | {(6, -1): 900 / 4}
+    assert chi_square(found, expected) < chi_square_bound(len(expected))
+    with pytest.raises(InputError, match="fewest must be at most 26, not 27"):
+        CopyFewLetters(4, 30, fewest=27)
 
 
 def scaled_by_loops(qkv: Tensor, heads: int, masked: int, real: Tensor) -> Tensor:

@@ -84,7 +84,10 @@ def _lengths(label: str, *lengths: int) -> Callable[[Results], str | None]:
 
 
 def _factors(label: str) -> Callable[[Results], str | None]:
-    """A function that finds a model's training examples relative to RoPE's, at each length with results."""
+    """A function that finds a model's training examples relative to RoPE's, at each length with results.
+
+    They are unknown where RoPE itself did not learn on every seed.
+    """
 
     def found(results: Results) -> str | None:
         lines = [one for stem in _efficiency(results) for one in results[stem]]
@@ -94,10 +97,10 @@ def _factors(label: str) -> Callable[[Results], str | None]:
         parts = []
         for length, one in sorted(models[label].items()):
             base = models[BASE].get(length)
-            ratio = factor(one, base) if base is not None else None
-            if ratio is not None and base is not None:
-                few = _few(one.seeds, base.seeds)
-                parts.append(f"{'more than ' * ratio.is_bound}{ratio.value:.1f} at {length}{few}")
+            if base is not None:
+                ratio = factor(one, base)
+                text = f"{'more than ' * ratio.is_bound}{ratio.value:.1f}" if ratio else "unknown"
+                parts.append(f"{text} at {length}{_few(one.seeds, base.seeds)}")
         return ", ".join(parts) or None
 
     return found

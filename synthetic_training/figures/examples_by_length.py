@@ -75,6 +75,11 @@ class Needed:
         return bool(self.reached) and not self.trained
 
     @property
+    def least(self) -> float:
+        """Geometric mean over all seeds; of a seed that missed the accuracy, all examples count."""
+        return exp(mean(log(n) for n in (*self.reached, *self.trained)))
+
+    @property
     def interval(self) -> tuple[float, float, float]:
         """Geometric mean over the seeds that reached the accuracy, with its 95% confidence interval."""
         return geometric_mean(self.reached)
@@ -131,8 +136,7 @@ def factor(one: Needed, base: Needed) -> Factor | None:
         return None
     center, _, high = base.interval
     if one.trained:
-        least = exp(mean(log(n) for n in (*one.reached, *one.trained)))
-        return Factor(least / (center if isnan(high) else high), is_bound=True)
+        return Factor(one.least / (center if isnan(high) else high), is_bound=True)
     logs = [[log(n) for n in some.reached] for some in (one, base)]
     ratio = mean(logs[0]) - mean(logs[1])
     if min(map(len, logs)) < 2:
@@ -164,8 +168,7 @@ def as_text(found: Table, accuracy: float) -> str:
         f"{_HEADING} {accuracy:g} of the strings are right, by the length of the strings in "
         "letters (geometric mean over seeds, 95% confidence interval):"
     )
-    headers = ["model", *map(str, lengths)]
-    parts = [title, markdown_table(headers, rows)]
+    parts = [title, markdown_table(["model", *map(str, lengths)], rows)]
     base = found.get(BASE)
     if base is not None:
         factors = [
@@ -213,7 +216,7 @@ def _factor_cell(one: Factor | None) -> str:
 
 
 def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) -> list[Path]:
-    """Plot examples against length, as ``examples_by_length.png`` and ``.svg``.
+    """Plot examples against length, as ``examples_by_length.png`` and ``.svg``; an arrow marks a lower bound.
 
     Raises:
         InputError: a file cannot be written.
@@ -245,26 +248,22 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
 
 
 def _draw_model(axes: "Axes", own: Mapping[int, Needed], style: dict[str, Any], shift: float) -> None:
-    reached = {length: one for length, one in sorted(own.items()) if one.reached}
-    missed = {length: one for length, one in sorted(own.items()) if not one.reached}
-    color = style["color"]
+    reached = {length: one for length, one in sorted(own.items()) if one.by_all}
+    missed = {length: one for length, one in sorted(own.items()) if one.trained}
     if reached:
         x, each = [length * shift for length in reached], [one.interval for one in reached.values()]
         y = [center for center, _, _ in each]
         low = [0 if isnan(low) else center - low for center, low, _ in each]
         high = [0 if isnan(high) else min(high, 100 * center) - center for center, _, high in each]
         axes.errorbar(x, y, yerr=[low, high], capsize=2, **style)
-    hollow: dict[str, Any] = {"marker": style["marker"], "color": color, "mfc": "none", "ls": ""}
+    hollow = {**style, "mfc": "none", "ls": ""}
     for length, one in missed.items():
-        bound = min(one.trained)
-        (point,) = axes.plot(length * shift, bound, **hollow)
-        if not reached and length == min(missed):
-            point.set_label(str(style["label"]))
+        axes.plot(length * shift, one.least, **hollow)
         axes.annotate(
             "",
-            (length * shift, bound * 1.6),
-            (length * shift, bound),
-            arrowprops={"arrowstyle": "->", "color": color, "lw": 1.0},
+            (length * shift, one.least * 1.6),
+            (length * shift, one.least),
+            arrowprops={"arrowstyle": "->", "color": style["color"], "lw": 1.0},
         )
 
 
@@ -281,8 +280,7 @@ def _write(
     if not 0 < accuracy < inf or accuracy > 1:
         raise InputError(f"accuracy must be above 0 and at most 1, not {accuracy}")
     table = out / "examples_by_length.md"
-    refusal = "was not written by this command"
-    check_written_by_us(table, _HEADING, refusal, "pass another folder with --out")
+    check_written_by_us(table, _HEADING, "was not written by this command", "pass another folder with --out")
     results = results_of(files)
     found = needed(results, accuracy)
     made = [*draw(found, results, accuracy, out), table]

@@ -56,8 +56,11 @@ _NAMES = {
     "log_length_repeats": "Repeats, log length",
     "short_repeats": "Short repeats",
     "log_length_short_repeats": "Short repeats, log length",
+    "few_letters": "Few letters",
+    "log_length_few_letters": "Few letters, log length",
     "rows_64": "64 rows",
-    "rows_64_log_length": "64 rows, times log length",
+    "long_rows": "Long rows",
+    "long_rows_log_length": "Long rows, log length",
     "mamba_hf": "Mamba of transformers",
 }
 _SETTINGS = {
