@@ -146,7 +146,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
     },
     "synthetic_training/DEVIATIONS.md": {
         "parameters, which tests/test_presets.py and tests/test_synthetic_models.py count": (
-            "151,218,176", "81,231,872", "162,430,976", "100,823,070", "160 million",
+            "81,231,872", "100,823,070", "160 million",
         ),
         "tokens of rows and examples": ("41", "43", "2,001"),
         "found by running the released code": ("1.2e-6", "8e-7", "3e-7", "6.6%", "2.97", "2.93"),
@@ -160,6 +160,10 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "steps and settings in an issue of the released code": ("3", "30", "250,000", "300,000"),
         "runs of the precision study, which has a table of them": ("26",),
         "runs that tests/test_document_claims.py counts": ("21",),
+        "steps of runs that were cut off, and of the plan": ("2,700", "18,000"),
+        "examples and their ratio, which tests/test_document_claims.py derives": (
+            "63,310", "64,526", "103,256", "3.4",
+        ),
     },
     "synthetic_training/figures/hard_alibi.md": {
         "examples in training": ("436 thousand",),
@@ -178,12 +182,12 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         ),
         "runs that are not in the tables, and their hours": ("2.5", "28", "42"),
         "an exit status": ("124",),
-        "a seed": ("2",),
     },
     "synthetic_training/precision/README.md": {
         "the width of the model": ("1,024",),
         "layers": ("24",),
-        "runs of both files": ("42",),
+        "runs of both files, and of those with the authors' weights": ("42", "34"),
+        "bits of a TF32 number's fraction": ("10",),
         "a median of speeds": ("84.7",),
         "a bound and means that tests/test_precision_of_types.py checks": (
             "99%", "92,000", "89,000", "178,000", "177,000",

@@ -16,8 +16,10 @@ from synthetic_training.figures.summary import (
     by_test,
     examples_until,
     final_accuracy,
+    geometric_mean,
     learning_curve,
 )
+from synthetic_training.training.run_log import read_lines
 from tests.import_graph import ROOT
 
 FIGURES = ROOT / "synthetic_training/figures"
@@ -160,14 +162,18 @@ def test_what_the_first_runs_at_50_letters_found() -> None:
     check("README.md", "three seeds of ALiBi and Hard-ALiBi, two of RoPE and of Mamba with its authors'")
     assert [found[one][50].seeds for one in ("T_alibi", "T_hard_alibi")] == [3, 3]
     assert rope.seeds == authors.seeds == 2
-    (mamba, trial) = (
-        next(one for one in of("efficiency_50_rates_paper", label) if one["config"]["lr"] == lr)
-        for label, lr in (("mamba", 2e-4), ("T_rope", 3e-4))
-    )
-    until = [examples_until(one, 0.5) for one in (mamba, trial)]
-    ratio = f"{until[0] / until[1]:.1f}"
-    end = f"{100 * final_accuracy(mamba):.0f}% at the end"
-    check("README.md", f"after {ratio} times the examples of RoPE's trial, and {end}")
+    cut = [
+        one
+        for one in read_lines(FIGURES / "results/unfinished_runs.jsonl")
+        if one["figure"] == "efficiency_50"
+    ]
+    runs = [[one for one in cut if one["seed"] == seed] for seed in (0, 1, 2)]
+    assert {one["label"] for one in cut} == {"mamba"}
+    until = sorted(examples_until({"curve": run}, 0.5) for run in runs)
+    few, more, most = (f"{one:,.0f}" for one in until)
+    check("README.md", f"half of the strings, after {few}, {more} and {most} examples")
+    ratio = geometric_mean(until)[0] / rope.interval[0]
+    check("README.md", f"Their geometric mean is {ratio:.1f} times that of RoPE's two seeds.")
 
 
 def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:

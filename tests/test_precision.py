@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy.stats import fisher_exact
 
 import synthetic_training
 from dataset_builders import InputError
@@ -17,8 +18,9 @@ from synthetic_training.models.registry import build_model
 from synthetic_training.precision import study
 from synthetic_training.precision.arms import ARMS, Arm, applied, arm_named
 from synthetic_training.precision.study import PAPER_RUN, Study, run_job, run_study
-from synthetic_training.precision.summary import report
+from synthetic_training.precision.summary import ABOVE_CHANCE, LEARNED, RELEASED, float32_table, report
 from synthetic_training.training import step
+from synthetic_training.training.run_log import read_lines
 
 FOLDER = Path(synthetic_training.__file__).parent / "precision"
 
@@ -27,6 +29,22 @@ def test_the_readme_has_the_tables_of_the_committed_results() -> None:
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- summary -->\n(.*)\n<!-- /summary -->", text, re.DOTALL)
     assert shown is not None and shown[1] == report()
+
+
+def test_the_readme_has_the_runs_in_float32_and_what_they_suggest() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- float32 -->\n(.*)\n<!-- /float32 -->", text, re.DOTALL)
+    assert shown is not None and shown[1] == float32_table()
+    released = [read_json(file)["results"][-1] for file in RELEASED.glob("released_mamba_*.json")]
+    ours = [one["curve"][-1] for one in read_lines(FOLDER / "results/float32.jsonl")]
+    others = [one["curve"][-1] for one in read_lines(FOLDER / "results/mamba_authors_weights.jsonl")]
+    assert [one["string_accuracy"] >= LEARNED for one in ours].count(True) == 2 < len(ours) == 3
+    counts = []
+    for rows in ([*released, *ours], others):
+        above = sum(one["letter_accuracy"] >= ABOVE_CHANCE for one in rows)
+        counts.append([above, len(rows) - above])
+    assert counts == [[4, 1], [8, 26]]
+    assert f"(p = {fisher_exact(counts).pvalue:.3f})".replace("0.", ".") in text
 
 
 def test_the_errors_with_the_scan_of_mamba_ssm_are_those_in_the_text() -> None:

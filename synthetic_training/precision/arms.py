@@ -36,6 +36,7 @@ ARMS = {
     "bf16_without_copies": Arm(),
     "bf16_float32_recurrence": Arm(float32_operations=frozenset(RECURRENCE)),
     "tf32": Arm("tf32"),
+    "float32": Arm("fp32"),
     **{f"bf16_float32_{name}": Arm(float32_operations=frozenset([name])) for name in RECURRENCE},
 }
 """Arms by name. Only ``bf16`` uses the copies, so ``bf16_without_copies`` is the control of all others."""

@@ -87,7 +87,6 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
         for name, arm in ARMS.items()
         if not arm.bf16_copies and (is_mamba or not arm.float32_operations)
     }
-    arms["float32"] = _arm(Arm("fp32"))
     on_gpu = model.device.type == "cuda"
     if not on_gpu:
         del arms["tf32"]

@@ -1,4 +1,4 @@
-"""The tables of the precision study, made only from its committed results.
+"""The tables of the precision study, made only from committed results.
 
 python -m synthetic_training.precision.summary
 """
@@ -13,10 +13,13 @@ from tabulate import tabulate
 
 from dataset_builders.command_line import cli, command_errors
 from dataset_builders.markdown import markdown_table
+from synthetic_training.figures.summary import examples_until
 from synthetic_training.precision.arms import ARMS
 from synthetic_training.training.run_log import read_lines
 
 RESULTS = Path(__file__).parent / "results"
+RELEASED = Path(__file__).parents[1] / "deviations" / "results"
+"""Results of the released code's trainer."""
 
 LEARNED = 0.5
 """A run has learned if its string accuracy at 50 letters after the last step is at least this."""
@@ -141,8 +144,35 @@ def scans_table() -> str:
     return markdown_table(headers, rows)
 
 
+def float32_table() -> str:
+    """Each run of Mamba in float32 with its authors' weights, with the released trainer and with ours."""
+    rows = []
+    for seed in (0, 1):
+        content = json.loads((RELEASED / f"released_mamba_{seed}.json").read_text(encoding="utf-8"))
+        rows.append(["released", "LayerNorm", seed, *_scores(content["results"][-1]), "not recorded"])
+    lines = read_lines(RESULTS / "float32.jsonl")
+    for line in sorted(lines, key=lambda one: (not one["config"]["model_args"], one["seed"])):
+        norm = "LayerNorm" if line["config"]["model_args"] else "RMSNorm"
+        until = examples_until(line, LEARNED)
+        rows.append(
+            [
+                "ours",
+                norm,
+                line["seed"],
+                *_scores(line["curve"][-1]),
+                "-" if until is None else f"{until:,.0f}",
+            ]
+        )
+    headers = ["trainer", "norm", "seed", "steps", "strings", "letters", "examples until half of the strings"]
+    return markdown_table(headers, [[*map(str, row)] for row in rows])
+
+
+def _scores(row: dict[str, Any]) -> list[str]:
+    return [f"{row['step']:,}", f"{row['string_accuracy']:.3f}", f"{row['letter_accuracy']:.3f}"]
+
+
 def report() -> str:
-    """The four tables, as in the README."""
+    """The tables of the README, without that of float32."""
     return "\n\n".join([seeds_table(), comparisons_table(), errors_table(), scans_table()])
 
 
