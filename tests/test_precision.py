@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from synthetic_training.precision.arms import ARMS, Arm, applied, arm_named
 from synthetic_training.precision.study import PAPER_RUN, Study, run_job, run_study
 from synthetic_training.precision.summary import ABOVE_CHANCE, LEARNED, RELEASED, float32_table, report
 from synthetic_training.training import step
-from synthetic_training.training.run_log import read_lines
+from synthetic_training.training.run import train
+from synthetic_training.training.run_folder import METRICS
+from synthetic_training.training.run_log import read_lines, read_metrics
 
 FOLDER = Path(synthetic_training.__file__).parent / "precision"
 
@@ -122,24 +125,38 @@ def test_what_an_arm_changes_is_undone() -> None:
     assert torch.get_float32_matmul_precision() == precision
 
 
+TINY = TrainConfig(
+    model="mamba",
+    model_args={"hidden_size": 16, "num_hidden_layers": 1, "state_size": 4},
+    max_length=8,
+    context_length=32,
+    batch_size=2,
+    steps=4,
+    log_every=2,
+    save_every=2,
+    eval_examples=2,
+    device="cpu",
+    precision="bf16",
+)
+
+
+def test_a_run_that_was_interrupted_is_continued(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(TINY, folder)
+    shutil.rmtree(folder / "model")
+    shutil.rmtree(folder / "checkpoints" / "step_4", ignore_errors=True)
+    first, *_ = (one["loss"] for one in read_metrics(folder / METRICS) if one["kind"] == "train")
+    run_job({"arm": "bf16", "folder": str(folder), "keep_model": False, "config": TINY.as_json()})
+    line = read_json(tmp_path / "run.json")
+    assert line["losses"]["2"] == first and line["curve"][-1]["step"] == 4
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_finished_run_has_its_losses_and_keeps_its_model_only_if_asked_to(
     tmp_path: Path, keep: bool
 ) -> None:
-    config = TrainConfig(
-        model="mamba",
-        model_args={"hidden_size": 16, "num_hidden_layers": 1, "state_size": 4},
-        max_length=8,
-        context_length=32,
-        batch_size=2,
-        steps=4,
-        log_every=2,
-        eval_examples=2,
-        device="cpu",
-        precision="bf16",
-    )
     folder = tmp_path / "run"
-    job = {"arm": "bf16", "folder": str(folder), "keep_model": keep, "config": config.as_json()}
+    job = {"arm": "bf16", "folder": str(folder), "keep_model": keep, "config": TINY.as_json()}
     run_job(job)
     line = read_json(tmp_path / "run.json")
     assert list(line["losses"]) == ["2", "4"] and line["losses"]["4"] == line["final_loss"]

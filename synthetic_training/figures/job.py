@@ -42,7 +42,7 @@ def main() -> None:
     rank = int(os.environ.get("RANK", "0"))
     # another figure may need the same run at the same time; its job then waits for this one
     with FileLock(folder.with_name(f".{folder.name}.lock")) if rank == 0 else nullcontext():
-        diverged = _train(job["config"], folder, may_diverge=not any(job["tests"].values()))
+        diverged = train_or_resume(job["config"], folder, may_diverge=not any(job["tests"].values()))
     if rank:
         return
     tests = {
@@ -106,13 +106,16 @@ def _default_length(config: dict[str, Any]) -> int:
     return int(others.get(config.get("task", "")) or config["max_length"])
 
 
-def _train(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int | None:
-    """Train; return the step at which a loss that is not finite was detected, or None.
+def train_or_resume(settings: dict[str, Any], folder: Path, *, may_diverge: bool) -> int | None:
+    """Train, or continue the run in the folder.
 
     Args:
         settings: settings of the run.
         folder: the run's folder.
         may_diverge: whether a run whose loss is not finite has a result; otherwise, NotFiniteError is raised.
+
+    Returns:
+        The step at which a loss that is not finite was detected, or None.
     """
     from transformers.utils import logging
 

@@ -3,7 +3,8 @@
     python -m synthetic_training.precision.study --arms bf16 tf32 --seeds 0 1 --out results.jsonl
 
 Each finished run is one line of the file: the arm, the seed, the settings, string accuracy and
-loss by step, the largest gradient norm, speed and provenance. Runs already in the file are skipped.
+loss by step, the largest gradient norm, speed and provenance. Runs already in the file are skipped. After
+an interruption, the same command continues the others from their checkpoints.
 """
 
 import json
@@ -19,7 +20,7 @@ from dataset_builders.command_line import cli, command_errors
 from dataset_builders.files import check_folder, read_json, write_json
 from dataset_builders.workers import Job, Watcher, last_line, run_jobs, worker_slots
 from synthetic_training.config import TrainConfig, differing
-from synthetic_training.figures.job import trained
+from synthetic_training.figures.job import train_or_resume, trained
 from synthetic_training.figures.results import write_results
 from synthetic_training.precision.arms import ARMS, applied, arm_named
 from synthetic_training.settings import parse_settings
@@ -118,17 +119,12 @@ def _config(study: Study, arm: str, seed: int) -> TrainConfig:
 
 
 def run_job(job: dict[str, Any]) -> None:
-    """Train one run in this process, and write its line to a file next to its folder."""
+    """Train one run in this process, or continue it, and write its line to a file next to its folder."""
     import shutil
 
-    from transformers.utils import logging
-
-    from synthetic_training.training.run import train
-
-    logging.disable_progress_bar()
     folder = Path(job["folder"])
     with applied(arm_named(job["arm"])):
-        train(TrainConfig(**job["config"]), folder)
+        train_or_resume(job["config"], folder, may_diverge=False)
     records = [line for line in read_metrics(folder / METRICS) if line["kind"] == "train"]
     line = {
         "arm": job["arm"],
@@ -150,5 +146,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with command_errors("interrupted; the runs in the result file are kept"):
+    with command_errors("interrupted; run the same command again to continue"):
         main()
