@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from synthetic_training.figures.examples_by_length import needed
+from synthetic_training.figures.examples_by_length import Needed, factor, needed
 from synthetic_training.figures.figure_file import read_figure, shipped
 from synthetic_training.figures.plan import Result, key_of, plan
 from synthetic_training.figures.repeats import least_accuracy
@@ -16,7 +16,6 @@ from synthetic_training.figures.summary import (
     by_test,
     examples_until,
     final_accuracy,
-    geometric_mean,
     learning_curve,
 )
 from synthetic_training.training.run_log import read_lines
@@ -172,8 +171,12 @@ def test_what_the_first_runs_at_50_letters_found() -> None:
     until = sorted(examples_until({"curve": run}, 0.5) for run in runs)
     few, more, most = (f"{one:,.0f}" for one in until)
     check("README.md", f"half of the strings, after {few}, {more} and {most} examples")
-    ratio = geometric_mean(until)[0] / rope.interval[0]
-    check("README.md", f"Their geometric mean is {ratio:.1f} times that of RoPE's two seeds.")
+    ratio = factor(Needed(tuple(until), (), 0.0), rope)
+    assert ratio is not None and not ratio.is_bound
+    interval = f"{ratio.low:.1f} to {ratio.high:.1f}"
+    check(
+        "README.md", f"mean is {ratio.value:.1f} times RoPE's (95% interval {interval}; three and two seeds)"
+    )
 
 
 def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:

@@ -92,7 +92,7 @@ class Shapeless(Base):
         ("Extra", "safetensors saves only tensors, and _extra_state is a dict; let get_extra_state return"),
         (
             "Grows",
-            r"the shape of seen changes in training, here from None to \(4,\); keep its shape, or pass",
+            r"the shape of seen changes in training, here from no tensor to \(4,\); register it in",
         ),
         ("GrowsFromNothing", r"the shape of seen changes in training, here from \(0,\) to \(3,\)"),
         (

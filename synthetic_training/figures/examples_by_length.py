@@ -75,8 +75,8 @@ class Needed:
         return bool(self.reached) and not self.trained
 
     @property
-    def least(self) -> float:
-        """Geometric mean over all seeds; of a seed that missed the accuracy, all examples count."""
+    def lower_bound(self) -> float:
+        """Geometric mean over all seeds; a seed that missed the accuracy counts with all of its examples."""
         return exp(mean(log(n) for n in (*self.reached, *self.trained)))
 
     @property
@@ -136,7 +136,7 @@ def factor(one: Needed, base: Needed) -> Factor | None:
         return None
     center, _, high = base.interval
     if one.trained:
-        return Factor(one.least / (center if isnan(high) else high), is_bound=True)
+        return Factor(one.lower_bound / (center if isnan(high) else high), is_bound=True)
     logs = [[log(n) for n in some.reached] for some in (one, base)]
     ratio = mean(logs[0]) - mean(logs[1])
     if min(map(len, logs)) < 2:
@@ -258,11 +258,11 @@ def _draw_model(axes: "Axes", own: Mapping[int, Needed], style: dict[str, Any], 
         axes.errorbar(x, y, yerr=[low, high], capsize=2, **style)
     hollow = {**style, "mfc": "none", "ls": ""}
     for length, one in missed.items():
-        axes.plot(length * shift, one.least, **hollow)
+        axes.plot(length * shift, one.lower_bound, **hollow)
         axes.annotate(
             "",
-            (length * shift, one.least * 1.6),
-            (length * shift, one.least),
+            (length * shift, one.lower_bound * 1.6),
+            (length * shift, one.lower_bound),
             arrowprops={"arrowstyle": "->", "color": style["color"], "lw": 1.0},
         )
 

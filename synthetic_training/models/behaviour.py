@@ -138,7 +138,7 @@ def _check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str
         InputError: the model cannot be saved or loaded, or their logits differ in evaluation mode.
     """
     before = saved_shapes(model)
-    rows = run.train(model, ids)
+    rows = run.pass_in_training_mode(model, ids)
     with TemporaryDirectory() as folder:
         try:
             save_with_code(model.eval(), Path(folder) / "model")
@@ -247,7 +247,7 @@ def _ignored(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
     if _what_is_ignored(run, model, ids) is None:
         return []
     trained = with_noise(_new(model))
-    run.train(trained, ids)
+    run.pass_in_training_mode(trained, ids)
     if (ignored := _what_is_ignored(run, trained.eval(), ids)) is None:
         return []
     sentence = f"the logits of {run.name} do not depend on {ignored}"

@@ -66,8 +66,8 @@ class Forward:
             )
         return logits.float()
 
-    def train(self, model: PreTrainedModel, ids: Tensor) -> Tensor:
-        """Pass rows through a model three times in training mode, and return them.
+    def pass_in_training_mode(self, model: PreTrainedModel, ids: Tensor) -> Tensor:
+        """Run three forward passes in training mode, which may update buffers; return the rows, (4, length).
 
         There are several rows, because some layers, such as those of BatchNorm, compute statistics over them.
         """
@@ -89,7 +89,7 @@ def others(model: PreTrainedModel, ids: Tensor) -> Tensor:
 
 
 def with_noise(model: PreTrainedModel) -> PreTrainedModel:
-    """The model, with noise added to its trained weights."""
+    """Add noise to a model's trainable weights, in place, and return the model."""
     for weight in model.parameters():
         if weight.requires_grad:
             weight.add_(_noise(weight))
@@ -97,7 +97,7 @@ def with_noise(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def with_noise_everywhere(model: PreTrainedModel) -> PreTrainedModel:
-    """The model, with noise added to its trained and frozen weights and its buffers."""
+    """Add noise to a model's weights, frozen ones too, and to its buffers, and return the model."""
     for weight in model.parameters():
         weight.add_(_noise(weight))
     for module in model.modules():

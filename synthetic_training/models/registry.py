@@ -145,7 +145,7 @@ def build_model(
 def _built(
     name: str, architecture: Architecture, config: PreTrainedConfig, overrides: Mapping[str, Any]
 ) -> PreTrainedModel:
-    """A new model, which was checked to fit into memory and to have weights of known shapes."""
+    """Build a model, after checking that it fits into memory and that its weights have shapes."""
     model_class = architecture.model_class
     with _one_sentence(name, architecture, overrides):
         if not is_own_class(model_class):
@@ -222,17 +222,16 @@ def _one_sentence(name: str, architecture: Architecture, overrides: Mapping[str,
 
 
 def trainable(model: PreTrainedModel) -> PreTrainedModel:
-    """A model in float32 whose saved tensors do not overlap in memory, as those do that were expanded.
+    """A model in float32 whose saved tensors do not overlap in memory, as expanded tensors do.
 
     The optimizer updates each number, and would write behind the end of an expanded weight; a checkpoint
     cannot be loaded into an expanded buffer. The input and forget gates of an xLSTM stay in float32 under
     autocast too.
     """
-    weights, unsaved = (
-        model.float().parameters(),
-        {id(one) for _, one in model.named_non_persistent_buffers()},
-    )
-    for tensor in (*weights, *(one for one in model.buffers() if id(one) not in unsaved)):
+    model.float()
+    unsaved = {id(one) for _, one in model.named_non_persistent_buffers()}
+    saved_buffers = [one for one in model.buffers() if id(one) not in unsaved]
+    for tensor in (*model.parameters(), *saved_buffers):
         if tensor.layout == torch.strided:
             tensor.data = tensor.data.contiguous()
     keep_gates_in_float32(model)

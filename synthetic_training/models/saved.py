@@ -10,6 +10,7 @@ instead.
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -118,7 +119,7 @@ def _copied_or_imported(one: type, folder: Path, ours: set[str]) -> list[str]:
         for needed in files:
             shutil.copyfile(needed, folder / needed.name)
         return [f"from .{file_of(one).stem} import {one.__name__}"]
-    # the error of transformers would suggest to install a distribution with the module's name
+    # the error of transformers would suggest installing a distribution with the module's name
     what, package = f"the module {one.__module__}, which is not saved with it", one.__module__.split(".")[0]
     if package in PACKAGES:
         what = f"{PACKAGES[package]}; run: pip install {PACKAGES[package]}"
@@ -148,11 +149,11 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMo
         check_integer(f"num_hidden_layers of {folder}", layers, 1, MOST_LAYERS)
     try:
         config = config_class.from_pretrained(folder)
-        if is_own_class(model_class):
-            with size_checked(str(folder), lambda: untrained(model_class, config)):
-                model = load_weights(model_class, folder, config)
-        else:
+        own = is_own_class(model_class)
+        if not own:
             check_size(str(folder), lambda: untrained(model_class, config))
+        checked = size_checked(str(folder), lambda: untrained(model_class, config)) if own else nullcontext()
+        with checked:
             model = load_weights(model_class, folder, config)
     except InputError:
         raise

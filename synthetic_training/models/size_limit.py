@@ -29,8 +29,8 @@ from synthetic_training.memory import check_bytes, total_memory
 MAX_PARTS = 50_000
 """Maximum number of modules and tensors; counting this many takes seconds."""
 
-_MOST_BYTES = 2**34
-"""Bytes from which a user's model is built on the meta device after all, to not fill the memory in vain."""
+_REHEARSAL_BYTES = 2**34
+"""Bytes above which a user's model is first built on the meta device, before it fills the memory in vain."""
 
 _CPU = torch.device("cpu")
 _TOO_LARGE = ("overflow", "Overflow", "can't allocate memory")
@@ -63,7 +63,7 @@ def check_size(name: str, build: Callable[[], nn.Module], hint: str = "") -> Non
 
 @contextmanager
 def size_checked(name: str, build: Callable[[], nn.Module], hint: str = "") -> Iterator[None]:
-    """While a model is built in the block, refuse tensors that do not fit into memory before they exist.
+    """While the block builds a model, refuse tensors that do not fit into memory before they are allocated.
 
     Args:
         name: name of the model in error messages.
@@ -85,8 +85,10 @@ def size_checked(name: str, build: Callable[[], nn.Module], hint: str = "") -> I
     try:
         with _LimitOfRealTensors(name, hint, rehearse).active():
             yield
-    except MemoryError as error:  # of NumPy
-        raise InputError(f"{name} needs more memory than there is: {first_line(error)}; {_ADVICE}") from error
+    except MemoryError as error:  # raised by NumPy
+        raise InputError(
+            f"{name} needs more memory than is available: {first_line(error)}; {_ADVICE}"
+        ) from error
 
 
 def check_allocation(name: str, error: Exception) -> None:
@@ -165,7 +167,7 @@ class _LimitOfRealTensors(_Limit):
         super().__init__(name, hint)
         self._rehearse: Callable[[], None] | None = rehearse
         self._paused = False
-        self._large = _MOST_BYTES if self._total is None else min(_MOST_BYTES, self._total // 4)
+        self._large = _REHEARSAL_BYTES if self._total is None else min(_REHEARSAL_BYTES, self._total // 4)
 
     def __torch_dispatch__(
         self,

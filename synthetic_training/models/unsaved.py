@@ -45,10 +45,10 @@ def why_not_saved(model: nn.Module, before: Shapes) -> str | None:
     after = saved_shapes(model)
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
-            shapes = " to ".join(str(one.get(name)) for one in (before, after))
+            first, last = (one.get(name, "no tensor") for one in (before, after))
             return (
-                f"the shape of {name} changes in training, here from {shapes}; keep its shape, or pass "
-                "persistent=False to register_buffer"
+                f"the shape of {name} changes in training, here from {first} to {last}; register it in its "
+                "final shape, or pass persistent=False to register_buffer"
             )
     for (one, first), (other, second) in combinations(state.items(), 2):
         if first is not second and _overlap(first, second):

@@ -102,9 +102,7 @@ def import_class(path: str) -> type[nn.Module]:
     if isinstance(found, type) and issubclass(found, nn.Module):
         if inspect.isabstract(found):
             missing = ", ".join(sorted(vars(found)["__abstractmethods__"]))
-            raise InputError(
-                f"{path} is an abstract class, which lacks {missing}; pass one of its subclasses"
-            )
+            raise InputError(f"{path} is an abstract class without {missing}; pass one of its subclasses")
         return found
     if found is not None:
         raise InputError(f"{path} is not a class of torch.nn.Module")
@@ -197,7 +195,7 @@ def bare_module_arguments(
     try:
         signature.bind(vocab_size=0, **arguments)
     except TypeError as error:  # such as a parameter that is positional only
-        raise InputError(f"{name} cannot be built with arguments by name: {error}") from None
+        raise InputError(f"{name} cannot be built with keyword arguments: {error}") from None
     return {"arguments": arguments, "module": f"{module_class.__module__}:{module_class.__qualname__}"}
 
 
