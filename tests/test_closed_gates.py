@@ -60,7 +60,7 @@ class Meaningless(Ignores):
         return x
 
 
-UNLESS = "unless its buffers or frozen weights change; otherwise, it cannot learn to copy"
+UNLESS = "with its current buffers and frozen weights; unless these change, it cannot learn to copy"
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_a_model_that_does_not_exist_is_named_before_the_first_run(tmp_path: Pat
         ({**LSTM, "model_args": {"hiden_size": 16}}, "hiden_size.*did you mean 'hidden_size'"),
         ({"model": "hf:mamba2", "preset": "papr"}, "there is no preset 'papr'.*did you mean 'paper'"),
         ({"model": "T_rope", "model_args": {"num_attention_heads": 7}}, "7"),
-        ({"model_args": 3}, "model_args must be arguments of the model, as in {hidden_size: 64}, not 3"),
+        ({"model_args": 3}, "model_args must be a mapping, as in {hidden_size: 64}, not 3"),
         ({**LSTM, "imports": ["no_such_module"]}, "there is no module 'no_such_module' to import"),
         (
             {"model": "tests.gated_linear_attention:GatedLinearAttention", "model_args": {"breadth": 16}},

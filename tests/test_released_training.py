@@ -1,4 +1,4 @@
-"""Training with the released code, of which a plain substitute stands here."""
+"""Training with the released code; a stub takes its place here."""
 
 import sys
 from argparse import Namespace

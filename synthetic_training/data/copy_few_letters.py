@@ -16,7 +16,7 @@ class CopyFewLetters(StringTask):
     """Copy a string of random letters from a small part of the alphabet: ``$ededf|ededf.``
 
     The number of letters to choose from is uniform from ``fewest`` to the size of the alphabet; they follow
-    each other in the alphabet, which is taken to be a circle. Fewer letters give more and longer repeated
+    each other in the alphabet, with a after z. Fewer letters give more and longer repeated
     n-grams, as in longer strings of all letters.
 
     Attributes:

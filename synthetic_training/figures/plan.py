@@ -195,7 +195,6 @@ def _model_args(part: Values, where: str) -> Values:
     model_args = part.get("model_args", {})
     if not isinstance(model_args, dict):
         raise InputError(
-            f"{where}: model_args must be arguments of the model, as in {{hidden_size: 64}}, not "
-            f"{model_args!r}"
+            f"{where}: model_args must be a mapping, as in {{hidden_size: 64}}, not {model_args!r}"
         )
     return parse_values(model_args)

@@ -251,13 +251,13 @@ def _ignored(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
     if (ignored := _what_is_ignored(run, trained.eval(), ids)) is None:
         return []
     sentence = f"the logits of {run.name} do not depend on {ignored}"
-    consequence = "it cannot learn to copy"
     try:
         if _what_is_ignored(run, with_noise_everywhere(trained), ids) != ignored:
-            return [f"{sentence} unless its buffers or frozen weights change; otherwise, {consequence}"]
+            hopeless = "; unless these change, it cannot learn to copy" if ignored == _EARLIER else ""
+            return [f"{sentence} with its current buffers and frozen weights{hopeless}"]
     except MISFITS as error:  # noise makes some buffers meaningless
         reraise_bug(error)
-    return [f"{sentence}, so {consequence}" if ignored == _EARLIER else sentence]
+    return [f"{sentence}, so it cannot learn to copy" if ignored == _EARLIER else sentence]
 
 
 _EARLIER = "earlier tokens"

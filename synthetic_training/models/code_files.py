@@ -80,7 +80,7 @@ def file_of(one: type) -> Path:
 
 
 def _own_file(module: str) -> Path | None:
-    """The Python file of a module; None if it is installed, is part of Python, or does not exist."""
+    """The Python file of a module; None if it is installed, belongs to Python, or does not exist."""
     file, _ = _find(module)
     own = file is not None and file.suffix == ".py" and file.is_file() and not is_installed(file)
     return file if own else None

@@ -112,7 +112,7 @@ def check_shapes(name: str, model: nn.Module) -> None:
         if is_lazy(value):
             raise InputError(
                 f"{name} has a lazy layer, whose weight {weight.removeprefix('module.')} has no shape yet; "
-                "give its sizes, or call the model at the end of its constructor, as in "
+                "pass its input size, or call the model at the end of its constructor, as in "
                 "self(torch.zeros(1, 1, dtype=torch.long))"
             )
 

@@ -1,4 +1,4 @@
-"""Says why safetensors cannot save a model, by the names that its user knows."""
+"""Says why safetensors cannot save a model, under the names in the user's module."""
 
 from __future__ import annotations
 
