@@ -120,7 +120,9 @@ class Lazy(Plain):
 
 
 def test_a_lazy_layer_needs_a_first_input() -> None:
-    sentence = r":Lazy has a lazy layer, whose weight mix.weight has no shape yet; pass its input size, or call"
+    sentence = (
+        r":Lazy has a lazy layer, whose weight mix.weight has no shape yet; pass its input size, or call"
+    )
     with pytest.raises(InputError, match=sentence):
         build_model(f"{HERE}:Lazy", TOKENS)
     assert build_model(f"{HERE}:Lazy", TOKENS, called=True).module.mix.weight.shape == (8, 8)
