@@ -65,7 +65,7 @@ def test_a_run_that_diverged_ends_with_an_accuracy_of_0(tmp_path: Path) -> None:
 
 def test_keys_are_counted_in_the_strings_that_are_tested(tmp_path: Path) -> None:
     config = tiny(lr=1e-2, steps=60).as_json()
-    job._train(config, tmp_path / "run", may_diverge=False)
+    job.train_or_resume(config, tmp_path / "run", may_diverge=False)
     assert not (tmp_path / "run" / "checkpoints").exists()
     test = Test(task="copy", lengths=(1, 3), num_examples=40, batch_size=16, keys=True)
     scores = job._test(tmp_path / "run", asdict(test), config)

@@ -216,10 +216,10 @@ def test_figures_that_share_runs_and_rates_have_the_stages_they_need(tmp_path: P
 
 def test_a_trial_whose_loss_is_not_finite_has_a_result(tmp_path: Path) -> None:
     config = {**SETTINGS, **LSTM, "lr": 1e30, "device": "cpu", "log_every": 1}
-    step = job._train(config, tmp_path / "run", may_diverge=True)
+    step = job.train_or_resume(config, tmp_path / "run", may_diverge=True)
     assert step is not None
     result = job.trained(tmp_path / "run", step)
     assert result["final_loss"] is None and result["curve"][-1]["string_accuracy"] == 0.0
     assert result["curve"][-1]["step"] == step and result["tokens"] == result["curve"][-1]["tokens"]
     with pytest.raises(InputError, match="not finite at or before step"):
-        job._train(config, tmp_path / "other", may_diverge=False)
+        job.train_or_resume(config, tmp_path / "other", may_diverge=False)
