@@ -53,7 +53,7 @@ def test_the_tokenizer_does_not_change_copies(
 
 
 def test_a_setting_that_is_ignored_is_no_warning() -> None:
-    """Whether this version of transformers ignores it for this tokenizer, or obeys it for all."""
+    """A version of transformers that ignores it keeps the spaces, so there is nothing to warn about."""
     lm, text = copier(cleans=True, obeys=False), "the cat , sat ."
     decoded = lm.tokenizer.decode(lm.tokenizer(text, add_special_tokens=False)["input_ids"])
     assert (keep_spaces(lm, [text]) is None) == (decoded == text) == getattr(lm.tokenizer, SWITCH)

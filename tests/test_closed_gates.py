@@ -45,14 +45,14 @@ class Opened(Gated):
 
 
 class Ignores(Gated):
-    """Has no earlier tokens to add."""
+    """Never uses earlier tokens."""
 
     def mix(self, x: Tensor) -> Tensor:
         return x
 
 
 class Meaningless(Ignores):
-    """With noise, the gate is no index."""
+    """Its gate is used as an index, for which noise makes no sense."""
 
     def mix(self, x: Tensor) -> Tensor:
         if self.gate != 0:

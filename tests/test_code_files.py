@@ -115,7 +115,7 @@ def test_looking_up_the_files_imports_none_of_them(tmp_path: Path) -> None:
 def test_files_are_copied_only_if_a_copy_finds_all_of_them(
     statement: str, copied: set[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Among them files that are neither in the model's folder nor in its package."""
+    """They may be outside of the model's folder and package."""
     for name in ("cell.py", "helpers/cell.py", "my_models/cell.py", "my_models/deep/cell.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
@@ -129,7 +129,7 @@ def test_files_are_copied_only_if_a_copy_finds_all_of_them(
 def test_a_saved_model_says_which_module_it_lacks(
     statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rather than to install a distribution with the module's name, which would be somebody else's."""
+    """A distribution with the module's name would be somebody else's, so the error does not suggest one."""
     (tmp_path / "my_helpers").mkdir()
     for name in ("my_helpers/cell.py", "my_cell.py"):
         (tmp_path / name).write_text("WIDTH = 8\n")

@@ -36,7 +36,7 @@ def test_a_learning_rate_at_which_one_of_two_seeds_diverged_is_not_the_best(tmp_
     ],
 )
 def test_a_run_that_diverged_has_one_evaluated_length(task: dict[str, Any], tmp_path: Path) -> None:
-    """The zero at its end is at the length of its other evaluations; otherwise, it would hide them."""
+    """The final accuracy of 0 is at the length of the other evaluations, which another would hide."""
     settings = {"lr": 1e30, "grad_clip": None, "warmup_steps": 0, "eval_every": 1, "log_every": 1}
     config: TrainConfig = tiny(**task, **settings, eval_lengths=[], steps=20, model="lstm", model_args={
         "hidden_size": 16, "num_hidden_layers": 1}, schedule="linear_from_zero")  # fmt: skip

@@ -92,7 +92,7 @@ WINDOW = {"num_hidden_layers": 2, "attn": {"layers": [1], "num_heads": 4, "windo
     ],
 )
 def test_the_state_is_counted_without_a_gpu(model: str, arguments: dict[str, Any], numbers: int) -> None:
-    """Recurrent states are kept in float32, everything else in the precision of training."""
+    """Recurrent states are in float32, everything else in the precision of training."""
     sizes = preset_arguments("small", model, arguments)
     with torch.device("meta"):
         untrained = build_model(model, **sizes)

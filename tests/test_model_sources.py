@@ -127,7 +127,7 @@ class Needy(nn.Module):
         ("gated_linear.py:Class", {}, "no module .*; write it as in an import statement: gated_linear$"),
         ("models/mine.py:Class", {}, "no module .*; write it as in an import statement: models.mine$"),
         ("./models/mine.py:Class", {}, "not the name of a module; write it as .*statement: models.mine$"),
-        ("/work/mine.py:Class", {}, "to import; run the command in /work, and pass mine$"),
+        ("/folder/mine.py:Class", {}, "to import; run the command in /folder, and pass mine$"),
         ("../mine.py:Class", {}, "not the name of a module; run the command in .., and pass mine$"),
         ("..:Class", {}, "'..' is not the name of a module"),
         (f"{HERE}:Unknown", {}, f"module {HERE} has no class 'Unknown'"),

@@ -1,4 +1,4 @@
-"""A user's own class is built on the CPU, once, with the random numbers that it would draw anyway."""
+"""A user's own class is built once, on the CPU, and the size check does not change its random numbers."""
 
 import functools
 import random
@@ -59,7 +59,7 @@ WEIGHTS = {"weight": torch.eye(8), "bias": torch.zeros(8)}
 
 
 class LoadsWeights(Plain):
-    """Loads weights, which on the meta device does nothing, with a warning."""
+    """Loads weights in its constructor; on the meta device, this would only cause a warning."""
 
     def __init__(self, vocab_size: int) -> None:
         super().__init__(vocab_size)
@@ -153,7 +153,7 @@ def test_a_dry_run_draws_no_random_numbers() -> None:
 
 
 class Tower(nn.Module):
-    """Layers of 1 MiB, of which it notes the device."""
+    """Has layers of 1 MiB, and notes their device."""
 
     devices: ClassVar[list[str]] = []
 

@@ -99,7 +99,7 @@ def test_a_folder_is_named_after_what_its_results_depend_on() -> None:
 
 
 def test_a_model_that_was_trained_again_in_its_folder_is_run_again(tmp_path: Path) -> None:
-    """Its complete runs, and the cached answers of interrupted ones, are those of the earlier weights."""
+    """Complete runs, and the cached answers of interrupted ones, belong to the earlier weights."""
     folder, tokenizer = tmp_path / "model", tmp_path / "tokenizer"
     weights, vocabulary = folder / "model.safetensors", tokenizer / "tokenizer.json"
     folder.mkdir()

@@ -16,7 +16,7 @@ TYPES = (torch.float64, torch.float16, torch.complex128)
 
 
 class Mixed(nn.Module):
-    """Multiplies by a matrix from NumPy, which is in double precision unless it is converted."""
+    """Multiplies by a matrix that was made with NumPy, in double precision."""
 
     def __init__(self, vocab_size: int, kind: str, dtype: str) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ def test_a_saved_module_is_like_the_trained_one(kind: str, dtype: torch.dtype, t
     assert model.module.matrix.dtype == expected
     assert check_own_model("it", model, 16) == []
     with torch.no_grad():
-        model.module.matrix += 1e-5  # less than float16 can tell apart
+        model.module.matrix += 1e-5  # too small a difference for float16
     if kind == "buffer that is not saved":
         model.module.matrix -= 1e-5
     save_with_code(model, tmp_path)

@@ -17,7 +17,7 @@ HERE = __name__
 
 
 class Counting(nn.Module):
-    """Counts its training passes in a number or a buffer, by which its logits grow in some kinds."""
+    """Counts its training passes in a number or a buffer; in some kinds, the logits grow with it."""
 
     def __init__(self, vocab_size: int, kind: str = "number", dropout: float = 0.0) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ def read_scores(runs: Sequence[Run], files: Files) -> list[Score]:
 
 
 def _check_weights(scores: Sequence[Score], files: Files) -> None:
-    """Raise InputError if a model was replaced between two of its runs, as can happen to one in a folder."""
+    """Raise InputError if two runs of a model have different weights, for example after more training."""
     found: dict[str, dict[str, str]] = {}
     for score in scores:
         if (weights := score.metadata.get("weights")) is not None:

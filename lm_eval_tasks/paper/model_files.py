@@ -8,7 +8,7 @@ _SUFFIXES = {".safetensors", ".bin", ".pt", ".json", ".model", ".txt", ".jinja",
 """Suffixes of the files with weights, configuration, tokenizer and code."""
 
 _END = 64 * 1024
-"""Number of bytes that are read at the start and at the end of each file; training changes all weights."""
+"""Number of bytes read at each end of a file. This is enough, because training changes all weights."""
 
 
 @cache

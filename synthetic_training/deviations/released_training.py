@@ -3,9 +3,9 @@
     git clone https://github.com/sjelassi/transformers_ssm_copy released
     python -m synthetic_training.deviations.released_training released/synthetic_exps --out run.json
 
-Only the model is not built by that code, because it calls earlier versions of ``mamba_ssm`` and
-transformers; it is the same model. Training is in float32 on one GPU, and needs accelerate, and mamba-ssm
-for Mamba.
+Only the model is built here, with the same settings, because that code needs earlier versions of
+``mamba_ssm`` and transformers. Training is in float32 on one GPU. It needs accelerate, and for Mamba
+mamba-ssm.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class _Watched:
     """The batches of a data set, with a function that is called before each of them."""
 
     def __init__(self, batches: Any, before: Callable[[int], bool]) -> None:
-        """``before`` maps the number of finished steps to whether training goes on."""
+        """``before`` receives the number of finished steps, and returns whether to continue."""
         self._batches, self._before = batches, before
 
     def __iter__(self) -> Iterator[Any]:

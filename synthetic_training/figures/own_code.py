@@ -14,7 +14,7 @@ from synthetic_training.training.run_folder import RUN, changed_files, check_cod
 
 
 def check_own_code(ledger: Ledger, runs: Path, *, dry_run: bool) -> None:
-    """Check that no model's code has changed since a run of the figures; means over seeds would mix both.
+    """Check that no model's code has changed since a run, so that no mean is over different code.
 
     Args:
         ledger: results and runs of the figures, whose models can be imported.

@@ -242,7 +242,8 @@ def _unequal_lengths(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[
 def _ignored(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
     """A warning if the logits do not depend on earlier tokens or on their order.
 
-    Training may open a gate that is closed at first: in its passes, or in a buffer or frozen weight.
+    A gate that is closed at first may open in training, in a forward pass, or by a change of a buffer or of a
+    frozen weight.
     """
     if _what_is_ignored(run, model, ids) is None:
         return []
@@ -264,7 +265,7 @@ _EARLIER = "earlier tokens"
 
 
 def _what_is_ignored(run: Forward, model: PreTrainedModel, ids: Tensor) -> str | None:
-    """What the last token's logits do not depend on; None if on all of it, or if they are not finite."""
+    """What the last token's logits ignore; None if they ignore nothing, or are not finite."""
     last, of = run.logits(model, ids)[:, -1], ids[:, -1:]
     changed, reordered = (
         run.logits(model, torch.cat([past, of], dim=1))[:, -1]

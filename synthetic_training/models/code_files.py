@@ -1,8 +1,8 @@
 """The files with the code of a model's classes.
 
 Imports are read from the files, and modules are looked up without importing them, so neither the order of
-imports nor other modules in the process make a difference. Modules that are imported by a computed name are
-not found.
+imports nor other modules in the process make a difference. Modules that are imported
+dynamically are not found.
 """
 
 from __future__ import annotations

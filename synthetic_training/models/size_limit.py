@@ -1,8 +1,8 @@
-"""Checks the size of a model before, or while, it is built, and before memory for it is allocated.
+"""Checks that a model fits into memory, before the memory is allocated.
 
-Shipped models are built once more for this on torch's meta device, whose tensors have no data. The user's own
-code may not work there, or may keep such tensors, so it is only built for real, and each of its operations is
-first tried on the meta device.
+Shipped models are first built on torch's meta device, whose tensors have no data. The user's own code may not
+work there, or may keep such tensors. So it is built only once, on the CPU, and each of its operations is
+tried on the meta device first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_PARTS = 50_000
 """Maximum number of modules and tensors; counting this many takes seconds."""
 
 _REHEARSAL_BYTES = 2**34
-"""Bytes above which a user's model is first built on the meta device, before it fills the memory in vain."""
+"""Size in bytes above which a user's model is built on the meta device too, so that it is refused in time."""
 
 _CPU = torch.device("cpu")
 _TOO_LARGE = ("overflow", "Overflow", "can't allocate memory")
@@ -129,9 +129,17 @@ class _Limit(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        self._before(func, args, kwargs or {})
         result = func(*args, **(kwargs or {}))
-        self._check_tensors(result)
+        self._after(result)
         return result
+
+    def _before(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Called before each operation."""
+
+    def _after(self, result: Any) -> None:
+        """Called with the result of each operation."""
+        self._check_tensors(result)
 
     def count(self, owner: nn.Module, name: str, part: nn.Module | Tensor | None) -> None:
         """Count a module or tensor that was registered; another under the same name replaces it."""
@@ -160,7 +168,7 @@ class _LimitOfRealTensors(_Limit):
     Args:
         name: name of the model.
         hint: further advice.
-        rehearse: function that checks the whole model, which is called once if the model is very large.
+        rehearse: function that builds the whole model on the meta device; called once if it is very large.
     """
 
     def __init__(self, name: str, hint: str, rehearse: Callable[[], None]) -> None:
@@ -169,19 +177,15 @@ class _LimitOfRealTensors(_Limit):
         self._paused = False
         self._large = _REHEARSAL_BYTES if self._total is None else min(_REHEARSAL_BYTES, self._total // 4)
 
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def _before(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         if not self._paused:
-            self._check_tensors(_on_meta(func, args, kwargs or {}))
-        return func(*args, **(kwargs or {}))
+            self._check_tensors(_on_meta(func, args, kwargs))
+
+    def _after(self, result: Any) -> None:
+        """The result was checked before it existed."""
 
     def count(self, owner: nn.Module, name: str, part: nn.Module | Tensor | None) -> None:
-        """Count a module or tensor that was registered, unless the model is rehearsed."""
+        """Count a module or tensor that was registered, but not those of the model on the meta device."""
         if not self._paused:
             super().count(owner, name, part)
 
@@ -196,7 +200,10 @@ class _LimitOfRealTensors(_Limit):
 
 
 def _on_meta(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The results of an operation as meta tensors; None if they are not on the CPU or depend on values."""
+    """The results of an operation as meta tensors.
+
+    None if the operation is not on the CPU, or needs the values of its inputs.
+    """
     try:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         device = kwargs.get("device")
@@ -208,7 +215,7 @@ def _on_meta(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
             options["device"] = torch.device("meta")
         options.pop("pin_memory", None)
         return func(*moved, **options)
-    except Exception:  # noqa: BLE001  if something is wrong with the operation, it will say so itself
+    except Exception:  # noqa: BLE001  an invalid operation raises its own error when it runs
         return None
 
 
@@ -219,7 +226,7 @@ def _without_values(value: Any) -> Any:
 
 
 def _allocated(tensor: Tensor) -> int:
-    """Bytes of a registered tensor; weights that were expanded will be copied."""
+    """Size of a registered tensor in bytes. Expanded weights count in full, because they will be copied."""
     stored = _stored(tensor)
     if isinstance(tensor, nn.Parameter) and not is_lazy(tensor):
         return tensor.nbytes
@@ -227,7 +234,7 @@ def _allocated(tensor: Tensor) -> int:
 
 
 def _stored(tensor: Tensor) -> int:
-    """Bytes of a tensor's storage; 0 if it has none, as a sparse one."""
+    """Size of a tensor's storage in bytes; 0 if it has none, for example if it is sparse."""
     try:
         return tensor.untyped_storage().nbytes()
     except (NotImplementedError, RuntimeError, ValueError):

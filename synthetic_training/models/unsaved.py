@@ -20,7 +20,7 @@ def saved_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def why_not_saved(model: nn.Module, before: Shapes) -> str | None:
-    """What safetensors, or the loading of the saved file, does not support in a model; None if unknown.
+    """Why a model cannot be saved with safetensors and loaded again; None if unknown.
 
     Args:
         model: a model after training passes.

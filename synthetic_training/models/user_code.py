@@ -82,7 +82,7 @@ def _where(name: str) -> str:
 
 
 def _spelling(name: str) -> str:
-    """How to write the path of a file instead, as the end of an error message; empty for other names."""
+    """What to pass instead of the path of a file, as the end of an error message; empty for other names."""
     file = Path(name.removesuffix(".py"))
     if "/" in name and (file.is_absolute() or ".." in file.parts):
         return f"; run the command in {file.parent}, and pass {file.name}"
