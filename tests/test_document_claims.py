@@ -195,6 +195,22 @@ def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:
     check("hard_alibi.md", f"{short(both[60], 3)} and {short(both[80], 3)}.")
 
 
+def test_the_competitors_that_models_met_are_those_in_the_text() -> None:
+    met = []
+    for one in read_results(FIGURES / "results/hard_alibi_small.jsonl"):
+        keys = [test["keys"] for test in one["tests"] if test["length"] <= 40]
+        wrong = [(count, found) for own in keys for count, *found in own["wrong"]]
+        met.append(
+            [
+                sum(own["right"][n] for own in keys) + sum(count * found[n] for count, found in wrong)
+                for n in (3, 4, 5)
+            ]
+        )
+    three, four, five = map(max, zip(*met, strict=True))
+    check("hard_alibi.md", f"at most {three} competitors of three letters and {four} of four.")
+    assert five == 0
+
+
 def test_the_figures_with_missing_runs_are_those_in_the_text() -> None:
     missing = []
     for name, file in shipped().items():
