@@ -166,7 +166,7 @@ def as_text(found: Table, accuracy: float) -> str:
     ]
     title = (
         f"{_HEADING} {accuracy:g} of the strings are right, by the length of the strings in "
-        "letters (geometric mean over seeds, 95% confidence interval):"
+        "letters (geometric mean over the seeds that got there, 95% confidence interval if all did):"
     )
     parts = [title, markdown_table(["model", *map(str, lengths)], rows)]
     base = found.get(BASE)
