@@ -15,6 +15,7 @@ from synthetic_training.figures.rates import score
 from synthetic_training.figures.repeats import least_accuracy
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import (
+    best_of,
     by_length,
     by_test,
     examples_until,
@@ -228,6 +229,21 @@ def test_the_seeds_of_the_precision_study_are_those_in_the_text(document: str) -
         f"it learned on {learned('bf16_without_copies')} in bf16 without copies of the weights, on "
         f"{learned('tf32')} in TF32, and on {learned('bf16_float32_recurrence')} with the recurrence in",
     )
+
+
+def test_mamba_was_still_learning_associative_recall_at_the_highest_rate() -> None:
+    runs = read_results(FIGURES / "results/mqar_small.jsonl")
+    best = best_of(runs, "lr")
+    rates = sorted({one["sweep"]["lr"] for one in runs})
+    highest = [one for one in best if one["label"] == "mamba" and one["sweep"]["lr"] == rates[-1]]
+    lowest = [one for one in best if one["label"] == "T_rope" and one["sweep"]["lr"] == rates[0]]
+    assert (len(highest), len(lowest), len(best)) == (4, 3, 12)
+    check("runs.md", "highest that was tried at four of six points, and RoPE's the lowest at three.")
+    four = [one for one in highest if one["config"]["pairs"] == 4]
+    assert len(four) == 3 and not any(one["config"]["embedding_std"] for one in four)
+    (wide,) = (one for one in four if one["config"]["model_args"]["hidden_size"] == 64)
+    before, after = (short(point["string_accuracy"], 2) for point in learning_curve(wide)[-2:])
+    check("README.md", f"at the end, from {before} to {after} in the last 250 steps.")
 
 
 def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:
