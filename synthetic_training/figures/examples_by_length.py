@@ -130,7 +130,8 @@ def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Ne
 def factor(one: Needed, base: Needed) -> Factor | None:
     """The examples that a model needs relative to ``base``; None if a seed of ``base`` missed the accuracy.
 
-    Seeds of the model that missed it needed more than all of their examples, so these give a lower bound.
+    Seeds of the model that missed it needed more than all of their examples, so these give a lower bound. The
+    bound allows for the spread of the seeds of ``base``, but not for that of the model's seeds.
     """
     if not base.by_all:
         return None
