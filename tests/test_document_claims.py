@@ -2,16 +2,20 @@
 
 import re
 from itertools import groupby
+from math import exp, hypot, log
 from statistics import mean
 
 import pytest
+from scipy.stats import ttest_ind
 
 from synthetic_training.figures.examples_by_length import Needed, factor, needed
 from synthetic_training.figures.figure_file import read_figure, shipped
 from synthetic_training.figures.plan import Result, key_of, plan
+from synthetic_training.figures.rates import score
 from synthetic_training.figures.repeats import least_accuracy
 from synthetic_training.figures.results import read_results
 from synthetic_training.figures.summary import (
+    best_of,
     by_length,
     by_test,
     examples_until,
@@ -87,11 +91,18 @@ def test_models_lose_by_repeats_what_the_text_says() -> None:
         return [[one["copy"][50] - one[name][50] for one in scores] for name in tests]
 
     means = [sum(some) / len(some) for label in ("T_rope", "T_nope", "lstm") for some in losses(label, 1)]
-    check("README.md", f"RoPE, NoPE and the LSTM lose at most {short(max(means), 3)}.")
+    check("README.md", f"On average, RoPE, NoPE and the LSTM lose at most {short(max(means), 3)}.")
     plain = sum(by_test(one)["copy"][50] for one in of("duplicates_paper", "mamba")) / 3
     most = max(plain - sum(some) / len(some) for some in losses("mamba", 3))
     check("README.md", f"Mamba's accuracy falls from {short(plain, 3)} to {short(most, 3)} and less")
     assert all(loss > 0 for some in losses("mamba", 3) for loss in some)
+    check("README.md", "From five letters on, ALiBi makes fewer such errors still.")
+    for n, fewer in ((3, False), (5, True), (6, True), (8, True), (10, True)):
+        alibi, isolated = (
+            [by_test(one)[f"duplicate_ngram, n = {n}"][50] for one in of("duplicates_paper", label)]
+            for label in ("T_alibi", "T_hard_alibi_isolated")
+        )
+        assert (min(alibi) > max(isolated)) == fewer
 
 
 def test_runs_end_early_where_the_text_says() -> None:
@@ -145,6 +156,17 @@ def test_the_budgets_of_examples_are_those_in_the_text() -> None:
         assert budget("efficiency_300", label, earlier) == pytest.approx(18, abs=0.5)
 
 
+def test_the_rule_chose_ropes_learning_rate_narrowly() -> None:
+    check("runs.md", "the two would be tied, and the rule would choose 1e-4.")
+    trials = {one["sweep"]["lr"]: one for one in of("efficiency_50_rates_paper", "T_rope")}
+    slow, fast = trials[1e-4], trials[3e-4]
+    difference = score(fast, by_examples=True) - score(slow, by_examples=True)
+    correlated = [
+        mean(point["string_accuracy_stderr"] for point in learning_curve(one)) for one in (slow, fast)
+    ]
+    assert 0 < difference < hypot(*correlated) and slow["final_loss"] < fast["final_loss"]
+
+
 def test_what_the_first_runs_at_50_letters_found() -> None:
     done = read_results(FIGURES / "results/efficiency_50_paper.jsonl")
     planned = plan(read_figure(shipped()["efficiency_50"]).scales["paper"], "efficiency_50")
@@ -156,6 +178,16 @@ def test_what_the_first_runs_at_50_letters_found() -> None:
         "README.md", f"half of the strings on one of two seeds, after {reached:,.0f} examples. The other seed"
     )
     check("README.md", f"did not within {missed:,}. RoPE needs {rope.interval[0]:,.0f}.")
+    logs = [[log(n) for n in some] for some in ((reached, missed), rope.reached)]
+    ends = ttest_ind(*logs, equal_var=False).confidence_interval()
+    low, middle, high = (exp(n) for n in (ends.low, mean(logs[0]) - mean(logs[1]), ends.high))
+    check("README.md", f"would be {middle:.1f} (95% interval {low:.1f} to {high:.0f}): two seeds")
+    trial = {one["sweep"]["lr"]: one for one in of("efficiency_50_rates_paper", "T_rope")}
+    other = examples_until(trial[1e-4], 0.5)
+    check(
+        "README.md", f"At 1e-4 instead of 3e-4, its trial needed {other:,.0f} examples, which would make the"
+    )
+    assert rope.interval[0] / other == pytest.approx(2 / 3, abs=0.01)
     check("README.md", "The LSTM** learned half of the strings with the one seed so far")
     assert lstm.by_all and lstm.seeds == 1 and "mamba" not in found
     check("README.md", "three seeds of ALiBi and Hard-ALiBi, two of RoPE and of Mamba with its authors'")
@@ -177,6 +209,41 @@ def test_what_the_first_runs_at_50_letters_found() -> None:
     check(
         "README.md", f"mean is {ratio.value:.1f} times RoPE's (95% interval {interval}; three and two seeds)"
     )
+    check("mamba_weights.md", f"the factor to RoPE was {ratio.value:.1f} ({interval}).")
+
+
+@pytest.mark.parametrize("document", ["README.md", "mamba_weights.md"])
+def test_the_seeds_of_the_precision_study_are_those_in_the_text(document: str) -> None:
+    names = {0: "none", 1: "one", 2: "two", 8: "eight", 10: "ten"}
+    runs = read_lines(ROOT / "synthetic_training/precision/results/mamba_authors_weights.jsonl")
+
+    def learned(arm: str) -> str:
+        own = [one["curve"][-1]["string_accuracy"] >= 0.5 for one in runs if one["arm"] == arm]
+        return f"{names[sum(own)]} of {names[len(own)]}"
+
+    assert {(one["config"]["lr"], one["config"]["steps"]) for one in runs} == {(3e-4, 5000)}
+    check(document, f"bf16, it learned on {learned('bf16')} seeds with")
+    check(document, f"In {sum(one['arm'] != 'bf16' for one in runs)} further runs with the authors' weights,")
+    check(
+        document,
+        f"it learned on {learned('bf16_without_copies')} in bf16 without copies of the weights, on "
+        f"{learned('tf32')} in TF32, and on {learned('bf16_float32_recurrence')} with the recurrence in",
+    )
+
+
+def test_mamba_was_still_learning_associative_recall_at_the_highest_rate() -> None:
+    runs = read_results(FIGURES / "results/mqar_small.jsonl")
+    best = best_of(runs, "lr")
+    rates = sorted({one["sweep"]["lr"] for one in runs})
+    highest = [one for one in best if one["label"] == "mamba" and one["sweep"]["lr"] == rates[-1]]
+    lowest = [one for one in best if one["label"] == "T_rope" and one["sweep"]["lr"] == rates[0]]
+    assert (len(highest), len(lowest), len(best)) == (4, 3, 12)
+    check("runs.md", "highest that was tried at four of six points, and RoPE's the lowest at three.")
+    four = [one for one in highest if one["config"]["pairs"] == 4]
+    assert len(four) == 3 and not any(one["config"]["embedding_std"] for one in four)
+    (wide,) = (one for one in four if one["config"]["model_args"]["hidden_size"] == 64)
+    before, after = (short(point["string_accuracy"], 2) for point in learning_curve(wide)[-2:])
+    check("README.md", f"at the end, from {before} to {after} in the last 250 steps.")
 
 
 def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:
@@ -193,6 +260,22 @@ def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:
     check("hard_alibi.md", f"{short(few[60], 3)} of the strings of 60 letters are correct")
     check("hard_alibi.md", f"and {short(few[80], 3)} of those of 80, and with the logarithm of the length")
     check("hard_alibi.md", f"{short(both[60], 3)} and {short(both[80], 3)}.")
+
+
+def test_the_competitors_that_models_met_are_those_in_the_text() -> None:
+    met = []
+    for one in read_results(FIGURES / "results/hard_alibi_small.jsonl"):
+        keys = [test["keys"] for test in one["tests"] if test["length"] <= 40]
+        wrong = [(count, found) for own in keys for count, *found in own["wrong"]]
+        met.append(
+            [
+                sum(own["right"][n] for own in keys) + sum(count * found[n] for count, found in wrong)
+                for n in (3, 4, 5)
+            ]
+        )
+    three, four, five = map(max, zip(*met, strict=True))
+    check("hard_alibi.md", f"at most {three} competitors of three letters and {four} of four.")
+    assert five == 0
 
 
 def test_the_figures_with_missing_runs_are_those_in_the_text() -> None:

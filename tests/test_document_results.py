@@ -16,6 +16,7 @@ from lm_eval_tasks.documents.plan import REPOSITORY, RUNS, Evaluation, Model, Pl
 from lm_eval_tasks.documents.state_page import ENTRIES, state_page
 from lm_eval_tasks.results import read_reports
 from tests.conftest import missing
+from tests.figure_lines import rows_of
 from tests.quick_lm_eval import our_tasks_alone
 from tests.result_files import log_samples
 from tests.result_files import result_file as results_of
@@ -93,6 +94,17 @@ def test_tables_of_a_report_are_those_of_its_results(name: str) -> None:
 
 def test_the_facts_about_models_are_those_of_their_files() -> None:
     assert (command.RESULTS / "models.md").read_text(encoding="utf-8") == models_page(PLAN.bundled())
+
+
+def test_the_accuracies_of_a_bundled_model_are_those_of_its_seed() -> None:
+    """A model's card has both tables."""
+    header, _, *facts = rows_of((command.RESULTS / "models.md").read_text(encoding="utf-8"))
+    summary = (REPOSITORY / "synthetic_training/checkpoints/results/training.md").read_text(encoding="utf-8")
+    best = {row[0]: row[2:-1] for row in rows_of(summary) if row[1].startswith("**")}
+    assert set(best) == set(header[1:])
+    for column, model in enumerate(header[1:], 1):
+        shown = [row[column] for row in facts if row[0].startswith("final accuracy")]
+        assert shown == [cell.strip("*") for cell in best[model]]
 
 
 @pytest.mark.skipif(bool(missing("hf")), reason=f"needs transformers: {missing('hf')}")

@@ -23,7 +23,7 @@ from synthetic_training.figures.results import write_results
 from synthetic_training.models.modeling_alibi import KEYS_WITHOUT_SCALING
 from synthetic_training.models.registry import build_model
 from synthetic_training.theory.construction import construct
-from tests.figure_lines import Line, a_line, a_test
+from tests.figure_lines import Line, a_line, a_test, rows_of
 from tests.string_examples import chi_square, chi_square_bound, drawn_by_numpy, drawn_on_device
 from tests.test_positions import attention_of, by_loops, left_padding
 
@@ -111,6 +111,25 @@ def test_without_data_a_hazard_equals_that_of_fewer_letters() -> None:
     hazards = fit({40: [KeyCounts(right, {one: 100, three: 50})]}).hazards
     assert hazards[0] == hazards[1] == pytest.approx(-math.log(0.9), rel=1e-3)
     assert hazards[2] == hazards[-1] == pytest.approx(-math.log(0.5), rel=1e-3)
+
+
+@pytest.mark.parametrize(("misled", "key"), [(40, "more than 3"), (60, "2.8")])
+def test_a_key_is_not_longer_than_the_longest_competitors_that_occurred(misled: int, key: str) -> None:
+    """Whether those of three letters mislead the model in slightly more or less than half of the cases."""
+    one, three = ((*(int(n == own) for n in range(LONGEST + 1)),) for own in (1, 3))
+    counts = KeyCounts((0, 9000, 0, 100 - misled, *[0] * (LONGEST - 3)), {one: 9, three: misled})
+    line: Line = {**a_line("T_hard_alibi"), "tests": [{**a_test(10, 0.5), "keys": counts.as_json()}]}
+    line["config"] = {**line["config"], "vocabulary": 26}
+    (_, _, row, *_) = rows_of(table([line], 10))
+    assert row[2] == key and row[4].split(", ")[2:] == [f"0.{misled // 10}"]
+
+
+def test_predictions_vary_little_with_the_strings_drawn() -> None:
+    hazards = torch.tensor([7e-6, 5e-4, 0.032, *[0.72] * (LONGEST - 2)], dtype=torch.float64)
+    letters = torch.randint(26, (4000, 120), generator=torch.Generator().manual_seed(1))
+    sums = torch.cat([competitors(some).sum(1) for some in letters.split(200)])
+    expected = float(torch.exp(-(sums.double() @ hazards)).mean())
+    assert predicted(Keys(tuple(hazards.tolist())), 120, 26) == pytest.approx(expected, abs=0.015)
 
 
 def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,7 +197,7 @@ def _facts(folder: Path) -> dict[str, str]:
     }
     for line in log:
         if line["kind"] == "eval" and line["step"] == last:
-            facts[f"final accuracy, {line['length']} entries"] = f"{line['exact_match']:.3f}"
+            facts[f"final accuracy, {line['length']} entries"] = f"{line['string_accuracy']:.3f}"
     return facts
 
 

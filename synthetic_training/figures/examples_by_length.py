@@ -130,7 +130,8 @@ def needed(results: Sequence[Result], accuracy: float) -> dict[str, dict[int, Ne
 def factor(one: Needed, base: Needed) -> Factor | None:
     """The examples that a model needs relative to ``base``; None if a seed of ``base`` missed the accuracy.
 
-    Seeds of the model that missed it needed more than all of their examples, so these give a lower bound.
+    Seeds of the model that missed it needed more than all of their examples, so these give a lower bound. The
+    bound allows for the spread of the seeds of ``base``, but not for that of the model's seeds.
     """
     if not base.by_all:
         return None
@@ -166,7 +167,7 @@ def as_text(found: Table, accuracy: float) -> str:
     ]
     title = (
         f"{_HEADING} {accuracy:g} of the strings are right, by the length of the strings in "
-        "letters (geometric mean over seeds, 95% confidence interval):"
+        "letters (geometric mean over the seeds that got there, 95% confidence interval if all did):"
     )
     parts = [title, markdown_table(["model", *map(str, lengths)], rows)]
     base = found.get(BASE)

@@ -6,7 +6,8 @@ the choice needs no judgement:
 1. *Score.* If the figure shows accuracy by training examples, the mean string accuracy over the evaluations;
    a run that ended early keeps its last accuracy. Otherwise, the string accuracy at the end.
 2. *Ties.* A score counts as equal to the highest if the two differ by at most the standard error of their
-   difference.
+   difference. For a mean over evaluations, it may be too small, because these are treated as independent,
+   although they have the same strings.
 3. Of equal scores, the one with the lowest training loss at the end is chosen.
 
 Only training lengths are evaluated, so that the choice does not depend on what the figure tests.

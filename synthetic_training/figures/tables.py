@@ -63,8 +63,8 @@ def _examples(results: Sequence[Result]) -> list[str]:
     headers = ["model", "parameters", "lr", "seeds", *until, "evaluated every", "accuracy at the end"]
     measured = (
         f"String accuracy at length {' / '.join(map(str, lengths))}. Examples are interpolated between "
-        "evaluations: geometric mean over seeds with a 95% confidence interval (Student's t). Accuracy: mean "
-        "± standard deviation over seeds."
+        "evaluations: geometric mean over the seeds that got there, with a 95% confidence interval "
+        "(Student's t) if all did. Accuracy: mean ± standard deviation over seeds."
     )
     return [markdown_table(headers, rows), measured]
 
