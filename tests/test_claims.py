@@ -6,7 +6,6 @@ import pytest
 
 from synthetic_training.figures.claims import (
     CLAIMS,
-    _efficiency,
     _factors,
     accuracy,
     main,
@@ -32,12 +31,14 @@ def test_the_committed_table_is_that_of_the_committed_results() -> None:
     assert value is not None and found["Hard-ALiBi by length"].endswith(f"{value:.3f} at 1000")
 
 
-def test_the_short_runs_at_300_letters_stand_in_for_the_long_ones() -> None:
-    short, long = "efficiency_paper", "efficiency_300_paper"
-    stems = {one: [a_line()] for one in ("efficiency_50_paper", "efficiency_100_paper", short, long)}
-    assert _efficiency(stems)[-1] == long and short not in _efficiency(stems)
-    del stems[long]
-    assert _efficiency(stems)[-1] == short
+def test_models_without_long_runs_at_300_letters_have_their_short_ones() -> None:
+    rope, mamba = a_line("T_rope", accuracies=(0.0, 1.0)), a_line("mamba", accuracies=(0.0, 1.0))
+    longer = a_line("mamba", accuracies=(0.0, 0.0, 0.0, 1.0))
+    short = {"efficiency_paper": [rope, mamba]}
+    assert _factors("mamba")(short) == "1.0 at 5 (1 seed)"
+    assert _factors("mamba")({**short, "efficiency_300_paper": [longer]}) == "2.3 at 5 (1 seed)"
+    both = {**short, "efficiency_300_paper": [longer, a_line("T_rope", accuracies=(0.0, 0.0, 0.0, 1.0))]}
+    assert _factors("mamba")(both) == "1.0 at 5 (1 seed)"
 
 
 def test_factors_are_named_by_length() -> None:

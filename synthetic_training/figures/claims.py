@@ -90,7 +90,7 @@ def _factors(label: str) -> Callable[[Results], str | None]:
     """
 
     def found(results: Results) -> str | None:
-        lines = [one for stem in _efficiency(results) for one in results[stem]]
+        lines = _efficiency(results)
         models = needed(lines, 0.5) if lines else {}
         if label not in models or BASE not in models:
             return None
@@ -106,12 +106,14 @@ def _factors(label: str) -> Callable[[Results], str | None]:
     return found
 
 
-def _efficiency(results: Results) -> list[str]:
-    """Names of the available efficiency results at the paper's size, one per string length."""
-    stems = [f"efficiency_{length}_paper" for length in (50, 100, 300)]
-    # efficiency_paper also has 300 letters, but fewer steps
-    last = [] if stems[-1] in results else ["efficiency_paper"]
-    return [stem for stem in (*stems, *last) if stem in results]
+def _efficiency(results: Results) -> list[Result]:
+    """The results of efficiency at the paper's size.
+
+    A model without runs in efficiency_300 has those of ``efficiency``, with the same settings but fewer steps.
+    """
+    lines = [one for length in (50, 100, 300) for one in results.get(f"efficiency_{length}_paper", ())]
+    long = {one["label"] for one in results.get("efficiency_300_paper", ())}
+    return lines + [one for one in results.get("efficiency_paper", ()) if one["label"] not in long]
 
 
 def _lookup(task: str) -> Callable[[Results], str | None]:
