@@ -12,8 +12,11 @@ KEYS = RESULTS / "hard_alibi_small.jsonl"
 WRONG = [
     ("synthetic_training.figures.cost results.jsonl --speed other.json",
      "other.json was not written by synthetic_training.speed.trainer"),
+    ("synthetic_training.figures.cost", "no file is named; pass files written by reproduce"),
     ("synthetic_training.figures.cost cut.jsonl", "cut.jsonl contains no results; pass files written by"),
     ("synthetic_training.figures.keys results.jsonl --fit-to 0", "fit_to must be an integer of at least 1"),
+    ("synthetic_training.figures.keys results.jsonl --fit-to 5",
+     "strings of up to 5 letters; the shortest strings with counts have 10, so pass --fit-to 10 or more"),
     ("synthetic_training.figures.packing merge folder --into new", "folder cannot be unpacked: Is a dir"),
     ("synthetic_training.figures.packing merge none.tar.gz --into new",
      "none.tar.gz cannot be unpacked: No such file or directory$"),
