@@ -22,6 +22,8 @@ WRONG = [
      "none.tar.gz cannot be unpacked: No such file or directory$"),
     ("synthetic_training plot folder --out new",
      "folder is neither a folder of a run nor a file written by evaluate: it has no metrics.jsonl"),
+    ("synthetic_training reproduce efficiency --models nope --out new --gpus 2",
+     "the schedule for a number of GPUs is part of a dry run; pass --dry-run too"),
     ("synthetic_training.theory figure --out new", "no file is named; pass files written by evaluate --out"),
     ("synthetic_training.theory table --strings 1 --longest 12 --device cpu --out text",
      "text cannot be written: text is not a folder"),
