@@ -208,13 +208,14 @@ def _reproduce(
             evaluated.
         minutes: Time limit in minutes, at which the runs in progress save a checkpoint and end (default: no
             limit). If runs remain, the exit status is 124.
-        whole_runs: With minutes, start only runs on a GPU that are expected to end in time, for machines that
-            do not keep checkpoints.
+        whole_runs: With --minutes, start only runs on a GPU that are expected to end in time, for machines
+            that do not keep checkpoints.
         revision: Code revision to record (default: from git); for copies without git history.
         imports: Packages to import first in every run, which register model types for hf:TYPE.
         trust_remote_code: Run the Python code in the folders of the runs' models.
         dry_run: Print the plan with the expected hours, without running anything.
-        gpus: With dry_run, also print the schedule on this number of GPUs; with minutes, of repeated calls.
+        gpus: With --dry-run, also print the schedule on this number of GPUs; with --minutes, of repeated
+            calls.
         calls: Number of calls whose runs the schedule lists one by one.
     """
     from synthetic_training.figures.reproduce import reproduce

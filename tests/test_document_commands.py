@@ -149,6 +149,7 @@ OTHER_OPTIONS = {
     *("--extra", "--multi_gpu", "--nproc_per_node", "--nnodes"),  # pytest, accelerate and torchrun
     *("--epochs", "--examples"),  # synthetic_training.speed.mqar
     "--reports",  # lm_eval_tasks.documents
+    "--runs",  # synthetic_training.figures.packing merge
 }
 
 

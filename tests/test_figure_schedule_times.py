@@ -108,6 +108,9 @@ def test_a_model_of_unknown_speed_is_counted_and_the_table_has_hours_and_calls()
     (sums,) = (line for line in text.splitlines() if line.startswith("efficiency_50_paper"))
     assert sums.split()[1] == "2" and sums.split()[-5:] == ["1.03", "1", "1", "to", "2"]
     assert "call 2 of" not in text and "do not fit" not in text
+    text = schedule_text(scheduled({1: 60.0, 2: 60.0}, count=1, per_gpu=1, minutes=62), calls=1)
+    (sums,) = (line for line in text.splitlines() if line.startswith("efficiency_50_paper"))
+    assert sums.split()[-2:] == ["0", "1"]
 
 
 def test_without_a_time_limit_the_schedule_says_when_all_runs_are_done(
@@ -119,7 +122,8 @@ def test_without_a_time_limit_the_schedule_says_when_all_runs_are_done(
     assert "\n2 GPUs, done after 61 minutes:\n" in text and "call 1 of" not in text
     file = a_figure(tmp_path / "one.yaml", tests=[])
     reproduce(str(file), out=tmp_path / "out", dry_run=True, gpus=1)
-    assert "\n1 GPU, done after " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "\n1 GPU, done after " in printed and "2 to do, 1 at a time\n" in printed
 
 
 def test_a_models_runs_start_when_its_last_trial_has_ended(tmp_path: Path) -> None:

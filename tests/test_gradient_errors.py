@@ -123,6 +123,23 @@ def test_a_full_gpu_in_float64_is_called_full(tmp_path: Path, monkeypatch: pytes
         main()
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--device cuda", "there is no GPU that PyTorch can use; pass --device cpu"),
+        ("--vocabulary 40 --device cpu", "has a vocabulary of 30 tokens, not the 44 symbols of the task"),
+    ],
+)
+def test_what_the_model_or_machine_cannot_do_is_one_sentence(
+    words: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = trained("T_nope", tmp_path / "run", "cpu", steps=2)
+    monkeypatch.setattr("sys.argv", ["x", str(run), *words.split()])
+    with pytest.raises(InputError, match=sentence):
+        main()
+
+
 def test_the_command_writes_what_it_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

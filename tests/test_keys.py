@@ -147,6 +147,7 @@ def test_the_table_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "more than 12" in text and f"| {fit({24: [counts]}).length:.1f} " in text
     assert "| T_rope " in text and "unknown" in text and "| predicted " in text
     assert "the largest difference between the accuracies is 0." in text
+    assert table([line, other, long], 30).endswith("\n\nEstimated from strings of up to 30 letters.")
     file, out = tmp_path / "f.jsonl", tmp_path / "keys.md"
     write_results(tmp_path / "keys.jsonl", [line, other, long])
     main([str(tmp_path / "keys.jsonl"), "--fit-to", "24", "--out", str(out)])

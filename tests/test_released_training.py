@@ -66,6 +66,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return Model()
 
     monkeypatch.setattr(released_training, "build", build)
+    monkeypatch.setattr(released_training, "_check_gpu", lambda: None)
     for name in ("train_utils", "data_utils", "test_utils"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     for name, text in (("train_utils", TRAINER), ("data_utils", DATA), ("test_utils", EVALUATION)):
@@ -95,6 +96,33 @@ def test_training_ends_in_time_with_one_more_evaluation(folder: Path) -> None:
     out = folder / "run.json"
     released_training.main([str(folder), "--out", str(out), "--minutes", "1e-9"])
     assert [row["step"] for row in read_json(out)["results"]] == [0]
+
+
+def test_an_interrupted_run_keeps_its_evaluations(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = "raise KeyboardInterrupt"
+    (folder / "train_utils.py").write_text(
+        TRAINER.replace("step > args.steps", "step == 7").replace("break", stopped)
+    )
+    arguments = [str(folder), "--out", str(folder / "run.json"), "--lr", "0.01", "--eval-every", "3"]
+    with pytest.raises(SystemExit) as stop:
+        released_training.main(arguments)
+    assert stop.value.code == 130 and "the file has the evaluations so far" in capsys.readouterr().err
+    assert [row["step"] for row in read_json(folder / "run.json")["results"]] == [3, 6]
+
+
+def test_seeds_that_numpy_does_not_take_are_refused(folder: Path) -> None:
+    with pytest.raises(SystemExit, match="error: seed must be at most 4294967295, not 4294967296"):
+        released_training.main([str(folder), "--out", str(folder / "run.json"), "--seed", str(2**32)])
+
+
+def test_without_a_gpu_it_ends_in_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(
+        SystemExit, match="error: there is no GPU that PyTorch can use, and the released code"
+    ):
+        released_training.main([str(folder), "--out", str(folder / "run.json"), "--model", "T_rope"])
+    assert not (folder / "run.json").exists()
 
 
 def test_a_folder_without_the_released_code_is_refused(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@
     python -m synthetic_training.deviations.released_training released/synthetic_exps --out run.json
 
 Only the model is built here, with the same settings, because that code needs earlier versions of
-``mamba_ssm`` and transformers. Training is in float32 on one GPU. It needs accelerate, and for Mamba
-mamba-ssm.
+``mamba_ssm`` and transformers. Training is in float32 on one GPU, and for Mamba it needs mamba-ssm. The file
+is written again after each evaluation. A run that was cut off cannot be continued, because the released code
+saves no checkpoints.
 """
 
 from __future__ import annotations
@@ -92,6 +93,13 @@ def build(args: Namespace, vocabulary: int) -> Any:
     )
 
 
+def _check_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InputError("there is no GPU that PyTorch can use, and the released code trains only on a GPU")
+
+
 class _Watched:
     """The batches of a data set, with a function that is called before each of them."""
 
@@ -112,7 +120,8 @@ def run(
     model: Any,
     eval_every: int,
     minutes: float,
-) -> list[dict[str, float]]:
+    save: Callable[[list[dict[str, float]]], None],
+) -> None:
     """Train and evaluate.
 
     Args:
@@ -121,10 +130,8 @@ def run(
         model: untrained model.
         eval_every: number of steps between evaluations.
         minutes: time after which training ends.
-
-    Returns:
-        One row per evaluation: finished steps, seconds since the start, and the accuracies of strings and
-        letters at the longest length of training.
+        save: called after each evaluation with one row for each so far: finished steps, seconds since the
+            start, and the accuracies of strings and letters at the longest length of training.
     """
     data, rows, start = released["data_utils"], list[dict[str, float]](), time.monotonic()
     tokenizer, to_token, _ = data.get_tokenizer(args)
@@ -142,6 +149,7 @@ def run(
         }
         rows.append(row)
         print(" ".join(f"{key}={value:g}" for key, value in row.items()), flush=True)
+        save(rows)
 
     def before(step: int) -> bool:
         ended = step >= args.steps or time.monotonic() - start > 60 * minutes
@@ -151,7 +159,6 @@ def run(
 
     batches = _Watched(data.get_train_dataset(args, tokenizer), before)
     released["train_utils"].train(args, model, batches, to_token)
-    return rows
 
 
 def _train(
@@ -170,9 +177,11 @@ def _train(
 ) -> None:
     """Train a model to copy strings with the released code, and evaluate it on the longest strings.
 
+    This needs a GPU, and for Mamba the package mamba-ssm.
+
     Args:
-        folder: Folder synthetic_exps of a clone of the released code.
-        out: JSON file for the results; it must not exist.
+        folder: Folder synthetic_exps of a clone of https://github.com/sjelassi/transformers_ssm_copy.
+        out: JSON file for the results, written after each evaluation; it must not exist.
         model: Name of the model in the released code.
         max_length: Maximum length of the strings in letters; the minimum is 5.
         layers: Number of layers.
@@ -193,11 +202,12 @@ def _train(
     for name, value in (("layers", layers), ("batch_size", batch_size), ("steps", steps)):
         check_integer(name, value, 1)
     check_integer("eval_every", eval_every, 1)
-    check_integer("seed", seed, 0)
+    check_integer("seed", seed, 0, 2**32 - 1)
     check_positive("lr", lr)
     check_positive("minutes", minutes)
     check_new_file(out)
     released = _modules(folder)
+    _check_gpu()
     for set_seed in (random.seed, np.random.seed, torch.manual_seed):
         set_seed(seed)
     args = Namespace(
@@ -209,17 +219,21 @@ def _train(
     )  # fmt: skip
     untrained = build(args, len(released["data_utils"].get_tokenizer(args)[0]))
     parameters = sum(one.numel() for one in untrained.parameters())
-    rows = run(released, args, untrained, eval_every, minutes)
     digests = {name: hashlib.sha256((folder / f"{name}.py").read_bytes()).hexdigest() for name in _FILES}
     config = {**vars(args), "seed": seed, "float32_matmul_precision": torch.get_float32_matmul_precision()}
-    content = {"kind": "released_training", "config": config, "parameters": parameters, "results": rows}
-    write_json(out, {**content, "released_files": digests, **provenance(revision)})
+    head = {"kind": "released_training", "config": config, "parameters": parameters}
+    tail = {"released_files": digests, **provenance(revision)}
+
+    def save(rows: list[dict[str, float]]) -> None:
+        write_json(out, {**head, "results": rows, **tail})
+
+    run(released, args, untrained, eval_every, minutes, save)
     print(f"written: {out}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. For invalid input, print one sentence and exit with status 1."""
-    with command_errors():
+    with command_errors("interrupted; the file has the evaluations so far, if there were any"):
         cli(_train, prog="python -m synthetic_training.deviations.released_training", args=arguments)
 
 

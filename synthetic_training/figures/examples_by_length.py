@@ -166,7 +166,7 @@ def as_text(found: Table, accuracy: float) -> str:
         [model_title(label), *(_cell(own.get(length)) for length in lengths)] for label, own in found.items()
     ]
     title = (
-        f"{_HEADING} {accuracy:g} of the strings are right, by the length of the strings in "
+        f"{_HEADING} {accuracy:g} of the strings are correct, by the length of the strings in "
         "letters (geometric mean over the seeds that got there, 95% confidence interval if all did):"
     )
     parts = [title, markdown_table(["model", *map(str, lengths)], rows)]
@@ -241,7 +241,7 @@ def draw(found: Table, results: Sequence[Result], accuracy: float, out: Path) ->
         axes.set_ylim(low, 2 * high)  # room for the arrows
         if high < 100 * low:
             mark_1_2_5(axes.yaxis)
-        axes.set_ylabel(f"examples until {accuracy:g} are right (arrow: more)")
+        axes.set_ylabel(f"examples until {accuracy:g} are correct (arrow: more)")
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         names = [name for label in found if (name := model_title(label)) in handles]
         legend_beside(canvas, [handles[name] for name in names], names)

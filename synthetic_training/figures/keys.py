@@ -16,7 +16,7 @@ from functools import lru_cache
 from math import expm1, log
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -162,7 +162,7 @@ def fit_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[
     """
     from synthetic_training.evaluation.keys import KeyCounts
 
-    tests = [test for result in results for test in result["tests"] if test.get("keys")]
+    tests = [test for result in results for test in _with_keys(result)]
     counts: dict[int, list[KeyCounts]] = {}
     for test in tests:
         if test["length"] <= fit_to:
@@ -180,15 +180,26 @@ def fit_model(results: Sequence[Result], fit_to: int) -> tuple[Keys, list[tuple[
     return keys, rows
 
 
+def _with_keys(result: Result) -> list[dict[str, Any]]:
+    return [test for test in result["tests"] if test.get("keys")]
+
+
 def table(results: Sequence[Result], fit_to: int) -> str:
     """For each model, the length of its key and the accuracies by length, as Markdown.
 
     Raises:
-        InputError: no result has counts of keys, or a model has several panels.
+        InputError: no result has counts of keys for strings of at most ``fit_to`` letters, or a model has
+            several panels.
     """
-    models = grouped((one for one in results if any(t.get("keys") for t in one["tests"])), label_of)
+    models = grouped((one for one in results if _with_keys(one)), label_of)
     if not models:
         raise InputError("these results have no counts of keys; give the figure's tests keys: true")
+    shortest = min(test["length"] for own in models.values() for one in own for test in _with_keys(one))
+    if fit_to < shortest:
+        raise InputError(
+            f"there are no counts of keys for strings of up to {fit_to} letters; the shortest strings with "
+            f"counts have {shortest}, so pass --fit-to {shortest} or more"
+        )
     found: dict[str, Mapping[int, tuple[float, float]]] = {}
     heads, lengths = [], set()
     for label, own in models.items():
@@ -208,14 +219,11 @@ def table(results: Sequence[Result], fit_to: int) -> str:
         for label, own in found.items()
         for at, what in enumerate(("found", "predicted"))
     ]
-    largest = max(
-        (abs(a - b) for own in found.values() for length, (a, b) in own.items() if length > fit_to),
-        default=0.0,
-    )
-    about = (
-        f"Estimated from strings of up to {fit_to} letters; beyond them, the largest difference between the "
-        f"accuracies is {largest:.3f}."
-    )
+    beyond = [abs(a - b) for own in found.values() for length, (a, b) in own.items() if length > fit_to]
+    about = f"Estimated from strings of up to {fit_to} letters"
+    if beyond:
+        about += f"; beyond them, the largest difference between the accuracies is {max(beyond):.3f}"
+    about += "."
     headers = ["model", "seeds", "letters of the key", "growth", f"misled by 1, 2, ... letters, at {fit_to}"]
     keys_table = markdown_table(headers, heads)
     accuracies = markdown_table(["model", "accuracy", *map(str, sorted(lengths))], lines)

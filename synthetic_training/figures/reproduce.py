@@ -111,6 +111,8 @@ def reproduce(
         raise InputError("whole runs need the minutes of a call; pass --minutes")
     if gpus is not None:
         check_integer("gpus", gpus, 1)
+        if not dry_run:
+            raise InputError("the schedule for a number of GPUs is part of a dry run; pass --dry-run too")
     budget = inf if minutes is None else 60 * minutes
     end = time.monotonic() + budget
     figures = [figures] if isinstance(figures, str) else list(figures)
@@ -139,7 +141,8 @@ def reproduce(
             "runs at the paper's scale need a GPU, and PyTorch finds none; use --scale small, or pass "
             "--dry-run to see the plan"
         )
-    print(plan_text(ledger, out / "runs", len(slots) * per_slot), flush=True)
+    at_once = len(slots) * per_slot if gpus is None else gpus * per_gpu
+    print(plan_text(ledger, out / "runs", at_once), flush=True)
     expectations = Expectations(
         [*committed_results(), *(one for stage in stages for one in ledger.results(stage))],
         cut_runs(RESULTS, out),

@@ -74,11 +74,12 @@ def results_of(files: Sequence[Path]) -> list[Result]:
     """The results in the files that a user names.
 
     Raises:
-        InputError: there is no file, or one does not exist, is empty or damaged, or contains something else.
+        InputError: no file is named, or one does not exist, is empty or damaged, or contains something else.
     """
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing or not files:
-        raise InputError(f"{', '.join(missing) or 'no file'}: no such file; pass files written by reproduce")
+    if not files:
+        raise InputError("no file is named; pass files written by reproduce")
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise InputError(f"{', '.join(missing)}: no such file; pass files written by reproduce")
     found = [read_results(file) for file in files]
     for file, results in zip(files, found, strict=True):
         if not results:

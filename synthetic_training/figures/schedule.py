@@ -247,7 +247,7 @@ def _gpus(schedule: Schedule) -> str:
 
 
 def _sum(name: str, planned: Sequence[Planned]) -> list[str]:
-    calls = [one.call for one in planned]
+    calls = sorted({one.call for one in planned})
     runs = {one.work.name: one for one in planned}.values()
     return [
         name,
@@ -255,7 +255,7 @@ def _sum(name: str, planned: Sequence[Planned]) -> list[str]:
         f"{sum(tokens(one.work.run) for one in runs) / 1e6:,.0f}M",
         f"{sum(one.seconds * len(one.gpus) for one in planned) / 3600:.2f}",
         f"{sum(one.basis == 'assumed' for one in runs)}",
-        f"{min(calls)} to {max(calls)}",
+        f"{calls[0]}" if len(calls) == 1 else f"{calls[0]} to {calls[-1]}",
     ]
 
 

@@ -4,20 +4,21 @@
 
 Gradients are of the loss on a batch of the copy task, also for a model that was trained on another task. Pass
 the string lengths, vocabulary and tokens per row of its training. A Mamba is also measured with single
-operations in float32 and, if the package ``mamba_ssm`` is installed, with its CUDA scan.
+operations in float32 and, if the package mamba-ssm is installed, with its CUDA scan.
 """
 
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import tyro
 from torch import Tensor, nn
+from transformers.utils import logging
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
@@ -31,6 +32,7 @@ from synthetic_training.models import mamba
 from synthetic_training.precision.arms import ARMS, RECURRENCE, Arm, applied
 from synthetic_training.provenance import provenance
 from synthetic_training.training.compilation import repeated_layers
+from synthetic_training.training.device import on_device
 from synthetic_training.training.precision import float32_precision
 
 
@@ -56,8 +58,8 @@ class GradientErrors:
     """Random seed of the examples."""
     revision: str | None = None
     """Code revision to record (default: from git)."""
-    device: str = field(default_factory=lambda: "cuda" if torch.cuda.is_available() else "cpu")
-    """Device on which the model runs."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device on which the model runs; auto uses a GPU if there is one."""
     trust_remote_code: bool = False
     """Run the code in the model's folder."""
 
@@ -73,13 +75,14 @@ def measure(settings: GradientErrors) -> dict[str, Any]:
         operations in float32.
 
     Raises:
-        InputError: a setting is out of range, or the folder has no model with the symbols of string tasks
-            that computes in float64.
+        InputError: a setting is out of range, there is no such device, or the folder has no model with the
+            symbols of the task that computes in float64.
     """
     folder = model_folder(settings.checkpoint)
-    model = load_symbol_model(folder, trust_remote_code=settings.trust_remote_code).to(settings.device)
     task = Copy(settings.min_length, settings.max_length, settings.vocabulary)
-    batches = PackedBatches(task, settings.context, settings.rows, settings.seed, settings.device)
+    loaded = load_symbol_model(folder, task.symbols, trust_remote_code=settings.trust_remote_code)
+    model = on_device(loaded, settings.device)
+    batches = PackedBatches(task, settings.context, settings.rows, settings.seed, model.device)
     packed = batches.batch(0)
     is_mamba = any(isinstance(layer, mamba.FastMambaMixer) for layer in model.modules())
     arms: dict[str, Callable[[], Any]] = {
@@ -204,7 +207,9 @@ def _median_and_largest(values: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    settings = cli(GradientErrors, description=__doc__)
+    prog = "python -m synthetic_training.precision.gradient_errors"
+    settings = cli(GradientErrors, description=__doc__, prog=prog)
+    logging.disable_progress_bar()
     if settings.out is not None:
         check_new_file(settings.out)
     with enough_memory("reduce --rows, or pass --device cpu"):

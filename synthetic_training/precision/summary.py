@@ -189,4 +189,4 @@ def _share(count: int, total: int) -> str:
 
 if __name__ == "__main__":
     with command_errors():
-        print(cli(all_tables))
+        print(cli(all_tables, prog="python -m synthetic_training.precision.summary"))

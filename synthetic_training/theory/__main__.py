@@ -1,4 +1,4 @@
-"""``python -m synthetic_training.theory``: the bounds, the construction, its tables, and the figure."""
+"""The bounds, the construction of the transformer, tables of its errors, and the figure."""
 
 import logging
 import sys
@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from dataset_builders import InputError
 from dataset_builders.command_line import check_command, command_errors
 
-_RESULTS = Path(__file__).parent / "results"
 _CPU_PAIRS = 2 * 10**9
 
 
@@ -74,23 +72,23 @@ def _construction(letters: int, n: int, out: Path, length: int = 1000) -> None:
 
 
 def _table(
+    out: Path,
     strings: int = 10_000,
     longest: int = 2000,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     seed: int = 0,
-    out: Path = _RESULTS,
 ) -> None:
     """Measure the construction on random strings of many lengths.
 
     Args:
+        out: Folder for construction.json and construction.md; it must not contain them.
         strings: Number of random strings per size.
         longest: Length of the longest string in letters.
         device: Device on which the model runs; auto uses a GPU if there is one.
         seed: Random seed of the strings.
-        out: Folder for construction.json and construction.md.
     """
     from dataset_builders.checks import check_integer
-    from dataset_builders.files import write_json, write_text
+    from dataset_builders.files import check_new_file, write_json, write_text
     from synthetic_training.memory import enough_memory
     from synthetic_training.provenance import provenance
     from synthetic_training.theory.measure import as_dicts, measure, sizes
@@ -101,8 +99,7 @@ def _table(
     check_integer("longest", longest, 12)
     files = [out / f"construction.{kind}" for kind in ("json", "md")]
     for file in files:
-        if file.exists():
-            raise InputError(f"{file} exists; pass another folder with --out")
+        check_new_file(file)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     found = resolve_device(device)
     pairs = None if found == "cuda" else _CPU_PAIRS

@@ -60,9 +60,11 @@ def draw(sources: Sequence[Path], out: Path, n: int, *, trust_remote_code: bool 
         The files that were written.
 
     Raises:
-        InputError: a file is not an evaluation of the copy task, the alphabets differ, or the folder cannot
-            be written.
+        InputError: no file is named, a file is not an evaluation of the copy task, the alphabets differ, or
+            the folder cannot be written.
     """
+    if not sources:
+        raise InputError("no file is named; pass files written by evaluate --out")
     measured = [_read(source, trust_remote_code) for source in sources]
     alphabets = {one.letters for one in measured}
     if len(alphabets) != 1:
