@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dataset_builders import InputError
 from dataset_builders.command_line import error_message
 from dataset_builders.extras import supported_versions
-from lm_eval_tasks.server_errors import is_server_error, server_error
+from lm_eval_tasks.server_errors import is_server_error, sent_token_ids, server_error
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -112,9 +112,11 @@ class _SentenceHook:
     ) -> None:
         if is_server_error(error):
             print(file=sys.stderr)  # ends the line of lm-eval's progress bar
+            advice = "with --use_cache FILE, the next run does not repeat requests that were answered"
+            if sent_token_ids(error):
+                advice = f"if it accepts only text, pass tokenized_requests=False in --model_args; {advice}"
             error = InputError(
-                f"the model's server did not answer a request: {server_error(error)}; with --use_cache FILE, "
-                "the next run does not repeat requests that were answered"
+                f"the model's server did not answer a request: {server_error(error).rstrip('.')}; {advice}"
             )
         if isinstance(error, InputError):
             message = error_message(error)

@@ -1,5 +1,6 @@
 """Failed requests to a server, described in one line with the server's own reason."""
 
+import json
 from typing import Any
 
 from dataset_builders.checks import first_line, shortened
@@ -22,6 +23,19 @@ def server_error(error: BaseException) -> str:
     reason = "" if response is None else _reason(response)
     line = first_line(error)
     return f"{line}: {reason}" if reason else line
+
+
+def sent_token_ids(error: BaseException) -> bool:
+    """Whether a server refused a request whose prompt was token ids; False if the client does not tell."""
+    if getattr(error, "response", None) is None:
+        return False
+    body = getattr(getattr(error, "request", None), "body", None)
+    try:
+        content = json.loads(body or b"null")
+    except ValueError:
+        return False
+    prompt = content.get("prompt") if isinstance(content, dict) else None
+    return isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], str)
 
 
 def _reason(response: Any) -> str:

@@ -35,7 +35,10 @@ def test_agreement_by_document_and_its_refusals(tmp_path: Path) -> None:
     generated.write_text(generated.read_text()[:90])
     with pytest.raises(InputError, match="is not a complete file of lm-eval's samples"):
         agreements([file])
-    log_samples(file, TWINS[0], [1.0], metric="other")
+    log_samples(file, TWINS[0], [1.0, 1.0, 0.0, 0.0])
+    with pytest.raises(InputError, match=r"it has 4 of 5 documents; run lm_eval again"):
+        agreements([file])
+    log_samples(file, TWINS[0], [1.0] * 5, metric="other")
     with pytest.raises(InputError, match="the samples of phone_book_20 lack exact_match"):
         agreements([file])
 

@@ -42,6 +42,8 @@ def rows(folder: Path, *names: str) -> dict[str, float | None]:
         ({"config": {"model_sha": "abc1234567"}}, {"config": {"model_sha": "def1234567"}},
          ["model, commit abc1234", "model, commit def1234"]),
         ({"config": {"model": "vllm"}}, {}, ["model, backend=hf", "model, backend=vllm"]),
+        ({"config": {"model": "local-completions"}}, {"config": {"model_dtype": "torch.float32"}},
+         ["model, backend=hf", "model, backend=local-completions"]),
         ({"config": {"gen_kwargs": {"temperature": 1}, "fewshot_seed": 1}}, {"config": {"fewshot_seed": 1}},
          ["model", 'model, gen_kwargs={"temperature": 1}']),
         ({"metadata": {"seed": 1}, "checksum": "aa"}, {}, ["model", "model, seed=1"]),

@@ -202,6 +202,21 @@ def test_a_servers_refusal_ends_with_one_sentence(lm_eval_command: Run, concurre
     assert "Traceback" not in result.stderr
 
 
+def test_an_error_says_how_to_send_text_instead_of_token_ids(lm_eval_command: Run, tmp_path: Path) -> None:
+    def refuse(prompt: str, tokens: int) -> str:
+        raise RefusedError("prompt must be a string.")
+
+    byte_tokenizer().save_pretrained(tmp_path)
+    with CompletionsServer(refuse, byte_tokenizer()) as server:
+        arguments = f"model=m,base_url={server.url('completions')},tokenizer={tmp_path},max_retries=1"
+        result = lm_eval_command(
+            *("--model", "local-completions", "--model_args", arguments),
+            *("--include_path", TASKS_FOLDER, "--tasks", "phone_book_20", "--metadata", '{"num_docs": 1}'),
+        )
+    last = result.stderr.splitlines()[-1]
+    assert "prompt must be a string; if it accepts only text, pass tokenized_requests=False in" in last
+
+
 def test_a_model_without_a_chat_template_ends_with_one_sentence(lm_eval_command: Run) -> None:
     result = lm_eval_command(*COMMAND, "--metadata", '{"num_docs": 1}', "--apply_chat_template")
     assert result.returncode == 1

@@ -211,6 +211,21 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
         read_scores([tmp_path])
 
 
+def test_results_of_other_tasks_in_a_folder_are_ignored(tmp_path: Path) -> None:
+    result_file(tmp_path / "ours", {"phone_book_20": 0.5})
+    other = result_file(tmp_path / "a_first", {"phone_book_20": 0.25})
+    other.write_text(
+        other.read_text().replace('"length_of"', '"other"').replace("phone_book_20", "hellaswag")
+    )
+    (score,) = read_scores([tmp_path])
+    assert (score.task, score.main_value) == ("phone_book_20", 0.5)
+    for path in (other, other.parent):
+        with pytest.raises(
+            InputError, match=f"^{path} contains no results of these tasks, only of hellaswag;"
+        ):
+            read_scores([tmp_path, path])
+
+
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pass at least one result file"):
         read_scores([])

@@ -80,6 +80,9 @@ def test_lengths_that_lack_a_queried_tenth_are_left_out() -> None:
     row = [cell.strip() for cell in position_table(documents).splitlines()[2].split("|")[1:-1]]
     assert row[:2] == ["m", "20"] and row[2].startswith("1.000 [") and row[7].startswith("1.000 [")
     assert position_table(documents[1:]) == "", "neither length has both tenths"
+    others = [QueriedDocument("n", one.length, one.positions, one.position, True) for one in documents[1:]]
+    whole = position_table([*documents, *others])
+    assert "| n " not in whole and whole.endswith("in every tenth that was queried: n.")
 
 
 def truncate_every_other(samples: Path) -> None:

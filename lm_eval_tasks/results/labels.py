@@ -29,8 +29,12 @@ _SHOWN = frozenset((
 ))  # fmt: skip
 """Other settings whose values are shown."""
 
-_FIRST = ("revision", "subfolder", "peft", "delta", "dtype", "chat template", "system instruction", "shots")
-"""Settings that are preferred for labels, in this order; others follow by name."""
+_FIRST = (
+    "revision", "subfolder", "peft", "delta", "backend", "dtype", "chat template", "system instruction",
+    "shots",
+)  # fmt: skip
+"""Settings that are preferred for labels, in this order; others follow by name. The dtype of a server's model
+is not known, so the backend comes before it."""
 
 _LAST = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
 """Settings that are used only if no others distinguish two rows: they are known only for runs whose

@@ -83,12 +83,12 @@ def position_table(documents: Sequence[QueriedDocument]) -> str:
     """Accuracy by tenth of the document as a Markdown table, with means over the lengths of a row.
 
     A row has the tenths that are queried by at least one of its documents. Lengths that lack documents in one
-    of these tenths are left out, so that all cells of a row are means over the same lengths; the table is
-    empty if no length is left.
+    of these tenths are left out, so that all cells of a row are means over the same lengths. A row without
+    any length left is named below the table; if there is no other row, there is no table.
     """
     by_cell = cells(documents)
     lengths = sorted({length for _, length, _ in by_cell})
-    rows = []
+    rows, left_out = [], []
     for label in dict.fromkeys(one.label for one in documents):
         tenths = sorted({tenth for name, _, tenth in by_cell if name == label})
         whole = [n for n in lengths if all((label, n, tenth) in by_cell for tenth in tenths)]
@@ -96,12 +96,16 @@ def position_table(documents: Sequence[QueriedDocument]) -> str:
             means = {tenth: _mean([by_cell[label, n, tenth] for n in whole]) for tenth in tenths}
             row = [means.get(tenth, "") for tenth in range(TENTHS)]
             rows.append([in_markdown(label), ", ".join(map(str, whole)), *row])
+        else:
+            left_out.append(in_markdown(label))
     if not rows:
         return ""
+    too_few = "Left out, because no single length has documents in every tenth that was queried: "
+    note = f" {too_few}{', '.join(left_out)}." if left_out else ""
     headers = ["model", "lengths", "first tenth", *(f"{k}." for k in range(2, TENTHS)), "last tenth"]
     return (
         f"{markdown_table(headers, rows)}\n\nAccuracy by queried position, in tenths of the document: means "
-        "over lengths. Brackets: 95% confidence intervals, combined from Wilson's intervals."
+        f"over lengths. Brackets: 95% confidence intervals, combined from Wilson's intervals.{note}"
     )
 
 

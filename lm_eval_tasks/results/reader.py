@@ -32,11 +32,27 @@ _PROMPT_FIELDS = ("doc_to_text", "description", "gen_prefix")
 def read_results(paths: Iterable[Path]) -> list[Score]:
     """The scores of this package's tasks in result files, or in folders that contain them, without labels.
 
+    Results of other tasks are ignored.
+
     Raises:
         InputError: a path does not exist, is not a result file of lm-eval, or contains none of these tasks.
     """
-    files = dict.fromkeys(file for path in paths for file in _files(path))
-    return [score for file in files for score in _scores_of(file)]
+    contents: dict[Path, ResultFile] = {}
+    found: dict[Path, list[Score]] = {}
+    for path in paths:
+        files = _files(path)
+        for file in files:
+            if file not in contents:
+                contents[file] = read_result_file(file)
+                found[file] = _scores_of(file, contents[file])
+        if not any(found[file] for file in files):
+            tasks = {name for file in files for name in contents[file].configs}
+            names = shortened(", ".join(sorted(tasks)) or "nothing", 300)
+            raise InputError(
+                f"{printable(str(path))} contains no results of these tasks, only of {names}; "
+                "`python -m lm_eval_tasks list` shows the tasks"
+            )
+    return [score for scores in found.values() for score in scores]
 
 
 def _files(path: Path) -> list[Path]:
@@ -50,16 +66,9 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _scores_of(file: Path) -> list[Score]:
-    content = read_result_file(file)
+def _scores_of(file: Path, content: ResultFile) -> list[Score]:
     run = _run(content)
     ours = {name: config for name, config in content.configs.items() if _is_ours(config)}
-    if not ours:
-        names = shortened(", ".join(sorted(content.configs)) or "nothing", 300)
-        raise InputError(
-            f"{printable(str(file))} contains no results of these tasks, only of {names}; "
-            "`python -m lm_eval_tasks list` shows the tasks"
-        )
     return [_score(file, name, config, run, content) for name, config in ours.items()]
 
 

@@ -64,7 +64,7 @@ def logged(scores: Iterable[Score]) -> list[tuple[Score, list[Sample]]]:
     """The scores whose samples were logged, with their samples.
 
     Raises:
-        InputError: a file of samples is damaged.
+        InputError: a file of samples is damaged or incomplete.
     """
     return [(score, list(read_samples(score).values())) for score in scores if samples_file(score).is_file()]
 
@@ -73,7 +73,7 @@ def read_samples(score: Score) -> dict[str, Sample]:
     """The logged samples of a score, by document id.
 
     Raises:
-        InputError: no samples were logged, or the file is damaged.
+        InputError: no samples were logged, or the file is damaged or incomplete.
     """
     file = samples_file(score)
     name = printable(str(file))
@@ -97,6 +97,11 @@ def read_samples(score: Score) -> dict[str, Sample]:
         raise InputError(
             f"{name} is not a complete file of lm-eval's samples: {first_problem(error)}; run lm_eval again"
         ) from None
+    if len(found) < score.documents:
+        raise InputError(
+            f"{name} is not a complete file of lm-eval's samples: it has {len(found)} of {score.documents} "
+            "documents; run lm_eval again"
+        )
     return found
 
 
