@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
-from dataset_builders.inference_state import bits_of, lost_state
+from dataset_builders.inference_state import bits_of
 from dataset_builders.random_states import preserved_random_states
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.compared_logits import (
@@ -31,6 +31,7 @@ from synthetic_training.models.compared_logits import (
     with_noise_everywhere,
 )
 from synthetic_training.models.construction import MISFITS, reraise_bug
+from synthetic_training.models.generation import generation_fault
 from synthetic_training.models.registry import trainable
 from synthetic_training.models.saved import save_with_code
 from synthetic_training.models.unsaved import saved_shapes, why_not_saved
@@ -86,7 +87,9 @@ def check_own_model(
         warnings = _check_causal(run, noisy, ids)
         warnings += [f"the logits of {name} are random in evaluation mode, so results vary"] if random else []
         warnings += [] if random else _unequal_lengths(run, noisy, ids)
-        warnings += _ignored(run, noisy, ids) + _lost_state(name, model)
+        warnings += _ignored(run, noisy, ids)
+        if not random and (fault := generation_fault(run, noisy, ids)) is not None:
+            warnings.append(fault)
         _check_state(run, noisy, ids)
         if saves:
             warnings += _check_saving(run, noisy, ids)
@@ -176,13 +179,6 @@ def _check_signature(name: str, model: PreTrainedModel) -> None:
         missing = [one for one in ("input_ids", "attention_mask", "use_cache") if one not in parameters]
         if missing:
             raise InputError(f"the forward method of {name} must take the arguments {', '.join(missing)}")
-
-
-def _lost_state(name: str, model: PreTrainedModel) -> list[str]:
-    """A warning if ``generate`` would pass the state under a name that the model does not know."""
-    if (fault := lost_state(model)) is None:
-        return []
-    return [f"{name} {fault}: generated answers would be wrong; let forward take cache too"]
 
 
 def _check_causal(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
