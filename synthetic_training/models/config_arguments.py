@@ -83,8 +83,14 @@ class ConfigArguments:
             defaults: values of the other arguments; names that the configuration does not accept are ignored.
 
         Raises:
-            InputError: an argument is unknown, is passed twice with different values, or is out of range.
+            InputError: an argument is unknown, is passed twice with different values, or is out of range; or
+                a precision is passed.
         """
+        for argument in sorted({"dtype", "torch_dtype"} & set(given)):
+            raise InputError(
+                f"omit {argument}={given[argument]}: the weights of {self.name} are float32; --precision "
+                "sets the precision of training"
+            )
         refuse_unknown(self.name, given, self.known)
         values: dict[str, Any] = {}
         origin: dict[str, str] = {}

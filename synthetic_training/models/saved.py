@@ -46,7 +46,9 @@ def save_with_code(model: PreTrainedModel, folder: Path) -> None:
     If transformers has another class of the same ``model_type``, ``config.json`` gets a different type. Then
     loading without ``trust_remote_code`` fails, instead of using the other class.
     """
+    dtype = model.config.dtype
     model.save_pretrained(folder)
+    model.config.dtype = dtype  # save_pretrained leaves its name there, which the model's code may not expect
     model_class, config_class = type(model), type(model.config)
     if model_class.__module__.startswith("transformers."):
         return
