@@ -14,7 +14,7 @@ from dataset_builders import InputError
 from dataset_builders.checks import first_line
 from synthetic_training.models.compared_logits import SEED, Forward
 from synthetic_training.models.construction import MISFITS, reraise_bug
-from synthetic_training.models.saved import save_with_code
+from synthetic_training.models.saved import save_with_code, why_not_copied
 from synthetic_training.models.unsaved import rounded_in_loading, saved_shapes, why_not_saved
 from synthetic_training.models.weights import LOADING_ERRORS, load_weights
 from synthetic_training.seeding import seed_everything
@@ -24,7 +24,7 @@ def check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]
     """Save and load a model after three training passes, and compare the two.
 
     Returns:
-        A warning if their logits differ in training mode.
+        Warnings if their logits differ in training mode, and if the code cannot be saved.
 
     Raises:
         InputError: the model cannot be saved or loaded, or their logits differ in evaluation mode.
@@ -64,4 +64,10 @@ def check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]
     with torch.enable_grad():
         one, other = (run.logits(each.train(), rows).detach() for each in (again, model))
     what = "carries something from one training step to the next that is not saved, so a resumed run differs"
-    return [] if run.equal(one, other, 1e-4, 1e-3) else [f"{run.name} {what}; use register_buffer"]
+    warnings = [] if run.equal(one, other, 1e-4, 1e-3) else [f"{run.name} {what}; use register_buffer"]
+    if (reason := why_not_copied(model)) is not None:
+        warnings.append(
+            f"the code of {run.name} will not be saved with it, because {reason}, so the saved model can "
+            "only be loaded where its modules can be imported; put them into one folder to change this"
+        )
+    return warnings

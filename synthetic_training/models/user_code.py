@@ -57,7 +57,14 @@ def import_module(name: str) -> ModuleType:
         sys.path.insert(0, here)
     try:
         return import_isolated(name)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if "." not in name and "no known parent package" in str(error):
+            raise InputError(
+                f"the file {name}.py imports others relatively, as in 'from .cell import Cell', which only "
+                "files of a package can do; omit the dot"
+            ) from error
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         package = name.partition(".")[0]
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise InputError(f"there is no module {error.name!r} to import{_where(name)}") from None
