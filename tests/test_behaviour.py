@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from dataset_builders import InputError, inference_state
-from synthetic_training.models import behaviour
+from synthetic_training.models import saving
 from synthetic_training.models.behaviour import check_own_model
 from synthetic_training.models.modeling_lstm import LstmForCausalLM
 from synthetic_training.models.registry import build_model
@@ -229,7 +229,7 @@ def test_a_full_disk_is_one_sentence(error: Exception, monkeypatch: pytest.Monke
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(behaviour, "save_with_code", fail)
+    monkeypatch.setattr(saving, "save_with_code", fail)
     with pytest.raises(
         InputError, match="it cannot be saved in .*, a temporary folder: .*No space left.*TMPDIR"
     ):

@@ -5,13 +5,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from dataset_builders import InputError
 from synthetic_training.models import code_files
 from synthetic_training.models.bare_module import BareModuleForCausalLM
-from synthetic_training.models.code_files import class_digests, files_to_copy
+from synthetic_training.models.behaviour import check_own_model
+from synthetic_training.models.code_copies import NotCopiedError, copies_of
+from synthetic_training.models.code_files import class_digests
 from synthetic_training.models.registry import build_model
-from synthetic_training.models.saved import load_model, save_with_code
+from synthetic_training.models.saved import load_model, save_with_code, why_not_copied
 
 MODEL = """
 import json
@@ -103,10 +106,17 @@ def test_looking_up_the_files_imports_none_of_them(tmp_path: Path) -> None:
     [
         ("from .cell import Cell", {"model.py", "cell.py"}),
         ("import numpy\nfrom torch import nn", {"model.py"}),
-        ("from cell import Cell", None),
+        ("from cell import Cell", {"model.py", "cell.py"}),
+        ("from my_models.cell import Cell", {"model.py", "cell.py"}),
+        ("from my_models import cell", {"model.py", "cell.py"}),
+        ("import my_models.cell as cell", {"model.py", "cell.py"}),
+        ("import my_models.cell", None),
+        ("from my_models import cell, VERSION", None),
+        ("from . import cell", {"model.py", "cell.py"}),
+        ("from .cell import Cell\nimport cell", None),
+        ("import helpers", None),
         ("import helpers.cell", None),
-        ("from my_models.cell import Cell", None),
-        ("from . import cell", None),
+        ("from .kernels import of_c", None),
         ("from .deep.cell import Cell", None),
         ("from .deep import cell", None),
         ("from ..helpers.cell import Cell", None),
@@ -116,32 +126,86 @@ def test_files_are_copied_only_if_a_copy_finds_all_of_them(
     statement: str, copied: set[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They may be outside of the model's folder and package."""
-    for name in ("cell.py", "helpers/cell.py", "my_models/cell.py", "my_models/deep/cell.py"):
+    for name in (
+        "cell.py",
+        "helpers/__init__.py",
+        "helpers/cell.py",
+        "my_models/cell.py",
+        "my_models/deep/cell.py",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     (tmp_path / "my_models/model.py").write_text(statement)
     monkeypatch.syspath_prepend(tmp_path)
-    files = files_to_copy("my_models.model")
-    assert (None if files is None else {file.name for file in files}) == copied
+    if copied is None:
+        with pytest.raises(NotCopiedError):
+            copies_of("my_models.model")
+    else:
+        copies = copies_of("my_models.model")
+        assert copies is not None and set(copies.files) == copied
 
 
-@pytest.mark.parametrize("statement", ["from my_helpers.cell import WIDTH", "from my_cell import WIDTH"])
-def test_a_saved_model_says_which_module_it_lacks(
-    statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+MANY_IMPORTS = """
+import math, my_cell as cell; import my_cell
+from torch import nn
+from my_cell import (  # the width of a Zelle, in größter Kürze
+    WIDTH,
+    WIDTH as width,
+)
+class Letters(nn.Sequential):
+    def __init__(self, vocab_size):
+        'größer'; import my_last; from my_last \\
+            import depth
+        assert WIDTH == width == cell.WIDTH == my_cell.WIDTH and depth() == my_last.depth() == math.floor(3.5)
+        super().__init__(nn.Embedding(vocab_size, WIDTH), nn.Linear(WIDTH, vocab_size))
+"""
+
+
+def test_files_that_import_each_other_by_name_are_copied_with_relative_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The lines of the copies have the same numbers, and a file without such imports is copied as it is."""
+    files = {"letters": MANY_IMPORTS, "cell": "WIDTH = 8\r\n", "deepest": "DEPTH = 3"}
+    files["last"] = "def depth():\n    import my_deepest\n    return my_deepest.DEPTH\n"
+    for name, text in files.items():
+        (tmp_path / f"my_{name}.py").write_bytes(text.encode())
+    saved = tmp_path / "saved"
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        model = build_model("my_letters:Letters")
+        assert why_not_copied(model) is None
+        save_with_code(model, saved)
+    for name in [one for one in sys.modules if one.startswith("my_")]:
+        del sys.modules[name]
+    assert (saved / "my_cell.py").read_bytes() == files["cell"].encode()
+    copy = (saved / "my_letters.py").read_text(encoding="utf-8").splitlines()
+    assert [line for line in copy if line not in MANY_IMPORTS.splitlines()] == [
+        "import math; from . import my_cell as cell; from . import my_cell",
+        "from .my_cell import (  # the width of a Zelle, in größter Kürze",
+        "        'größer'; from . import my_last; from .my_last import depth",
+    ]
+    again = load_model(saved, trust_remote_code=True)
+    ids = torch.arange(5)[None]
+    assert torch.equal(again(ids).logits, model(ids).logits)
+    assert "my_cell" not in sys.modules
+
+
+def test_a_saved_model_says_which_module_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A distribution with the module's name would be somebody else's, so the error does not suggest one."""
     (tmp_path / "my_helpers").mkdir()
-    for name in ("my_helpers/cell.py", "my_cell.py"):
-        (tmp_path / name).write_text("WIDTH = 8\n")
+    (tmp_path / "my_helpers/cell.py").write_text("WIDTH = 8\n")
     (tmp_path / "my_letters.py").write_text(
-        f"from torch import nn\n{statement}\n"
+        "from torch import nn\nfrom my_helpers.cell import WIDTH\n"
         "class Letters(nn.Sequential):\n"
         "    def __init__(self, vocab_size):\n"
         "        super().__init__(nn.Embedding(vocab_size, WIDTH), nn.Linear(WIDTH, vocab_size))\n"
     )
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
-        save_with_code(build_model("my_letters:Letters"), tmp_path / "saved")
+        model = build_model("my_letters:Letters")
+        (warning,) = [one for one in check_own_model("it", model, 8) if "will not be saved" in one]
+        assert "because my_helpers.cell is not a file beside it, so the saved model can only be" in warning
+        save_with_code(model, tmp_path / "saved")
         load_model(tmp_path / "saved", trust_remote_code=True)
     for name in [one for one in sys.modules if one.startswith(("my_", "transformers_modules.saved."))]:
         del sys.modules[name]
@@ -149,3 +213,14 @@ def test_a_saved_model_says_which_module_it_lacks(
     with pytest.raises(InputError, match=sentence) as raised:
         load_model(tmp_path / "saved", trust_remote_code=True)
     assert "pip install" not in str(raised.value)
+
+
+def test_a_relative_import_outside_of_a_package_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_relative.py").write_text("from .cell import Cell\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        InputError, match="the file my_relative.py imports others relatively, .*; omit the dot"
+    ):
+        build_model("my_relative:Letters")

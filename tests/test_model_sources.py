@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from dataset_builders import InputError
 from synthetic_training.__main__ import main
@@ -100,6 +101,15 @@ class ByPosition(nn.Module):
         super().__init__()
 
 
+class OddConfig(PreTrainedConfig):
+    def __init__(this, **others: Any) -> None:  # noqa: N805
+        super().__init__(**others)
+
+
+class Odd(PreTrainedModel):
+    config_class = OddConfig
+
+
 class Needy(nn.Module):
     def __init__(self, vocab_size: int, width: int, depth: int) -> None:
         super().__init__()
@@ -139,6 +149,8 @@ class Needy(nn.Module):
         (f"{HERE}:ByPosition", {}, "cannot be built with keyword arguments: 'vocab_size' parameter is posi"),
         ("tests.gated_linear_attention:GatedLinearAttention", {"width": 3}, "has no argument 'width'"),
         ("tests.gated_linear_attention:GatedLinearAttentionForCausalLM", {"n": 3}, "has no argument 'n'"),
+        (f"{HERE}:Odd", {"this": 3}, "has no argument 'this'"),
+        (f"{HERE}:Odd", {"others": 3}, "has no argument 'others'"),
     ],
 )
 def test_what_is_no_model_gets_one_sentence(name: str, overrides: dict[str, Any], sentence: str) -> None:

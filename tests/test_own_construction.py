@@ -128,6 +128,26 @@ def test_a_lazy_layer_needs_a_first_input() -> None:
     assert build_model(f"{HERE}:Lazy", TOKENS, called=True).module.mix.weight.shape == (8, 8)
 
 
+class Counted(Plain):
+    """Has a ``__new__``, and its own name for the instance."""
+
+    made = 0
+
+    def __new__(cls, *_arguments: Any, **_named: Any) -> Any:
+        cls.made += 1
+        return super().__new__(cls)
+
+    def __init__(this, vocab_size: int, **more: Any) -> None:  # noqa: N805
+        super().__init__(vocab_size, **more)
+
+
+@pytest.mark.parametrize(("name", "argument"), [("Plain", "self"), ("Counted", "this"), ("Counted", "cls")])
+def test_an_argument_that_python_passes_is_refused(name: str, argument: str) -> None:
+    with pytest.raises(InputError, match=f"Python passes '{argument}' to .*:{name} itself; omit it"):
+        check_arguments(f"{HERE}:{name}", TOKENS, **{argument: 3})
+    check_arguments(f"{HERE}:{name}", TOKENS, bias=False)
+
+
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"unknown": 1}, r"Plain cannot be built with unknown=1: TypeError: .* argument 'unknown'"),
     ({"width": "abc"}, r"Plain cannot be built with width=abc: TypeError"),

@@ -28,6 +28,8 @@ WRONG = [
     ("synthetic_training.theory table --strings 1 --longest 12 --device cpu --out text",
      "text cannot be written: text is not a folder"),
     ("synthetic_training train --out text/new", "text/new cannot be written: text is not a folder$"),
+    ("synthetic_training train --model lstm --model-args trust_remote_code=true --out new",
+     "trust_remote_code is no argument of lstm, but a setting of its own; pass --trust-remote-code$"),
     ("lm_eval_tasks generate --out text", "text cannot be written: text is not a folder$"),
     ("lm_eval_tasks generate --out loop/new", "loop/new cannot be written: loop is not a folder$"),
     ("synthetic_training.precision.study --device cpu --out text", "text has a damaged line: it is not JSON"),

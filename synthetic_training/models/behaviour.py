@@ -9,18 +9,15 @@ accept no other.
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.checks import first_line
-from dataset_builders.inference_state import bits_of, lost_state
+from dataset_builders.inference_state import bits_of
 from dataset_builders.random_states import preserved_random_states
 from synthetic_training.models.bare_module import BareModuleForCausalLM
 from synthetic_training.models.compared_logits import (
@@ -31,10 +28,9 @@ from synthetic_training.models.compared_logits import (
     with_noise_everywhere,
 )
 from synthetic_training.models.construction import MISFITS, reraise_bug
+from synthetic_training.models.generation import generation_fault
 from synthetic_training.models.registry import trainable
-from synthetic_training.models.saved import save_with_code
-from synthetic_training.models.unsaved import saved_shapes, why_not_saved
-from synthetic_training.models.weights import LOADING_ERRORS, load_weights
+from synthetic_training.models.saving import check_saving
 from synthetic_training.seeding import seed_everything
 
 _EQUAL_STATES_BF16 = 5e-2
@@ -86,10 +82,12 @@ def check_own_model(
         warnings = _check_causal(run, noisy, ids)
         warnings += [f"the logits of {name} are random in evaluation mode, so results vary"] if random else []
         warnings += [] if random else _unequal_lengths(run, noisy, ids)
-        warnings += _ignored(run, noisy, ids) + _lost_state(name, model)
+        warnings += _ignored(run, noisy, ids)
+        faults = _fails_in_float32(run, noisy, ids), None if random else generation_fault(run, noisy, ids)
+        warnings += filter(None, faults)
         _check_state(run, noisy, ids)
         if saves:
-            warnings += _check_saving(run, noisy, ids)
+            warnings += check_saving(run, noisy, ids)
     return warnings
 
 
@@ -128,46 +126,20 @@ def _check_state(run: Forward, model: PreTrainedModel, ids: Tensor) -> None:
         raise InputError(f"forward_with_state of {run.name} gives other logits than forward")
 
 
-def _check_saving(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:
-    """Save and load a model after three training passes, and compare the two.
-
-    Returns:
-        A warning if their logits differ in training mode.
-
-    Raises:
-        InputError: the model cannot be saved or loaded, or their logits differ in evaluation mode.
-    """
-    before = saved_shapes(model)
-    rows = run.pass_in_training_mode(model, ids)
-    with TemporaryDirectory() as folder:
-        try:
-            save_with_code(model.eval(), Path(folder) / "model")
-        except (OSError, SafetensorError) as error:  # such as a full disk
-            raise InputError(
-                f"{run.name} cannot be saved in {folder}, a temporary folder: {first_line(error)}; TMPDIR "
-                "can name a folder with more room"
-            ) from error
-        except MISFITS as error:
-            if (reason := why_not_saved(model, before)) is None:
-                reraise_bug(error)
-            raise InputError(f"{run.name} cannot be saved: {reason or first_line(error)}") from error
-        seed_everything(SEED + 1)  # other random values than in ``_new``
-        try:
-            again = load_weights(type(model), Path(folder) / "model").to(model.device).eval()
-        except LOADING_ERRORS as error:
-            reraise_bug(error)
-            message = first_line(error).replace(f"{folder}/model", "the saved model")
-            reason = why_not_saved(model, before) or f"it cannot be loaded again: {message}"
-            raise InputError(f"{run.name} cannot be saved: {reason}") from error
-    if not run.equal(run.logits(again, ids), run.logits(model, ids), 1e-4):
-        raise InputError(
-            f"{run.name} has other logits after it is saved and loaded; register each tensor that its "
-            "constructor draws at random, or that forward changes, as a parameter or with register_buffer"
+def _fails_in_float32(run: Forward, model: PreTrainedModel, ids: Tensor) -> str | None:
+    """Why a model that is trained in bfloat16 cannot be evaluated in float32; None if it can."""
+    if not run.bf16:
+        return None
+    try:
+        Forward(run.name, bf16=False).logits(model, ids)
+    except MISFITS as error:
+        reraise_bug(error)
+        return (
+            f"{run.name} can be trained in bf16, but evaluate, and lm-eval without dtype=bfloat16, run it in "
+            f"float32, which fails ({type(error).__name__}: {first_line(error)}); let it convert to the "
+            "dtype of its weights"
         )
-    with torch.enable_grad():
-        one, other = (run.logits(each.train(), rows).detach() for each in (again, model))
-    what = "carries something from one training step to the next that is not saved, so a resumed run differs"
-    return [] if run.equal(one, other, 1e-4, 1e-3) else [f"{run.name} {what}; use register_buffer"]
+    return None
 
 
 def _check_signature(name: str, model: PreTrainedModel) -> None:
@@ -176,13 +148,6 @@ def _check_signature(name: str, model: PreTrainedModel) -> None:
         missing = [one for one in ("input_ids", "attention_mask", "use_cache") if one not in parameters]
         if missing:
             raise InputError(f"the forward method of {name} must take the arguments {', '.join(missing)}")
-
-
-def _lost_state(name: str, model: PreTrainedModel) -> list[str]:
-    """A warning if ``generate`` would pass the state under a name that the model does not know."""
-    if (fault := lost_state(model)) is None:
-        return []
-    return [f"{name} {fault}: generated answers would be wrong; let forward take cache too"]
 
 
 def _check_causal(run: Forward, model: PreTrainedModel, ids: Tensor) -> list[str]:

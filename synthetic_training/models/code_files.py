@@ -42,36 +42,11 @@ def class_digests(model_class: type[PreTrainedModel], config_class: type) -> dic
     seen, found = set[str](), dict[str, str]()
     while waiting:
         name = waiting.pop()
-        if name not in seen and (file := _own_file(name)) is not None:
+        if name not in seen and (file := own_file(name)) is not None:
             found[_label(name, file)] = hashlib.sha256(file.read_bytes()).hexdigest()
-            waiting += (module for _, module in _imports(name, file))
+            waiting += (module for _, module in imports_of(name, file))
         seen.add(name)
     return dict(sorted(found.items()))
-
-
-def files_to_copy(module: str) -> set[Path] | None:
-    """A module's file and the files in its folder that it imports; None if it is not the user's own code.
-
-    Also None if a copy in another folder would lack some of the user's own code: transformers finds only
-    files beside each other that import each other relatively.
-    """
-    found, waiting = set[Path](), [module]
-    while waiting:
-        name = waiting.pop()
-        file = _own_file(name)
-        if file is None or file.name == "__init__.py" or any(file.parent != one.parent for one in found):
-            return None
-        if file in found:
-            continue
-        found.add(file)
-        for node, needed in _imports(name, file):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                if node.level > 1 or not node.module or "." in node.module:
-                    return None
-                waiting.append(needed)
-            elif _own_file(needed) is not None:
-                return None
-    return found
 
 
 def file_of(one: type) -> Path:
@@ -79,7 +54,7 @@ def file_of(one: type) -> Path:
     return Path(getattr(sys.modules[one.__module__], "__file__", None) or "")
 
 
-def _own_file(module: str) -> Path | None:
+def own_file(module: str) -> Path | None:
     """The Python file of a module; None if it is installed, belongs to Python, or does not exist."""
     file, _ = _find(module)
     own = file is not None and file.suffix == ".py" and file.is_file() and not is_installed(file)
@@ -114,7 +89,7 @@ def is_installed(file: Path) -> bool:
     return any(file.resolve().is_relative_to(place.resolve()) for place in places if place.is_dir())
 
 
-def _imports(module: str, file: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
+def imports_of(module: str, file: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
     """The import statements of a file, also those inside functions, each with a module that it imports."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     try:
@@ -128,7 +103,7 @@ def _imports(module: str, file: Path) -> Iterator[tuple[ast.Import | ast.ImportF
             parents = package.split(".")[: -node.level + 1 or None] if node.level else []
             source = ".".join(filter(None, [*parents, node.module]))
             below = [f"{source}.{one.name}" for one in node.names]
-            yield from ((node, one if _own_file(one) is not None else source) for one in below)
+            yield from ((node, one if own_file(one) is not None else source) for one in below)
 
 
 def _top(module: str) -> str:

@@ -24,6 +24,9 @@ _SIZES = (
     "state_size", "head_dim",
 )  # fmt: skip
 _ACTIVATIONS = ("hidden_act", "activation_function", "hidden_activation")
+VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+"""Kinds of parameters that take any number of arguments."""
+
 _LARGEST = 2**31 - 1
 MOST_LAYERS = 10_000
 """Maximum number of layers. Configurations create lists with one item per layer, before memory is checked."""
@@ -65,8 +68,7 @@ class ConfigArguments:
     def known(self) -> set[str]:
         """All names that a user may pass."""
         common = self.config_class.attribute_map
-        hidden = {"architectures", "kwargs", "self"}
-        return (self._listed | {*common, *common.values(), "attn_implementation"}) - hidden
+        return (self._listed | {*common, *common.values(), "attn_implementation"}) - {"architectures"}
 
     @property
     def _listed(self) -> set[str]:
@@ -81,8 +83,14 @@ class ConfigArguments:
             defaults: values of the other arguments; names that the configuration does not accept are ignored.
 
         Raises:
-            InputError: an argument is unknown, is passed twice with different values, or is out of range.
+            InputError: an argument is unknown, is passed twice with different values, or is out of range; or
+                a precision is passed.
         """
+        for argument in sorted({"dtype", "torch_dtype"} & set(given)):
+            raise InputError(
+                f"omit {argument}={given[argument]}: the weights of {self.name} are float32; --precision "
+                "sets the precision of training"
+            )
         refuse_unknown(self.name, given, self.known)
         values: dict[str, Any] = {}
         origin: dict[str, str] = {}
@@ -149,8 +157,8 @@ def _constructor_arguments(config_class: type[PreTrainedConfig]) -> set[str]:
     names: set[str] = set()
     for one in config_class.__mro__[: config_class.__mro__.index(PreTrainedConfig)]:
         if "__init__" in vars(one):
-            parameters = inspect.signature(vars(one)["__init__"]).parameters.values()
-            names |= {parameter.name for parameter in parameters}
+            _, *parameters = inspect.signature(vars(one)["__init__"]).parameters.values()
+            names |= {parameter.name for parameter in parameters if parameter.kind not in VARIADIC}
             if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
                 break
     return names

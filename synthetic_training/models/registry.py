@@ -199,6 +199,7 @@ def _configured(
         if not is_own_class(model_class):
             check_size(name, lambda: untrained(model_class, config), preset_hint(name))
     arguments.check_taken(config, given)
+    config.dtype = torch.float32  # as in a model that from_pretrained loads; a class may read it
     return architecture, config
 
 

@@ -2,14 +2,14 @@
 
 For a model with classes of transformers, ``save_pretrained`` is enough. Folders of other models also contain
 the Python files of their classes, and ``config.json`` names them (``auto_map``), so that transformers and
-lm-eval load them with ``trust_remote_code=True``. Classes of an installed package, and classes whose file
-needs other files that cannot be copied with it or is named like one of this project's, are imported by name
-instead.
+lm-eval load them with ``trust_remote_code=True``. Classes of an installed package, and classes whose code
+cannot be copied, are imported by name instead.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from dataset_builders.device_functions import use_kernels_where_they_work
 from dataset_builders.files import read_json, write_json, write_text
 from synthetic_training.models import packed_attention
 from synthetic_training.models.bare_module import BareModuleForCausalLM
-from synthetic_training.models.code_files import file_of, files_to_copy
+from synthetic_training.models.code_copies import Copies, NotCopiedError, copies_of
+from synthetic_training.models.code_files import file_of
 from synthetic_training.models.config_arguments import MOST_LAYERS, ConfigArguments
 from synthetic_training.models.construction import reraise_bug, untrained
 from synthetic_training.models.float32_gates import keep_gates_in_float32
@@ -39,6 +40,10 @@ _IMPORTED = "modeling_imported"
 _WRAPPED = "modeling_wrapped"
 """Name of the file with the class that wraps a bare module."""
 
+_BARE_FILES = (_WRAPPED, "bare_module")
+_OTHER_FILES = (_IMPORTED, "packed_attention")
+"""The files of this project in folders of bare modules and of other models, which a copy must not replace."""
+
 
 def save_with_code(model: PreTrainedModel, folder: Path) -> None:
     """Save a model and the code of its classes into a folder.
@@ -46,7 +51,9 @@ def save_with_code(model: PreTrainedModel, folder: Path) -> None:
     If transformers has another class of the same ``model_type``, ``config.json`` gets a different type. Then
     loading without ``trust_remote_code`` fails, instead of using the other class.
     """
+    dtype = model.config.dtype
     model.save_pretrained(folder)
+    model.config.dtype = dtype  # save_pretrained leaves its name there, which the model's code may not expect
     model_class, config_class = type(model), type(model.config)
     if model_class.__module__.startswith("transformers."):
         return
@@ -80,7 +87,7 @@ def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str
     lines = [
         f'"""{module_class.__name__} as a causal language model of transformers."""\n',
         f"from .{wrapper.stem} import BareModuleConfig, BareModuleForCausalLM",
-        *_copied_or_imported(module_class, folder, {wrapper.stem, _WRAPPED}),
+        *_copied_or_imported(module_class, folder, _BARE_FILES),
         "\n",
         f"class {model_class.__name__}(BareModuleForCausalLM):",
         f"    module_class = {module_class.__name__}",
@@ -90,8 +97,7 @@ def _write_wrapper(model_class: type[PreTrainedModel], folder: Path) -> dict[str
 
 
 def _write_classes(classes: dict[str, type], folder: Path) -> dict[str, str]:
-    ours = {_IMPORTED, Path(packed_attention.__file__).stem}
-    imports = [line for one in classes.values() for line in _copied_or_imported(one, folder, ours)]
+    imports = [line for one in classes.values() for line in _copied_or_imported(one, folder, _OTHER_FILES)]
     lines = ['"""The classes of this model."""\n', *imports]
     write_text(folder / f"{_IMPORTED}.py", "\n".join(lines) + "\n")
     return {key: f"{_IMPORTED}.{one.__name__}" for key, one in classes.items()}
@@ -106,19 +112,51 @@ def _supply_attention(folder: Path) -> None:
     write_text(code, code.read_text(encoding="utf-8") + "\n".join(lines) + "\n")
 
 
-def _copied_or_imported(one: type, folder: Path, ours: set[str]) -> list[str]:
-    """The lines that import a class; its files are copied into the folder if it needs no others.
+def why_not_copied(model: PreTrainedModel) -> str | None:
+    """Why the user's own code cannot be saved with a model, as a part of a sentence; None if it can."""
+    model_class = type(model)
+    bare = BareModuleForCausalLM in model_class.__bases__
+    classes: list[type] = [model_class.module_class] if bare else [type(model.config), model_class]
+    try:
+        for one in classes:
+            _copies(one, _BARE_FILES if bare else _OTHER_FILES)
+    except NotCopiedError as reason:
+        return str(reason)
+    return None
+
+
+def _copies(one: type, ours: Sequence[str]) -> Copies | None:
+    """Copies of the files that a class needs; None if its package is installed.
+
+    Raises:
+        NotCopiedError: they cannot be copied.
+    """
+    copies = copies_of(one.__module__)
+    for name in (f"{stem}.py" for stem in ours):
+        if copies is not None and name in copies.files:
+            raise NotCopiedError(f"{name} is the name of another file in the folder of a saved model")
+    return copies
+
+
+def _copied_or_imported(one: type, folder: Path, ours: Sequence[str]) -> list[str]:
+    """The lines that import a class, whose files are copied into the folder if they can be.
 
     Args:
         one: the class.
         folder: folder of the saved model.
-        ours: names of this project's files in the folder, which a copy must not replace.
+        ours: names of this project's files in the folder, without .py.
     """
-    files = files_to_copy(one.__module__)
-    if files is not None and not ours & {needed.stem for needed in files}:
-        for needed in files:
-            shutil.copyfile(needed, folder / needed.name)
-        return [f"from .{file_of(one).stem} import {one.__name__}"]
+    try:
+        copies = _copies(one, ours)
+    except NotCopiedError:
+        copies = None
+    if copies is not None:
+        for name, content in copies.files.items():
+            (folder / name).write_bytes(content)
+        # transformers copies only files that are named in a statement of this form
+        named = [f"    from .{stem} import *" for stem in sorted(copies.whole)]
+        first = f"from .{file_of(one).stem} import {one.__name__}"
+        return [first, "", "if False:", *named] if named else [first]
     # the error of transformers would suggest installing a distribution with the module's name
     what, package = f"the module {one.__module__}, which is not saved with it", one.__module__.split(".")[0]
     if package in PACKAGES:

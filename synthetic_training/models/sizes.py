@@ -32,8 +32,13 @@ def preset_arguments(preset: str | None, model: str, given: Mapping[str, Any]) -
         given: arguments from the user, under any of their names.
 
     Raises:
-        InputError: there is no such preset, or it has no sizes for this model.
+        InputError: there is no such preset, it has no sizes for this model, or an argument is a setting of
+            the run.
     """
+    if "trust_remote_code" in given:
+        raise InputError(
+            f"trust_remote_code is no argument of {model}, but a setting of its own; pass --trust-remote-code"
+        )
     if preset is None:
         return dict(given)
     known = presets()

@@ -59,6 +59,25 @@ def why_not_saved(model: nn.Module, before: Shapes) -> str | None:
     return None
 
 
+def rounded_in_loading(model: nn.Module, again: nn.Module) -> str | None:
+    """Why weights of a loaded model are less precise, as a part of a sentence; None if they are not.
+
+    ``from_pretrained`` keeps the precision to which a class converts its weights in its constructor.
+
+    Args:
+        model: the model that was saved, in float32.
+        again: the same model, loaded and converted to float32.
+    """
+    loaded = _state(again)
+    for name, value in _state(model).items():
+        other = loaded.get(name)
+        if isinstance(other, Tensor) and other.shape == value.shape and not torch.equal(other, value):
+            for dtype in (torch.bfloat16, torch.float16):
+                if torch.equal(other, value.to(dtype).to(value.dtype)):
+                    return f"its code builds {name} in {str(dtype).removeprefix('torch.')}"
+    return None
+
+
 def _state(model: nn.Module) -> dict[str, Any]:
     prefix = "module." if isinstance(model, BareModuleForCausalLM) else ""
     return {name.removeprefix(prefix): value for name, value in model.state_dict(keep_vars=True).items()}

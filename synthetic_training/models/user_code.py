@@ -18,7 +18,7 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from dataset_builders import InputError
 from dataset_builders.checks import did_you_mean
 from synthetic_training.models.bare_module import BareModuleForCausalLM
-from synthetic_training.models.config_arguments import refuse_unknown
+from synthetic_training.models.config_arguments import VARIADIC, refuse_unknown
 from synthetic_training.models.model_types import (
     PACKAGES,
     Classes,
@@ -57,7 +57,14 @@ def import_module(name: str) -> ModuleType:
         sys.path.insert(0, here)
     try:
         return import_isolated(name)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if "." not in name and "no known parent package" in str(error):
+            raise InputError(
+                f"the file {name}.py imports others relatively, as in 'from .cell import Cell', which only "
+                "files of a package can do; omit the dot"
+            ) from error
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         package = name.partition(".")[0]
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise InputError(f"there is no module {error.name!r} to import{_where(name)}") from None
@@ -185,9 +192,11 @@ def bare_module_arguments(
         raise InputError(f"{name} must take the argument vocab_size, the number of tokens")
     if not takes_all:
         refuse_unknown(name, overrides, set(parameters) - {"vocab_size"})
+    for taken in sorted(_passed_by_python(module_class) & set(overrides)):
+        raise InputError(f"Python passes {taken!r} to {name} itself; omit it from --model-args")
     wanted = {key: value for key, value in tokens.items() if key in parameters and key != "vocab_size"}
     arguments = {**(defaults.get("arguments") or {}), **wanted, **overrides}
-    plain = [one for one in parameters.values() if one.kind not in _VARIADIC]
+    plain = [one for one in parameters.values() if one.kind not in VARIADIC]
     needed = [one.name for one in plain if one.default is one.empty]
     missing = set(needed) - set(arguments) - {"vocab_size"}
     if missing:
@@ -199,7 +208,11 @@ def bare_module_arguments(
     return {"arguments": arguments, "module": f"{module_class.__module__}:{module_class.__qualname__}"}
 
 
-_VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+def _passed_by_python(one: type) -> set[str]:
+    """The names, such as self, of the arguments that Python passes when it creates an instance."""
+    methods = [type(one).__call__, *(getattr(one, name) for name in ("__new__", "__init__"))]
+    firsts = (next(iter(inspect.signature(method).parameters.values()), None) for method in methods)
+    return {first.name for first in firsts if first and first.kind is first.POSITIONAL_OR_KEYWORD}
 
 
 def classes_of_folder(folder: Path, content: object, trust_remote_code: bool) -> Classes:

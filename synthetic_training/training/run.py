@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import PreTrainedModel
 
 from dataset_builders import InputError
 from dataset_builders.files import write_json
@@ -186,11 +186,6 @@ def _model(
             reraise_bug(error)
             refusal = own_code_error(config.model, "run", config.model_args, type(model), error)
             raise InputError(f"{refusal}{bf16_advice(error, device) if bf16 else ''}") from error
-        if not isinstance(model, GenerationMixin):
-            warnings.append(
-                f"{config.model} does not inherit from transformers' GenerationMixin: it can be trained, and "
-                "evaluated on forced answers, but cannot generate answers"
-            )
         if processes.is_main:
             for sentence in warnings:
                 log.warning(sentence)
