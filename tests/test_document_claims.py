@@ -281,20 +281,40 @@ def test_mamba_was_still_learning_associative_recall_at_the_highest_rate() -> No
     check("README.md", f"at the end, from {before} to {after} in the last 250 steps.")
 
 
-def test_the_logarithm_of_the_length_is_compared_with_runs_without_it() -> None:
-    alone = by_length_of("hard_alibi_small", "as_published")[60]
-    seeds = [by_test(one)["copy"] for one in of("length_generalization_small", "T_hard_alibi")]
-    a, b, c = sorted(short(one[60], 3) for one in seeds)
-    check("hard_alibi.md", f"without it {short(alone, 3)}, but with the same settings the three seeds")
-    check("hard_alibi.md", f"of `length_generalization` reach {a}, {b} and {c}.")
-    least, *_, most = sorted(one[80] for one in seeds)
-    check("hard_alibi.md", f"more than all of them ({short(least, 3)} to {short(most, 3)})")
-    few, both = (
-        by_length_of("hard_alibi_small", label) for label in ("few_letters", "log_length_few_letters")
+def test_what_helps_hard_alibi_is_that_of_the_seeds() -> None:
+    def scores(label: str, length: int, stem: str = "hard_alibi_small") -> list[float]:
+        lines = sorted(of(stem, label), key=lambda one: one["seed"])
+        return [by_test(one)["copy"][length] for one in lines]
+
+    def ends(values: list[float]) -> str:
+        return f"{short(min(values), 3)} to {short(max(values), 3)}"
+
+    few, both, plain, log_length = (
+        {length: scores(label, length) for length in (40, 60, 80, 120)}
+        for label in ("few_letters", "log_length_few_letters", "as_published", "log_length")
     )
-    check("hard_alibi.md", f"{short(few[60], 3)} of the strings of 60 letters are correct")
-    check("hard_alibi.md", f"and {short(few[80], 3)} of those of 80, and with the logarithm of the length")
-    check("hard_alibi.md", f"{short(both[60], 3)} and {short(both[80], 3)}.")
+    same = {length: scores("T_hard_alibi", length, "length_generalization_small") for length in (60, 80)}
+    sixty, eighty = (short(mean(few[length]), 3) for length in (60, 80))
+    check("hard_alibi.md", f"{sixty} of the strings of 60 letters are correct and {eighty} of those of 80,")
+    assert all(min(few[length]) > max(*plain[length], *same[length]) for length in (60, 80))
+    without = [short(mean(plain[length]), 3) for length in (60, 80)]
+    check("hard_alibi.md", "the three of `as_published` ({} and {} on average)".format(*without))
+    check("hard_alibi.md", f"which reach {ends(same[60])} and {ends(same[80])}.")
+    means = [short(mean(both[length]), 3) for length in (60, 80)]
+    check(
+        "hard_alibi.md", "in addition, the means are {} and {}, and at 120 letters each seed".format(*means)
+    )
+    assert all(one > other for one, other in zip(both[120], few[120], strict=True))
+    check("hard_alibi.md", f"With the logarithm, {ends(log_length[60])} of the strings of 60 letters are")
+    assert sum(one > other for one, other in zip(log_length[60], plain[60], strict=True)) == 2
+    repeated = short(max(scores("repeats", 40)), 3)
+    check(
+        "hard_alibi.md", f"at most {repeated} of the strings of 40 letters are correct, instead of at least"
+    )
+    check("hard_alibi.md", f"instead of at least {short(min(plain[40]), 3)}.")
+    some = scores("short_repeats", 60)
+    check("hard_alibi.md", f"the seeds range from none to {short(max(some), 3)} of the strings of 60")
+    assert min(some) == 0
 
 
 def test_the_competitors_that_models_met_are_those_in_the_text() -> None:
