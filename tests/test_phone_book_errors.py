@@ -204,7 +204,8 @@ def test_truncated_documents_are_a_class_and_forced_answers_are_not_classified(t
     (errors,) = count_errors(logged([scores["phone_book"]]))
     assert errors.classes[of.NO_ANSWER] == 1
     samples.write_text("")
-    assert count_errors(logged([scores["phone_book"]])) == []
+    with pytest.raises(InputError, match="it has 0 of 2 documents"):
+        logged([scores["phone_book"]])
 
 
 def test_samples_without_scores_are_refused(run: Path) -> None:

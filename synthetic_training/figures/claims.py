@@ -109,7 +109,7 @@ def _factors(label: str) -> Callable[[Results], str | None]:
 def _efficiency(results: Results) -> list[Result]:
     """The results of efficiency at the paper's size.
 
-    A model without runs in efficiency_300 has those of ``efficiency``, with the same settings but fewer steps.
+    A model without runs in efficiency_300 has those of efficiency, with the same settings but fewer steps.
     """
     lines = [one for length in (50, 100, 300) for one in results.get(f"efficiency_{length}_paper", ())]
     long = {one["label"] for one in results.get("efficiency_300_paper", ())}
