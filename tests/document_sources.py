@@ -160,7 +160,7 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         "steps and settings in an issue of the released code": ("3", "30", "250,000", "300,000"),
         "runs of the precision study, which has a table of them, and their steps": ("26", "5,000"),
         "steps of the plan": ("18,000",),
-        "examples and their ratio, which tests/test_document_claims.py derives": (
+        "examples and their ratio, which tests/test_efficiency_claims.py derives": (
             "63,310", "64,526", "103,256", "5.4", "31.6", "7.1", "33,067", "10.4", "24.6",
         ),
     },
