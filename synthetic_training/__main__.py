@@ -195,8 +195,8 @@ def _reproduce(
             Figures of the paper: efficiency (at the paper's size: efficiency_50, efficiency_100,
             efficiency_300), length_generalization, ngram_lookup, ngram_lookup_by_length, duplicates. Sweep of
             learning rates: learning_rates. Beyond the paper: efficiency_8, efficiency_12, efficiency_16,
-            ngram_lookup_short, hard_alibi, mqar, mamba_weights, mamba_recall, and the paper's experiments
-            with other architectures, beyond_NAME. Bundled models: trio, trio_learning_rates,
+            efficiency_24, ngram_lookup_short, hard_alibi, mqar, mamba_weights, mamba_recall, and the paper's
+            experiments with other architectures, beyond_NAME. Bundled models: trio, trio_learning_rates,
             pair_learning_rates.
         scale: small for sizes that a CPU can train, or paper for the sizes of the paper.
         seeds: Random seeds (default: those in the figure's file).

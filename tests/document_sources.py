@@ -54,6 +54,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 
 LINKED = (
     "synthetic_training/figures/README.md",
+    "synthetic_training/figures/efficiency.md",
     "synthetic_training/figures/hard_alibi.md",
     "synthetic_training/figures/mamba_weights.md",
     "synthetic_training/figures/ngram_lookup.md",
@@ -159,9 +160,13 @@ ELSEWHERE: dict[str, dict[str, Sequence[str]]] = {
         ),
         "steps and settings in an issue of the released code": ("3", "30", "250,000", "300,000"),
         "runs of the precision study, which has a table of them, and their steps": ("26", "5,000"),
+    },
+    "synthetic_training/figures/efficiency.md": {
         "steps of the plan": ("18,000",),
-        "examples and their ratio, which tests/test_efficiency_claims.py derives": (
-            "63,310", "64,526", "103,256", "5.4", "31.6", "7.1", "33,067", "10.4", "24.6",
+        "examples, ratios and slopes, which tests/test_efficiency_claims.py derives": (
+            "63,310", "64,526", "103,256", "5.4", "31.6", "7.1", "33,067", "10.4", "24.6", "2.7",
+            "1.91", "1.71", "2.11", "2.45", "2.16", "2.74",
+            "9,831", "11,456", "12,562", "51,602", "8,448", "23,131",
         ),
     },
     "synthetic_training/figures/hard_alibi.md": {

@@ -66,4 +66,4 @@ def main(entries: int = 100, num_docs: int = 10_000, out: Path | None = None) ->
 
 if __name__ == "__main__":
     with command_errors():
-        cli(main)
+        cli(main, prog="python -m dataset_builders.speed.phone_book")

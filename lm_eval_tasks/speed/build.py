@@ -55,4 +55,4 @@ def main(metadata: str = "{}") -> None:
 
 if __name__ == "__main__":
     with command_errors():
-        cli(main)
+        cli(main, prog="python -m lm_eval_tasks.speed.build")

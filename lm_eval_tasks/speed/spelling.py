@@ -42,4 +42,4 @@ def _pieces(tokenizer: TextTokenizer, text: str) -> list[str]:
 
 if __name__ == "__main__":
     with command_errors():
-        cli(main)
+        cli(main, prog="python -m lm_eval_tasks.speed.spelling")
