@@ -46,6 +46,7 @@ PAGES_BELOW = {
     "synthetic_training/figures/README": [
         "/synthetic_training/figures/*",
         "/synthetic_training/figures/results/*",
+        "/synthetic_training/figures/results/*/*",
     ],
     "synthetic_training/theory/README": ["/synthetic_training/theory/results/*"],
 }
