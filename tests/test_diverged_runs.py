@@ -36,7 +36,7 @@ def test_a_learning_rate_at_which_one_of_two_seeds_diverged_is_not_the_best(tmp_
     ],
 )
 def test_a_run_that_diverged_has_one_evaluated_length(task: dict[str, Any], tmp_path: Path) -> None:
-    """The final accuracy of 0 is at the length of the other evaluations, which another would hide."""
+    """The accuracy of 0 that is recorded at the end has the same length as the evaluations before it."""
     settings = {"lr": 1e30, "grad_clip": None, "warmup_steps": 0, "eval_every": 1, "log_every": 1}
     config: TrainConfig = tiny(**task, **settings, eval_lengths=[], steps=20, model="lstm", model_args={
         "hidden_size": 16, "num_hidden_layers": 1}, schedule="linear_from_zero")  # fmt: skip

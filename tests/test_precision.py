@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +12,14 @@ from scipy.stats import fisher_exact
 import synthetic_training
 from dataset_builders import InputError
 from dataset_builders.files import read_json
-from synthetic_training.config import TrainConfig
 from synthetic_training.models.mamba import FastMambaMixer
 from synthetic_training.models.registry import build_model
 from synthetic_training.precision import study
 from synthetic_training.precision.arms import ARMS, Arm, applied, arm_named
-from synthetic_training.precision.study import PAPER_RUN, Study, run_job, run_study
+from synthetic_training.precision.study import PAPER_RUN, Study, run_study
 from synthetic_training.precision.summary import ABOVE_CHANCE, LEARNED, RELEASED, float32_table, report
 from synthetic_training.training import step
-from synthetic_training.training.run import train
-from synthetic_training.training.run_folder import METRICS
-from synthetic_training.training.run_log import read_lines, read_metrics
+from synthetic_training.training.run_log import read_lines
 
 FOLDER = Path(synthetic_training.__file__).parent / "precision"
 
@@ -133,45 +129,6 @@ def test_what_an_arm_changes_is_undone() -> None:
         torch.set_float32_matmul_precision("high")
     assert step.ClippedAdamW is optimizer and not FastMambaMixer.float32_operations
     assert torch.get_float32_matmul_precision() == precision
-
-
-TINY = TrainConfig(
-    model="mamba",
-    model_args={"hidden_size": 16, "num_hidden_layers": 1, "state_size": 4},
-    max_length=8,
-    context_length=32,
-    batch_size=2,
-    steps=4,
-    log_every=2,
-    save_every=2,
-    eval_examples=2,
-    device="cpu",
-    precision="bf16",
-)
-
-
-def test_a_run_that_was_interrupted_is_continued(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    train(TINY, folder)
-    shutil.rmtree(folder / "model")
-    shutil.rmtree(folder / "checkpoints" / "step_4", ignore_errors=True)
-    first, *_ = (one["loss"] for one in read_metrics(folder / METRICS) if one["kind"] == "train")
-    run_job({"arm": "bf16", "folder": str(folder), "keep_model": False, "config": TINY.as_json()})
-    line = read_json(tmp_path / "run.json")
-    assert line["losses"]["2"] == first and line["curve"][-1]["step"] == 4
-
-
-@pytest.mark.parametrize("keep", [False, True])
-def test_a_finished_run_has_its_losses_and_keeps_its_model_only_if_asked_to(
-    tmp_path: Path, keep: bool
-) -> None:
-    folder = tmp_path / "run"
-    job = {"arm": "bf16", "folder": str(folder), "keep_model": keep, "config": TINY.as_json()}
-    run_job(job)
-    line = read_json(tmp_path / "run.json")
-    assert list(line["losses"]) == ["2", "4"] and line["losses"]["4"] == line["final_loss"]
-    assert (line["arm"], line["seed"], line["curve"][-1]["step"]) == ("bf16", 0, 4)
-    assert folder.exists() == keep
 
 
 def test_an_unknown_arm_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The runs of the precision study: continued, recorded once, and reported if they fail."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,14 @@ from typing import Any
 import pytest
 
 from dataset_builders import InputError
+from dataset_builders.files import read_json
 from dataset_builders.workers import Job, Watcher
 from synthetic_training.config import TrainConfig
 from synthetic_training.precision import study
 from synthetic_training.precision.study import PAPER_RUN, Study, run_job, run_study
-from synthetic_training.training.run_log import read_lines
+from synthetic_training.training.run import train
+from synthetic_training.training.run_folder import METRICS
+from synthetic_training.training.run_log import read_lines, read_metrics
 
 TINY = TrainConfig(
     model="mamba",
@@ -29,6 +33,9 @@ TINY = TrainConfig(
     eval_examples=2,
     device="cpu",
 )
+
+
+RUN = replace(TINY, precision="bf16", save_every=2)
 
 
 def of(folder: Path, **options: Any) -> Study:
@@ -46,7 +53,7 @@ def test_a_run_that_was_not_recorded_is_not_trained_again(
 ) -> None:
     started: list[str] = []
     monkeypatch.setattr(study, "run_jobs", lambda jobs, *_: started.extend(job.name for job in jobs))
-    config = replace(TINY, precision="bf16").as_json()
+    config = RUN.as_json()
     folder = tmp_path / "runs" / "bf16-0"
     run_job({"arm": "bf16", "folder": str(folder), "keep_model": False, "config": config})
     run_study(of(tmp_path, settings=replace(TINY, lr=1e-2), out=tmp_path / "other.jsonl"))
@@ -62,7 +69,7 @@ def test_a_run_that_was_not_recorded_is_not_trained_again(
 def test_a_failed_run_is_an_error_after_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = replace(TINY, precision="bf16").as_json()
+    config = RUN.as_json()
 
     def end(jobs: list[Job], _slots: Any, watcher: Watcher) -> None:
         first, killed, last = jobs
@@ -134,3 +141,27 @@ def test_no_run_outlives_the_study(number: signal.Signals, tmp_path: Path) -> No
         assert [*(run / "checkpoints").glob("step_*")]
         log = (tmp_path / "runs" / "bf16-0.log").read_text()
         assert log.endswith("interrupted; run the study's command again to continue\n")
+
+
+def test_a_run_that_was_interrupted_is_continued(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(RUN, folder)
+    shutil.rmtree(folder / "model")
+    shutil.rmtree(folder / "checkpoints" / "step_4", ignore_errors=True)
+    first, *_ = (one["loss"] for one in read_metrics(folder / METRICS) if one["kind"] == "train")
+    run_job({"arm": "bf16", "folder": str(folder), "keep_model": False, "config": RUN.as_json()})
+    line = read_json(tmp_path / "run.json")
+    assert line["losses"]["2"] == first and line["curve"][-1]["step"] == 4
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_finished_run_has_its_losses_and_keeps_its_model_only_if_asked_to(
+    tmp_path: Path, keep: bool
+) -> None:
+    folder = tmp_path / "run"
+    job = {"arm": "bf16", "folder": str(folder), "keep_model": keep, "config": RUN.as_json()}
+    run_job(job)
+    line = read_json(tmp_path / "run.json")
+    assert list(line["losses"]) == ["2", "4"] and line["losses"]["4"] == line["final_loss"]
+    assert (line["arm"], line["seed"], line["curve"][-1]["step"]) == ("bf16", 0, 4)
+    assert folder.exists() == keep

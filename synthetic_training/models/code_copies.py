@@ -38,7 +38,7 @@ class Copies:
 
 
 def copies_of(module: str) -> Copies | None:
-    """Copies of a module's file and of all own files that it imports; None if the module is installed.
+    """Copies of a module's file and of the user's files that it imports; None if the module is installed.
 
     Raises:
         NotCopiedError: one of them is in a package other than the module's, or cannot be imported relatively.

@@ -1,4 +1,4 @@
-"""Checks before training that a user's own ``PreTrainedModel`` can generate answers, and the right ones."""
+"""A check before training that a user's own ``PreTrainedModel`` generates the right answers."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def _one_sentence(name: str, architecture: Architecture, overrides: Mapping[str,
 
 
 def trainable(model: PreTrainedModel) -> PreTrainedModel:
-    """A model in float32 whose saved tensors do not overlap in memory, as expanded tensors do.
+    """The model in float32, with saved tensors that are contiguous in memory.
 
     The optimizer updates each number, and would write behind the end of an expanded weight; a checkpoint
     cannot be loaded into an expanded buffer. The input and forget gates of an xLSTM stay in float32 under
